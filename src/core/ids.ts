@@ -1,0 +1,25 @@
+/** The names things go by. All are plain strings or integers; the aliases say which is meant. */
+
+/** Name of an agent: 1 to 64 characters of `A-Z a-z 0-9 . _ -`, beginning with a letter or digit. */
+export type AgentId = string
+/** Id of one run of an agent (`s_` and 26 characters, made by the hub). */
+export type SessionId = string
+/** Id of a task: a name, or `plan/name` for a task of a plan. */
+export type TaskId = string
+/** Id of one instance of a plan: its name, a dot and the number of its run, such as `release.2`. */
+export type PlanId = string
+/** Position of an entry in the ledger: 1-based and contiguous. */
+export type Seq = number
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+const TASK = /^[A-Za-z0-9][A-Za-z0-9._-]{0,71}(\/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$/
+
+/** Whether `text` can name an agent, a plan or a workspace. */
+export function isName(text: string): boolean {
+  return NAME.test(text)
+}
+
+/** Whether `text` can be a task's id: a name, or `plan/name`. */
+export function isTaskId(text: string): boolean {
+  return TASK.test(text)
+}
