@@ -1,0 +1,14 @@
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  test: {
+    include: ["src/**/*.test.{ts,tsx}", "test/**/*.test.ts"],
+    // Processes, not threads: tests start agents, send signals and change directory.
+    pool: "forks",
+    maxWorkers: 2,
+    execArgv: ["--disable-warning=ExperimentalWarning"],
+    testTimeout: 20_000,
+    hookTimeout: 30_000,
+    reporters: ["default", "./test/reporter.ts"],
+  },
+})
