@@ -1,0 +1,71 @@
+import { toHex, type Sha256 } from "./chain.ts"
+
+/** A digest as a snapshot keeps it: 64 hex digits. */
+export type DigestRecord = string
+
+/**
+ * A digest of a set of records that costs as much as the change, not as the set: the sum modulo 2^256 of SHA-256 over
+ * `table \0 key \0 record`. The order in which records came and went leaves no trace, so a replay must reach the same sum.
+ *
+ * It shows that two folds agree (determinism, forgotten writes). It is no evidence against an adversary, who could search for
+ * records with equal sums: that evidence is the chain, of which the state is a fold.
+ */
+export class StateDigest {
+  readonly #sha256: Sha256
+  readonly #encoder = new TextEncoder()
+  #scratch = new Uint8Array(4096)
+  /** The sum in limbs of 32 bits, the least significant first. */
+  readonly #limbs = new Uint32Array(8)
+
+  constructor(sha256: Sha256, from?: DigestRecord) {
+    this.#sha256 = sha256
+    if (from === undefined) return
+    if (!/^[0-9a-f]{64}$/.test(from)) throw new RangeError("not a state digest: 64 hex digits are expected")
+    for (let i = 0; i < 8; i++) this.#limbs[7 - i] = Number.parseInt(from.slice(8 * i, 8 * i + 8), 16)
+  }
+
+  /** Counts a record in. `recordJson` MUST be the same text whenever the record is the same (keys in a fixed order). */
+  add(table: string, key: string, recordJson: string): void {
+    const hash = this.#hash(table, key, recordJson)
+    const limbs = this.#limbs
+    let carry = 0
+    for (let i = 0; i < 8; i++) {
+      const sum = limbs[i]! + word(hash, i) + carry
+      limbs[i] = sum
+      carry = sum > 0xffffffff ? 1 : 0
+    }
+  }
+
+  /** Counts a record out again, as it was counted in. */
+  remove(table: string, key: string, recordJson: string): void {
+    const hash = this.#hash(table, key, recordJson)
+    const limbs = this.#limbs
+    let borrow = 0
+    for (let i = 0; i < 8; i++) {
+      const difference = limbs[i]! - word(hash, i) - borrow
+      limbs[i] = difference
+      borrow = difference < 0 ? 1 : 0
+    }
+  }
+
+  /** The sum as 64 hex digits, the most significant first; all zeros for an empty set. Also what a snapshot keeps. */
+  digest(): DigestRecord {
+    const bytes = new Uint8Array(32)
+    const view = new DataView(bytes.buffer)
+    for (let i = 0; i < 8; i++) view.setUint32(4 * i, this.#limbs[7 - i]!)
+    return toHex(bytes)
+  }
+
+  #hash(table: string, key: string, recordJson: string): Uint8Array {
+    const text = `${table}\0${key}\0${recordJson}`
+    // UTF-8 takes at most three bytes for each UTF-16 unit.
+    if (this.#scratch.length < text.length * 3) this.#scratch = new Uint8Array(text.length * 3)
+    const { written } = this.#encoder.encodeInto(text, this.#scratch)
+    return this.#sha256(this.#scratch.subarray(0, written))
+  }
+}
+
+function word(hash: Uint8Array, i: number): number {
+  const at = 28 - 4 * i
+  return ((hash[at]! << 24) | (hash[at + 1]! << 16) | (hash[at + 2]! << 8) | hash[at + 3]!) >>> 0
+}
