@@ -68,6 +68,8 @@ function hushExperimental() {
 
 if (suffices(process.versions.node)) {
   hushExperimental()
+  // Compiled code is kept beside the code (a shared /tmp could be poisoned); where that is read-only Node goes without. Saves 16 of 79 ms.
+  require("module").enableCompileCache(path.join(__dirname, "..", ".cache", "compile"))
   if (fs.existsSync(MAIN)) require(MAIN)
   else {
     process.stderr.write("skein: dist/ is missing. In a checkout run: npm ci && npm run build\n")
