@@ -1,0 +1,194 @@
+import type { Actor, Recorded, Role } from "./entry.ts"
+import type { AgentId, SessionId } from "./ids.ts"
+import { isName } from "./ids.ts"
+import { leasesEnded } from "./lease.ts"
+import { refuse, type Refusal } from "./refusal.ts"
+import type { TaskEvent } from "./task.ts"
+import type { Workspace } from "./workspace.ts"
+
+/** Skills and the level of each, 1 (knows it) to 5 (leads in it). */
+export type Skills = Readonly<Record<string, number>>
+
+/** What an agent is and can. */
+export type Profile = {
+  /** How it runs: script, claude, codex, gemini, opencode, human. */
+  kind: string
+  role: Role
+  capabilities: Skills
+  /** Tasks it may work on at once; a blocked task or one in review does not count. 1 to 1,000,000. */
+  maxActive: number
+  model: string | null
+  account: string | null
+  costPerHourMicroUsd: number
+  /** Time between two heartbeats of its sessions, in ms, 200 to 300,000; lost after three without one. */
+  heartbeatMs: number
+}
+
+export type Agent = Profile & {
+  name: AgentId
+  status: "present" | "retired"
+  addedAtMs: number
+  /** Hashes of its live credentials by id: a secret itself never enters the ledger. */
+  credentials: Readonly<Record<string, string>>
+}
+
+/** One run of an agent. Active and idle are presence and not kept here. */
+export type Session = {
+  id: SessionId
+  agent: AgentId
+  status: "live" | "lost" | "ended"
+  runtime: string
+  /** The agent's own id of its conversation, for a later resume. */
+  resumeId: string | null
+  /** Whether something beats for it: a session that nobody owns has no lost rule, only its leases. */
+  owned: boolean
+  heartbeatMs: number
+  startedAtMs: number
+  endedAtMs: number | null
+  reason: string | null
+}
+
+export const DEFAULT_PROFILE: Profile = {
+  kind: "script",
+  role: "worker",
+  capabilities: {},
+  maxActive: 1,
+  model: null,
+  account: null,
+  costPerHourMicroUsd: 0,
+  heartbeatMs: 15_000,
+}
+
+/** An ended session is forgotten when its agent starts another this long after its end. */
+const FORGET_SESSION_MS = 24 * 3_600_000
+
+export type AddAgent = { name: AgentId } & Partial<Profile>
+export type EditAgent = { name: AgentId; reason: string } & Partial<Omit<Profile, "role">>
+export type RetireAgent = { name: AgentId; reason: string }
+/** `id` and `hash` are made by the hub: the secret itself goes to the caller and nowhere else. */
+export type IssueCredential = { agent: AgentId; id: string; hash: string }
+export type RevokeCredential = { agent: AgentId; id: string; reason: string }
+/** `id` is made by the hub, so that the core stays free of randomness. */
+export type StartSession = { id: SessionId; agent: AgentId; runtime: string; resumeId: string | null; owned: boolean }
+export type EndSession = { session: SessionId; reason: string }
+
+export type AgentEvent =
+  | Recorded<"agent.added", { name: AgentId; profile: Profile }>
+  | Recorded<"agent.edited", { name: AgentId; changes: Partial<Profile>; reason: string }>
+  | Recorded<"agent.retired", { name: AgentId; reason: string }>
+  | Recorded<"agent.credential_issued", { agent: AgentId; id: string; hash: string }>
+  | Recorded<"agent.credential_revoked", { agent: AgentId; id: string; reason: string }>
+  | Recorded<"session.started", { id: SessionId; agent: AgentId; runtime: string; resumeId: string | null; owned: boolean; heartbeatMs: number }>
+  | Recorded<"session.lost", { id: SessionId; silentMs: number }>
+  | Recorded<"session.returned", { id: SessionId }>
+  | Recorded<"session.ended", { id: SessionId; reason: string }>
+
+export function decideAddAgent(state: Workspace, { name, ...profile }: AddAgent): AgentEvent[] | Refusal {
+  if (!isName(name) || name === "hub") return refuse("invalid", `"${name}" cannot name an agent`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit; `hub` is taken.")
+  const known = state.agents.get(name)
+  if (known !== undefined) return refuse("already_exists", `agent ${name} exists already (${known.status})`, "Choose another name, or edit the agent that is there.", { agent: name })
+  return [{ type: "agent.added", data: { name, profile: { ...DEFAULT_PROFILE, ...profile } } }]
+}
+
+export function decideEditAgent(state: Workspace, { name, reason, ...changes }: EditAgent): AgentEvent[] | Refusal {
+  const agent = presentAgent(state, name)
+  if ("refused" in agent) return agent
+  return [{ type: "agent.edited", data: { name, changes, reason } }]
+}
+
+/** Its leases end, its sessions end, its credentials are void: nothing of it goes on. */
+export function decideRetireAgent(state: Workspace, { name, reason }: RetireAgent): (AgentEvent | TaskEvent)[] | Refusal {
+  const agent = presentAgent(state, name)
+  if ("refused" in agent) return agent
+  const sessions = state.board.sessionsOf(name).filter((session) => session.status !== "ended")
+  const ended: AgentEvent[] = sessions.map(({ id }) => ({ type: "session.ended", data: { id, reason: "agent retired" } }))
+  return [...leasesEnded(state, state.board.heldBy(name), "agent_retired", name), ...ended, { type: "agent.retired", data: { name, reason } }]
+}
+
+export function decideIssueCredential(state: Workspace, { agent, id, hash }: IssueCredential): AgentEvent[] | Refusal {
+  const found = presentAgent(state, agent)
+  if ("refused" in found) return found
+  return [{ type: "agent.credential_issued", data: { agent, id, hash } }]
+}
+
+export function decideRevokeCredential(state: Workspace, { agent, id, reason }: RevokeCredential): AgentEvent[] | Refusal {
+  const found = state.agents.get(agent)
+  if (found?.credentials[id] === undefined) return refuse("not_found", `agent ${agent} has no credential ${id}`, "`skein agent show` lists an agent's credentials.", { agent, id })
+  return [{ type: "agent.credential_revoked", data: { agent, id, reason } }]
+}
+
+export function decideStartSession(state: Workspace, actor: Actor, { id, agent: name, runtime, resumeId, owned }: StartSession): AgentEvent[] | Refusal {
+  const agent = presentAgent(state, name)
+  if ("refused" in agent) return agent
+  if (actor.agent !== name && actor.role !== "supervisor" && actor.role !== "operator") {
+    return refuse("forbidden", `${actor.agent} cannot start a session of ${name}`, "Start it with that agent's own credential, or as supervisor or operator.", { agent: name })
+  }
+  return [{ type: "session.started", data: { id, agent: name, runtime, resumeId, owned, heartbeatMs: agent.heartbeatMs } }]
+}
+
+export function decideEndSession(state: Workspace, actor: Actor, { session: id, reason }: EndSession): (AgentEvent | TaskEvent)[] | Refusal {
+  const session = state.sessions.get(id)
+  if (session === undefined) return refuse("not_found", `there is no session ${id}`, "`skein agent show` lists an agent's sessions.", { session: id })
+  if (actor.agent !== session.agent && actor.role !== "supervisor" && actor.role !== "operator") {
+    return refuse("forbidden", `${actor.agent} cannot end a session of ${session.agent}`, "Only the agent itself, its supervisor or the operator can.", { session: id })
+  }
+  if (session.status === "ended") return []
+  return [...leasesEnded(state, state.board.heldBySession(id), "session_ended", actor.agent), { type: "session.ended", data: { id, reason } }]
+}
+
+/** An agent that may act: known and not retired. */
+export function presentAgent(state: Workspace, name: AgentId): Agent | Refusal {
+  const agent = state.agents.get(name)
+  if (agent === undefined) return refuse("not_found", `there is no agent ${name}`, `Add it: skein agent add ${name}`, { agent: name })
+  if (agent.status === "retired") return refuse("retired", `agent ${name} is retired`, "A retired agent does not come back: add one with another name.", { agent: name })
+  return agent
+}
+
+export function evolveAgent(state: Workspace, event: AgentEvent, atMs: number): void {
+  const { agents, sessions } = state
+  switch (event.type) {
+    case "agent.added": {
+      const { name, profile } = event.data
+      agents.put(name, { name, status: "present", addedAtMs: atMs, credentials: {}, ...profile })
+      break
+    }
+    case "agent.edited": {
+      const agent = agents.get(event.data.name) as Agent
+      agents.put(agent.name, { ...agent, ...event.data.changes })
+      break
+    }
+    case "agent.retired": {
+      const agent = agents.get(event.data.name) as Agent
+      agents.put(agent.name, { ...agent, status: "retired", credentials: {} })
+      break
+    }
+    case "agent.credential_issued": {
+      const agent = agents.get(event.data.agent) as Agent
+      agents.put(agent.name, { ...agent, credentials: { ...agent.credentials, [event.data.id]: event.data.hash } })
+      break
+    }
+    case "agent.credential_revoked": {
+      const agent = agents.get(event.data.agent) as Agent
+      const { [event.data.id]: _, ...credentials } = agent.credentials
+      agents.put(agent.name, { ...agent, credentials })
+      break
+    }
+    case "session.started": {
+      const { id, agent, runtime, resumeId, owned, heartbeatMs } = event.data
+      for (const old of state.board.sessionsOf(agent)) {
+        if (old.endedAtMs !== null && old.endedAtMs + FORGET_SESSION_MS < atMs) sessions.delete(old.id)
+      }
+      sessions.put(id, { id, agent, status: "live", runtime, resumeId, owned, heartbeatMs, startedAtMs: atMs, endedAtMs: null, reason: null })
+      break
+    }
+    case "session.lost":
+      sessions.put(event.data.id, { ...(sessions.get(event.data.id) as Session), status: "lost" })
+      break
+    case "session.returned":
+      sessions.put(event.data.id, { ...(sessions.get(event.data.id) as Session), status: "live" })
+      break
+    case "session.ended":
+      sessions.put(event.data.id, { ...(sessions.get(event.data.id) as Session), status: "ended", endedAtMs: atMs, reason: event.data.reason })
+      break
+  }
+}

@@ -1,0 +1,152 @@
+// prettier-ignore
+import { type AddAgent, decideAddAgent, decideEditAgent, decideEndSession, decideIssueCredential, decideRetireAgent, decideRevokeCredential, decideStartSession, type EditAgent, type EndSession, type IssueCredential, type RetireAgent, type RevokeCredential, type StartSession } from "./agent.ts"
+import { type AddTask, type CancelTask, decideAddTask, decideCancelTask, decideEditTask, decideResetTask, type EditTask, type ResetTask } from "./backlog.ts"
+import { type Block, decideBlock, decideUnblock, type Unblock } from "./blocker.ts"
+import { type Claim, type ClaimNext, currentClaims, decideClaim, decideClaimNext } from "./claim.ts"
+import { type AckNotice, decideAckNotice, decideSendNotice, type SendNotice } from "./directive.ts"
+import type { Actor, Entry, Recorded } from "./entry.ts"
+import { type AnswerHelp, decideAnswerHelp, decideWantHelp, type WantHelp } from "./help.ts"
+import type { AgentId, PlanId, Seq, SessionId, TaskId } from "./ids.ts"
+import { decideEndLease, decideRenewLease, decideSweep, type EndLease, type RenewLease, type Sweep } from "./lease.ts"
+import { type AddPlan, type CancelPlan, decideAddPlan, decideCancelPlan, findPlan } from "./plan.ts"
+import { type Complete, decideComplete, decideFail, decideRelease, decideReview, decideUpdate, type Fail, type Release, type Review, type Update } from "./progress.ts"
+import type { Refusal } from "./refusal.ts"
+import { type TaskView, viewTask } from "./view.ts"
+import type { Checkpoint, MetaEvent, Workspace } from "./workspace.ts"
+
+/** Where a command left its mark; seq of the last entry, or of the state where there was nothing to record. */
+export type Done = { seq: Seq }
+/** A claim: write `fence` on everything that is done under it, and stop a little before `leaseEndsAtMs`. */
+export type Claimed = { fence: Seq; leaseEndsAtMs: number; leaseMs: number; task: TaskView }
+
+/** Every command with what it takes and what it answers. The contract derives from this; the hub decides by it. */
+export type Commands = {
+  "agent.add": { input: AddAgent; output: Done & { agent: AgentId } }
+  "agent.edit": { input: EditAgent; output: Done }
+  "agent.retire": { input: RetireAgent; output: Done }
+  "credential.issue": { input: IssueCredential; output: Done & { agent: AgentId; id: string } }
+  "credential.revoke": { input: RevokeCredential; output: Done }
+  "session.start": { input: StartSession; output: Done & { session: SessionId; agent: AgentId; heartbeatMs: number } }
+  "session.end": { input: EndSession; output: Done }
+  "task.add": { input: AddTask; output: Done & { task: TaskId } }
+  "task.edit": { input: EditTask; output: Done }
+  "task.reset": { input: ResetTask; output: Done }
+  "task.cancel": { input: CancelTask; output: Done }
+  "task.claim": { input: Claim; output: Claimed }
+  "task.claimNext": { input: ClaimNext; output: { claims: Claimed[] } }
+  "task.update": { input: Update; output: Done & { leaseEndsAtMs: number | null } }
+  "task.block": { input: Block; output: Done }
+  "task.unblock": { input: Unblock; output: Done }
+  "task.complete": { input: Complete; output: Done & { status: string; ready: TaskId[] } }
+  "task.fail": { input: Fail; output: Done & { status: string } }
+  "task.release": { input: Release; output: Done }
+  "task.review": { input: Review; output: Done & { status: string } }
+  "lease.renew": { input: RenewLease; output: Done & { leaseEndsAtMs: number | null } }
+  "lease.end": { input: EndLease; output: Done & { status: string } }
+  "help.want": { input: WantHelp; output: Done & { told: number } }
+  "help.answer": { input: AnswerHelp; output: Done & { owner: AgentId } }
+  "event.send": { input: SendNotice; output: Done }
+  "event.ack": { input: AckNotice; output: Done }
+  "plan.add": { input: AddPlan; output: Done & { plan: PlanId; created: boolean; tasks: number } }
+  "plan.cancel": { input: CancelPlan; output: Done }
+  "workspace.create": { input: { name: string }; output: Done }
+  "hub.start": { input: { graceMs: number }; output: Done }
+  "hub.sweep": { input: Sweep; output: Done }
+  "hub.checkpoint": { input: Checkpoint; output: Done }
+}
+export type CommandName = keyof Commands
+
+type Decider<Name extends CommandName> = {
+  decide(state: Workspace, actor: Actor, input: Commands[Name]["input"], nowMs: number): Recorded[] | Refusal
+  /** Builds the answer from the entries that the command made (none where there was nothing to record) and the state after them; again for a key that comes twice. */
+  answer(state: Workspace, actor: Actor, input: Commands[Name]["input"], entries: readonly Entry[]): Commands[Name]["output"]
+}
+
+function done(state: Workspace, _actor: Actor, _input: unknown, entries: readonly Entry[]): Done {
+  return { seq: entries.at(-1)?.seq ?? state.seq }
+}
+
+function claimOf(state: Workspace, id: TaskId, entry: Entry | null): Claimed {
+  const task = viewTask(state, id) as TaskView
+  const data = entry?.data as { leaseMs: number; leaseEndsAtMs: number } | undefined
+  return { fence: entry?.seq ?? (task.fence as Seq), leaseEndsAtMs: data?.leaseEndsAtMs ?? (task.leaseEndsAtMs as number), leaseMs: data?.leaseMs ?? (task.leaseMs as number), task }
+}
+
+function claimsIn(state: Workspace, entries: readonly Entry[]): Claimed[] {
+  return entries.filter((entry) => entry.type === "task.claimed").map((entry) => claimOf(state, (entry.data as { id: TaskId }).id, entry))
+}
+
+function withStatus(state: Workspace, actor: Actor, input: { task: TaskId }, entries: readonly Entry[]): Done & { status: string } {
+  return { ...done(state, actor, input, entries), status: state.tasks.get(input.task)?.status ?? "unknown" }
+}
+
+function withLease(state: Workspace, actor: Actor, input: { task: TaskId }, entries: readonly Entry[]): Done & { leaseEndsAtMs: number | null } {
+  return { ...done(state, actor, input, entries), leaseEndsAtMs: state.tasks.get(input.task)?.leaseEndsAtMs ?? null }
+}
+
+/** One table of all deciders: adding a command is a row here and in the contract. */
+export const commands: { [Name in CommandName]: Decider<Name> } = {
+  "agent.add": { decide: (state, _, input) => decideAddAgent(state, input), answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), agent: input.name }) },
+  "agent.edit": { decide: (state, _, input) => decideEditAgent(state, input), answer: done },
+  "agent.retire": { decide: (state, _, input) => decideRetireAgent(state, input), answer: done },
+  "credential.issue": {
+    decide: (state, _, input) => decideIssueCredential(state, input),
+    answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), agent: input.agent, id: input.id }),
+  },
+  "credential.revoke": { decide: (state, _, input) => decideRevokeCredential(state, input), answer: done },
+  "session.start": {
+    decide: decideStartSession,
+    answer: (state, actor, input, entries) => {
+      // A key that comes again finds the session that its first coming made, whatever id the hub drew for this one.
+      const made = entries[0]?.data as { id: SessionId; heartbeatMs: number } | undefined
+      return { ...done(state, actor, input, entries), session: made?.id ?? input.id, agent: input.agent, heartbeatMs: made?.heartbeatMs ?? 15_000 }
+    },
+  },
+  "session.end": { decide: decideEndSession, answer: done },
+  "task.add": { decide: decideAddTask, answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), task: input.id }) },
+  "task.edit": { decide: decideEditTask, answer: done },
+  "task.reset": { decide: decideResetTask, answer: done },
+  "task.cancel": { decide: decideCancelTask, answer: done },
+  "task.claim": { decide: decideClaim, answer: (state, _, input, entries) => claimsIn(state, entries)[0] ?? claimOf(state, input.task, null) },
+  "task.claimNext": {
+    decide: decideClaimNext,
+    answer: (state, actor, _, entries) => ({ claims: entries.length > 0 ? claimsIn(state, entries) : currentClaims(state, actor).map((task) => claimOf(state, task.id, null)) }),
+  },
+  "task.update": { decide: decideUpdate, answer: withLease },
+  "task.block": { decide: decideBlock, answer: done },
+  "task.unblock": { decide: decideUnblock, answer: done },
+  "task.complete": {
+    decide: decideComplete,
+    answer: (state, actor, input, entries) => ({ ...withStatus(state, actor, input, entries), ready: [...state.board.dependents(input.task)].filter((id) => state.board.isReady(id)).sort() }),
+  },
+  "task.fail": { decide: decideFail, answer: withStatus },
+  "task.release": { decide: decideRelease, answer: done },
+  "task.review": { decide: decideReview, answer: withStatus },
+  "lease.renew": { decide: decideRenewLease, answer: withLease },
+  "lease.end": { decide: decideEndLease, answer: withStatus },
+  "help.want": { decide: decideWantHelp, answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), told: entries.filter((entry) => entry.type === "event.sent").length }) },
+  "help.answer": { decide: decideAnswerHelp, answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), owner: state.tasks.get(input.task)?.owner ?? "" }) },
+  "event.send": { decide: decideSendNotice, answer: done },
+  "event.ack": { decide: decideAckNotice, answer: done },
+  "plan.add": {
+    decide: (state, _, input) => decideAddPlan(state, input),
+    answer: (state, actor, input, entries) => {
+      const added = entries.find((entry) => entry.type === "plan.added")?.data as { id: PlanId } | undefined
+      return { ...done(state, actor, input, entries), plan: added?.id ?? findPlan(state, input)?.id ?? "", created: added !== undefined, tasks: input.tasks.length }
+    },
+  },
+  "plan.cancel": { decide: (state, _, input) => decideCancelPlan(state, input), answer: done },
+  "workspace.create": { decide: (state, _, { name }): MetaEvent[] => (state.meta.has("workspace") ? [] : [{ type: "workspace.created", data: { name } }]), answer: done },
+  "hub.start": { decide: (_state, _actor, { graceMs }): MetaEvent[] => [{ type: "hub.started", data: { graceMs } }], answer: done },
+  "hub.sweep": { decide: (state, _, input, nowMs) => decideSweep(state, input, nowMs), answer: done },
+  "hub.checkpoint": {
+    // Decided against the very state that the digest was taken of: if anything came between, the next checkpoint covers it.
+    decide: (state, _, input): MetaEvent[] => (input.size === state.seq ? [{ type: "checkpoint.recorded", data: input }] : []),
+    answer: done,
+  },
+}
+
+/** Decides one command by its name. */
+export function decide<Name extends CommandName>(state: Workspace, name: Name, actor: Actor, input: Commands[Name]["input"], nowMs: number): Recorded[] | Refusal {
+  return commands[name].decide(state, actor, input, nowMs)
+}

@@ -1,0 +1,124 @@
+import type { AgentEvent, Session } from "./agent.ts"
+import type { Actor } from "./entry.ts"
+import type { AgentId, Seq, SessionId, TaskId } from "./ids.ts"
+import { refuse, type Refusal } from "./refusal.ts"
+import { isHeld, type LeaseEnd, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
+import type { Workspace } from "./workspace.ts"
+
+export const LEASE_MIN_MS = 1_000
+export const LEASE_MAX_MS = 3_600_000
+/** Lease of a session that something beats for. */
+export const LEASE_OWNED_MS = 120_000
+/** Lease where nothing beats: a person or a script that calls the CLI now and then. */
+export const LEASE_UNOWNED_MS = 900_000
+/** A task in progress without an update for this long is flagged to its owner; after twice this, to the operator. */
+export const STALE_MS = 900_000
+/** A session is lost after this many of its heartbeat intervals without a beat. */
+export const LOST_AFTER_BEATS = 3
+
+/** What the hub tells the core at each sweep: presence since the last one. */
+export type Sweep = {
+  /** Sessions that beat since the last sweep. */
+  beats: readonly SessionId[]
+  /** Owned sessions of this hub's own connections that have been silent for three intervals. */
+  silent: readonly { id: SessionId; silentMs: number }[]
+}
+export type EndLease = { task: TaskId; reason: string }
+export type RenewLease = { task: TaskId; fence: Seq }
+
+/** Sessions named in one `leases.renewed`, so that an entry stays under its limit. */
+const RENEWED_PER_ENTRY = 1_500
+
+/** Ends a lease; with its last attempt the task has failed. */
+export function leaseEnded(state: Workspace, task: Task, reason: LeaseEnd, by: AgentId): TaskEvent[] {
+  const ended: TaskEvent = { type: "lease.ended", data: { id: task.id, fence: task.fence as Seq, reason, by }, causedBy: task.fence }
+  const { maxAttempts } = state.specs.get(task.id) as TaskSpec
+  if (task.attempts + 1 < maxAttempts) return [ended]
+  const spent = `its last attempt of ${maxAttempts} ended: ${reason}`
+  return [ended, { type: "task.failed", data: { id: task.id, reason: spent, usage: { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 } }, causedBy: task.fence }]
+}
+
+/** Ends all leases that an agent or session holds. */
+export function leasesEnded(state: Workspace, held: readonly Task[], reason: LeaseEnd, by: AgentId): TaskEvent[] {
+  return held.filter((task) => isHeld(task.status)).flatMap((task) => leaseEnded(state, task, reason, by))
+}
+
+/**
+ * The task, when the caller holds it under this fence right now. A lease is over at its end, not after it: a paused agent that wakes up late is
+ * refused even where nobody else has claimed the task yet.
+ */
+export function underLease(state: Workspace, actor: Actor, id: TaskId, fence: Seq, nowMs: number): Task | Refusal {
+  const task = state.tasks.get(id)
+  if (task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
+  if (!isHeld(task.status) && task.status !== "review") {
+    return refuse("stale_fence", `task ${id} is ${task.status}: fence ${fence} no longer holds it`, "Stop working on it; claim it again if it is still to be done.", { task: id, fence, status: task.status })
+  }
+  if (task.fence !== fence) {
+    return refuse("stale_fence", `task ${id} is held by ${task.owner} under fence ${task.fence}, not ${fence}`, "Stop working on it: somebody else holds it now.", { task: id, fence, heldBy: task.owner })
+  }
+  if (task.owner !== actor.agent) {
+    return refuse("not_owner", `task ${id} is held by ${task.owner}, not by ${actor.agent}`, "Only its owner can do this; ask for it, or have an operator end the lease.", { task: id, heldBy: task.owner })
+  }
+  if (task.leaseEndsAtMs !== null && nowMs >= task.leaseEndsAtMs) {
+    return refuse("stale_fence", `the lease on task ${id} is over since ${nowMs - task.leaseEndsAtMs} ms`, "Stop working on it; claim it again.", { task: id, fence, endedAtMs: task.leaseEndsAtMs })
+  }
+  return task
+}
+
+export function decideRenewLease(state: Workspace, actor: Actor, { task: id, fence }: RenewLease, nowMs: number): TaskEvent[] | Refusal {
+  const task = underLease(state, actor, id, fence, nowMs)
+  if ("refused" in task) return task
+  if (task.leaseMs === null || task.leaseEndsAtMs === null) return []
+  return [{ type: "lease.renewed", data: { id, fence, leaseEndsAtMs: nowMs + task.leaseMs }, causedBy: fence }]
+}
+
+export function decideEndLease(state: Workspace, actor: Actor, { task: id }: EndLease): TaskEvent[] | Refusal {
+  const task = state.tasks.get(id)
+  if (task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
+  if (!isHeld(task.status)) return refuse("wrong_status", `task ${id} is ${task.status}: it has no lease`, "There is nothing to end.", { task: id, status: task.status })
+  return leaseEnded(state, task, "operator", actor.agent)
+}
+
+/**
+ * One sweep: renew what beat, declare lost what fell silent, end what ran out, flag what stalled. Renewals come first, so that no lease ends
+ * whose owner was heard of in time.
+ */
+export function decideSweep(state: Workspace, { beats, silent }: Sweep, nowMs: number): (AgentEvent | TaskEvent)[] {
+  const events: (AgentEvent | TaskEvent)[] = []
+  const renewed = new Set<SessionId>()
+  for (const id of beats) {
+    const session = state.sessions.get(id)
+    if (session === undefined || session.status === "ended") continue
+    if (session.status === "lost") events.push({ type: "session.returned", data: { id } })
+    if (state.board.heldBySession(id).some((task) => task.leaseEndsAtMs !== null)) renewed.add(id)
+  }
+  const sessions = [...renewed]
+  for (let at = 0; at < sessions.length; at += RENEWED_PER_ENTRY) {
+    events.push({ type: "leases.renewed", data: { sessions: sessions.slice(at, at + RENEWED_PER_ENTRY) } })
+  }
+  const ended = new Set<TaskId>()
+  for (const { id, silentMs } of silent) {
+    const session = state.sessions.get(id)
+    if (!mayBeLost(session, silentMs) || renewed.has(id)) continue
+    events.push({ type: "session.lost", data: { id, silentMs } })
+    const held = state.board.heldBySession(id)
+    for (const task of held) ended.add(task.id)
+    events.push(...leasesEnded(state, held, "lost", "hub"))
+  }
+  for (const task of state.board.overdue(nowMs)) {
+    if (ended.has(task.id) || (task.session !== null && renewed.has(task.session))) continue
+    events.push(...leaseEnded(state, task, "expired", "hub"))
+    ended.add(task.id)
+  }
+  for (const task of state.board.active()) {
+    if (ended.has(task.id)) continue
+    const silentMs = nowMs - task.updatedAtMs
+    const to = silentMs >= 2 * STALE_MS ? "operator" : silentMs >= STALE_MS ? "owner" : null
+    if (to !== null && task.stale !== to && task.stale !== "operator") events.push({ type: "task.flagged", data: { id: task.id, to, silentMs }, causedBy: task.fence })
+  }
+  return events
+}
+
+function mayBeLost(session: Session | undefined, silentMs: number): session is Session {
+  return session !== undefined && session.status === "live" && session.owned && silentMs >= LOST_AFTER_BEATS * session.heartbeatMs
+}

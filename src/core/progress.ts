@@ -1,0 +1,84 @@
+import { unblockedBy } from "./blocker.ts"
+import { directive, type DirectiveEvent } from "./directive.ts"
+import type { Actor } from "./entry.ts"
+import type { AgentId, Seq, TaskId } from "./ids.ts"
+import { LEASE_UNOWNED_MS, underLease } from "./lease.ts"
+import { refuse, type Refusal } from "./refusal.ts"
+import type { Deliverable, Task, TaskEvent, TaskSpec, Usage } from "./task.ts"
+import type { Workspace } from "./workspace.ts"
+
+export type Update = { task: TaskId; fence: Seq; progress: number | null; note: string | null }
+export type Complete = { task: TaskId; fence: Seq; deliverable: Deliverable; usage: Usage }
+/** `retry`: whether another attempt may help; where attempts are left the task is then open again. */
+export type Fail = { task: TaskId; fence: Seq; reason: string; retry: boolean; usage: Usage }
+export type Release = { task: TaskId; fence: Seq; reason: string }
+export type Review = { task: TaskId; approve: boolean; reason: string }
+
+type Events = (TaskEvent | DirectiveEvent)[]
+
+/** A sign of life and of progress: starts a claimed task, renews the lease. */
+export function decideUpdate(state: Workspace, actor: Actor, { task: id, fence, progress, note }: Update, nowMs: number): TaskEvent[] | Refusal {
+  const task = underLease(state, actor, id, fence, nowMs)
+  if ("refused" in task) return task
+  if (task.status === "review") return refuse("wrong_status", `task ${id} is in review`, "Wait for the review.", { task: id })
+  const events: TaskEvent[] = []
+  if (task.status === "claimed") events.push({ type: "task.started", data: { id }, causedBy: fence })
+  if (progress !== null || note !== null || events.length === 0) events.push({ type: "task.progressed", data: { id, progress, note }, causedBy: fence })
+  return events
+}
+
+/** The work is done. Where the task asks for a review it waits for one; else what waited for it is ready from this entry on. */
+export function decideComplete(state: Workspace, actor: Actor, { task: id, fence, deliverable, usage }: Complete, nowMs: number): Events | Refusal {
+  const task = underLease(state, actor, id, fence, nowMs)
+  if ("refused" in task) return task
+  if (task.status === "review") return refuse("wrong_status", `task ${id} is in review already`, "Wait for the review.", { task: id })
+  if (task.status === "blocked") return refuse("wrong_status", `task ${id} is blocked on ${task.blockedOn?.ref}`, "Unblock it first.", { task: id })
+  const spec = state.specs.get(id) as TaskSpec
+  if (deliverable.evidence.testsPass === false) {
+    return refuse("invalid", `task ${id} cannot be completed: its evidence says that tests fail`, "Mend them, or fail the task with the reason.", { task: id })
+  }
+  if (spec.review) {
+    const text = `${id} waits for review`
+    return [
+      { type: "task.submitted", data: { id, deliverable, usage }, causedBy: fence },
+      { type: "event.sent", data: { kind: "request_review", directive: null, to: { role: "orchestrator" }, task: id, priority: spec.priority, text, payload: {}, requiresAck: true }, causedBy: fence },
+    ]
+  }
+  return [{ type: "task.completed", data: { id, deliverable, usage }, causedBy: fence }, ...unblockedBy(state, id, `${id} is completed`, fence)]
+}
+
+export function decideFail(state: Workspace, actor: Actor, { task: id, fence, reason, retry, usage }: Fail, nowMs: number): TaskEvent[] | Refusal {
+  const task = underLease(state, actor, id, fence, nowMs)
+  if ("refused" in task) return task
+  const { maxAttempts } = state.specs.get(id) as TaskSpec
+  const again = retry && task.attempts + 1 < maxAttempts
+  return [{ type: again ? "task.retried" : "task.failed", data: { id, reason, usage }, causedBy: fence }]
+}
+
+/** Gives the task back unharmed: no attempt is counted. */
+export function decideRelease(state: Workspace, actor: Actor, { task: id, fence, reason }: Release, nowMs: number): TaskEvent[] | Refusal {
+  const task = underLease(state, actor, id, fence, nowMs)
+  if ("refused" in task) return task
+  return [{ type: "task.released", data: { id, reason }, causedBy: fence }]
+}
+
+/** Somebody other than the owner approves, or asks for changes. */
+export function decideReview(state: Workspace, actor: Actor, { task: id, approve, reason }: Review, nowMs: number): Events | Refusal {
+  const task = state.tasks.get(id)
+  if (task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
+  if (task.status !== "review") return refuse("wrong_status", `task ${id} is ${task.status}, not in review`, "There is nothing to review.", { task: id, status: task.status })
+  if (task.owner === actor.agent && actor.role !== "operator") return refuse("forbidden", `${actor.agent} cannot review its own task`, "Let another agent review it.", { task: id })
+  if (approve) return approved(state, task)
+  const leaseEndsAtMs = nowMs + (task.leaseMs ?? LEASE_UNOWNED_MS)
+  return [
+    { type: "task.changes_requested", data: { id, reason, leaseEndsAtMs }, causedBy: task.fence },
+    directive("resume", { agent: task.owner as AgentId }, id, `changes requested on ${id}: ${reason}`, task.fence),
+  ]
+}
+
+function approved(state: Workspace, task: Task): Events {
+  const { id, fence } = task
+  const deliverable = task.deliverable as Deliverable
+  const usage = { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 }
+  return [{ type: "task.completed", data: { id, deliverable, usage }, causedBy: fence }, ...unblockedBy(state, id, `${id} is completed`, fence)]
+}

@@ -1,0 +1,47 @@
+import type { Agent, Session } from "./agent.ts"
+import type { PlanId, TaskId } from "./ids.ts"
+import { isActive, type Task, type TaskSpec } from "./task.ts"
+import type { Plan } from "./plan.ts"
+import type { Workspace } from "./workspace.ts"
+
+/** Where a task stands for a reader: its status, with what is derived for one that is pending. */
+export type TaskState = Task["status"] | "ready" | "waiting" | "unreachable"
+/** A task as callers see it: what it asks for, where it stands, and what follows. */
+export type TaskView = TaskSpec & Task & { state: TaskState; pathMs: number }
+/** An agent as callers see it: never its credentials' hashes. */
+export type AgentView = Omit<Agent, "credentials"> & { credentials: string[]; busy: boolean; tasks: TaskId[]; sessions: Session[] }
+export type PlanView = Plan & { counts: Record<TaskState, number>; finished: boolean }
+
+export function taskState(state: Workspace, { id, status }: Pick<Task, "id" | "status">): TaskState {
+  if (status !== "pending") return status
+  if (state.board.isReady(id)) return "ready"
+  return state.board.isUnreachable(id) ? "unreachable" : "waiting"
+}
+
+export function viewTask(state: Workspace, id: TaskId): TaskView | null {
+  const task = state.tasks.get(id)
+  const spec = state.specs.get(id)
+  if (task === undefined || spec === undefined) return null
+  return { ...spec, ...task, leaseMs: task.leaseMs ?? spec.leaseMs, state: taskState(state, task), pathMs: state.board.pathMs(id) }
+}
+
+export function viewAgent(state: Workspace, { credentials, ...agent }: Agent): AgentView {
+  const held = state.board.heldBy(agent.name)
+  return { ...agent, credentials: Object.keys(credentials), busy: held.some((task) => isActive(task.status)), tasks: held.map((task) => task.id), sessions: state.board.sessionsOf(agent.name) }
+}
+
+/** `finished`: nothing is left that could still be done. */
+export function viewPlan(state: Workspace, id: PlanId): PlanView | null {
+  const plan = state.plans.get(id)
+  if (plan === undefined) return null
+  const counts: Record<TaskState, number> = { ...state.board.countsOf(id), ready: 0, waiting: 0, unreachable: 0 }
+  let open = 0
+  for (const taskId of state.board.tasksOf(id)) {
+    const task = state.tasks.get(taskId) as Task
+    const at = taskState(state, task)
+    if (at !== task.status) counts[at] += 1
+    const filler = state.specs.get(taskId)?.filler === true
+    if (!filler && at !== "completed" && at !== "failed" && at !== "cancelled" && at !== "unreachable") open += 1
+  }
+  return { ...plan, counts, finished: open === 0 }
+}

@@ -1,0 +1,118 @@
+import { type Agent, type AgentEvent, evolveAgent, type Session } from "./agent.ts"
+import { Board } from "./board.ts"
+import { type DirectiveEvent, evolveDirective, type Inbox } from "./directive.ts"
+import type { Entry, Recorded } from "./entry.ts"
+import { KeyAges, remember, type Remembered } from "./idempotency.ts"
+import type { Seq } from "./ids.ts"
+import { evolvePlan, type Plan, type PlanEvent } from "./plan.ts"
+import { Journal, Table } from "./table.ts"
+import { evolveTask, isHeld, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
+
+/** What is known of the workspace itself. */
+export type Meta = { name: string; createdAtMs: number; checkpoint: Checkpoint | null; hubStarts: number }
+/** The ledger through entry `size`: its Merkle root and the digest of the state that follows from it, both in hex. */
+export type Checkpoint = { size: Seq; root: string; digest: string }
+
+export type MetaEvent =
+  | Recorded<"workspace.created", { name: string }>
+  | Recorded<"hub.started", { graceMs: number }>
+  | Recorded<"checkpoint.recorded", Checkpoint>
+
+export type SkeinEvent = AgentEvent | TaskEvent | PlanEvent | DirectiveEvent | MetaEvent
+
+/** The whole state: a fold of the ledger. Tables are what counts (and what the digest covers); the rest follows from them. */
+export class Workspace {
+  readonly journal = new Journal()
+  readonly board: Board = new Board(this)
+  readonly keyAges = new KeyAges()
+  readonly meta = new Table<Meta>("meta", this.journal)
+  readonly agents = new Table<Agent>("agents", this.journal)
+  readonly sessions = new Table<Session>("sessions", this.journal, this.board.onSession)
+  readonly plans = new Table<Plan>("plans", this.journal)
+  readonly specs = new Table<TaskSpec>("specs", this.journal, this.board.onSpec)
+  readonly tasks = new Table<Task>("tasks", this.journal, this.board.onTask)
+  readonly inboxes = new Table<Inbox>("inboxes", this.journal)
+  readonly keys = new Table<Remembered>("keys", this.journal, this.keyAges.onChange)
+  /** The last entry that was folded in, and its time. */
+  seq: Seq = 0
+  atMs = 0
+
+  /** Every table, in the order in which snapshots keep them: specs before tasks, since the board reads them so. */
+  get tables(): Table<unknown>[] {
+    return [this.meta, this.agents, this.sessions, this.plans, this.specs, this.tasks, this.inboxes, this.keys] as Table<unknown>[]
+  }
+}
+
+/** Folds one entry into the state. The entry MUST be the next one: it was decided, so nothing is checked again. */
+export function evolve(state: Workspace, entry: Entry): void {
+  if (entry.seq !== state.seq + 1) throw new Error(`entry ${entry.seq} does not follow ${state.seq}`)
+  state.seq = entry.seq
+  state.atMs = entry.atMs
+  const event = entry as unknown as SkeinEvent
+  const { type } = event
+  const noun = type.slice(0, type.indexOf("."))
+  if (noun === "task" || noun === "lease" || noun === "leases") evolveTask(state, event as TaskEvent, entry)
+  else if (noun === "agent" || noun === "session") evolveAgent(state, event as AgentEvent, entry.atMs)
+  else if (noun === "plan") evolvePlan(state, event as PlanEvent, entry)
+  else if (noun === "event") evolveDirective(state, event as DirectiveEvent, entry)
+  else evolveMeta(state, event as MetaEvent, entry.atMs)
+  remember(state, entry)
+}
+
+function evolveMeta(state: Workspace, event: MetaEvent, atMs: number): void {
+  switch (event.type) {
+    case "workspace.created":
+      state.meta.put("workspace", { name: event.data.name, createdAtMs: atMs, checkpoint: null, hubStarts: 0 })
+      break
+    case "hub.started": {
+      // Whoever held a lease when the hub went down gets time to come back, before anybody takes its task.
+      const until = atMs + event.data.graceMs
+      for (const task of [...state.tasks.values()]) {
+        if (isHeld(task.status) && task.leaseEndsAtMs !== null && task.leaseEndsAtMs < until) state.tasks.put(task.id, { ...task, leaseEndsAtMs: until })
+      }
+      state.meta.put("workspace", { ...(state.meta.get("workspace") as Meta), hubStarts: (state.meta.get("workspace") as Meta).hubStarts + 1 })
+      break
+    }
+    case "checkpoint.recorded":
+      state.meta.put("workspace", { ...(state.meta.get("workspace") as Meta), checkpoint: event.data })
+      break
+    default:
+      throw new Error(`entry ${state.seq} is of unknown type ${(event as { type: string }).type}`)
+  }
+}
+
+/** A point that the state can be taken back to, until the journal is drained. */
+export type Mark = { length: number; seq: Seq; atMs: number }
+
+export function mark(state: Workspace): Mark {
+  return { length: state.journal.length, seq: state.seq, atMs: state.atMs }
+}
+
+/** Takes back all that was folded in since the mark: somebody else's entries came first. */
+export function undoTo(state: Workspace, { length, seq, atMs }: Mark): void {
+  state.journal.undoTo(length)
+  state.seq = seq
+  state.atMs = atMs
+}
+
+/** All records as they stand, for a snapshot. */
+export type Snapshot = { seq: Seq; atMs: number; tables: Record<string, [string, unknown][]> }
+
+export function takeSnapshot(state: Workspace): Snapshot {
+  return { seq: state.seq, atMs: state.atMs, tables: Object.fromEntries(state.tables.map((table) => [table.name, [...table.entries()]])) }
+}
+
+/** The state that a snapshot was taken of, its derived indexes built anew. */
+export function fromSnapshot({ seq, atMs, tables }: Snapshot): Workspace {
+  const state = new Workspace()
+  for (const table of state.tables) {
+    const rows = tables[table.name] ?? []
+    // Age decides which key is forgotten first, whatever order a table's rows were kept in.
+    if (table.name === "keys") (rows as [string, Remembered][]).sort(([, a], [, b]) => a.first - b.first)
+    for (const [key, record] of rows) table.put(key, record)
+    state.journal.drain()
+  }
+  state.seq = seq
+  state.atMs = atMs
+  return state
+}
