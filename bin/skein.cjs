@@ -68,7 +68,7 @@ function hushExperimental() {
 
 if (suffices(process.versions.node)) {
   hushExperimental()
-  // Compiled code is kept beside the code (a shared /tmp could be poisoned); where that is read-only Node goes without. Saves 16 of 79 ms.
+  // Compiled code is kept beside the code (a shared /tmp could be poisoned); where that is read-only Node goes without..
   require("module").enableCompileCache(path.join(__dirname, "..", ".cache", "compile"))
   if (fs.existsSync(MAIN)) require(MAIN)
   else {
