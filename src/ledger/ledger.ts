@@ -25,7 +25,7 @@ export interface Ledger {
   append(expected: Seq, batch: readonly Stored[]): Promise<Appended>
   /** Entries from `from` (inclusive) on, in order, `limit` at the most; fewer only at the end. */
   read(from: Seq, limit: number): Promise<Stored[]>
-  /** Resolves at once when another writer has appended beyond `seq`; never for stores with one writer. Aborted by the signal. */
+  /** Resolves at once when another writer has appended beyond `seq`; never for stores with one writer. Rejects with the signal's reason. */
   moved(seq: Seq, signal: AbortSignal): Promise<void>
   /** Housekeeping when nothing waits (SQLite: a WAL checkpoint). */
   idle(): Promise<void>
@@ -49,4 +49,12 @@ export class LedgerFailure extends Error {
     this.remedy = remedy
     this.seq = seq
   }
+}
+
+/** `moved` of a store with one writer: nobody else ever appends, so it only ends with the signal. */
+export function oneWriter(signal: AbortSignal): Promise<void> {
+  return new Promise((_resolve, reject) => {
+    if (signal.aborted) reject(signal.reason as Error)
+    else signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true })
+  })
 }

@@ -1,0 +1,253 @@
+import { spawnSync } from "node:child_process"
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { Chain } from "../core/chain.ts"
+import { describeLedger, makeEntries, plain, type Subject } from "./ledger.contract.ts"
+import type { Stored } from "./ledger.ts"
+import { sha256 } from "./sha256.ts"
+import { openSqlite, type SqliteLedger } from "./sqlite.ts"
+
+function sqliteSubject(): Subject {
+  const folder = mkdtempSync(join(tmpdir(), "skein-ledger-"))
+  let path = join(folder, "main.sqlite")
+  let opened: SqliteLedger[] = []
+  let crashes = 0
+  return {
+    supports: { durable: true, manyWriters: false },
+    open: () => {
+      const ledger = openSqlite({ path })
+      opened.push(ledger)
+      return ledger
+    },
+    crash: () => {
+      // What a restart would find: the file and its log as they are on disk at this moment, without the living process's index.
+      const left = join(folder, `crashed-${++crashes}.sqlite`)
+      copyFileSync(path, left)
+      if (existsSync(`${path}-wal`)) copyFileSync(`${path}-wal`, `${left}-wal`)
+      path = left
+    },
+    damage: (change) => rewriteRows(path, change),
+    backup: { path: join(folder, "backup.sqlite"), open: () => openSqlite({ path: join(folder, "backup.sqlite") }) },
+    dispose: () => {
+      for (const ledger of opened) void ledger.close()
+      opened = []
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Changes the rows as an intruder with the `sqlite3` shell would. */
+function rewriteRows(path: string, change: (rows: Stored[]) => Stored[]): void {
+  const database = new DatabaseSync(path)
+  const rows = database.prepare("SELECT seq, bytes, hash FROM entries ORDER BY seq").all() as Stored[]
+  database.exec("DROP TRIGGER entries_only_grow; DROP TRIGGER entries_never_shrink; BEGIN; DELETE FROM entries")
+  const insert = database.prepare("INSERT INTO entries VALUES (?, ?, ?)")
+  for (const { seq, bytes, hash } of change(rows)) insert.run(seq, bytes, hash)
+  database.exec("COMMIT")
+  database.close()
+}
+
+describeLedger("sqlite", sqliteSubject)
+
+describe("a SQLite ledger", () => {
+  let folder: string
+  let path: string
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "skein-sqlite-"))
+    path = join(folder, "main.sqlite")
+  })
+  afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+  it("lets nobody but its owner read it or the files beside it", async () => {
+    const ledger = openSqlite({ path })
+    await ledger.append(0, makeEntries(new Chain(sha256), 3))
+    await ledger.backup(join(folder, "copy.sqlite"))
+    for (const name of ["main.sqlite", "main.sqlite-wal", "main.sqlite-shm", "main.sqlite.lock", "main.sqlite.owner", "copy.sqlite"]) {
+      expect((statSync(join(folder, name)).mode & 0o777).toString(8), name).toBe("600")
+    }
+    await ledger.close()
+  })
+
+  it("tells a second opener the pid and address of the first, also in another process, and is free once that one is gone", async () => {
+    const ledger = openSqlite({ path, owner: { pid: 4711, address: null } })
+    expect(() => openSqlite({ path })).toThrow(/in use by process 4711$/)
+    ledger.announce("http://127.0.0.1:7777")
+    const other = spawnSync(process.execPath, ["--disable-warning=ExperimentalWarning", "--input-type=module", "-e", `
+      import { openSqlite } from ${JSON.stringify(new URL("sqlite.ts", import.meta.url).href)}
+      try { openSqlite({ path: ${JSON.stringify(path)} }) } catch (error) { console.log(error.code, error.message) }
+    `], { encoding: "utf8" })
+    expect(other.stdout).toContain(`locked ${path} is in use by process 4711 at http://127.0.0.1:7777`)
+    await ledger.close()
+    expect(existsSync(`${path}.owner`)).toBe(false)
+    await openSqlite({ path }).close()
+  })
+
+  it("can be read while a hub writes to it, and after the hub has closed", async () => {
+    const chain = new Chain(sha256)
+    const hub = openSqlite({ path })
+    await hub.append(0, makeEntries(chain, 5))
+    const reader = openSqlite({ path, readOnly: true })
+    expect((await reader.head()).seq).toBe(5)
+    await hub.append(5, makeEntries(chain, 2))
+    expect(await reader.read(1, 100)).toHaveLength(7)
+    await expect(reader.append(7, makeEntries(chain, 1))).rejects.toMatchObject({ code: "rolled_back", message: expect.stringContaining("reading only") as string })
+    await reader.close()
+    await hub.close()
+    const later = openSqlite({ path, readOnly: true })
+    expect((await later.head()).seq).toBe(7)
+    await later.close()
+  })
+
+  it("a reader is no hindrance to housekeeping, and the write-ahead log stays near its bound under constant load", async () => {
+    const chain = new Chain(sha256)
+    const ledger = openSqlite({ path, walBytes: 256 * 1024 })
+    for (let i = 0; i < 400; i++) {
+      await ledger.append(chain.seq, makeEntries(chain, 1))
+      chain.commit()
+    }
+    expect(statSync(`${path}-wal`).size).toBeLessThan(600 * 1024)
+    await ledger.close()
+  })
+
+  it("a full disk refuses the batch whole, reads go on, and with room again it goes on", async () => {
+    const chain = new Chain(sha256)
+    let ledger = openSqlite({ path, maxBytes: 40 * 4096 })
+    let full: unknown = null
+    for (let i = 0; i < 100 && !full; i++) {
+      const batch = makeEntries(chain, 20)
+      full = await ledger.append(chain.seq - 20, batch).then(() => (chain.commit(), null), (error: unknown) => error)
+    }
+    expect(full).toMatchObject({ code: "rolled_back", remedy: expect.stringContaining("free disk space") as string })
+    chain.rollback()
+    expect(await ledger.head()).toEqual({ seq: chain.seq, hash: chain.hash })
+    expect(await ledger.read(1, 1000)).toHaveLength(chain.seq)
+    await ledger.close()
+    ledger = openSqlite({ path, maxBytes: 80 * 4096 })
+    expect((await ledger.append(chain.seq, makeEntries(chain, 20))).ok).toBe(true)
+    await ledger.close()
+  })
+
+  it("a commit that the disk failed has an unknown outcome, and the store takes no more", () => {
+    // The shell's file size limit makes the disk fail in earnest; Node ignores the signal that goes with it.
+    const script = `
+      import { Chain } from ${JSON.stringify(new URL("../core/chain.ts", import.meta.url).href)}
+      import { sha256 } from ${JSON.stringify(new URL("sha256.ts", import.meta.url).href)}
+      import { openSqlite } from ${JSON.stringify(new URL("sqlite.ts", import.meta.url).href)}
+      const ledger = openSqlite({ path: ${JSON.stringify(path)} })
+      const chain = new Chain(sha256)
+      for (let seq = 1; ; seq++) {
+        const bytes = JSON.stringify({ seq, atMs: seq, type: "t", v: 1, data: "x".repeat(3000) })
+        try { await ledger.append(seq - 1, [{ seq, bytes, hash: chain.append(bytes) }]) }
+        catch (error) {
+          const again = await ledger.append(seq - 1, []).catch((second) => second === error)
+          console.log(error.code, again, seq)
+          break
+        }
+      }
+    `
+    writeFileSync(join(folder, "fill.mjs"), script)
+    const run = spawnSync("sh", ["-c", `ulimit -f 400; exec "$0" --disable-warning=ExperimentalWarning ${join(folder, "fill.mjs")}`, process.execPath], { encoding: "utf8" })
+    expect(run.stdout, run.stderr).toMatch(/^unknown_outcome true \d+\n$/)
+    // The restart tells the truth: all that was acknowledged before, and a chain that holds.
+    const failedAt = Number(run.stdout.trim().split(" ")[2])
+    const ledger = openSqlite({ path })
+    return ledger.head().then(async ({ seq }) => {
+      expect([failedAt - 1, failedAt]).toContain(seq)
+      await ledger.close()
+    })
+  })
+
+  it("refuses a file that is no ledger, one of a newer version, and one that is not there", async () => {
+    writeFileSync(path, "this is no database, nor will it ever be one".repeat(50))
+    expect(() => openSqlite({ path })).toThrow("is not a sound SQLite file")
+    rmSync(path)
+    const foreign = new DatabaseSync(path)
+    foreign.exec("CREATE TABLE recipes (name TEXT)")
+    foreign.close()
+    expect(() => openSqlite({ path })).toThrow("is not a Skein ledger")
+    rmSync(path)
+    await openSqlite({ path }).close()
+    const newer = new DatabaseSync(path)
+    newer.exec("PRAGMA user_version = 2")
+    newer.close()
+    expect(() => openSqlite({ path })).toThrow("newer Skein")
+    expect(() => openSqlite({ path: join(folder, "none.sqlite"), readOnly: true })).toThrow("there is no ledger")
+    expect(() => openSqlite({ path: join(folder, "no", "such", "folder.sqlite") })).toThrow()
+  })
+
+  it("refuses to go on from a damaged end, and names the entry", async () => {
+    const chain = new Chain(sha256)
+    const ledger = openSqlite({ path })
+    await ledger.append(0, makeEntries(chain, 100))
+    await ledger.close()
+    rewriteRows(path, (rows) => rows.map((row) => (row.seq === 90 ? { ...row, bytes: row.bytes.replace("entry 90", "entry 91") } : row)))
+    expect(() => openSqlite({ path })).toThrow(expect.objectContaining({ code: "damaged", seq: 90 }) as Error)
+    const reader = openSqlite({ path, readOnly: true })
+    expect((await reader.head()).seq).toBe(100)
+    await reader.close()
+  })
+
+  it("tells a broken byte from an honest replacement character, and bytes behind a NUL from none", async () => {
+    const chain = new Chain(sha256)
+    const ledger = openSqlite({ path })
+    await ledger.append(0, makeEntries(chain, 3, (seq) => (seq === 2 ? "here \uFFFD stands" : "plain")))
+    expect(await ledger.read(1, 3)).toHaveLength(3)
+    await ledger.close()
+    const shell = new DatabaseSync(path)
+    shell.exec("DROP TRIGGER entries_only_grow; UPDATE entries SET bytes = CAST(replace(CAST(bytes AS BLOB), x'efbfbd', x'ff') AS TEXT) WHERE seq = 2")
+    shell.close()
+    const reader = openSqlite({ path, readOnly: true })
+    await expect(reader.read(1, 3)).rejects.toMatchObject({ code: "damaged", seq: 2 })
+    await reader.close()
+  })
+
+  it("is readable with the sqlite3 shell: a view with a column for each field and the data as JSON", async () => {
+    const ledger = openSqlite({ path })
+    await ledger.append(0, makeEntries(new Chain(sha256), 2))
+    const shell = new DatabaseSync(path, { readOnly: true })
+    const row = shell.prepare("SELECT seq, at, type, v, agent, session, role, commandId, causedBy, data ->> '$.text' AS text FROM ledger WHERE seq = 2").get()
+    expect({ ...row }).toEqual({
+      seq: 2, at: "2023-11-14T22:13:20.002Z", type: "task.added", v: 1, agent: "hub", session: null, role: "supervisor", commandId: null, causedBy: null, text: "entry 2",
+    })
+    shell.close()
+    await ledger.close()
+    const writer = new DatabaseSync(path)
+    expect(() => writer.exec("UPDATE entries SET bytes = '{}' WHERE seq = 1")).toThrow("only grows")
+    expect(() => writer.exec("DELETE FROM entries WHERE seq = 2")).toThrow("only grows")
+    writer.close()
+  })
+
+  it("a log torn anywhere after a crash is replayed to its last whole batch", async () => {
+    const chain = new Chain(sha256)
+    const ledger = openSqlite({ path })
+    const all: Stored[] = []
+    for (let i = 0; i < 6; i++) {
+      const batch = makeEntries(chain, 7)
+      await ledger.append(all.length, batch)
+      all.push(...batch)
+    }
+    const file = readFileSync(path)
+    const log = readFileSync(`${path}-wal`)
+    await ledger.close()
+    const heads = new Set<number>()
+    for (let cut = 0; cut <= log.length; cut += 1499) {
+      const torn = join(folder, `torn-${cut}.sqlite`)
+      writeFileSync(torn, file)
+      writeFileSync(`${torn}-wal`, cut % 2 === 0 ? log.subarray(0, cut) : Buffer.concat([log.subarray(0, cut), Buffer.alloc(3000, 7)]))
+      let head = 0
+      try {
+        const again = openSqlite({ path: torn })
+        head = (await again.head()).seq
+        expect(plain(await again.read(1, 100))).toEqual(plain(all.slice(0, head)))
+        await again.close()
+      } finally {
+        heads.add(head)
+      }
+    }
+    expect([...heads].every((head) => head % 7 === 0)).toBe(true)
+    expect(heads.size).toBeGreaterThan(3)
+  })
+})

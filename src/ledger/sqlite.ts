@@ -1,0 +1,324 @@
+import { existsSync, fsyncSync, openSync, closeSync, renameSync, rmSync } from "node:fs"
+import { DatabaseSync, backup, type StatementSync } from "node:sqlite"
+import { pathToFileURL } from "node:url"
+import { EntryHasher, GENESIS, sameHash } from "../core/chain.ts"
+import { ENTRY_MAX_BYTES, decodeEntry } from "../core/entry.ts"
+import type { Seq } from "../core/ids.ts"
+import { LedgerFailure, oneWriter, type Appended, type Head, type Ledger, type Stored } from "./ledger.ts"
+import { sha256 } from "./sha256.ts"
+import { WriterLock, createPrivately, type Owner } from "./writer-lock.ts"
+
+export type SqliteOptions = {
+  /** One file a workspace; `PATH-wal`, `PATH-shm`, `PATH.lock` and `PATH.owner` stand beside it. */
+  path: string
+  /** Whom a second opener is told of; this process by default. */
+  owner?: Owner
+  /** Opens without the writer's lock, beside a running hub or without one; every append is refused. */
+  readOnly?: boolean
+  /** The file may grow to this many bytes, rounded down to pages of 4096; beyond it appends are refused as on a full disk. */
+  maxBytes?: number
+  /** The write-ahead log is checkpointed when it reaches about this many bytes, though the writer be busy. 16 MiB. */
+  walBytes?: number
+}
+
+const APPLICATION_ID = 0x536b_656e // "Sken"
+const SCHEMA_VERSION = 1
+const PAGE_BYTES = 4096
+/** How many of the last entries are checked at each start; `skein ledger verify` checks all. */
+const CHECKED_AT_START = 64
+/** How long to wait for another program that writes to the file (a `sqlite3` shell); this thread stands still meanwhile. */
+const BUSY_MS = 500
+
+const SCHEMA = `
+  CREATE TABLE entries (seq INTEGER PRIMARY KEY, bytes TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
+  CREATE TRIGGER entries_only_grow BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END;
+  CREATE TRIGGER entries_never_shrink BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END;
+  CREATE VIEW ledger AS SELECT seq,
+    strftime('%Y-%m-%dT%H:%M:%fZ', (bytes ->> '$.atMs') / 1000.0, 'unixepoch') AS at,
+    bytes ->> '$.type' AS type, bytes ->> '$.v' AS v,
+    bytes ->> '$.actor.agent' AS agent, bytes ->> '$.actor.session' AS session, bytes ->> '$.actor.role' AS role,
+    bytes ->> '$.commandId' AS commandId, bytes ->> '$.causedBy' AS causedBy, bytes -> '$.data' AS data, lower(hex(hash)) AS hash
+    FROM entries;
+  PRAGMA application_id = ${APPLICATION_ID};
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`
+
+/** Opens the workspace's ledger. Throws `LedgerFailure`: `locked`, `damaged` (naming the seq), `unsupported`, `rolled_back`. */
+export function openSqlite(options: SqliteOptions): SqliteLedger {
+  const lock = options.readOnly === true ? null : WriterLock.take(options.path, options.owner ?? { pid: process.pid, address: null })
+  let database: DatabaseSync | null = null
+  try {
+    if (lock) createPrivately(options.path)
+    database = open(options.path, lock === null)
+    prepare(database, options, lock === null)
+    const ledger = new SqliteLedger(database, options, lock)
+    if (lock) checkTail(database, options.path)
+    return ledger
+  } catch (error) {
+    database?.close()
+    lock?.release()
+    throw translate(error, options.path)
+  }
+}
+
+/**
+ * The default store. A batch is one transaction, committed in the calling thread with the disk's sync: a worker would add 0.1 ms to each.
+ * The write-ahead log is not checkpointed while anybody waits, and its file is written over, not cut: overwriting syncs in half the time.
+ */
+export class SqliteLedger implements Ledger {
+  readonly supports = { durable: true, manyWriters: false }
+  readonly path: string
+  readonly #database: DatabaseSync
+  readonly #lock: WriterLock | null
+  readonly #walBytes: number
+  readonly #begin: StatementSync
+  readonly #commit: StatementSync
+  readonly #insert: StatementSync
+  readonly #last: StatementSync
+  readonly #range: StatementSync
+  readonly #checkpoint: StatementSync
+  /** About how much the write-ahead log holds that the file does not. */
+  #unsettledBytes = 0
+  #outcomeUnknown: LedgerFailure | null = null
+
+  constructor(database: DatabaseSync, options: SqliteOptions, lock: WriterLock | null) {
+    this.path = options.path
+    this.#database = database
+    this.#lock = lock
+    this.#walBytes = options.walBytes ?? 16 * 1024 * 1024
+    this.#begin = database.prepare("BEGIN IMMEDIATE")
+    this.#commit = database.prepare("COMMIT")
+    this.#insert = database.prepare("INSERT INTO entries (seq, bytes, hash) VALUES (?, ?, ?)")
+    this.#last = database.prepare("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")
+    this.#range = database.prepare("SELECT seq, bytes, hash FROM entries WHERE seq >= ? ORDER BY seq LIMIT ?")
+    this.#checkpoint = database.prepare("PRAGMA wal_checkpoint(PASSIVE)")
+  }
+
+  /** Says where the hub listens, for whoever finds the ledger locked. */
+  announce(address: string): void {
+    this.#lock?.announce(address)
+  }
+
+  async head(): Promise<Head> {
+    return this.#head()
+  }
+
+  async append(expected: Seq, batch: readonly Stored[]): Promise<Appended> {
+    if (this.#outcomeUnknown) throw this.#outcomeUnknown
+    if (!this.#lock) throw new LedgerFailure("rolled_back", `${this.path} was opened for reading only`, "open it without readOnly")
+    let stage: "insert" | "commit" = "insert"
+    try {
+      this.#begin.run()
+      const head = this.#head()
+      if (head.seq !== expected) {
+        this.#database.exec("ROLLBACK")
+        return { ok: false, moved: head }
+      }
+      let next = expected
+      let bytes = 0
+      for (const entry of batch) {
+        if (entry.seq !== ++next) throw new Error(`bug: entry ${entry.seq} was appended where ${next} belongs`)
+        this.#insert.run(entry.seq, entry.bytes, entry.hash)
+        bytes += entry.bytes.length + 48
+      }
+      stage = "commit"
+      this.#commit.run()
+      this.#unsettledBytes += (Math.ceil(bytes / PAGE_BYTES) + 1) * (PAGE_BYTES + 24)
+    } catch (error) {
+      throw this.#afterFailure(error, stage, expected)
+    }
+    if (this.#unsettledBytes >= this.#walBytes) this.#settle()
+    const last = batch.at(-1)
+    return { ok: true, head: last ? { seq: last.seq, hash: last.hash } : this.#head() }
+  }
+
+  async read(from: Seq, limit: number): Promise<Stored[]> {
+    const rows = this.#guarded(() => this.#range.all(from, limit) as Stored[])
+    for (const row of rows) if (row.bytes.includes("\uFFFD")) this.#checkText(row)
+    return rows
+  }
+
+  moved(_seq: Seq, signal: AbortSignal): Promise<void> {
+    return oneWriter(signal)
+  }
+
+  async idle(): Promise<void> {
+    if (this.#lock && this.#unsettledBytes > 0 && !this.#outcomeUnknown) this.#settle()
+  }
+
+  /** Copies the ledger to a new file while it is in use, entries that arrive meanwhile included. */
+  async backup(path: string): Promise<void> {
+    if (existsSync(path)) throw new LedgerFailure("rolled_back", `${path} exists already`, "give the backup a new path")
+    const draft = `${path}.part`
+    rmSync(draft, { force: true })
+    createPrivately(draft)
+    try {
+      await backup(this.#database, draft, { rate: 1000 })
+      syncFile(draft)
+      renameSync(draft, path)
+    } catch (error) {
+      rmSync(draft, { force: true })
+      throw translate(error, path)
+    }
+  }
+
+  async close(): Promise<void> {
+    if (!this.#database.isOpen) return
+    this.#database.close()
+    this.#lock?.release()
+  }
+
+  #head(): Head {
+    const row = this.#guarded(() => this.#last.get() as Head | undefined)
+    return row ? { seq: row.seq, hash: row.hash } : { seq: 0, hash: GENESIS }
+  }
+
+  #guarded<Result>(read: () => Result): Result {
+    try {
+      return read()
+    } catch (error) {
+      throw translate(error, this.path)
+    }
+  }
+
+  /** A byte that is not UTF-8 reads as U+FFFD, just as an honest U+FFFD does: only the bytes tell them apart. */
+  #checkText(row: Stored): void {
+    const raw = this.#database.prepare("SELECT CAST(bytes AS BLOB) AS raw FROM entries WHERE seq = ?").get(row.seq) as { raw: Uint8Array }
+    if (!sameHash(new TextEncoder().encode(row.bytes), raw.raw)) throw damaged(this.path, row.seq, "is not UTF-8")
+  }
+
+  /** Moves what the write-ahead log holds into the file. Its sync is not tried again either: a failure ends this store's writing. */
+  #settle(): void {
+    try {
+      const { log, checkpointed } = this.#checkpoint.get() as { log: number; checkpointed: number }
+      // A reader may hold back the rest; it is tried again after as much has been written again.
+      this.#unsettledBytes = checkpointed < log ? this.#walBytes / 2 : 0
+    } catch (error) {
+      this.#outcomeUnknown = unknownOutcome(this.path, error)
+      throw this.#outcomeUnknown
+    }
+  }
+
+  /** What became of the batch: rolled back where that is certain, else unknown, and then this store writes no more. */
+  #afterFailure(error: unknown, stage: "insert" | "commit", expected: Seq): unknown {
+    const full = primaryCode(error) === SQLITE_FULL || primaryCode(error) === SQLITE_READONLY
+    try {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK")
+      if ((stage === "insert" || full) && this.#head().seq === expected) return translate(error, this.path)
+    } catch {
+      // The rollback failed as well: nothing is certain any more.
+    }
+    this.#outcomeUnknown = unknownOutcome(this.path, error)
+    return this.#outcomeUnknown
+  }
+}
+
+const SQLITE_BUSY = 5
+const SQLITE_READONLY = 8
+const SQLITE_CORRUPT = 11
+const SQLITE_FULL = 13
+const SQLITE_CANTOPEN = 14
+const SQLITE_NOTADB = 26
+
+/** SQLite's result code without the extension, or null for any other error. */
+function primaryCode(error: unknown): number | null {
+  const code = (error as { errcode?: unknown } | null)?.errcode
+  return typeof code === "number" ? code & 0xff : null
+}
+
+function unknownOutcome(path: string, cause: unknown): LedgerFailure {
+  return new LedgerFailure("unknown_outcome", `the disk failed while ${path} was being synced`, "restart the hub: it reads what was written", null, cause)
+}
+
+function damaged(path: string, seq: Seq | null, what: string, cause?: unknown): LedgerFailure {
+  const where = seq === null ? path : `entry ${seq} of ${path}`
+  return new LedgerFailure("damaged", `${where} ${what}`, "see `skein ledger verify`; keep this file and go on from a backup", seq, cause)
+}
+
+/** Adds the remedy to SQLite's failures; anything else passes through. */
+function translate(error: unknown, path: string): unknown {
+  switch (primaryCode(error)) {
+    case null:
+      return error
+    case SQLITE_FULL:
+      return new LedgerFailure("rolled_back", `no room to write to ${path}`, "free disk space, or raise the ledger's limit; nothing was written", null, error)
+    case SQLITE_READONLY:
+      return new LedgerFailure("rolled_back", `${path} cannot be written to`, "make the file and its directory writable; nothing was written", null, error)
+    case SQLITE_BUSY:
+      return new LedgerFailure("rolled_back", `another program is writing to ${path}`, "close it; nothing was written", null, error)
+    case SQLITE_CANTOPEN:
+      return new LedgerFailure("rolled_back", `${path} cannot be opened`, "check that the directory exists and is yours", null, error)
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return damaged(path, null, "is not a sound SQLite file", error)
+    default:
+      return new LedgerFailure("rolled_back", `the disk refused a read or write of ${path}`, "check the disk; nothing was written", null, error)
+  }
+}
+
+function open(path: string, readOnly: boolean): DatabaseSync {
+  if (!readOnly) return new DatabaseSync(path, { timeout: BUSY_MS })
+  if (!existsSync(path)) throw new LedgerFailure("rolled_back", `there is no ledger at ${path}`, "check the path; `skein up` makes one")
+  const database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS })
+  try {
+    database.prepare("SELECT 1 FROM sqlite_schema").get()
+    return database
+  } catch (error) {
+    database.close()
+    // On read-only media SQLite cannot make the index of the write-ahead log; where there is no log, it needs none.
+    if (existsSync(`${path}-wal`)) throw error
+    const url = pathToFileURL(path)
+    url.searchParams.set("immutable", "1")
+    return new DatabaseSync(url, { readOnly: true })
+  }
+}
+
+/** Sets the connection up; makes the tables of a new file, and refuses what is not a ledger or is newer than this program. */
+function prepare(database: DatabaseSync, options: SqliteOptions, readOnly: boolean): void {
+  const { application_id: application } = database.prepare("PRAGMA application_id").get() as { application_id: number }
+  const { user_version: version } = database.prepare("PRAGMA user_version").get() as { user_version: number }
+  const { tables } = database.prepare("SELECT count(*) AS tables FROM sqlite_schema").get() as { tables: number }
+  const isNew = application === 0 && version === 0 && tables === 0 && !readOnly
+  if (!isNew && application !== APPLICATION_ID) {
+    throw new LedgerFailure("unsupported", `${options.path} is not a Skein ledger`, "give the path of a ledger, or of no file to start one")
+  }
+  if (version > SCHEMA_VERSION) {
+    throw new LedgerFailure("unsupported", `${options.path} was written by a newer Skein (version ${version})`, "install that version or a later one")
+  }
+  if (readOnly) return
+  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA trusted_schema = OFF")
+  if (options.maxBytes !== undefined) database.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(options.maxBytes / PAGE_BYTES))}`)
+  if (isNew) database.exec(`BEGIN; ${SCHEMA} COMMIT`)
+}
+
+/** The last entries decode, and their hashes continue the chain. A batch torn by a crash is not seen here: SQLite's log never replays half of one. */
+function checkTail(database: DatabaseSync, path: string): void {
+  const tail = database.prepare("SELECT seq, bytes, hash FROM entries ORDER BY seq DESC LIMIT ?").all(CHECKED_AT_START + 1) as Stored[]
+  const hasher = new EntryHasher(sha256)
+  let before: Head | null = tail.length <= CHECKED_AT_START ? { seq: 0, hash: GENESIS } : null
+  for (const { seq, bytes, hash } of tail.toReversed()) {
+    if (before) {
+      if (seq !== before.seq + 1) throw damaged(path, before.seq + 1, "is missing")
+      if (bytes.length > ENTRY_MAX_BYTES || !sameHash(hasher.chain(before.hash, bytes), hash)) throw damaged(path, seq, "does not continue the chain")
+      if (seqOf(bytes) !== seq) throw damaged(path, seq, "does not decode")
+    }
+    before = { seq, hash }
+  }
+}
+
+function seqOf(bytes: string): Seq | null {
+  try {
+    return decodeEntry(bytes).seq
+  } catch {
+    return null
+  }
+}
+
+function syncFile(path: string): void {
+  const file = openSync(path, "r+")
+  try {
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
