@@ -1,0 +1,90 @@
+import { execFile } from "node:child_process"
+import { stat } from "node:fs/promises"
+
+export type RepositoryErrorCode =
+  | "git_missing"
+  | "git_failed"
+  | "path_missing"
+  | "not_a_repository"
+  | "repository_untrusted"
+  | "commit_unknown"
+  | "instance_unusable"
+  | "worktree_name_invalid"
+  | "worktree_path_occupied"
+  | "worktree_unknown"
+  | "worktree_dirty"
+  | "worktree_unmerged"
+  | "worktree_locked"
+
+/** What could not be done on the git side. `remedy` says what to do about it. */
+export class RepositoryError extends Error {
+  readonly code: RepositoryErrorCode
+  readonly remedy: string
+
+  constructor(code: RepositoryErrorCode, message: string, remedy: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = "RepositoryError"
+    this.code = code
+    this.remedy = remedy
+  }
+}
+
+/** How a run of git ended: its output as it came, and exit status. */
+export type GitResult = { status: number; stdout: string; stderr: string }
+
+const OUTPUT_MAX_BYTES = 64 * 1024 * 1024
+/** A checkout of a very large repository takes minutes; nothing that git does here takes longer. */
+const TIMEOUT_MS = 600_000
+
+/**
+ * Runs git in `cwd`, never through a shell. `GIT_DIR`, `GIT_INDEX_FILE` and all their kin are dropped, since Skein is often called from a
+ * hook, where they point somewhere else; nothing asks for a password; and no hook of the user's can fail or delay what Skein does for itself.
+ * Any exit status is an answer; `RepositoryError` is thrown for `path_missing`, `git_missing` and `repository_untrusted`, and for `git_failed` where git was killed.
+ */
+export async function git(cwd: string, args: readonly string[]): Promise<GitResult> {
+  // Asked first: a missing directory and a missing git both come as ENOENT.
+  if (!(await stat(cwd).catch(() => null))?.isDirectory()) {
+    throw new RepositoryError("path_missing", `${JSON.stringify(cwd)} is not a directory`, "Name a directory that exists.")
+  }
+  const result = await new Promise<GitResult>((resolve, reject) => {
+    const all = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", ...args]
+    execFile("git", all, { cwd, env: gitEnvironment(), maxBuffer: OUTPUT_MAX_BYTES, timeout: TIMEOUT_MS, encoding: "utf8" }, (error, stdout, stderr) => {
+      if (error === null) return resolve({ status: 0, stdout, stderr })
+      if (typeof error.code === "number") return resolve({ status: error.code, stdout, stderr })
+      if (error.code === "ENOENT")
+        return reject(new RepositoryError("git_missing", "git is not installed, or not on the PATH", "Install git 2.36 or newer.", { cause: error }))
+      reject(new RepositoryError("git_failed", `git ${args[0]} did not end by itself: ${error.message}`, "Run it by hand and look.", { cause: error }))
+    })
+  })
+  if (result.status === 128 && result.stderr.includes("dubious ownership")) {
+    throw new RepositoryError(
+      "repository_untrusted",
+      lastLine(result.stderr, "fatal:"),
+      `If you trust it: git config --global --add safe.directory ${JSON.stringify(cwd)}`,
+    )
+  }
+  return result
+}
+
+/** As `git`, where anything but success is `git_failed`: gives the output. */
+export async function gitDone(cwd: string, args: readonly string[]): Promise<string> {
+  const result = await git(cwd, args)
+  if (result.status === 0) return result.stdout
+  const said = lastLine(result.stderr, "fatal:")
+  throw new RepositoryError(
+    "git_failed",
+    `git ${args[0]} in ${cwd} failed: ${said || `exit status ${result.status}`}`,
+    "Mend what git complains of (git 2.36 or newer is needed) and try again.",
+  )
+}
+
+function gitEnvironment(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith("GIT_"))
+  // Messages in English, because one of them is read; no lock for a mere status, because a user may be committing at that moment.
+  return { ...Object.fromEntries(kept), GIT_TERMINAL_PROMPT: "0", GIT_OPTIONAL_LOCKS: "0", LC_ALL: "C" }
+}
+
+function lastLine(text: string, prefix: string): string {
+  const lines = text.trim().split("\n")
+  return lines.findLast((line) => line.startsWith(prefix)) ?? lines.at(-1) ?? ""
+}
