@@ -3,7 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs"
 import { basename, dirname, join, normalize } from "node:path"
 import { expect, test } from "vitest"
 
-/** The house rules that a machine can check (docs/explanation holds the reasons). Each message says how to put it right. */
+/** The house rules that a machine can check. Each message says how to put it right. */
 
 /** What each folder of src/ may import besides itself; cli/ is the roof and may import everything. An import never goes up. */
 const MAY_IMPORT: Record<string, string[]> = {
