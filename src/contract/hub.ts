@@ -1,0 +1,63 @@
+import * as z from "zod"
+import { sessionPresence } from "./agent.ts"
+import { operation } from "./operation.ts"
+import { hex, name, planId, role, seq, taskId, timeMs } from "./schema.ts"
+import { done } from "./task.ts"
+
+const agentStatus = z.object({
+  name,
+  role,
+  /** `lost`: silent for three intervals; `active`: heard of lately; `idle`: there, but silent; `offline`: no session. */
+  presence: z.enum(["active", "idle", "offline", "lost", "retired"]),
+  busy: z.boolean(),
+  tasks: z.array(taskId),
+  sessions: z.array(sessionPresence),
+})
+const alert = z.object({ kind: z.string(), text: z.string(), remedy: z.string(), task: taskId.nullable(), agent: name.nullable() })
+
+export const hubOperations = {
+  "hub.status": operation({
+    least: "observer",
+    summary: "Where the workspace stands.",
+    text: "Counts of tasks by status, agents with their presence, open plans, the ledger's head, and alerts with what to do about each (stale or unreachable tasks, lost agents, leases without a session).",
+    errors: [],
+    input: z.strictObject({}),
+    output: z.object({
+      workspace: name,
+      nowMs: timeMs,
+      head: z.object({ seq, hash: hex }),
+      checkpoint: z.object({ size: seq, root: z.string(), digest: z.string() }).nullable(),
+      counts: z.record(z.string(), z.int()),
+      agents: z.array(agentStatus),
+      plans: z.array(z.object({ id: planId, title: z.string(), finished: z.boolean(), counts: z.record(z.string(), z.int()) })),
+      alerts: z.array(alert),
+    }),
+  }),
+  "hub.metrics": operation({
+    least: "observer",
+    summary: "The hub's counters.",
+    text: "Of the workspace's loop and of the surface since the hub's start: batches, commits, decided, refused, overloaded, queue length, subscribers, connections.",
+    errors: [],
+    input: z.strictObject({}),
+    output: z.record(z.string(), z.unknown()),
+  }),
+}
+
+export const workspaceOperations = {
+  "workspace.list": operation({
+    least: "observer",
+    summary: "List the workspaces that the caller may enter.",
+    text: "The operator sees all, everybody else its own.",
+    errors: [],
+    input: z.strictObject({}),
+    output: z.object({ workspaces: z.array(z.object({ name, seq })) }),
+  }),
+  "workspace.create": operation({
+    least: "operator",
+    summary: "Create a workspace: a ledger of its own.",
+    text: "Workspaces share nothing: not agents, tasks or credentials.",
+    errors: ["already_exists", "storage_refused"],
+    input: z.strictObject({ name }),
+    output: done.extend({ workspace: name }),
+  }),
+}

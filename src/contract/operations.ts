@@ -1,0 +1,54 @@
+import type * as z from "zod"
+import type { CommandName, Commands } from "../core/command.ts"
+import { agentOperations, sessionOperations } from "./agent.ts"
+import { eventOperations } from "./event.ts"
+import { hubOperations, workspaceOperations } from "./hub.ts"
+import { ledgerOperations } from "./ledger.ts"
+import type { OperationName } from "./names.ts"
+import type { Operation } from "./operation.ts"
+import { planOperations } from "./plan.ts"
+import { helpOperations, leaseOperations, taskOperations } from "./task.ts"
+
+/** Every operation once. A row is its name's whole truth: least role, documentation, input and output. */
+export const operations = {
+  ...agentOperations,
+  ...sessionOperations,
+  ...taskOperations,
+  ...leaseOperations,
+  ...helpOperations,
+  ...eventOperations,
+  ...planOperations,
+  ...ledgerOperations,
+  ...hubOperations,
+  ...workspaceOperations,
+} satisfies Record<OperationName, Operation>
+
+export type Operations = typeof operations
+/** What a caller gives: what has a default may be left out. */
+export type Input<Name extends OperationName> = z.input<Operations[Name]["input"]>
+/** What the hub works with: the input after its schema. */
+export type Parsed<Name extends OperationName> = z.output<Operations[Name]["input"]>
+export type Output<Name extends OperationName> = z.output<Operations[Name]["output"]>
+
+/** Commands whose parsed input is the core's, field by field; the others are completed by the surface. */
+export type PlainCommand = Exclude<CommandName & OperationName, "session.start" | "task.claimNext" | "event.send" | "workspace.create">
+
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? (keyof A extends keyof B ? (keyof B extends keyof A ? true : false) : false) : false) : false
+/** Every row is `true`, or the contract and the core disagree about that command. */
+type Agreement = {
+  [Name in PlainCommand]: Name extends "credential.issue"
+    ? Same<Parsed<Name>, Omit<Commands[Name]["input"], "id" | "hash">>
+    : [Same<Parsed<Name>, Commands[Name]["input"]>, [Commands[Name]["output"]] extends [Output<Name>] ? true : false] extends [true, true]
+      ? true
+      : false
+}
+type Completed = {
+  "session.start": Same<Omit<Parsed<"session.start">, "agent">, Omit<Commands["session.start"]["input"], "agent" | "id">>
+  "task.claimNext": Same<Readonly<Omit<Parsed<"task.claimNext">, "waitMs" | "labels">>, Readonly<Omit<Commands["task.claimNext"]["input"], "labels">>>
+  "event.send": Same<Parsed<"event.send">, Commands["event.send"]["input"]>
+}
+type Rows = Agreement & Completed
+type Disagreeing = { [Name in keyof Rows]: Rows[Name] extends true ? never : Name }[keyof Rows]
+/** The compiler names here the rows where contract and core disagree. */
+const disagreeing: [Disagreeing] extends [never] ? null : Disagreeing = null
+void disagreeing

@@ -1,0 +1,76 @@
+import * as z from "zod"
+import { ROLES } from "../core/role.ts"
+
+/** Bodies, deliverables and messages: at most this many bytes of UTF-8. */
+export const BODY_MAX_BYTES = 32_768
+const TITLE_MAX = 300
+const REASON_MAX_BYTES = 4_096
+
+/** C0 and C1 controls, line separators and what turns the direction of text: none of them may stand in a name, title or label. */
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
+const encoder = new TextEncoder()
+
+function fits(text: string, maxBytes: number): boolean {
+  return text.length * 3 <= maxBytes || (text.length <= maxBytes && encoder.encode(text).length <= maxBytes)
+}
+
+function allBytes(maxBytes: number): z.ZodString {
+  return z.string().refine((text) => fits(text, maxBytes), `Too big: at most ${maxBytes} bytes of UTF-8`)
+}
+
+/** Text of many lines; may hold any character, so whoever shows it on a terminal escapes it. */
+export const body = allBytes(BODY_MAX_BYTES)
+/** Why something is done: at least one character. */
+export const reason = allBytes(REASON_MAX_BYTES).min(1)
+export const note = allBytes(REASON_MAX_BYTES)
+
+/** One line without control characters. */
+export function line(max: number): z.ZodString {
+  return z
+    .string()
+    .min(1)
+    .max(max)
+    .refine((text) => !CONTROLS.test(text), "Control characters and bidirectional overrides are not allowed here")
+}
+
+export const title = line(TITLE_MAX)
+export const label = line(64)
+export const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit")
+export const taskId = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,71}(\/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$/, "Use a task's id: a name, or plan/name, of A-Z a-z 0-9 . _ -")
+/** Id of a plan's instance: the plan's name, a dot, the number of its run. */
+export const planId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,71}$/, "Use a plan's id, such as release.2")
+export const sessionId = z.string().regex(/^s_[A-Za-z0-9]{1,40}$/, "Use a session's id, such as session.start answers it")
+export const credentialId = z.string().regex(/^[A-Za-z0-9]{1,32}$/, "Use a credential's id, such as agent.show lists it")
+export const seq = z.int().min(0)
+export const fence = z.int().min(1)
+export const timeMs = z.int()
+export const microUsd = z.int().min(0).max(1_000_000_000_000)
+export const priority = z.enum(["critical", "high", "normal", "low"])
+export const role = z.enum(ROLES as ["observer", "plugin", "worker", "supervisor", "orchestrator", "operator"])
+export const skills = z.record(label, z.int().min(1).max(5)).refine((given) => Object.keys(given).length <= 64, "At most 64 capabilities")
+export const hex = z.string().regex(/^[0-9a-f]{1,128}$/, "Use hex digits in lower case")
+export const commit = z.string().regex(/^[0-9a-f]{7,64}$/, "Use a commit's hash: 7 to 64 hex digits")
+
+/** A shell command or an argument of one: whatever the system takes, so no NUL. */
+export function command(max: number): z.ZodString {
+  return z
+    .string()
+    .max(max)
+    .refine((text) => !text.includes("\0"), "NUL is not allowed here")
+}
+
+/** A glob under the repository's root: never absolute, never above the root. */
+export const glob = line(400).refine(
+  (path) => !/^[/\\~]|^[A-Za-z]:|\\/.test(path) && !path.split("/").includes(".."),
+  "Use a path relative to the repository's root, without `..` or backslashes",
+)
+
+/** Any JSON object, such as an event's payload. Its depth is bounded, so that nobody's stack is. */
+export const payload = z.record(z.string().max(200), z.unknown()).refine((value) => shallow(value, 16), "At most 16 levels deep")
+
+function shallow(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return true
+  return levels > 0 && Object.values(value).every((inner) => shallow(inner, levels - 1))
+}
