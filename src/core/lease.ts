@@ -90,7 +90,7 @@ export function decideSweep(state: Workspace, { beats, silent }: Sweep, nowMs: n
     const session = state.sessions.get(id)
     if (session === undefined || session.status === "ended") continue
     if (session.status === "lost") events.push({ type: "session.returned", data: { id } })
-    if (state.board.heldBySession(id).some((task) => task.leaseEndsAtMs !== null)) renewed.add(id)
+    if (state.board.heldBySession(id).some((task) => isDue(task, nowMs))) renewed.add(id)
   }
   const sessions = [...renewed]
   for (let at = 0; at < sessions.length; at += RENEWED_PER_ENTRY) {
@@ -117,6 +117,11 @@ export function decideSweep(state: Workspace, { beats, silent }: Sweep, nowMs: n
     if (to !== null && task.stale !== to && task.stale !== "operator") events.push({ type: "task.flagged", data: { id: task.id, to, silentMs }, causedBy: task.fence })
   }
   return events
+}
+
+/** A lease is renewed once a third of it has gone by: a sweep that comes for another reason adds nothing. */
+function isDue({ leaseMs, leaseEndsAtMs }: Task, nowMs: number): boolean {
+  return leaseMs !== null && leaseEndsAtMs !== null && 3 * (leaseEndsAtMs - nowMs) <= 2 * leaseMs
 }
 
 function mayBeLost(session: Session | undefined, silentMs: number): session is Session {

@@ -1,0 +1,121 @@
+import { Chain, type Sha256 } from "../core/chain.ts"
+import { decodeEntry, HUB } from "../core/entry.ts"
+import { isName } from "../core/ids.ts"
+import { type Checkpoint, evolve, Workspace } from "../core/workspace.ts"
+import { SkeinError } from "../contract/errors.ts"
+import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
+import type { Clock } from "./clock.ts"
+import { Fingerprint } from "./fingerprint.ts"
+import { Loop, type LoopLog } from "./loop.ts"
+import { restore, type SnapshotStore } from "./snapshots.ts"
+
+/** How much a hub takes on; every number has its default in `LIMITS`. */
+export type Limits = {
+  queueMax: number
+  batchMax: number
+  checkpointEntries: number
+  checkpointMs: number
+  snapshotEntries: number
+  /** Leases run at least this long after a start, so that whoever held one can come back, in ms. */
+  graceMs: number
+}
+
+export const LIMITS: Limits = { queueMax: 10_000, batchMax: 512, checkpointEntries: 1_000, checkpointMs: 1_000, snapshotEntries: 50_000, graceMs: 15_000 }
+
+/** Everything the hub needs of the world, handed in: a simulation hands in its own. */
+export type HubOptions = {
+  clock: Clock
+  sha256: Sha256
+  /** Opens (or makes) the ledger of a workspace. */
+  openLedger(workspace: string): Promise<Ledger>
+  snapshots: SnapshotStore
+  log: LoopLog
+  /** Signs a checkpoint and keeps the note outside the ledger; returns the note. */
+  sign(workspace: string, checkpoint: Checkpoint): Promise<string>
+  /** A commit's outcome is unknown: the process MUST end and start again. */
+  fatal(error: unknown): void
+  limits?: Partial<Limits>
+}
+
+/** Several workspaces under one roof. They share nothing: each has its ledger, its order and its loop. */
+export class Hub {
+  readonly #options: HubOptions
+  readonly #loops = new Map<string, Loop>()
+
+  constructor(options: HubOptions) {
+    this.#options = options
+  }
+
+  workspace(name: string): Loop | null {
+    return this.#loops.get(name) ?? null
+  }
+
+  names(): string[] {
+    return [...this.#loops.keys()].sort()
+  }
+
+  /** Opens a workspace, and makes it where it is not there. Throws `LedgerFailure` (`locked`, `damaged` at a seq) with the remedy. */
+  async create(name: string): Promise<Loop> {
+    const open = this.#loops.get(name)
+    if (open !== undefined) return open
+    if (!isName(name)) throw new SkeinError("invalid_input", `"${name}" cannot name a workspace`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit.")
+    const loop = await openLoop(name, this.#options)
+    this.#loops.set(name, loop)
+    return loop
+  }
+
+  /** Answers what waits, records last checkpoints, and closes every ledger. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#loops.values()].map((loop) => loop.close()))
+  }
+}
+
+export async function openHub(options: HubOptions, workspaces: readonly string[] = ["main"]): Promise<Hub> {
+  const hub = new Hub(options)
+  for (const name of workspaces) await hub.create(name)
+  return hub
+}
+
+const PAGE = 4_096
+
+async function openLoop(name: string, options: HubOptions): Promise<Loop> {
+  const { clock, sha256, snapshots, log, sign, fatal } = options
+  const limits = { ...LIMITS, ...options.limits }
+  const ledger = await options.openLedger(name)
+  try {
+    const started = clock.monotonicMs()
+    const folded = await fold(name, ledger, options)
+    log.info({ workspace: name, seq: folded.state.seq, tookMs: Math.round(clock.monotonicMs() - started) }, "workspace open")
+    const loop = new Loop({ name, clock, sha256, ledger, snapshots, log, sign, fatal, ...folded, ...limits })
+    await loop.execute("workspace.create", HUB, { name })
+    await loop.execute("hub.start", HUB, { graceMs: limits.graceMs })
+    loop.start()
+    return loop
+  } catch (error) {
+    await ledger.close()
+    throw error
+  }
+}
+
+/** The state as the ledger has it: from the newest snapshot that the ledger confirms, else from the first entry. */
+async function fold(name: string, ledger: Ledger, { sha256, snapshots, log }: HubOptions): Promise<{ state: Workspace; chain: Chain; fingerprint: Fingerprint }> {
+  const head = await ledger.head()
+  const kept = await restore(snapshots, name, ledger, sha256, head.seq, (seq, error) => log.warn({ err: error, workspace: name, seq }, "a snapshot was passed over"))
+  const state = kept?.state ?? new Workspace()
+  const chain = new Chain(sha256, kept?.chain)
+  const fingerprint = new Fingerprint(sha256, kept?.digest)
+  for (;;) {
+    const page = await ledger.read(state.seq + 1, PAGE)
+    if (page.length === 0) break
+    for (const { seq, bytes, hash } of page) {
+      const reached = chain.append(bytes)
+      if (seq !== state.seq + 1 || !Buffer.from(reached).equals(hash)) {
+        throw new LedgerFailure("damaged", `entry ${state.seq + 1} of workspace ${name} does not chain`, "Run `skein ledger verify`, then restore a backup.", state.seq + 1)
+      }
+      chain.commit()
+      evolve(state, decodeEntry(bytes))
+    }
+    fingerprint.note(state.journal.drain())
+  }
+  return { state, chain, fingerprint }
+}

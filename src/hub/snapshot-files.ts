@@ -1,0 +1,40 @@
+import { createReadStream } from "node:fs"
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises"
+import { join } from "node:path"
+import type { SnapshotStore } from "./snapshots.ts"
+
+/** Snapshots as files `NAME-SEQ.ndjson` of mode 0600 in a directory; each is written aside, synced and renamed. */
+export function snapshotFiles(directory: string): SnapshotStore {
+  const path = (workspace: string, seq: number): string => join(directory, `${workspace}-${seq}.ndjson`)
+  return {
+    async keep(workspace, seq, lines) {
+      await mkdir(directory, { recursive: true, mode: 0o700 })
+      const aside = `${path(workspace, seq)}.${process.pid}.part`
+      const file = await open(aside, "w", 0o600)
+      try {
+        for await (const line of lines) await file.write(line)
+        await file.sync()
+        await file.close()
+        await rename(aside, path(workspace, seq))
+      } catch (error) {
+        await file.close().catch(() => undefined)
+        await rm(aside, { force: true })
+        throw error
+      }
+    },
+    async open(workspace, seq) {
+      const file = await open(path(workspace, seq), "r").catch((error: NodeJS.ErrnoException) => {
+        if (error.code === "ENOENT") return null
+        throw error
+      })
+      return file === null ? null : createReadStream("", { fd: file, encoding: "utf8", highWaterMark: 1 << 18 })
+    },
+    async list(workspace) {
+      const names = await readdir(directory).catch(() => [] as string[])
+      return names
+        .filter((name) => name.startsWith(`${workspace}-`) && /^\d+\.ndjson$/.test(name.slice(workspace.length + 1)))
+        .map((name) => Number.parseInt(name.slice(workspace.length + 1), 10))
+        .sort((a, b) => a - b)
+    },
+  }
+}

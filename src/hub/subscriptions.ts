@@ -1,0 +1,109 @@
+import type { Seq } from "../core/ids.ts"
+import type { Stored } from "../ledger/ledger.ts"
+
+/** Entries `from` to `to` as one JSON array of the stored bytes, framed once for all who listen. */
+export type Frame = { from: Seq; to: Seq; text: string }
+
+/** One reader of the stream. */
+export type Sink = {
+  deliver(frame: Frame): void
+  /** Whether its buffer has room. */
+  writable(): boolean
+  /** It was too slow and is dropped: it must subscribe again from `from`. Never growth, never a wait. */
+  resync(from: Seq): void
+  /** The stream ended for another reason: the hub is going down. */
+  end(): void
+}
+
+type Reader = { sink: Sink; next: Seq; live: boolean; gone: boolean }
+
+/** Entries read in one go while a reader catches up. */
+const PAGE = 512
+
+export function frameOf(stored: readonly Stored[]): Frame {
+  let text = "["
+  for (let at = 0; at < stored.length; at += 1) text += at === 0 ? (stored[at] as Stored).bytes : `,${(stored[at] as Stored).bytes}`
+  return { from: (stored[0] as Stored).seq, to: (stored.at(-1) as Stored).seq, text: `${text}]` }
+}
+
+/**
+ * The stream of entries, gap-free from any seq. A reader first catches up from the ledger; the moment it stands at the head it is live, and that
+ * is checked and set without a step between, so that no entry slips through.
+ */
+export class Subscriptions {
+  readonly #read: (from: Seq, limit: number) => Promise<Stored[]>
+  readonly #readers = new Set<Reader>()
+  #head: Seq
+
+  constructor(read: (from: Seq, limit: number) => Promise<Stored[]>, head: Seq) {
+    this.#read = read
+    this.#head = head
+  }
+
+  get size(): number {
+    return this.#readers.size
+  }
+
+  /** Delivers from `from` on; the answer ends it. */
+  subscribe(from: Seq, sink: Sink): () => void {
+    const reader: Reader = { sink, next: Math.max(1, from), live: false, gone: false }
+    this.#readers.add(reader)
+    void this.#catchUp(reader)
+    return () => this.#drop(reader)
+  }
+
+  /** The entries of one durable batch, to everybody who is live. */
+  publish(stored: readonly Stored[]): void {
+    this.#head = (stored.at(-1) as Stored).seq
+    if (this.#readers.size === 0) return
+    const frame = frameOf(stored)
+    for (const reader of this.#readers) {
+      if (!reader.live) continue
+      // A reader may have asked for entries that are still to come.
+      if (reader.next > frame.to) continue
+      this.#deliver(reader, reader.next > frame.from ? frameOf(stored.slice(reader.next - frame.from)) : frame)
+    }
+  }
+
+  close(): void {
+    for (const reader of this.#readers) {
+      this.#drop(reader)
+      reader.sink.end()
+    }
+  }
+
+  async #catchUp(reader: Reader): Promise<void> {
+    try {
+      while (!reader.gone) {
+        if (reader.next > this.#head) {
+          reader.live = true
+          return
+        }
+        const page = await this.#read(reader.next, Math.min(PAGE, this.#head - reader.next + 1))
+        // After the await: the reader may have left; the head may have moved, which the next turn sees.
+        if (reader.gone) return
+        if (page.length === 0) throw new Error(`the ledger ends before entry ${reader.next}`)
+        this.#deliver(reader, frameOf(page))
+      }
+    } catch {
+      if (reader.gone) return
+      this.#drop(reader)
+      reader.sink.end()
+    }
+  }
+
+  #deliver(reader: Reader, frame: Frame): void {
+    if (!reader.sink.writable()) {
+      this.#drop(reader)
+      reader.sink.resync(reader.next)
+      return
+    }
+    reader.next = frame.to + 1
+    reader.sink.deliver(frame)
+  }
+
+  #drop(reader: Reader): void {
+    reader.gone = true
+    this.#readers.delete(reader)
+  }
+}
