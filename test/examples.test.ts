@@ -21,7 +21,16 @@ type PlanTask = {
   priority?: string
 }
 type PlanAgent = { name: string; kind: string; capabilities: Skills; start?: boolean }
-type PlanFile = { plan: string; title: string; agents?: PlanAgent[]; tasks: PlanTask[]; maxActiveAgents?: number; budgetUsd?: number }
+type PlanFile = {
+  plan: string
+  title: string
+  agents?: PlanAgent[]
+  tasks: PlanTask[]
+  maxActiveAgents?: number
+  budgetUsd?: number
+  figures?: Record<string, string>
+  report?: string
+}
 
 function readPlan(name: string): PlanFile {
   const document = parseDocument(readFileSync(join(examples, name), "utf8"), { strict: true, uniqueKeys: true })
@@ -119,11 +128,12 @@ describe("every plan of the examples", () => {
 })
 
 describe("the plan of the repository check", () => {
-  const { tasks, agents = [], maxActiveAgents } = readPlan("repository-check.yaml")
+  const { tasks, agents = [], maxActiveAgents, report } = readPlan("repository-check.yaml")
 
   it("has a dozen checks and a report that waits for all of them", () => {
     expect(tasks).toHaveLength(13)
-    const { dependsOn } = tasks.at(-1) as PlanTask
+    const { id, dependsOn } = tasks.at(-1) as PlanTask
+    expect(report).toBe(id)
     expect(dependsOn).toEqual(tasks.slice(0, -1).map((task) => task.id))
   })
 
@@ -148,7 +158,7 @@ describe("the plan of the repository check", () => {
 })
 
 describe("the plan of phase zero", () => {
-  const { tasks, agents = [], maxActiveAgents, budgetUsd } = readPlan("phase-zero.yaml")
+  const { tasks, agents = [], maxActiveAgents, budgetUsd, figures } = readPlan("phase-zero.yaml")
   const real = tasks.filter((task) => !task.filler)
   const fillers = tasks.filter((task) => task.filler)
   const team = agents.filter((agent) => agent.start !== false)
@@ -167,6 +177,7 @@ describe("the plan of phase zero", () => {
   it("has a critical path of 10.5 h, and 15.5 h that only bus can do", () => {
     expect(Math.max(...chains(real).values())).toBe(10.5)
     expect(hours(onlyBus)).toBe(15.5)
+    expect(figures).toEqual({ criticalPath: "10.5h", oneAgent: "37h", bestKnown: "18h", lowerBound: "17.5h" })
   })
 
   it("has six agents at work and a seventh who is not started", () => {

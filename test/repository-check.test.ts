@@ -91,7 +91,11 @@ beforeAll(() => {
       "keys/server.pem": privateKey,
       "test/fixture.ts": `// secret-scan: fixtures\nexport const token = "${apiToken}"\n`,
       [`src/${apiToken}.txt`]: "a name can hold a secret too\n",
-      "package.json": JSON.stringify({ name: "planted", scripts: { lint: "lint-of-ours --fix src", typecheck: "types-of-ours" } }),
+      "package.json": JSON.stringify({
+        name: "planted",
+        scripts: { lint: "lint-of-ours --fix src", typecheck: "types-of-ours" },
+        devDependencies: { knip: "6.0.0" },
+      }),
       "package-lock.json": JSON.stringify(lockfile),
     },
     `Add ${apiToken} | \`code\` <script>`,

@@ -22,12 +22,15 @@ function* issuesOf({ file, ...kinds }) {
   }
 }
 
-if (jsonAt("package.json", trackedFiles()) === undefined) {
+const manifest = jsonAt("package.json", trackedFiles())
+const uses = { ...manifest?.dependencies, ...manifest?.devDependencies }.knip !== undefined
+
+if (manifest === undefined) {
   decline(check, "no package.json")
-} else if (!linkDependencies()) {
+} else if (!linkDependencies() && uses) {
   decline(check, "dependencies are not installed", "not run")
 } else if (!hasTool("knip")) {
-  decline(check, "knip is not among the installed tools")
+  decline(check, "knip, which finds it, is not among the repository's tools", uses ? "not run" : "not applicable")
 } else {
   const { status, stdout, output } = runTool("knip --reporter json --no-exit-code --no-progress --no-config-hints")
   const rows = status === 0 ? readIssues(stdout) : undefined
