@@ -10,6 +10,11 @@ export type Remembered = { hash: string; first: Seq; last: Seq; atMs: number }
 export const KEY_WINDOW_MS = 24 * 3_600_000
 export const KEYS_MAX = 1_000_000
 
+/** A remembered key as the state digest counts it. */
+export function rememberedText({ hash, first, last, atMs }: Remembered): string {
+  return `${hash} ${first} ${last} ${atMs}`
+}
+
 export function keyOf(agent: AgentId, commandId: string): string {
   return `${agent} ${commandId}`
 }

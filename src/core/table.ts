@@ -40,10 +40,14 @@ export class Table<Rec> {
   readonly #journal: Journal
   readonly #onChange: ((key: string, before: Rec | undefined, after: Rec | undefined) => void) | null
 
-  constructor(name: string, journal: Journal, onChange: ((key: string, before: Rec | undefined, after: Rec | undefined) => void) | null = null) {
+  /** The record as the state digest counts it: the same text for the same record, whatever its history. */
+  readonly text: (record: Rec) => string
+
+  constructor(name: string, journal: Journal, onChange: ((key: string, before: Rec | undefined, after: Rec | undefined) => void) | null = null, text: (record: Rec) => string = JSON.stringify) {
     this.name = name
     this.#journal = journal
     this.#onChange = onChange
+    this.text = text
   }
 
   get(key: string): Rec | undefined {

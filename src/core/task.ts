@@ -124,6 +124,13 @@ export type TaskEvent =
   | Recorded<"lease.renewed", { id: TaskId; fence: Seq; leaseEndsAtMs: number }>
   | Recorded<"leases.renewed", { sessions: SessionId[] }>
 
+/** A task as the state digest counts it. Written out, because it is the record that changes most: JSON takes 20 times as long. */
+export function taskText(t: Task): string {
+  const rare = t.note === null && t.reason === null && t.blockedOn === null && t.helpWanted === null && t.deliverable === null ? "" : JSON.stringify([t.note, t.reason, t.blockedOn, t.helpWanted, t.deliverable])
+  const { costMicroUsd, inputTokens, outputTokens } = t.usage
+  return `${t.id} ${t.plan} ${t.addedSeq} ${t.addedAtMs} ${t.lastSeq} ${t.status} ${t.owner} ${t.session} ${t.fence} ${t.leaseMs} ${t.leaseEndsAtMs} ${t.attempts} ${t.progress} ${costMicroUsd} ${inputTokens} ${outputTokens} ${t.stale} ${t.claimedAtMs} ${t.updatedAtMs} ${t.closedAtMs} ${rare}`
+}
+
 const NO_USAGE: Usage = { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 }
 
 /** Statuses in which nothing more happens unless somebody resets the task. */

@@ -2,11 +2,11 @@ import { type Agent, type AgentEvent, evolveAgent, type Session } from "./agent.
 import { Board } from "./board.ts"
 import { type DirectiveEvent, evolveDirective, type Inbox } from "./directive.ts"
 import type { Entry, Recorded } from "./entry.ts"
-import { KeyAges, remember, type Remembered } from "./idempotency.ts"
+import { KeyAges, remember, type Remembered, rememberedText } from "./idempotency.ts"
 import type { Seq } from "./ids.ts"
 import { evolvePlan, type Plan, type PlanEvent } from "./plan.ts"
 import { Journal, Table } from "./table.ts"
-import { evolveTask, isHeld, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
+import { evolveTask, isHeld, type Task, type TaskEvent, type TaskSpec, taskText } from "./task.ts"
 
 /** What is known of the workspace itself. */
 export type Meta = { name: string; createdAtMs: number; checkpoint: Checkpoint | null; hubStarts: number }
@@ -30,9 +30,9 @@ export class Workspace {
   readonly sessions = new Table<Session>("sessions", this.journal, this.board.onSession)
   readonly plans = new Table<Plan>("plans", this.journal)
   readonly specs = new Table<TaskSpec>("specs", this.journal, this.board.onSpec)
-  readonly tasks = new Table<Task>("tasks", this.journal, this.board.onTask)
+  readonly tasks = new Table<Task>("tasks", this.journal, this.board.onTask, taskText)
   readonly inboxes = new Table<Inbox>("inboxes", this.journal)
-  readonly keys = new Table<Remembered>("keys", this.journal, this.keyAges.onChange)
+  readonly keys = new Table<Remembered>("keys", this.journal, this.keyAges.onChange, rememberedText)
   /** The last entry that was folded in, and its time. */
   seq: Seq = 0
   atMs = 0

@@ -41,9 +41,9 @@ export class Fingerprint {
         left -= 1
         this.#waiting -= 1
         records.delete(key)
-        if (before !== undefined) this.#digest.remove(table.name, key, JSON.stringify(before))
+        if (before !== undefined) this.#digest.remove(table.name, key, table.text(before))
         const now = table.get(key)
-        if (now !== undefined) this.#digest.add(table.name, key, JSON.stringify(now))
+        if (now !== undefined) this.#digest.add(table.name, key, table.text(now))
       }
     }
   }
@@ -58,6 +58,6 @@ export class Fingerprint {
 /** The digest of a state from nothing but its records. */
 export function digestOf(sha256: Sha256, state: Workspace): DigestRecord {
   const digest = new StateDigest(sha256)
-  for (const table of state.tables) for (const [key, record] of table.entries()) digest.add(table.name, key, JSON.stringify(record))
+  for (const table of state.tables) for (const [key, record] of table.entries()) digest.add(table.name, key, table.text(record))
   return digest.digest()
 }
