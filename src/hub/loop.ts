@@ -173,6 +173,11 @@ export class Loop {
     })
   }
 
+  /** The ledger for those who only read: proofs and audits. */
+  get ledger(): Pick<Ledger, "read" | "head"> {
+    return this.#o.ledger
+  }
+
   /** Stored entries, as they were hashed. */
   entries(from: Seq, limit: number): Promise<Stored[]> {
     return this.#o.ledger.read(from, limit)
