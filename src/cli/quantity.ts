@@ -1,0 +1,54 @@
+/** Durations and money as people write them. Both are kept as integers: milliseconds and micro-USD. */
+
+const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const
+type Unit = keyof typeof UNIT_MS
+
+/** What a quantity can be wrong in, with what to write instead. */
+export type WrongQuantity = { wrong: string; remedy: string }
+
+export const DURATION_REMEDY = "Write a number with its unit: 250ms, 20s, 1.5h or 90m."
+
+/** `250ms`, `20s`, `1.5h` or `90m` in whole milliseconds. */
+export function parseDuration(text: string): number | WrongQuantity {
+  const match = /^(-?\d+(?:\.\d+)?)\s*([A-Za-zµ]*)$/.exec(text.trim())
+  if (match === null) return { wrong: "is no duration", remedy: DURATION_REMEDY }
+  const [, digits = "", unit = ""] = match
+  if (digits.startsWith("-")) return { wrong: "is negative", remedy: DURATION_REMEDY }
+  if (unit === "") return { wrong: "has no unit", remedy: `Say what it counts: ${digits}s, ${digits}m or ${digits}h.` }
+  if (!Object.hasOwn(UNIT_MS, unit)) return { wrong: `has the unit "${unit}", which is none of ms, s, m, h`, remedy: DURATION_REMEDY }
+  const ms = Number(digits) * UNIT_MS[unit as Unit]
+  const whole = Math.round(ms)
+  // 1.1h is 3,960,000.0000000005 ms in binary: a rounding error is no fraction.
+  if (Math.abs(ms - whole) > 1e-6 * Math.max(1, ms)) return { wrong: "is finer than a millisecond", remedy: "Round it to whole milliseconds." }
+  if (!Number.isSafeInteger(whole)) return { wrong: "is too long", remedy: DURATION_REMEDY }
+  return whole
+}
+
+/** US dollars as whole millionths. */
+export function parseUsd(usd: number): number | WrongQuantity {
+  if (!Number.isFinite(usd)) return { wrong: "is no amount", remedy: "Write US dollars as a number: 22.5" }
+  if (usd < 0) return { wrong: "is negative", remedy: "Write US dollars from 0 on." }
+  if (usd > 1e6) return { wrong: "is over a million dollars", remedy: "Write US dollars, not cents or millionths." }
+  const micro = Math.round(usd * 1e6)
+  if (Math.abs(micro - usd * 1e6) > 1e-3) return { wrong: "is finer than a millionth of a dollar", remedy: "Round it to six decimals." }
+  return micro
+}
+
+/** A duration for people, two units at the most: `850 ms`, `12.3 s`, `4 min 10 s`, `17.5 h`. */
+export function showDuration(ms: number): string {
+  if (ms < 1_000) return `${ms < 10 && ms % 1 !== 0 ? ms.toFixed(1) : Math.round(ms)} ms`
+  if (ms < 59_950) return `${trimmed(ms / 1_000, 1)} s`
+  const seconds = Math.round(ms / 1_000)
+  if (seconds < 3_600) return seconds % 60 === 0 ? `${seconds / 60} min` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  return `${trimmed(ms / 3_600_000, 2)} h`
+}
+
+/** Micro-USD for people: `$22.50`, and with more decimals where the amount is under a cent. */
+export function showUsd(microUsd: number): string {
+  const usd = microUsd / 1e6
+  return usd !== 0 && Math.abs(usd) < 0.01 ? `$${trimmed(usd, 6)}` : `$${usd.toFixed(2)}`
+}
+
+function trimmed(value: number, decimals: number): string {
+  return String(Number(value.toFixed(decimals)))
+}
