@@ -179,7 +179,7 @@ describe("adding", () => {
 
   test("of two that ask for the same one at once, one makes it and the other uses it", async () => {
     const made = await Promise.all([add("goose"), add("goose")])
-    expect(made.map(({ reused }) => reused).sort()).toEqual([false, true])
+    expect(made.filter(({ reused }) => reused)).toHaveLength(1)
   })
 
   test("a hook of the user's neither runs nor fails it, and GIT_DIR misleads it not", async () => {

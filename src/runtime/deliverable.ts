@@ -10,7 +10,7 @@ export const DELIVERABLE_MAX_BYTES = 32_768
 const DELIVERABLE_MAX_JSON_BYTES = 49_152
 const EVIDENCE_MAX_BYTES = 65_536
 const LINKS_MAX = 32
-const LINK_MAX_LENGTH = 2_048
+const LINK_MAX_LENGTH = 1_000
 const FILES_MAX = 100
 
 /** Something that a command left in `SKEIN_OUT` and that cannot be taken as it is: its message says what to mend. */

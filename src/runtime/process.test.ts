@@ -138,8 +138,8 @@ describe("stopping", () => {
   test("stop kills the whole group, grandchildren too, when the grace is over", async () => {
     const child = await start({ command: family })
     const grandchild = await until(() => pidIn(child.tail(), "grandchild"))
-    const stopped = child.stop({ graceMs: 200 })
-    await pause(80)
+    const stopped = child.stop({ graceMs: 800 })
+    await pause(100)
     expect([child.alive(), await lives(grandchild)]).toEqual([true, true])
     expect(await stopped).toMatchObject({ code: null, signal: "SIGKILL" })
     expect(await diesWithin(grandchild, 2_000)).toBe(true)

@@ -65,6 +65,12 @@ describe("a command", () => {
     expect(result).toMatchObject({ ok: false, outcome: "failed", exitCode: 0, reason: expect.stringContaining("evidence.json") as string })
   })
 
+  test("whose own evidence says that tests fail has failed: the hub would refuse it", async () => {
+    const result = await command(`echo found it; echo '{"testsPass":false}' > "$SKEIN_OUT/evidence.json"`)
+    expect(result).toMatchObject({ ok: false, outcome: "failed", deliverable: { text: "found it\n" }, evidence: { testsPass: false } })
+    expect(result.reason).toContain("tests")
+  })
+
   test("sees who and what it is for, what is declared and what it builds on; and nothing else of ours", async () => {
     process.env["SKEIN_TEST_SECRET"] = "swordfish"
     onTestFinished(() => void delete process.env["SKEIN_TEST_SECRET"])
@@ -97,6 +103,9 @@ describe("a command", () => {
     expect(result.reason).toBe(`it exited with 3: ${[90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100].join("\n")}\nboom`)
     expect(await command("echo only here; exit 1", { workDir: join(folder, "b") })).toMatchObject({ reason: "it exited with 1: only here" })
     expect((await command("head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1", { workDir: join(folder, "c") })).reason?.length).toBeLessThan(1_100)
+    // A reason is at most 4,096 bytes in the contract.
+    const long = await command("true", { workDir: join(folder, "e"), cwd: `/${"渡".repeat(3_000)}` })
+    expect(Buffer.byteLength(long.reason ?? "")).toBeLessThanOrEqual(4_096)
     expect(await command("kill -SEGV $$", { workDir: join(folder, "d") })).toMatchObject({
       outcome: "failed",
       exitCode: null,
@@ -180,7 +189,7 @@ describe("stand-in work", () => {
     const result = await run({ run: { standIn: { ms: 3_600_000, costMicroUsd: 15_000_000 } } }, { speed: 24_000 })
     expect(result).toMatchObject({ ok: true, exitCode: null, usage: { costMicroUsd: 15_000_000, inputTokens: 0, outputTokens: 0 } })
     expect(result.durationMs).toBeGreaterThanOrEqual(150)
-    expect(result.durationMs).toBeLessThan(1_000)
+    expect(result.durationMs).toBeLessThan(5_000)
     expect(result.deliverable?.text).toMatch(/^Stand-in work for Size: 3600000 ms of work, done in \d+ ms at speed 24000\.\n$/)
   })
 
@@ -190,7 +199,7 @@ describe("stand-in work", () => {
     const result = await run({ run: { standIn: { ms: 1e15, costMicroUsd: 5 } } }, { signal: stop.signal })
     expect(result).toMatchObject({ ok: false, outcome: "aborted", deliverable: null, usage: { costMicroUsd: 0 } })
     expect(result.durationMs).toBeGreaterThanOrEqual(45)
-    expect(result.durationMs).toBeLessThan(1_000)
+    expect(result.durationMs).toBeLessThan(5_000)
   })
 })
 
@@ -224,8 +233,8 @@ describe("an end from outside", () => {
   })
 
   test("the time limit holds for the command and its gates together", async () => {
-    const result = await command("sleep 0.2", { timeoutMs: 400 }, { gates: ["sleep 0.1", "sleep 300"] })
-    expect(result).toMatchObject({ outcome: "failed", reason: "gate `sleep 300`: it was not done after 400 ms" })
-    expect(result.durationMs).toBeLessThan(2_000)
+    const result = await command("sleep 0.2", { timeoutMs: 1_200 }, { gates: ["sleep 0.1", "sleep 300"] })
+    expect(result).toMatchObject({ outcome: "failed", reason: "gate `sleep 300`: it was not done after 1200 ms" })
+    expect(result.durationMs).toBeLessThan(1_200 + 3_000)
   })
 })

@@ -49,7 +49,7 @@ export type Outcome = "done" | "failed" | "throttled" | "aborted"
 export type TaskRunResult = {
   ok: boolean
   outcome: Outcome
-  /** `files` are paths in `workDir/out`. Present where the command itself ended well, also when a gate did not. */
+  /** `files` are paths in `workDir/out`. Present where the command itself ended well, also when a gate or its evidence did not. */
   deliverable: { text: string; files: string[] } | null
   evidence: Evidence
   usage: Usage
@@ -62,8 +62,10 @@ export type TaskRunResult = {
 
 /** "Temporary failure, try again later" in sysexits.h: what a throttled command exits with. */
 const EXIT_THROTTLED = 75
-const REASON_MAX_LINES = 12
-const REASON_MAX_LENGTH = 1_000
+const LAST_WORDS_MAX_LINES = 12
+const LAST_WORDS_MAX_LENGTH = 1_000
+/** In UTF-16 units of at most 3 bytes each: the contract takes reasons of 4,096 bytes. */
+const REASON_MAX_LENGTH = 1_360
 /** Stdout that is kept for a deliverable; more than its limit, because terminal sequences in it do not count. */
 const STDOUT_KEPT_UNITS = 4 * DELIVERABLE_MAX_BYTES
 /** The longest delay that a timer takes. */
@@ -157,7 +159,10 @@ async function command(context: Context, run: Exclude<Run, { standIn: unknown }>
   try {
     const written = await readDeliverable(outDir)
     const text = written ?? deliverableText(stdout, { bytes: stdoutBytes, atLeast: child.output().cut })
-    return { outcome: "done", deliverable: { text, files: await producedFiles(outDir) }, evidence: await readEvidence(outDir), exitCode: 0, reason: null }
+    const evidence = await readEvidence(outDir)
+    const delivered = { deliverable: { text, files: await producedFiles(outDir) }, evidence, exitCode: 0 }
+    if (evidence.testsPass === false) return { ...delivered, outcome: "failed", reason: "its own evidence says that tests do not pass" }
+    return { ...delivered, outcome: "done", reason: null }
   } catch (error) {
     if (!(error instanceof DeliverableError)) throw error
     return failed(`it exited with 0, but ${error.message}`, 0)
@@ -168,9 +173,9 @@ async function command(context: Context, run: Exclude<Run, { standIn: unknown }>
 async function pass(context: Context, gate: string): Promise<Pick<Step, "outcome" | "reason"> | null> {
   const ran = await supervised(context, { command: gate }, context.options.onOutput)
   const shown = printable(gate).slice(0, 200)
-  if ("outcome" in ran) return { outcome: ran.outcome, reason: `gate \`${shown}\`: ${ran.reason ?? "it did not end"}` }
+  if ("outcome" in ran) return { outcome: ran.outcome, reason: storable(`gate \`${shown}\`: ${ran.reason ?? "it did not end"}`) }
   if (ran.exit.code === 0) return null
-  return { outcome: "failed", reason: `gate \`${shown}\`: ${howItEnded(ran.exit)}${lastWords(ran.child)}` }
+  return { outcome: "failed", reason: storable(`gate \`${shown}\`: ${howItEnded(ran.exit)}${lastWords(ran.child)}`) }
 }
 
 /** Runs a program to its end, or to the end of the task's time; `Step` where it could not start or did not end by itself. */
@@ -206,7 +211,11 @@ function ended({ signal, timeoutMs }: TaskRunOptions): Step {
 }
 
 function failed(reason: string, exitCode: number | null): Step {
-  return { outcome: "failed", deliverable: null, exitCode, reason: printable(reason) }
+  return { outcome: "failed", deliverable: null, exitCode, reason: storable(reason) }
+}
+
+function storable(reason: string): string {
+  return printable(reason).slice(0, REASON_MAX_LENGTH).toWellFormed()
 }
 
 function howItEnded({ code, signal }: Exit): string {
@@ -216,7 +225,7 @@ function howItEnded({ code, signal }: Exit): string {
 /** The last lines of stderr, or of stdout where it said nothing there. */
 function lastWords(child: RunningProcess): string {
   const said = printable(child.tail("stderr")).trim() || printable(child.tail("stdout")).trim()
-  const lines = said.split("\n").slice(-REASON_MAX_LINES).join("\n").slice(-REASON_MAX_LENGTH)
+  const lines = said.split("\n").slice(-LAST_WORDS_MAX_LINES).join("\n").slice(-LAST_WORDS_MAX_LENGTH)
   return lines === "" ? "" : `: ${lines.toWellFormed()}`
 }
 
