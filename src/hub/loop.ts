@@ -78,6 +78,8 @@ const SETTLE_RECORDS = 256
 /** How often the disk is tried again after it refused a write, in ms. */
 const PROBE_MS = 1_000
 const WAIT_MAX_MS = 150_000
+/** Quiet before the store may tidy up, in ms. */
+const TIDY_AFTER_MS = 250
 /** Sweeps are no closer together than the first, and no further apart than the second: work that stalls is flagged by them. */
 const SWEEP_MIN_MS = 100
 const SWEEP_MAX_MS = 60_000
@@ -115,6 +117,7 @@ export class Loop {
   #snapshotSeq: Seq
   #snapshotting: Promise<void> = Promise.resolve()
   #idleScheduled = false
+  #cancelTidying: (() => void) | null = null
   /** Set while the disk refuses writes: commands are refused at once, reads go on. */
   #refusing: LedgerFailure | null = null
   #stats = { batches: 0, entries: 0, commands: 0, refused: 0, overloaded: 0, lostRaces: 0, largestBatch: 0, flushMs: 0 }
@@ -261,6 +264,7 @@ export class Loop {
     if (this.#refusing === null) await this.checkpoint().catch((error: unknown) => this.#o.log.warn({ err: error }, "no last checkpoint"))
     this.#closing = true
     this.#cancelCheckpoint?.()
+    this.#cancelTidying?.()
     while (this.#flushing || this.#scheduled || this.#queue.length > 0) await new Promise<void>((resolve) => this.#o.clock.soon(resolve))
     this.#subscriptions.close()
     await this.#snapshotting
@@ -604,7 +608,7 @@ export class Loop {
       .catch((error: unknown) => this.#o.log.warn({ err: error, workspace: this.name, seq }, "a snapshot could not be kept"))
   }
 
-  /** When nothing waits: hash what the next checkpoint needs, fold the tree, let the ledger tidy up. */
+  /** When nothing waits: hash what the next checkpoint needs, fold the tree; after a while of quiet, let the ledger tidy up. */
   #planIdle(): void {
     if (this.#idleScheduled) return
     this.#idleScheduled = true
@@ -614,7 +618,18 @@ export class Loop {
       this.#o.fingerprint.settle(SETTLE_RECORDS)
       this.#chain.fold()
       if (this.#o.fingerprint.waiting > 0) this.#planIdle()
-      else void this.#o.ledger.idle().catch((error: unknown) => this.#o.log.warn({ err: error, workspace: this.name }, "the ledger could not tidy up"))
+      else this.#planTidying()
+    })
+  }
+
+  #planTidying(): void {
+    const { batches } = this.#stats
+    this.#cancelTidying ??= this.#o.clock.after(TIDY_AFTER_MS, () => {
+      this.#cancelTidying = null
+      if (this.#flushing || this.#closing) return
+      // Somebody was at work meanwhile: a sync of the store's own would stand in their way.
+      if (this.#stats.batches !== batches) return this.#planTidying()
+      void this.#o.ledger.idle().catch((error: unknown) => this.#o.log.warn({ err: error, workspace: this.name }, "the ledger could not tidy up"))
     })
   }
 
