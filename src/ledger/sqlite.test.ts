@@ -22,6 +22,7 @@ function sqliteSubject(): Subject {
       opened.push(ledger)
       return ledger
     },
+    openDamaged: () => openSqlite({ path, readOnly: true }),
     crash: () => {
       // What a restart would find: the file and its log as they are on disk at this moment, without the living process's index.
       const left = join(folder, `crashed-${++crashes}.sqlite`)
@@ -43,7 +44,7 @@ function sqliteSubject(): Subject {
 function rewriteRows(path: string, change: (rows: Stored[]) => Stored[]): void {
   const database = new DatabaseSync(path)
   const rows = database.prepare("SELECT seq, bytes, hash FROM entries ORDER BY seq").all() as Stored[]
-  database.exec("DROP TRIGGER entries_only_grow; DROP TRIGGER entries_never_shrink; BEGIN; DELETE FROM entries")
+  database.exec("DROP TRIGGER IF EXISTS entries_only_grow; DROP TRIGGER IF EXISTS entries_never_shrink; BEGIN; DELETE FROM entries")
   const insert = database.prepare("INSERT INTO entries VALUES (?, ?, ?)")
   for (const { seq, bytes, hash } of change(rows)) insert.run(seq, bytes, hash)
   database.exec("COMMIT")

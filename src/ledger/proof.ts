@@ -1,0 +1,125 @@
+import { EntryHasher, Frontier, PathRoots, consistencyPath, inclusionPath, sameHash, verifyConsistency, verifyInclusion, type Leaves } from "../core/chain.ts"
+import { decodeEntry, type Entry } from "../core/entry.ts"
+import type { Seq } from "../core/ids.ts"
+import { failureOf, finding, isTooLong } from "./damage.ts"
+import { LedgerFailure, type Ledger } from "./ledger.ts"
+import { NoteInvalid, openNote, parseNote, parseTreeHead, type TreeHead, type Verified, type Verifier } from "./note.ts"
+import { sha256 } from "./sha256.ts"
+
+/** What `skein ledger prove` writes and `skein ledger check` reads: all that an outsider needs besides the public keys that he trusts. */
+export type InclusionProof = {
+  format: "skein/inclusion-proof/v1"
+  seq: Seq
+  /** The entry's very bytes. */
+  entry: string
+  /** The hashes from the leaf's sibling to the child of the root, in base64. */
+  inclusion: string[]
+  /** The signed checkpoint with its cosignatures. */
+  checkpoint: string
+}
+
+/** What a proof shows, or in one sentence why it shows nothing. */
+export type Checked =
+  | { ok: true; seq: Seq; entry: Entry; head: TreeHead; signedBy: string[]; cosignedBy: { name: string; atMs: number }[] }
+  | { ok: false; reason: string }
+
+/** Whom to trust: the log's keys, one of which MUST have signed, and witnesses, `quorum` of which MUST have cosigned (none by default). */
+export type Trust = { log: readonly Verifier[]; witnesses?: readonly Verifier[]; quorum?: number }
+
+const FORMAT = "skein/inclusion-proof/v1"
+const PAGE = 2048
+
+/**
+ * Proves that entry `seq` is in the tree that `checkpoint` (a note) is over. Reads the ledger up to that size, about 2 s for a million entries.
+ * Throws `LedgerFailure`: `unsupported` when the checkpoint does not cover the entry, `damaged` when the ledger has another root.
+ */
+export async function prove(ledger: Pick<Ledger, "read">, seq: Seq, checkpoint: string): Promise<InclusionProof> {
+  const head = parseTreeHead(parseNote(checkpoint).text)
+  if (!(seq >= 1 && seq <= head.size)) {
+    throw new LedgerFailure("unsupported", `the checkpoint covers entries 1 to ${head.size}, not ${seq}`, "make a newer one with `skein ledger checkpoint`", seq)
+  }
+  const hasher = new EntryHasher(sha256)
+  const frontier = new Frontier(hasher)
+  const roots = new PathRoots(hasher, inclusionPath(seq - 1, head.size))
+  let entry = ""
+  await eachText(ledger, 1, head.size, (text) => {
+    const leaf = hasher.leaf(text)
+    frontier.append(leaf)
+    roots.add(leaf)
+    if (frontier.size === seq) entry = text
+  })
+  if (!sameHash(frontier.root(), head.root)) {
+    throw failureOf(finding("rewritten", seq, `the ledger's first ${head.size} entries do not have the root of this checkpoint`))
+  }
+  return { format: FORMAT, seq, entry, inclusion: roots.proof().map(encode), checkpoint }
+}
+
+/** Checks a proof with nothing but public keys. `proof` is parsed JSON from outside: nothing about it is taken for granted. */
+export function check(proof: unknown, { log, witnesses = [], quorum = 0 }: Trust): Checked {
+  const { format, seq, entry: text, inclusion, checkpoint } = (typeof proof === "object" && proof !== null ? proof : {}) as Partial<Record<keyof InclusionProof, unknown>>
+  if (format !== FORMAT) return no(`this is no proof of the format ${FORMAT}`)
+  if (!Number.isSafeInteger(seq) || typeof text !== "string" || typeof checkpoint !== "string" || !Array.isArray(inclusion)) return no("the proof lacks a field, or one is of the wrong kind")
+  const hashes = inclusion.map((hash) => (typeof hash === "string" ? Buffer.from(hash, "base64") : Buffer.alloc(0)))
+  if (hashes.length > 63 || hashes.some((hash) => hash.length !== 32)) return no("the inclusion proof is not a list of hashes")
+  let opened: { text: string; verified: Verified[] }
+  let head: TreeHead
+  try {
+    opened = openNote(checkpoint, [...log, ...witnesses])
+    head = parseTreeHead(opened.text)
+  } catch (error) {
+    if (error instanceof NoteInvalid) return no(`the checkpoint is not to be trusted: ${error.message}`)
+    throw error
+  }
+  const signedBy = opened.verified.filter(({ verifier }) => log.includes(verifier)).map(({ verifier }) => verifier.name)
+  const cosignedBy = opened.verified.filter(({ verifier }) => witnesses.includes(verifier)).map(({ verifier, atMs }) => ({ name: verifier.name, atMs: atMs ?? 0 }))
+  if (signedBy.length === 0) return no("the checkpoint is not signed by the log's key")
+  if (cosignedBy.length < quorum) return no(`${cosignedBy.length} of the given witnesses cosigned, and ${quorum} are asked for`)
+  if (isTooLong(text)) return no("the entry is too long to be one")
+  const hasher = new EntryHasher(sha256)
+  if (!verifyInclusion(hasher, (seq as number) - 1, head.size, hasher.leaf(text), hashes, head.root)) return no("the entry is not in the tree that the checkpoint is over")
+  try {
+    const entry = decodeEntry(text)
+    if (entry.seq !== seq) return no(`the entry is number ${entry.seq}, not ${String(seq)}`)
+    return { ok: true, seq: entry.seq, entry, head, signedBy, cosignedBy }
+  } catch {
+    return no("the entry's bytes are in the tree, but are no entry")
+  }
+}
+
+/**
+ * The proof that the first `older` entries begin the first `newer`. With `known`, the frontier of the older tree (a snapshot keeps it), it reads only
+ * what came after. Throws `LedgerFailure("damaged")` when entries are missing.
+ */
+export async function proveConsistency(ledger: Pick<Ledger, "read">, older: Seq, newer: Seq, known?: Frontier): Promise<Uint8Array[]> {
+  const path: Leaves[] = consistencyPath(older, newer)
+  const hasher = new EntryHasher(sha256)
+  const roots = new PathRoots(hasher, path, known?.size === older ? known : undefined)
+  const from = roots.next()
+  if (from !== null) await eachText(ledger, from + 1, newer, (text) => roots.add(hasher.leaf(text)))
+  return roots.proof()
+}
+
+/** Whether `proof` shows that the tree of the older checkpoint begins that of the newer. */
+export function isConsistent(older: Pick<TreeHead, "size" | "root">, newer: Pick<TreeHead, "size" | "root">, proof: readonly Uint8Array[]): boolean {
+  return verifyConsistency(new EntryHasher(sha256), older.size, newer.size, older.root, newer.root, proof)
+}
+
+async function eachText(ledger: Pick<Ledger, "read">, from: Seq, to: Seq, each: (text: string) => void): Promise<void> {
+  for (let next = from; next <= to; ) {
+    const page = await ledger.read(next, Math.min(PAGE, to - next + 1))
+    for (const { seq, bytes } of page) {
+      if (seq !== next || isTooLong(bytes)) throw failureOf(finding(seq === next ? "altered" : "missing", next, `entry ${next} is damaged or missing`))
+      each(bytes)
+      next++
+    }
+    if (page.length === 0) throw failureOf(finding("truncated", next, `the ledger ends before entry ${next}, and ${to} are needed`))
+  }
+}
+
+function encode(hash: Uint8Array): string {
+  return Buffer.from(hash).toString("base64")
+}
+
+function no(reason: string): Checked {
+  return { ok: false, reason }
+}
