@@ -198,7 +198,7 @@ export function describeLedger(name: string, make: () => Subject): void {
         return { size: LAST, root: chain.root(), source: "the file .skein/checkpoint" }
       }
       async function audit(outside: OutsideCheckpoint[] = []): Promise<Report> {
-        const ledger = (subject.openDamaged ?? subject.open)()
+        const ledger = subject.openDamaged?.() ?? subject.open()
         const report = await verify(ledger, outside)
         await ledger.close()
         return report

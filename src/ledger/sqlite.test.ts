@@ -131,7 +131,7 @@ describe("a SQLite ledger", () => {
     await ledger.close()
   })
 
-  it("a commit that the disk failed has an unknown outcome, and the store takes no more", () => {
+  it("a commit that the disk failed has an unknown outcome, and the store takes no more", async () => {
     // The shell's file size limit makes the disk fail in earnest; Node ignores the signal that goes with it.
     const script = `
       import { Chain } from ${JSON.stringify(new URL("../core/chain.ts", import.meta.url).href)}
@@ -155,10 +155,8 @@ describe("a SQLite ledger", () => {
     // The restart tells the truth: all that was acknowledged before, and a chain that holds.
     const failedAt = Number(run.stdout.trim().split(" ")[2])
     const ledger = openSqlite({ path })
-    return ledger.head().then(async ({ seq }) => {
-      expect([failedAt - 1, failedAt]).toContain(seq)
-      await ledger.close()
-    })
+    expect([failedAt - 1, failedAt]).toContain((await ledger.head()).seq)
+    await ledger.close()
   })
 
   it("refuses a file that is no ledger, one of a newer version, and one that is not there", async () => {
