@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest"
-import { Chain } from "../core/chain.ts"
+import { Chain, EntryHasher, Frontier } from "../core/chain.ts"
 import type { Entry } from "../core/entry.ts"
-import { epochs, verify } from "./audit.ts"
+import { epochs, outsideCheckpoint, verify } from "./audit.ts"
 import { makeCheckpoint, makeEntries } from "./ledger.contract.ts"
 import { MemoryStore } from "./memory.ts"
+import { NoteInvalid, formatTreeHead, makeKey, parseSigner, parseVerifier, signNote } from "./note.ts"
 import { scan } from "./scan.ts"
 import { sha256 } from "./sha256.ts"
 
@@ -75,6 +76,20 @@ describe("epochs", () => {
 
   it("of an empty ledger are none", async () => {
     expect(await epochs(new MemoryStore().open())).toEqual([])
+  })
+})
+
+describe("a checkpoint kept outside", () => {
+  const key = makeKey("log", "skein/main", Buffer.alloc(32, 1))
+  const trusted = [parseVerifier(key.vkey)]
+
+  it("counts only with the log's signature and origin", async () => {
+    const { store, records } = await written()
+    const root = Frontier.from(new EntryHasher(sha256), records[20]!.frontier).root()
+    const note = signNote(formatTreeHead({ origin: "skein/main", size: 20, root }), parseSigner(key.skey))
+    expect(await verify(store.open(), [outsideCheckpoint(note, trusted, "skein/main", "a file")])).toMatchObject({ ok: true, coveredTo: 20 })
+    expect(() => outsideCheckpoint(note, trusted, "skein/other", "a file")).toThrow("not of skein/other")
+    expect(() => outsideCheckpoint(note.replace("\n20\n", "\n21\n"), trusted, "skein/main", "a file")).toThrow(NoteInvalid)
   })
 })
 

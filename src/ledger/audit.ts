@@ -2,7 +2,7 @@ import { toHex } from "../core/chain.ts"
 import type { Seq } from "../core/ids.ts"
 import { failureOf, finding, type Finding } from "./damage.ts"
 import type { Ledger } from "./ledger.ts"
-import type { TreeHead } from "./note.ts"
+import { NoteInvalid, openNote, parseTreeHead, type TreeHead, type Verifier } from "./note.ts"
 import { CHECKPOINT_RECORDED, examine, type RecordedCheckpoint } from "./scan.ts"
 
 /** A checkpoint kept outside the ledger's file, its signature verified by the caller (`openNote`). `source` says where it was kept. */
@@ -53,6 +53,13 @@ export async function verify(ledger: Pick<Ledger, "read">, outside: readonly Out
     ok: found === null, entries: scanned.entries, head: { seq, hash: toHex(hash), root: toHex(scanned.frontier.root()) },
     checkpoints: scanned.checkpoints, coveredTo, finding: found,
   }
+}
+
+/** Opens a checkpoint note kept outside. Throws `NoteInvalid` when none of the log's keys signed it, or it is of another log than `origin`. */
+export function outsideCheckpoint(note: string, log: readonly Verifier[], origin: string, source: string): OutsideCheckpoint {
+  const head = parseTreeHead(openNote(note, log).text)
+  if (head.origin !== origin) throw new NoteInvalid("unsigned", `${source} is a checkpoint of ${JSON.stringify(head.origin)}, not of ${origin}`)
+  return { size: head.size, root: head.root, source }
 }
 
 /** The stretches between checkpoints, verified on the way; the last, still open one has none. Throws `LedgerFailure("damaged")` like `scan`. */

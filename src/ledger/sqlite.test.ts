@@ -1,12 +1,16 @@
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { setTimeout } from "node:timers/promises"
+import fc from "fast-check"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { Chain } from "../core/chain.ts"
+import { verify } from "./audit.ts"
 import { describeLedger, makeEntries, plain, type Subject } from "./ledger.contract.ts"
-import type { Stored } from "./ledger.ts"
+import { LedgerFailure, type Stored } from "./ledger.ts"
 import { sha256 } from "./sha256.ts"
 import { openSqlite, type SqliteLedger } from "./sqlite.ts"
 
@@ -249,4 +253,84 @@ describe("a SQLite ledger", () => {
     expect([...heads].every((head) => head % 7 === 0)).toBe(true)
     expect(heads.size).toBeGreaterThan(3)
   })
+
+  it("a bit flipped anywhere in the file is found, unless it lies where no entry does", async () => {
+    const chain = new Chain(sha256)
+    const ledger = openSqlite({ path })
+    await ledger.append(0, makeEntries(chain, 60))
+    await ledger.idle()
+    await ledger.close()
+    const file = readFileSync(path)
+    const sound = openSqlite({ path, readOnly: true })
+    const entries = plain(await sound.read(1, 100))
+    await sound.close()
+    const flipped = join(folder, "flipped.sqlite")
+    let found = 0
+    await fc.assert(fc.asyncProperty(fc.nat({ max: file.length - 1 }), fc.nat({ max: 7 }), async (at, bit) => {
+      const copy = Buffer.from(file)
+      copy[at]! ^= 1 << bit
+      writeFileSync(flipped, copy)
+      const outcome = await readThrough(flipped)
+      if (outcome.finding === null) expect(outcome.entries).toEqual(entries)
+      else found++
+    }), { numRuns: 150 })
+    expect(found).toBeGreaterThan(30)
+  })
+
+  it("loses nothing that it acknowledged to kill -9, and never keeps half a batch", async () => {
+    const script = join(folder, "append.mjs")
+    writeFileSync(script, `
+      import { writeSync } from "node:fs"
+      import { EntryHasher } from ${JSON.stringify(new URL("../core/chain.ts", import.meta.url).href)}
+      import { sha256 } from ${JSON.stringify(new URL("sha256.ts", import.meta.url).href)}
+      import { openSqlite } from ${JSON.stringify(new URL("sqlite.ts", import.meta.url).href)}
+      const ledger = openSqlite({ path: ${JSON.stringify(path)}, walBytes: 300_000 })
+      const hasher = new EntryHasher(sha256)
+      let { seq, hash } = await ledger.head()
+      for (;;) {
+        const from = seq
+        const batch = Array.from({ length: 5 }, () => {
+          seq++
+          const bytes = JSON.stringify({ seq, atMs: seq, type: "t", v: 1, data: "x".repeat(250) })
+          hash = hasher.chain(hash, bytes)
+          return { seq, bytes, hash }
+        })
+        await ledger.append(from, batch)
+        writeSync(1, seq + "\\n")
+      }
+    `)
+    for (let run = 0; run < 6; run++) {
+      const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", script], { stdio: ["ignore", "pipe", "inherit"] })
+      let acknowledged = ""
+      child.stdout.setEncoding("utf8").on("data", (text: string) => (acknowledged += text))
+      await once(child.stdout, "data")
+      await setTimeout(20 + 37 * run)
+      child.kill("SIGKILL")
+      await once(child, "close")
+      const last = Number(acknowledged.slice(0, acknowledged.lastIndexOf("\n")).split("\n").at(-1))
+      const ledger = openSqlite({ path })
+      const { seq } = await ledger.head()
+      expect(last).toBeGreaterThan(0)
+      expect(seq).toBeGreaterThanOrEqual(last)
+      expect(seq % 5).toBe(0)
+      expect(await verify(ledger)).toMatchObject({ ok: true, entries: seq })
+      await ledger.close()
+    }
+  })
 })
+
+/** All the entries of a file, or what is wrong with it. */
+async function readThrough(path: string): Promise<{ finding: unknown; entries: ReturnType<typeof plain> }> {
+  try {
+    const ledger = openSqlite({ path, readOnly: true })
+    try {
+      const { finding } = await verify(ledger)
+      return { finding, entries: finding ? [] : plain(await ledger.read(1, 1000)) }
+    } finally {
+      await ledger.close()
+    }
+  } catch (error) {
+    if (error instanceof LedgerFailure) return { finding: error, entries: [] }
+    throw error
+  }
+}
