@@ -1,0 +1,288 @@
+import { startBullmq } from "./bullmq.ts"
+import { Child } from "./child.ts"
+import { cpuUs } from "./cpu.ts"
+import { type Claim, type Engine, type EngineName, Skipped } from "./engine.ts"
+import { median, medians, percentile, round, show, spread, table } from "./figure.ts"
+import { type Floors, measureFloors, startFloor } from "./floor.ts"
+import type { Acknowledged, Heard, W1, W2 } from "./load.ts"
+import { startLoop } from "./loop.ts"
+import { installClients } from "./peer.ts"
+import { startPostgres } from "./postgres.ts"
+import { startRedis } from "./redis.ts"
+import { sleep } from "./scratch.ts"
+
+export type ClaimsOptions = {
+  directory: string
+  rounds: number
+  /** Sequential claims a round. */
+  w1: number
+  /** Open tasks a round, and the connections that claim them. */
+  w2: number
+  clients: number
+  /** Claims a round that a subscriber is timed on. */
+  w3: number
+  engines: readonly EngineName[]
+}
+
+export const CLAIMS: Omit<ClaimsOptions, "directory"> = {
+  rounds: 7,
+  w1: 400,
+  w2: 5_000,
+  clients: 64,
+  w3: 100,
+  engines: ["floor", "loop", "skein", "http", "redis", "bullmq", "postgres"],
+}
+
+export type Figures = {
+  w1: { p50Ms: number; p99Ms: number }
+  w2: { claimsPerS: number; p50Ms: number; p99Ms: number; doubled: number; lost: number }
+  /** From the acknowledgement at the claimer to the event at a subscriber in another process; negative: the event was first. */
+  w3: { p50Ms: number; p99Ms: number; fromRequestP50Ms: number }
+  cpuUsPerClaim: number
+  clientCpuUsPerClaim: number
+}
+/** A gate's verdict; `ok` is null where what it compares with did not take part. */
+export type Verdict = { value: number | null; limit: number; ok: boolean | null; stretch?: true }
+export type ClaimsReport = Partial<Figures> & {
+  http: Figures | null
+  inProcess: Figures | null
+  floor: Floors & Partial<Figures>
+  peers: Partial<Record<EngineName, Figures>>
+  skipped: { engine: EngineName; why: string; remedy: string }[]
+  gate: Record<string, Verdict>
+}
+
+type Station = { engine: Engine; load: Child; listener: Child | null; rounds: RoundFigures[] }
+type RoundFigures = {
+  w1p50: number
+  w1p99: number
+  rate: number
+  w2p50: number
+  w2p99: number
+  doubled: number
+  lost: number
+  serverCpu: number
+  clientCpu: number
+  ack: number[]
+  request: number[]
+}
+
+const starters: Record<EngineName, (directory: string) => Promise<Engine>> = {
+  floor: startFloor,
+  loop: startLoop,
+  skein: () => Promise.reject(new Skipped("the surface is not there yet", "Wait for it.")),
+  http: () => Promise.reject(new Skipped("the surface is not there yet", "Wait for it.")),
+  redis: (directory) => startRedis(directory, "redis"),
+  bullmq: startBullmq,
+  postgres: startPostgres,
+}
+const PEERS: readonly EngineName[] = ["redis", "bullmq", "postgres"]
+
+/** W1, W2 and W3 on every engine, the rounds interleaved, so that whatever else the machine does falls on all of them. */
+export async function benchClaims(options: ClaimsOptions): Promise<ClaimsReport> {
+  const skipped: ClaimsReport["skipped"] = []
+  const stations: Station[] = []
+  for (const name of options.engines) {
+    try {
+      if (PEERS.includes(name)) installClients()
+      stations.push(await station(name, options))
+    } catch (error) {
+      if (!(error instanceof Skipped)) throw error
+      skipped.push({ engine: name, why: error.message, remedy: error.remedy })
+      process.stderr.write(`bench: WITHOUT ${name}: ${error.message}. ${error.remedy}\n`)
+    }
+  }
+  for (const one of stations)
+    await playRound(one, { ...options, w1: Math.ceil(options.w1 / 2), w2: Math.ceil(options.w2 / 2), w3: Math.ceil(options.w3 / 10) }, "warm")
+  for (const one of stations) one.rounds = []
+  const floors: Floors[] = []
+  for (let at = 0; at < options.rounds; at += 1) {
+    const floor = stations.find(({ engine }) => engine.name === "floor")
+    if (floor) floors.push(await measureFloors(options.directory, floor.engine, options.w1))
+    // Who goes first changes from round to round.
+    for (let place = 0; place < stations.length; place += 1) await playRound(stations[(at + place) % stations.length] as Station, options, `r${at}`)
+  }
+  for (const { load, listener, engine } of stations) {
+    await listener?.stop()
+    await load.stop()
+    await engine.stop()
+  }
+  return report(stations, floors, skipped)
+}
+
+async function station(name: EngineName, { directory, clients }: ClaimsOptions): Promise<Station> {
+  const engine = await starters[name](directory)
+  const load = new Child("./load.ts")
+  await load.call("open", { engine: name, address: engine.address })
+  await load.call("connect", clients)
+  // The loop without sockets has nobody in another process.
+  const listener = name === "loop" ? null : new Child("./load.ts")
+  await listener?.call("open", { engine: name, address: engine.address })
+  await listener?.call("listen")
+  return { engine, load, listener, rounds: [] }
+}
+
+async function playRound({ engine, load, listener, rounds }: Station, { w1, w2, w3 }: ClaimsOptions, label: string): Promise<void> {
+  await load.call("fill", { prefix: `${label}-w1-`, count: w1 })
+  await sleep(50)
+  const { latenciesMs } = await load.call<W1>("w1", w1)
+  const one = { p50: percentile(latenciesMs, 0.5), p99: percentile(latenciesMs, 0.99) }
+
+  const prefix = `${label}-w2-`
+  await load.call("fill", { prefix, count: w2 })
+  await sleep(50)
+  const pid = engine.pid ?? load.pid
+  const before = cpuUs(pid)
+  const many = await load.call<W2>("w2")
+  const serverCpu = (cpuUs(pid) - before) / w2
+  const { doubled, lost } = compare(prefix, w2, many.claims, await engine.stored())
+
+  const ack: number[] = []
+  const request: number[] = []
+  if (listener !== null) {
+    await load.call("fill", { prefix: `${label}-w3-`, count: w3 })
+    await sleep(50)
+    await listener.call("heard")
+    const acknowledged = await load.call<Acknowledged[]>("w3", { count: w3, gapMs: 2 })
+    await sleep(50)
+    const heard = new Map((await listener.call<Heard[]>("heard")).map(({ task, atNs }) => [task, atNs]))
+    for (const { task, requestNs, ackNs } of acknowledged) {
+      const atNs = heard.get(task)
+      if (atNs === undefined) throw new Error(`${engine.name}: the subscriber never heard of ${task}`)
+      ack.push(Number(atNs - ackNs) / 1e6)
+      request.push(Number(atNs - requestNs) / 1e6)
+    }
+  }
+  await load.call("clear")
+  const two = spread(many.latenciesMs)
+  rounds.push({
+    w1p50: one.p50,
+    w1p99: one.p99,
+    rate: w2 / many.seconds,
+    w2p50: two.p50Ms,
+    w2p99: two.p99Ms,
+    doubled,
+    lost,
+    serverCpu,
+    clientCpu: many.clientCpuUs / w2,
+    ack,
+    request,
+  })
+}
+
+/** Tasks that two were told to hold, and tasks that nobody holds, by what the clients heard and by what the store says. */
+export function compare(prefix: string, count: number, answered: readonly Claim[], stored: readonly Claim[] | null): { doubled: number; lost: number } {
+  const told = new Map<string, number>()
+  let doubled = 0
+  for (const { task, fence } of answered) {
+    if (told.has(task)) doubled += 1
+    told.set(task, fence)
+  }
+  const kept = new Map<string, number>()
+  for (const { task, fence } of stored ?? []) {
+    if (!task.startsWith(prefix)) continue
+    if (kept.has(task)) doubled += 1
+    kept.set(task, fence)
+  }
+  let lost = 0
+  for (let at = 0; at < count; at += 1) {
+    const task = `${prefix}${at}`
+    const fence = told.get(task)
+    if (fence === undefined || (stored !== null && kept.get(task) !== fence)) lost += 1
+  }
+  return { doubled, lost }
+}
+
+function figures({ rounds, listener }: Station): Figures {
+  const w3 = rounds.map(({ ack, request }) => ({ p50Ms: percentile(ack, 0.5), p99Ms: percentile(ack, 0.99), fromRequestP50Ms: percentile(request, 0.5) }))
+  return {
+    w1: medians(rounds.map(({ w1p50, w1p99 }) => ({ p50Ms: w1p50, p99Ms: w1p99 }))),
+    w2: {
+      ...medians(rounds.map(({ rate, w2p50, w2p99 }) => ({ claimsPerS: rate, p50Ms: w2p50, p99Ms: w2p99 }))),
+      doubled: rounds.reduce((sum, { doubled }) => sum + doubled, 0),
+      lost: rounds.reduce((sum, { lost }) => sum + lost, 0),
+    },
+    w3: listener === null ? { p50Ms: Number.NaN, p99Ms: Number.NaN, fromRequestP50Ms: Number.NaN } : medians(w3),
+    cpuUsPerClaim: round(median(rounds.map(({ serverCpu }) => serverCpu))),
+    clientCpuUsPerClaim: round(median(rounds.map(({ clientCpu }) => clientCpu))),
+  }
+}
+
+function report(stations: readonly Station[], floors: readonly Floors[], skipped: ClaimsReport["skipped"]): ClaimsReport {
+  const of = (name: EngineName): Figures | null => {
+    const found = stations.find(({ engine }) => engine.name === name)
+    return found === undefined ? null : figures(found)
+  }
+  const skein = of("skein")
+  const http = of("http")
+  const peers = Object.fromEntries(PEERS.flatMap((name) => (of(name) === null ? [] : [[name, of(name)]]))) as Partial<Record<EngineName, Figures>>
+  const floor = { ...mediansOfFloors(floors), ...of("floor") }
+  return { ...skein, http, inProcess: of("loop"), floor, peers, skipped, gate: gate(skein, http, floor, peers) }
+}
+
+function mediansOfFloors(floors: readonly Floors[]): Floors {
+  const names = ["fdatasync", "fdatasyncPreallocated", "ws", "http"] as const
+  return Object.fromEntries(names.map((name) => [name, medians(floors.map((one) => one[name]))])) as Floors
+}
+
+/** The issue's limits. A gate whose other side did not take part has no verdict, and says so by null. */
+function gate(skein: Figures | null, http: Figures | null, floor: Partial<Figures>, peers: ClaimsReport["peers"]): Record<string, Verdict> {
+  const over = (a: number | undefined, b: number | undefined): number | null => (a === undefined || b === undefined ? null : round(a / b))
+  const atMost = (value: number | null | undefined, limit: number): Verdict => ({
+    value: value ?? null,
+    limit,
+    ok: value === null || value === undefined ? null : value <= limit,
+  })
+  const atLeast = (value: number | null, limit: number): Verdict => ({ value, limit, ok: value === null ? null : value >= limit })
+  const stretch = (verdict: Verdict): Verdict => ({ ...verdict, stretch: true })
+  return {
+    w1VsRedis: atMost(over(skein?.w1.p50Ms, peers.redis?.w1.p50Ms), 1.25),
+    w1P99VsFloor: atMost(over(skein?.w1.p99Ms, floor.w1?.p99Ms), 3),
+    w1P99Ms: atMost(skein?.w1.p99Ms, 10),
+    w2VsBullmq: atLeast(over(skein?.w2.claimsPerS, peers.bullmq?.w2.claimsPerS), 1.3),
+    w2VsPostgres: atLeast(over(skein?.w2.claimsPerS, peers.postgres?.w2.claimsPerS), 3),
+    w2P99Ms: atMost(skein?.w2.p99Ms, 15),
+    w2Doubled: atMost(skein?.w2.doubled, 0),
+    w2Lost: atMost(skein?.w2.lost, 0),
+    w3P50Ms: atMost(skein?.w3.p50Ms, 0.1),
+    cpuUsPerClaim: atMost(skein?.cpuUsPerClaim, 45),
+    httpCpuUsPerClaim: atMost(http?.cpuUsPerClaim, 65),
+    w1VsFloor: stretch(atMost(over(skein?.w1.p50Ms, floor.w1?.p50Ms), 2)),
+    w2VsRedis: stretch(atLeast(over(skein?.w2.claimsPerS, peers.redis?.w2.claimsPerS), 1)),
+    cpuUsPerClaimStretch: stretch(atMost(skein?.cpuUsPerClaim, 32)),
+  }
+}
+
+export function describeClaims(claims: ClaimsReport): string {
+  const { w1, w2, w3, cpuUsPerClaim, clientCpuUsPerClaim, http, inProcess, floor, peers, skipped } = claims
+  const skein = w1 && w2 && w3 && cpuUsPerClaim !== undefined && clientCpuUsPerClaim !== undefined ? { w1, w2, w3, cpuUsPerClaim, clientCpuUsPerClaim } : null
+  const named: [string, Figures | null | undefined][] = [
+    ["Skein, WebSocket", skein],
+    ["Skein, HTTP", http],
+    ["Skein, in process", inProcess],
+    ["Redis, always", peers.redis],
+    ["BullMQ, always", peers.bullmq],
+    ["Postgres", peers.postgres],
+    ["floor", floor.w1 === undefined ? null : (floor as Figures)],
+  ]
+  const rows = named.flatMap(([name, one]) => (one ? [rowOf(name, one)] : []))
+  const floors = (["fdatasync", "fdatasyncPreallocated", "ws", "http"] as const).map((name) => [name, show(floor[name].p50Ms), show(floor[name].p99Ms)])
+  const verdicts = Object.entries(claims.gate).map(([name, { value, limit, ok, stretch }]) => [
+    name,
+    show(value),
+    show(limit),
+    ok === null ? "-" : ok ? "holds" : "FAILS",
+    stretch ? "stretch" : "",
+  ])
+  return [
+    table(["durable claims", "W1 p50", "p99 ms", "W2 /s", "p50", "p99 ms", "doubled", "lost", "W3 ack", "request ms", "CPU us", "client us"], rows),
+    table(["floor", "p50", "p99 ms"], floors),
+    table(["gate", "value", "limit", "", ""], verdicts),
+    ...skipped.map(({ engine, why, remedy }) => `WITHOUT ${engine}: ${why}. ${remedy}`),
+  ].join("\n\n")
+}
+
+function rowOf(name: string, { w1, w2, w3, cpuUsPerClaim, clientCpuUsPerClaim }: Figures): string[] {
+  const cells = [w1.p50Ms, w1.p99Ms, w2.claimsPerS, w2.p50Ms, w2.p99Ms, w2.doubled, w2.lost, w3.p50Ms, w3.fromRequestP50Ms, cpuUsPerClaim, clientCpuUsPerClaim]
+  return [name, ...cells.map(show)]
+}

@@ -1,0 +1,34 @@
+import { mkdirSync, mkdtempSync, rmSync, statfsSync } from "node:fs"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+const TMPFS = 0x0102_1994
+
+/** A fresh directory on a disk, removed when the process ends. A file system in memory would make every fsync free. */
+export function scratch(): string {
+  const above = process.env["SKEIN_BENCH_DIR"] ?? (statfsSync(tmpdir()).type === TMPFS ? join(import.meta.dirname, "..", ".cache") : tmpdir())
+  mkdirSync(above, { recursive: true })
+  if (statfsSync(above).type === TMPFS) throw new Error(`${above} is in memory: name a directory on a disk with SKEIN_BENCH_DIR`)
+  const directory = mkdtempSync(join(above, "skein-bench-"))
+  process.once("exit", () => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
+/** A port of the loopback interface that is free now. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once("error", reject)
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms)
+  })
+}
