@@ -219,6 +219,7 @@ export function describeLedger(name: string, make: () => Subject): void {
         ["a flipped bit in the first text", (rows) => rows.with(0, { ...at(rows, 1), bytes: at(rows, 1).bytes.replace("entry 1", "entry 3") }), "altered", 1, /bytes of entry 1/],
         ["a flipped bit in the last text", (rows) => rows.with(11, { ...at(rows, 12), bytes: at(rows, 12).bytes.replace("entry 12", "entry 13") }), "altered", 12, /bytes and the hash/],
         ["a flipped bit in the number of an entry", (rows) => rows.with(4, { ...at(rows, 5), bytes: at(rows, 5).bytes.replace('"seq":5', '"seq":7') }), "altered", 5, /bytes of entry 5/],
+        ["a flipped bit in the number of the last entry", (rows) => rows.with(11, { ...at(rows, 12), bytes: at(rows, 12).bytes.replace('"seq":12', '"seq":13') }), "altered", 12, /entry 12/],
         ["a flipped bit that breaks the JSON", (rows) => rows.with(4, { ...at(rows, 5), bytes: at(rows, 5).bytes.replace('"type"', '"type ') }), "altered", 5, /bytes of entry 5/],
         ["a flipped bit in a stored hash", (rows) => rows.with(4, { ...at(rows, 5), hash: flip(at(rows, 5).hash) }), "altered", 5, /stored hash of entry 5/],
         ["a stored hash cut short", (rows) => rows.with(4, { ...at(rows, 5), hash: at(rows, 5).hash.slice(0, 20) }), "altered", 5, /stored hash of entry 5/],

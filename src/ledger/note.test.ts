@@ -1,3 +1,4 @@
+import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import {
   NoteInvalid, addSignatures, cosign, formatNote, formatTreeHead, makeKey, openNote, parseNote, parseSigner, parseTreeHead, parseVerifier, signNote,
@@ -91,6 +92,8 @@ describe("a checkpoint", () => {
     expect(reasonOf(() => openNote(formatNote({ text, signatures: [later] }), [parseVerifier(WITNESS.vkey)]))).toBe("forged")
     const short = { ...signature, bytes: signature.bytes.subarray(8) }
     expect(reasonOf(() => openNote(formatNote({ text, signatures: [short] }), [parseVerifier(WITNESS.vkey)]))).toBe("forged")
+    const plain = parseNote(signNote(text, parseSigner(makeKey("log", "witness.example/w1", Buffer.alloc(32, 2)).skey))).signatures[0]!
+    expect(reasonOf(() => openNote(formatNote({ text, signatures: [{ ...plain, id: signature.id }] }), [parseVerifier(WITNESS.vkey)]))).toBe("forged")
     expect(() => signNote(text, parseSigner(WITNESS.skey))).toThrow(RangeError)
     expect(() => cosign(text, parseSigner(LOG.skey), 0)).toThrow(RangeError)
   })
@@ -119,6 +122,15 @@ describe("malformed notes and keys", () => {
     ["too long", `${"x".repeat(70_000)}\n\n\u2014 a AAAAAAAA\n`],
   ])("a note with %s is refused", (_, note) => {
     expect(reasonOf(() => parseNote(note))).toBe("malformed")
+  })
+
+  it("no text whatever makes the readers fail in another way", () => {
+    const line = fc.string({ unit: fc.constantFrom("\u2014", " ", "a", "+", "=", "\n", "A", "/", "0", "\u0000", "\u2028", "é"), maxLength: 60 })
+    fc.assert(fc.property(fc.oneof(line, fc.string()), (text) => {
+      for (const read of [parseNote, parseTreeHead, parseVerifier, parseSigner, (each: string) => openNote(`x\n\n${each}`, [parseVerifier(LOG.vkey)])]) {
+        expect(["malformed", "unsigned", "forged", null]).toContain(reasonOf(() => read(text)))
+      }
+    }), { numRuns: 500 })
   })
 
   it("a key whose id does not fit is refused, and the message never holds the secret", () => {

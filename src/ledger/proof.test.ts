@@ -71,6 +71,23 @@ describe("a proof for outsiders", () => {
     expect(check(proof, { log: [log], witnesses: [w1, w2], quorum: 2 })).toEqual({ ok: false, reason: "1 of the given witnesses cosigned, and 2 are asked for" })
   })
 
+  it("is read without trust: no JSON whatever makes the check throw or accept", () => {
+    const shaped = fc.record({ format: fc.constant("skein/inclusion-proof/v1"), seq: fc.oneof(fc.integer(), fc.anything()), entry: fc.anything(), inclusion: fc.anything(), checkpoint: fc.anything() })
+    fc.assert(fc.property(fc.oneof(fc.anything(), shaped), (proof) => {
+      expect(check(proof, { log: [log], witnesses: [w1] }).ok).toBe(false)
+    }), { numRuns: 500 })
+  })
+
+  it("does not pass an entry off under another number, though the log signed it", async () => {
+    const ledger = new MemoryStore().open()
+    const chain = new Chain(sha256)
+    const [one, two] = makeEntries(new Chain(sha256), 2)
+    const rows = [one!, two!].map(({ bytes }, i) => ({ seq: i + 1, bytes: bytes.replace('"seq":2', '"seq":7'), hash: chain.append(bytes.replace('"seq":2', '"seq":7')) }))
+    await ledger.append(0, rows)
+    const note = signNote(formatTreeHead({ origin: "skein/main", size: 2, root: chain.root() }), parseSigner(LOG.skey))
+    expect(check(await prove(ledger, 2, note), { log: [log] })).toEqual({ ok: false, reason: "the entry is number 7, not 2" })
+  })
+
   it("is refused beyond the checkpoint, and over a ledger that has another root", async () => {
     const { ledger, chain, note } = await ledgerOf(5)
     await ledger.append(5, makeEntries(chain, 1))

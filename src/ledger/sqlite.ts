@@ -2,8 +2,9 @@ import { existsSync, fsyncSync, openSync, closeSync, renameSync, rmSync } from "
 import { DatabaseSync, backup, type StatementSync } from "node:sqlite"
 import { pathToFileURL } from "node:url"
 import { EntryHasher, GENESIS, sameHash } from "../core/chain.ts"
-import { ENTRY_MAX_BYTES, decodeEntry } from "../core/entry.ts"
+import { decodeEntry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
+import { isTooLong } from "./damage.ts"
 import { LedgerFailure, oneWriter, type Appended, type Head, type Ledger, type Stored } from "./ledger.ts"
 import { sha256 } from "./sha256.ts"
 import { WriterLock, createPrivately, type Owner } from "./writer-lock.ts"
@@ -144,7 +145,11 @@ export class SqliteLedger implements Ledger {
 
   async read(from: Seq, limit: number): Promise<Stored[]> {
     const rows = this.#guarded(() => (limit < FEW ? null : this.#page(from, limit)) ?? (this.#range.all(from, limit) as Stored[]))
-    for (const row of rows) if (row.bytes.includes("\uFFFD")) this.#checkText(row)
+    for (const row of rows) {
+      // A flipped bit in a record's header makes another type of a value; STRICT is checked only when a row is written.
+      if (typeof row.bytes !== "string" || !(row.hash instanceof Uint8Array)) throw damaged(this.path, row.seq, "is of the wrong type")
+      if (row.bytes.includes("\uFFFD")) this.#checkText(row)
+    }
     return rows
   }
 
@@ -180,6 +185,7 @@ export class SqliteLedger implements Ledger {
 
   #head(): Head {
     const row = this.#guarded(() => this.#last.get() as Head | undefined)
+    if (row && !(row.hash instanceof Uint8Array)) throw damaged(this.path, row.seq, "is of the wrong type")
     return row ? { seq: row.seq, hash: row.hash } : { seq: 0, hash: GENESIS }
   }
 
@@ -232,6 +238,7 @@ export class SqliteLedger implements Ledger {
   }
 }
 
+const SQLITE_ERROR = 1
 const SQLITE_BUSY = 5
 const SQLITE_READONLY = 8
 const SQLITE_CORRUPT = 11
@@ -258,7 +265,8 @@ function damaged(path: string, seq: Seq | null, what: string, cause?: unknown): 
 function translate(error: unknown, path: string): unknown {
   switch (primaryCode(error)) {
     case null:
-      return error
+      // A number beyond exact integers was never written by us.
+      return (error as NodeJS.ErrnoException | null)?.code === "ERR_OUT_OF_RANGE" ? damaged(path, null, "holds a number that no entry has", error) : error
     case SQLITE_FULL:
       return new LedgerFailure("rolled_back", `no room to write to ${path}`, "free disk space, or raise the ledger's limit; nothing was written", null, error)
     case SQLITE_READONLY:
@@ -267,6 +275,8 @@ function translate(error: unknown, path: string): unknown {
       return new LedgerFailure("rolled_back", `another program is writing to ${path}`, "close it; nothing was written", null, error)
     case SQLITE_CANTOPEN:
       return new LedgerFailure("rolled_back", `${path} cannot be opened`, "check that the directory exists and is yours", null, error)
+    case SQLITE_ERROR:
+      return damaged(path, null, "has not the tables of a ledger", error)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return damaged(path, null, "is not a sound SQLite file", error)
@@ -316,9 +326,10 @@ function checkTail(database: DatabaseSync, path: string): void {
   const hasher = new EntryHasher(sha256)
   let before: Head | null = tail.length <= CHECKED_AT_START ? { seq: 0, hash: GENESIS } : null
   for (const { seq, bytes, hash } of tail.toReversed()) {
+    if (typeof bytes !== "string" || !(hash instanceof Uint8Array)) throw damaged(path, seq, "is of the wrong type")
     if (before) {
       if (seq !== before.seq + 1) throw damaged(path, before.seq + 1, "is missing")
-      if (bytes.length > ENTRY_MAX_BYTES || !sameHash(hasher.chain(before.hash, bytes), hash)) throw damaged(path, seq, "does not continue the chain")
+      if (isTooLong(bytes) || !sameHash(hasher.chain(before.hash, bytes), hash)) throw damaged(path, seq, "does not continue the chain")
       if (seqOf(bytes) !== seq) throw damaged(path, seq, "does not decode")
     }
     before = { seq, hash }
