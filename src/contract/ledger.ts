@@ -44,18 +44,18 @@ export const ledgerOperations = {
   "ledger.prove": operation({
     least: "observer",
     summary: "Prove an entry to outsiders.",
-    text: "A self-contained proof (entry, RFC 6962 inclusion proof, signed checkpoint, cosignatures) that `skein ledger check` verifies without the hub.",
+    text: "A self-contained proof (entry, RFC 6962 inclusion proof, signed checkpoint, cosignatures) that `skein ledger check` verifies without the hub. Only entries that a checkpoint covers can be proved: wait a second, or have the operator call `ledger.checkpoint`.",
     errors: ["not_found"],
     input: z.strictObject({ seq: position }),
-    output: z.record(z.string(), z.unknown()),
+    output: z.object({ format: z.literal("skein/inclusion-proof/v1"), seq, entry: z.string(), inclusion: z.array(z.string()), checkpoint: z.string() }),
   }),
   "ledger.consistency": operation({
     least: "observer",
     summary: "Prove that the ledger of one size only grew into that of another.",
-    text: "An RFC 6962 consistency proof from size `from` to size `to`; hashes in hex. This is what a witness asks for before it cosigns.",
+    text: "An RFC 6962 consistency proof from size `from` to size `to`; hashes in base64. This is what a witness asks for before it cosigns.",
     errors: ["not_found", "invalid"],
     input: z.strictObject({ from: seq, to: seq }),
-    output: z.record(z.string(), z.unknown()),
+    output: z.object({ from: seq, to: seq, proof: z.array(z.string()) }),
   }),
   "ledger.checkpoint": operation({
     least: "operator",

@@ -35,4 +35,4 @@ export const EVERYWHERE: readonly ErrorCode[] = [
 ]
 
 /** What any command may answer on top of that. */
-export const EVERY_COMMAND: readonly ErrorCode[] = ["too_large", "idempotency_conflict", "overloaded", "storage_refused"]
+export const EVERY_COMMAND: readonly ErrorCode[] = ["too_large", "idempotency_conflict", "overloaded", "storage_refused", "timed_out"]

@@ -54,7 +54,7 @@ export const taskOperations = {
     least: "worker",
     summary: "Claim the best tasks that are ready and fit.",
     text: "Chosen by priority, then the longest remaining chain of dependents, then preference, then age. Filler work is offered where nothing else is ready, unless `filler` says only (true) or never (false). With `waitMs` the call waits until something fits; it ends with the caller's connection. `max` up to 100 claims in one call, never more than the agent's `maxActive`. A session at its limit gets its current claims again.",
-    errors: ["nothing_ready", "at_limit", "retired", "not_found", "timed_out"],
+    errors: ["nothing_ready", "at_limit", "retired", "not_found"],
     input: z.strictObject({
       plan: planId.nullable().default(null),
       labels: z.array(label).max(32).default([]),

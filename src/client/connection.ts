@@ -1,0 +1,453 @@
+import { WebSocket } from "ws"
+import { type ErrorCode, ERRORS, SkeinError } from "../contract/errors.ts"
+import { KINDS, type OperationName } from "../contract/names.ts"
+import type { Entry } from "../core/entry.ts"
+import type { Seq, SessionId } from "../core/ids.ts"
+import { bearerFor, type Identity } from "./identity.ts"
+import { errorFrom, timedOut, unreachable } from "./post.ts"
+import { fullJitterMs, RetryBudget } from "./retry.ts"
+import { EventReaders } from "./stream.ts"
+
+/** What the hub says of the caller when it is connected. */
+export type Welcome = {
+  version: string
+  workspace: string
+  agent: string
+  role: string
+  session: SessionId | null
+  head: Seq
+  nowMs: number
+  expiresAtMs: number | null
+}
+
+export type ConnectionOptions = {
+  url: URL
+  workspace: string | undefined
+  session: SessionId | undefined
+  identity: Identity
+  timeoutMs: number
+  /** Backoff between attempts to connect: full jitter from `baseMs`, doubled each time, `capMs` at the most. */
+  reconnect: { baseMs: number; capMs: number }
+  random(): number
+}
+
+type Pending = {
+  id: number
+  name: OperationName
+  input: unknown
+  key: string | null
+  resolve(output: unknown): void
+  reject(error: unknown): void
+  /** How often it went out; an action goes out once. */
+  sent: number
+  attempts: number
+  deadlineMs: number
+  timer: NodeJS.Timeout
+  release(): void
+}
+
+type Received = {
+  id?: number
+  ok?: unknown
+  error?: unknown
+  welcome?: Welcome
+  events?: Entry[]
+  from?: number
+  to?: number
+  resync?: number
+  subscribe?: unknown
+}
+
+/** Errors after which another connection would end the same way. */
+const FATAL = new Set<ErrorCode>(["unauthenticated", "foreign_workspace", "claim_mismatch", "retired", "forbidden", "not_found", "origin_refused"])
+/** A token is renewed when so much of its life is over. */
+const RENEW_AT = 0.8
+const REPEATS_MAX = 8
+/** The hub pings every 15 s: a connection that is silent for longer than two of these is dead. */
+const SILENCE_MS = 40_000
+
+/**
+ * One WebSocket to the hub that mends itself. States: `connecting` (calls wait), `open`, `closed` (for good).
+ *
+ * A connection that breaks leaves calls of unknown outcome. Reads, and commands by their idempotency key, are sent again on the next connection; an
+ * action is not, and is answered `timed_out`. Sessions and the event stream are taken up again, each where it stood.
+ */
+export class Connection {
+  readonly events: EventReaders
+  readonly #o: ConnectionOptions
+  readonly #budget = new RetryBudget()
+  readonly #pending = new Map<number, Pending>()
+  #ws: WebSocket | null = null
+  #state: "connecting" | "open" | "closed" = "connecting"
+  #failure: SkeinError | null = null
+  #nextId = 1
+  #attempt = 0
+  #outgoing: string[] = []
+  #session: SessionId | undefined
+  /** Sessions that this client beats for, with the time between two beats. */
+  readonly #beating = new Map<SessionId, NodeJS.Timeout>()
+  #renewal: NodeJS.Timeout | undefined
+  #reconnection: NodeJS.Timeout | undefined
+  #silence: NodeJS.Timeout | undefined
+  #welcome: Welcome | null = null
+  #greeted: { resolve(welcome: Welcome): void; reject(error: unknown): void }[] = []
+  /** The last fault of the way to the hub, for whoever gives up waiting. */
+  #trouble: SkeinError | null = null
+
+  constructor(options: ConnectionOptions) {
+    this.#o = options
+    this.#session = options.session
+    this.events = new EventReaders({ subscribe: (from) => this.#subscribe(from), unsubscribe: () => this.#send('{"unsubscribe":true}') })
+  }
+
+  get welcome(): Welcome | null {
+    return this.#welcome
+  }
+
+  /** The first connection: throws what stands in its way, rather than trying on. */
+  async open(): Promise<Welcome> {
+    const welcome = new Promise<Welcome>((resolve, reject) => this.#greeted.push({ resolve, reject }))
+    void this.#connect()
+    const timer = setTimeout(() => this.#fail(this.#trouble ?? unreachable(this.#o.url, "no answer")), this.#o.timeoutMs)
+    try {
+      return await welcome
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  call(
+    name: OperationName,
+    input: unknown,
+    { key, signal, timeoutMs }: { key?: string | undefined; signal?: AbortSignal | undefined; timeoutMs?: number | undefined },
+  ): Promise<unknown> {
+    if (this.#state === "closed") return Promise.reject(this.#failure ?? closed())
+    if (signal?.aborted === true) return Promise.reject(timedOut("the call was given up"))
+    const id = this.#nextId
+    this.#nextId += 1
+    const budgetMs = timeoutMs ?? this.#o.timeoutMs + waitOf(input)
+    return new Promise((resolve, reject) => {
+      const abort = (): void => this.#giveUp(id, timedOut("the call was given up"))
+      const pending: Pending = {
+        id,
+        name,
+        input,
+        key: key ?? (KINDS[name] === "command" ? drawKey() : null),
+        resolve,
+        reject,
+        sent: 0,
+        attempts: 0,
+        deadlineMs: performance.now() + budgetMs,
+        timer: setTimeout(() => this.#giveUp(id, this.#outOfTime(id, budgetMs)), budgetMs),
+        release: () => signal?.removeEventListener("abort", abort),
+      }
+      signal?.addEventListener("abort", abort, { once: true })
+      this.#pending.set(id, pending)
+      if (this.#state === "open") this.#sendCall(pending)
+    })
+  }
+
+  /** Binds the connection to a session, now and after each reconnect: calls are then made in its name. */
+  async bind(session: SessionId): Promise<void> {
+    this.#session = session
+    if (this.#state !== "open") return
+    await new Promise<Welcome>((resolve, reject) => {
+      this.#greeted.push({ resolve, reject })
+      void this.#greet()
+    })
+  }
+
+  /** Beats for a session every third of its interval, so that one lost beat does no harm. */
+  beat(session: SessionId, heartbeatMs: number): void {
+    if (this.#beating.has(session)) return
+    const timer = setInterval(() => this.#send(JSON.stringify({ beat: [session] })), Math.max(50, heartbeatMs / 3))
+    timer.unref()
+    this.#beating.set(session, timer)
+    this.#send(JSON.stringify({ beat: [session] }))
+  }
+
+  unbeat(session: SessionId): void {
+    clearInterval(this.#beating.get(session))
+    this.#beating.delete(session)
+    if (this.#session === session) this.#session = undefined
+  }
+
+  /** Ends the connection for good; calls in flight are answered `timed_out`. */
+  async close(): Promise<void> {
+    if (this.#state === "closed") return
+    const ws = this.#ws
+    this.#flush()
+    this.#shut(closed(), "closed")
+    if (ws === null || ws.readyState === WebSocket.CLOSED) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => ws.terminate(), 1_000)
+      ws.once("close", () => {
+        clearTimeout(timer)
+        resolve()
+      })
+      ws.close(1000)
+    })
+  }
+
+  // Connecting
+
+  async #connect(): Promise<void> {
+    try {
+      const { url, identity, workspace } = this.#o
+      const { token, lastsMs } = await bearerFor(url, identity, workspace)
+      if (this.#isClosed()) return
+      const address = new URL("/ws", url)
+      address.protocol = url.protocol === "https:" ? "wss:" : "ws:"
+      const ws = new WebSocket(address, {
+        perMessageDeflate: false,
+        skipUTF8Validation: true,
+        handshakeTimeout: this.#o.timeoutMs,
+        maxPayload: 256 * 1024 * 1024,
+      })
+      this.#ws = ws
+      ws.on("open", () => {
+        ws.send(this.#hello(token))
+        this.#renewLater(lastsMs)
+        this.#listen()
+      })
+      ws.on("message", (data) => this.#message((data as Buffer).toString("utf8")))
+      ws.on("ping", () => this.#listen())
+      ws.on("error", (error: NodeJS.ErrnoException) => {
+        this.#trouble ??= unreachable(url, error.code ?? error.message)
+      })
+      ws.on("close", () => this.#lost(ws))
+    } catch (error) {
+      this.#trouble = error instanceof SkeinError ? error : unreachable(this.#o.url, error instanceof Error ? error.message : undefined)
+      this.#again()
+    }
+  }
+
+  #hello(token: string): string {
+    return JSON.stringify({
+      hello: {
+        token,
+        ...(this.#o.workspace === undefined ? {} : { workspace: this.#o.workspace }),
+        ...(this.#session === undefined ? {} : { session: this.#session }),
+      },
+    })
+  }
+
+  /** Says hello once more on the open connection: with a renewed token, or for another session. */
+  async #greet(): Promise<void> {
+    try {
+      const { token, lastsMs } = await bearerFor(this.#o.url, this.#o.identity, this.#o.workspace)
+      if (this.#state !== "open") return
+      this.#send(this.#hello(token))
+      this.#renewLater(lastsMs)
+    } catch (error) {
+      this.#settleGreeted((waiter) => waiter.reject(error))
+      // The token in use is still good for a while: try again before it is over.
+      this.#renewLater(10_000)
+    }
+  }
+
+  #renewLater(lastsMs: number | null): void {
+    clearTimeout(this.#renewal)
+    if (lastsMs === null) return
+    this.#renewal = setTimeout(() => void this.#greet(), Math.max(1_000, lastsMs * RENEW_AT))
+    this.#renewal.unref()
+  }
+
+  /** Anything that arrives, pings too, says that the connection lives. */
+  #listen(): void {
+    if (this.#silence !== undefined) {
+      this.#silence.refresh()
+      return
+    }
+    this.#silence = setTimeout(() => this.#ws?.terminate(), SILENCE_MS)
+    this.#silence.unref()
+  }
+
+  #welcomed(welcome: Welcome): void {
+    this.#welcome = welcome
+    this.#trouble = null
+    this.#settleGreeted((waiter) => waiter.resolve(welcome))
+    if (this.#state === "open") return
+    this.#state = "open"
+    this.#attempt = 0
+    for (const session of this.#beating.keys()) this.#send(JSON.stringify({ beat: [session] }))
+    this.events.resubscribe()
+    for (const pending of this.#pending.values()) this.#sendCall(pending)
+  }
+
+  #lost(ws: WebSocket): void {
+    if (this.#ws !== ws) return
+    this.#ws = null
+    clearTimeout(this.#renewal)
+    clearTimeout(this.#silence)
+    this.#silence = undefined
+    this.#outgoing = []
+    if (this.#isClosed()) return
+    this.#state = "connecting"
+    for (const pending of this.#pending.values()) {
+      if (pending.sent > 0 && KINDS[pending.name] === "action") this.#giveUp(pending.id, timedOut("the connection broke"))
+    }
+    this.#again()
+  }
+
+  #again(): void {
+    if (this.#isClosed()) return
+    if (this.#trouble !== null && FATAL.has(this.#trouble.code)) {
+      this.#fail(this.#trouble)
+      return
+    }
+    // Who waits for the first connection hears at once that nobody is there.
+    if (this.#welcome === null && this.#trouble?.code === "hub_unreachable") {
+      this.#fail(this.#trouble)
+      return
+    }
+    const { baseMs, capMs } = this.#o.reconnect
+    const waitMs = Math.max(this.#trouble?.retryAfterMs ?? 0, 0) * 0.1 + fullJitterMs(this.#attempt, baseMs, capMs, this.#o.random)
+    this.#attempt += 1
+    this.#reconnection = setTimeout(() => void this.#connect(), waitMs)
+  }
+
+  #fail(error: SkeinError): void {
+    if (this.#isClosed()) return
+    const ws = this.#ws
+    this.#shut(error, error)
+    ws?.terminate()
+  }
+
+  #shut(error: SkeinError, events: SkeinError | "closed"): void {
+    this.#state = "closed"
+    this.#failure = error
+    for (const timer of [this.#renewal, this.#reconnection, this.#silence]) clearTimeout(timer)
+    for (const timer of this.#beating.values()) clearInterval(timer)
+    this.#beating.clear()
+    this.#settleGreeted((waiter) => waiter.reject(error))
+    for (const pending of [...this.#pending.values()]) this.#giveUp(pending.id, error)
+    this.events.end(events)
+    this.#ws = null
+  }
+
+  #settleGreeted(settle: (waiter: { resolve(welcome: Welcome): void; reject(error: unknown): void }) => void): void {
+    const greeted = this.#greeted
+    this.#greeted = []
+    for (const waiter of greeted) settle(waiter)
+  }
+
+  // Calling
+
+  #sendCall(pending: Pending): void {
+    const { id, name, input, key } = pending
+    pending.sent += 1
+    this.#send(JSON.stringify(key === null ? { id, op: name, in: input } : { id, op: name, in: input, key }))
+  }
+
+  /** What is said in one turn of the loop goes out as one message. */
+  #send(text: string): void {
+    if (this.#state !== "open") return
+    this.#outgoing.push(text)
+    if (this.#outgoing.length === 1) process.nextTick(() => this.#flush())
+    else if (this.#outgoing.length >= 200) this.#flush()
+  }
+
+  #flush(): void {
+    const outgoing = this.#outgoing
+    if (outgoing.length === 0) return
+    this.#outgoing = []
+    if (this.#ws?.readyState !== WebSocket.OPEN) return
+    // A plan may be as long as a message can be: long texts go alone.
+    if (outgoing.length === 1 || outgoing.reduce((size, text) => size + text.length, 0) > 128 * 1024) for (const text of outgoing) this.#ws.send(text)
+    else this.#ws.send(`[${outgoing.join(",")}]`)
+  }
+
+  #message(text: string): void {
+    this.#listen()
+    const parsed = JSON.parse(text) as Received | Received[]
+    if (Array.isArray(parsed)) for (const frame of parsed) this.#frame(frame)
+    else this.#frame(parsed)
+  }
+
+  #frame(frame: Received): void {
+    if (frame.events !== undefined) this.events.deliver(frame.from as number, frame.to as number, frame.events)
+    else if (typeof frame.id === "number") this.#answered(frame.id, frame)
+    else if (frame.welcome !== undefined) this.#welcomed(frame.welcome)
+    else if (frame.resync !== undefined) this.events.resubscribe()
+    else if (frame.error !== undefined) {
+      const error = errorFrom(frame.error)
+      if (frame.subscribe !== undefined) this.events.end(error)
+      // It speaks of the connection, which the hub closes next.
+      else this.#trouble = error
+    }
+  }
+
+  #answered(id: number, { ok, error: body }: Received): void {
+    const pending = this.#pending.get(id)
+    if (pending === undefined) return
+    if (body === undefined) {
+      this.#budget.earn()
+      this.#done(pending)
+      pending.resolve(ok)
+      return
+    }
+    const error = errorFrom(body)
+    const waitMs = (error.retryAfterMs ?? 0) + fullJitterMs(pending.attempts, 25, 2_000, this.#o.random)
+    const again =
+      ERRORS[error.code].retry === "later" && error.code !== "timed_out" && pending.attempts < REPEATS_MAX && performance.now() + waitMs < pending.deadlineMs
+    if (!again || !this.#budget.spend()) {
+      this.#done(pending)
+      pending.reject(error)
+      return
+    }
+    // Nothing was done: even an action may be asked again.
+    pending.attempts += 1
+    setTimeout(() => {
+      if (this.#pending.has(id) && this.#state === "open") this.#sendCall(pending)
+    }, waitMs)
+  }
+
+  #giveUp(id: number, error: SkeinError): void {
+    const pending = this.#pending.get(id)
+    if (pending === undefined) return
+    this.#done(pending)
+    if (pending.sent > 0) this.#send(`{"cancel":${id}}`)
+    pending.reject(error)
+  }
+
+  #done(pending: Pending): void {
+    clearTimeout(pending.timer)
+    pending.release()
+    this.#pending.delete(pending.id)
+  }
+
+  /** What never went out was not done; what went out may have been. */
+  #outOfTime(id: number, budgetMs: number): SkeinError {
+    const pending = this.#pending.get(id)
+    return pending?.sent === 0
+      ? (this.#trouble ?? unreachable(this.#o.url, `no connection within ${budgetMs} ms`))
+      : timedOut(`no answer within ${budgetMs} ms`)
+  }
+
+  #subscribe(from: Seq): void {
+    this.#send(JSON.stringify({ subscribe: { from } }))
+  }
+
+  /** A method, so that the compiler does not take an earlier look for the last word: every await may have closed it. */
+  #isClosed(): boolean {
+    return this.#state === "closed"
+  }
+}
+
+function closed(): SkeinError {
+  return new SkeinError("hub_unreachable", "the client is closed", "Connect again.")
+}
+
+function waitOf(input: unknown): number {
+  const { waitMs } = (input ?? {}) as { waitMs?: unknown }
+  return typeof waitMs === "number" ? waitMs : 0
+}
+
+let drawn = 0
+const run = crypto.randomUUID()
+/** A key for each call: one random part for the process, then a count, which costs no entropy a call. */
+function drawKey(): string {
+  drawn += 1
+  return `${run}.${drawn}`
+}

@@ -1,0 +1,54 @@
+import { readFile } from "node:fs/promises"
+import { SkeinError } from "../contract/errors.ts"
+import { errorFrom, postJson } from "./post.ts"
+
+/** Where a client's identity comes from: one of these. A file may hold a credential or a token, and is read anew at each renewal. */
+export type Identity = { credential: string } | { credentialFile: string } | { token: string | (() => string | Promise<string>) }
+
+/** What is sent as bearer. `lastsMs`: how long, or null where only the hub knows. */
+export type Bearer = { token: string; lastsMs: number | null }
+
+const MINT_TIMEOUT_MS = 10_000
+
+/** The text that identifies the caller: a credential (`skc_…`) or a token. */
+export async function readIdentity(identity: Identity): Promise<string> {
+  if ("credential" in identity) return identity.credential
+  if ("token" in identity) return typeof identity.token === "string" ? identity.token : identity.token()
+  try {
+    return (await readFile(identity.credentialFile, "utf8")).trim()
+  } catch (error) {
+    throw new SkeinError(
+      "unauthenticated",
+      `the credential file cannot be read: ${(error as NodeJS.ErrnoException).code ?? "unknown error"}`,
+      "Name the file that `skein up` or `skein agent add` wrote.",
+      { file: identity.credentialFile },
+    )
+  }
+}
+
+/** A token for a WebSocket: minted from a credential, or as it was given. */
+export async function bearerFor(url: URL, identity: Identity, workspace: string | undefined): Promise<Bearer> {
+  const text = await readIdentity(identity)
+  if (!text.startsWith("skc_")) return { token: text, lastsMs: lifetimeMs(text) }
+  const { status, body } = await postJson(new URL("/token", url), workspace === undefined ? {} : { workspace }, {
+    headers: { Authorization: `Bearer ${text}` },
+    timeoutMs: MINT_TIMEOUT_MS,
+  })
+  if (status !== 200) throw errorFrom(body)
+  const { token, lastsMs } = body as { token: string; lastsMs: number }
+  return { token, lastsMs }
+}
+
+/** What is left of a token by its own word (`exp`); null where it does not say. The hub alone decides. */
+function lifetimeMs(token: string): number | null {
+  try {
+    const { exp } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8")) as { exp?: number }
+    return typeof exp === "number" ? exp * 1_000 - Date.now() : null
+  } catch {
+    return null
+  }
+}
+
+export function isLoopbackUrl({ hostname }: URL): boolean {
+  return hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.")
+}

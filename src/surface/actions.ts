@@ -1,0 +1,117 @@
+import { randomBytes } from "node:crypto"
+import { SkeinError } from "../contract/errors.ts"
+import type { Role } from "../core/entry.ts"
+import type { SessionId } from "../core/ids.ts"
+import { LedgerFailure } from "../ledger/ledger.ts"
+import { prove, proveConsistency } from "../ledger/proof.ts"
+import { checkSession, makeCredential } from "./auth.ts"
+import type { Composite, Context, Doers } from "./context.ts"
+import { reads } from "./reads.ts"
+import { sendEvent } from "./send-event.ts"
+
+/** Roles whose tokens a supervisor may mint: never one that could do more than it can itself. */
+const MINTABLE: readonly Role[] = ["worker", "observer", "plugin", "orchestrator"]
+
+/** 130 random bits: no two sessions ever share an id. */
+function drawSessionId(): SessionId {
+  let id = "s_"
+  for (const byte of randomBytes(26)) id += "0123456789abcdefghjkmnpqrstvwxyz"[byte & 31]
+  return id
+}
+
+function directs({ caller }: Context): boolean {
+  return caller.actor.role === "operator" || caller.actor.role === "supervisor"
+}
+
+/** Every operation that is more than a command handed to the loop. */
+export const composites: Doers<Composite> = {
+  ...reads,
+
+  "session.start": async (context, { agent, ...input }) => {
+    const { loop, caller, key, connection } = context
+    const name = agent ?? caller.actor.agent
+    if (name !== caller.actor.agent && !directs(context)) throw mismatch("agent", name, caller.actor.agent)
+    const started = await loop.execute("session.start", caller.actor, { id: drawSessionId(), agent: name, ...input }, { key })
+    if (input.owned) {
+      loop.beat(started.session)
+      connection?.own(loop, started.session)
+    }
+    return started
+  },
+
+  "session.beat": async (context, { sessions }) => {
+    const { loop, caller } = context
+    const own = await loop.read((state) => sessions.filter((id) => directs(context) || state.sessions.get(id)?.agent === caller.actor.agent))
+    return { heard: own.filter((id) => loop.beat(id)) }
+  },
+
+  "task.claimNext": ({ loop, caller, key, signal }, { waitMs, ...filter }) =>
+    loop.execute("task.claimNext", caller.actor, filter, { key, waitMs, ...(signal === undefined ? {} : { signal }) }),
+
+  "event.send": sendEvent,
+
+  "credential.issue": async ({ loop, caller }, { agent }) => {
+    const { credential, id, hash } = makeCredential(agent)
+    return { ...(await loop.execute("credential.issue", caller.actor, { agent, id, hash })), credential }
+  },
+
+  "token.mint": async ({ loop, auth, caller }, { agent: name, session }) => {
+    const role = await loop.read((state) => {
+      const agent = state.agents.get(name)
+      if (agent === undefined) throw new SkeinError("not_found", `there is no agent ${name}`, "`skein agent list` lists the agents.", { agent: name })
+      if (agent.status === "retired") throw new SkeinError("retired", `agent ${name} is retired`, "A retired agent does not come back.", { agent: name })
+      if (!MINTABLE.includes(agent.role))
+        throw new SkeinError("forbidden", `no token is minted for a ${agent.role}`, "Use that agent's own credential.", { agent: name, role: agent.role })
+      if (session !== null) checkSession(state, name, session)
+      return agent.role
+    })
+    return auth.mint({ actor: { agent: name, session, role }, workspace: caller.workspace, credential: null })
+  },
+
+  "ledger.prove": async ({ loop }, { seq }) => {
+    const note = loop.note()
+    const uncovered = new SkeinError(
+      "not_found",
+      `no checkpoint covers entry ${seq} yet`,
+      "Wait for the next checkpoint, a second after activity, or make one: skein ledger checkpoint.",
+      { seq },
+    )
+    if (note === null) throw uncovered
+    try {
+      return await prove({ read: (from, limit) => loop.entries(from, limit) }, seq, note)
+    } catch (error) {
+      if (error instanceof LedgerFailure && error.code === "unsupported") throw uncovered
+      throw error
+    }
+  },
+
+  "ledger.consistency": async ({ loop }, { from, to }) => {
+    const head = await loop.read((state) => state.seq)
+    if (from > to || from < 1)
+      throw new SkeinError("invalid", `no ledger grew from ${from} to ${to} entries`, "Give two sizes, the smaller one first; the smaller is at least 1.", {
+        from,
+        to,
+      })
+    if (to > head) throw new SkeinError("not_found", `the ledger has ${head} entries, not ${to}`, "Ask up to its head.", { to, head })
+    const proof = await proveConsistency({ read: (first, limit) => loop.entries(first, limit) }, from, to)
+    return { from, to, proof: proof.map((hash) => Buffer.from(hash).toString("base64")) }
+  },
+
+  "ledger.checkpoint": ({ loop }) => loop.checkpoint(),
+
+  "workspace.create": async ({ hub }, { name }) => {
+    if (hub.workspace(name) !== null)
+      throw new SkeinError("already_exists", `there is a workspace ${name} already`, "Use it, or choose another name.", { workspace: name })
+    const loop = await hub.create(name)
+    return { seq: loop.head.seq, workspace: name }
+  },
+}
+
+export function mismatch(field: string, given: unknown, own: unknown): SkeinError {
+  return new SkeinError(
+    "claim_mismatch",
+    `the payload's ${field} is ${JSON.stringify(given)}, the caller's is ${JSON.stringify(own)}`,
+    "Leave identity out of the payload: it is taken from the token.",
+    { field },
+  )
+}

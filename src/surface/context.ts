@@ -1,0 +1,26 @@
+import type { OperationName } from "../contract/names.ts"
+import type { Output, Parsed, PlainCommand } from "../contract/operations.ts"
+import type { SessionId } from "../core/ids.ts"
+import type { Hub } from "../hub/hub.ts"
+import type { Key, Loop } from "../hub/loop.ts"
+import type { Auth, Caller } from "./auth.ts"
+
+/** The live connection that a call came over, where there is one: it owns the sessions that it starts. */
+export type Connection = { own(loop: Loop, session: SessionId): void; disown(session: SessionId): void }
+
+/** All that carrying out one call needs. */
+export type Context = {
+  hub: Hub
+  auth: Auth
+  loop: Loop
+  caller: Caller
+  key: Key | null
+  signal: AbortSignal | undefined
+  connection: Connection | null
+  /** Counters of the surface, for `hub.metrics`. */
+  metrics: () => Record<string, number>
+}
+
+/** Operations that are more than a command handed to the loop. */
+export type Composite = Exclude<OperationName, PlainCommand> | "credential.issue"
+export type Doers<Name extends OperationName> = { [Each in Name]: (context: Context, input: Parsed<Each>) => Promise<Output<Each>> }

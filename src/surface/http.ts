@@ -1,0 +1,318 @@
+import { randomBytes } from "node:crypto"
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import type { AddressInfo } from "node:net"
+import { pipeline } from "node:stream/promises"
+import { Readable, type Duplex } from "node:stream"
+import { ERRORS, SkeinError } from "../contract/errors.ts"
+import type { Hub } from "../hub/hub.ts"
+import { type Auth, type Caller, TOKEN_MS } from "./auth.ts"
+import { type EventStream, streamEvents } from "./events.ts"
+import { type Perform, performer, type SurfaceLog, told, workspaceOf } from "./perform.ts"
+import { Buckets, type Rate } from "./rate.ts"
+import { bearerOf, checkOrigin, errorHeaders, type Guard, guardFor, headerOf, isLoopback, readJson, SECURE_HEADERS, sendError, sendJson } from "./request.ts"
+import type { RpcPrefix } from "./rpc.ts"
+import { Sockets } from "./websocket.ts"
+
+export type ServeOptions = {
+  hub: Hub
+  auth: Auth
+  log: SurfaceLog
+  version: string
+  /** Where it listens: loopback unless told otherwise; port 0 draws a free one. */
+  host?: string
+  port?: number
+  /** Further names under which it may be asked, as `host` or `host:port`. */
+  allowedHosts?: readonly string[]
+  rate?: Rate
+  bodyMaxBytes?: number
+  planMaxBytes?: number
+  connectionsMax?: number
+}
+
+export type Served = { url: string; close(): Promise<void> }
+
+/** Of one agent: well above what one client's sequential calls reach. */
+export const DEFAULT_RATE: Rate = { perSecond: 5_000, burst: 10_000 }
+const BODY_MAX_BYTES = 256 * 1024
+const PLAN_MAX_BYTES = 8 * 1024 * 1024
+const CONNECTIONS_MAX = 2_000
+const TOKEN_BODY_MAX_BYTES = 4 * 1024
+
+type Exchange = { request: IncomingMessage; response: ServerResponse; url: URL; requestId: string }
+
+/** Serves the contract on one port. Answers when it listens; `close` ends connections, and leaves the hub to its owner. */
+export async function serve(options: ServeOptions): Promise<Served> {
+  const surface = new Surface(options)
+  const { host = "127.0.0.1", port = 0 } = options
+  await surface.listen(host, port)
+  return { url: surface.url, close: () => surface.close() }
+}
+
+class Surface {
+  readonly #o: ServeOptions
+  readonly #server: Server
+  readonly #sockets: Sockets
+  readonly #perform: Perform
+  readonly #rate: Buckets
+  readonly #streams = new Set<EventStream>()
+  readonly #run = randomBytes(4).toString("hex")
+  readonly #sweep: NodeJS.Timeout
+  #guard: Guard = guardFor("127.0.0.1", 0, [])
+  #requests = 0
+  #closing = false
+  #openapi: Promise<string> | null = null
+  url = ""
+
+  constructor(options: ServeOptions) {
+    this.#o = options
+    this.#rate = new Buckets(options.rate ?? DEFAULT_RATE)
+    const revoked = (matches: (caller: Caller) => boolean): void => {
+      // After the answer is out: the caller may have revoked itself.
+      setImmediate(() => {
+        this.#sockets.end(matches)
+        for (const stream of this.#streams) if (matches(stream.caller)) stream.end("revoked")
+      })
+    }
+    const metrics = (): Record<string, number> => ({
+      requests: this.#requests,
+      connections: this.#sockets.size,
+      streams: this.#streams.size,
+      rateLimited: this.#rate.refused,
+    })
+    const { hub, auth, log, version } = options
+    this.#perform = performer({ hub, auth, log, rate: this.#rate, metrics, revoked })
+    const { bodyMaxBytes = BODY_MAX_BYTES, planMaxBytes = PLAN_MAX_BYTES } = options
+    this.#sockets = new Sockets({ hub, auth, log, version, perform: this.#perform, requestId: () => this.#requestId(), bodyMaxBytes, planMaxBytes })
+    // Host is checked by `checkOrigin`, with an answer that says what to do.
+    this.#server = createServer({
+      requireHostHeader: false,
+      keepAliveTimeout: 30_000,
+      headersTimeout: 10_000,
+      requestTimeout: 60_000,
+      maxHeaderSize: 16 * 1024,
+      noDelay: true,
+    })
+    this.#server.maxConnections = options.connectionsMax ?? CONNECTIONS_MAX
+    this.#server.on("request", (request, response) => void this.#request(request, response))
+    this.#server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head))
+    this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => refuseRaw(socket, badRequest(error)))
+    this.#sweep = setInterval(() => {
+      for (const stream of this.#streams) if (auth.isOver(stream.caller)) stream.end("expired")
+    }, 1_000)
+    this.#sweep.unref()
+  }
+
+  async listen(host: string, port: number): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject)
+      this.#server.listen({ host, port, backlog: 511 }, () => {
+        this.#server.off("error", reject)
+        resolve()
+      })
+    })
+    const bound = (this.#server.address() as AddressInfo).port
+    this.#guard = guardFor(host, bound, this.#o.allowedHosts ?? [])
+    const name = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host
+    this.url = `http://${name}:${bound}`
+    // Loaded now, so that the first caller does not wait for it.
+    setTimeout(() => void import("./rpc.ts"), 50).unref()
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true
+    clearInterval(this.#sweep)
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => resolve())
+    })
+    for (const stream of this.#streams) stream.end("closing")
+    await this.#sockets.close()
+    this.#server.closeIdleConnections()
+    const patience = setTimeout(() => this.#server.closeAllConnections(), 1_000)
+    await closed
+    clearTimeout(patience)
+  }
+
+  #requestId(): string {
+    this.#requests += 1
+    return `${this.#run}-${this.#requests}`
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on("error", () => socket.destroy())
+    try {
+      if (this.#closing) throw stopping()
+      checkOrigin(request, this.#guard)
+      const { pathname } = urlOf(request)
+      if (pathname !== "/ws") throw notThere(pathname)
+      this.#sockets.upgrade(request, socket, head)
+    } catch (error) {
+      refuseRaw(socket, told(this.#o.log, error, { requestId: this.#requestId() }))
+    }
+  }
+
+  async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const requestId = this.#requestId()
+    response.setHeader("X-Request-Id", requestId)
+    try {
+      if (this.#closing) throw stopping()
+      checkOrigin(request, this.#guard)
+      await this.#route({ request, response, url: urlOf(request), requestId })
+    } catch (error) {
+      if (response.destroyed || request.destroyed) return
+      sendError(request, response, told(this.#o.log, error, { requestId }))
+    }
+  }
+
+  #route(exchange: Exchange): Promise<void> | void {
+    const { url, request, response } = exchange
+    const { pathname } = url
+    if (pathname.startsWith("/rpc/")) return this.#rpc("/rpc", exchange)
+    if (pathname.startsWith("/api/orpc/")) return this.#rpc("/api/orpc", exchange)
+    if (pathname.startsWith("/snapshots/")) return this.#snapshot(exchange)
+    switch (pathname) {
+      case "/health":
+        allow(request, "GET")
+        return sendJson(response, 200, { ok: true, version: this.#o.version })
+      case "/token":
+        return this.#token(exchange)
+      case "/events":
+        return this.#events(exchange)
+      case "/api":
+      case "/api/":
+        return this.#page(exchange)
+      case "/api/openapi.json":
+        return this.#document(exchange)
+      case "/ws":
+        throw new SkeinError("method_not_allowed", "/ws is a WebSocket", "Connect with the WebSocket protocol.")
+      default:
+        throw notThere(pathname)
+    }
+  }
+
+  async #rpc(prefix: RpcPrefix, { request, response, url, requestId }: Exchange): Promise<void> {
+    allow(request, "POST")
+    const caller = await this.#caller(request)
+    const { bodyMaxBytes = BODY_MAX_BYTES, planMaxBytes = PLAN_MAX_BYTES } = this.#o
+    const body = await readJson(request, url.pathname === `${prefix}/plan/add` ? planMaxBytes : bodyMaxBytes)
+    const gone = new AbortController()
+    response.on("close", () => gone.abort())
+    const key = headerOf(request, "idempotency-key")
+    const { serveRpc } = await import("./rpc.ts")
+    const perform = (operation: string, input: unknown): Promise<unknown> => this.#perform(caller, { operation, input, key, requestId, signal: gone.signal })
+    const answer = await serveRpc(prefix, url, body, perform, gone.signal)
+    if (answer === null)
+      throw new SkeinError(
+        "unknown_operation",
+        `there is no operation ${JSON.stringify(url.pathname.slice(prefix.length + 1, prefix.length + 65))}`,
+        "/api lists the operations.",
+      )
+    sendJson(response, answer.status, answer.body, answer.failed === null ? {} : errorHeaders(answer.failed))
+  }
+
+  async #token({ request, response }: Exchange): Promise<void> {
+    allow(request, "POST")
+    const body = ((await readJson(request, TOKEN_BODY_MAX_BYTES)) ?? {}) as { workspace?: unknown; session?: unknown }
+    const { workspace = null, session = null, ...rest } = body
+    const unknown = Object.keys(rest)[0]
+    if (!isTextOrNull(workspace) || !isTextOrNull(session) || unknown !== undefined) {
+      throw new SkeinError(
+        "invalid_input",
+        unknown === undefined ? "workspace and session are texts" : `there is no field ${unknown.slice(0, 64)}`,
+        'Send {} or {"workspace":"main","session":"s_..."}.',
+      )
+    }
+    const { token, expiresAtMs, caller } = await this.#o.auth.exchange(bearerOf(request) ?? missing(), { workspace, session })
+    const { agent, role, session: bound } = caller.actor
+    sendJson(response, 200, { token, expiresAtMs, lastsMs: TOKEN_MS, workspace: caller.workspace, agent, role, session: bound })
+  }
+
+  async #events({ request, response, url }: Exchange): Promise<void> {
+    allow(request, "GET")
+    const caller = await this.#caller(request, url.searchParams.get("workspace"))
+    this.#rate.take(caller.actor.agent)
+    const stream = streamEvents(workspaceOf(this.#o.hub, caller), caller, request, response, url, (ended) => this.#streams.delete(ended))
+    this.#streams.add(stream)
+  }
+
+  async #snapshot({ request, response, url }: Exchange): Promise<void> {
+    allow(request, "GET")
+    const [, , workspace = "", text = ""] = url.pathname.split("/", 5)
+    if (!/^\d{1,15}$/.test(text)) throw new SkeinError("invalid_input", "a snapshot is asked for by workspace and seq", "GET /snapshots/WORKSPACE/SEQ")
+    const caller = await this.#caller(request, workspace)
+    this.#rate.take(caller.actor.agent)
+    const found = await workspaceOf(this.#o.hub, caller).snapshot(Number(text))
+    if (found === null)
+      throw new SkeinError("not_found", `there is no snapshot at or before ${text}`, "Start from the first entry; `ledger.snapshots` lists what is kept.")
+    response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", "Skein-Snapshot-Seq": String(found.seq), ...SECURE_HEADERS })
+    await pipeline(Readable.from(found.lines, { objectMode: false }), response)
+  }
+
+  async #page({ request, response }: Exchange): Promise<void> {
+    allow(request, "GET")
+    const { REFERENCE_CSP, referencePage } = await import("./reference-page.ts")
+    const page = referencePage(this.#o.version)
+    response.writeHead(200, { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": REFERENCE_CSP, ...SECURE_HEADERS })
+    response.end(page)
+  }
+
+  async #document({ request, response }: Exchange): Promise<void> {
+    allow(request, "GET")
+    this.#openapi ??= import("./openapi.ts").then(async ({ openApiDocument }) => JSON.stringify(await openApiDocument(this.#o.version)))
+    response.writeHead(200, { "Content-Type": "application/json; charset=utf-8", ...SECURE_HEADERS })
+    response.end(await this.#openapi)
+  }
+
+  #caller(request: IncomingMessage, workspace: string | null = null): Promise<Caller> {
+    const named = headerOf(request, "skein-workspace")
+    if (workspace !== null && named !== null && workspace !== named)
+      throw new SkeinError("invalid_input", "address and header name different workspaces", "Name it once.")
+    return this.#o.auth.caller(bearerOf(request), { workspace: workspace ?? named, session: headerOf(request, "skein-session"), loopback: isLoopback(request) })
+  }
+}
+
+function urlOf(request: IncomingMessage): URL {
+  const url = URL.parse(request.url ?? "/", "http://hub")
+  if (url === null) throw new SkeinError("invalid_input", "the address cannot be read", "Ask for a path such as /health.")
+  return url
+}
+
+function allow({ method }: IncomingMessage, allowed: "GET" | "POST"): void {
+  if (method === allowed) return
+  throw new SkeinError("method_not_allowed", `this address takes ${allowed}`, `Send ${allowed}.`, { method: method ?? null, allowed })
+}
+
+function isTextOrNull(value: unknown): value is string | null {
+  return value === null || (typeof value === "string" && value !== "" && value.length <= 200)
+}
+
+function missing(): never {
+  throw new SkeinError("unauthenticated", "the request carries no credential", "Send `Authorization: Bearer CREDENTIAL` from the agent's credential file.")
+}
+
+function stopping(): SkeinError {
+  return new SkeinError("hub_stopping", "the hub is shutting down", "Come again when it is up.", {}, 1_000)
+}
+
+function notThere(pathname: string): SkeinError {
+  return new SkeinError("unknown_operation", `there is nothing at ${JSON.stringify(pathname.slice(0, 100))}`, "/api lists the operations.")
+}
+
+function badRequest(error: NodeJS.ErrnoException): SkeinError {
+  if (error.code === "HPE_HEADER_OVERFLOW")
+    return new SkeinError("body_too_large", "the headers are over 16384 bytes", "Send fewer of them.", { limit: 16_384 })
+  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") return new SkeinError("timed_out", "the request did not come in time", "Send it in one go.")
+  return new SkeinError("invalid_input", "this is no HTTP request", "Speak HTTP/1.1.")
+}
+
+/** Answers on a socket that has no response object: a failed upgrade, or what is no HTTP. */
+function refuseRaw(socket: Duplex, error: SkeinError): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  const body = JSON.stringify(error)
+  const { http } = ERRORS[error.code]
+  socket.end(
+    `HTTP/1.1 ${http} Refused\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
+}

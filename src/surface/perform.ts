@@ -1,0 +1,197 @@
+import { createHash, hash as digest } from "node:crypto"
+import type * as z from "zod"
+import { SkeinError } from "../contract/errors.ts"
+import { KINDS, type OperationName } from "../contract/names.ts"
+import { operations, type PlainCommand } from "../contract/operations.ts"
+import type { Actor } from "../core/entry.ts"
+import { permits } from "../core/role.ts"
+import type { Hub } from "../hub/hub.ts"
+import type { Loop } from "../hub/loop.ts"
+import { composites, mismatch } from "./actions.ts"
+import type { Auth, Caller } from "./auth.ts"
+import type { Connection, Context } from "./context.ts"
+import { invalidInput } from "./invalid-input.ts"
+import type { Buckets } from "./rate.ts"
+
+/** One call as it came in, whatever way it came. */
+export type Call = {
+  operation: string
+  input: unknown
+  /** The caller's idempotency key, where it sent one. */
+  key: string | null
+  /** Names this request in logs and answers. */
+  requestId: string
+  signal?: AbortSignal
+  connection?: Connection
+}
+
+/** Where what happens is told. Level `debug` has a line for each call; nothing in any line is a secret. */
+export type SurfaceLog = {
+  debug(fields: object, text: string): void
+  info(fields: object, text: string): void
+  warn(fields: object, text: string): void
+  error(fields: object, text: string): void
+  isLevelEnabled(level: string): boolean
+}
+
+export type PerformOptions = {
+  hub: Hub
+  auth: Auth
+  log: SurfaceLog
+  rate: Buckets
+  metrics(): Record<string, number>
+  /** Something was revoked: connections of such callers end. */ revoked(matches: (caller: Caller) => boolean): void
+}
+
+export type Perform = (caller: Caller, call: Call) => Promise<unknown>
+
+const KEY = /^[A-Za-z0-9._:-]{1,128}$/
+/** Identity that a payload may repeat, and from where its true value comes. */
+const IDENTITY: readonly [string, (caller: Caller) => unknown][] = [
+  ["agent", ({ actor }) => actor.agent],
+  ["session", ({ actor }) => actor.session],
+  ["role", ({ actor }) => actor.role],
+  ["workspace", ({ workspace }) => workspace],
+]
+
+type Row = {
+  name: OperationName
+  least: (typeof operations)[OperationName]["least"]
+  command: boolean
+  schema: z.ZodType
+  identity: typeof IDENTITY
+  composite: ((context: Context, input: never) => Promise<unknown>) | null
+}
+
+/** The contract, ready to run: looked up once at start, so that a call costs a map lookup and one parse. */
+const rows = new Map<string, Row>(
+  (Object.keys(operations) as OperationName[]).map((name) => {
+    const { least, input } = operations[name]
+    const composite = Object.hasOwn(composites, name) ? composites[name as keyof typeof composites] : null
+    return [
+      name,
+      { name, least, command: KINDS[name] === "command", schema: input, identity: IDENTITY.filter(([field]) => !Object.hasOwn(input.shape, field)), composite },
+    ]
+  }),
+)
+
+/** Checks one call and carries it out: rate, operation, role, identity, schema, then the loop. Every way in (RPC, OpenAPI, WebSocket) ends here. */
+export function performer(options: PerformOptions): Perform {
+  const { hub, auth, rate, metrics, revoked } = options
+  const run = (caller: Caller, call: Call): Promise<unknown> => {
+    const { actor } = caller
+    rate.take(actor.agent)
+    const row = rows.get(call.operation)
+    if (row === undefined) throw unknownOperation(call.operation)
+    if (!permits(row.least, actor.role)) throw notPermitted(row, actor)
+    const loop = hub.workspace(caller.workspace)
+    if (loop === null)
+      throw new SkeinError("not_found", `there is no workspace ${caller.workspace}`, "`workspace.list` lists them.", { workspace: caller.workspace })
+    const parsed = row.schema.safeParse(withoutIdentity(row, caller, call.input ?? {}))
+    if (!parsed.success) throw invalidInput(row.name, parsed.error)
+    const key = keyOf(row, call.key, parsed.data)
+    if (row.composite !== null) {
+      const context: Context = { hub, auth, loop, caller, key, signal: call.signal, connection: call.connection ?? null, metrics }
+      return row.composite(context, parsed.data as never)
+    }
+    return loop.execute(row.name as PlainCommand, actor, parsed.data as never, { key })
+  }
+  const after = (caller: Caller, { operation, input }: Call): void => {
+    const matches = revokedBy(operation, input, caller)
+    if (matches === null) return
+    auth.forget(matches)
+    revoked(matches)
+  }
+  return async (caller, call) => {
+    const startedMs = performance.now()
+    try {
+      const answer = await run(caller, call)
+      after(caller, call)
+      if (options.log.isLevelEnabled("debug")) options.log.debug({ ...correlation(caller, call, startedMs), seq: seqOf(answer) }, "done")
+      return answer
+    } catch (error) {
+      throw told(options.log, error, correlation(caller, call, startedMs))
+    }
+  }
+}
+
+/** An error as a caller may see it: what is no `SkeinError` is a fault of ours, told in the log and only named to the caller. */
+export function told(log: SurfaceLog, error: unknown, fields: { requestId: string } & Record<string, unknown>): SkeinError {
+  if (error instanceof SkeinError) {
+    if (log.isLevelEnabled("debug")) log.debug({ ...fields, code: error.code }, error.message)
+    return error
+  }
+  log.error({ ...fields, err: error }, "a call failed inside Skein")
+  return new SkeinError("internal", "a fault in Skein", "Look into the hub's log for this request id, and report it.", { requestId: fields.requestId })
+}
+
+function correlation({ actor, workspace }: Caller, { requestId, operation, key }: Call, startedMs: number): { requestId: string } & Record<string, unknown> {
+  return {
+    requestId,
+    operation: operation.slice(0, 64),
+    commandId: key,
+    workspace,
+    agent: actor.agent,
+    session: actor.session,
+    tookMs: Math.round((performance.now() - startedMs) * 1_000) / 1_000,
+  }
+}
+
+function seqOf(answer: unknown): unknown {
+  if (typeof answer !== "object" || answer === null) return undefined
+  return "seq" in answer ? answer.seq : "fence" in answer ? answer.fence : undefined
+}
+
+function unknownOperation(name: string): SkeinError {
+  const shown = name.slice(0, 64)
+  return new SkeinError("unknown_operation", `there is no operation ${JSON.stringify(shown)}`, "/api lists the operations.", { operation: shown })
+}
+
+function notPermitted({ name, least }: Row, { agent, role }: Actor): SkeinError {
+  return new SkeinError("forbidden", `${agent} is ${role}; ${name} is for ${least} and above`, `Ask an agent of role ${least}, or the operator.`, {
+    operation: name,
+    role,
+    least,
+  })
+}
+
+/** Identity in a payload is no harm where it says what the token says, and else refused. */
+function withoutIdentity({ identity }: Row, caller: Caller, input: unknown): unknown {
+  if (typeof input !== "object" || input === null || Array.isArray(input)) return input
+  let rest: Record<string, unknown> | null = null
+  for (const [field, own] of identity) {
+    if (!Object.hasOwn(input, field)) continue
+    const given = (input as Record<string, unknown>)[field]
+    if (given !== own(caller)) throw mismatch(field, typeof given === "string" ? given.slice(0, 80) : typeof given, own(caller))
+    rest ??= { ...input }
+    delete rest[field]
+  }
+  return rest ?? input
+}
+
+/** The key with the first 128 bits of the hash of what was asked: the same key with another payload is a conflict. */
+function keyOf({ name, command }: Row, key: string | null, input: unknown): { id: string; hash: string } | null {
+  if (key === null) return null
+  if (!KEY.test(key)) throw new SkeinError("invalid_input", "the idempotency key is not one", "Use 1 to 128 of A-Z a-z 0-9 . _ : -", {})
+  if (!command) return null
+  return { id: key, hash: sha256Hex(`${name}\n${JSON.stringify(input)}`).slice(0, 32) }
+}
+
+const sha256Hex: (text: string) => string =
+  typeof digest === "function" ? (text) => digest("sha256", text) : (text) => createHash("sha256").update(text).digest("hex")
+
+/** Whose tokens are void after this operation, if any. */
+function revokedBy(operation: string, input: unknown, { workspace }: Caller): ((caller: Caller) => boolean) | null {
+  const { name, agent, id, session } = (input ?? {}) as { name?: string; agent?: string; id?: string; session?: string }
+  if (operation === "agent.retire") return (other) => other.workspace === workspace && other.actor.agent === name
+  if (operation === "credential.revoke") return (other) => other.workspace === workspace && other.actor.agent === agent && other.credential === id
+  if (operation === "session.end") return (other) => other.workspace === workspace && other.actor.session === session
+  return null
+}
+
+/** What a loop is asked for by the ways in that stream: events and snapshots. */
+export function workspaceOf(hub: Hub, { workspace }: Caller): Loop {
+  const loop = hub.workspace(workspace)
+  if (loop === null) throw new SkeinError("not_found", `there is no workspace ${workspace}`, "`workspace.list` lists them.", { workspace })
+  return loop
+}

@@ -1,0 +1,60 @@
+import { SkeinError } from "../contract/errors.ts"
+
+/** `perSecond` calls on average; up to `burst` at once after a pause. */
+export type Rate = { perSecond: number; burst: number }
+
+type Bucket = { tokens: number; filledMs: number }
+
+/** Buckets are swept when there are more of them than this: full ones say nothing. */
+const SWEEP_AT = 10_000
+
+/** A token bucket for each agent, on a clock that never goes backwards. */
+export class Buckets {
+  readonly #rate: Rate
+  readonly #monotonicMs: () => number
+  readonly #buckets = new Map<string, Bucket>()
+  #refused = 0
+
+  constructor(rate: Rate, monotonicMs: () => number = () => performance.now()) {
+    this.#rate = rate
+    this.#monotonicMs = monotonicMs
+  }
+
+  get refused(): number {
+    return this.#refused
+  }
+
+  /** Takes one token. Throws `rate_limited`, with the time after which there is one again. */
+  take(agent: string): void {
+    const { perSecond, burst } = this.#rate
+    const nowMs = this.#monotonicMs()
+    let bucket = this.#buckets.get(agent)
+    if (bucket === undefined) {
+      if (this.#buckets.size >= SWEEP_AT) this.#sweep(nowMs)
+      bucket = { tokens: burst, filledMs: nowMs }
+      this.#buckets.set(agent, bucket)
+    }
+    bucket.tokens = Math.min(burst, bucket.tokens + ((nowMs - bucket.filledMs) / 1_000) * perSecond)
+    bucket.filledMs = nowMs
+    if (bucket.tokens >= 1) {
+      bucket.tokens -= 1
+      return
+    }
+    this.#refused += 1
+    const retryAfterMs = Math.max(1, Math.ceil(((1 - bucket.tokens) / perSecond) * 1_000))
+    throw new SkeinError(
+      "rate_limited",
+      `${agent} asks more than ${perSecond} times a second`,
+      "Come again after `retryAfterMs`, with the same key.",
+      { perSecond },
+      retryAfterMs,
+    )
+  }
+
+  #sweep(nowMs: number): void {
+    const { perSecond, burst } = this.#rate
+    for (const [agent, { tokens, filledMs }] of this.#buckets) {
+      if (tokens + ((nowMs - filledMs) / 1_000) * perSecond >= burst) this.#buckets.delete(agent)
+    }
+  }
+}

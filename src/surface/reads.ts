@@ -1,0 +1,150 @@
+import { SkeinError } from "../contract/errors.ts"
+import type { Output } from "../contract/operations.ts"
+import type { Session } from "../core/agent.ts"
+import { openNotices } from "../core/directive.ts"
+import { decodeEntry } from "../core/entry.ts"
+import type { Seq } from "../core/ids.ts"
+import { taskState, type TaskView, viewAgent, viewPlan, viewTask } from "../core/view.ts"
+import { toHex } from "../core/chain.ts"
+import type { Workspace } from "../core/workspace.ts"
+import type { Loop } from "../hub/loop.ts"
+import type { Doers } from "./context.ts"
+import { reportOf } from "./report.ts"
+import { sessionWithPresence, statusOf } from "./status.ts"
+
+type Reads =
+  | "agent.list"
+  | "agent.show"
+  | "event.inbox"
+  | "hub.metrics"
+  | "hub.status"
+  | "ledger.head"
+  | "ledger.read"
+  | "ledger.snapshots"
+  | "ledger.why"
+  | "plan.list"
+  | "plan.report"
+  | "plan.show"
+  | "session.list"
+  | "task.list"
+  | "task.show"
+  | "workspace.list"
+
+/** An answer of `ledger.read` ends with the entry that passes this many bytes. */
+const READ_MAX_BYTES = 4 * 1024 * 1024
+const WHY_MAX = 1_000
+
+export const reads: Doers<Reads> = {
+  "agent.list": ({ loop }, { limit, cursor }) =>
+    loop.read((state) => {
+      const names = [...state.agents.keys()].filter((name) => cursor === null || name > cursor).sort()
+      const page = names.slice(0, limit)
+      return { agents: page.map((name) => viewAgent(state, state.agents.get(name)!)), cursor: names.length > limit ? (page.at(-1) ?? null) : null }
+    }),
+  "agent.show": ({ loop }, { name }) =>
+    loop.read((state, nowMs) => {
+      const agent = state.agents.get(name)
+      if (agent === undefined) throw absent("agent", name, "`skein agent list` lists the agents.")
+      return { agent: viewAgent(state, agent), sessions: state.board.sessionsOf(name).map((session) => sessionWithPresence(loop, session, nowMs)) }
+    }),
+  "session.list": ({ loop }, { agent, status, limit }) =>
+    loop.read((state, nowMs) => {
+      const fits = (session: Session): boolean => (agent === null || session.agent === agent) && (status === null || session.status === status)
+      const found = [...state.sessions.values()].filter(fits).sort((a, b) => b.startedAtMs - a.startedAtMs || (a.id < b.id ? -1 : 1))
+      return { sessions: found.slice(0, limit).map((session) => sessionWithPresence(loop, session, nowMs)) }
+    }),
+  "task.list": ({ loop }, filter) => loop.read((state) => listTasks(state, filter)),
+  "task.show": ({ loop }, { task: id }) =>
+    loop.read((state) => {
+      const task = viewTask(state, id)
+      if (task === null) throw absent("task", id, "`skein task list` lists the tasks.")
+      const open = task.dependsOn.flatMap((dependency) => {
+        const status = state.tasks.get(dependency)?.status
+        return status === undefined || status === "completed" ? [] : [{ id: dependency, status }]
+      })
+      return { task, waitsFor: open, dependents: [...state.board.dependents(id)].sort() }
+    }),
+  "plan.list": ({ loop }, { limit, cursor }) =>
+    loop.read((state) => {
+      const plans = [...state.plans.values()].filter((plan) => plan.addedSeq > (cursor ?? 0)).sort((a, b) => a.addedSeq - b.addedSeq)
+      const page = plans.slice(0, limit)
+      return { plans: page.map((plan) => viewPlan(state, plan.id)!), cursor: plans.length > limit ? (page.at(-1)?.addedSeq ?? null) : null }
+    }),
+  "plan.show": ({ loop }, { plan: id }) =>
+    loop.read((state) => {
+      const plan = viewPlan(state, id)
+      if (plan === null) throw absent("plan", id, "`skein plan list` lists the plans.")
+      return { plan }
+    }),
+  "plan.report": ({ loop }, { plan }) =>
+    loop.read((state, nowMs) => reportOf(state, plan, nowMs) ?? fail(absent("plan", plan, "`skein plan list` lists the plans."))),
+  "event.inbox": ({ loop, caller }, { limit }) => loop.read((state) => ({ events: openNotices(state, caller.actor).slice(0, limit) })),
+  "ledger.head": ({ loop }) => loop.read(() => ({ seq: loop.head.seq, hash: toHex(loop.head.hash), note: loop.note() })),
+  "ledger.read": async ({ loop }, { from, limit }) => {
+    const head = await loop.read((state) => state.seq)
+    const stored = await loop.entries(from, Math.min(limit, Math.max(0, head - from + 1)))
+    const entries: Output<"ledger.read">["entries"] = []
+    let size = 0
+    for (const { seq, bytes, hash } of stored) {
+      entries.push({ seq, bytes, hash: toHex(hash) })
+      size += bytes.length
+      if (size >= READ_MAX_BYTES) break
+    }
+    const last = entries.at(-1)?.seq ?? from - 1
+    return { entries, next: last < head ? last + 1 : null }
+  },
+  "ledger.why": async ({ loop }, { seq }) => ({ entries: await chainOfReasons(loop, seq) }),
+  "ledger.snapshots": async ({ loop }) => ({ snapshots: (await loop.snapshots()).map((seq) => ({ seq })) }),
+  "hub.status": ({ loop }) => loop.read((state, nowMs) => statusOf(loop, state, nowMs)),
+  "hub.metrics": ({ loop, metrics }) => Promise.resolve({ ...loop.stats(), surface: metrics() }),
+  "workspace.list": ({ hub, caller }) => {
+    const names = caller.actor.role === "operator" ? hub.names() : [caller.workspace]
+    return Promise.resolve({ workspaces: names.map((name) => ({ name, seq: hub.workspace(name)?.head.seq ?? 0 })) })
+  },
+}
+
+type TaskFilter = { state: string[]; plan: string | null; owner: string | null; label: string | null; text: string | null; limit: number; cursor: Seq | null }
+
+function listTasks(state: Workspace, { state: states, plan, owner, label, text, limit, cursor }: TaskFilter): { tasks: TaskView[]; cursor: Seq | null } {
+  const wanted = new Set(states)
+  // `pending` means all that nobody holds, whether it is ready or not.
+  const inState = (id: string, status: string): boolean =>
+    wanted.size === 0 || wanted.has(status) || wanted.has(taskState(state, { id, status: status as never }))
+  const needle = text?.toLowerCase() ?? null
+  const ids = plan === null ? state.tasks.keys() : state.board.tasksOf(plan)
+  const found: { id: string; addedSeq: Seq }[] = []
+  for (const id of ids) {
+    const task = state.tasks.get(id)!
+    const spec = state.specs.get(id)!
+    if (task.addedSeq <= (cursor ?? 0) || (owner !== null && task.owner !== owner)) continue
+    if (label !== null && !spec.labels.includes(label)) continue
+    if (needle !== null && !id.toLowerCase().includes(needle) && !spec.title.toLowerCase().includes(needle)) continue
+    if (inState(id, task.status)) found.push(task)
+  }
+  found.sort((a, b) => a.addedSeq - b.addedSeq)
+  const page = found.slice(0, limit)
+  return { tasks: page.map(({ id }) => viewTask(state, id)!), cursor: found.length > limit ? (page.at(-1)?.addedSeq ?? null) : null }
+}
+
+/** Newest first; each entry names the one before it in `causedBy`, always an earlier one. */
+async function chainOfReasons(loop: Loop, seq: Seq): Promise<Output<"ledger.why">["entries"]> {
+  const head = await loop.read((state) => state.seq)
+  if (seq > head) throw absent("entry", String(seq), `The ledger ends at ${head}.`)
+  const entries: Output<"ledger.why">["entries"] = []
+  for (let at: Seq | null = seq; at !== null && entries.length < WHY_MAX;) {
+    const [stored] = await loop.entries(at, 1)
+    if (stored === undefined) break
+    const entry = decodeEntry(stored.bytes)
+    entries.push(entry)
+    at = entry.causedBy !== null && entry.causedBy < at ? entry.causedBy : null
+  }
+  return entries
+}
+
+function absent(noun: string, name: string, remedy: string): SkeinError {
+  return new SkeinError("not_found", `there is no ${noun} ${name}`, remedy, { [noun]: name })
+}
+
+function fail(error: SkeinError): never {
+  throw error
+}
