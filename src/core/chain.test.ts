@@ -2,7 +2,18 @@ import fc from "fast-check"
 import { hash } from "node:crypto"
 import { describe, expect, it } from "vitest"
 import {
-  Chain, EntryHasher, Frontier, GENESIS, PathRoots, consistencyPath, fromHex, inclusionPath, sameHash, toHex, verifyConsistency, verifyInclusion,
+  Chain,
+  EntryHasher,
+  Frontier,
+  GENESIS,
+  PathRoots,
+  consistencyPath,
+  fromHex,
+  inclusionPath,
+  sameHash,
+  toHex,
+  verifyConsistency,
+  verifyInclusion,
 } from "./chain.ts"
 import { ENTRY_MAX_BYTES } from "./entry.ts"
 
@@ -56,8 +67,9 @@ const entryRoots = Array.from({ length: MOST + 1 }, (_, n) => treeHash(entryLeav
 
 describe("the reference vectors of certificate transparency", () => {
   // The eight leaves and their roots that the C++ and Go implementations of Certificate Transparency are tested with.
-  const leaves = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
-    .map((hex) => sha256(Buffer.concat([Buffer.of(0), fromHex(hex)])))
+  const leaves = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"].map((hex) =>
+    sha256(Buffer.concat([Buffer.of(0), fromHex(hex)])),
+  )
   const roots = [
     "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
     "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
@@ -125,9 +137,12 @@ describe(`every tree of up to ${MOST} leaves`, () => {
         const proof = provePath(inclusionPath(m, n), entryLeaves)
         if (n % 16 === 5) expect(hexes(proof)).toEqual(hexes(auditPath(m, entryLeaves.slice(0, n))))
         const accepted = verifyInclusion(hasher, m, n, leaf, proof, root)
-        const forged = verifyInclusion(hasher, m, n, flipped(leaf), proof, root) || verifyInclusion(hasher, m, n, leaf, proof, flipped(root))
-          || verifyInclusion(hasher, (m + 1) % n, n, leaf, proof, root) !== (n === 1) || verifyInclusion(hasher, m, n, leaf, [...proof, leaf], root)
-          || (proof.length > 0 && verifyInclusion(hasher, m, n, leaf, proof.slice(1), root))
+        const forged =
+          verifyInclusion(hasher, m, n, flipped(leaf), proof, root) ||
+          verifyInclusion(hasher, m, n, leaf, proof, flipped(root)) ||
+          verifyInclusion(hasher, (m + 1) % n, n, leaf, proof, root) !== (n === 1) ||
+          verifyInclusion(hasher, m, n, leaf, [...proof, leaf], root) ||
+          (proof.length > 0 && verifyInclusion(hasher, m, n, leaf, proof.slice(1), root))
         if (!accepted || forged) expect.fail(`leaf ${m} of ${n}: accepted ${accepted}, a forgery accepted ${forged}`)
       }
     }
@@ -141,9 +156,12 @@ describe(`every tree of up to ${MOST} leaves`, () => {
         const proof = provePath(consistencyPath(m, n), entryLeaves)
         if (n % 16 === 5) expect(hexes(proof)).toEqual(hexes(consistencyProof(m, entryLeaves.slice(0, n))))
         const accepted = verifyConsistency(hasher, m, n, older, newer, proof)
-        const forged = verifyConsistency(hasher, m, n, flipped(older), newer, proof) || verifyConsistency(hasher, m, n, older, flipped(newer), proof)
-          || verifyConsistency(hasher, m, n, older, newer, [...proof, older]) || (m < n && verifyConsistency(hasher, m, n, older, newer, proof.slice(1)))
-          || (m < n && verifyConsistency(hasher, m, n, older, newer, []))
+        const forged =
+          verifyConsistency(hasher, m, n, flipped(older), newer, proof) ||
+          verifyConsistency(hasher, m, n, older, flipped(newer), proof) ||
+          verifyConsistency(hasher, m, n, older, newer, [...proof, older]) ||
+          (m < n && verifyConsistency(hasher, m, n, older, newer, proof.slice(1))) ||
+          (m < n && verifyConsistency(hasher, m, n, older, newer, []))
         if (!accepted || forged) expect.fail(`${m} of ${n}: accepted ${accepted}, a forgery accepted ${forged}`)
       }
     }
@@ -204,30 +222,33 @@ describe("a chain", () => {
       { weight: 3, arbitrary: fc.array(fc.string(), { minLength: 1, maxLength: 5 }).map((batch) => ({ do: "rollback" as const, batch })) },
       { weight: 2, arbitrary: fc.constantFrom({ do: "fold" as const }, { do: "root" as const }, { do: "restart" as const }) },
     )
-    fc.assert(fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
-      let chain = new Chain(sha256)
-      const committed: string[] = []
-      for (const taken of steps) {
-        if ("batch" in taken) {
-          for (const text of taken.batch) chain.append(text)
-          // A checkpoint entry covers what is in flight with it.
-          if (taken.batch.length % 3 === 0) {
-            expect(toHex(chain.root())).toBe(toHex(frontierOf([...committed, ...taken.batch].map((text) => hasher.leaf(text))).root()))
-          }
-          if (taken.do === "commit") {
-            chain.commit()
-            committed.push(...taken.batch)
-          } else chain.rollback()
-        } else if (taken.do === "fold") chain.fold()
-        else if (taken.do === "root") chain.root()
-        else chain = new Chain(sha256, JSON.parse(JSON.stringify(chain.record())))
-      }
-      let hash = GENESIS
-      for (const text of committed) hash = hasher.chain(hash, text)
-      expect(chain.seq).toBe(committed.length)
-      expect(sameHash(chain.hash, hash)).toBe(true)
-      expect(toHex(chain.root())).toBe(toHex(frontierOf(committed.map((text) => hasher.leaf(text))).root()))
-    }), { numRuns: 150 })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
+        let chain = new Chain(sha256)
+        const committed: string[] = []
+        for (const taken of steps) {
+          if ("batch" in taken) {
+            for (const text of taken.batch) chain.append(text)
+            // A checkpoint entry covers what is in flight with it.
+            if (taken.batch.length % 3 === 0) {
+              expect(toHex(chain.root())).toBe(toHex(frontierOf([...committed, ...taken.batch].map((text) => hasher.leaf(text))).root()))
+            }
+            if (taken.do === "commit") {
+              chain.commit()
+              committed.push(...taken.batch)
+            } else chain.rollback()
+          } else if (taken.do === "fold") chain.fold()
+          else if (taken.do === "root") chain.root()
+          else chain = new Chain(sha256, JSON.parse(JSON.stringify(chain.record())))
+        }
+        let hash = GENESIS
+        for (const text of committed) hash = hasher.chain(hash, text)
+        expect(chain.seq).toBe(committed.length)
+        expect(sameHash(chain.hash, hash)).toBe(true)
+        expect(toHex(chain.root())).toBe(toHex(frontierOf(committed.map((text) => hasher.leaf(text))).root()))
+      }),
+      { numRuns: 150 },
+    )
   })
 
   it("a record whose parts do not fit is refused", () => {

@@ -220,7 +220,7 @@ export type Leaves = { start: number; end: number }
 export function inclusionPath(index: number, size: number): Leaves[] {
   if (!(index >= 0 && index < size)) throw new RangeError(`leaf ${index} is not in a tree of ${size}`)
   const path: Leaves[] = []
-  for (let start = 0, end = size; end - start > 1; ) {
+  for (let start = 0, end = size; end - start > 1;) {
     const split = start + splitOf(end - start)
     if (index < split) {
       path.unshift({ start: split, end })
@@ -312,9 +312,7 @@ export class PathRoots {
 }
 
 /** Whether `proof` shows `leaf` at `index` in the tree of `size` leaves with this root (RFC 9162, section 2.1.3.2). */
-export function verifyInclusion(
-  hasher: EntryHasher, index: number, size: number, leaf: Uint8Array, proof: readonly Uint8Array[], root: Uint8Array,
-): boolean {
+export function verifyInclusion(hasher: EntryHasher, index: number, size: number, leaf: Uint8Array, proof: readonly Uint8Array[], root: Uint8Array): boolean {
   if (!(index >= 0 && index < size)) return false
   let fn = index
   let sn = size - 1
@@ -333,7 +331,12 @@ export function verifyInclusion(
 
 /** Whether `proof` shows that the older tree begins the newer one (RFC 9162, section 2.1.4.2). An empty tree begins any. */
 export function verifyConsistency(
-  hasher: EntryHasher, older: number, newer: number, olderRoot: Uint8Array, newerRoot: Uint8Array, proof: readonly Uint8Array[],
+  hasher: EntryHasher,
+  older: number,
+  newer: number,
+  olderRoot: Uint8Array,
+  newerRoot: Uint8Array,
+  proof: readonly Uint8Array[],
 ): boolean {
   if (!(older >= 0 && older <= newer)) return false
   if (older === newer) return proof.length === 0 && sameHash(olderRoot, newerRoot)

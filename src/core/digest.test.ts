@@ -11,32 +11,36 @@ const record = fc.tuple(fc.constantFrom("tasks", "agents"), fc.string(), fc.stri
 
 describe("a state digest", () => {
   it("is the sum of the records' hashes modulo 2^256", () => {
-    fc.assert(fc.property(fc.array(record), fc.array(record), (added, removed) => {
-      const digest = new StateDigest(sha256)
-      let sum = 0n
-      for (const [table, key, json] of added) {
-        digest.add(table, key, json)
-        sum += bigOf(table, key, json)
-      }
-      for (const [table, key, json] of removed) {
-        digest.remove(table, key, json)
-        sum -= bigOf(table, key, json)
-      }
-      expect(digest.digest()).toBe(hexOf(sum))
-      expect(new StateDigest(sha256, digest.digest()).digest()).toBe(digest.digest())
-    }))
+    fc.assert(
+      fc.property(fc.array(record), fc.array(record), (added, removed) => {
+        const digest = new StateDigest(sha256)
+        let sum = 0n
+        for (const [table, key, json] of added) {
+          digest.add(table, key, json)
+          sum += bigOf(table, key, json)
+        }
+        for (const [table, key, json] of removed) {
+          digest.remove(table, key, json)
+          sum -= bigOf(table, key, json)
+        }
+        expect(digest.digest()).toBe(hexOf(sum))
+        expect(new StateDigest(sha256, digest.digest()).digest()).toBe(digest.digest())
+      }),
+    )
   })
 
   it("does not depend on the order, and what is removed leaves no trace", () => {
-    fc.assert(fc.property(fc.array(record), record, (records, extra) => {
-      const one = new StateDigest(sha256)
-      for (const each of records) one.add(...each)
-      const other = new StateDigest(sha256)
-      other.add(...extra)
-      for (const each of records.toReversed()) other.add(...each)
-      other.remove(...extra)
-      expect(other.digest()).toBe(one.digest())
-    }))
+    fc.assert(
+      fc.property(fc.array(record), record, (records, extra) => {
+        const one = new StateDigest(sha256)
+        for (const each of records) one.add(...each)
+        const other = new StateDigest(sha256)
+        other.add(...extra)
+        for (const each of records.toReversed()) other.add(...each)
+        other.remove(...extra)
+        expect(other.digest()).toBe(one.digest())
+      }),
+    )
   })
 
   it("tells tables, keys and records apart even where their texts run together", () => {

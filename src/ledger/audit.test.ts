@@ -57,10 +57,14 @@ describe("a scan", () => {
     const { store } = await written()
     const entries: Entry[] = []
     const upcasts = { "task.added": { 1: (data: unknown) => ({ ...(data as object), priority: 5 }) } }
-    await scan(store.open(), (entry, stored) => {
-      entries.push(entry)
-      expect(stored.bytes).toContain('"v":1')
-    }, { upcasts })
+    await scan(
+      store.open(),
+      (entry, stored) => {
+        entries.push(entry)
+        expect(stored.bytes).toContain('"v":1')
+      },
+      { upcasts },
+    )
     expect(entries[0]).toMatchObject({ v: 2, data: { text: "entry 1", priority: 5 } })
     expect(entries[10]).toMatchObject({ v: 1, type: "checkpoint.recorded" })
   })
@@ -70,7 +74,9 @@ describe("epochs", () => {
   it("are the stretches that each checkpoint covers, and the open one after the last", async () => {
     const { store } = await written()
     expect((await epochs(store.open())).map(({ epoch, from, to, recorded }) => [epoch, from, to, recorded?.seq ?? null])).toEqual([
-      [1, 1, 10, 11], [2, 11, 24, 25], [3, 25, 30, null],
+      [1, 1, 10, 11],
+      [2, 11, 24, 25],
+      [3, 25, 30, null],
     ])
   })
 
@@ -99,7 +105,10 @@ describe("a report", () => {
     expect(await verify(store.open())).toMatchObject({ ok: true, entries: 30, checkpoints: 2, coveredTo: 0 })
     store.entries.splice(20, 1)
     await expect(verify({ read: async (from, limit) => store.entries.slice(from - 1, from - 1 + limit) })).resolves.toMatchObject({
-      ok: false, entries: 20, checkpoints: 1, finding: { damage: "missing", seq: 21, remedy: expect.stringContaining("backup") as string },
+      ok: false,
+      entries: 20,
+      checkpoints: 1,
+      finding: { damage: "missing", seq: 21, remedy: expect.stringContaining("backup") as string },
     })
   })
 })

@@ -47,11 +47,17 @@ export async function verify(ledger: Pick<Ledger, "read">, outside: readonly Out
   })
   const { seq, hash } = scanned.head
   const missing = waiting.at(-1)
-  const truncated = missing ? finding("truncated", seq + 1, `the ledger ends at entry ${seq}; ${missing.source} has a checkpoint of ${missing.size} entries`) : null
+  const truncated = missing
+    ? finding("truncated", seq + 1, `the ledger ends at entry ${seq}; ${missing.source} has a checkpoint of ${missing.size} entries`)
+    : null
   const found = firstOf([scanned.finding, rewritten, scanned.finding ? null : truncated])
   return {
-    ok: found === null, entries: scanned.entries, head: { seq, hash: toHex(hash), root: toHex(scanned.frontier.root()) },
-    checkpoints: scanned.checkpoints, coveredTo, finding: found,
+    ok: found === null,
+    entries: scanned.entries,
+    head: { seq, hash: toHex(hash), root: toHex(scanned.frontier.root()) },
+    checkpoints: scanned.checkpoints,
+    coveredTo,
+    finding: found,
   }
 }
 

@@ -95,7 +95,7 @@ export function isTooLong(bytes: string): boolean {
 /** Where entry `seq` stands from `from` on, by its own text, or null. */
 async function findEntry(ledger: Pick<Ledger, "read">, seq: Seq, from: Seq): Promise<number | null> {
   const start = `{"seq":${seq},`
-  for (let at = from; ; ) {
+  for (let at = from; ;) {
     const page = await ledger.read(at, 1024).catch(() => [])
     if (page.length === 0) return null
     const found = page.findIndex((row) => row.bytes.startsWith(start))

@@ -132,7 +132,10 @@ export function describeLedger(name: string, make: () => Subject): void {
       expect(refused?.remedy).toContain("stop it")
       const abort = new AbortController()
       let ended: unknown = null
-      const moved = ledger.moved(0, abort.signal).then(() => (ended = "moved"), (reason: unknown) => (ended = reason))
+      const moved = ledger.moved(0, abort.signal).then(
+        () => (ended = "moved"),
+        (reason: unknown) => (ended = reason),
+      )
       await ledger.append(0, makeEntries(chain, 1))
       await new Promise((resolve) => setImmediate(resolve))
       expect(ended).toBe(null)
@@ -151,8 +154,14 @@ export function describeLedger(name: string, make: () => Subject): void {
         const ones = new Chain(sha256, chain.record())
         const others = new Chain(sha256, chain.record())
         const races = await Promise.all([
-          one.append(heads, makeEntries(ones, 1 + (round % 3), () => "one")),
-          other.append(heads, makeEntries(others, 1 + (round % 2), () => "other")),
+          one.append(
+            heads,
+            makeEntries(ones, 1 + (round % 3), () => "one"),
+          ),
+          other.append(
+            heads,
+            makeEntries(others, 1 + (round % 2), () => "other"),
+          ),
         ])
         expect(races.filter(({ ok }) => ok)).toHaveLength(1)
         const winner = races[0].ok ? ones : others
@@ -207,7 +216,12 @@ export function describeLedger(name: string, make: () => Subject): void {
       it("a sound ledger has none, and an outside checkpoint covers it", async () => {
         const outside = await write()
         expect(await audit([outside])).toEqual({
-          ok: true, entries: LAST, head: { seq: LAST, hash: toHex(chain.hash), root: toHex(chain.root()) }, checkpoints: 1, coveredTo: LAST, finding: null,
+          ok: true,
+          entries: LAST,
+          head: { seq: LAST, hash: toHex(chain.hash), root: toHex(chain.root()) },
+          checkpoints: 1,
+          coveredTo: LAST,
+          finding: null,
         })
       })
 
@@ -215,12 +229,48 @@ export function describeLedger(name: string, make: () => Subject): void {
       const places = (rows: Stored[]): Stored[] => rows.map((row, i) => ({ ...row, seq: i + 1 }))
       const flip = (hash: Uint8Array): Uint8Array => Uint8Array.from(hash, (byte, i) => (i === 11 ? byte ^ 4 : byte))
       const cases: [string, (rows: Stored[]) => Stored[], Damage, number, RegExp][] = [
-        ["a flipped bit in the text", (rows) => rows.with(4, { ...at(rows, 5), bytes: at(rows, 5).bytes.replace("entry 5", "entry 7") }), "altered", 5, /bytes of entry 5/],
-        ["a flipped bit in the first text", (rows) => rows.with(0, { ...at(rows, 1), bytes: at(rows, 1).bytes.replace("entry 1", "entry 3") }), "altered", 1, /bytes of entry 1/],
-        ["a flipped bit in the last text", (rows) => rows.with(11, { ...at(rows, 12), bytes: at(rows, 12).bytes.replace("entry 12", "entry 13") }), "altered", 12, /bytes and the hash/],
-        ["a flipped bit in the number of an entry", (rows) => rows.with(4, { ...at(rows, 5), bytes: at(rows, 5).bytes.replace('"seq":5', '"seq":7') }), "altered", 5, /bytes of entry 5/],
-        ["a flipped bit in the number of the last entry", (rows) => rows.with(11, { ...at(rows, 12), bytes: at(rows, 12).bytes.replace('"seq":12', '"seq":13') }), "altered", 12, /entry 12/],
-        ["a flipped bit that breaks the JSON", (rows) => rows.with(4, { ...at(rows, 5), bytes: at(rows, 5).bytes.replace('"type"', '"type ') }), "altered", 5, /bytes of entry 5/],
+        [
+          "a flipped bit in the text",
+          (rows) => rows.with(4, { ...at(rows, 5), bytes: at(rows, 5).bytes.replace("entry 5", "entry 7") }),
+          "altered",
+          5,
+          /bytes of entry 5/,
+        ],
+        [
+          "a flipped bit in the first text",
+          (rows) => rows.with(0, { ...at(rows, 1), bytes: at(rows, 1).bytes.replace("entry 1", "entry 3") }),
+          "altered",
+          1,
+          /bytes of entry 1/,
+        ],
+        [
+          "a flipped bit in the last text",
+          (rows) => rows.with(11, { ...at(rows, 12), bytes: at(rows, 12).bytes.replace("entry 12", "entry 13") }),
+          "altered",
+          12,
+          /bytes and the hash/,
+        ],
+        [
+          "a flipped bit in the number of an entry",
+          (rows) => rows.with(4, { ...at(rows, 5), bytes: at(rows, 5).bytes.replace('"seq":5', '"seq":7') }),
+          "altered",
+          5,
+          /bytes of entry 5/,
+        ],
+        [
+          "a flipped bit in the number of the last entry",
+          (rows) => rows.with(11, { ...at(rows, 12), bytes: at(rows, 12).bytes.replace('"seq":12', '"seq":13') }),
+          "altered",
+          12,
+          /entry 12/,
+        ],
+        [
+          "a flipped bit that breaks the JSON",
+          (rows) => rows.with(4, { ...at(rows, 5), bytes: at(rows, 5).bytes.replace('"type"', '"type ') }),
+          "altered",
+          5,
+          /bytes of entry 5/,
+        ],
         ["a flipped bit in a stored hash", (rows) => rows.with(4, { ...at(rows, 5), hash: flip(at(rows, 5).hash) }), "altered", 5, /stored hash of entry 5/],
         ["a stored hash cut short", (rows) => rows.with(4, { ...at(rows, 5), hash: at(rows, 5).hash.slice(0, 20) }), "altered", 5, /stored hash of entry 5/],
         ["a text far too long", (rows) => rows.with(4, { ...at(rows, 5), bytes: "ü".repeat(ENTRY_MAX_BYTES) }), "altered", 5, /entry 5/],
@@ -237,9 +287,27 @@ export function describeLedger(name: string, make: () => Subject): void {
         ["an entry put in twice, the rest moved down", (rows) => places(rows.toSpliced(4, 0, at(rows, 4))), "duplicated", 5, /entry 4 stands again/],
         ["a torn last entry", (rows) => rows.with(11, { ...at(rows, 12), bytes: at(rows, 12).bytes.slice(0, 60) }), "torn", 12, /entry 12, the last/],
         ["an empty last entry", (rows) => rows.with(11, { ...at(rows, 12), bytes: "" }), "torn", 12, /entry 12, the last/],
-        ["history rewritten and chained anew", (rows) => chained(rows.with(1, { ...at(rows, 2), bytes: at(rows, 2).bytes.replace("entry 2", "entry 0") })), "checkpoint", 6, /checkpoint in entry 6 records/],
-        ["a checkpoint over another size", (rows) => chained(rows.with(5, { ...at(rows, 6), bytes: at(rows, 6).bytes.replace('"size":5', '"size":4') })), "checkpoint", 6, /over 4 entries/],
-        ["a time before the one before", (rows) => chained(rows.with(6, { ...at(rows, 7), bytes: at(rows, 7).bytes.replace(/"atMs":\d+/, '"atMs":1') })), "backwards", 7, /entry 7 is dated 1,/],
+        [
+          "history rewritten and chained anew",
+          (rows) => chained(rows.with(1, { ...at(rows, 2), bytes: at(rows, 2).bytes.replace("entry 2", "entry 0") })),
+          "checkpoint",
+          6,
+          /checkpoint in entry 6 records/,
+        ],
+        [
+          "a checkpoint over another size",
+          (rows) => chained(rows.with(5, { ...at(rows, 6), bytes: at(rows, 6).bytes.replace('"size":5', '"size":4') })),
+          "checkpoint",
+          6,
+          /over 4 entries/,
+        ],
+        [
+          "a time before the one before",
+          (rows) => chained(rows.with(6, { ...at(rows, 7), bytes: at(rows, 7).bytes.replace(/"atMs":\d+/, '"atMs":1') })),
+          "backwards",
+          7,
+          /entry 7 is dated 1,/,
+        ],
         ["a chained text that is no entry", (rows) => chained(rows.with(6, { ...at(rows, 7), bytes: "not JSON" })), "unreadable", 7, /entry 7 chains/],
         ["a chained deletion that left the numbers", (rows) => chained(places(rows.toSpliced(7, 1))), "missing", 8, /entry 8 is missing/],
       ]
@@ -278,19 +346,22 @@ export function describeLedger(name: string, make: () => Subject): void {
 
       it("any changed character of any entry", async () => {
         await write()
-        await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: LAST }), fc.nat(), fc.integer({ min: 0, max: 6 }), async (seq, place, bit) => {
-          let original: Stored[] = []
-          subject.damage((rows) => {
-            original = rows
-            const { bytes } = at(rows, seq)
-            const i = place % bytes.length
-            const changed = bytes.slice(0, i) + String.fromCharCode(bytes.charCodeAt(i) ^ (1 << bit)) + bytes.slice(i + 1)
-            return rows.with(seq - 1, { ...at(rows, seq), bytes: changed })
-          })
-          const { finding } = await audit()
-          subject.damage(() => original)
-          expect(finding).toMatchObject({ seq, damage: expect.stringMatching(seq === LAST ? /altered|torn/ : /altered/) as string })
-        }), { numRuns: 60 })
+        await fc.assert(
+          fc.asyncProperty(fc.integer({ min: 1, max: LAST }), fc.nat(), fc.integer({ min: 0, max: 6 }), async (seq, place, bit) => {
+            let original: Stored[] = []
+            subject.damage((rows) => {
+              original = rows
+              const { bytes } = at(rows, seq)
+              const i = place % bytes.length
+              const changed = bytes.slice(0, i) + String.fromCharCode(bytes.charCodeAt(i) ^ (1 << bit)) + bytes.slice(i + 1)
+              return rows.with(seq - 1, { ...at(rows, seq), bytes: changed })
+            })
+            const { finding } = await audit()
+            subject.damage(() => original)
+            expect(finding).toMatchObject({ seq, damage: expect.stringMatching(seq === LAST ? /altered|torn/ : /altered/) as string })
+          }),
+          { numRuns: 60 },
+        )
       })
     })
 
@@ -300,33 +371,36 @@ export function describeLedger(name: string, make: () => Subject): void {
         { weight: 2, arbitrary: fc.integer({ min: 1, max: 3 }).map((behind) => ({ do: "stale" as const, behind })) },
         { weight: 2, arbitrary: fc.constantFrom({ do: "idle" as const }, { do: "reopen" as const }, { do: "crash" as const }) },
       )
-      await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 15 }), async (steps) => {
-        const fresh = make()
-        const grown = new Chain(sha256)
-        const list: Stored[] = []
-        let ledger = fresh.open()
-        for (const taken of steps) {
-          if (taken.do === "append") {
-            const batch = makeEntries(grown, taken.count)
-            grown.commit()
-            expect(await ledger.append(list.length, batch)).toEqual({ ok: true, head: { seq: grown.seq, hash: grown.hash } })
-            list.push(...batch)
-          } else if (taken.do === "stale") {
-            const stale = await ledger.append(list.length + taken.behind, makeEntries(new Chain(sha256), 1))
-            expect(stale).toMatchObject({ ok: false, moved: { seq: list.length } })
-          } else if (taken.do === "idle") await ledger.idle()
-          else {
-            if (!fresh.supports.durable) await ledger.idle()
-            if (taken.do === "crash") fresh.crash()
-            else await ledger.close()
-            ledger = fresh.open()
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 15 }), async (steps) => {
+          const fresh = make()
+          const grown = new Chain(sha256)
+          const list: Stored[] = []
+          let ledger = fresh.open()
+          for (const taken of steps) {
+            if (taken.do === "append") {
+              const batch = makeEntries(grown, taken.count)
+              grown.commit()
+              expect(await ledger.append(list.length, batch)).toEqual({ ok: true, head: { seq: grown.seq, hash: grown.hash } })
+              list.push(...batch)
+            } else if (taken.do === "stale") {
+              const stale = await ledger.append(list.length + taken.behind, makeEntries(new Chain(sha256), 1))
+              expect(stale).toMatchObject({ ok: false, moved: { seq: list.length } })
+            } else if (taken.do === "idle") await ledger.idle()
+            else {
+              if (!fresh.supports.durable) await ledger.idle()
+              if (taken.do === "crash") fresh.crash()
+              else await ledger.close()
+              ledger = fresh.open()
+            }
+            expect((await ledger.head()).seq).toBe(list.length)
           }
-          expect((await ledger.head()).seq).toBe(list.length)
-        }
-        expect(plain(await ledger.read(1, 1000))).toEqual(plain(list))
-        await ledger.close()
-        fresh.dispose()
-      }), { numRuns: 25 })
+          expect(plain(await ledger.read(1, 1000))).toEqual(plain(list))
+          await ledger.close()
+          fresh.dispose()
+        }),
+        { numRuns: 25 },
+      )
     })
   })
 }
@@ -335,7 +409,17 @@ export function describeLedger(name: string, make: () => Subject): void {
 export function makeCheckpoint(chain: Chain): Stored {
   const seq = chain.seq + 1
   const data = { size: chain.seq, root: toHex(chain.root()), digest: "0".repeat(64) }
-  const bytes = encodeEntry({ seq, atMs: 1_700_000_000_000 + seq, type: "checkpoint.recorded", v: 1, actor: HUB, commandId: null, commandHash: null, causedBy: null, data })
+  const bytes = encodeEntry({
+    seq,
+    atMs: 1_700_000_000_000 + seq,
+    type: "checkpoint.recorded",
+    v: 1,
+    actor: HUB,
+    commandId: null,
+    commandHash: null,
+    causedBy: null,
+    data,
+  })
   return { seq, bytes, hash: chain.append(bytes) }
 }
 
@@ -372,7 +456,12 @@ async function expectTwoWriters(subject: Subject): Promise<void> {
   const [one, other] = [subject.open(), subject.open()]
   const chain = new Chain(sha256)
   let told = 0
-  const ends = [one.moved(0, new AbortController().signal).then(() => told++, () => undefined)]
+  const ends = [
+    one.moved(0, new AbortController().signal).then(
+      () => told++,
+      () => undefined,
+    ),
+  ]
   const moved = other.moved(0, new AbortController().signal)
   await one.append(0, makeEntries(chain, 1))
   await moved

@@ -97,8 +97,14 @@ describe("a memory ledger on a faulty disk", () => {
     const ways: (() => void)[] = []
     const store = new MemoryStore({ manyWriters: true, disk: { reach: () => new Promise((resolve) => ways.push(resolve)) } })
     const [slow, fast] = [store.open("slow"), store.open("fast")]
-    const late = slow.append(0, makeEntries(new Chain(sha256), 1, () => "slow"))
-    const early = fast.append(0, makeEntries(new Chain(sha256), 1, () => "fast"))
+    const late = slow.append(
+      0,
+      makeEntries(new Chain(sha256), 1, () => "slow"),
+    )
+    const early = fast.append(
+      0,
+      makeEntries(new Chain(sha256), 1, () => "fast"),
+    )
     ways[1]!()
     expect((await early).ok).toBe(true)
     ways[0]!()

@@ -110,7 +110,8 @@ export class MemoryStore {
     if (by.dead) throw unknownOutcome()
     const head = this.head()
     if (head.seq !== expected) return { ok: false, moved: head }
-    for (const [i, { seq }] of batch.entries()) if (seq !== expected + 1 + i) throw new Error(`bug: entry ${seq} was appended where ${expected + 1 + i} belongs`)
+    for (const [i, { seq }] of batch.entries())
+      if (seq !== expected + 1 + i) throw new Error(`bug: entry ${seq} was appended where ${expected + 1 + i} belongs`)
     if (this.supports.durable) {
       this.#inFlight = batch.map((entry, i) => ({ ...entry, commits: i === batch.length - 1 }))
       const synced = (await this.disk.sync?.(batch)) ?? "done"

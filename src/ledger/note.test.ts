@@ -1,7 +1,18 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import {
-  NoteInvalid, addSignatures, cosign, formatNote, formatTreeHead, makeKey, openNote, parseNote, parseSigner, parseTreeHead, parseVerifier, signNote,
+  NoteInvalid,
+  addSignatures,
+  cosign,
+  formatNote,
+  formatTreeHead,
+  makeKey,
+  openNote,
+  parseNote,
+  parseSigner,
+  parseTreeHead,
+  parseVerifier,
+  signNote,
 } from "./note.ts"
 
 const reasonOf = (act: () => unknown): string | null => {
@@ -26,7 +37,8 @@ describe("the published vectors", () => {
 
   it("the example of c2sp.org/signed-note", () => {
     const verifier = parseVerifier("example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k")
-    const note = "This is an example message.\n\n\u2014 example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=\n"
+    const note =
+      "This is an example message.\n\n\u2014 example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=\n"
     expect(openNote(note, [verifier]).text).toBe("This is an example message.\n")
     expect(reasonOf(() => openNote(note.replace("example m", "Example m"), [verifier]))).toBe("forged")
   })
@@ -49,7 +61,11 @@ U7WM79jrzyhGZ5/GUBTpM7NzwdyfFx61t3RovgcC4Ro=
     ].map(parseVerifier)
     const { text, verified } = openNote(note, verifiers)
     expect(parseTreeHead(text)).toMatchObject({ origin: "arche2025h1.staging.ct.transparency.dev", size: 1_432_088_532 })
-    expect(verified.map(({ verifier, atMs }) => [verifier.kind, atMs])).toEqual([["log", null], ["witness", 1_779_573_024_000], ["witness", 1_779_573_024_000]])
+    expect(verified.map(({ verifier, atMs }) => [verifier.kind, atMs])).toEqual([
+      ["log", null],
+      ["witness", 1_779_573_024_000],
+      ["witness", 1_779_573_024_000],
+    ])
     expect(formatNote(parseNote(note))).toBe(note)
     for (const verifier of verifiers) expect(reasonOf(() => openNote(note.replace("1432088532", "1432088533"), [verifier]))).toBe("forged")
   })
@@ -67,7 +83,10 @@ describe("a checkpoint", () => {
     const cosigned = addSignatures(note, [cosign(text, parseSigner(WITNESS.skey), 1_700_000_000_999)])
     const opened = openNote(cosigned, [parseVerifier(LOG.vkey), parseVerifier(WITNESS.vkey)])
     expect(parseTreeHead(opened.text)).toEqual(HEAD)
-    expect(opened.verified.map(({ verifier, atMs }) => [verifier.name, atMs])).toEqual([["skein/test", null], ["witness.example/w1", 1_700_000_000_000]])
+    expect(opened.verified.map(({ verifier, atMs }) => [verifier.name, atMs])).toEqual([
+      ["skein/test", null],
+      ["witness.example/w1", 1_700_000_000_000],
+    ])
   })
 
   it("a newer cosignature of the same witness takes the older one's place", () => {
@@ -116,9 +135,14 @@ describe("a checkpoint", () => {
 
 describe("malformed notes and keys", () => {
   it.each([
-    ["no signatures", "text\n\n"], ["no blank line", "text\n\u2014 a AAAAAAAA\n"], ["no last newline", "text\n\n\u2014 a AAAAAAAA"],
-    ["a control character", "te\u0007xt\n\n\u2014 a AAAAAAAA\n"], ["a plus in the name", "text\n\n\u2014 a+b AAAAAAAA\n"],
-    ["a hyphen for the dash", "text\n\n- a AAAAAAAA\n"], ["loose base64", "text\n\n\u2014 a AAAAAAAA=\n"], ["too short a signature", "text\n\n\u2014 a AAAA\n"],
+    ["no signatures", "text\n\n"],
+    ["no blank line", "text\n\u2014 a AAAAAAAA\n"],
+    ["no last newline", "text\n\n\u2014 a AAAAAAAA"],
+    ["a control character", "te\u0007xt\n\n\u2014 a AAAAAAAA\n"],
+    ["a plus in the name", "text\n\n\u2014 a+b AAAAAAAA\n"],
+    ["a hyphen for the dash", "text\n\n- a AAAAAAAA\n"],
+    ["loose base64", "text\n\n\u2014 a AAAAAAAA=\n"],
+    ["too short a signature", "text\n\n\u2014 a AAAA\n"],
     ["too long", `${"x".repeat(70_000)}\n\n\u2014 a AAAAAAAA\n`],
   ])("a note with %s is refused", (_, note) => {
     expect(reasonOf(() => parseNote(note))).toBe("malformed")
@@ -126,11 +150,14 @@ describe("malformed notes and keys", () => {
 
   it("no text whatever makes the readers fail in another way", () => {
     const line = fc.string({ unit: fc.constantFrom("\u2014", " ", "a", "+", "=", "\n", "A", "/", "0", "\u0000", "\u2028", "é"), maxLength: 60 })
-    fc.assert(fc.property(fc.oneof(line, fc.string()), (text) => {
-      for (const read of [parseNote, parseTreeHead, parseVerifier, parseSigner, (each: string) => openNote(`x\n\n${each}`, [parseVerifier(LOG.vkey)])]) {
-        expect(["malformed", "unsigned", "forged", null]).toContain(reasonOf(() => read(text)))
-      }
-    }), { numRuns: 500 })
+    fc.assert(
+      fc.property(fc.oneof(line, fc.string()), (text) => {
+        for (const read of [parseNote, parseTreeHead, parseVerifier, parseSigner, (each: string) => openNote(`x\n\n${each}`, [parseVerifier(LOG.vkey)])]) {
+          expect(["malformed", "unsigned", "forged", null]).toContain(reasonOf(() => read(text)))
+        }
+      }),
+      { numRuns: 500 },
+    )
   })
 
   it("a key whose id does not fit is refused, and the message never holds the secret", () => {

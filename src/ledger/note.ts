@@ -85,7 +85,11 @@ export function parseNote(note: string): Note {
   if (note.length > NOTE_MAX_CHARS || at < 0 || /[\u0000-\u0009\u000b-\u001f]/.test(note) || !note.endsWith("\n")) {
     throw new NoteInvalid("malformed", "this is no signed note")
   }
-  const signatures = note.slice(at + 2).split("\n").slice(0, -1).map(parseSignature)
+  const signatures = note
+    .slice(at + 2)
+    .split("\n")
+    .slice(0, -1)
+    .map(parseSignature)
   if (signatures.length === 0) throw new NoteInvalid("malformed", "the note has no signature")
   return { text: note.slice(0, at + 1), signatures }
 }
@@ -152,7 +156,8 @@ export function openNote(note: string, verifiers: readonly Verifier[]): { text: 
     }
     verified.push({ verifier, atMs: atS === null ? null : atS * 1000 })
   }
-  if (verified.length === 0) throw new NoteInvalid("unsigned", `none of the known keys signed this (${verifiers.map((one) => one.name).join(", ") || "no key was given"})`)
+  if (verified.length === 0)
+    throw new NoteInvalid("unsigned", `none of the known keys signed this (${verifiers.map((one) => one.name).join(", ") || "no key was given"})`)
   return { text, verified }
 }
 

@@ -10,7 +10,11 @@ import { sha256 } from "./sha256.ts"
 const LOG = makeKey("log", "skein/main", Buffer.alloc(32, 1))
 const W1 = makeKey("witness", "w1.example", Buffer.alloc(32, 2))
 const W2 = makeKey("witness", "w2.example", Buffer.alloc(32, 3))
-const [log, w1, w2] = [LOG, W1, W2].map(({ vkey }) => parseVerifier(vkey)) as [ReturnType<typeof parseVerifier>, ReturnType<typeof parseVerifier>, ReturnType<typeof parseVerifier>]
+const [log, w1, w2] = [LOG, W1, W2].map(({ vkey }) => parseVerifier(vkey)) as [
+  ReturnType<typeof parseVerifier>,
+  ReturnType<typeof parseVerifier>,
+  ReturnType<typeof parseVerifier>,
+]
 
 /** A ledger of `size` entries, the frontier and the root after each, and the signed checkpoint over all, cosigned by w1. */
 async function ledgerOf(size: number): Promise<{ ledger: MemoryLedger; chain: Chain; note: string; frontiers: Frontier[] }> {
@@ -68,21 +72,37 @@ describe("a proof for outsiders", () => {
     const { ledger, note } = await ledgerOf(5)
     const proof = await prove(ledger, 2, note)
     expect(check(proof, { log: [], witnesses: [w1] })).toEqual({ ok: false, reason: "the checkpoint is not signed by the log's key" })
-    expect(check(proof, { log: [log], witnesses: [w1, w2], quorum: 2 })).toEqual({ ok: false, reason: "1 of the given witnesses cosigned, and 2 are asked for" })
+    expect(check(proof, { log: [log], witnesses: [w1, w2], quorum: 2 })).toEqual({
+      ok: false,
+      reason: "1 of the given witnesses cosigned, and 2 are asked for",
+    })
   })
 
   it("is read without trust: no JSON whatever makes the check throw or accept", () => {
-    const shaped = fc.record({ format: fc.constant("skein/inclusion-proof/v1"), seq: fc.oneof(fc.integer(), fc.anything()), entry: fc.anything(), inclusion: fc.anything(), checkpoint: fc.anything() })
-    fc.assert(fc.property(fc.oneof(fc.anything(), shaped), (proof) => {
-      expect(check(proof, { log: [log], witnesses: [w1] }).ok).toBe(false)
-    }), { numRuns: 500 })
+    const shaped = fc.record({
+      format: fc.constant("skein/inclusion-proof/v1"),
+      seq: fc.oneof(fc.integer(), fc.anything()),
+      entry: fc.anything(),
+      inclusion: fc.anything(),
+      checkpoint: fc.anything(),
+    })
+    fc.assert(
+      fc.property(fc.oneof(fc.anything(), shaped), (proof) => {
+        expect(check(proof, { log: [log], witnesses: [w1] }).ok).toBe(false)
+      }),
+      { numRuns: 500 },
+    )
   })
 
   it("does not pass an entry off under another number, though the log signed it", async () => {
     const ledger = new MemoryStore().open()
     const chain = new Chain(sha256)
     const [one, two] = makeEntries(new Chain(sha256), 2)
-    const rows = [one!, two!].map(({ bytes }, i) => ({ seq: i + 1, bytes: bytes.replace('"seq":2', '"seq":7'), hash: chain.append(bytes.replace('"seq":2', '"seq":7')) }))
+    const rows = [one!, two!].map(({ bytes }, i) => ({
+      seq: i + 1,
+      bytes: bytes.replace('"seq":2', '"seq":7'),
+      hash: chain.append(bytes.replace('"seq":2', '"seq":7')),
+    }))
     await ledger.append(0, rows)
     const note = signNote(formatTreeHead({ origin: "skein/main", size: 2, root: chain.root() }), parseSigner(LOG.skey))
     expect(check(await prove(ledger, 2, note), { log: [log] })).toEqual({ ok: false, reason: "the entry is number 7, not 2" })
@@ -105,14 +125,17 @@ describe("a consistency proof", () => {
     const head = (size: number): { size: number; root: Uint8Array } => ({ size, root: frontiers[size]!.root() })
     let reads: number[] = []
     const counted = { read: (from: number, limit: number) => (reads.push(from), ledger.read(from, limit)) }
-    await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 40 }), async (a, b) => {
-      const [older, newer] = [Math.min(a, b), Math.max(a, b)]
-      const proof = await proveConsistency(ledger, older, newer)
-      reads = []
-      expect(await proveConsistency(counted, older, newer, frontiers[older])).toEqual(proof)
-      expect(reads.every((from) => from > older)).toBe(true)
-      expect(isConsistent(head(older), head(newer), proof)).toBe(true)
-      expect(isConsistent({ size: older, root: frontiers[older - 1]!.root() }, head(newer), proof)).toBe(false)
-    }), { numRuns: 150 })
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 40 }), async (a, b) => {
+        const [older, newer] = [Math.min(a, b), Math.max(a, b)]
+        const proof = await proveConsistency(ledger, older, newer)
+        reads = []
+        expect(await proveConsistency(counted, older, newer, frontiers[older])).toEqual(proof)
+        expect(reads.every((from) => from > older)).toBe(true)
+        expect(isConsistent(head(older), head(newer), proof)).toBe(true)
+        expect(isConsistent({ size: older, root: frontiers[older - 1]!.root() }, head(newer), proof)).toBe(false)
+      }),
+      { numRuns: 150 },
+    )
   })
 })

@@ -36,7 +36,12 @@ const PAGE = 2048
 export async function prove(ledger: Pick<Ledger, "read">, seq: Seq, checkpoint: string): Promise<InclusionProof> {
   const head = parseTreeHead(parseNote(checkpoint).text)
   if (!(seq >= 1 && seq <= head.size)) {
-    throw new LedgerFailure("unsupported", `the checkpoint covers entries 1 to ${head.size}, not ${seq}`, "make a newer one with `skein ledger checkpoint`", seq)
+    throw new LedgerFailure(
+      "unsupported",
+      `the checkpoint covers entries 1 to ${head.size}, not ${seq}`,
+      "make a newer one with `skein ledger checkpoint`",
+      seq,
+    )
   }
   const hasher = new EntryHasher(sha256)
   const frontier = new Frontier(hasher)
@@ -56,9 +61,16 @@ export async function prove(ledger: Pick<Ledger, "read">, seq: Seq, checkpoint: 
 
 /** Checks a proof with nothing but public keys. `proof` is parsed JSON from outside: nothing about it is taken for granted. */
 export function check(proof: unknown, { log, witnesses = [], quorum = 0 }: Trust): Checked {
-  const { format, seq, entry: text, inclusion, checkpoint } = (typeof proof === "object" && proof !== null ? proof : {}) as Partial<Record<keyof InclusionProof, unknown>>
+  const {
+    format,
+    seq,
+    entry: text,
+    inclusion,
+    checkpoint,
+  } = (typeof proof === "object" && proof !== null ? proof : {}) as Partial<Record<keyof InclusionProof, unknown>>
   if (format !== FORMAT) return no(`this is no proof of the format ${FORMAT}`)
-  if (!Number.isSafeInteger(seq) || typeof text !== "string" || typeof checkpoint !== "string" || !Array.isArray(inclusion)) return no("the proof lacks a field, or one is of the wrong kind")
+  if (!Number.isSafeInteger(seq) || typeof text !== "string" || typeof checkpoint !== "string" || !Array.isArray(inclusion))
+    return no("the proof lacks a field, or one is of the wrong kind")
   const hashes = inclusion.map((hash) => (typeof hash === "string" ? Buffer.from(hash, "base64") : Buffer.alloc(0)))
   if (hashes.length > 63 || hashes.some((hash) => hash.length !== 32)) return no("the inclusion proof is not a list of hashes")
   let opened: { text: string; verified: Verified[] }
@@ -71,12 +83,15 @@ export function check(proof: unknown, { log, witnesses = [], quorum = 0 }: Trust
     throw error
   }
   const signedBy = opened.verified.filter(({ verifier }) => log.includes(verifier)).map(({ verifier }) => verifier.name)
-  const cosignedBy = opened.verified.filter(({ verifier }) => witnesses.includes(verifier)).map(({ verifier, atMs }) => ({ name: verifier.name, atMs: atMs ?? 0 }))
+  const cosignedBy = opened.verified
+    .filter(({ verifier }) => witnesses.includes(verifier))
+    .map(({ verifier, atMs }) => ({ name: verifier.name, atMs: atMs ?? 0 }))
   if (signedBy.length === 0) return no("the checkpoint is not signed by the log's key")
   if (cosignedBy.length < quorum) return no(`${cosignedBy.length} of the given witnesses cosigned, and ${quorum} are asked for`)
   if (isTooLong(text)) return no("the entry is too long to be one")
   const hasher = new EntryHasher(sha256)
-  if (!verifyInclusion(hasher, (seq as number) - 1, head.size, hasher.leaf(text), hashes, head.root)) return no("the entry is not in the tree that the checkpoint is over")
+  if (!verifyInclusion(hasher, (seq as number) - 1, head.size, hasher.leaf(text), hashes, head.root))
+    return no("the entry is not in the tree that the checkpoint is over")
   try {
     const entry = decodeEntry(text)
     if (entry.seq !== seq) return no(`the entry is number ${entry.seq}, not ${String(seq)}`)
@@ -105,7 +120,7 @@ export function isConsistent(older: Pick<TreeHead, "size" | "root">, newer: Pick
 }
 
 async function eachText(ledger: Pick<Ledger, "read">, from: Seq, to: Seq, each: (text: string) => void): Promise<void> {
-  for (let next = from; next <= to; ) {
+  for (let next = from; next <= to;) {
     const page = await ledger.read(next, Math.min(PAGE, to - next + 1))
     for (const { seq, bytes } of page) {
       if (seq !== next || isTooLong(bytes)) throw failureOf(finding(seq === next ? "altered" : "missing", next, `entry ${next} is damaged or missing`))

@@ -45,7 +45,12 @@ export async function examine(ledger: Pick<Ledger, "read">, onEntry: (entry: Ent
   let lastAtMs = 0
   let checkpoints = 0
   const end = (found: Finding | null): Scanned => ({
-    entries: frontier.size - first, head: { seq: frontier.size, hash: prev }, lastAtMs, checkpoints, frontier, finding: found,
+    entries: frontier.size - first,
+    head: { seq: frontier.size, hash: prev },
+    lastAtMs,
+    checkpoints,
+    frontier,
+    finding: found,
   })
   for (;;) {
     const page = await readPage(ledger, frontier.size + 1, Math.min(PAGE, to - frontier.size))
@@ -59,7 +64,8 @@ export async function examine(ledger: Pick<Ledger, "read">, onEntry: (entry: Ent
       const entry = decode(row.bytes)
       if (entry === null) return end(finding("unreadable", seq, `entry ${seq} chains, but is not an entry`))
       if (entry.seq !== seq) return end(await nameDamage(ledger, seq, prev, row))
-      if (typeof entry.atMs !== "number" || !(entry.atMs >= lastAtMs)) return end(finding("backwards", seq, `entry ${seq} is dated ${entry.atMs}, before the entry before it (${lastAtMs})`))
+      if (typeof entry.atMs !== "number" || !(entry.atMs >= lastAtMs))
+        return end(finding("backwards", seq, `entry ${seq} is dated ${entry.atMs}, before the entry before it (${lastAtMs})`))
       if (entry.type === CHECKPOINT_RECORDED) {
         const wrong = compareRecorded(entry.data as Partial<RecordedCheckpoint> | null, seq, frontier)
         if (wrong) return end(wrong)
@@ -91,7 +97,9 @@ function compareRecorded(recorded: Partial<RecordedCheckpoint> | null, seq: Seq,
   const { size, root } = recorded ?? {}
   if (size !== seq - 1) return finding("checkpoint", seq, `the checkpoint in entry ${seq} is over ${size} entries, where ${seq - 1} come before it`)
   const reached = toHex(frontier.root())
-  return root === reached ? null : finding("checkpoint", seq, `the checkpoint in entry ${seq} records the root ${root}, but the entries before it have ${reached}`)
+  return root === reached
+    ? null
+    : finding("checkpoint", seq, `the checkpoint in entry ${seq} records the root ${root}, but the entries before it have ${reached}`)
 }
 
 function decode(bytes: string): Entry | null {

@@ -80,10 +80,19 @@ describe("a SQLite ledger", () => {
     const ledger = openSqlite({ path, owner: { pid: 4711, address: null } })
     expect(() => openSqlite({ path })).toThrow(/in use by process 4711$/)
     ledger.announce("http://127.0.0.1:7777")
-    const other = spawnSync(process.execPath, ["--disable-warning=ExperimentalWarning", "--input-type=module", "-e", `
+    const other = spawnSync(
+      process.execPath,
+      [
+        "--disable-warning=ExperimentalWarning",
+        "--input-type=module",
+        "-e",
+        `
       import { openSqlite } from ${JSON.stringify(new URL("sqlite.ts", import.meta.url).href)}
       try { openSqlite({ path: ${JSON.stringify(path)} }) } catch (error) { console.log(error.code, error.message) }
-    `], { encoding: "utf8" })
+    `,
+      ],
+      { encoding: "utf8" },
+    )
     expect(other.stdout).toContain(`locked ${path} is in use by process 4711 at http://127.0.0.1:7777`)
     await ledger.close()
     expect(existsSync(`${path}.owner`)).toBe(false)
@@ -98,7 +107,10 @@ describe("a SQLite ledger", () => {
     expect((await reader.head()).seq).toBe(5)
     await hub.append(5, makeEntries(chain, 2))
     expect(await reader.read(1, 100)).toHaveLength(7)
-    await expect(reader.append(7, makeEntries(chain, 1))).rejects.toMatchObject({ code: "rolled_back", message: expect.stringContaining("reading only") as string })
+    await expect(reader.append(7, makeEntries(chain, 1))).rejects.toMatchObject({
+      code: "rolled_back",
+      message: expect.stringContaining("reading only") as string,
+    })
     await reader.close()
     await hub.close()
     const later = openSqlite({ path, readOnly: true })
@@ -123,7 +135,10 @@ describe("a SQLite ledger", () => {
     let full: unknown = null
     for (let i = 0; i < 100 && !full; i++) {
       const batch = makeEntries(chain, 20)
-      full = await ledger.append(chain.seq - 20, batch).then(() => (chain.commit(), null), (error: unknown) => error)
+      full = await ledger.append(chain.seq - 20, batch).then(
+        () => (chain.commit(), null),
+        (error: unknown) => error,
+      )
     }
     expect(full).toMatchObject({ code: "rolled_back", remedy: expect.stringContaining("free disk space") as string })
     chain.rollback()
@@ -154,7 +169,9 @@ describe("a SQLite ledger", () => {
       }
     `
     writeFileSync(join(folder, "fill.mjs"), script)
-    const run = spawnSync("sh", ["-c", `ulimit -f 400; exec "$0" --disable-warning=ExperimentalWarning ${join(folder, "fill.mjs")}`, process.execPath], { encoding: "utf8" })
+    const run = spawnSync("sh", ["-c", `ulimit -f 400; exec "$0" --disable-warning=ExperimentalWarning ${join(folder, "fill.mjs")}`, process.execPath], {
+      encoding: "utf8",
+    })
     expect(run.stdout, run.stderr).toMatch(/^unknown_outcome true \d+\n$/)
     // The restart tells the truth: all that was acknowledged before, and a chain that holds.
     const failedAt = Number(run.stdout.trim().split(" ")[2])
@@ -196,7 +213,10 @@ describe("a SQLite ledger", () => {
   it("tells a broken byte from an honest replacement character, and bytes behind a NUL from none", async () => {
     const chain = new Chain(sha256)
     const ledger = openSqlite({ path })
-    await ledger.append(0, makeEntries(chain, 3, (seq) => (seq === 2 ? "here \uFFFD stands" : "plain")))
+    await ledger.append(
+      0,
+      makeEntries(chain, 3, (seq) => (seq === 2 ? "here \uFFFD stands" : "plain")),
+    )
     expect(await ledger.read(1, 3)).toHaveLength(3)
     await ledger.close()
     const shell = new DatabaseSync(path)
@@ -213,7 +233,16 @@ describe("a SQLite ledger", () => {
     const shell = new DatabaseSync(path, { readOnly: true })
     const row = shell.prepare("SELECT seq, at, type, v, agent, session, role, commandId, causedBy, data ->> '$.text' AS text FROM ledger WHERE seq = 2").get()
     expect({ ...row }).toEqual({
-      seq: 2, at: "2023-11-14T22:13:20.002Z", type: "task.added", v: 1, agent: "hub", session: null, role: "supervisor", commandId: null, causedBy: null, text: "entry 2",
+      seq: 2,
+      at: "2023-11-14T22:13:20.002Z",
+      type: "task.added",
+      v: 1,
+      agent: "hub",
+      session: null,
+      role: "supervisor",
+      commandId: null,
+      causedBy: null,
+      text: "entry 2",
     })
     shell.close()
     await ledger.close()
@@ -266,21 +295,26 @@ describe("a SQLite ledger", () => {
     await sound.close()
     const flipped = join(folder, "flipped.sqlite")
     let found = 0
-    await fc.assert(fc.asyncProperty(fc.nat({ max: file.length - 1 }), fc.nat({ max: 7 }), async (at, bit) => {
-      const copy = Buffer.from(file)
-      copy[at]! ^= 1 << bit
-      writeFileSync(flipped, copy)
-      const outcome = await readThrough(flipped, at % 2 === 0)
-      if (outcome.finding === null) expect(outcome.entries).toEqual(entries)
-      else found++
-      for (const beside of ["-wal", "-shm"]) rmSync(flipped + beside, { force: true })
-    }), { numRuns: 150 })
+    await fc.assert(
+      fc.asyncProperty(fc.nat({ max: file.length - 1 }), fc.nat({ max: 7 }), async (at, bit) => {
+        const copy = Buffer.from(file)
+        copy[at]! ^= 1 << bit
+        writeFileSync(flipped, copy)
+        const outcome = await readThrough(flipped, at % 2 === 0)
+        if (outcome.finding === null) expect(outcome.entries).toEqual(entries)
+        else found++
+        for (const beside of ["-wal", "-shm"]) rmSync(flipped + beside, { force: true })
+      }),
+      { numRuns: 150 },
+    )
     expect(found).toBeGreaterThan(30)
   })
 
   it("loses nothing that it acknowledged to kill -9, and never keeps half a batch", async () => {
     const script = join(folder, "append.mjs")
-    writeFileSync(script, `
+    writeFileSync(
+      script,
+      `
       import { writeSync } from "node:fs"
       import { EntryHasher } from ${JSON.stringify(new URL("../core/chain.ts", import.meta.url).href)}
       import { sha256 } from ${JSON.stringify(new URL("sha256.ts", import.meta.url).href)}
@@ -299,7 +333,8 @@ describe("a SQLite ledger", () => {
         await ledger.append(from, batch)
         writeSync(1, seq + "\\n")
       }
-    `)
+    `,
+    )
     for (let run = 0; run < 6; run++) {
       const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", script], { stdio: ["ignore", "pipe", "inherit"] })
       let acknowledged = ""

@@ -3,7 +3,15 @@ import { HUB, decodeEntry, encodeEntry, type Entry } from "../core/entry.ts"
 import { upcast, type Upcasts } from "./upcast.ts"
 
 const entry = (type: string, v: number, data: unknown): Entry => ({
-  seq: 1, atMs: 1, type, v, actor: HUB, commandId: null, commandHash: null, causedBy: null, data,
+  seq: 1,
+  atMs: 1,
+  type,
+  v,
+  actor: HUB,
+  commandId: null,
+  commandHash: null,
+  causedBy: null,
+  data,
 })
 
 describe("an entry of an older version", () => {

@@ -26,10 +26,11 @@ export async function serveWitness({ witness, port = 0, host = "127.0.0.1" }: { 
   witness.announce(url)
   return {
     url,
-    close: () => new Promise((resolve) => {
-      server.close(() => resolve())
-      server.closeAllConnections()
-    }),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
   }
 }
 
@@ -114,7 +115,11 @@ export async function requestCosignature({ url, witness, note, ledger, old = 0, 
   // Another request may move the witness on between its answer and ours; it cannot happen often.
   for (let tries = 0; tries < 4; tries++) {
     if (old > head.size) {
-      return { outcome: "refused", offence: "rollback", reason: `the witness has seen ${old} entries of this log, and the checkpoint has ${head.size}: was an old copy restored?` }
+      return {
+        outcome: "refused",
+        offence: "rollback",
+        reason: `the witness has seen ${old} entries of this log, and the checkpoint has ${head.size}: was an old copy restored?`,
+      }
     }
     const proof = await proveConsistency(ledger, old, head.size, known)
     let answer: { status: number; body: string }
@@ -152,7 +157,10 @@ function offenceOf(status: number, reason: string): Offence | null {
 
 /** A stranger's text for our terminal: one line, no control characters, not long. */
 function printable(text: string): string {
-  return text.replace(/\p{C}+/gu, " ").trim().slice(0, 300)
+  return text
+    .replace(/\p{C}+/gu, " ")
+    .trim()
+    .slice(0, 300)
 }
 
 function reasonOf(error: unknown): string {
@@ -164,4 +172,3 @@ async function postByFetch(url: string, body: string): Promise<{ status: number;
   const response = await fetch(url, { method: "POST", body, redirect: "error", signal: AbortSignal.timeout(TIMEOUT_MS) })
   return { status: response.status, body: (await response.text()).slice(0, REQUEST_MAX_BYTES) }
 }
-

@@ -19,7 +19,10 @@ const witnessKey = parseVerifier(KEY.vkey)
 const NOW = 1_700_000_000_000
 
 /** A log with one history: its ledger, and a signed checkpoint at each size. */
-async function logOf(size: number, text: (seq: number) => string = (seq) => `entry ${seq}`): Promise<{ ledger: MemoryLedger; note(size: number): string; root(size: number): Uint8Array }> {
+async function logOf(
+  size: number,
+  text: (seq: number) => string = (seq) => `entry ${seq}`,
+): Promise<{ ledger: MemoryLedger; note(size: number): string; root(size: number): Uint8Array }> {
   const ledger = new MemoryStore().open()
   const chain = new Chain(sha256)
   const roots = [chain.root()]
@@ -176,8 +179,14 @@ describe("a witness", () => {
         const rolledBack = await requestCosignature({ url: served.url, witness: witnessKey, note: after.note(8), ledger: after.ledger, old })
         expect(rolledBack).toMatchObject({ outcome: "refused", offence: "rollback" })
       }
-      expect(await requestCosignature({ url: served.url, witness: witnessKey, note: after.note(12), ledger: after.ledger })).toMatchObject({ outcome: "refused", offence: "fork" })
-      expect(await requestCosignature({ url: served.url, witness: witnessKey, note: after.note(20), ledger: after.ledger })).toMatchObject({ outcome: "refused", offence: "fork" })
+      expect(await requestCosignature({ url: served.url, witness: witnessKey, note: after.note(12), ledger: after.ledger })).toMatchObject({
+        outcome: "refused",
+        offence: "fork",
+      })
+      expect(await requestCosignature({ url: served.url, witness: witnessKey, note: after.note(20), ledger: after.ledger })).toMatchObject({
+        outcome: "refused",
+        offence: "fork",
+      })
     })
 
     it("an answer that the witness did not sign is refused, and one that is not there may come later", async () => {
@@ -186,15 +195,30 @@ describe("a witness", () => {
       expect(await requestCosignature({ url: served.url, witness: impostor, note: note(4), ledger })).toMatchObject({ outcome: "refused", offence: null })
       await served.close()
       expect(await requestCosignature({ url: served.url, witness: witnessKey, note: note(4), ledger })).toMatchObject({ outcome: "unreachable" })
-      expect(await requestCosignature({ url: "http://w", witness: witnessKey, note: note(4), ledger, post: async () => ({ status: 503, body: "\u001b[31mbusy\n" }) }))
-        .toEqual({ outcome: "unreachable", reason: "[31mbusy" })
+      expect(
+        await requestCosignature({
+          url: "http://w",
+          witness: witnessKey,
+          note: note(4),
+          ledger,
+          post: async () => ({ status: 503, body: "\u001b[31mbusy\n" }),
+        }),
+      ).toEqual({ outcome: "unreachable", reason: "[31mbusy" })
     })
 
     it("answers stale and malformed requests as the protocol says", async () => {
       const { note } = await logOf(4)
       await send("POST", "/add-checkpoint", formatRequest(0, [], note(4)))
       expect(await send("POST", "/add-checkpoint", formatRequest(2, [], note(4)))).toEqual({ status: 409, type: "text/x.tlog.size", body: "4\n" })
-      for (const body of ["", "old 4", "old 04\n\nx", "old -1\n\nx", "old 4\nAAAA\n\nx", "old 99999999999999999999\n\nx", `old 0\n${`${"A".repeat(43)}=\n`.repeat(64)}\nx`]) {
+      for (const body of [
+        "",
+        "old 4",
+        "old 04\n\nx",
+        "old -1\n\nx",
+        "old 4\nAAAA\n\nx",
+        "old 99999999999999999999\n\nx",
+        `old 0\n${`${"A".repeat(43)}=\n`.repeat(64)}\nx`,
+      ]) {
         expect((await send("POST", "/add-checkpoint", body)).status, JSON.stringify(body.slice(0, 40))).toBe(400)
       }
       expect((await send("POST", "/add-checkpoint", "x".repeat(90_000))).status).toBe(413)

@@ -3,7 +3,17 @@ import { dirname } from "node:path"
 import { toHex } from "../core/chain.ts"
 import { LedgerFailure } from "./ledger.ts"
 import {
-  NoteInvalid, addSignatures, cosign, formatSignature, openNote, parseNote, parseTreeHead, parseVerifier, type Signer, type TreeHead, type Verifier,
+  NoteInvalid,
+  addSignatures,
+  cosign,
+  formatSignature,
+  openNote,
+  parseNote,
+  parseTreeHead,
+  parseVerifier,
+  type Signer,
+  type TreeHead,
+  type Verifier,
 } from "./note.ts"
 import { isConsistent } from "./proof.ts"
 import { sha256 } from "./sha256.ts"
@@ -42,11 +52,17 @@ const CONVICTIONS_KEPT = 16
  * the caller MUST persist a changed state before it answers.
  */
 export function addCheckpoint(
-  state: WitnessState, signer: Signer, old: number, proof: readonly Uint8Array[], note: string, nowMs: number,
+  state: WitnessState,
+  signer: Signer,
+  old: number,
+  proof: readonly Uint8Array[],
+  note: string,
+  nowMs: number,
 ): { answer: Answer; changed: boolean } {
   let changed = false
   const refuse = (status: 400 | 403 | 404 | 422, reason: string, offence: Offence | null = null): { answer: Answer; changed: boolean } => ({
-    answer: { status, reason: offence ? `${offence}: ${reason}` : reason, offence }, changed,
+    answer: { status, reason: offence ? `${offence}: ${reason}` : reason, offence },
+    changed,
   })
   let head: TreeHead
   let text: string
@@ -165,7 +181,13 @@ export function readWitnessState(path: string): WitnessState {
     }
     return { logs }
   } catch (error) {
-    throw new LedgerFailure("damaged", `the witness's state in ${path} cannot be read`, "restore it from a backup: a witness that forgets can be deceived", null, error)
+    throw new LedgerFailure(
+      "damaged",
+      `the witness's state in ${path} cannot be read`,
+      "restore it from a backup: a witness that forgets can be deceived",
+      null,
+      error,
+    )
   }
 }
 
@@ -179,7 +201,10 @@ export function acceptCosignature(note: string, line: string, witness: Verifier)
   const { text } = parseNote(note)
   const { signatures } = parseNote(`${text}\n${line.trimEnd()}\n`)
   openNote(`${text}\n${line.trimEnd()}\n`, [witness])
-  return addSignatures(note, signatures.filter(({ name, id }) => name === witness.name && id === witness.id))
+  return addSignatures(
+    note,
+    signatures.filter(({ name, id }) => name === witness.name && id === witness.id),
+  )
 }
 
 /** Replaces a file so that after a crash the old or the new text is there, and once this returns, the new one. */
