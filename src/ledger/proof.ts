@@ -30,7 +30,7 @@ const FORMAT = "skein/inclusion-proof/v1"
 const PAGE = 2048
 
 /**
- * Proves that entry `seq` is in the tree that `checkpoint` (a note) is over. Reads the ledger up to that size, about 2 s for a million entries.
+ * Proves that entry `seq` is in the tree that `checkpoint` (a note) is over. Reads the ledger up to that size: a few seconds for a million entries.
  * Throws `LedgerFailure`: `unsupported` when the checkpoint does not cover the entry, `damaged` when the ledger has another root.
  */
 export async function prove(ledger: Pick<Ledger, "read">, seq: Seq, checkpoint: string): Promise<InclusionProof> {
