@@ -70,7 +70,7 @@ if (suffices(process.versions.node)) {
   hushExperimental()
   // Compiled code is kept beside the code (a shared /tmp could be poisoned); where that is read-only Node goes without..
   require("module").enableCompileCache(path.join(__dirname, "..", ".cache", "compile"))
-  if (fs.existsSync(MAIN)) require(MAIN)
+  if (fs.existsSync(MAIN)) require("./start.cjs")
   else {
     process.stderr.write("skein: dist/ is missing. In a checkout run: npm ci && npm run build\n")
     process.exit(1)

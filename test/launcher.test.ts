@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 
 /** What the launcher starts in these tests: it tells what it was given, then does what its first argument says. */
 const MAIN = `
-const [act, value] = process.argv.slice(2)
+const [act, value] = await Promise.resolve(process.argv.slice(2))
 console.log(JSON.stringify({ pid: process.pid, args: process.argv.slice(2), version: process.versions.node }))
 if (act === "warn") { process.emitWarning("hushed", "ExperimentalWarning"); process.emitWarning("told", { type: "DeprecationWarning" }) }
 if (act === "exit") process.exit(Number(value))
