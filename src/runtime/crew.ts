@@ -1,0 +1,153 @@
+import { mkdir, rename, writeFile } from "node:fs/promises"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import type { AgentId, PlanId } from "../core/ids.ts"
+import { addWorktree } from "../repo/worktree.ts"
+import type { Repository } from "../repo/instance.ts"
+import { startProcess, type RunningProcess } from "./process.ts"
+import type { AgentPort } from "./script-agent.ts"
+
+export type CrewOptions = {
+  /** A client that may issue credentials and end sessions of others: the operator's, or a supervisor's. */
+  port: Pick<AgentPort, "call">
+  url: string
+  workspace: string
+  plan: PlanId
+  repository: Repository
+  /** Each agent works in a git worktree of its own at this commit; null: all work in the repository itself. */
+  worktreesAt: string | null
+  /** The folder of the plan file, which its commands may use. */
+  planDirectory: string
+  /** Where credentials of agents are kept (mode 0600), and what their tasks write. */
+  agentsDirectory: string
+  runsDirectory: string
+  speed: number
+  onEvent(event: CrewEvent): void
+}
+
+export type CrewEvent =
+  | { kind: "started"; agent: AgentId; pid: number; cwd: string }
+  | { kind: "said"; agent: AgentId; line: string }
+  | { kind: "ended"; agent: AgentId; how: "finished" | "stopped" | "killed" | "crashed"; detail: string }
+
+/** A crashed agent is started again this often in a row, at most. */
+const RESTARTS_MAX = 3
+const GRACE_MS = 3_000
+const MAIN = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "script-agent-main.ts" : "script-agent-main.js", import.meta.url))
+
+type Member = { process: RunningProcess; restarts: number; stopping: boolean }
+
+/**
+ * The script agents of one plan, a process group each. Its owner is the one who knows first that an agent died, and tells the hub at once: the agent's session
+ * ends, its leases with it, and a fresh process goes on.
+ */
+export class Crew {
+  readonly #options: CrewOptions
+  readonly #members = new Map<AgentId, Member>()
+  readonly #ended: Promise<void>[] = []
+  #stopping = false
+
+  constructor(options: CrewOptions) {
+    this.#options = options
+  }
+
+  async start(agents: readonly AgentId[]): Promise<void> {
+    for (const agent of agents) await this.#begin(agent, 0)
+  }
+
+  /** The agents whose processes run. */
+  get running(): AgentId[] {
+    return [...this.#members.keys()]
+  }
+
+  /** Settles when no process of the crew runs any more. */
+  async finished(): Promise<void> {
+    for (let at = 0; at < this.#ended.length; at += 1) await this.#ended[at]
+  }
+
+  /** SIGKILL to an agent's whole process group, as a crash would. */
+  async kill(agent: AgentId): Promise<void> {
+    await this.#members.get(agent)?.process.kill()
+  }
+
+  /** Ends all processes: they release what they hold, and what does not end in time is killed. */
+  async stop(graceMs = GRACE_MS): Promise<void> {
+    this.#stopping = true
+    await Promise.all([...this.#members.values()].map((member) => ((member.stopping = true), member.process.stop({ graceMs }))))
+    await this.finished()
+  }
+
+  async #begin(agent: AgentId, restarts: number): Promise<void> {
+    const { url, workspace, plan, repository, worktreesAt, planDirectory, runsDirectory, speed, onEvent } = this.#options
+    const tokenFile = await this.#credential(agent)
+    const cwd = worktreesAt === null ? (repository.top ?? repository.commonDir) : (await addWorktree({ repository, name: agent, commit: worktreesAt })).path
+    const workDir = join(runsDirectory, agent)
+    await mkdir(workDir, { recursive: true, mode: 0o700 })
+    const env: Record<string, string> = {
+      SKEIN_URL: url,
+      SKEIN_TOKEN_FILE: tokenFile,
+      SKEIN_WORKSPACE: workspace,
+      SKEIN_AGENT: agent,
+      SKEIN_PLAN: plan,
+      SKEIN_WORK_DIR: workDir,
+      SKEIN_SPEED: String(speed),
+      SKEIN_EXAMPLES: planDirectory,
+      SKEIN_REPO: cwd,
+      ...(repository.top === null ? {} : { SKEIN_MAIN: repository.top }),
+    }
+    let rest = ""
+    const process = await startProcess({
+      name: agent,
+      argv: [globalThis.process.execPath, "--disable-warning=ExperimentalWarning", MAIN],
+      cwd,
+      env,
+      logFile: join(workDir, "agent.log"),
+      onOutput: ({ text }) => {
+        const lines = (rest + text).split("\n")
+        rest = lines.pop() ?? ""
+        for (const line of lines) onEvent({ kind: "said", agent, line })
+      },
+    })
+    const member: Member = { process, restarts, stopping: this.#stopping }
+    this.#members.set(agent, member)
+    onEvent({ kind: "started", agent, pid: process.pid, cwd })
+    this.#ended.push(this.#watch(agent, member))
+    if (this.#stopping) await process.stop({ graceMs: GRACE_MS })
+  }
+
+  async #watch(agent: AgentId, member: Member): Promise<void> {
+    const { code, signal } = await member.process.exited
+    this.#members.delete(agent)
+    const how = code === 0 ? "finished" : member.stopping ? "stopped" : signal === "SIGKILL" ? "killed" : "crashed"
+    const detail = signal === null ? `exit status ${code}` : signal
+    this.#options.onEvent({
+      kind: "ended",
+      agent,
+      how,
+      detail: how === "crashed" ? `${detail}: ${member.process.tail("stderr").trim().split("\n").at(-1) ?? ""}` : detail,
+    })
+    await this.#endSessions(agent, `its process ended: ${detail}`)
+    if (how === "finished" || how === "stopped" || this.#stopping || member.restarts >= RESTARTS_MAX) return
+    await this.#begin(agent, member.restarts + 1)
+  }
+
+  /** The hub need not wait for missed heartbeats: leases of a dead agent end now. */
+  async #endSessions(agent: AgentId, reason: string): Promise<void> {
+    const { port } = this.#options
+    const { sessions } = await port.call("session.list", { agent })
+    for (const session of sessions) if (session.status !== "ended") await port.call("session.end", { session: session.id, reason })
+  }
+
+  /** A credential of its own for each run; the one before it is void. The secret goes to a file and nowhere else. */
+  async #credential(agent: AgentId): Promise<string> {
+    const { port, agentsDirectory } = this.#options
+    const { credentials } = (await port.call("agent.show", { name: agent })).agent
+    const issued = await port.call("credential.issue", { agent })
+    const path = join(agentsDirectory, `${agent}.credential`)
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    await writeFile(`${path}.part`, `${issued.credential}\n`, { mode: 0o600 })
+    await rename(`${path}.part`, path)
+    for (const id of credentials) await port.call("credential.revoke", { agent, id, reason: "replaced by a new run" })
+    return path
+  }
+}

@@ -1,0 +1,145 @@
+import { execFileSync } from "node:child_process"
+import { generateKeyPairSync } from "node:crypto"
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { pino } from "pino"
+import { afterEach, expect, test } from "vitest"
+import { type Client, connect } from "../src/client/client.ts"
+import type { AddPlan } from "../src/core/plan.ts"
+import { systemClock } from "../src/hub/clock.ts"
+import { openHub } from "../src/hub/hub.ts"
+import { memorySnapshots } from "../src/hub/snapshots.ts"
+import { MemoryStore } from "../src/ledger/memory.ts"
+import { sha256 } from "../src/ledger/sha256.ts"
+import { ensureInstanceDir, findRepository } from "../src/repo/instance.ts"
+import { Crew, type CrewEvent } from "../src/runtime/crew.ts"
+import { Auth, hashCredential, makeOperatorCredential } from "../src/surface/auth.ts"
+import { serve } from "../src/surface/http.ts"
+
+const closing: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close()
+})
+
+async function startTeam(
+  plan: Pick<AddPlan, "tasks" | "agents"> & { worktrees: boolean },
+  speed = 1,
+): Promise<{ client: Client; crew: Crew; events: CrewEvent[]; id: string; directory: string }> {
+  const directory = mkdtempSync(join(tmpdir(), "skein-crew-"))
+  const git = (...args: string[]): string =>
+    execFileSync("git", ["-c", "user.name=t", "-c", "user.email=t@t", ...args], { cwd: directory, encoding: "utf8" }).trim()
+  git("init", "-q")
+  writeFileSync(join(directory, "a.txt"), "hello\n")
+  git("add", ".")
+  git("commit", "-qm", "first")
+  const log = pino({ level: "silent" })
+  const store = new MemoryStore()
+  const hub = await openHub({
+    clock: systemClock,
+    sha256,
+    openLedger: () => Promise.resolve(store.open()),
+    snapshots: memorySnapshots(),
+    log,
+    sign: () => Promise.resolve(""),
+    fatal: (error) => {
+      throw error
+    },
+  })
+  const { credential } = makeOperatorCredential()
+  const auth = new Auth({ hub, key: generateKeyPairSync("ed25519").privateKey, operatorHash: hashCredential(credential), wallMs: () => Date.now() })
+  const served = await serve({ hub, auth, log, version: "0", host: "127.0.0.1", port: 0, allowedHosts: [] })
+  const client = await connect({ url: served.url, credential })
+  closing.push(
+    () => hub.close(),
+    () => served.close(),
+    () => client.close(),
+  )
+  const repository = await findRepository(directory)
+  await ensureInstanceDir(repository)
+  const { plan: id } = await client.plan.add({ name: "team", title: "A team", digest: "0".repeat(64), commit: git("rev-parse", "HEAD"), ...plan })
+  const events: CrewEvent[] = []
+  const crew = new Crew({
+    port: client,
+    url: served.url,
+    workspace: "main",
+    plan: id,
+    repository,
+    worktreesAt: plan.worktrees ? git("rev-parse", "HEAD") : null,
+    planDirectory: directory,
+    agentsDirectory: join(repository.instanceDir, "agents"),
+    runsDirectory: join(repository.instanceDir, "runs", id),
+    speed,
+    onEvent: (event) => events.push(event),
+  })
+  closing.push(() => crew.stop())
+  return { client, crew, events, id, directory }
+}
+
+test("two script agents take a plan to its end in worktrees of their own, and what a task delivered reaches the next", async () => {
+  const { client, crew, id } = await startTeam({
+    worktrees: true,
+    agents: [{ name: "ann" }, { name: "ben" }],
+    tasks: [
+      { id: "one", title: "One", run: { command: 'cat a.txt; test -n "$SKEIN_EXAMPLES" && pwd' } },
+      { id: "two", title: "Two", run: { command: "echo two" } },
+      { id: "both", title: "Both", dependsOn: ["one", "two"], run: { command: "cat $SKEIN_INPUTS" } },
+      { id: "spare", title: "Filler", filler: true, run: { standIn: { ms: 60_000, costMicroUsd: 0 } } },
+    ],
+  })
+  await crew.start(["ann", "ben"])
+  await crew.finished()
+  const { plan } = await client.plan.show({ plan: id })
+  expect([plan.finished, plan.counts.completed]).toEqual([true, 3])
+  const both = await client.task.show({ task: `${id}/both` })
+  expect(JSON.parse(both.task.deliverable?.text ?? "{}")).toMatchObject({
+    one: { title: "One", text: expect.stringContaining("hello") as string },
+    two: { text: "two\n" },
+  })
+  const one = await client.task.show({ task: `${id}/one` })
+  expect(one.task.deliverable?.text).toContain(".skein/worktrees/")
+}, 30_000)
+
+test("an agent that is killed loses its lease at once, and a fresh process of it finishes the task", async () => {
+  const { client, crew, events, id, directory } = await startTeam({
+    worktrees: false,
+    agents: [{ name: "solo" }],
+    tasks: [{ id: "slow", title: "Slow once", run: { command: "if [ -e tried ]; then echo done; else touch tried; sleep 60; fi" } }],
+  })
+  await crew.start(["solo"])
+  for (let tries = 0; tries < 200 && !events.some((event) => event.kind === "said" && event.line.includes("slow under fence")); tries += 1)
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  for (let tries = 0; tries < 200; tries += 1) {
+    try {
+      readFileSync(join(directory, "tried"))
+      break
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 25))
+    }
+  }
+  await crew.kill("solo")
+  await crew.finished()
+  const { task } = await client.task.show({ task: `${id}/slow` })
+  expect([task.status, task.attempts]).toEqual(["completed", 1])
+  expect(events.filter((event) => event.kind === "ended").map((event) => event.how)).toEqual(["killed", "finished"])
+  const ended = []
+  for await (const entry of client.events({ from: 1 })) {
+    if (entry.type === "lease.ended") ended.push((entry.data as { reason: string }).reason)
+    if (entry.type === "task.completed") break
+  }
+  expect(ended).toEqual(["session_ended"])
+}, 30_000)
+
+test("a crew that is stopped gives back what it holds, and no attempt is counted", async () => {
+  const { client, crew, events, id } = await startTeam({
+    worktrees: false,
+    agents: [{ name: "solo" }],
+    tasks: [{ id: "long", title: "Long", run: { command: "sleep 60" } }],
+  })
+  await crew.start(["solo"])
+  for (let tries = 0; tries < 200 && (await client.task.show({ task: `${id}/long` })).task.status !== "in_progress"; tries += 1)
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  await crew.stop()
+  const { task } = await client.task.show({ task: `${id}/long` })
+  expect([task.status, task.attempts, events.at(-1)]).toEqual(["pending", 0, expect.objectContaining({ how: "stopped" })])
+}, 30_000)
