@@ -64,10 +64,11 @@ const first: string | undefined = tasks[0]?.id
 // @ts-expect-error: there is no such operation
 await hub.task.explode({})
 // @ts-expect-error: a claim names its task by a string
-await hub.task.claim({ id: 1 })
+await hub.task.claim({ task: 1 })
+const { fence }: { fence: number } = await hub.task.claim({ task: "1" })
 for await (const entry of hub.events({ from: 1 })) { const seq: number = entry.seq; void seq }
 const refused: client.ErrorCode = new client.SkeinError("hub_unreachable", "nobody answers", "skein up").code
-void [first, refused]
+void [first, refused, fence]
 `
 
 /** Bytes that a directory takes on disk, blocks counted whole as `du` does. */
