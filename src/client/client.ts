@@ -35,9 +35,11 @@ export type CallOptions = {
 type Noun = OperationName extends `${infer First}.${string}` ? First : never
 type Verb<N extends string> = OperationName extends infer Name ? (Name extends `${N}.${infer Rest}` ? Rest : never) : never
 /** `{}` may be left out where everything in it has a default. */
+type MayBeLeftOut<In> = In extends Record<string, never> ? true : Partial<In> extends In ? true : false
 type Arguments<Name extends OperationName> =
-  Partial<Input<Name>> extends Input<Name> ? [input?: Input<Name>, options?: CallOptions] : [input: Input<Name>, options?: CallOptions]
-type Verbs<N extends Noun> = { [V in Verb<N>]: <Name extends `${N}.${V}` & OperationName>(...given: Arguments<Name>) => Promise<Output<Name>> }
+  MayBeLeftOut<Input<Name>> extends true ? [input?: Input<Name>, options?: CallOptions] : [input: Input<Name>, options?: CallOptions]
+type Method<Name extends OperationName> = (...given: Arguments<Name>) => Promise<Output<Name>>
+type Verbs<N extends Noun> = { [V in Verb<N>]: Method<`${N}.${V}` & OperationName> }
 
 /** A session that the client beats for until it ends or the client closes. */
 export type LiveSession = { id: SessionId; agent: string; heartbeatMs: number; end(reason?: string): Promise<void> }

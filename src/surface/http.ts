@@ -158,7 +158,7 @@ class Surface {
       checkOrigin(request, this.#guard)
       await this.#route({ request, response, url: urlOf(request), requestId })
     } catch (error) {
-      if (response.destroyed || request.destroyed) return
+      if (response.destroyed) return
       sendError(request, response, told(this.#o.log, error, { requestId }))
     }
   }
