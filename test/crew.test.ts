@@ -79,7 +79,10 @@ async function startTeam(
 test("two script agents take a plan to its end in worktrees of their own, and what a task delivered reaches the next", async () => {
   const { client, crew, id } = await startTeam({
     worktrees: true,
-    agents: [{ name: "ann" }, { name: "ben" }],
+    agents: [
+      { name: "ann", start: true },
+      { name: "ben", start: true },
+    ],
     tasks: [
       { id: "one", title: "One", run: { command: 'cat a.txt; test -n "$SKEIN_EXAMPLES" && pwd' } },
       { id: "two", title: "Two", run: { command: "echo two" } },
@@ -103,7 +106,7 @@ test("two script agents take a plan to its end in worktrees of their own, and wh
 test("an agent that is killed loses its lease at once, and a fresh process of it finishes the task", async () => {
   const { client, crew, events, id, directory } = await startTeam({
     worktrees: false,
-    agents: [{ name: "solo" }],
+    agents: [{ name: "solo", start: true }],
     tasks: [{ id: "slow", title: "Slow once", run: { command: "if [ -e tried ]; then echo done; else touch tried; sleep 60; fi" } }],
   })
   await crew.start(["solo"])
@@ -133,7 +136,7 @@ test("an agent that is killed loses its lease at once, and a fresh process of it
 test("a crew that is stopped gives back what it holds, and no attempt is counted", async () => {
   const { client, crew, events, id } = await startTeam({
     worktrees: false,
-    agents: [{ name: "solo" }],
+    agents: [{ name: "solo", start: true }],
     tasks: [{ id: "long", title: "Long", run: { command: "sleep 60" } }],
   })
   await crew.start(["solo"])
