@@ -1,6 +1,6 @@
 import type { PlanAgent, PlanTask } from "../core/plan.ts"
 import { findCycle } from "../core/backlog.ts"
-import { meets } from "../core/board.ts"
+import { meets } from "../core/ready.ts"
 import type { PlanValue } from "./plan-value.ts"
 import { didYouMean } from "./spelling.ts"
 

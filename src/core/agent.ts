@@ -1,6 +1,7 @@
-import type { Actor, Recorded, Role } from "./entry.ts"
+import { type Actor, type Recorded, type Role, unknownType } from "./entry.ts"
 import type { AgentId, SessionId } from "./ids.ts"
 import { isName } from "./ids.ts"
+import { type DirectiveEvent, inboxOf } from "./directive.ts"
 import { leasesEnded } from "./lease.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import type { TaskEvent } from "./task.ts"
@@ -44,6 +45,7 @@ export type Session = {
   owned: boolean
   heartbeatMs: number
   startedAtMs: number
+  /** When it ended or was lost. */
   endedAtMs: number | null
   reason: string | null
 }
@@ -59,7 +61,7 @@ export const DEFAULT_PROFILE: Profile = {
   heartbeatMs: 15_000,
 }
 
-/** An ended session is forgotten when its agent starts another this long after its end. */
+/** A session that ended or was lost is forgotten when its agent starts another this long after. */
 const FORGET_SESSION_MS = 24 * 3_600_000
 
 export type AddAgent = { name: AgentId } & Partial<Profile>
@@ -84,9 +86,11 @@ export type AgentEvent =
   | Recorded<"session.ended", { id: SessionId; reason: string }>
 
 export function decideAddAgent(state: Workspace, { name, ...profile }: AddAgent): AgentEvent[] | Refusal {
-  if (!isName(name) || name === "hub") return refuse("invalid", `"${name}" cannot name an agent`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit; `hub` is taken.")
+  if (!isName(name) || name === "hub")
+    return refuse("invalid", `"${name}" cannot name an agent`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit; `hub` is taken.")
   const known = state.agents.get(name)
-  if (known !== undefined) return refuse("already_exists", `agent ${name} exists already (${known.status})`, "Choose another name, or edit the agent that is there.", { agent: name })
+  if (known !== undefined)
+    return refuse("already_exists", `agent ${name} exists already (${known.status})`, "Choose another name, or edit the agent that is there.", { agent: name })
   return [{ type: "agent.added", data: { name, profile: { ...DEFAULT_PROFILE, ...profile } } }]
 }
 
@@ -97,7 +101,7 @@ export function decideEditAgent(state: Workspace, { name, reason, ...changes }: 
 }
 
 /** Its leases end, its sessions end, its credentials are void: nothing of it goes on. */
-export function decideRetireAgent(state: Workspace, { name, reason }: RetireAgent): (AgentEvent | TaskEvent)[] | Refusal {
+export function decideRetireAgent(state: Workspace, { name, reason }: RetireAgent): (AgentEvent | TaskEvent | DirectiveEvent)[] | Refusal {
   const agent = presentAgent(state, name)
   if ("refused" in agent) return agent
   const sessions = state.board.sessionsOf(name).filter((session) => session.status !== "ended")
@@ -113,7 +117,8 @@ export function decideIssueCredential(state: Workspace, { agent, id, hash }: Iss
 
 export function decideRevokeCredential(state: Workspace, { agent, id, reason }: RevokeCredential): AgentEvent[] | Refusal {
   const found = state.agents.get(agent)
-  if (found?.credentials[id] === undefined) return refuse("not_found", `agent ${agent} has no credential ${id}`, "`skein agent show` lists an agent's credentials.", { agent, id })
+  if (found === undefined || !Object.hasOwn(found.credentials, id))
+    return refuse("not_found", `agent ${agent} has no credential ${id}`, "`skein agent show` lists an agent's credentials.", { agent, id })
   return [{ type: "agent.credential_revoked", data: { agent, id, reason } }]
 }
 
@@ -121,16 +126,21 @@ export function decideStartSession(state: Workspace, actor: Actor, { id, agent: 
   const agent = presentAgent(state, name)
   if ("refused" in agent) return agent
   if (actor.agent !== name && actor.role !== "supervisor" && actor.role !== "operator") {
-    return refuse("forbidden", `${actor.agent} cannot start a session of ${name}`, "Start it with that agent's own credential, or as supervisor or operator.", { agent: name })
+    return refuse("forbidden", `${actor.agent} cannot start a session of ${name}`, "Start it with that agent's own credential, or as supervisor or operator.", {
+      agent: name,
+    })
   }
+  if (state.sessions.has(id)) return refuse("already_exists", `there is a session ${id} already`, "Ask again: the hub draws another id.", { session: id })
   return [{ type: "session.started", data: { id, agent: name, runtime, resumeId, owned, heartbeatMs: agent.heartbeatMs } }]
 }
 
-export function decideEndSession(state: Workspace, actor: Actor, { session: id, reason }: EndSession): (AgentEvent | TaskEvent)[] | Refusal {
+export function decideEndSession(state: Workspace, actor: Actor, { session: id, reason }: EndSession): (AgentEvent | TaskEvent | DirectiveEvent)[] | Refusal {
   const session = state.sessions.get(id)
   if (session === undefined) return refuse("not_found", `there is no session ${id}`, "`skein agent show` lists an agent's sessions.", { session: id })
   if (actor.agent !== session.agent && actor.role !== "supervisor" && actor.role !== "operator") {
-    return refuse("forbidden", `${actor.agent} cannot end a session of ${session.agent}`, "Only the agent itself, its supervisor or the operator can.", { session: id })
+    return refuse("forbidden", `${actor.agent} cannot end a session of ${session.agent}`, "Only the agent itself, its supervisor or the operator can.", {
+      session: id,
+    })
   }
   if (session.status === "ended") return []
   return [...leasesEnded(state, state.board.heldBySession(id), "session_ended", actor.agent), { type: "session.ended", data: { id, reason } }]
@@ -140,7 +150,8 @@ export function decideEndSession(state: Workspace, actor: Actor, { session: id, 
 export function presentAgent(state: Workspace, name: AgentId): Agent | Refusal {
   const agent = state.agents.get(name)
   if (agent === undefined) return refuse("not_found", `there is no agent ${name}`, `Add it: skein agent add ${name}`, { agent: name })
-  if (agent.status === "retired") return refuse("retired", `agent ${name} is retired`, "A retired agent does not come back: add one with another name.", { agent: name })
+  if (agent.status === "retired")
+    return refuse("retired", `agent ${name} is retired`, "A retired agent does not come back: add one with another name.", { agent: name })
   return agent
 }
 
@@ -160,6 +171,7 @@ export function evolveAgent(state: Workspace, event: AgentEvent, atMs: number): 
     case "agent.retired": {
       const agent = agents.get(event.data.name) as Agent
       agents.put(agent.name, { ...agent, status: "retired", credentials: {} })
+      for (const notice of state.board.noticesTo(inboxOf({ agent: agent.name }))) state.notices.delete(String(notice.seq))
       break
     }
     case "agent.credential_issued": {
@@ -176,19 +188,21 @@ export function evolveAgent(state: Workspace, event: AgentEvent, atMs: number): 
     case "session.started": {
       const { id, agent, runtime, resumeId, owned, heartbeatMs } = event.data
       for (const old of state.board.sessionsOf(agent)) {
-        if (old.endedAtMs !== null && old.endedAtMs + FORGET_SESSION_MS < atMs) sessions.delete(old.id)
+        if (old.status !== "live" && old.endedAtMs !== null && old.endedAtMs + FORGET_SESSION_MS < atMs) sessions.delete(old.id)
       }
       sessions.put(id, { id, agent, status: "live", runtime, resumeId, owned, heartbeatMs, startedAtMs: atMs, endedAtMs: null, reason: null })
       break
     }
     case "session.lost":
-      sessions.put(event.data.id, { ...(sessions.get(event.data.id) as Session), status: "lost" })
+      sessions.put(event.data.id, { ...(sessions.get(event.data.id) as Session), status: "lost", endedAtMs: atMs })
       break
     case "session.returned":
-      sessions.put(event.data.id, { ...(sessions.get(event.data.id) as Session), status: "live" })
+      sessions.put(event.data.id, { ...(sessions.get(event.data.id) as Session), status: "live", endedAtMs: null })
       break
     case "session.ended":
       sessions.put(event.data.id, { ...(sessions.get(event.data.id) as Session), status: "ended", endedAtMs: atMs, reason: event.data.reason })
       break
+    default:
+      throw unknownType(event)
   }
 }

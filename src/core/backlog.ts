@@ -1,4 +1,5 @@
-import { directive, type DirectiveEvent } from "./directive.ts"
+import { waitsOn } from "./blocker.ts"
+import { directive, type DirectiveEvent, inVain } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import { isTaskId, type PlanId, type TaskId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
@@ -12,10 +13,13 @@ export type ResetTask = { task: TaskId; reason: string }
 export type CancelTask = { task: TaskId; reason: string }
 
 export function decideAddTask(state: Workspace, actor: Actor, { id, ...given }: AddTask): TaskEvent[] | Refusal {
-  if (!isTaskId(id)) return refuse("invalid", `"${id}" cannot be a task's id`, "Use up to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit.", { task: id })
-  if (id.includes("/")) return refuse("invalid", `"${id}" would be a task of a plan`, "Leave the slash out: tasks of a plan come with `plan.add`.", { task: id })
+  if (!isTaskId(id))
+    return refuse("invalid", `"${id}" cannot be a task's id`, "Use up to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit.", { task: id })
+  if (id.includes("/"))
+    return refuse("invalid", `"${id}" would be a task of a plan`, "Leave the slash out: tasks of a plan come with `plan.add`.", { task: id })
   if (state.tasks.has(id)) return refuse("already_exists", `there is a task ${id} already`, "Choose another id, or edit the task that is there.", { task: id })
-  if (given.gates !== undefined && given.gates.length > 0 && actor.role === "worker") return refuse("forbidden", "a worker cannot set gates", "Ask an orchestrator or the operator.", { task: id })
+  if (given.gates !== undefined && given.gates.length > 0 && actor.role === "worker")
+    return refuse("forbidden", "a worker cannot set gates", "Ask an orchestrator or the operator.", { task: id })
   const spec = { ...DEFAULT_SPEC, ...given }
   const wrong = wrongDependencies(state, id, spec.dependsOn)
   if (wrong !== null) return wrong
@@ -25,9 +29,15 @@ export function decideAddTask(state: Workspace, actor: Actor, { id, ...given }: 
 export function decideEditTask(state: Workspace, _actor: Actor, { task: id, reason, changes }: EditTask): (TaskEvent | DirectiveEvent)[] | Refusal {
   const task = state.tasks.get(id)
   if (task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
-  if (isClosed(task.status)) return refuse("wrong_status", `task ${id} is ${task.status}`, "Reset it first: `skein task reset`.", { task: id, status: task.status })
+  if (isClosed(task.status))
+    return refuse("wrong_status", `task ${id} is ${task.status}`, "Reset it first: `skein task reset`.", { task: id, status: task.status })
   if (task.status !== "pending" && (changes.filler !== undefined || changes.dependsOn !== undefined)) {
-    return refuse("wrong_status", `task ${id} is ${task.status}: what it depends on, and whether it is filler, can change only while nobody holds it`, "End its lease first.", { task: id, status: task.status })
+    return refuse(
+      "wrong_status",
+      `task ${id} is ${task.status}: what it depends on, and whether it is filler, can change only while nobody holds it`,
+      "End its lease first.",
+      { task: id, status: task.status },
+    )
   }
   const wrong = changes.dependsOn === undefined ? null : wrongDependencies(state, id, changes.dependsOn)
   if (wrong !== null) return wrong
@@ -39,7 +49,8 @@ export function decideEditTask(state: Workspace, _actor: Actor, { task: id, reas
 export function decideResetTask(state: Workspace, _actor: Actor, { task: id, reason }: ResetTask): (TaskEvent | DirectiveEvent)[] | Refusal {
   const task = state.tasks.get(id)
   if (task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
-  if (task.status === "pending" && task.attempts === 0) return refuse("wrong_status", `task ${id} is pending and fresh`, "There is nothing to reset.", { task: id })
+  if (task.status === "pending" && task.attempts === 0)
+    return refuse("wrong_status", `task ${id} is pending and fresh`, "There is nothing to reset.", { task: id })
   const reset: TaskEvent = { type: "task.reset", data: { id, reason }, causedBy: task.lastSeq }
   if (task.owner === null || !isHeld(task.status)) return [reset]
   return [reset, directive("stop", { agent: task.owner }, id, `${id} was reset: ${reason}`, task.fence)]
@@ -48,7 +59,8 @@ export function decideResetTask(state: Workspace, _actor: Actor, { task: id, rea
 export function decideCancelTask(state: Workspace, _actor: Actor, { task: id, reason }: CancelTask): (TaskEvent | DirectiveEvent)[] | Refusal {
   const task = state.tasks.get(id)
   if (task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
-  if (isClosed(task.status)) return refuse("wrong_status", `task ${id} is ${task.status} already`, "There is nothing to cancel.", { task: id, status: task.status })
+  if (isClosed(task.status))
+    return refuse("wrong_status", `task ${id} is ${task.status} already`, "There is nothing to cancel.", { task: id, status: task.status })
   return cancelled(state, id, reason)
 }
 
@@ -56,16 +68,23 @@ export function decideCancelTask(state: Workspace, _actor: Actor, { task: id, re
 export function cancelled(state: Workspace, id: TaskId, reason: string): (TaskEvent | DirectiveEvent)[] {
   const task = state.tasks.get(id)
   const event: TaskEvent = { type: "task.cancelled", data: { id, reason }, causedBy: task?.lastSeq ?? null }
-  if (!task || task.owner === null || !isHeld(task.status)) return [event]
-  return [event, directive("stop", { agent: task.owner }, id, `${id} was cancelled: ${reason}`, task.fence)]
+  const told = inVain(state, id, "cancelled", task?.lastSeq ?? null)
+  if (!task || task.owner === null || !isHeld(task.status)) return [event, ...told]
+  return [event, ...told, directive("stop", { agent: task.owner }, id, `${id} was cancelled: ${reason}`, task.fence)]
 }
 
 /** Dependencies must exist, be named once, and make no circle. */
 function wrongDependencies(state: Workspace, id: TaskId, dependsOn: readonly TaskId[]): Refusal | null {
   const unknown = dependsOn.find((dependency) => dependency !== id && !state.tasks.has(dependency))
-  if (unknown !== undefined) return refuse("unknown_dependency", `task ${id} depends on ${unknown}, which does not exist`, "Add that task first, or leave it out.", { task: id, dependency: unknown })
+  if (unknown !== undefined)
+    return refuse("unknown_dependency", `task ${id} depends on ${unknown}, which does not exist`, "Add that task first, or leave it out.", {
+      task: id,
+      dependency: unknown,
+    })
   if (new Set(dependsOn).size < dependsOn.length) return refuse("invalid", `task ${id} names a dependency twice`, "Name each once.", { task: id })
-  const path = findCycle([id], (from) => (from === id ? dependsOn : (state.specs.get(from)?.dependsOn ?? [])))
+  // Nothing waits yet for a task that is new: only itself could close a circle.
+  if (!state.tasks.has(id) && !dependsOn.includes(id)) return null
+  const path = findCycle([id], (from) => waitsOn(state, from, from === id ? [...dependsOn] : undefined))
   if (path !== null) return refuse("cycle", `task ${id} would wait for itself: ${path.join(" -> ")}`, "Take one of these dependencies out.", { path })
   return null
 }

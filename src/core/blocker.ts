@@ -28,16 +28,30 @@ export function decideBlock(state: Workspace, actor: Actor, { task: id, fence, o
 export function decideUnblock(state: Workspace, actor: Actor, { task: id, reason }: Unblock): (TaskEvent | DirectiveEvent)[] | Refusal {
   const task = state.tasks.get(id)
   if (task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
-  if (task.status !== "blocked") return refuse("wrong_status", `task ${id} is ${task.status}, not blocked`, "There is nothing to unblock.", { task: id, status: task.status })
-  if (task.owner !== actor.agent && actor.role === "worker") return refuse("not_owner", `task ${id} is held by ${task.owner}`, "Its owner, an orchestrator or the operator can unblock it.", { task: id, heldBy: task.owner })
-  return unblocked(state, task, reason, task.blockedOn?.sinceSeq ?? null)
+  if (task.status !== "blocked")
+    return refuse("wrong_status", `task ${id} is ${task.status}, not blocked`, "There is nothing to unblock.", { task: id, status: task.status })
+  if (task.owner !== actor.agent && actor.role === "worker")
+    return refuse("not_owner", `task ${id} is held by ${task.owner}`, "Its owner, an orchestrator or the operator can unblock it.", {
+      task: id,
+      heldBy: task.owner,
+    })
+  return unblocked(state, task, reason, task.blockedOn?.sinceSeq ?? null, null)
 }
 
-/** The blocker is gone: the task goes on, its owner is called back from filler work in the same breath. */
-function unblocked(state: Workspace, task: Task, reason: string, causedBy: Seq | null): (TaskEvent | DirectiveEvent)[] {
+/** The blocker is gone: the task goes on, its owner is called back from filler work in the same breath. `done`: what is completed just now, and may have been filler itself. */
+function unblocked(state: Workspace, task: Task, reason: string, causedBy: Seq | null, done: TaskId | null): (TaskEvent | DirectiveEvent)[] {
   const owner = task.owner as AgentId
-  const fillers: TaskEvent[] = state.board.fillersOf(owner).map((filler) => ({ type: "task.released", data: { id: filler.id, reason: `${task.id} goes on` }, causedBy: filler.fence }))
-  return [{ type: "task.unblocked", data: { id: task.id, reason }, causedBy }, ...fillers, directive("resume", { agent: owner }, task.id, `${task.id} is no longer blocked: ${reason}`, causedBy)]
+  const others = state.board.fillersOf(owner).filter((filler) => filler.id !== done)
+  const fillers: TaskEvent[] = others.map((filler) => ({
+    type: "task.released",
+    data: { id: filler.id, reason: `${task.id} goes on` },
+    causedBy: filler.fence,
+  }))
+  return [
+    { type: "task.unblocked", data: { id: task.id, reason }, causedBy },
+    ...fillers,
+    directive("resume", { agent: owner }, task.id, `${task.id} is no longer blocked: ${reason}`, causedBy),
+  ]
 }
 
 /** All tasks that waited for what is now done, unblocked. */
@@ -46,7 +60,7 @@ export function unblockedBy(state: Workspace, ref: string, reason: string, cause
   return state.board
     .blockedOn(ref)
     .filter((task) => task.status === "blocked" && task.blockedOn?.kind === "task")
-    .flatMap((task) => unblocked(state, task, reason, causedBy))
+    .flatMap((task) => unblocked(state, task, reason, causedBy, ref))
     .filter((event) => {
       // One owner may have two tasks unblocked at once: its filler is released once.
       if (event.type !== "task.released") return true
@@ -56,34 +70,46 @@ export function unblockedBy(state: Workspace, ref: string, reason: string, cause
 
 function wrongBlocker(state: Workspace, id: TaskId, on: Block["on"]): Refusal | null {
   if (on.kind === "external") return null
-  if (on.kind === "agent") return state.agents.has(on.ref) ? null : refuse("not_found", `there is no agent ${on.ref}`, "Block on a known agent, a task, or `external`.", { agent: on.ref })
+  if (on.kind === "agent")
+    return state.agents.has(on.ref)
+      ? null
+      : refuse("not_found", `there is no agent ${on.ref}`, "Block on a known agent, a task, or `external`.", { agent: on.ref })
   const other = state.tasks.get(on.ref)
   if (other === undefined) return refuse("not_found", `there is no task ${on.ref}`, "Block on a known task, an agent, or `external`.", { task: on.ref })
-  if (isClosed(other.status)) return refuse("wrong_status", `task ${on.ref} is ${other.status} already`, "Nothing is left to wait for there.", { task: on.ref, status: other.status })
+  if (isClosed(other.status))
+    return refuse("wrong_status", `task ${on.ref} is ${other.status} already`, "Nothing is left to wait for there.", { task: on.ref, status: other.status })
   const path = waitsFor(state, on.ref, id)
-  if (path !== null) return refuse("cycle", `${id} cannot wait for ${on.ref}, which waits for it: ${path.join(" -> ")}`, "Break the circle: complete one of them first.", { path })
+  if (path !== null)
+    return refuse("cycle", `${id} cannot wait for ${on.ref}, which waits for it: ${path.join(" -> ")}`, "Break the circle: complete one of them first.", {
+      path,
+    })
   return null
 }
 
-/** The way by which `from` waits for `to`, through dependencies and blockers, or null. */
+/** The way by which `from` waits for `to`, through dependencies and blockers, or null. What is closed waits for nothing. */
 function waitsFor(state: Workspace, from: TaskId, to: TaskId): TaskId[] | null {
   const cameFrom = new Map<TaskId, TaskId | null>([[from, null]])
   const queue = [from]
-  for (let at = queue.shift(); at !== undefined; at = queue.shift()) {
+  for (const at of queue) {
     if (at === to) {
       const path: TaskId[] = []
       for (let step: TaskId | null = at; step !== null; step = cameFrom.get(step) ?? null) path.unshift(step)
       return path
     }
-    const blockedOn = state.tasks.get(at)?.blockedOn
-    const next = [...(state.specs.get(at)?.dependsOn ?? []), ...(blockedOn?.kind === "task" ? [blockedOn.ref] : [])]
-    for (const id of next) {
+    if (isClosed(state.tasks.get(at)?.status ?? "cancelled")) continue
+    for (const id of waitsOn(state, at)) {
       if (cameFrom.has(id)) continue
       cameFrom.set(id, at)
       queue.push(id)
     }
   }
   return null
+}
+
+/** What a task waits for itself: its dependencies, and the task that it is blocked on. */
+export function waitsOn(state: Workspace, id: TaskId, dependsOn = state.specs.get(id)?.dependsOn ?? []): readonly TaskId[] {
+  const blockedOn = state.tasks.get(id)?.blockedOn
+  return blockedOn?.kind === "task" ? [...dependsOn, blockedOn.ref] : dependsOn
 }
 
 function concerned(state: Workspace, task: Task, on: Block["on"]): AgentId[] {

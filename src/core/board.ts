@@ -1,32 +1,19 @@
-import type { Agent, Session, Skills } from "./agent.ts"
+import type { Session } from "./agent.ts"
+import { inboxOf, type OpenNotice } from "./directive.ts"
 import { Heap, type HeapNode } from "./heap.ts"
-import type { AgentId, PlanId, SessionId, TaskId } from "./ids.ts"
-import { isActive, isHeld, PRIORITIES, type Task, type TaskSpec, type TaskStatus } from "./task.ts"
+import type { AgentId, PlanId, Seq, SessionId, TaskId } from "./ids.ts"
+import { Paths } from "./paths.ts"
+import { type ReadyQuery, ReadyTasks } from "./ready.ts"
+import { isActive, isClosed, isHeld, type Task, type TaskSpec, type TaskStatus } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
-
-/** A task that can be claimed, in the heap of its bucket. */
-export type ReadyNode = HeapNode & { id: TaskId; rank: number; path: number; addedSeq: number; bucket: Bucket }
-
-/** Ready tasks that are alike in all that a claim asks about, best first. */
-export type Bucket = { key: string; plan: PlanId | null; requires: Skills; prefers: AgentId | null; filler: boolean; labels: readonly string[]; heap: Heap<ReadyNode> }
 
 type LeaseNode = HeapNode & { id: TaskId; endsAtMs: number }
 type PlanCounts = Record<TaskStatus, number>
-
-/** A task without an estimate counts as this long when chains of tasks are compared. */
-export const UNESTIMATED_MS = 60_000
 
 const none: ReadonlySet<never> = new Set()
 
 export function newCounts(): PlanCounts {
   return { pending: 0, claimed: 0, in_progress: 0, blocked: 0, review: 0, completed: 0, failed: 0, cancelled: 0 }
-}
-
-/** Ready order within a bucket: priority, then the longest remaining chain of dependents, then age. */
-export function goesBefore(a: ReadyNode, b: ReadyNode): boolean {
-  if (a.rank !== b.rank) return a.rank < b.rank
-  if (a.path !== b.path) return a.path > b.path
-  return a.addedSeq < b.addedSeq
 }
 
 /**
@@ -40,8 +27,7 @@ export class Board {
   readonly #waiting = new Map<TaskId, number>()
   /** Dependencies that failed, were cancelled or can themselves never complete, by task. */
   readonly #dead = new Map<TaskId, number>()
-  readonly #ready = new Map<TaskId, ReadyNode>()
-  readonly #buckets = new Map<string, Bucket>()
+  readonly #ready = new ReadyTasks()
   readonly #leases = new Map<TaskId, LeaseNode>()
   readonly #leaseHeap = new Heap<LeaseNode>((a, b) => a.endsAtMs < b.endsAtMs || (a.endsAtMs === b.endsAtMs && a.id < b.id))
   readonly #heldByAgent = new Map<AgentId, Set<TaskId>>()
@@ -54,13 +40,16 @@ export class Board {
   readonly #counts = newCounts()
   readonly #countsByPlan = new Map<PlanId, PlanCounts>()
   readonly #tasksByPlan = new Map<PlanId, Set<TaskId>>()
-  /** Longest chain of dependents that is left behind each task, its own estimate included, in ms. */
-  readonly #path = new Map<TaskId, number>()
-  /** Tasks whose chain may have changed since paths were last settled. */
-  readonly #unsettled = new Set<TaskId>()
+  readonly #notices = new Map<string, Set<Seq>>()
+  readonly #paths: Paths
 
   constructor(state: Workspace) {
     this.#state = state
+    this.#paths = new Paths(
+      state,
+      (id) => this.dependents(id),
+      (id, pathMs) => this.#ready.moved(id, pathMs),
+    )
   }
 
   // What others ask
@@ -85,9 +74,9 @@ export class Board {
     return this.#ready.has(id)
   }
 
-  /** A task that can never become ready, because something that it depends on failed or was cancelled. */
+  /** A pending task that can never become ready, because something that it depends on failed or was cancelled. */
   isUnreachable(id: TaskId): boolean {
-    return (this.#dead.get(id) ?? 0) > 0
+    return this.#dead.has(id) && this.#state.tasks.get(id)?.status === "pending"
   }
 
   dependents(id: TaskId): ReadonlySet<TaskId> {
@@ -149,57 +138,48 @@ export class Board {
     return found.map((node) => this.#state.tasks.get(node.id) as Task)
   }
 
-  /** All tasks that somebody works on right now, oldest first. */
-  active(): Task[] {
+  /** The tasks that somebody works on and that nothing was heard of since `atMs`, oldest first. */
+  silentSince(atMs: number): Task[] {
     const found: Task[] = []
     for (const held of this.#heldByAgent.values()) {
       for (const id of held) {
         const task = this.#state.tasks.get(id) as Task
-        if (isActive(task.status)) found.push(task)
+        if (task.updatedAtMs <= atMs && isActive(task.status)) found.push(task)
       }
     }
     return found.sort((a, b) => a.addedSeq - b.addedSeq)
   }
 
-  /** All buckets that hold a ready task, their heaps in order. */
-  buckets(): IterableIterator<Bucket> {
-    this.#settlePaths()
-    return this.#buckets.values()
+  /** What waits for a target, oldest first. */
+  noticesTo(target: string): OpenNotice[] {
+    const seqs = [...(this.#notices.get(target) ?? none)].sort((a, b) => a - b)
+    return seqs.map((seq) => this.#state.notices.get(String(seq)) as OpenNotice)
   }
 
-  /** The longest chain of work that is left from this task on, in ms of estimates. */
+  /** How many notices wait for a target. */
+  noticeCount(target: string): number {
+    return this.#notices.get(target)?.size ?? 0
+  }
+
+  /** The best ready tasks that fit a claim. */
+  chooseReady(query: ReadyQuery): TaskId[] {
+    this.#paths.settle()
+    return this.#ready.choose(query)
+  }
+
+  /** The longest chain of work that is left from this task on, in ms of estimates; 0 once it is closed. */
   pathMs(id: TaskId): number {
-    this.#settlePaths()
-    return this.#path.get(id) ?? 0
+    this.#paths.settle()
+    return this.#paths.of(id)
   }
 
   // How it is kept true
 
   onSpec = (id: TaskId, before: TaskSpec | undefined, after: TaskSpec | undefined): void => {
-    if (before !== undefined && after !== undefined && before.dependsOn === after.dependsOn) {
-      this.#rebucket(id)
-      this.#unsettled.add(id)
-      return
-    }
-    for (const dependency of before?.dependsOn ?? []) {
-      drop(this.#dependents, dependency, id)
-      this.#unsettled.add(dependency)
-    }
-    let waiting = 0
-    let dead = 0
-    for (const dependency of after?.dependsOn ?? []) {
-      add(this.#dependents, dependency, id)
-      this.#unsettled.add(dependency)
-      const status = this.#state.tasks.get(dependency)?.status
-      if (status !== "completed") waiting += 1
-      if (status === "failed" || status === "cancelled" || this.isUnreachable(dependency)) dead += 1
-    }
-    this.#unsettled.add(id)
-    this.#setDead(id, dead)
-    if (after === undefined) {
-      this.#waiting.delete(id)
-      this.#path.delete(id)
-    } else this.#waiting.set(id, waiting)
+    this.#paths.touch(id)
+    if (before === undefined || after === undefined || before.dependsOn !== after.dependsOn) this.#rewire(id, before?.dependsOn ?? [], after?.dependsOn ?? [])
+    // After an edit the task may belong elsewhere among the ready ones.
+    this.#ready.delete(id)
     this.#place(id)
   }
 
@@ -226,6 +206,11 @@ export class Board {
       if (before?.blockedOn) drop(this.#blockedOn, before.blockedOn.ref, id)
       if (after?.blockedOn) add(this.#blockedOn, after.blockedOn.ref, id)
     }
+  }
+
+  onNotice = (_: string, before: OpenNotice | undefined, after: OpenNotice | undefined): void => {
+    if (before !== undefined && after === undefined) drop(this.#notices, inboxOf(before.to), before.seq)
+    if (before === undefined && after !== undefined) add(this.#notices, inboxOf(after.to), after.seq)
   }
 
   onSession = (id: SessionId, before: Session | undefined, after: Session | undefined): void => {
@@ -263,28 +248,58 @@ export class Board {
       if (was === undefined) add(this.#tasksByPlan, task.plan, id)
       if (is === undefined) drop(this.#tasksByPlan, task.plan, id)
     }
-    const doneWas = was === "completed"
-    const doneIs = is === "completed"
-    const deadWas = was === "failed" || was === "cancelled"
-    const deadIs = is === "failed" || is === "cancelled"
-    for (const dependent of this.dependents(id)) {
-      if (doneWas !== doneIs) this.#waiting.set(dependent, (this.#waiting.get(dependent) ?? 0) + (doneIs ? -1 : 1))
-      if (deadWas !== deadIs && !this.isUnreachable(id)) this.#setDead(dependent, (this.#dead.get(dependent) ?? 0) + (deadIs ? 1 : -1))
-      if (doneWas !== doneIs) this.#place(dependent)
+    const dead = this.#dead.has(id)
+    if (is === undefined || was === undefined || isClosed(was) !== isClosed(is)) this.#paths.touch(id)
+    if ((was === "completed") !== (is === "completed")) {
+      const by = is === "completed" ? -1 : 1
+      for (const dependent of this.dependents(id)) {
+        this.#waiting.set(dependent, (this.#waiting.get(dependent) ?? 0) + by)
+        this.#place(dependent)
+      }
     }
-    if (was === "cancelled" || is === "cancelled") this.#unsettled.add(id)
+    if (isDeadEnd(was, dead) !== isDeadEnd(is, dead)) this.#spread(id, isDeadEnd(is, dead))
     this.#place(id)
   }
 
-  /** A dependent counts a dependency as dead once, whether it failed itself or cannot be reached. */
-  #setDead(id: TaskId, dead: number): void {
-    const was = this.#dead.get(id) ?? 0
-    if (dead > 0) this.#dead.set(id, dead)
+  /** A task has new dependencies: counts anew how many it waits for, and how many of them are dead ends. */
+  #rewire(id: TaskId, before: readonly TaskId[], after: readonly TaskId[]): void {
+    const { tasks } = this.#state
+    for (const dependency of before) {
+      drop(this.#dependents, dependency, id)
+      this.#paths.touch(dependency)
+    }
+    let waiting = 0
+    let deadEnds = 0
+    for (const dependency of after) {
+      add(this.#dependents, dependency, id)
+      this.#paths.touch(dependency)
+      const status = tasks.get(dependency)?.status
+      if (status !== "completed") waiting += 1
+      if (isDeadEnd(status, this.#dead.has(dependency))) deadEnds += 1
+    }
+    if (after.length === 0 && !this.#state.specs.has(id)) this.#waiting.delete(id)
+    else this.#waiting.set(id, waiting)
+    const status = tasks.get(id)?.status
+    const was = isDeadEnd(status, this.#dead.has(id))
+    if (deadEnds > 0) this.#dead.set(id, deadEnds)
     else this.#dead.delete(id)
-    if (was > 0 === dead > 0) return
-    const status = this.#state.tasks.get(id)?.status
-    if (status === "failed" || status === "cancelled") return
-    for (const dependent of this.dependents(id)) this.#setDead(dependent, (this.#dead.get(dependent) ?? 0) + (dead > 0 ? 1 : -1))
+    const is = isDeadEnd(status, deadEnds > 0)
+    if (was !== is) this.#spread(id, is)
+  }
+
+  /** A task has become a dead end, or is one no longer: so have those behind it. Without recursion: a chain may be long. */
+  #spread(id: TaskId, dead: boolean): void {
+    const queue = [id]
+    for (let from = queue.pop(); from !== undefined; from = queue.pop()) {
+      for (const dependent of this.dependents(from)) {
+        const was = this.#dead.get(dependent) ?? 0
+        const is = was + (dead ? 1 : -1)
+        if (is > 0) this.#dead.set(dependent, is)
+        else this.#dead.delete(dependent)
+        const { status } = this.#state.tasks.get(dependent) ?? {}
+        if (isDeadEnd(status, was > 0) !== isDeadEnd(status, is > 0)) queue.push(dependent)
+      }
+    }
   }
 
   #count(counts: PlanCounts, was: TaskStatus | undefined, is: TaskStatus | undefined): void {
@@ -311,92 +326,15 @@ export class Board {
   #place(id: TaskId): void {
     const task = this.#state.tasks.get(id)
     const ready = task?.status === "pending" && this.#waiting.get(id) === 0
-    const node = this.#ready.get(id)
-    if (ready === (node !== undefined)) return
-    if (node !== undefined) this.#unready(node)
-    else if (task !== undefined) this.#makeReady(task)
-  }
-
-  #makeReady(task: Task): void {
-    const spec = this.#state.specs.get(task.id) as TaskSpec
-    const key = bucketKey(task, spec)
-    let bucket = this.#buckets.get(key)
-    if (bucket === undefined) {
-      bucket = { key, plan: task.plan, requires: spec.requires, prefers: spec.prefers, filler: spec.filler, labels: spec.labels, heap: new Heap(goesBefore) }
-      this.#buckets.set(key, bucket)
-    }
-    const node: ReadyNode = { at: -1, id: task.id, rank: PRIORITIES.indexOf(spec.priority), path: this.#path.get(task.id) ?? 0, addedSeq: task.addedSeq, bucket }
-    this.#ready.set(task.id, node)
-    bucket.heap.push(node)
-  }
-
-  #unready(node: ReadyNode): void {
-    node.bucket.heap.remove(node)
-    if (node.bucket.heap.size === 0) this.#buckets.delete(node.bucket.key)
-    this.#ready.delete(node.id)
-  }
-
-  /** After an edit: the task may belong elsewhere. */
-  #rebucket(id: TaskId): void {
-    const node = this.#ready.get(id)
-    if (node !== undefined) this.#unready(node)
-    this.#place(id)
-  }
-
-  /**
-   * Paths are settled when somebody asks: a plan of n tasks costs one pass over its edges and not one pass a task. Only what lies upstream of a
-   * change is computed again.
-   */
-  #settlePaths(): void {
-    if (this.#unsettled.size === 0) return
-    const affected = new Set<TaskId>()
-    const queue = [...this.#unsettled]
-    this.#unsettled.clear()
-    for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
-      if (affected.has(id)) continue
-      affected.add(id)
-      for (const dependency of this.#state.specs.get(id)?.dependsOn ?? []) queue.push(dependency)
-    }
-    const stack = [...affected]
-    const settled = new Set<TaskId>()
-    while (stack.length > 0) {
-      const id = stack.at(-1) as TaskId
-      if (settled.has(id)) {
-        stack.pop()
-        continue
-      }
-      let longest = 0
-      let open = false
-      for (const dependent of this.dependents(id)) {
-        if (affected.has(dependent) && !settled.has(dependent)) {
-          stack.push(dependent)
-          open = true
-        } else longest = Math.max(longest, this.#path.get(dependent) ?? 0)
-      }
-      if (open) continue
-      stack.pop()
-      settled.add(id)
-      this.#settlePath(id, longest)
-    }
-  }
-
-  #settlePath(id: TaskId, longest: number): void {
-    const spec = this.#state.specs.get(id)
-    if (spec === undefined) return
-    const own = this.#state.tasks.get(id)?.status === "cancelled" ? 0 : (spec.estimateMs ?? UNESTIMATED_MS)
-    const path = own + longest
-    this.#path.set(id, path)
-    const node = this.#ready.get(id)
-    if (node !== undefined && node.path !== path) {
-      node.path = path
-      node.bucket.heap.moved(node)
-    }
+    if (ready === this.#ready.has(id)) return
+    if (ready) this.#ready.add(id, task.plan, this.#state.specs.get(id) as TaskSpec, this.#paths.of(id), task.addedSeq)
+    else this.#ready.delete(id)
   }
 }
 
-function bucketKey(task: Task, spec: TaskSpec): string {
-  const requires = Object.keys(spec.requires).sort()
-  return JSON.stringify([task.plan, spec.filler, spec.prefers, requires.map((skill) => [skill, spec.requires[skill]]), spec.labels])
+/** Whether what depends on a task can never become ready: it failed, was cancelled, or waits itself for such a one. */
+function isDeadEnd(status: TaskStatus | undefined, hasDeadDependency: boolean): boolean {
+  return status === "failed" || status === "cancelled" || (status === "pending" && hasDeadDependency)
 }
 
 function add<Key, Item>(sets: Map<Key, Set<Item>>, key: Key, item: Item): void {
@@ -416,10 +354,4 @@ function count<Key>(counts: Map<Key, number>, key: Key, by: number): void {
   const now = (counts.get(key) ?? 0) + by
   if (now === 0) counts.delete(key)
   else counts.set(key, now)
-}
-
-/** Whether the agent has every skill that is asked for, at its level at least. */
-export function meets(agent: Pick<Agent, "capabilities">, requires: Skills): boolean {
-  for (const skill in requires) if ((agent.capabilities[skill] ?? 0) < (requires[skill] as number)) return false
-  return true
 }

@@ -3,14 +3,26 @@ import { type AddAgent, decideAddAgent, decideEditAgent, decideEndSession, decid
 import { type AddTask, type CancelTask, decideAddTask, decideCancelTask, decideEditTask, decideResetTask, type EditTask, type ResetTask } from "./backlog.ts"
 import { type Block, decideBlock, decideUnblock, type Unblock } from "./blocker.ts"
 import { type Claim, type ClaimNext, currentClaims, decideClaim, decideClaimNext } from "./claim.ts"
-import { type AckNotice, decideAckNotice, decideSendNotice, type SendNotice } from "./directive.ts"
+import { type AckNotice, decideAckNotice, decideSendNotice, type Notice, type SendNotice } from "./directive.ts"
 import type { Actor, Entry, Recorded } from "./entry.ts"
 import { type AnswerHelp, decideAnswerHelp, decideWantHelp, type WantHelp } from "./help.ts"
 import type { AgentId, PlanId, Seq, SessionId, TaskId } from "./ids.ts"
 import { decideEndLease, decideRenewLease, decideSweep, type EndLease, type RenewLease, type Sweep } from "./lease.ts"
 import { type AddPlan, type CancelPlan, decideAddPlan, decideCancelPlan, findPlan } from "./plan.ts"
-import { type Complete, decideComplete, decideFail, decideRelease, decideReview, decideUpdate, type Fail, type Release, type Review, type Update } from "./progress.ts"
+import {
+  type Complete,
+  decideComplete,
+  decideFail,
+  decideRelease,
+  decideReview,
+  decideUpdate,
+  type Fail,
+  type Release,
+  type Review,
+  type Update,
+} from "./progress.ts"
 import type { Refusal } from "./refusal.ts"
+import type { TaskStatus } from "./task.ts"
 import { type TaskView, viewTask } from "./view.ts"
 import type { Checkpoint, MetaEvent, Workspace } from "./workspace.ts"
 
@@ -69,24 +81,70 @@ function done(state: Workspace, _actor: Actor, _input: unknown, entries: readonl
 function claimOf(state: Workspace, id: TaskId, entry: Entry | null): Claimed {
   const task = viewTask(state, id) as TaskView
   const data = entry?.data as { leaseMs: number; leaseEndsAtMs: number } | undefined
-  return { fence: entry?.seq ?? (task.fence as Seq), leaseEndsAtMs: data?.leaseEndsAtMs ?? (task.leaseEndsAtMs as number), leaseMs: data?.leaseMs ?? (task.leaseMs as number), task }
+  return {
+    fence: entry?.seq ?? (task.fence as Seq),
+    leaseEndsAtMs: data?.leaseEndsAtMs ?? (task.leaseEndsAtMs as number),
+    leaseMs: data?.leaseMs ?? (task.leaseMs as number),
+    task,
+  }
 }
 
 function claimsIn(state: Workspace, entries: readonly Entry[]): Claimed[] {
   return entries.filter((entry) => entry.type === "task.claimed").map((entry) => claimOf(state, (entry.data as { id: TaskId }).id, entry))
 }
 
-function withStatus(state: Workspace, actor: Actor, input: { task: TaskId }, entries: readonly Entry[]): Done & { status: string } {
-  return { ...done(state, actor, input, entries), status: state.tasks.get(input.task)?.status ?? "unknown" }
+/** What an event makes of its task: an answer says what the command did, whatever has become of the task since. */
+const STATUS_AFTER: Readonly<Record<string, TaskStatus>> = {
+  "task.completed": "completed",
+  "task.submitted": "review",
+  "task.changes_requested": "in_progress",
+  "task.failed": "failed",
+  "task.retried": "pending",
+  "task.released": "pending",
+  "lease.ended": "pending",
 }
 
-function withLease(state: Workspace, actor: Actor, input: { task: TaskId }, entries: readonly Entry[]): Done & { leaseEndsAtMs: number | null } {
-  return { ...done(state, actor, input, entries), leaseEndsAtMs: state.tasks.get(input.task)?.leaseEndsAtMs ?? null }
+function withStatus(state: Workspace, actor: Actor, input: { task: TaskId }, entries: readonly Entry[]): Done & { status: string } {
+  const own = entries.findLast(({ type, data }) => type in STATUS_AFTER && (data as { id: TaskId }).id === input.task)
+  return {
+    ...done(state, actor, input, entries),
+    status: own === undefined ? (state.tasks.get(input.task)?.status ?? "unknown") : (STATUS_AFTER[own.type] as string),
+  }
+}
+
+/** The end of the caller's own lease; null where it holds none any more. */
+function withLease(state: Workspace, actor: Actor, input: { task: TaskId; fence: Seq }, entries: readonly Entry[]): Done & { leaseEndsAtMs: number | null } {
+  const task = state.tasks.get(input.task)
+  return { ...done(state, actor, input, entries), leaseEndsAtMs: task?.fence === input.fence ? task.leaseEndsAtMs : null }
+}
+
+/** Whom a helper was announced to. */
+function ownerTold(entries: readonly Entry[]): AgentId | undefined {
+  const told = entries.find((entry) => entry.type === "event.sent")?.data as Notice | undefined
+  return told !== undefined && "agent" in told.to ? told.to.agent : undefined
+}
+
+/** What became ready with a completion, also when the answer is built again later: all that it waits for was completed by then, and it was pending. */
+function readyBy(state: Workspace, id: TaskId, entries: readonly Entry[]): TaskId[] {
+  const completed = entries.find((entry) => entry.type === "task.completed")?.seq
+  if (completed === undefined) return []
+  const isDone = (dependency: TaskId): boolean => {
+    const task = state.tasks.get(dependency)
+    return task?.status === "completed" && task.lastSeq <= completed
+  }
+  const ready = [...state.board.dependents(id)].filter((dependent) => {
+    const since = (state.tasks.get(dependent)?.lastSeq ?? 0) > completed
+    return (since || state.board.isReady(dependent)) && (state.specs.get(dependent)?.dependsOn ?? []).every(isDone)
+  })
+  return ready.sort()
 }
 
 /** One table of all deciders: adding a command is a row here and in the contract. */
 export const commands: { [Name in CommandName]: Decider<Name> } = {
-  "agent.add": { decide: (state, _, input) => decideAddAgent(state, input), answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), agent: input.name }) },
+  "agent.add": {
+    decide: (state, _, input) => decideAddAgent(state, input),
+    answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), agent: input.name }),
+  },
   "agent.edit": { decide: (state, _, input) => decideEditAgent(state, input), answer: done },
   "agent.retire": { decide: (state, _, input) => decideRetireAgent(state, input), answer: done },
   "credential.issue": {
@@ -110,33 +168,54 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
   "task.claim": { decide: decideClaim, answer: (state, _, input, entries) => claimsIn(state, entries)[0] ?? claimOf(state, input.task, null) },
   "task.claimNext": {
     decide: decideClaimNext,
-    answer: (state, actor, _, entries) => ({ claims: entries.length > 0 ? claimsIn(state, entries) : currentClaims(state, actor).map((task) => claimOf(state, task.id, null)) }),
+    answer: (state, actor, _, entries) => ({
+      claims: entries.some((entry) => entry.type === "task.claimed")
+        ? claimsIn(state, entries)
+        : currentClaims(state, actor).map((task) => claimOf(state, task.id, null)),
+    }),
   },
   "task.update": { decide: decideUpdate, answer: withLease },
   "task.block": { decide: decideBlock, answer: done },
   "task.unblock": { decide: decideUnblock, answer: done },
   "task.complete": {
     decide: decideComplete,
-    answer: (state, actor, input, entries) => ({ ...withStatus(state, actor, input, entries), ready: [...state.board.dependents(input.task)].filter((id) => state.board.isReady(id)).sort() }),
+    answer: (state, actor, input, entries) => ({ ...withStatus(state, actor, input, entries), ready: readyBy(state, input.task, entries) }),
   },
   "task.fail": { decide: decideFail, answer: withStatus },
   "task.release": { decide: decideRelease, answer: done },
   "task.review": { decide: decideReview, answer: withStatus },
   "lease.renew": { decide: decideRenewLease, answer: withLease },
   "lease.end": { decide: decideEndLease, answer: withStatus },
-  "help.want": { decide: decideWantHelp, answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), told: entries.filter((entry) => entry.type === "event.sent").length }) },
-  "help.answer": { decide: decideAnswerHelp, answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), owner: state.tasks.get(input.task)?.owner ?? "" }) },
+  "help.want": {
+    decide: decideWantHelp,
+    answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), told: entries.filter((entry) => entry.type === "event.sent").length }),
+  },
+  "help.answer": {
+    decide: decideAnswerHelp,
+    answer: (state, actor, input, entries) => ({
+      ...done(state, actor, input, entries),
+      owner: ownerTold(entries) ?? state.tasks.get(input.task)?.owner ?? "",
+    }),
+  },
   "event.send": { decide: decideSendNotice, answer: done },
   "event.ack": { decide: decideAckNotice, answer: done },
   "plan.add": {
     decide: (state, _, input) => decideAddPlan(state, input),
     answer: (state, actor, input, entries) => {
       const added = entries.find((entry) => entry.type === "plan.added")?.data as { id: PlanId } | undefined
-      return { ...done(state, actor, input, entries), plan: added?.id ?? findPlan(state, input)?.id ?? "", created: added !== undefined, tasks: input.tasks.length }
+      return {
+        ...done(state, actor, input, entries),
+        plan: added?.id ?? findPlan(state, input)?.id ?? "",
+        created: added !== undefined,
+        tasks: input.tasks.length,
+      }
     },
   },
   "plan.cancel": { decide: (state, _, input) => decideCancelPlan(state, input), answer: done },
-  "workspace.create": { decide: (state, _, { name }): MetaEvent[] => (state.meta.has("workspace") ? [] : [{ type: "workspace.created", data: { name } }]), answer: done },
+  "workspace.create": {
+    decide: (state, _, { name }): MetaEvent[] => (state.meta.has("workspace") ? [] : [{ type: "workspace.created", data: { name } }]),
+    answer: done,
+  },
   "hub.start": { decide: (_state, _actor, { graceMs }): MetaEvent[] => [{ type: "hub.started", data: { graceMs } }], answer: done },
   "hub.sweep": { decide: (state, _, input, nowMs) => decideSweep(state, input, nowMs), answer: done },
   "hub.checkpoint": {
@@ -147,6 +226,12 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
 }
 
 /** Decides one command by its name. */
-export function decide<Name extends CommandName>(state: Workspace, name: Name, actor: Actor, input: Commands[Name]["input"], nowMs: number): Recorded[] | Refusal {
+export function decide<Name extends CommandName>(
+  state: Workspace,
+  name: Name,
+  actor: Actor,
+  input: Commands[Name]["input"],
+  nowMs: number,
+): Recorded[] | Refusal {
   return commands[name].decide(state, actor, input, nowMs)
 }

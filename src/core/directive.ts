@@ -1,11 +1,23 @@
-import type { Actor, Recorded, Role } from "./entry.ts"
+import { type Actor, type Recorded, type Role, unknownType } from "./entry.ts"
 import type { AgentId, Seq, TaskId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import type { Priority } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** The kinds of event that agents exchange through `event.send`. */
-export const EVENT_KINDS = ["task_assign", "task_claim", "task_update", "blocker", "request_review", "merge_ready", "directive", "heartbeat", "ack", "info", "help_wanted"] as const
+export const EVENT_KINDS = [
+  "task_assign",
+  "task_claim",
+  "task_update",
+  "blocker",
+  "request_review",
+  "merge_ready",
+  "directive",
+  "heartbeat",
+  "ack",
+  "info",
+  "help_wanted",
+] as const
 export type EventKind = (typeof EVENT_KINDS)[number]
 export const DIRECTIVES = ["claim_denied", "replan", "pause", "resume", "stop", "nudge"] as const
 export type DirectiveKind = (typeof DIRECTIVES)[number]
@@ -28,9 +40,6 @@ export type Notice = {
 
 /** A notice that waits for its acknowledgement. */
 export type OpenNotice = Notice & { seq: Seq; from: AgentId; atMs: number; ackedBy: AgentId[] }
-/** What waits for one target, oldest first. */
-export type Inbox = { target: string; notices: OpenNotice[] }
-
 /** Notices that wait for one target at the most: the oldest gives way, and stays in the ledger. */
 export const INBOX_MAX = 200
 
@@ -50,21 +59,39 @@ export function directive(kind: DirectiveKind, to: Target, task: TaskId | null, 
   return { type: "event.sent", data: { kind: "directive", directive: kind, to, task, priority: "high", text, payload: {}, requiresAck: true }, causedBy }
 }
 
+/** Tells whoever is blocked on a task that it will not be completed: nothing would ever call them back. */
+export function inVain(state: Workspace, task: TaskId, became: "failed" | "cancelled", causedBy: Seq | null): DirectiveEvent[] {
+  return state.board
+    .blockedOn(task)
+    .filter((blocked) => blocked.blockedOn?.kind === "task" && blocked.owner !== null)
+    .map((blocked) => directive("replan", { agent: blocked.owner as AgentId }, blocked.id, `${blocked.id} waits in vain: ${task} is ${became}`, causedBy))
+}
+
 export function decideSendNotice(state: Workspace, actor: Actor, notice: SendNotice): DirectiveEvent[] | Refusal {
-  if ("agent" in notice.to && !state.agents.has(notice.to.agent)) return refuse("not_found", `there is no agent ${notice.to.agent}`, "`skein agent list` lists the agents.", { agent: notice.to.agent })
-  if (notice.task !== null && !state.tasks.has(notice.task)) return refuse("not_found", `there is no task ${notice.task}`, "`skein task list` lists the tasks.", { task: notice.task })
+  if ("agent" in notice.to) {
+    const { agent } = notice.to
+    const known = state.agents.get(agent)
+    if (known === undefined) return refuse("not_found", `there is no agent ${agent}`, "`skein agent list` lists the agents.", { agent })
+    if (known.status === "retired")
+      return refuse("retired", `agent ${agent} is retired: nobody would read it`, "Send it to another agent, to a role or to everyone.", { agent })
+  }
+  if (notice.task !== null && !state.tasks.has(notice.task))
+    return refuse("not_found", `there is no task ${notice.task}`, "`skein task list` lists the tasks.", { task: notice.task })
   const directs = notice.kind === "directive" || notice.kind === "task_assign"
   if (directs && actor.role !== "operator" && actor.role !== "orchestrator") {
-    return refuse("forbidden", `a ${actor.role} cannot send a ${notice.kind}`, "Send `info` instead, or ask an orchestrator or the operator.", { kind: notice.kind })
+    return refuse("forbidden", `a ${actor.role} cannot send a ${notice.kind}`, "Send `info` instead, or ask an orchestrator or the operator.", {
+      kind: notice.kind,
+    })
   }
-  if (notice.kind === "directive" && notice.directive === null) return refuse("invalid", "a directive needs to say which", `Give \`directive\`: one of ${DIRECTIVES.join(", ")}.`, {})
+  if (notice.kind === "directive" && notice.directive === null)
+    return refuse("invalid", "a directive needs to say which", `Give \`directive\`: one of ${DIRECTIVES.join(", ")}.`, {})
   return [{ type: "event.sent", data: notice }]
 }
 
 export function decideAckNotice(state: Workspace, actor: Actor, { seq }: AckNotice): DirectiveEvent[] | Refusal {
-  for (const target of inboxesOf(actor)) {
-    const notice = state.inboxes.get(target)?.notices.find((open) => open.seq === seq)
-    if (notice === undefined) continue
+  const notice = state.notices.get(String(seq))
+  const target = notice === undefined ? "" : inboxOf(notice.to)
+  if (notice !== undefined && inboxesOf(actor).includes(target)) {
     return notice.ackedBy.includes(actor.agent) ? [] : [{ type: "event.acked", data: { seq, target }, causedBy: seq }]
   }
   return refuse("not_found", `no notice ${seq} waits for ${actor.agent}`, "It was acknowledged already, or is somebody else's: read your inbox.", { seq })
@@ -77,22 +104,28 @@ export function inboxesOf(actor: Actor): string[] {
 
 /** What waits for the caller, oldest first. */
 export function openNotices(state: Workspace, actor: Actor): OpenNotice[] {
-  const open = inboxesOf(actor).flatMap((target) => state.inboxes.get(target)?.notices ?? [])
+  const open = inboxesOf(actor).flatMap((target) => state.board.noticesTo(target))
   return open.filter((notice) => !notice.ackedBy.includes(actor.agent)).sort((a, b) => a.seq - b.seq)
 }
 
 export function evolveDirective(state: Workspace, event: DirectiveEvent, { seq, atMs, actor }: { seq: Seq; atMs: number; actor: Actor }): void {
-  if (event.type === "event.sent") {
-    if (!event.data.requiresAck) return
-    const target = inboxOf(event.data.to)
-    const notices = state.inboxes.get(target)?.notices ?? []
-    state.inboxes.put(target, { target, notices: [...notices.slice(1 - INBOX_MAX), { ...event.data, seq, from: actor.agent, atMs, ackedBy: [] }] })
-    return
+  const { notices, board } = state
+  switch (event.type) {
+    case "event.sent": {
+      if (!event.data.requiresAck) return
+      const target = inboxOf(event.data.to)
+      if (board.noticeCount(target) >= INBOX_MAX) notices.delete(String((board.noticesTo(target)[0] as OpenNotice).seq))
+      notices.put(String(seq), { ...event.data, seq, from: actor.agent, atMs, ackedBy: [] })
+      break
+    }
+    case "event.acked": {
+      const notice = notices.get(String(event.data.seq)) as OpenNotice
+      // What went to one agent is over with its acknowledgement; what went to many stays for the others.
+      if ("agent" in notice.to) notices.delete(String(notice.seq))
+      else notices.put(String(notice.seq), { ...notice, ackedBy: [...notice.ackedBy, actor.agent] })
+      break
+    }
+    default:
+      throw unknownType(event)
   }
-  const inbox = state.inboxes.get(event.data.target) as Inbox
-  const rest = event.data.target.startsWith("agent:")
-    ? inbox.notices.filter((notice) => notice.seq !== event.data.seq)
-    : inbox.notices.map((notice) => (notice.seq === event.data.seq ? { ...notice, ackedBy: [...notice.ackedBy, actor.agent] } : notice))
-  if (rest.length === 0) state.inboxes.delete(inbox.target)
-  else state.inboxes.put(inbox.target, { target: inbox.target, notices: rest })
 }

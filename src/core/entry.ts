@@ -30,6 +30,11 @@ export type Entry<Type extends string = string, Data = unknown> = {
   data: Data
 }
 
+/** What the fold throws on an entry of a type that this version does not know: it MUST NOT go on as if nothing had happened. */
+export function unknownType(event: never): Error {
+  return new Error(`entry is of unknown type ${(event as { type: string }).type}`)
+}
+
 /** The longest entry in bytes, so that a transparency log's tiles can carry it. */
 export const ENTRY_MAX_BYTES = 65_535
 

@@ -24,7 +24,10 @@ export function recall(state: Workspace, agent: AgentId, commandId: string, hash
   const remembered = state.keys.get(keyOf(agent, commandId))
   if (remembered === undefined) return null
   if (remembered.hash === hash) return remembered
-  return refuse("idempotency_conflict", `key ${commandId} came before with another payload`, "Use a new key for a new request.", { commandId, firstSeq: remembered.first })
+  return refuse("idempotency_conflict", `key ${commandId} came before with another payload`, "Use a new key for a new request.", {
+    commandId,
+    firstSeq: remembered.first,
+  })
 }
 
 export function remember(state: Workspace, { seq, atMs, actor, commandId, commandHash }: Entry): void {

@@ -1,4 +1,5 @@
 import type { AgentEvent, Session } from "./agent.ts"
+import { directive, type DirectiveEvent, inVain, type Target } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
@@ -29,17 +30,21 @@ export type RenewLease = { task: TaskId; fence: Seq }
 /** Sessions named in one `leases.renewed`, so that an entry stays under its limit. */
 const RENEWED_PER_ENTRY = 1_500
 
-/** Ends a lease; with its last attempt the task has failed. */
-export function leaseEnded(state: Workspace, task: Task, reason: LeaseEnd, by: AgentId): TaskEvent[] {
-  const ended: TaskEvent = { type: "lease.ended", data: { id: task.id, fence: task.fence as Seq, reason, by }, causedBy: task.fence }
+/** Ends a lease; with its last attempt the task has failed. `note`: what whoever ended it by hand says of it. */
+export function leaseEnded(state: Workspace, task: Task, reason: LeaseEnd, by: AgentId, note: string | null = null): (TaskEvent | DirectiveEvent)[] {
+  const ended: TaskEvent = { type: "lease.ended", data: { id: task.id, fence: task.fence as Seq, reason, by, note }, causedBy: task.fence }
   const { maxAttempts } = state.specs.get(task.id) as TaskSpec
   if (task.attempts + 1 < maxAttempts) return [ended]
   const spent = `its last attempt of ${maxAttempts} ended: ${reason}`
-  return [ended, { type: "task.failed", data: { id: task.id, reason: spent, usage: { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 } }, causedBy: task.fence }]
+  return [
+    ended,
+    { type: "task.failed", data: { id: task.id, reason: spent, usage: { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 } }, causedBy: task.fence },
+    ...inVain(state, task.id, "failed", task.fence),
+  ]
 }
 
 /** Ends all leases that an agent or session holds. */
-export function leasesEnded(state: Workspace, held: readonly Task[], reason: LeaseEnd, by: AgentId): TaskEvent[] {
+export function leasesEnded(state: Workspace, held: readonly Task[], reason: LeaseEnd, by: AgentId): (TaskEvent | DirectiveEvent)[] {
   return held.filter((task) => isHeld(task.status)).flatMap((task) => leaseEnded(state, task, reason, by))
 }
 
@@ -51,16 +56,35 @@ export function underLease(state: Workspace, actor: Actor, id: TaskId, fence: Se
   const task = state.tasks.get(id)
   if (task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
   if (!isHeld(task.status) && task.status !== "review") {
-    return refuse("stale_fence", `task ${id} is ${task.status}: fence ${fence} no longer holds it`, "Stop working on it; claim it again if it is still to be done.", { task: id, fence, status: task.status })
+    return refuse(
+      "stale_fence",
+      `task ${id} is ${task.status}: fence ${fence} no longer holds it`,
+      "Stop working on it; claim it again if it is still to be done.",
+      { task: id, fence, status: task.status },
+    )
   }
   if (task.fence !== fence) {
-    return refuse("stale_fence", `task ${id} is held by ${task.owner} under fence ${task.fence}, not ${fence}`, "Stop working on it: somebody else holds it now.", { task: id, fence, heldBy: task.owner })
+    return refuse(
+      "stale_fence",
+      `task ${id} is held by ${task.owner} under fence ${task.fence}, not ${fence}`,
+      "Stop working on it: somebody else holds it now.",
+      { task: id, fence, heldBy: task.owner },
+    )
   }
   if (task.owner !== actor.agent) {
-    return refuse("not_owner", `task ${id} is held by ${task.owner}, not by ${actor.agent}`, "Only its owner can do this; ask for it, or have an operator end the lease.", { task: id, heldBy: task.owner })
+    return refuse(
+      "not_owner",
+      `task ${id} is held by ${task.owner}, not by ${actor.agent}`,
+      "Only its owner can do this; ask for it, or have an operator end the lease.",
+      { task: id, heldBy: task.owner },
+    )
   }
   if (task.leaseEndsAtMs !== null && nowMs >= task.leaseEndsAtMs) {
-    return refuse("stale_fence", `the lease on task ${id} is over since ${nowMs - task.leaseEndsAtMs} ms`, "Stop working on it; claim it again.", { task: id, fence, endedAtMs: task.leaseEndsAtMs })
+    return refuse("stale_fence", `the lease on task ${id} is over since ${nowMs - task.leaseEndsAtMs} ms`, "Stop working on it; claim it again.", {
+      task: id,
+      fence,
+      endedAtMs: task.leaseEndsAtMs,
+    })
   }
   return task
 }
@@ -72,21 +96,24 @@ export function decideRenewLease(state: Workspace, actor: Actor, { task: id, fen
   return [{ type: "lease.renewed", data: { id, fence, leaseEndsAtMs: nowMs + task.leaseMs }, causedBy: fence }]
 }
 
-export function decideEndLease(state: Workspace, actor: Actor, { task: id }: EndLease): TaskEvent[] | Refusal {
+export function decideEndLease(state: Workspace, actor: Actor, { task: id, reason }: EndLease): (TaskEvent | DirectiveEvent)[] | Refusal {
   const task = state.tasks.get(id)
   if (task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
-  if (!isHeld(task.status)) return refuse("wrong_status", `task ${id} is ${task.status}: it has no lease`, "There is nothing to end.", { task: id, status: task.status })
-  return leaseEnded(state, task, "operator", actor.agent)
+  if (!isHeld(task.status))
+    return refuse("wrong_status", `task ${id} is ${task.status}: it has no lease`, "There is nothing to end.", { task: id, status: task.status })
+  const stop = directive("stop", { agent: task.owner as AgentId }, id, `the lease on ${id} was ended: ${reason}`, task.fence)
+  return [...leaseEnded(state, task, "operator", actor.agent, reason), stop]
 }
 
 /**
  * One sweep: renew what beat, declare lost what fell silent, end what ran out, flag what stalled. Renewals come first, so that no lease ends
  * whose owner was heard of in time.
  */
-export function decideSweep(state: Workspace, { beats, silent }: Sweep, nowMs: number): (AgentEvent | TaskEvent)[] {
-  const events: (AgentEvent | TaskEvent)[] = []
+export function decideSweep(state: Workspace, { beats, silent }: Sweep, nowMs: number): (TaskEvent | AgentEvent | DirectiveEvent)[] {
+  const beating = new Set(beats)
+  const events: (TaskEvent | AgentEvent | DirectiveEvent)[] = []
   const renewed = new Set<SessionId>()
-  for (const id of beats) {
+  for (const id of beating) {
     const session = state.sessions.get(id)
     if (session === undefined || session.status === "ended") continue
     if (session.status === "lost") events.push({ type: "session.returned", data: { id } })
@@ -97,24 +124,35 @@ export function decideSweep(state: Workspace, { beats, silent }: Sweep, nowMs: n
     events.push({ type: "leases.renewed", data: { sessions: sessions.slice(at, at + RENEWED_PER_ENTRY) } })
   }
   const ended = new Set<TaskId>()
-  for (const { id, silentMs } of silent) {
-    const session = state.sessions.get(id)
-    if (!mayBeLost(session, silentMs) || renewed.has(id)) continue
+  const end = (tasks: readonly Task[], reason: LeaseEnd): void => {
+    for (const task of tasks) {
+      if (!isHeld(task.status) || ended.has(task.id)) continue
+      ended.add(task.id)
+      events.push(...leaseEnded(state, task, reason, "hub"))
+    }
+  }
+  for (const { id, silentMs } of new Map(silent.map((session) => [session.id, session])).values()) {
+    if (beating.has(id) || !mayBeLost(state.sessions.get(id), silentMs)) continue
     events.push({ type: "session.lost", data: { id, silentMs } })
-    const held = state.board.heldBySession(id)
-    for (const task of held) ended.add(task.id)
-    events.push(...leasesEnded(state, held, "lost", "hub"))
+    end(state.board.heldBySession(id), "lost")
   }
-  for (const task of state.board.overdue(nowMs)) {
-    if (ended.has(task.id) || (task.session !== null && renewed.has(task.session))) continue
-    events.push(...leaseEnded(state, task, "expired", "hub"))
-    ended.add(task.id)
-  }
-  for (const task of state.board.active()) {
-    if (ended.has(task.id)) continue
-    const silentMs = nowMs - task.updatedAtMs
-    const to = silentMs >= 2 * STALE_MS ? "operator" : silentMs >= STALE_MS ? "owner" : null
-    if (to !== null && task.stale !== to && task.stale !== "operator") events.push({ type: "task.flagged", data: { id: task.id, to, silentMs }, causedBy: task.fence })
+  end(
+    state.board.overdue(nowMs).filter((task) => task.session === null || !renewed.has(task.session)),
+    "expired",
+  )
+  return [...events, ...flagged(state, ended, nowMs)]
+}
+
+/** Work of which nothing was heard for too long: told to its owner, then to the operator. */
+function flagged(state: Workspace, ended: ReadonlySet<TaskId>, nowMs: number): (TaskEvent | DirectiveEvent)[] {
+  const events: (TaskEvent | DirectiveEvent)[] = []
+  for (const { id, owner, fence, updatedAtMs, stale } of state.board.silentSince(nowMs - STALE_MS)) {
+    const silentMs = nowMs - updatedAtMs
+    const to = silentMs >= 2 * STALE_MS ? "operator" : "owner"
+    if (ended.has(id) || stale === to || stale === "operator") continue
+    const target: Target = to === "operator" ? { role: "operator" } : { agent: owner as AgentId }
+    const text = `nothing was heard of ${id} for ${Math.floor(silentMs / 60_000)} min: ${owner} holds it`
+    events.push({ type: "task.flagged", data: { id, to, silentMs }, causedBy: fence }, directive("nudge", target, id, text, fence))
   }
   return events
 }

@@ -2,7 +2,7 @@ import type { AgentEvent, Profile } from "./agent.ts"
 import { DEFAULT_PROFILE } from "./agent.ts"
 import { cancelled, findCycle, planTaskId } from "./backlog.ts"
 import type { DirectiveEvent } from "./directive.ts"
-import type { Recorded } from "./entry.ts"
+import { type Recorded, unknownType } from "./entry.ts"
 import { type AgentId, isName, type PlanId, type Seq } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import { DEFAULT_SPEC, isClosed, type TaskEvent, type TaskSpec } from "./task.ts"
@@ -29,11 +29,17 @@ export type AddPlan = {
 export type CancelPlan = { plan: PlanId; reason: string }
 
 /** One instance of a plan: the same file on the same commit is the same instance and goes on where it stopped. */
-export type Plan = Omit<AddPlan, "tasks" | "agents"> & { id: PlanId; run: number; agents: { name: AgentId; start: boolean }[]; taskCount: number; addedSeq: Seq; addedAtMs: number; cancelled: string | null }
+export type Plan = Omit<AddPlan, "tasks" | "agents"> & {
+  id: PlanId
+  run: number
+  agents: { name: AgentId; start: boolean }[]
+  taskCount: number
+  addedSeq: Seq
+  addedAtMs: number
+  cancelled: string | null
+}
 
-export type PlanEvent =
-  | Recorded<"plan.added", Omit<Plan, "addedSeq" | "addedAtMs" | "cancelled">>
-  | Recorded<"plan.cancelled", { id: PlanId; reason: string }>
+export type PlanEvent = Recorded<"plan.added", Omit<Plan, "addedSeq" | "addedAtMs" | "cancelled">> | Recorded<"plan.cancelled", { id: PlanId; reason: string }>
 
 /** Tasks of one plan at the most. */
 export const PLAN_TASKS_MAX = 100_000
@@ -54,7 +60,10 @@ export function decideAddPlan(state: Workspace, plan: AddPlan): (PlanEvent | Age
     { type: "plan.added", data: { ...rest, id, run, agents: agents.map(({ name, start }) => ({ name, start })), taskCount: tasks.length } },
     ...tasks.map(({ id: local, ...given }): TaskEvent => {
       const spec = { ...DEFAULT_SPEC, ...given }
-      return { type: "task.added", data: { id: planTaskId(id, local), plan: id, spec: { ...spec, dependsOn: spec.dependsOn.map((dependency) => planTaskId(id, dependency)) } } }
+      return {
+        type: "task.added",
+        data: { id: planTaskId(id, local), plan: id, spec: { ...spec, dependsOn: spec.dependsOn.map((dependency) => planTaskId(id, dependency)) } },
+      }
     }),
   ]
 }
@@ -78,18 +87,25 @@ export function decideCancelPlan(state: Workspace, { plan: id, reason }: CancelP
 
 /** What is wrong with the plan in itself; `plan check` asks the same and adds line and column. */
 export function wrongPlan({ name, tasks, agents }: Pick<AddPlan, "name" | "tasks" | "agents">): Refusal | null {
-  if (!isName(name)) return refuse("invalid", `"${name}" cannot name a plan`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit.", { plan: name })
+  if (!isName(name))
+    return refuse("invalid", `"${name}" cannot name a plan`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit.", { plan: name })
   if (tasks.length === 0) return refuse("invalid", `plan ${name} has no tasks`, "Add one under `tasks`.", { plan: name })
-  if (tasks.length > PLAN_TASKS_MAX) return refuse("too_large", `plan ${name} has ${tasks.length} tasks`, `Keep to ${PLAN_TASKS_MAX} a plan: make several plans of it.`, { plan: name })
+  if (tasks.length > PLAN_TASKS_MAX)
+    return refuse("too_large", `plan ${name} has ${tasks.length} tasks`, `Keep to ${PLAN_TASKS_MAX} a plan: make several plans of it.`, { plan: name })
   const byId = new Map<string, PlanTask>()
   for (const task of tasks) {
-    if (!isName(task.id)) return refuse("invalid", `"${task.id}" cannot be a task's id`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit.", { task: task.id })
+    if (!isName(task.id))
+      return refuse("invalid", `"${task.id}" cannot be a task's id`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit.", { task: task.id })
     if (byId.has(task.id)) return refuse("already_exists", `two tasks are called ${task.id}`, "Give each task an id of its own.", { task: task.id })
     byId.set(task.id, task)
   }
   for (const { id, dependsOn = [] } of tasks) {
     const unknown = dependsOn.find((dependency) => !byId.has(dependency))
-    if (unknown !== undefined) return refuse("unknown_dependency", `task ${id} depends on ${unknown}, which is not in the plan`, "Add that task, or mend the name.", { task: id, dependency: unknown })
+    if (unknown !== undefined)
+      return refuse("unknown_dependency", `task ${id} depends on ${unknown}, which is not in the plan`, "Add that task, or mend the name.", {
+        task: id,
+        dependency: unknown,
+      })
     if (new Set(dependsOn).size < dependsOn.length) return refuse("invalid", `task ${id} names a dependency twice`, "Name each once.", { task: id })
   }
   const path = findCycle(byId.keys(), (id) => byId.get(id)?.dependsOn ?? [])
@@ -101,17 +117,26 @@ export function wrongPlan({ name, tasks, agents }: Pick<AddPlan, "name" | "tasks
 
 function wrongAgents(state: Workspace, agents: readonly PlanAgent[]): Refusal | null {
   for (const { name, role } of agents) {
-    if (!isName(name) || name === "hub") return refuse("invalid", `"${name}" cannot name an agent`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit; `hub` is taken.", { agent: name })
-    if (role !== undefined && role !== "worker" && role !== "orchestrator" && role !== "observer") return refuse("forbidden", `a plan cannot bring an agent of role ${role}`, "Add it by hand: skein agent add.", { agent: name })
+    if (!isName(name) || name === "hub")
+      return refuse("invalid", `"${name}" cannot name an agent`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit; `hub` is taken.", {
+        agent: name,
+      })
+    if (role !== undefined && role !== "worker" && role !== "orchestrator" && role !== "observer")
+      return refuse("forbidden", `a plan cannot bring an agent of role ${role}`, "Add it by hand: skein agent add.", { agent: name })
     if (state.agents.get(name)?.status === "retired") return refuse("retired", `agent ${name} is retired`, "Use another name in the plan.", { agent: name })
   }
   return null
 }
 
 export function evolvePlan(state: Workspace, event: PlanEvent, { seq, atMs }: { seq: Seq; atMs: number }): void {
-  if (event.type === "plan.added") state.plans.put(event.data.id, { ...event.data, addedSeq: seq, addedAtMs: atMs, cancelled: null })
-  else {
-    const plan = state.plans.get(event.data.id) as Plan
-    state.plans.put(plan.id, { ...plan, cancelled: event.data.reason })
+  switch (event.type) {
+    case "plan.added":
+      state.plans.put(event.data.id, { ...event.data, addedSeq: seq, addedAtMs: atMs, cancelled: null })
+      break
+    case "plan.cancelled":
+      state.plans.put(event.data.id, { ...(state.plans.get(event.data.id) as Plan), cancelled: event.data.reason })
+      break
+    default:
+      throw unknownType(event)
   }
 }

@@ -1,5 +1,5 @@
 import { unblockedBy } from "./blocker.ts"
-import { directive, type DirectiveEvent } from "./directive.ts"
+import { directive, type DirectiveEvent, inVain } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import type { AgentId, Seq, TaskId } from "./ids.ts"
 import { LEASE_UNOWNED_MS, underLease } from "./lease.ts"
@@ -41,24 +41,40 @@ export function decideComplete(state: Workspace, actor: Actor, { task: id, fence
     const text = `${id} waits for review`
     return [
       { type: "task.submitted", data: { id, deliverable, usage }, causedBy: fence },
-      { type: "event.sent", data: { kind: "request_review", directive: null, to: { role: "orchestrator" }, task: id, priority: spec.priority, text, payload: {}, requiresAck: true }, causedBy: fence },
+      {
+        type: "event.sent",
+        data: {
+          kind: "request_review",
+          directive: null,
+          to: { role: "orchestrator" },
+          task: id,
+          priority: spec.priority,
+          text,
+          payload: {},
+          requiresAck: true,
+        },
+        causedBy: fence,
+      },
     ]
   }
   return [{ type: "task.completed", data: { id, deliverable, usage }, causedBy: fence }, ...unblockedBy(state, id, `${id} is completed`, fence)]
 }
 
-export function decideFail(state: Workspace, actor: Actor, { task: id, fence, reason, retry, usage }: Fail, nowMs: number): TaskEvent[] | Refusal {
+export function decideFail(state: Workspace, actor: Actor, { task: id, fence, reason, retry, usage }: Fail, nowMs: number): Events | Refusal {
   const task = underLease(state, actor, id, fence, nowMs)
   if ("refused" in task) return task
+  if (task.status === "review") return refuse("wrong_status", `task ${id} is in review`, "Wait for the review.", { task: id })
   const { maxAttempts } = state.specs.get(id) as TaskSpec
   const again = retry && task.attempts + 1 < maxAttempts
-  return [{ type: again ? "task.retried" : "task.failed", data: { id, reason, usage }, causedBy: fence }]
+  const data = { id, reason, usage }
+  return again ? [{ type: "task.retried", data, causedBy: fence }] : [{ type: "task.failed", data, causedBy: fence }, ...inVain(state, id, "failed", fence)]
 }
 
 /** Gives the task back unharmed: no attempt is counted. */
 export function decideRelease(state: Workspace, actor: Actor, { task: id, fence, reason }: Release, nowMs: number): TaskEvent[] | Refusal {
   const task = underLease(state, actor, id, fence, nowMs)
   if ("refused" in task) return task
+  if (task.status === "review") return refuse("wrong_status", `task ${id} is in review`, "Wait for the review.", { task: id })
   return [{ type: "task.released", data: { id, reason }, causedBy: fence }]
 }
 
@@ -66,14 +82,25 @@ export function decideRelease(state: Workspace, actor: Actor, { task: id, fence,
 export function decideReview(state: Workspace, actor: Actor, { task: id, approve, reason }: Review, nowMs: number): Events | Refusal {
   const task = state.tasks.get(id)
   if (task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
-  if (task.status !== "review") return refuse("wrong_status", `task ${id} is ${task.status}, not in review`, "There is nothing to review.", { task: id, status: task.status })
-  if (task.owner === actor.agent && actor.role !== "operator") return refuse("forbidden", `${actor.agent} cannot review its own task`, "Let another agent review it.", { task: id })
+  if (task.status !== "review")
+    return refuse("wrong_status", `task ${id} is ${task.status}, not in review`, "There is nothing to review.", { task: id, status: task.status })
+  if (task.owner === actor.agent && actor.role !== "operator")
+    return refuse("forbidden", `${actor.agent} cannot review its own task`, "Let another agent review it.", { task: id })
   if (approve) return approved(state, task)
-  const leaseEndsAtMs = nowMs + (task.leaseMs ?? LEASE_UNOWNED_MS)
-  return [
-    { type: "task.changes_requested", data: { id, reason, leaseEndsAtMs }, causedBy: task.fence },
-    directive("resume", { agent: task.owner as AgentId }, id, `changes requested on ${id}: ${reason}`, task.fence),
-  ]
+  const requested: TaskEvent = {
+    type: "task.changes_requested",
+    data: { id, reason, leaseEndsAtMs: nowMs + (task.leaseMs ?? LEASE_UNOWNED_MS) },
+    causedBy: task.fence,
+  }
+  // Whoever delivered it may be gone: then it is open for others, and that is nobody's failed attempt.
+  if (isGone(state, task)) return [requested, { type: "task.released", data: { id, reason }, causedBy: task.fence }]
+  return [requested, directive("resume", { agent: task.owner as AgentId }, id, `changes requested on ${id}: ${reason}`, task.fence)]
+}
+
+function isGone(state: Workspace, { owner, session }: Task): boolean {
+  if (state.agents.get(owner as AgentId)?.status === "retired") return true
+  const status = session === null ? undefined : state.sessions.get(session)?.status
+  return status === "ended" || status === "lost"
 }
 
 function approved(state: Workspace, task: Task): Events {

@@ -43,7 +43,12 @@ export class Table<Rec> {
   /** The record as the state digest counts it: the same text for the same record, whatever its history. */
   readonly text: (record: Rec) => string
 
-  constructor(name: string, journal: Journal, onChange: ((key: string, before: Rec | undefined, after: Rec | undefined) => void) | null = null, text: (record: Rec) => string = JSON.stringify) {
+  constructor(
+    name: string,
+    journal: Journal,
+    onChange: ((key: string, before: Rec | undefined, after: Rec | undefined) => void) | null = null,
+    text: (record: Rec) => string = JSON.stringify,
+  ) {
     this.name = name
     this.#journal = journal
     this.#onChange = onChange

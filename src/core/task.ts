@@ -1,5 +1,5 @@
 import type { Skills } from "./agent.ts"
-import type { Recorded } from "./entry.ts"
+import { type Recorded, unknownType } from "./entry.ts"
 import type { AgentId, PlanId, Seq, SessionId, TaskId } from "./ids.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -99,7 +99,7 @@ export const DEFAULT_SPEC: Omit<TaskSpec, "title"> = {
 }
 
 /** Why a lease is over before the work is. Each of these counts as an attempt; a release does not. */
-export type LeaseEnd = "expired" | "lost" | "session_ended" | "agent_retired" | "operator" | "reset"
+export type LeaseEnd = "expired" | "lost" | "session_ended" | "agent_retired" | "operator"
 
 export type TaskEvent =
   | Recorded<"task.added", { id: TaskId; plan: PlanId | null; spec: TaskSpec }>
@@ -120,13 +120,16 @@ export type TaskEvent =
   | Recorded<"task.flagged", { id: TaskId; to: "owner" | "operator"; silentMs: number }>
   | Recorded<"task.help_wanted", { id: TaskId; reason: string }>
   | Recorded<"task.help_joined", { id: TaskId; helper: AgentId }>
-  | Recorded<"lease.ended", { id: TaskId; fence: Seq; reason: LeaseEnd; by: AgentId }>
+  | Recorded<"lease.ended", { id: TaskId; fence: Seq; reason: LeaseEnd; by: AgentId; note: string | null }>
   | Recorded<"lease.renewed", { id: TaskId; fence: Seq; leaseEndsAtMs: number }>
   | Recorded<"leases.renewed", { sessions: SessionId[] }>
 
 /** A task as the state digest counts it. Written out, because it is the record that changes most: JSON takes 20 times as long. */
 export function taskText(t: Task): string {
-  const rare = t.note === null && t.reason === null && t.blockedOn === null && t.helpWanted === null && t.deliverable === null ? "" : JSON.stringify([t.note, t.reason, t.blockedOn, t.helpWanted, t.deliverable])
+  const rare =
+    t.note === null && t.reason === null && t.blockedOn === null && t.helpWanted === null && t.deliverable === null
+      ? ""
+      : JSON.stringify([t.note, t.reason, t.blockedOn, t.helpWanted, t.deliverable])
   const { costMicroUsd, inputTokens, outputTokens } = t.usage
   return `${t.id} ${t.plan} ${t.addedSeq} ${t.addedAtMs} ${t.lastSeq} ${t.status} ${t.owner} ${t.session} ${t.fence} ${t.leaseMs} ${t.leaseEndsAtMs} ${t.attempts} ${t.progress} ${costMicroUsd} ${inputTokens} ${outputTokens} ${t.stale} ${t.claimedAtMs} ${t.updatedAtMs} ${t.closedAtMs} ${rare}`
 }
@@ -149,14 +152,28 @@ export function isHeld(status: TaskStatus): boolean {
 }
 
 /** The fields of a task that nobody holds. */
-const UNHELD = { owner: null, session: null, fence: null, leaseMs: null, leaseEndsAtMs: null, blockedOn: null, helpWanted: null, stale: null, claimedAtMs: null } as const
+const UNHELD = {
+  owner: null,
+  session: null,
+  fence: null,
+  leaseMs: null,
+  leaseEndsAtMs: null,
+  blockedOn: null,
+  helpWanted: null,
+  stale: null,
+  claimedAtMs: null,
+} as const
 
 function plus(a: Usage, b: Usage): Usage {
   return { costMicroUsd: a.costMicroUsd + b.costMicroUsd, inputTokens: a.inputTokens + b.inputTokens, outputTokens: a.outputTokens + b.outputTokens }
 }
 
 /** What each event makes of a task. `by` is who held it or acts. */
-export function evolveTask(state: Workspace, event: TaskEvent, { seq, atMs, actor }: { seq: Seq; atMs: number; actor: { agent: AgentId; session: SessionId | null } }): void {
+export function evolveTask(
+  state: Workspace,
+  event: TaskEvent,
+  { seq, atMs, actor }: { seq: Seq; atMs: number; actor: { agent: AgentId; session: SessionId | null } },
+): void {
   const { tasks, specs } = state
   if (event.type === "task.added") {
     const { id, plan, spec } = event.data
@@ -167,7 +184,9 @@ export function evolveTask(state: Workspace, event: TaskEvent, { seq, atMs, acto
   }
   if (event.type === "leases.renewed") {
     for (const session of event.data.sessions) {
-      for (const task of state.board.heldBySession(session)) tasks.put(task.id, { ...task, leaseEndsAtMs: atMs + (task.leaseMs as number) })
+      // What waits for its review has no lease, and MUST NOT get one: it would run out.
+      for (const task of state.board.heldBySession(session))
+        if (task.leaseEndsAtMs !== null) tasks.put(task.id, { ...task, leaseEndsAtMs: atMs + (task.leaseMs as number) })
     }
     return
   }
@@ -198,7 +217,15 @@ export function evolveTask(state: Workspace, event: TaskEvent, { seq, atMs, acto
       put({ ...renewed, status: "in_progress", blockedOn: null })
       break
     case "task.submitted":
-      put({ status: "review", leaseEndsAtMs: null, stale: null, helpWanted: null, progress: 1, deliverable: event.data.deliverable, usage: plus(task.usage, event.data.usage) })
+      put({
+        status: "review",
+        leaseEndsAtMs: null,
+        stale: null,
+        helpWanted: null,
+        progress: 1,
+        deliverable: event.data.deliverable,
+        usage: plus(task.usage, event.data.usage),
+      })
       break
     case "task.changes_requested":
       put({ status: "in_progress", leaseEndsAtMs: event.data.leaseEndsAtMs, reason: event.data.reason })
@@ -208,7 +235,15 @@ export function evolveTask(state: Workspace, event: TaskEvent, { seq, atMs, acto
       put({ status: "completed", leaseEndsAtMs: null, blockedOn: null, helpWanted: null, stale: null, progress: 1, deliverable: event.data.deliverable, usage: plus(task.usage, event.data.usage), closedAtMs: atMs })
       break
     case "task.failed":
-      put({ ...UNHELD, owner: task.owner, status: "failed", reason: event.data.reason, usage: plus(task.usage, event.data.usage), attempts: task.attempts + (task.fence === null ? 0 : 1), closedAtMs: atMs })
+      put({
+        ...UNHELD,
+        owner: task.owner,
+        status: "failed",
+        reason: event.data.reason,
+        usage: plus(task.usage, event.data.usage),
+        attempts: task.attempts + (task.fence === null ? 0 : 1),
+        closedAtMs: atMs,
+      })
       break
     case "task.retried":
       put({ ...UNHELD, status: "pending", reason: event.data.reason, usage: plus(task.usage, event.data.usage), attempts: task.attempts + 1 })
@@ -237,5 +272,7 @@ export function evolveTask(state: Workspace, event: TaskEvent, { seq, atMs, acto
     case "lease.renewed":
       tasks.put(task.id, { ...task, leaseEndsAtMs: event.data.leaseEndsAtMs })
       break
+    default:
+      throw unknownType(event)
   }
 }

@@ -27,7 +27,13 @@ export function viewTask(state: Workspace, id: TaskId): TaskView | null {
 
 export function viewAgent(state: Workspace, { credentials, ...agent }: Agent): AgentView {
   const held = state.board.heldBy(agent.name)
-  return { ...agent, credentials: Object.keys(credentials), busy: held.some((task) => isActive(task.status)), tasks: held.map((task) => task.id), sessions: state.board.sessionsOf(agent.name) }
+  return {
+    ...agent,
+    credentials: Object.keys(credentials),
+    busy: held.some((task) => isActive(task.status)),
+    tasks: held.map((task) => task.id),
+    sessions: state.board.sessionsOf(agent.name),
+  }
 }
 
 /** `finished`: nothing is left that could still be done. */

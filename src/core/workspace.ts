@@ -1,12 +1,12 @@
 import { type Agent, type AgentEvent, evolveAgent, type Session } from "./agent.ts"
 import { Board } from "./board.ts"
-import { type DirectiveEvent, evolveDirective, type Inbox } from "./directive.ts"
-import type { Entry, Recorded } from "./entry.ts"
+import { type DirectiveEvent, evolveDirective, type OpenNotice } from "./directive.ts"
+import { type Entry, type Recorded, unknownType } from "./entry.ts"
 import { KeyAges, remember, type Remembered, rememberedText } from "./idempotency.ts"
 import type { Seq } from "./ids.ts"
 import { evolvePlan, type Plan, type PlanEvent } from "./plan.ts"
 import { Journal, Table } from "./table.ts"
-import { evolveTask, isHeld, type Task, type TaskEvent, type TaskSpec, taskText } from "./task.ts"
+import { evolveTask, type Task, type TaskEvent, type TaskSpec, taskText } from "./task.ts"
 
 /** What is known of the workspace itself. */
 export type Meta = { name: string; createdAtMs: number; checkpoint: Checkpoint | null; hubStarts: number }
@@ -31,7 +31,7 @@ export class Workspace {
   readonly plans = new Table<Plan>("plans", this.journal)
   readonly specs = new Table<TaskSpec>("specs", this.journal, this.board.onSpec)
   readonly tasks = new Table<Task>("tasks", this.journal, this.board.onTask, taskText)
-  readonly inboxes = new Table<Inbox>("inboxes", this.journal)
+  readonly notices = new Table<OpenNotice>("notices", this.journal, this.board.onNotice)
   readonly keys = new Table<Remembered>("keys", this.journal, this.keyAges.onChange, rememberedText)
   /** The last entry that was folded in, and its time. */
   seq: Seq = 0
@@ -39,7 +39,7 @@ export class Workspace {
 
   /** Every table, in the order in which snapshots keep them: specs before tasks, since the board reads them so. */
   get tables(): Table<unknown>[] {
-    return [this.meta, this.agents, this.sessions, this.plans, this.specs, this.tasks, this.inboxes, this.keys] as Table<unknown>[]
+    return [this.meta, this.agents, this.sessions, this.plans, this.specs, this.tasks, this.notices, this.keys] as Table<unknown>[]
   }
 }
 
@@ -67,9 +67,7 @@ function evolveMeta(state: Workspace, event: MetaEvent, atMs: number): void {
     case "hub.started": {
       // Whoever held a lease when the hub went down gets time to come back, before anybody takes its task.
       const until = atMs + event.data.graceMs
-      for (const task of [...state.tasks.values()]) {
-        if (isHeld(task.status) && task.leaseEndsAtMs !== null && task.leaseEndsAtMs < until) state.tasks.put(task.id, { ...task, leaseEndsAtMs: until })
-      }
+      for (const task of state.board.overdue(until - 1)) state.tasks.put(task.id, { ...task, leaseEndsAtMs: until })
       state.meta.put("workspace", { ...(state.meta.get("workspace") as Meta), hubStarts: (state.meta.get("workspace") as Meta).hubStarts + 1 })
       break
     }
@@ -77,7 +75,7 @@ function evolveMeta(state: Workspace, event: MetaEvent, atMs: number): void {
       state.meta.put("workspace", { ...(state.meta.get("workspace") as Meta), checkpoint: event.data })
       break
     default:
-      throw new Error(`entry ${state.seq} is of unknown type ${(event as { type: string }).type}`)
+      throw unknownType(event)
   }
 }
 
@@ -99,17 +97,24 @@ export function undoTo(state: Workspace, { length, seq, atMs }: Mark): void {
 export type Snapshot = { seq: Seq; atMs: number; tables: Record<string, [string, unknown][]> }
 
 export function takeSnapshot(state: Workspace): Snapshot {
-  return { seq: state.seq, atMs: state.atMs, tables: Object.fromEntries(state.tables.map((table) => [table.name, [...table.entries()]])) }
+  return { seq: state.seq, atMs: state.atMs, tables: Object.fromEntries(state.tables.map((table) => [table.name, rowsOf(table)])) }
+}
+
+/**
+ * Rows in an order that follows from the ledger alone. Where records are forgotten, an undo may have given some back: they come last in their table
+ * and are put in order; keys by age, as their queue needs them. The other tables only grow.
+ */
+function rowsOf(table: Table<unknown>): [string, unknown][] {
+  const rows = [...table.entries()]
+  if (table.name === "keys") return (rows as [string, Remembered][]).sort(([, a], [, b]) => a.first - b.first)
+  return table.name === "sessions" || table.name === "notices" ? rows.sort(([a], [b]) => (a < b ? -1 : 1)) : rows
 }
 
 /** The state that a snapshot was taken of, its derived indexes built anew. */
 export function fromSnapshot({ seq, atMs, tables }: Snapshot): Workspace {
   const state = new Workspace()
   for (const table of state.tables) {
-    const rows = tables[table.name] ?? []
-    // Age decides which key is forgotten first, whatever order a table's rows were kept in.
-    if (table.name === "keys") (rows as [string, Remembered][]).sort(([, a], [, b]) => a.first - b.first)
-    for (const [key, record] of rows) table.put(key, record)
+    for (const [key, record] of tables[table.name] ?? []) table.put(key, record)
     state.journal.drain()
   }
   state.seq = seq
