@@ -6,6 +6,7 @@ import { SkeinError } from "../contract/errors.ts"
 import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
 import type { Clock } from "./clock.ts"
 import { Fingerprint } from "./fingerprint.ts"
+import { stopping } from "./failures.ts"
 import { Loop, type LoopLog } from "./loop.ts"
 import { restore, type SnapshotStore } from "./snapshots.ts"
 
@@ -41,6 +42,9 @@ export type HubOptions = {
 export class Hub {
   readonly #options: HubOptions
   readonly #loops = new Map<string, Loop>()
+  /** Workspaces that are being opened: whoever asks meanwhile gets the same. */
+  readonly #opening = new Map<string, Promise<Loop>>()
+  #closed = false
 
   constructor(options: HubOptions) {
     this.#options = options
@@ -58,22 +62,41 @@ export class Hub {
   async create(name: string): Promise<Loop> {
     const open = this.#loops.get(name)
     if (open !== undefined) return open
-    if (!isName(name)) throw new SkeinError("invalid_input", `"${name}" cannot name a workspace`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit.")
-    const loop = await openLoop(name, this.#options)
-    this.#loops.set(name, loop)
-    return loop
+    if (!isName(name))
+      throw new SkeinError("invalid_input", `"${name}" cannot name a workspace`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit.")
+    if (this.#closed) throw stopping()
+    const opening = this.#opening.get(name) ?? this.#open(name)
+    this.#opening.set(name, opening)
+    return opening
   }
 
   /** Answers what waits, records last checkpoints, and closes every ledger. */
   async close(): Promise<void> {
+    this.#closed = true
+    await Promise.allSettled(this.#opening.values())
     await Promise.all([...this.#loops.values()].map((loop) => loop.close()))
+  }
+
+  async #open(name: string): Promise<Loop> {
+    try {
+      const loop = await openLoop(name, this.#options)
+      this.#loops.set(name, loop)
+      return loop
+    } finally {
+      this.#opening.delete(name)
+    }
   }
 }
 
 export async function openHub(options: HubOptions, workspaces: readonly string[] = ["main"]): Promise<Hub> {
   const hub = new Hub(options)
-  for (const name of workspaces) await hub.create(name)
-  return hub
+  try {
+    for (const name of workspaces) await hub.create(name)
+    return hub
+  } catch (error) {
+    await hub.close()
+    throw error
+  }
 }
 
 const PAGE = 4_096
@@ -82,25 +105,33 @@ async function openLoop(name: string, options: HubOptions): Promise<Loop> {
   const { clock, sha256, snapshots, log, sign, fatal } = options
   const limits = { ...LIMITS, ...options.limits }
   const ledger = await options.openLedger(name)
+  let loop: Loop | null = null
   try {
     const started = clock.monotonicMs()
     const folded = await fold(name, ledger, options)
     log.info({ workspace: name, seq: folded.state.seq, tookMs: Math.round(clock.monotonicMs() - started) }, "workspace open")
-    const loop = new Loop({ name, clock, sha256, ledger, snapshots, log, sign, fatal, ...folded, ...limits })
+    loop = new Loop({ name, clock, sha256, ledger, snapshots, log, sign, fatal, ...folded, ...limits })
     await loop.execute("workspace.create", HUB, { name })
     await loop.execute("hub.start", HUB, { graceMs: limits.graceMs })
     loop.start()
     return loop
   } catch (error) {
-    await ledger.close()
+    // The loop's timers end with it: none may come back to a ledger that is closed.
+    await (loop ?? ledger).close()
     throw error
   }
 }
 
 /** The state as the ledger has it: from the newest snapshot that the ledger confirms, else from the first entry. */
-async function fold(name: string, ledger: Ledger, { sha256, snapshots, log }: HubOptions): Promise<{ state: Workspace; chain: Chain; fingerprint: Fingerprint }> {
+async function fold(
+  name: string,
+  ledger: Ledger,
+  { sha256, snapshots, log }: HubOptions,
+): Promise<{ state: Workspace; chain: Chain; fingerprint: Fingerprint }> {
   const head = await ledger.head()
-  const kept = await restore(snapshots, name, ledger, sha256, head.seq, (seq, error) => log.warn({ err: error, workspace: name, seq }, "a snapshot was passed over"))
+  const kept = await restore(snapshots, name, ledger, sha256, head.seq, (seq, error) =>
+    log.warn({ err: error, workspace: name, seq }, "a snapshot was passed over"),
+  )
   const state = kept?.state ?? new Workspace()
   const chain = new Chain(sha256, kept?.chain)
   const fingerprint = new Fingerprint(sha256, kept?.digest)
@@ -110,7 +141,12 @@ async function fold(name: string, ledger: Ledger, { sha256, snapshots, log }: Hu
     for (const { seq, bytes, hash } of page) {
       const reached = chain.append(bytes)
       if (seq !== state.seq + 1 || !Buffer.from(reached).equals(hash)) {
-        throw new LedgerFailure("damaged", `entry ${state.seq + 1} of workspace ${name} does not chain`, "Run `skein ledger verify`, then restore a backup.", state.seq + 1)
+        throw new LedgerFailure(
+          "damaged",
+          `entry ${state.seq + 1} of workspace ${name} does not chain`,
+          "Run `skein ledger verify`, then restore a backup.",
+          state.seq + 1,
+        )
       }
       chain.commit()
       evolve(state, decodeEntry(bytes))

@@ -1,20 +1,26 @@
 import { Chain, type Sha256, toHex } from "../core/chain.ts"
 import { type CommandName, type Commands, commands } from "../core/command.ts"
-import { type Actor, decodeEntry, encodeEntry, type Entry, ENTRY_MAX_BYTES, HUB } from "../core/entry.ts"
-import { recall, type Remembered } from "../core/idempotency.ts"
+import { type Actor, decodeEntry, HUB } from "../core/entry.ts"
+import type { Remembered } from "../core/idempotency.ts"
 import type { Seq, SessionId } from "../core/ids.ts"
-import { isRefusal, type Refusal, refuse } from "../core/refusal.ts"
+import type { Refusal } from "../core/refusal.ts"
 import { type Checkpoint, evolve, mark, undoTo, type Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
-import { type Ledger, LedgerFailure, type Stored } from "../ledger/ledger.ts"
+import { type Head, type Ledger, LedgerFailure, type Stored } from "../ledger/ledger.ts"
+import { Batch, stirs } from "./batch.ts"
+import { Checkpoints } from "./checkpoints.ts"
 import { type Clock, LedgerClock } from "./clock.ts"
+import { aborted, PROBE_MS, stopping, storageRefused, unknownOutcome } from "./failures.ts"
 import type { Fingerprint } from "./fingerprint.ts"
+import { Parked } from "./parked.ts"
 import { Presence } from "./presence.ts"
 import { type SnapshotStore, snapshotLines } from "./snapshots.ts"
 import { type Sink, Subscriptions } from "./subscriptions.ts"
+import { Sweeps } from "./sweeps.ts"
+import type { Key, Waiting } from "./waiting.ts"
 
-/** Idempotency: the caller's key, and the first 128 bits of the SHA-256 of what it asked, in hex. */
-export type Key = { id: string; hash: string }
+export type { Key } from "./waiting.ts"
+
 export type ExecuteOptions = {
   key?: Key | null
   /** `task.claimNext` only: parks until something fits, for 150,000 ms at the most. */
@@ -39,9 +45,9 @@ export type LoopOptions = {
   sign(workspace: string, checkpoint: Checkpoint): Promise<string>
   /** The commit's outcome is unknown: the hub MUST stop; restart and replay tell the truth. */
   fatal(error: unknown): void
-  /** Commands that may wait at once; beyond it callers hear `overloaded`. */
+  /** Commands that may wait at once, and claims that may be parked; beyond it callers hear `overloaded`, or that nothing is ready. */
   queueMax: number
-  /** Commands of one batch at the most. */
+  /** Commands of one batch at the most, not counting parked claims that are woken by it. */
   batchMax: number
   /** A checkpoint is recorded after so many entries, or so long after the first that none covers. */
   checkpointEntries: number
@@ -49,47 +55,20 @@ export type LoopOptions = {
   snapshotEntries: number
 }
 
-type Waiting = {
-  name: CommandName
-  actor: Actor
-  /** A checkpoint is taken of the state that it is decided against; all else is as the caller gave it. */
-  input: unknown
-  key: Key | null
-  signal: AbortSignal | undefined
-  /** Until when it may be parked, on the workspace's clock; null: answered at once. */
-  parkUntilMs: number | null
-  /** Undoes what parking set up; null where it never was parked. */
-  unpark: (() => void) | null
-  resolve(output: unknown): void
-  reject(error: unknown): void
-}
-
-type Outcome =
-  | { kind: "answer"; output: unknown }
-  | { kind: "refusal"; refusal: Refusal }
-  | { kind: "again"; remembered: Remembered }
-  | { kind: "fault"; error: unknown }
-
-type Decided = { waiting: Waiting; outcome: Outcome }
-
 const PAGE = 1_024
 /** Records hashed for the digest after each batch, so that no checkpoint has to catch up with many at once. */
 const SETTLE_RECORDS = 256
-/** How often the disk is tried again after it refused a write, in ms. */
-const PROBE_MS = 1_000
 const WAIT_MAX_MS = 150_000
 /** Quiet before the store may tidy up, in ms. */
 const TIDY_AFTER_MS = 250
-/** Sweeps are no closer together than the first, and no further apart than the second: work that stalls is flagged by them. */
-const SWEEP_MIN_MS = 100
-const SWEEP_MAX_MS = 60_000
 
 /**
  * One workspace's loop: decide, append, publish. What arrives while a batch is in flight is the next batch; nothing is answered, published or
  * read before the ledger holds it.
  *
- * Interleavings: `#flush` is the only place that touches the state, and one runs at a time. Between its `await`s nobody reads the state: reads wait
- * for the batch in flight (`read`), and a batch that lost its race is undone before anything else happens.
+ * Interleavings: `#flush` and `#follow` are the only places that touch the state, and one of them runs at a time (`#flushing`). Between their
+ * `await`s nobody reads the state: reads wait for the batch in flight (`read`), and a batch that lost its race is undone before anything else happens.
+ * What becomes due meanwhile only raises its flag, which `#landed` looks at.
  */
 export class Loop {
   readonly name: string
@@ -98,44 +77,60 @@ export class Loop {
   readonly #chain: Chain
   readonly #time: LedgerClock
   readonly #presence = new Presence()
+  readonly #sweeps: Sweeps
+  readonly #checkpoints: Checkpoints
+  readonly #parked: Parked
   readonly #subscriptions: Subscriptions
+  readonly #following = new AbortController()
+  /** What the ledger holds; the state may be ahead of it while a batch is in flight. */
+  #head: Head
   #queue: Waiting[] = []
-  #parked: Waiting[] = []
   /** Readers that wait for the batch in flight. */
-  #readers: (() => void)[] = []
+  #readers: { run(): void; reject(error: unknown): void }[] = []
   #flushing = false
   #scheduled = false
-  #closing = false
-  #cancelSweep: (() => void) | null = null
-  #sweepAtMs = Number.POSITIVE_INFINITY
-  #cancelCheckpoint: (() => void) | null = null
-  #checkpointDue = false
-  #checkpointWaiters: { resolve(): void; reject(error: unknown): void }[] = []
-  /** The last seq that a checkpoint covers; the checkpoint's own entry does not count as activity. */
-  #coveredSeq: Seq
-  #note: string | null = null
+  /** `stopping`: what waits is still answered, nothing new is taken. `over`: the state may be wrong or the ledger closed; nothing moves any more. */
+  #phase: "open" | "stopping" | "over" = "open"
+  #closed: Promise<void> | null = null
+  /** Whether an entry came that may let a parked claim succeed. */
+  #stirred = false
   #snapshotSeq: Seq
   #snapshotting: Promise<void> = Promise.resolve()
   #idleScheduled = false
   #cancelTidying: (() => void) | null = null
   /** Set while the disk refuses writes: commands are refused at once, reads go on. */
   #refusing: LedgerFailure | null = null
+  #cancelProbe: (() => void) | null = null
   #stats = { batches: 0, entries: 0, commands: 0, refused: 0, overloaded: 0, lostRaces: 0, largestBatch: 0, flushMs: 0 }
 
   constructor(options: LoopOptions) {
+    const { name, clock, state, ledger, log, sign } = options
     this.#o = options
-    this.name = options.name
-    this.#state = options.state
+    this.name = name
+    this.#state = state
     this.#chain = options.chain
-    this.#time = new LedgerClock(options.clock, options.state.atMs)
-    this.#coveredSeq = options.state.meta.get("workspace")?.checkpoint?.size ?? 0
-    this.#snapshotSeq = options.state.seq - (options.state.seq % options.snapshotEntries)
-    this.#subscriptions = new Subscriptions((from, limit) => options.ledger.read(from, limit), options.state.seq)
-    if (options.ledger.supports.manyWriters) this.#follow()
+    this.#head = { seq: state.seq, hash: options.chain.hash }
+    this.#time = new LedgerClock(clock, state.atMs)
+    this.#snapshotSeq = state.seq - (state.seq % options.snapshotEntries)
+    this.#parked = new Parked(clock, (waiting) => this.#enqueue(waiting))
+    this.#subscriptions = new Subscriptions((from, limit) => ledger.read(from, limit), state.seq)
+    const due = (): void => this.#schedule()
+    const { presence, nowMs } = { presence: this.#presence, nowMs: (): number => this.nowMs() }
+    this.#sweeps = new Sweeps({ clock, presence, nowMs, due, nextLeaseEndMs: () => state.board.nextLeaseEndMs, session: (id) => state.sessions.get(id) })
+    const onUnsigned = (error: unknown): void => log.error({ err: error, workspace: name }, "a checkpoint could not be signed")
+    const { checkpointEntries: entries, checkpointMs: ms } = options
+    this.#checkpoints = new Checkpoints({ clock, entries, ms, due, onUnsigned, sign: (checkpoint) => sign(name, checkpoint) }, this.#covered())
+    if (ledger.supports.manyWriters) void this.#follow()
   }
 
-  get head(): { seq: Seq; hash: Uint8Array } {
-    return { seq: this.#state.seq, hash: this.#chain.hash }
+  /** The last entry that the ledger is known to hold, and its chain hash. */
+  get head(): Readonly<Head> {
+    return this.#head
+  }
+
+  /** The ledger for those who only read: proofs and audits. */
+  get ledger(): Pick<Ledger, "read" | "head"> {
+    return this.#o.ledger
   }
 
   nowMs(): number {
@@ -143,26 +138,31 @@ export class Loop {
   }
 
   stats(): Readonly<Record<string, number>> {
-    return { ...this.#stats, seq: this.#state.seq, queue: this.#queue.length, parked: this.#parked.length, subscribers: this.#subscriptions.size }
+    return { ...this.#stats, seq: this.#head.seq, queue: this.#queue.length, parked: this.#parked.size, subscribers: this.#subscriptions.size }
   }
 
   /**
    * Decides one command, and answers when the ledger holds what came of it. Throws `SkeinError`: a refusal with its remedy, `overloaded` (nothing was
-   * done, come again after `retryAfterMs`), `storage_refused`, `hub_stopping`.
+   * done: come again after `retryAfterMs`), `storage_refused` (nothing was written), `hub_stopping`, or `timed_out` where the outcome is unknown.
    */
-  execute<Name extends CommandName>(name: Name, actor: Actor, input: Commands[Name]["input"], { key = null, waitMs = 0, signal }: ExecuteOptions = {}): Promise<Commands[Name]["output"]> {
-    if (this.#closing) return Promise.reject(stopping())
+  execute<Name extends CommandName>(
+    name: Name,
+    actor: Actor,
+    input: Commands[Name]["input"],
+    { key = null, waitMs = 0, signal }: ExecuteOptions = {},
+  ): Promise<Commands[Name]["output"]> {
+    if (this.#phase !== "open") return Promise.reject(stopping())
     if (this.#queue.length >= this.#o.queueMax) return Promise.reject(this.#overloaded())
     if (this.#refusing !== null) return Promise.reject(storageRefused(this.#refusing))
     return new Promise((resolve, reject) => {
       const parkUntilMs = waitMs > 0 ? this.nowMs() + Math.min(waitMs, WAIT_MAX_MS) : null
-      this.#queue.push({ name, actor, input, key, signal, parkUntilMs, unpark: null, resolve: resolve as (output: unknown) => void, reject })
-      this.#schedule()
+      this.#enqueue({ name, actor, input, key, signal, parkUntilMs, timed: false, resolve: resolve as (output: unknown) => void, reject })
     })
   }
 
-  /** Looks at the state when no batch is in flight. `look` MUST be synchronous and change nothing. */
+  /** Looks at the state when no batch is in flight. `look` MUST be synchronous and change nothing. Throws `hub_stopping` once the hub is down. */
   read<T>(look: (state: Workspace, nowMs: number) => T): Promise<T> {
+    if (this.#phase === "over") return Promise.reject(stopping())
     return new Promise((resolve, reject) => {
       const run = (): void => {
         try {
@@ -171,14 +171,9 @@ export class Loop {
           reject(error instanceof Error ? error : new Error(String(error)))
         }
       }
-      if (this.#flushing) this.#readers.push(run)
+      if (this.#flushing) this.#readers.push({ run, reject })
       else run()
     })
-  }
-
-  /** The ledger for those who only read: proofs and audits. */
-  get ledger(): Pick<Ledger, "read" | "head"> {
-    return this.#o.ledger
   }
 
   /** Stored entries, as they were hashed. */
@@ -196,21 +191,21 @@ export class Loop {
     const heartbeatMs = this.#state.sessions.get(session)?.heartbeatMs
     if (heartbeatMs === undefined) return
     this.#presence.attach(session, heartbeatMs, this.nowMs())
-    this.#returned(session)
-    this.#planSweep()
+    this.#heard(session)
+    this.#sweeps.plan()
   }
 
   detach(session: SessionId): void {
     this.#presence.detach(session)
-    this.#planSweep()
+    this.#sweeps.plan()
   }
 
   /** A sign of life by the session's owner. Returns whether the session exists and has one. */
   beat(session: SessionId): boolean {
     const record = this.#state.sessions.get(session)
     if (record === undefined || !record.owned || record.status === "ended") return false
-    if (!this.#presence.beat(session, this.nowMs(), record.heartbeatMs)) this.#planSweep()
-    this.#returned(session)
+    if (!this.#presence.beat(session, this.nowMs(), record.heartbeatMs)) this.#sweeps.plan()
+    this.#heard(session)
     return true
   }
 
@@ -220,21 +215,17 @@ export class Loop {
 
   /** Records a checkpoint of all that is there now, unless the last one covers it, and signs it. */
   async checkpoint(): Promise<Checkpoint & { note: string }> {
-    if (this.#uncovered() > 0) {
-      await new Promise<void>((resolve, reject) => {
-        this.#checkpointWaiters.push({ resolve, reject })
-        this.#checkpointDue = true
-        this.#schedule()
-      })
-    }
-    const checkpoint = await this.read((state) => state.meta.get("workspace")?.checkpoint ?? null)
+    if (this.#phase === "over") throw stopping()
+    // With a batch in flight the state is ahead of the ledger: what it holds by then is covered too.
+    if (this.#flushing || this.#checkpoints.uncovered(this.#head.seq) > 0) await this.#checkpoints.next()
+    const checkpoint = await this.read(() => this.#covered())
     if (checkpoint === null) throw new SkeinError("wrong_status", "the ledger is empty", "Do something first.")
-    return { ...checkpoint, note: this.#note ?? (await this.#sign(checkpoint)) }
+    return { ...checkpoint, note: await this.#checkpoints.signed(checkpoint) }
   }
 
   /** The latest checkpoint as a signed note, or null before the first. */
   note(): string | null {
-    return this.#note
+    return this.#checkpoints.note
   }
 
   snapshots(): Promise<Seq[]> {
@@ -250,31 +241,46 @@ export class Loop {
 
   /** Starts the timers; called once the hub has recorded its start. */
   start(): void {
-    this.#planSweep()
-    this.#planCheckpoint()
+    this.#sweeps.start()
+    this.#checkpoints.committed(this.#head.seq, this.#covered())
   }
 
   /** Answers what waits, records a last checkpoint, and lets the ledger go. */
-  async close(): Promise<void> {
-    if (this.#closing) return
-    this.#cancelSweep?.()
-    const parked = this.#parked
-    this.#parked = []
-    for (const waiting of parked) waiting.reject(stopping())
-    if (this.#refusing === null) await this.checkpoint().catch((error: unknown) => this.#o.log.warn({ err: error }, "no last checkpoint"))
-    this.#closing = true
-    this.#cancelCheckpoint?.()
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
+    if (this.#phase === "open") this.#phase = "stopping"
+    this.#sweeps.stop()
+    this.#following.abort()
+    for (const waiting of this.#parked.takeAll()) waiting.reject(stopping())
+    await this.#drained()
+    if (this.#refusing === null) await this.checkpoint().catch((error: unknown) => this.#o.log.warn({ err: error, workspace: this.name }, "no last checkpoint"))
+    await this.#drained()
+    this.#phase = "over"
     this.#cancelTidying?.()
-    while (this.#flushing || this.#scheduled || this.#queue.length > 0) await new Promise<void>((resolve) => this.#o.clock.soon(resolve))
+    this.#cancelProbe?.()
     this.#subscriptions.close()
+    await this.#checkpoints.stop(stopping())
     await this.#snapshotting
     await this.#o.ledger.close()
   }
 
+  async #drained(): Promise<void> {
+    while (this.#flushing || this.#scheduled || this.#queue.length > 0)
+      await new Promise<void>((resolve) => (this.#flushing ? this.#readers.push({ run: resolve, reject: resolve }) : this.#o.clock.soon(resolve)))
+  }
+
   // The batch
 
+  #enqueue(waiting: Waiting): void {
+    this.#queue.push(waiting)
+    this.#schedule()
+  }
+
   #schedule(): void {
-    if (this.#scheduled || this.#flushing) return
+    if (this.#scheduled || this.#flushing || this.#phase === "over") return
     this.#scheduled = true
     this.#o.clock.soon(() => {
       this.#scheduled = false
@@ -283,73 +289,100 @@ export class Loop {
   }
 
   async #flush(): Promise<void> {
-    if (this.#flushing) return
+    if (this.#flushing || this.#phase === "over") return
     this.#flushing = true
     const startMs = this.#o.clock.monotonicMs()
     const batch = this.#takeBatch()
     try {
       await this.#commit(batch)
     } catch (error) {
-      // The outcome is unknown, or the fold itself failed: only a restart tells the truth.
-      this.#closing = true
-      for (const waiting of [...batch, ...this.#queue, ...this.#parked]) waiting.reject(unknownOutcome())
-      this.#queue = []
-      this.#parked = []
-      this.#o.fatal(error)
+      this.#fail(error, batch)
       return
-    } finally {
-      this.#stats.flushMs += this.#o.clock.monotonicMs() - startMs
-      this.#flushing = false
-      const readers = this.#readers
-      this.#readers = []
-      for (const run of readers) run()
     }
-    if (this.#queue.length > 0) this.#schedule()
+    this.#stats.flushMs += this.#o.clock.monotonicMs() - startMs
+    this.#landed()
+  }
+
+  /** A batch, or what another hub appended, is folded in and durable: readers first, then whatever came meanwhile. */
+  #landed(): void {
+    this.#flushing = false
+    const readers = this.#readers
+    this.#readers = []
+    for (const { run } of readers) run()
+    if (this.#refusing !== null) this.#cancelProbe ??= this.#o.clock.after(PROBE_MS, () => this.#probe())
+    if (this.#queue.length > 0 || this.#checkpoints.due || this.#sweeps.due) this.#schedule()
     else this.#planIdle()
   }
 
+  /** The outcome is unknown, or the fold itself failed: only a restart tells the truth. Nothing more is decided, read or written. */
+  #fail(error: unknown, batch: readonly Waiting[]): void {
+    this.#phase = "over"
+    this.#flushing = false
+    for (const waiting of batch) waiting.reject(unknownOutcome())
+    for (const waiting of [...this.#queue, ...this.#parked.takeAll(), ...this.#readers]) waiting.reject(stopping())
+    this.#queue = []
+    this.#readers = []
+    this.#sweeps.stop()
+    this.#cancelTidying?.()
+    this.#cancelProbe?.()
+    this.#following.abort()
+    void this.#checkpoints.stop(stopping())
+    this.#subscriptions.close()
+    this.#o.fatal(error)
+  }
+
+  /** A checkpoint goes first: it covers what is durable. Then a sweep, so that beats count before anything is decided on a lease that is over. */
   #takeBatch(): Waiting[] {
     const batch: Waiting[] = []
-    // A checkpoint covers what is durable: it goes first, decided against exactly that.
-    if (this.#checkpointDue) batch.push(this.#ownCheckpoint())
-    this.#checkpointDue = false
-    const rest = this.#o.batchMax
-    if (this.#queue.length <= rest) {
-      batch.push(...this.#queue)
-      this.#queue = []
-    } else batch.push(...this.#queue.splice(0, rest))
-    return batch.filter((waiting) => waiting.signal?.aborted !== true || (waiting.reject(aborted()), false))
+    if (this.#checkpoints.due) batch.push(this.#ownCheckpoint())
+    if (this.#sweeps.due || this.#sweeps.overdue) batch.push(this.#ownSweep())
+    batch.push(...this.#queue.splice(0, this.#o.batchMax))
+    return batch
   }
 
   /** Decides the batch and appends it; whoever lost the race decides again. */
   async #commit(batch: Waiting[]): Promise<void> {
     for (;;) {
       const before = mark(this.#state)
-      const stored: Stored[] = []
-      const decided = batch.map((waiting): Decided => ({ waiting, outcome: this.#decide(waiting, stored) }))
-      if (stored.length === 0) {
-        await this.#answer(decided, stored)
-        return
-      }
-      try {
-        const appended = await this.#o.ledger.append(before.seq, stored)
-        if (appended.ok) {
-          this.#chain.commit()
-          this.#o.fingerprint.note(this.#state.journal.drain())
-          await this.#answer(decided, stored)
-          this.#committed(stored)
+      const { decided, stored, stirred } = this.#decide(batch)
+      if (stored.length > 0) {
+        try {
+          const appended = await this.#o.ledger.append(before.seq, stored)
+          if (!appended.ok) {
+            this.#stats.lostRaces += 1
+            this.#takeBack(before)
+            await this.#catchUp()
+            continue
+          }
+        } catch (error) {
+          if (!(error instanceof LedgerFailure) || error.code !== "rolled_back") throw error
+          this.#takeBack(before)
+          this.#storageRefused(error, batch)
           return
         }
-      } catch (error) {
-        if (!(error instanceof LedgerFailure) || error.code !== "rolled_back") throw error
-        this.#takeBack(before)
-        this.#storageRefused(error, batch)
-        return
+        this.#refusing = null
+        this.#keep(stored, stirred)
       }
-      this.#stats.lostRaces += 1
-      this.#takeBack(before)
-      await this.#catchUp()
+      await this.#answer(decided)
+      if (stored.length > 0) this.#committed(stored)
+      return
     }
+  }
+
+  #decide(batch: Waiting[]): Batch {
+    const deciding = new Batch(this.#state, this.#chain, this.nowMs())
+    for (let at = 0; at < batch.length; at += 1) {
+      // Whoever is parked came first: what the batch itself has made ready is theirs.
+      if (deciding.stirred && (batch[at] as Waiting).name === "task.claimNext" && this.#parked.size > 0) batch.splice(at, 0, ...this.#parked.takeAll())
+      const waiting = batch[at] as Waiting
+      // The abort has been or will be its answer.
+      if (waiting.signal?.aborted === true) waiting.reject(aborted())
+      else if (waiting.name !== "hub.checkpoint") deciding.decide(waiting, waiting.input)
+      // Another hub's checkpoint may have come first; a disk that refused is tried again with one all the same.
+      else if (this.#checkpoints.uncovered(this.#state.seq) > 0 || this.#refusing !== null) deciding.decide(waiting, this.#checkpointNow())
+      else waiting.resolve(undefined)
+    }
+    return deciding
   }
 
   #takeBack(before: ReturnType<typeof mark>): void {
@@ -362,59 +395,30 @@ export class Loop {
     for (;;) {
       const page = await this.#o.ledger.read(this.#state.seq + 1, PAGE)
       if (page.length === 0) return
+      let stirred = false
       for (const { bytes, hash } of page) {
         const entry = decodeEntry(bytes)
-        if (toHex(this.#chain.append(bytes)) !== toHex(hash)) throw new LedgerFailure("damaged", `entry ${entry.seq} does not chain`, "Run `skein ledger verify`.", entry.seq)
+        if (toHex(this.#chain.append(bytes)) !== toHex(hash))
+          throw new LedgerFailure("damaged", `entry ${entry.seq} does not chain`, "Run `skein ledger verify`.", entry.seq)
         evolve(this.#state, entry)
         this.#time.catchUp(entry.atMs)
+        stirred ||= stirs(entry.type)
       }
-      this.#chain.commit()
-      this.#o.fingerprint.note(this.#state.journal.drain())
-      this.#subscriptions.publish(page)
+      this.#keep(page, stirred)
       this.#committed(page)
     }
   }
 
-  #decide(waiting: Waiting, stored: Stored[]): Outcome {
-    const { name, actor, key } = waiting
-    const state = this.#state
-    const nowMs = Math.max(this.nowMs(), state.atMs)
-    const input = (name === "hub.checkpoint" ? this.#checkpointNow() : waiting.input) as never
-    try {
-      if (key !== null) {
-        const remembered = recall(state, actor.agent, key.id, key.hash)
-        if (remembered !== null) return isRefusal(remembered) ? { kind: "refusal", refusal: remembered } : { kind: "again", remembered }
-      }
-      const decision = commands[name].decide(state, actor, input, nowMs)
-      if (isRefusal(decision)) return { kind: "refusal", refusal: decision }
-      const entries = decision.map(
-        (event, at): Entry => ({ seq: state.seq + 1 + at, atMs: nowMs, type: event.type, v: 1, actor, commandId: key?.id ?? null, commandHash: key?.hash ?? null, causedBy: event.causedBy ?? null, data: event.data }),
-      )
-      const texts = entries.map(encodeEntry)
-      const long = texts.findIndex(tooLong)
-      if (long >= 0) return { kind: "refusal", refusal: tooLarge(entries[long] as Entry) }
-      this.#take(entries, texts, stored)
-      return { kind: "answer", output: commands[name].answer(state, actor, input, entries) }
-    } catch (error) {
-      if (error instanceof FoldFailed) throw error.reason
-      return { kind: "fault", error }
-    }
+  /** The ledger holds these entries: from here on they may be read, heard of and answered. */
+  #keep(stored: readonly Stored[], stirred: boolean): void {
+    this.#chain.commit()
+    this.#o.fingerprint.note(this.#state.journal.drain())
+    this.#head = { seq: this.#state.seq, hash: this.#chain.hash }
+    this.#stirred ||= stirred
+    this.#subscriptions.publish(stored)
   }
 
-  /** Folds decided entries in. From here on a fault is no longer the caller's: the state may be half changed. */
-  #take(entries: Entry[], texts: string[], stored: Stored[]): void {
-    try {
-      for (const [at, entry] of entries.entries()) {
-        const bytes = texts[at] as string
-        evolve(this.#state, entry)
-        stored.push({ seq: entry.seq, bytes, hash: this.#chain.append(bytes) })
-      }
-    } catch (error) {
-      throw new FoldFailed(error)
-    }
-  }
-
-  async #answer(decided: Decided[], stored: Stored[]): Promise<void> {
+  async #answer(decided: Batch["decided"]): Promise<void> {
     this.#stats.commands += decided.length
     const again: Promise<void>[] = []
     for (const { waiting, outcome } of decided) {
@@ -423,17 +427,27 @@ export class Loop {
       else if (outcome.kind === "again") again.push(this.#answerAgain(waiting, outcome.remembered))
       else {
         this.#o.log.error({ err: outcome.error, command: waiting.name, workspace: this.name }, "a decider failed")
-        waiting.reject(new SkeinError("internal", `${waiting.name} failed inside Skein; nothing was done`, "Report it with the hub's log."))
+        waiting.reject(
+          new SkeinError(
+            "internal",
+            `${waiting.name} failed inside Skein; ${outcome.recorded ? "it was done, but has no answer" : "nothing was done"}`,
+            "Report it with the hub's log.",
+          ),
+        )
       }
     }
-    if (stored.length > 0) this.#subscriptions.publish(stored)
     if (again.length > 0) await Promise.all(again)
   }
 
   #refused(waiting: Waiting, refusal: Refusal): void {
     const { parkUntilMs } = waiting
-    if (parkUntilMs !== null && (refusal.refused === "nothing_ready" || refusal.refused === "at_limit") && this.nowMs() < parkUntilMs && !this.#closing) {
-      this.#park(waiting, parkUntilMs)
+    if (
+      parkUntilMs !== null &&
+      (refusal.refused === "nothing_ready" || refusal.refused === "at_limit") &&
+      this.#phase === "open" &&
+      this.#parked.size < this.#o.queueMax
+    ) {
+      this.#parked.add(waiting, parkUntilMs - this.nowMs())
       return
     }
     this.#stats.refused += 1
@@ -442,9 +456,14 @@ export class Loop {
 
   /** The same key again: the answer is built from the entries that it made the first time. */
   async #answerAgain(waiting: Waiting, { first, last }: Remembered): Promise<void> {
-    const stored = await this.#o.ledger.read(first, last - first + 1)
-    const entries = stored.map(({ bytes }) => decodeEntry(bytes))
-    waiting.resolve(commands[waiting.name].answer(this.#state, waiting.actor, waiting.input as never, entries))
+    try {
+      const stored = await this.#o.ledger.read(first, last - first + 1)
+      const entries = stored.map(({ bytes }) => decodeEntry(bytes))
+      waiting.resolve(commands[waiting.name].answer(this.#state, waiting.actor, waiting.input as never, entries))
+    } catch (error) {
+      this.#o.log.error({ err: error, command: waiting.name, workspace: this.name, seq: first }, "an answer could not be built again")
+      waiting.reject(new SkeinError("timed_out", "it was done before, but its answer could not be read back", "Ask again with the same key."))
+    }
   }
 
   // What follows a durable batch
@@ -453,155 +472,56 @@ export class Loop {
     this.#stats.batches += 1
     this.#stats.entries += stored.length
     this.#stats.largestBatch = Math.max(this.#stats.largestBatch, stored.length)
-    this.#unpark()
-    const leaseEndMs = this.#state.board.nextLeaseEndMs
-    if (leaseEndMs !== null && leaseEndMs < this.#sweepAtMs) this.#planSweep()
-    this.#planCheckpoint()
+    if (this.#stirred && this.#parked.size > 0 && this.#state.board.readyCount > 0) this.#queue = [...this.#parked.takeAll(), ...this.#queue]
+    this.#stirred = false
+    this.#sweeps.leasesMoved()
+    this.#checkpoints.committed(this.#head.seq, this.#covered())
     this.#keepSnapshot()
   }
 
-  #park(waiting: Waiting, untilMs: number): void {
-    this.#parked.push(waiting)
-    if (waiting.unpark !== null) return
-    // At its time it is decided once more, and the refusal is then its answer.
-    const cancel = this.#o.clock.after(Math.max(1, untilMs - this.nowMs()), () => this.#requeue(waiting))
-    const leave = (): void => {
-      const at = this.#parked.indexOf(waiting)
-      if (at >= 0) this.#parked.splice(at, 1)
-      waiting.reject(aborted())
-    }
-    waiting.signal?.addEventListener("abort", leave, { once: true })
-    waiting.unpark = () => {
-      cancel()
-      waiting.signal?.removeEventListener("abort", leave)
-    }
-    const { resolve, reject } = waiting
-    waiting.resolve = (output) => {
-      waiting.unpark?.()
-      resolve(output)
-    }
-    waiting.reject = (error) => {
-      waiting.unpark?.()
-      reject(error)
-    }
-  }
-
-  #requeue(waiting: Waiting): void {
-    const at = this.#parked.indexOf(waiting)
-    if (at < 0) return
-    this.#parked.splice(at, 1)
-    this.#queue.push(waiting)
-    this.#schedule()
-  }
-
-  /** Something may be ready now: whoever is parked decides again, first come first served. */
-  #unpark(): void {
-    if (this.#parked.length === 0 || this.#state.board.readyCount === 0) return
-    this.#queue.unshift(...this.#parked)
-    this.#parked = []
-    this.#schedule()
-  }
-
-  #own(name: CommandName, input: unknown): Waiting {
-    const reject = (error: unknown): void => {
-      if (!(error instanceof SkeinError)) this.#o.log.warn({ err: error, command: name, workspace: this.name }, "the hub's own command failed")
-    }
-    return { name, actor: HUB, input, key: null, signal: undefined, parkUntilMs: null, unpark: null, resolve: () => undefined, reject }
+  #own(name: CommandName, input: unknown, resolve: () => void, reject: (error: unknown) => void): Waiting {
+    return { name, actor: HUB, input, key: null, signal: undefined, parkUntilMs: null, timed: false, resolve, reject }
   }
 
   #ownCheckpoint(): Waiting {
-    const own = this.#own("hub.checkpoint", null)
-    const waiters = this.#checkpointWaiters
-    this.#checkpointWaiters = []
+    const waiters = this.#checkpoints.take()
     const resolve = (): void => {
       for (const waiter of waiters) waiter.resolve()
     }
     const reject = (error: unknown): void => {
-      own.reject(error)
       for (const waiter of waiters) waiter.reject(error)
     }
-    return { ...own, resolve, reject }
+    return this.#own("hub.checkpoint", null, resolve, reject)
   }
 
-  #submit(name: CommandName, input: unknown): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      this.#queue.unshift({ ...this.#own(name, input), resolve, reject })
-      this.#schedule()
-    })
+  #ownSweep(): Waiting {
+    const sweep = this.#sweeps.take()
+    return this.#own(
+      "hub.sweep",
+      sweep,
+      () => this.#sweeps.plan(),
+      () => this.#sweeps.failed(sweep),
+    )
   }
 
-  #returned(session: SessionId): void {
-    if (this.#state.sessions.get(session)?.status === "lost") this.#planSweep(0)
-  }
-
-  /** The next sweep: half-way to the end of the first lease (whoever beats is renewed well before it), at that end, or when a session was silent for too long. */
-  #planSweep(inMs?: number): void {
-    if (this.#closing) return
-    const nowMs = this.nowMs()
-    const leaseEndMs = this.#state.board.nextLeaseEndMs ?? Number.POSITIVE_INFINITY
-    const silenceMs = this.#presence.nextSilenceMs(nowMs) ?? Number.POSITIVE_INFINITY
-    const halfWayMs = Math.min(leaseEndMs, nowMs + Math.max(SWEEP_MIN_MS, (leaseEndMs - nowMs) / 2))
-    const atMs = inMs === undefined ? Math.min(halfWayMs, silenceMs, nowMs + SWEEP_MAX_MS) : nowMs + inMs
-    this.#cancelSweep?.()
-    this.#cancelSweep = null
-    this.#sweepAtMs = atMs
-    this.#cancelSweep = this.#o.clock.after(Math.max(1, Math.ceil(atMs - nowMs)), () => this.#sweep())
-  }
-
-  #sweep(): void {
-    this.#cancelSweep = null
-    this.#sweepAtMs = Number.POSITIVE_INFINITY
-    const silent = this.#presence.silent(this.nowMs()).filter(({ id }) => {
-      // Ended, or lost already: a beat makes it known again.
-      const over = this.#state.sessions.get(id)?.status !== "live"
-      if (over) this.#presence.forget(id)
-      return !over
-    })
-    const sweep = { beats: this.#presence.takeBeats(), silent }
-    void this.#submit("hub.sweep", sweep)
-      .catch((error: unknown) => this.#o.log.warn({ err: error, workspace: this.name }, "a sweep failed"))
-      .finally(() => this.#planSweep())
+  #heard(session: SessionId): void {
+    if (this.#state.sessions.get(session)?.status === "lost") this.#sweeps.soon()
   }
 
   #checkpointNow(): Checkpoint {
     return { size: this.#state.seq, root: toHex(this.#chain.root()), digest: this.#o.fingerprint.digest() }
   }
 
-  #planCheckpoint(): void {
-    const covered = this.#state.meta.get("workspace")?.checkpoint
-    if (covered && covered.size > this.#coveredSeq) {
-      this.#coveredSeq = covered.size
-      this.#note = null
-      void this.#sign(covered).catch((error: unknown) => this.#o.log.error({ err: error, workspace: this.name }, "a checkpoint could not be signed"))
-    }
-    const uncovered = this.#uncovered()
-    if (uncovered <= 0 || this.#closing) return
-    if (uncovered >= this.#o.checkpointEntries) this.#checkpointDue = true
-    else this.#cancelCheckpoint ??= this.#o.clock.after(this.#o.checkpointMs, () => this.#checkpointTime())
-  }
-
-  /** Entries that no checkpoint covers; the checkpoint's own entry is no activity that calls for another. */
-  #uncovered(): number {
-    return this.#state.seq - this.#coveredSeq - (this.#coveredSeq > 0 ? 1 : 0)
-  }
-
-  #checkpointTime(): void {
-    this.#cancelCheckpoint = null
-    this.#checkpointDue = true
-    this.#schedule()
-  }
-
-  async #sign(checkpoint: Checkpoint): Promise<string> {
-    const note = await this.#o.sign(this.name, checkpoint)
-    this.#note = note
-    return note
+  /** The last checkpoint that the state knows of. */
+  #covered(): Checkpoint | null {
+    return this.#state.meta.get("workspace")?.checkpoint ?? null
   }
 
   #keepSnapshot(): void {
     if (this.#state.seq < this.#snapshotSeq + this.#o.snapshotEntries) return
     this.#snapshotSeq = this.#state.seq - (this.#state.seq % this.#o.snapshotEntries)
     const pause = (): Promise<void> => new Promise((resolve) => this.#o.clock.soon(resolve))
-    const lines = snapshotLines(this.#state, this.#chain.record(), this.#o.fingerprint.digest(), pause)
+    const lines = snapshotLines(this.#o.sha256, this.#state, this.#chain.record(), this.#o.fingerprint.digest(), pause)
     const { seq } = this.#state
     this.#snapshotting = this.#snapshotting
       .then(() => this.#o.snapshots.keep(this.name, seq, lines))
@@ -614,7 +534,7 @@ export class Loop {
     this.#idleScheduled = true
     this.#o.clock.soon(() => {
       this.#idleScheduled = false
-      if (this.#flushing || this.#scheduled || this.#closing) return
+      if (this.#flushing || this.#scheduled || this.#phase !== "open") return
       this.#o.fingerprint.settle(SETTLE_RECORDS)
       this.#chain.fold()
       if (this.#o.fingerprint.waiting > 0) this.#planIdle()
@@ -626,7 +546,7 @@ export class Loop {
     const { batches } = this.#stats
     this.#cancelTidying ??= this.#o.clock.after(TIDY_AFTER_MS, () => {
       this.#cancelTidying = null
-      if (this.#flushing || this.#closing) return
+      if (this.#flushing || this.#phase !== "open") return
       // Somebody was at work meanwhile: a sync of the store's own would stand in their way.
       if (this.#stats.batches !== batches) return this.#planTidying()
       void this.#o.ledger.idle().catch((error: unknown) => this.#o.log.warn({ err: error, workspace: this.name }, "the ledger could not tidy up"))
@@ -637,81 +557,49 @@ export class Loop {
     this.#stats.overloaded += 1
     const perBatchMs = this.#stats.flushMs / Math.max(1, this.#stats.batches)
     const retryAfterMs = Math.max(20, Math.ceil((perBatchMs * this.#o.queueMax) / this.#o.batchMax))
-    return new SkeinError("overloaded", `${this.#queue.length} commands wait already; nothing was done`, "Come again after `retryAfterMs`, with the same key.", { queue: this.#queue.length }, retryAfterMs)
+    return new SkeinError(
+      "overloaded",
+      `${this.#queue.length} commands wait already; nothing was done`,
+      "Come again after `retryAfterMs`, with the same key.",
+      { queue: this.#queue.length },
+      retryAfterMs,
+    )
   }
 
   /** Nothing was written: callers are told so, reads go on, and the store is tried again until it takes a write. */
-  #storageRefused(error: LedgerFailure, batch: Waiting[]): void {
+  #storageRefused(error: LedgerFailure, batch: readonly Waiting[]): void {
+    if (this.#refusing === null) this.#o.log.error({ err: error, workspace: this.name }, "the ledger refuses writes")
     this.#refusing = error
-    this.#o.log.error({ err: error, workspace: this.name }, "the ledger refuses writes")
     const waiting = [...batch, ...this.#queue]
     this.#queue = []
     for (const { reject } of waiting) reject(storageRefused(error))
-    this.#o.clock.after(PROBE_MS, () => this.#probe())
   }
 
+  /** A checkpoint is a write like any other, and one that we would want now anyway. */
   #probe(): void {
-    this.#refusing = null
-    if (this.#closing) return
-    // A checkpoint is a write like any other, and one that we would want now anyway.
-    this.#checkpointDue = true
-    this.#schedule()
+    this.#cancelProbe = null
+    if (this.#phase === "open" && this.#refusing !== null) this.#checkpoints.ask()
   }
 
   /** Many hubs on one ledger: folds what others append while this one has nothing to say. */
-  #follow(): void {
-    const abort = new AbortController()
-    const step = async (): Promise<void> => {
-      while (!this.#closing) {
-        await this.#o.ledger.moved(this.#state.seq, abort.signal)
-        if (this.#closing) return
-        if (this.#flushing) await this.read(() => undefined)
-        if (this.#flushing || this.#closing) continue
-        this.#flushing = true
-        try {
-          await this.#catchUp()
-        } finally {
-          this.#flushing = false
-          const readers = this.#readers
-          this.#readers = []
-          for (const run of readers) run()
-          if (this.#queue.length > 0) this.#schedule()
+  async #follow(): Promise<void> {
+    const { signal } = this.#following
+    let folding = false
+    try {
+      while (this.#phase !== "over") {
+        await this.#o.ledger.moved(this.#head.seq, signal)
+        if (this.#flushing) {
+          // The batch in flight finds out by itself that it lost its race.
+          await this.read(() => undefined)
+          continue
         }
+        this.#flushing = folding = true
+        await this.#catchUp()
+        folding = false
+        this.#landed()
       }
+    } catch (error) {
+      if (this.#phase !== "over" && (folding || !signal.aborted)) this.#fail(error, [])
     }
-    void step().catch((error: unknown) => this.#o.fatal(error))
   }
-}
-
-/** The fold of a decided entry failed: a bug, after which the state cannot be trusted. */
-class FoldFailed extends Error {
-  readonly reason: unknown
-  constructor(reason: unknown) {
-    super("fold failed")
-    this.reason = reason
-  }
-}
-
-function tooLong(text: string): boolean {
-  return text.length > ENTRY_MAX_BYTES || (text.length * 3 > ENTRY_MAX_BYTES && Buffer.byteLength(text) > ENTRY_MAX_BYTES)
-}
-
-function tooLarge(entry: Entry): Refusal {
-  return refuse("too_large", `the entry ${entry.type} would be longer than ${ENTRY_MAX_BYTES} bytes`, "Shorten its texts: put what is large in a file or a commit, and name it.", { type: entry.type, limit: ENTRY_MAX_BYTES })
-}
-
-function stopping(): SkeinError {
-  return new SkeinError("hub_stopping", "the hub is shutting down", "Come again when it is up.", {}, 1_000)
-}
-
-function aborted(): SkeinError {
-  return new SkeinError("timed_out", "the caller is gone", "Ask again with the same key.")
-}
-
-function unknownOutcome(): SkeinError {
-  return new SkeinError("timed_out", "the ledger did not say whether it was written; the hub restarts", "Ask again with the same key: it is done once.", {}, 1_000)
-}
-
-function storageRefused(error: LedgerFailure): SkeinError {
-  return new SkeinError("storage_refused", `the ledger refuses writes: ${error.message}`, `${error.remedy} Nothing was written; reads go on.`, {}, PROBE_MS)
 }

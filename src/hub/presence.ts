@@ -57,6 +57,14 @@ export class Presence {
     return beats
   }
 
+  /** The sweep that took them was not recorded. */
+  giveBack(beats: readonly SessionId[]): void {
+    for (const session of beats) {
+      const seen = this.#seen.get(session)
+      if (seen !== undefined) seen.beatSinceSweep = true
+    }
+  }
+
   /** Sessions that have been silent for three of their intervals. */
   silent(nowMs: number): { id: SessionId; silentMs: number }[] {
     const silent: { id: SessionId; silentMs: number }[] = []

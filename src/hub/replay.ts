@@ -23,19 +23,26 @@ const PAGE = 2_048
  * Rebuilds the state from the stored bytes alone: verifies that they chain, folds them, and compares root and digest at every recorded checkpoint.
  * Throws `LedgerFailure("damaged")` with the seq at which the chain breaks.
  */
-export async function replay(ledger: Pick<Ledger, "read">, sha256: Sha256, { to = Number.MAX_SAFE_INTEGER, compare = true, onEntry }: ReplayOptions = {}): Promise<Replayed> {
+export async function replay(
+  ledger: Pick<Ledger, "read">,
+  sha256: Sha256,
+  { to = Number.MAX_SAFE_INTEGER, compare = true, onEntry }: ReplayOptions = {},
+): Promise<Replayed> {
   const state = new Workspace()
   const chain = new Chain(sha256)
   const fingerprint = new Fingerprint(sha256)
   const compared: Compared[] = []
-  for (let from = 1; from <= to; ) {
+  for (let from = 1; from <= to;) {
     const page = await ledger.read(from, Math.min(PAGE, to - from + 1))
     if (page.length === 0) break
     for (const { seq, bytes, hash } of page) {
-      if (seq !== state.seq + 1) throw new LedgerFailure("damaged", `entry ${state.seq + 1} is missing: ${seq} follows ${state.seq}`, "Restore the ledger from a backup.", state.seq + 1)
+      if (seq !== state.seq + 1)
+        throw new LedgerFailure("damaged", `entry ${state.seq + 1} is missing: ${seq} follows ${state.seq}`, "Restore the ledger from a backup.", state.seq + 1)
       const entry = readEntry(bytes, seq)
-      if (compare && entry.type === "checkpoint.recorded") compared.push(compareCheckpoint(entry as Entry<"checkpoint.recorded", Checkpoint>, chain, fingerprint))
-      if (!sameHash(chain.append(bytes), hash)) throw new LedgerFailure("damaged", `entry ${seq} was changed: its bytes do not chain`, "Restore the ledger from a backup.", seq)
+      if (compare && entry.type === "checkpoint.recorded")
+        compared.push(compareCheckpoint(entry as Entry<"checkpoint.recorded", Checkpoint>, chain, fingerprint))
+      if (!sameHash(chain.append(bytes), hash))
+        throw new LedgerFailure("damaged", `entry ${seq} was changed: its bytes do not chain`, "Restore the ledger from a backup.", seq)
       chain.commit()
       evolve(state, entry)
       const changes = state.journal.drain()

@@ -1,4 +1,4 @@
-import { type ChainRecord, sameHash, fromHex, type Sha256 } from "../core/chain.ts"
+import { type ChainRecord, sameHash, fromHex, type Sha256, toHex } from "../core/chain.ts"
 import type { DigestRecord } from "../core/digest.ts"
 import type { Seq } from "../core/ids.ts"
 import { fromSnapshot, type Snapshot, takeSnapshot, type Workspace } from "../core/workspace.ts"
@@ -16,16 +16,21 @@ export type SnapshotStore = {
 }
 
 /** First line of a snapshot; each further line is `[table, key, record]`. Lines, because a large state fits in no single string. */
-export type SnapshotHead = { version: 1; seq: Seq; atMs: number; chain: ChainRecord; digest: DigestRecord }
+export type SnapshotHead = { version: 1; seq: Seq; atMs: number; chain: ChainRecord; digest: DigestRecord; seal: string }
+
+/** Over all of the head: the digest vouches for the records, this for the rest, of which a wrong bit would spoil every later checkpoint. */
+function sealOf(sha256: Sha256, { seq, atMs, chain, digest }: Omit<SnapshotHead, "version" | "seal">): string {
+  return toHex(sha256(new TextEncoder().encode(JSON.stringify([seq, atMs, chain, digest]))))
+}
 
 /** Records of one slice: between two slices the hub decides what has arrived. */
 const SLICE = 500
 
 /** A snapshot of the state as it stands, line by line; records are never changed in place, so it may be written while the state goes on. */
-export function snapshotLines(state: Workspace, chain: ChainRecord, digest: DigestRecord, pause: () => Promise<void>): AsyncIterable<string> {
+export function snapshotLines(sha256: Sha256, state: Workspace, chain: ChainRecord, digest: DigestRecord, pause: () => Promise<void>): AsyncIterable<string> {
   const { seq, atMs, tables } = takeSnapshot(state)
   return (async function* lines() {
-    const head: SnapshotHead = { version: 1, seq, atMs, chain, digest }
+    const head: SnapshotHead = { version: 1, seq, atMs, chain, digest, seal: sealOf(sha256, { seq, atMs, chain, digest }) }
     yield `${JSON.stringify(head)}\n`
     for (const [table, rows] of Object.entries(tables)) {
       for (let at = 0; at < rows.length; at += SLICE) {
@@ -67,7 +72,14 @@ export type Restored = { state: Workspace; chain: ChainRecord; digest: DigestRec
  * The newest kept state that the ledger confirms: its chain hash is that of the ledger's own entry, and its records have the digest that it names.
  * One that does not fit is passed over; the caller folds the rest, or all, from the ledger.
  */
-export async function restore(store: SnapshotStore, workspace: string, ledger: Ledger, sha256: Sha256, atOrBefore: Seq, onBad: (seq: Seq, error: unknown) => void): Promise<Restored | null> {
+export async function restore(
+  store: SnapshotStore,
+  workspace: string,
+  ledger: Ledger,
+  sha256: Sha256,
+  atOrBefore: Seq,
+  onBad: (seq: Seq, error: unknown) => void,
+): Promise<Restored | null> {
   const kept = (await store.list(workspace)).filter((seq) => seq <= atOrBefore)
   for (const seq of kept.reverse()) {
     try {
@@ -75,6 +87,7 @@ export async function restore(store: SnapshotStore, workspace: string, ledger: L
       if (pieces === null) continue
       const { head, snapshot } = await readSnapshot(pieces)
       const [stored] = await ledger.read(head.seq, 1)
+      if (head.seal !== sealOf(sha256, head)) throw new SyntaxError("its first line was changed")
       if (head.seq !== seq || stored === undefined || !sameHash(stored.hash, fromHex(head.chain.hash))) throw new SyntaxError("it is of another ledger")
       const state = fromSnapshot(snapshot)
       if (digestOf(sha256, state) !== head.digest) throw new SyntaxError("its records do not have its digest")

@@ -66,10 +66,7 @@ export class Subscriptions {
   }
 
   close(): void {
-    for (const reader of this.#readers) {
-      this.#drop(reader)
-      reader.sink.end()
-    }
+    for (const reader of this.#readers) this.#end(reader)
   }
 
   async #catchUp(reader: Reader): Promise<void> {
@@ -86,20 +83,32 @@ export class Subscriptions {
         this.#deliver(reader, frameOf(page))
       }
     } catch {
-      if (reader.gone) return
-      this.#drop(reader)
-      reader.sink.end()
+      if (!reader.gone) this.#end(reader)
     }
   }
 
+  /** A sink that throws is dropped: one broken reader never keeps the others, or the hub, from going on. */
   #deliver(reader: Reader, frame: Frame): void {
-    if (!reader.sink.writable()) {
-      this.#drop(reader)
-      reader.sink.resync(reader.next)
-      return
+    try {
+      if (reader.sink.writable()) {
+        reader.next = frame.to + 1
+        reader.sink.deliver(frame)
+      } else {
+        this.#drop(reader)
+        reader.sink.resync(reader.next)
+      }
+    } catch {
+      this.#end(reader)
     }
-    reader.next = frame.to + 1
-    reader.sink.deliver(frame)
+  }
+
+  #end(reader: Reader): void {
+    this.#drop(reader)
+    try {
+      reader.sink.end()
+    } catch {
+      // It is gone already.
+    }
   }
 
   #drop(reader: Reader): void {

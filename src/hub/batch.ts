@@ -1,0 +1,113 @@
+import type { Chain } from "../core/chain.ts"
+import { commands } from "../core/command.ts"
+import { encodeEntry, type Entry, ENTRY_MAX_BYTES } from "../core/entry.ts"
+import { recall, type Remembered } from "../core/idempotency.ts"
+import { isRefusal, type Refusal, refuse } from "../core/refusal.ts"
+import { evolve, type Workspace } from "../core/workspace.ts"
+import type { Stored } from "../ledger/ledger.ts"
+import type { Waiting } from "./waiting.ts"
+
+export type Outcome =
+  | { kind: "answer"; output: unknown }
+  | { kind: "refusal"; refusal: Refusal }
+  | { kind: "again"; remembered: Remembered }
+  /** A bug. `recorded`: the command was done, and only its answer could not be built. */
+  | { kind: "fault"; error: unknown; recorded: boolean }
+
+/** Entries after which no claim can fit that did not fit before. All others may have made something ready, or somebody free to take it. */
+const QUIET: ReadonlySet<string> = new Set([
+  "task.claimed",
+  "task.started",
+  "task.progressed",
+  "task.flagged",
+  "task.help_wanted",
+  "task.help_joined",
+  "lease.renewed",
+  "leases.renewed",
+  "session.lost",
+  "session.returned",
+  "event.sent",
+  "event.acked",
+  "checkpoint.recorded",
+])
+
+/** Whether an entry may let a parked claim succeed. */
+export function stirs(type: string): boolean {
+  return !QUIET.has(type)
+}
+
+/** Commands decided one after the other, each against the state that the ones before it left: what they decide is folded in at once. */
+export class Batch {
+  readonly decided: { waiting: Waiting; outcome: Outcome }[] = []
+  readonly stored: Stored[] = []
+  /** Whether a parked claim may succeed now. */
+  stirred = false
+  readonly #state: Workspace
+  readonly #chain: Chain
+  readonly #nowMs: number
+
+  constructor(state: Workspace, chain: Chain, nowMs: number) {
+    this.#state = state
+    this.#chain = chain
+    this.#nowMs = Math.max(nowMs, state.atMs)
+  }
+
+  /** Decides one and folds it in. Throws only where the fold itself fails: then the state may be half changed, and the hub MUST stop. */
+  decide(waiting: Waiting, input: unknown): void {
+    this.decided.push({ waiting, outcome: this.#decide(waiting, input as never) })
+  }
+
+  #decide({ name, actor, key }: Waiting, input: never): Outcome {
+    const state = this.#state
+    let entries: Entry[]
+    let texts: string[]
+    try {
+      if (key !== null) {
+        const remembered = recall(state, actor.agent, key.id, key.hash)
+        if (remembered !== null) return isRefusal(remembered) ? { kind: "refusal", refusal: remembered } : { kind: "again", remembered }
+      }
+      const decision = commands[name].decide(state, actor, input, this.#nowMs)
+      if (isRefusal(decision)) return { kind: "refusal", refusal: decision }
+      entries = decision.map((event, at): Entry => ({
+        seq: state.seq + 1 + at,
+        atMs: this.#nowMs,
+        type: event.type,
+        v: 1,
+        actor,
+        commandId: key?.id ?? null,
+        commandHash: key?.hash ?? null,
+        causedBy: event.causedBy ?? null,
+        data: event.data,
+      }))
+      texts = entries.map(encodeEntry)
+    } catch (error) {
+      return { kind: "fault", error, recorded: false }
+    }
+    const long = texts.findIndex(tooLong)
+    if (long >= 0) return { kind: "refusal", refusal: tooLarge(entries[long] as Entry) }
+    for (const [at, entry] of entries.entries()) {
+      const bytes = texts[at] as string
+      evolve(state, entry)
+      this.stored.push({ seq: entry.seq, bytes, hash: this.#chain.append(bytes) })
+      this.stirred ||= stirs(entry.type)
+    }
+    try {
+      return { kind: "answer", output: commands[name].answer(state, actor, input, entries) }
+    } catch (error) {
+      return { kind: "fault", error, recorded: entries.length > 0 }
+    }
+  }
+}
+
+function tooLong(text: string): boolean {
+  return text.length > ENTRY_MAX_BYTES || (text.length * 3 > ENTRY_MAX_BYTES && Buffer.byteLength(text) > ENTRY_MAX_BYTES)
+}
+
+function tooLarge(entry: Entry): Refusal {
+  return refuse(
+    "too_large",
+    `the entry ${entry.type} would be longer than ${ENTRY_MAX_BYTES} bytes`,
+    "Shorten its texts: put what is large in a file or a commit, and name it.",
+    { type: entry.type, limit: ENTRY_MAX_BYTES },
+  )
+}

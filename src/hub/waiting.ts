@@ -1,0 +1,21 @@
+import type { CommandName } from "../core/command.ts"
+import type { Actor } from "../core/entry.ts"
+
+/** Idempotency: the caller's key, and the first 128 bits of the SHA-256 of what it asked, in hex. */
+export type Key = { id: string; hash: string }
+
+/** A command that waits for its batch, and then for its answer. */
+export type Waiting = {
+  name: CommandName
+  actor: Actor
+  /** A checkpoint is taken of the state that it is decided against; all else is as the caller gave it. */
+  input: unknown
+  key: Key | null
+  signal: AbortSignal | undefined
+  /** Until when it may be parked, on the workspace's clock; null: answered at once. */
+  parkUntilMs: number | null
+  /** Was parked before: its timer runs until it is answered. */
+  timed: boolean
+  resolve(output: unknown): void
+  reject(error: unknown): void
+}
