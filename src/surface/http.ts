@@ -159,7 +159,7 @@ class Surface {
       await this.#route({ request, response, url: urlOf(request), requestId })
     } catch (error) {
       if (response.destroyed) return
-      sendError(request, response, told(this.#o.log, error, { requestId }))
+      sendError(request, response, told(this.#o.log, error, { requestId }), request.url?.startsWith("/rpc/") === true ? rpcError : undefined)
     }
   }
 
@@ -287,6 +287,11 @@ function isTextOrNull(value: unknown): value is string | null {
 
 function missing(): never {
   throw new SkeinError("unauthenticated", "the request carries no credential", "Send `Authorization: Bearer CREDENTIAL` from the agent's credential file.")
+}
+
+/** An error in oRPC's protocol, so that its client finds it where it finds all others. */
+function rpcError(error: SkeinError): unknown {
+  return { json: { defined: false, code: error.code, status: ERRORS[error.code].http, message: error.message, data: error.toJSON() } }
 }
 
 function stopping(): SkeinError {

@@ -125,11 +125,16 @@ export function errorHeaders(error: SkeinError): Record<string, string> {
 }
 
 /** Every refusal over HTTP: its status, its body, when to come again. A body that nobody read ends the connection. */
-export function sendError(request: IncomingMessage, response: ServerResponse, error: SkeinError, extra: Readonly<Record<string, string>> = {}): void {
+export function sendError(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: SkeinError,
+  bodyOf: (error: SkeinError) => unknown = (plain) => plain,
+): void {
   if (response.headersSent) {
     response.destroy()
     return
   }
   const unread = !request.complete && request.method !== "GET" && request.method !== "HEAD"
-  sendJson(response, ERRORS[error.code].http, error, { ...errorHeaders(error), ...extra, ...(unread ? { Connection: "close" } : {}) })
+  sendJson(response, ERRORS[error.code].http, bodyOf(error), { ...errorHeaders(error), ...(unread ? { Connection: "close" } : {}) })
 }

@@ -1,0 +1,105 @@
+import { afterEach, expect, test } from "vitest"
+import { decodeJwt } from "jose"
+import { hashCredential, makeCredential, TOKEN_MS } from "./auth.ts"
+import { type Instance, startInstance } from "./served.contract.ts"
+import { ask, talk } from "./wire.contract.ts"
+
+let hub: Instance
+afterEach(() => hub.close())
+
+const none = { workspace: null, session: null }
+const status = (token: string) => run("hub.status", {}, token)
+const run = (operation: string, input: unknown, token = hub.operator) =>
+  ask(hub.url, `/api/orpc/${operation.replace(".", "/")}`, { headers: { authorization: `Bearer ${token}` }, body: JSON.stringify(input) })
+
+test("a token names agent, workspace, role and session, and lasts 15 minutes", async () => {
+  hub = await startInstance()
+  const credential = await hub.agent("ada")
+  const { body } = await ask(hub.url, "/token", { headers: { authorization: `Bearer ${credential}` }, body: "{}" })
+  const claims = decodeJwt(body["token"] as string)
+  expect(claims).toMatchObject({ agent: "ada", workspace: "main", role: "worker", session: null, iss: "skein" })
+  expect(claims.jti).toMatch(/^[0-9a-f]{12}\.[\w-]{16}$/)
+  expect(((claims.exp ?? 0) - (claims.iat ?? 0)) * 1_000).toBe(TOKEN_MS)
+  expect((await status(body["token"] as string)).status).toBe(200)
+})
+
+test("a token that was good is refused at its end, not after it", async () => {
+  hub = await startInstance()
+  const { token, expiresAtMs } = await hub.auth.exchange(await hub.agent("ada"), none)
+  expect((await status(token)).status).toBe(200)
+  hub.wall.aheadMs = expiresAtMs - Date.now()
+  expect((await status(token)).body).toMatchObject({ code: "token_expired" })
+})
+
+test("a token that was good is void the moment its credential is revoked, and so is its WebSocket", async () => {
+  hub = await startInstance()
+  const credential = await hub.agent("ada")
+  const { token } = await hub.auth.exchange(credential, none)
+  expect((await status(token)).status).toBe(200)
+  const open = talk(hub.url, [JSON.stringify({ hello: { token } })])
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  await run("credential.revoke", { agent: "ada", id: credential.split("_")[2], reason: "lost" })
+  expect((await status(token)).body).toMatchObject({ code: "unauthenticated" })
+  expect((await status(credential)).body).toMatchObject({ code: "unauthenticated" })
+  expect((await open).closed).toBe(4401)
+})
+
+test("a retired agent's token is void at once", async () => {
+  hub = await startInstance()
+  const { token } = await hub.auth.exchange(await hub.agent("ada"), none)
+  expect((await status(token)).status).toBe(200)
+  await run("agent.retire", { name: "ada", reason: "done" })
+  expect((await status(token)).body).toMatchObject({ code: "retired" })
+})
+
+test("tokens outlive a restart of the hub, revoked ones stay void", async () => {
+  hub = await startInstance()
+  const [ada, ben] = [await hub.agent("ada"), await hub.agent("ben")]
+  const tokens = [(await hub.auth.exchange(ada, none)).token, (await hub.auth.exchange(ben, none)).token] as const
+  await run("credential.revoke", { agent: "ben", id: ben.split("_")[2], reason: "lost" })
+  await hub.restart()
+  expect((await status(tokens[0])).status).toBe(200)
+  expect((await status(tokens[1])).body).toMatchObject({ code: "unauthenticated" })
+})
+
+test("a supervisor mints tokens for sessions of workers, and they act as that agent in that session", async () => {
+  hub = await startInstance()
+  const supervisor = await hub.agent("sup", { role: "supervisor" })
+  await hub.agent("ada")
+  const { body: session } = await run("session.start", { agent: "ada", owned: true }, supervisor)
+  const { body: minted } = await run("token.mint", { agent: "ada", session: session["session"] }, supervisor)
+  const token = minted["token"] as string
+  expect((await run("task.add", { id: "one", title: "One" }, token)).status).toBe(200)
+  const { body: claim } = await run("task.claim", { task: "one" }, token)
+  expect(claim).toMatchObject({ task: { owner: "ada", session: session["session"] } })
+  expect((await run("task.claim", { task: "one", agent: "ada", session: session["session"], role: "worker", workspace: "main" }, token)).status).toBe(200)
+  await run("session.end", { session: session["session"] }, supervisor)
+  expect((await status(token)).body).toMatchObject({ code: "wrong_status" })
+})
+
+test("a credential holds 256 random bits, and only its hash is kept", async () => {
+  hub = await startInstance()
+  const made = makeCredential("a_b-c.d")
+  expect(made.credential).toMatch(/^skc_a_b-c\.d_[0-9a-f]{12}_[\w-]{43}$/)
+  expect(made.hash).toBe(hashCredential(made.credential))
+  const credential = await hub.agent("a_b-c.d")
+  expect((await status(credential)).status).toBe(200)
+  const entries = await hub.loop.entries(1, 100)
+  expect(entries.map(({ bytes }) => bytes).join("")).not.toContain(credential.slice(-43))
+})
+
+test("the operator's credential opens every workspace, an agent's its own", async () => {
+  hub = await startInstance()
+  await run("workspace.create", { name: "other" })
+  const fay = await hub.agent("fay", {}, "other")
+  const list = (token: string, workspace: string) =>
+    ask(hub.url, "/api/orpc/workspace/list", { headers: { authorization: `Bearer ${token}`, "skein-workspace": workspace }, body: "{}" })
+  expect((await list(hub.operator, "other")).body).toEqual({
+    workspaces: [
+      { name: "main", seq: expect.any(Number) as number },
+      { name: "other", seq: expect.any(Number) as number },
+    ],
+  })
+  expect((await list(fay, "other")).body).toEqual({ workspaces: [{ name: "other", seq: expect.any(Number) as number }] })
+  expect((await list(fay, "main")).body).toMatchObject({ code: "foreign_workspace" })
+})

@@ -1,0 +1,303 @@
+import { createORPCClient } from "@orpc/client"
+import { RPCLink } from "@orpc/client/fetch"
+import { afterEach, describe, expect, test } from "vitest"
+import type { RouterClient } from "@orpc/server"
+import type * as z from "zod"
+import { ERRORS } from "../contract/errors.ts"
+import { KINDS, type OperationName } from "../contract/names.ts"
+import { operations } from "../contract/operations.ts"
+import { check } from "../ledger/proof.ts"
+import { parseVerifier } from "../ledger/note.ts"
+import { httpClient } from "../client/http.ts"
+import { type Instance, startInstance } from "./served.contract.ts"
+import { ask } from "./wire.contract.ts"
+
+let hub: Instance
+afterEach(() => hub.close())
+
+const run = async (operation: OperationName, input: unknown, token = hub.operator, headers: Record<string, string> = {}): Promise<Record<string, unknown>> => {
+  const { status, body, text } = await ask(hub.url, `/api/orpc/${operation.replace(".", "/")}`, {
+    headers: { authorization: `Bearer ${token}`, ...headers },
+    body: JSON.stringify(input),
+  })
+  if (status !== 200) throw new Error(`${operation}: ${text}`)
+  return body
+}
+
+test("every operation answers what its row in the contract says, field by field", async () => {
+  hub = await startInstance()
+  const called = new Set<OperationName>()
+  const call = async (operation: OperationName, input: unknown, token?: string, headers?: Record<string, string>): Promise<Record<string, unknown>> => {
+    called.add(operation)
+    const answer = await run(operation, input, token, headers)
+    const parsed = (operations[operation].output as z.ZodType).safeParse(answer)
+    expect(parsed.error, operation).toBeUndefined()
+    // A field that the schema does not know would have been left out.
+    expect(parsed.data, operation).toEqual(answer)
+    return answer
+  }
+  await call("workspace.create", { name: "other" })
+  await call("workspace.list", {})
+  await call("agent.add", { name: "ada", capabilities: { ts: 3 }, maxActive: 9 })
+  await call("agent.add", { name: "ben" })
+  await call("agent.edit", { name: "ada", reason: "more", maxActive: 10 })
+  const ada = (await call("credential.issue", { agent: "ada" }))["credential"] as string
+  const ben = await call("credential.issue", { agent: "ben" })
+  const session = (await call("session.start", { owned: true }, ada))["session"] as string
+  const as = { "skein-session": session }
+  await call("token.mint", { agent: "ada", session })
+  expect(await call("session.beat", { sessions: [session, "s_unknown"] }, ada)).toEqual({ heard: [session] })
+  for (const id of ["one", "two", "three", "four", "five"]) await call("task.add", { id, title: id, labels: ["x"], review: id === "two" })
+  await call("task.edit", { task: "five", reason: "r", changes: { estimateMs: 1_000 } })
+  const fenceOf = async (task: string): Promise<number> => (await call("task.claim", { task }, ada, as))["fence"] as number
+  const one = await fenceOf("one")
+  await call("task.update", { task: "one", fence: one, progress: 0.25, note: "begun" }, ada)
+  await call("lease.renew", { task: "one", fence: one }, ada)
+  await call("help.want", { task: "one", fence: one, reason: "stuck" }, ada)
+  await call("help.answer", { task: "one" }, ben["credential"] as string)
+  await call("task.block", { task: "one", fence: one, on: { kind: "task", ref: "five" }, reason: "needs it" }, ada)
+  await call("task.unblock", { task: "one", reason: "not any more" }, ada)
+  const inbox = (await call("event.inbox", {}, ben["credential"] as string))["events"] as { seq: number }[]
+  await call("event.ack", { seq: inbox[0]?.seq }, ben["credential"] as string)
+  await call("task.complete", { task: "one", fence: one, deliverable: { text: "done", evidence: { links: ["https://example.org"] } } }, ada)
+  const two = await fenceOf("two")
+  await call("task.complete", { task: "two", fence: two, deliverable: { text: "look" } }, ada)
+  await call("task.review", { task: "two", approve: true, reason: "good" })
+  await call("task.fail", { task: "three", fence: await fenceOf("three"), reason: "no", retry: false }, ada)
+  await call("task.reset", { task: "three", reason: "again" })
+  await call("task.release", { task: "four", fence: await fenceOf("four") }, ada)
+  await fenceOf("four")
+  await call("lease.end", { task: "four", reason: "by hand" })
+  await call("task.claimNext", { max: 2 }, ada, as)
+  await call("task.cancel", { task: "five", reason: "no need" })
+  await call("task.list", { label: "x", limit: 2 })
+  await call("task.show", { task: "one" })
+  await call("event.send", { kind: "info", text: "hello" }, ada)
+  await call("plan.add", {
+    name: "p",
+    title: "P",
+    digest: "ab",
+    tasks: [
+      { id: "a", title: "A" },
+      { id: "b", title: "B", dependsOn: ["a"], estimateMs: 5 },
+    ],
+  })
+  await call("plan.list", {})
+  await call("plan.show", { plan: "p.1" })
+  await call("plan.report", { plan: "p.1" })
+  await call("plan.cancel", { plan: "p.1", reason: "no" })
+  await call("agent.list", {})
+  await call("agent.show", { name: "ada" })
+  await call("session.list", {})
+  await call("hub.status", {})
+  await call("hub.metrics", {})
+  await call("ledger.checkpoint", {})
+  const head = await call("ledger.head", {})
+  expect(head["note"]).toContain("skein/test/main")
+  await call("ledger.read", { from: 1, limit: 5 })
+  const why = (await call("ledger.why", { seq: one }))["entries"] as { seq: number }[]
+  expect(why.map(({ seq }) => seq)).toEqual([one, expect.any(Number)])
+  const proof = await call("ledger.prove", { seq: one })
+  expect(check(proof, { log: [parseVerifier(hub.vkey)] })).toMatchObject({ ok: true, seq: one })
+  await call("ledger.consistency", { from: 3, to: 9 })
+  await call("ledger.snapshots", {})
+  await call("credential.revoke", { agent: "ben", id: ben["id"], reason: "r" })
+  await call("session.end", { session })
+  await call("agent.retire", { name: "ben", reason: "r" })
+  expect([...called].sort()).toEqual(Object.keys(KINDS))
+})
+
+test("one operation carries any kind of event: those that mean an operation are carried out", async () => {
+  hub = await startInstance()
+  const ada = await hub.agent("ada", { maxActive: 5 })
+  for (const id of ["a", "b", "c", "d"]) await run("task.add", { id, title: id })
+  const send = (kind: string, task: string | null, payload: unknown = {}, text = "") =>
+    run("event.send", { kind, ...(task === null ? {} : { task }), payload, text }, ada)
+  const fenceOf = async (task: string): Promise<number> => ((await send("task_claim", task))["answer"] as { fence: number }).fence
+  const fences = { a: await fenceOf("a"), b: await fenceOf("b"), c: await fenceOf("c") }
+  expect(await send("task_update", "a", { status: "in_progress", fence: fences.a, progress: 0.5 }, "half")).toMatchObject({ as: "task.update" })
+  expect(await send("blocker", "b", { fence: fences.b, on: { kind: "task", ref: "d" } }, "needs d")).toMatchObject({ as: "task.block" })
+  expect(await send("task_update", "c", { status: "blocked", fence: fences.c, on: { kind: "external", ref: "vendor" } }, "they sleep")).toMatchObject({
+    as: "task.block",
+  })
+  expect(await send("help_wanted", "a", { fence: fences.a }, "stuck")).toMatchObject({ as: "help.want" })
+  expect(await send("task_update", "a", { status: "completed", fence: fences.a }, "done")).toMatchObject({
+    as: "task.complete",
+    answer: { status: "completed" },
+  })
+  expect(await send("task_update", "b", { status: "failed", fence: fences.b, retry: false }, "no")).toMatchObject({
+    as: "task.fail",
+    answer: { status: "failed" },
+  })
+  const said = await run("event.send", { kind: "info", to: { agent: "ada" }, text: "read me", requiresAck: true })
+  expect(said).toMatchObject({ as: "event.send" })
+  expect(await send("ack", null, { seq: said["seq"] })).toMatchObject({ as: "event.ack" })
+  const statuses = await hub.loop.read((state) => ["a", "b", "c", "d"].map((id) => state.tasks.get(id)?.status))
+  expect(statuses).toEqual(["completed", "failed", "blocked", "pending"])
+  expect(await hub.loop.read((state) => [state.tasks.get("a")?.note, state.tasks.get("a")?.deliverable?.text, state.tasks.get("b")?.reason])).toEqual([
+    "half",
+    "done",
+    "no",
+  ])
+})
+
+describe("/rpc", () => {
+  test("oRPC's own client can call it, and finds code and remedy in the error's data", async () => {
+    hub = await startInstance()
+    const link = new RPCLink({ url: `${hub.url}/rpc`, headers: { authorization: `Bearer ${hub.operator}` } })
+    const client = createORPCClient<RouterClient<typeof import("./rpc.ts").router>>(link) as unknown as {
+      task: Record<"add" | "show", (input: unknown) => Promise<unknown>>
+    }
+    expect(await client.task.add({ id: "one", title: "One" })).toMatchObject({ task: "one" })
+    const error = await client.task.show({ task: "two" }).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: "not_found", status: 404, data: { code: "not_found", remedy: expect.any(String) as string } })
+    const stranger = createORPCClient(new RPCLink({ url: `${hub.url}/rpc`, headers: { authorization: "Bearer x" } })) as typeof client
+    const refused = await stranger.task.show({ task: "one" }).catch((thrown: unknown) => thrown)
+    expect(refused).toMatchObject({ code: "unauthenticated", status: 401, data: { code: "unauthenticated", remedy: expect.any(String) as string } })
+  })
+
+  test("the one-shot client calls over kept HTTP, repeats by key, and throws what the hub answered", async () => {
+    hub = await startInstance({ rate: { perSecond: 20, burst: 3 } })
+    const client = httpClient({ url: hub.url, credential: hub.operator })
+    await client.call("task.add", { id: "one", title: "One" }, { key: "k" })
+    const again = await client.call("task.add", { id: "one", title: "One" }, { key: "k" })
+    expect(again.task).toBe("one")
+    await expect(client.call("task.add", { id: "one", title: "Two" }, { key: "k" })).rejects.toMatchObject({ code: "idempotency_conflict" })
+    // Over the limit now: each of these waits for its turn.
+    const answers = await Promise.all([1, 2, 3].map(() => client.call("hub.status", {})))
+    expect(answers.length).toBe(3)
+    client.close()
+    await hub.stop()
+    await expect(httpClient({ url: "http://127.0.0.1:9", credential: "x" }).call("hub.status", {})).rejects.toMatchObject({ code: "hub_unreachable" })
+    await hub.restart()
+  })
+})
+
+test("a refusal that time mends says when to come again, in the header too", async () => {
+  hub = await startInstance({ rate: { perSecond: 0.5, burst: 1 } })
+  await run("hub.status", {})
+  const { status, headers, body } = await ask(hub.url, "/api/orpc/hub/status", { headers: { authorization: `Bearer ${hub.operator}` }, body: "{}" })
+  expect(status).toBe(429)
+  expect(body).toMatchObject({ code: "rate_limited", retryAfterMs: expect.any(Number) as number })
+  expect(headers["retry-after"]).toBe("2")
+  expect(headers["x-request-id"]).toMatch(/^[0-9a-f]{8}-\d+$/)
+})
+
+test("a command answers the same for the same key, whichever way it comes again", async () => {
+  hub = await startInstance()
+  const first = await run("session.start", { runtime: "x" }, await hub.agent("ada"), { "idempotency-key": "again" }).catch(() => null)
+  const ben = await hub.agent("ben")
+  const started = await run("session.start", { runtime: "x" }, ben, { "idempotency-key": "again" })
+  const { seq } = hub.loop.head
+  expect(await run("session.start", { runtime: "x" }, ben, { "idempotency-key": "again" })).toEqual(started)
+  expect(hub.loop.head.seq).toBe(seq)
+  expect(first?.["session"]).not.toBe(started["session"])
+})
+
+describe("/events", () => {
+  type Message = { id: number; event: string; data: unknown }
+
+  /** Reads messages until `enough`, then leaves. */
+  async function stream(path: string, headers: Record<string, string>, enough: (messages: Message[]) => boolean): Promise<Message[]> {
+    const response = await fetch(`${hub.url}${path}`, { headers: { authorization: `Bearer ${hub.operator}`, ...headers } })
+    expect(response.headers.get("content-type")).toContain("text/event-stream")
+    const messages: Message[] = []
+    let text = ""
+    const decoder = new TextDecoder()
+    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+      text += decoder.decode(chunk, { stream: true })
+      for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+        const fields = new Map(
+          text
+            .slice(0, end)
+            .split("\n")
+            .map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]),
+        )
+        text = text.slice(end + 2)
+        if (fields.has("data"))
+          messages.push({ id: Number(fields.get("id")), event: fields.get("event") ?? "", data: JSON.parse(fields.get("data") ?? "null") })
+      }
+      // Leaving the loop cancels the stream.
+      if (enough(messages)) break
+    }
+    return messages
+  }
+  const seqs = (messages: Message[]): number[] => messages.flatMap(({ data }) => (data as { seq: number }[]).map(({ seq }) => seq))
+
+  test("a stream resumes after Last-Event-ID, over a restart too, without a gap", async () => {
+    hub = await startInstance({ limits: { checkpointMs: 3_600_000 } })
+    for (let at = 0; at < 10; at += 1) await run("task.add", { id: `t${at}`, title: "T" })
+    const first = await stream("/events?workspace=main&from=1", {}, (messages) => seqs(messages).length >= 5)
+    const last = first.at(-1)?.id ?? 0
+    await hub.restart()
+    await run("task.add", { id: "late", title: "T" })
+    const { seq } = hub.loop.head
+    const rest = await stream("/events", { "last-event-id": String(last) }, (messages) => seqs(messages).includes(seq))
+    expect([...seqs(first), ...seqs(rest)]).toEqual(Array.from({ length: seq }, (_, at) => at + 1))
+  })
+
+  test("a stream ends when the token behind it is over or revoked", async () => {
+    hub = await startInstance()
+    const { token } = await hub.auth.exchange(await hub.agent("ada"), { workspace: null, session: null })
+    const [over] = await Promise.all([
+      stream("/events?from=1", { authorization: `Bearer ${token}` }, (messages) => messages.some(({ event }) => event === "expired")),
+      new Promise((resolve) => setTimeout(resolve, 100)).then(() => (hub.wall.aheadMs = 16 * 60_000)),
+    ])
+    expect(over.at(-1)?.event).toBe("expired")
+    hub.wall.aheadMs = 0
+    const [retired] = await Promise.all([
+      stream("/events?from=1", { authorization: `Bearer ${token}` }, (messages) => messages.some(({ event }) => event === "revoked")),
+      new Promise((resolve) => setTimeout(resolve, 100)).then(() => run("agent.retire", { name: "ada", reason: "done" })),
+    ])
+    expect(retired.at(-1)?.event).toBe("revoked")
+  })
+})
+
+describe("/api", () => {
+  test("the document has every operation with its errors, its role and its security", async () => {
+    hub = await startInstance()
+    const { body, status } = await ask(hub.url, "/api/openapi.json", { method: "GET" })
+    expect(status).toBe(200)
+    const { paths, components, security } = body as {
+      paths: Record<string, { post: { operationId: OperationName; responses: Record<string, unknown>; requestBody?: unknown; "x-skein": unknown } }>
+      components: Record<string, Record<string, unknown>>
+      security: unknown
+    }
+    const documented = Object.values(paths).map(({ post }) => post)
+    expect(documented.map(({ operationId }) => operationId).sort()).toEqual(Object.keys(KINDS))
+    for (const { operationId, responses, "x-skein": own } of documented) {
+      for (const code of operations[operationId].errors) expect(JSON.stringify(responses[ERRORS[code].http]), `${operationId} ${code}`).toContain(code)
+      expect(Object.keys(responses)).toEqual(expect.arrayContaining(["200", "400", "401", "403", "429"]))
+      expect(own).toEqual({ least: operations[operationId].least, kind: KINDS[operationId] })
+    }
+    expect(security).toEqual([{ token: [] }])
+    expect(components["securitySchemes"]?.["token"]).toMatchObject({ type: "http", scheme: "bearer" })
+    const claim = paths["/task/claim"]?.post
+    expect(JSON.stringify(claim?.requestBody)).toContain('"task"')
+    // Every reference leads somewhere.
+    for (const [, path] of JSON.stringify(body).matchAll(/"\$ref":"#\/([^"]+)"/g)) {
+      let at: unknown = body
+      for (const step of (path ?? "").split("/")) at = (at as Record<string, unknown> | undefined)?.[step.replaceAll("~1", "/")]
+      expect(at, path).toBeDefined()
+    }
+  })
+
+  test("the page needs no script and asks nobody else, and says so to the browser", async () => {
+    hub = await startInstance()
+    const { text, headers } = await ask(hub.url, "/api", { method: "GET" })
+    for (const name of Object.keys(KINDS)) expect(text).toContain(`id="${name}"`)
+    expect(text).not.toMatch(/<script|\son\w+=|javascript:|(src|href)="(https?:)?\/\//i)
+    expect(headers["content-security-policy"]).toMatch(/^default-src 'none'; style-src 'sha256-[\w+/=]+'; /)
+    expect(headers["x-content-type-options"]).toBe("nosniff")
+  })
+})
+
+test("a line of the log follows one call through: request, operation, command, agent, seq", async () => {
+  hub = await startInstance()
+  const { headers } = await ask(hub.url, "/api/orpc/task/add", {
+    headers: { authorization: `Bearer ${hub.operator}`, "idempotency-key": "cmd-1" },
+    body: '{"id":"one","title":"One"}',
+  })
+  const line = hub.lines.map((text) => JSON.parse(text) as Record<string, unknown>).find(({ commandId }) => commandId === "cmd-1")
+  expect(line).toMatchObject({ requestId: headers["x-request-id"], operation: "task.add", agent: "operator", workspace: "main", seq: hub.loop.head.seq })
+})
