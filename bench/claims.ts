@@ -10,6 +10,7 @@ import { installClients } from "./peer.ts"
 import { startPostgres } from "./postgres.ts"
 import { startRedis } from "./redis.ts"
 import { sleep } from "./scratch.ts"
+import { startSkein } from "./skein.ts"
 
 export type ClaimsOptions = {
   directory: string
@@ -70,8 +71,8 @@ type RoundFigures = {
 const starters: Record<EngineName, (directory: string) => Promise<Engine>> = {
   floor: startFloor,
   loop: startLoop,
-  skein: () => Promise.reject(new Skipped("the surface is not there yet", "Wait for it.")),
-  http: () => Promise.reject(new Skipped("the surface is not there yet", "Wait for it.")),
+  skein: (directory) => startSkein(directory, "skein"),
+  http: (directory) => startSkein(directory, "http"),
   redis: (directory) => startRedis(directory, "redis"),
   bullmq: startBullmq,
   postgres: startPostgres,

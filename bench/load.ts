@@ -6,6 +6,7 @@ import { floorDriver } from "./floor.ts"
 import { loopDriver } from "./loop.ts"
 import { postgresDriver } from "./postgres.ts"
 import { redisDriver } from "./redis.ts"
+import { skeinDriver } from "./skein.ts"
 
 export type W1 = { latenciesMs: number[] }
 export type W2 = { seconds: number; latenciesMs: number[]; claims: Claim[]; clientCpuUs: number }
@@ -16,8 +17,8 @@ export type Heard = { task: string; atNs: bigint }
 const drivers: Record<EngineName, (address: Address) => Promise<Driver>> = {
   floor: floorDriver,
   loop: loopDriver,
-  skein: () => Promise.reject(new Error("not yet")),
-  http: () => Promise.reject(new Error("not yet")),
+  skein: (address) => skeinDriver(address, "websocket"),
+  http: (address) => skeinDriver(address, "http"),
   redis: redisDriver,
   bullmq: bullmqDriver,
   postgres: postgresDriver,

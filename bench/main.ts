@@ -1,42 +1,68 @@
 /** `npm run bench -- VERB [--json]`: every figure in the docs comes from here. One JSON object on one line with --json, tables without. */
 import { cpus, release } from "node:os"
 import { parseArgs } from "node:util"
+import { BACKPRESSURE, benchBackpressure, describeBackpressure } from "./backpressure.ts"
 import { benchClaims, CLAIMS, describeClaims } from "./claims.ts"
+import { benchCli, CLI, describeCli } from "./cli.ts"
 import type { EngineName } from "./engine.ts"
+import { benchFanout, describeFanout, FANOUT } from "./fanout.ts"
+import { benchGrowth, describeGrowth, GROWTH } from "./growth.ts"
+import { benchMemory, describeMemory, MEMORY } from "./memory.ts"
+import { benchReplay, describeReplay, REPLAY } from "./replay.ts"
 import { scratch } from "./scratch.ts"
 
-type Bench = (directory: string, options: { rounds: number | null; engines: EngineName[] | null }) => Promise<{ report: object; text: string }>
+/** `rounds`, `entries` and `engines` where the caller asked for others than the verb has. */
+type Asked = { rounds?: number; entries?: number; engines?: readonly EngineName[] }
+type Bench = (directory: string, asked: Asked) => Promise<{ report: object; text: string }>
+
+function bench<Options extends object, Report extends object>(
+  run: (options: Options & { directory: string }) => Promise<Report>,
+  describe: (report: Report) => string,
+  defaults: Options,
+): Bench {
+  return async (directory, asked) => {
+    const report = await run({ ...defaults, ...asked, directory })
+    return { report, text: describe(report) }
+  }
+}
 
 const benches: Record<string, Bench> = {
-  async claims(directory, { rounds, engines }) {
-    const report = await benchClaims({ ...CLAIMS, directory, rounds: rounds ?? CLAIMS.rounds, engines: engines ?? CLAIMS.engines })
-    return { report, text: describeClaims(report) }
-  },
+  claims: bench(benchClaims, describeClaims, CLAIMS),
+  fanout: bench(benchFanout, describeFanout, FANOUT),
+  replay: bench(benchReplay, describeReplay, REPLAY),
+  memory: bench(benchMemory, describeMemory, MEMORY),
+  cli: bench(benchCli, describeCli, CLI),
+  growth: bench(benchGrowth, describeGrowth, GROWTH),
+  backpressure: bench(benchBackpressure, describeBackpressure, BACKPRESSURE),
 }
+/** A bench that hangs is a bench that failed. */
+const GIVE_UP_MS = 15 * 60_000
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: "boolean", default: false }, rounds: { type: "string" }, engines: { type: "string" } },
+  options: { json: { type: "boolean", default: false }, rounds: { type: "string" }, entries: { type: "string" }, engines: { type: "string" } },
 })
 const [verb = ""] = positionals
-const bench = benches[verb]
-if (bench === undefined || positionals.length > 1) {
-  process.stderr.write(`npm run bench -- ${Object.keys(benches).join("|")} [--json] [--rounds N] [--engines a,b]\n`)
+const run = benches[verb]
+if (run === undefined || positionals.length > 1) {
+  process.stderr.write(`npm run bench -- ${Object.keys(benches).join("|")} [--json] [--rounds N] [--entries N] [--engines a,b]\n`)
   process.exit(2)
 }
-// A bench that hangs is a bench that failed.
 setTimeout(() => {
-  process.stderr.write("bench: gave up after 10 minutes\n")
+  process.stderr.write("bench: gave up after 15 minutes\n")
   process.exit(1)
-}, 600_000).unref()
+}, GIVE_UP_MS).unref()
+// What was started is ended by the listeners of `exit`.
 process.once("SIGINT", () => process.exit(130))
 process.once("SIGTERM", () => process.exit(143))
 
+const asked: Asked = {
+  ...(values.rounds === undefined ? {} : { rounds: Number(values.rounds) }),
+  ...(values.entries === undefined ? {} : { entries: Number(values.entries) }),
+  ...(values.engines === undefined ? {} : { engines: values.engines.split(",") as EngineName[] }),
+}
 const startedMs = performance.now()
-const { report, text } = await bench(scratch(), {
-  rounds: values.rounds === undefined ? null : Number(values.rounds),
-  engines: (values.engines?.split(",") as EngineName[] | undefined) ?? null,
-})
+const { report, text } = await run(scratch(), asked)
 const machine = { cpu: cpus()[0]?.model ?? "", cores: cpus().length, node: process.versions.node, kernel: release() }
 const seconds = Math.round((performance.now() - startedMs) / 100) / 10
 if (values.json) process.stdout.write(`${JSON.stringify({ bench: verb, at: new Date().toISOString(), machine, seconds, ...report })}\n`)

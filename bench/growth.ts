@@ -1,0 +1,129 @@
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { Child } from "./child.ts"
+import { median, round, show, table } from "./figure.ts"
+import type { Point } from "./growth-loop.ts"
+import type { Made, Opened } from "./history.ts"
+import { plot } from "./plot.ts"
+
+export type GrowthOptions = {
+  directory: string
+  rounds: number
+  /** Open tasks, each more than the one before; measured with `agents` agents. */
+  tasks: readonly number[]
+  agents: number
+  /** Agents, each more than the one before; measured with `open` open tasks. */
+  teams: readonly number[]
+  open: number
+  claims: number
+  /** Ledgers that a hub is started on, in entries. */
+  starts: readonly number[]
+  /** Where the plot goes; null: nowhere. */
+  svg: string | null
+}
+export const GROWTH: Omit<GrowthOptions, "directory"> = {
+  rounds: 3,
+  tasks: [100, 1_000, 10_000, 100_000, 1_000_000],
+  agents: 100,
+  teams: [10, 100, 1_000, 10_000],
+  open: 10_000,
+  claims: 4_000,
+  starts: [100_000, 1_000_000],
+  svg: join(import.meta.dirname, "..", "docs", "explanation", "claim-cost.svg"),
+}
+
+export type Start = { entries: number; withoutSnapshotS: number; fromSnapshotS: number; makeS: number }
+export type GrowthReport = { byTasks: Point[]; byAgents: Point[]; starts: Start[]; svg: string | null; flatness: { tasks: number; agents: number } }
+
+/** What a claim costs as tasks, agents and history grow. */
+export async function benchGrowth({ directory, rounds, tasks, agents, teams, open, claims, starts, svg }: GrowthOptions): Promise<GrowthReport> {
+  const byTasks = await climb(
+    directory,
+    "tasks",
+    rounds,
+    claims,
+    tasks.map((count) => ({ tasks: count, agents })),
+  )
+  const byAgents = await climb(
+    directory,
+    "agents",
+    rounds,
+    claims,
+    teams.map((count) => ({ tasks: open, agents: count })),
+  )
+  const timed: Start[] = []
+  for (const entries of starts) timed.push(await timeStart(join(directory, `start-${entries}`), entries))
+  if (svg !== null) writeFileSync(svg, draw(byTasks, byAgents))
+  const ratio = (points: Point[]): number => round((points.at(-1)?.cpuUsPerClaim ?? 0) / (points[0]?.cpuUsPerClaim ?? 1))
+  return { byTasks, byAgents, starts: timed, svg, flatness: { tasks: ratio(byTasks), agents: ratio(byAgents) } }
+}
+
+/** The steps are climbed once: growing takes the time. Each is measured `rounds` times, and the median is told. */
+async function climb(directory: string, name: string, rounds: number, claims: number, steps: readonly { tasks: number; agents: number }[]): Promise<Point[]> {
+  const child = new Child("./growth-loop.ts", { execArgv: ["--max-old-space-size=8192"] })
+  await child.call("open", { directory: join(directory, `growth-${name}`) })
+  const points: Point[] = []
+  // The code must be warm before the first step is measured.
+  await child.call("grow", { tasks: steps[0]?.tasks ?? 0, agents: steps[0]?.agents ?? 0 })
+  await child.call("measure", { tasks: steps[0]?.tasks ?? 0, claims })
+  for (const step of steps) {
+    await child.call("grow", step)
+    const measured: Point[] = []
+    for (let at = 0; at < rounds; at += 1) measured.push(await child.call<Point>("measure", { tasks: step.tasks, claims }))
+    const fields = Object.keys(measured[0] as Point) as (keyof Point)[]
+    points.push(Object.fromEntries(fields.map((field) => [field, round(median(measured.map((one) => one[field])))])) as Point)
+    process.stderr.write(`bench: ${show(step.tasks)} open tasks, ${show(step.agents)} agents: ${show(points.at(-1)?.cpuUsPerClaim)} us a claim\n`)
+  }
+  child.kill()
+  return points
+}
+
+/** A hub's start on a ledger of so many entries: from the first on, and from the snapshot that the hub kept while it wrote them. */
+async function timeStart(home: string, entries: number): Promise<Start> {
+  const open = async (): Promise<number> => {
+    const opener = new Child("./history.ts")
+    const { seconds } = await opener.call<Opened>("open", { directory: home })
+    await opener.stop()
+    return seconds
+  }
+  const maker = new Child("./history.ts")
+  const { seconds } = await maker.call<Made>("make", { directory: home, entries, snapshotEntries: Number.MAX_SAFE_INTEGER })
+  await maker.stop()
+  const withoutSnapshot = [await open(), await open(), await open()]
+  // One more stretch of life, with a snapshot taken on the way.
+  const keeper = new Child("./history.ts")
+  await keeper.call<Made>("make", { directory: home, entries: entries + 1_000, snapshotEntries: 500 })
+  await keeper.stop()
+  const fromSnapshot = [await open(), await open(), await open()]
+  return { entries, withoutSnapshotS: round(median(withoutSnapshot)), fromSnapshotS: round(median(fromSnapshot)), makeS: round(seconds) }
+}
+
+function draw(byTasks: readonly Point[], byAgents: readonly Point[]): string {
+  return plot({
+    title: "CPU of a claim as work grows",
+    xTitle: "open tasks, or agents (logarithmic)",
+    yTitle: "µs of CPU a claim",
+    lines: [
+      { name: "by open tasks", points: byTasks.map(({ tasks, cpuUsPerClaim }) => [tasks, cpuUsPerClaim]) },
+      { name: "by agents", points: byAgents.map(({ agents, cpuUsPerClaim }) => [agents, cpuUsPerClaim]) },
+    ],
+  })
+}
+
+export function describeGrowth({ byTasks, byAgents, starts, svg, flatness }: GrowthReport): string {
+  const rows = (points: readonly Point[]): string[][] =>
+    points.map(({ tasks, agents, cpuUsPerClaim, gcUsPerClaim, p50Ms, p99Ms, claimsPerS, rssMb }) => [
+      show(tasks),
+      ...[agents, cpuUsPerClaim, gcUsPerClaim, p50Ms, p99Ms, claimsPerS, rssMb].map(show),
+    ])
+  const heading = ["open tasks", "agents", "CPU us a claim", "of it GC", "p50", "p99 ms", "claims/s", "MB"]
+  return [
+    table(heading, rows(byTasks)),
+    table(heading, rows(byAgents)),
+    table(
+      ["start on entries", "without snapshot s", "from snapshot s"],
+      starts.map(({ entries, withoutSnapshotS, fromSnapshotS }) => [show(entries), show(withoutSnapshotS), show(fromSnapshotS)]),
+    ),
+    `last against first: ${show(flatness.tasks)} x by tasks, ${show(flatness.agents)} x by agents${svg === null ? "" : "; the plot is in docs/explanation/claim-cost.svg"}`,
+  ].join("\n\n")
+}

@@ -1,0 +1,76 @@
+/** Makes ledgers to read back: every entry is decided, appended and published by the loop, as in a hub. */
+import { answer } from "./child.ts"
+import { openOn, OPERATOR } from "./open-hub.ts"
+import type { Actor } from "../src/core/entry.ts"
+import { replay } from "../src/hub/replay.ts"
+import { sha256 } from "../src/ledger/sha256.ts"
+import { openSqlite } from "../src/ledger/sqlite.ts"
+import { ledgerPath } from "./open-hub.ts"
+
+export type Made = { entries: number; seconds: number; bytesPerEntry: number }
+export type Replayed = { entries: number; seconds: number; checkpoints: number; allHold: boolean; rssBytes: number }
+export type Opened = { entries: number; seconds: number; rssBytes: number }
+
+/** Tasks that go through their whole life together. */
+const WAVE = 2_000
+const AGENTS = 50
+
+answer({
+  /** A life of tasks: each is added, claimed, updated and completed; `open` of them stay open. Snapshots every `snapshotEntries`. */
+  async make({ directory, entries, snapshotEntries }: { directory: string; entries: number; snapshotEntries: number }): Promise<Made> {
+    const startMs = performance.now()
+    const hub = await openOn(directory, { snapshotEntries })
+    const loop = await hub.create("main")
+    const actors: Actor[] = Array.from({ length: AGENTS }, (_, at) => ({ agent: `agent-${at}`, session: null, role: "worker" }))
+    await Promise.all(actors.map(({ agent }) => loop.execute("agent.add", OPERATOR, { name: agent, maxActive: 1_000_000 })))
+    let keys = 0
+    const key = (): { id: string; hash: string } => ({ id: `k${(keys += 1)}`, hash: "00112233445566778899aabbccddeeff" })
+    for (let wave = 0; loop.head.seq < entries; wave += 1) {
+      const ids = Array.from({ length: Math.min(WAVE, Math.ceil((entries - loop.head.seq) / 4)) }, (_, at) => `t${wave}-${at}`)
+      await Promise.all(
+        ids.map((id) => loop.execute("task.add", OPERATOR, { id, title: `Task ${id}`, body: "Make the tests pass that this change breaks." }, { key: key() })),
+      )
+      const held = await Promise.all(ids.map((task, at) => loop.execute("task.claim", actors[at % AGENTS] as Actor, { task }, { key: key() })))
+      await Promise.all(
+        held.map(({ task, fence }, at) =>
+          loop.execute("task.update", actors[at % AGENTS] as Actor, { task: task.id, fence, progress: 0.5, note: "half way" }, { key: key() }),
+        ),
+      )
+      const deliverable = { text: "done", evidence: { testsPass: true, commit: "0123456789abcdef0123456789abcdef01234567", links: [] } }
+      const usage = { costMicroUsd: 1_200, inputTokens: 900, outputTokens: 300 }
+      await Promise.all(
+        held.map(({ task, fence }, at) =>
+          loop.execute("task.complete", actors[at % AGENTS] as Actor, { task: task.id, fence, deliverable, usage }, { key: key() }),
+        ),
+      )
+    }
+    const { seq } = loop.head
+    const sample = await loop.entries(Math.max(1, seq - 999), 1_000)
+    await hub.close()
+    return {
+      entries: seq,
+      seconds: (performance.now() - startMs) / 1_000,
+      bytesPerEntry: sample.reduce((sum, { bytes }) => sum + bytes.length, 0) / sample.length,
+    }
+  },
+  /** Verifies the whole chain, folds every entry, and compares root and digest at every checkpoint. */
+  async replay({ directory }: { directory: string }): Promise<Replayed> {
+    const ledger = openSqlite({ path: ledgerPath(directory), readOnly: true })
+    const startMs = performance.now()
+    const { entries, compared } = await replay(ledger, sha256)
+    const seconds = (performance.now() - startMs) / 1_000
+    await ledger.close()
+    return { entries, seconds, checkpoints: compared.length, allHold: compared.every(({ ok }) => ok), rssBytes: process.memoryUsage.rss() }
+  },
+  /** A hub's start, from the newest snapshot where there is one. */
+  async open({ directory }: { directory: string }): Promise<Opened> {
+    const startMs = performance.now()
+    const hub = await openOn(directory, { snapshotEntries: Number.MAX_SAFE_INTEGER })
+    const loop = await hub.create("main")
+    const seconds = (performance.now() - startMs) / 1_000
+    const { seq } = loop.head
+    const rssBytes = process.memoryUsage.rss()
+    await hub.close()
+    return { entries: seq, seconds, rssBytes }
+  },
+})
