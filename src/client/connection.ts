@@ -1,11 +1,12 @@
 import { WebSocket } from "ws"
-import { type ErrorCode, ERRORS, SkeinError } from "../contract/errors.ts"
-import { KINDS, type OperationName } from "../contract/names.ts"
+import { type ErrorCode, SkeinError } from "../contract/errors.ts"
+import type { OperationName } from "../contract/names.ts"
 import type { Entry } from "../core/entry.ts"
 import type { Seq, SessionId } from "../core/ids.ts"
+import { Calls } from "./calls.ts"
 import { bearerFor, type Identity } from "./identity.ts"
-import { errorFrom, timedOut, unreachable } from "./post.ts"
-import { fullJitterMs, RetryBudget } from "./retry.ts"
+import { errorFrom, unreachable } from "./post.ts"
+import { fullJitterMs } from "./retry.ts"
 import { EventReaders } from "./stream.ts"
 
 /** What the hub says of the caller when it is connected. */
@@ -31,21 +32,6 @@ export type ConnectionOptions = {
   random(): number
 }
 
-type Pending = {
-  id: number
-  name: OperationName
-  input: unknown
-  key: string | null
-  resolve(output: unknown): void
-  reject(error: unknown): void
-  /** How often it went out; an action goes out once. */
-  sent: number
-  attempts: number
-  deadlineMs: number
-  timer: NodeJS.Timeout
-  release(): void
-}
-
 type Received = {
   id?: number
   ok?: unknown
@@ -59,28 +45,33 @@ type Received = {
 }
 
 /** Errors after which another connection would end the same way. */
-const FATAL = new Set<ErrorCode>(["unauthenticated", "foreign_workspace", "claim_mismatch", "retired", "forbidden", "not_found", "origin_refused"])
+const FATAL = new Set<ErrorCode>([
+  "unauthenticated",
+  "foreign_workspace",
+  "claim_mismatch",
+  "retired",
+  "forbidden",
+  "not_found",
+  "wrong_status",
+  "origin_refused",
+])
 /** A token is renewed when so much of its life is over. */
 const RENEW_AT = 0.8
-const REPEATS_MAX = 8
 /** The hub pings every 15 s: a connection that is silent for longer than two of these is dead. */
 const SILENCE_MS = 40_000
 
 /**
  * One WebSocket to the hub that mends itself. States: `connecting` (calls wait), `open`, `closed` (for good).
  *
- * A connection that breaks leaves calls of unknown outcome. Reads, and commands by their idempotency key, are sent again on the next connection; an
- * action is not, and is answered `timed_out`. Sessions and the event stream are taken up again, each where it stood.
+ * What a break does to calls is in `Calls`; sessions and the event stream are taken up again, each where it stood.
  */
 export class Connection {
   readonly events: EventReaders
   readonly #o: ConnectionOptions
-  readonly #budget = new RetryBudget()
-  readonly #pending = new Map<number, Pending>()
+  readonly #calls: Calls
   #ws: WebSocket | null = null
   #state: "connecting" | "open" | "closed" = "connecting"
   #failure: SkeinError | null = null
-  #nextId = 1
   #attempt = 0
   #outgoing: string[] = []
   #session: SessionId | undefined
@@ -97,6 +88,12 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.#o = options
     this.#session = options.session
+    this.#calls = new Calls({
+      isOpen: () => this.#state === "open",
+      send: (text) => this.#send(text),
+      random: options.random,
+      trouble: () => this.#trouble ?? unreachable(options.url, "no connection in time"),
+    })
     this.events = new EventReaders({ subscribe: (from) => this.#subscribe(from), unsubscribe: () => this.#send('{"unsubscribe":true}') })
   }
 
@@ -122,39 +119,19 @@ export class Connection {
     { key, signal, timeoutMs }: { key?: string | undefined; signal?: AbortSignal | undefined; timeoutMs?: number | undefined },
   ): Promise<unknown> {
     if (this.#state === "closed") return Promise.reject(this.#failure ?? closed())
-    if (signal?.aborted === true) return Promise.reject(timedOut("the call was given up"))
-    const id = this.#nextId
-    this.#nextId += 1
-    const budgetMs = timeoutMs ?? this.#o.timeoutMs + waitOf(input)
-    return new Promise((resolve, reject) => {
-      const abort = (): void => this.#giveUp(id, timedOut("the call was given up"))
-      const pending: Pending = {
-        id,
-        name,
-        input,
-        key: key ?? (KINDS[name] === "command" ? drawKey() : null),
-        resolve,
-        reject,
-        sent: 0,
-        attempts: 0,
-        deadlineMs: performance.now() + budgetMs,
-        timer: setTimeout(() => this.#giveUp(id, this.#outOfTime(id, budgetMs)), budgetMs),
-        release: () => signal?.removeEventListener("abort", abort),
-      }
-      signal?.addEventListener("abort", abort, { once: true })
-      this.#pending.set(id, pending)
-      if (this.#state === "open") this.#sendCall(pending)
-    })
+    return this.#calls.make(name, input, { key, signal, timeoutMs: timeoutMs ?? this.#o.timeoutMs + waitOf(input) })
   }
 
   /** Binds the connection to a session, now and after each reconnect: calls are then made in its name. */
   async bind(session: SessionId): Promise<void> {
     this.#session = session
     if (this.#state !== "open") return
-    await new Promise<Welcome>((resolve, reject) => {
-      this.#greeted.push({ resolve, reject })
-      void this.#greet()
-    })
+    void this.#greet()
+    // The answer to an earlier hello may come first.
+    for (let bound: SessionId | null = null; bound !== session;) {
+      const welcome = await new Promise<Welcome>((resolve, reject) => this.#greeted.push({ resolve, reject }))
+      bound = welcome.session
+    }
   }
 
   /** Beats for a session every third of its interval, so that one lost beat does no harm. */
@@ -272,7 +249,7 @@ export class Connection {
     this.#attempt = 0
     for (const session of this.#beating.keys()) this.#send(JSON.stringify({ beat: [session] }))
     this.events.resubscribe()
-    for (const pending of this.#pending.values()) this.#sendCall(pending)
+    this.#calls.sendAll()
   }
 
   #lost(ws: WebSocket): void {
@@ -284,9 +261,7 @@ export class Connection {
     this.#outgoing = []
     if (this.#isClosed()) return
     this.#state = "connecting"
-    for (const pending of this.#pending.values()) {
-      if (pending.sent > 0 && KINDS[pending.name] === "action") this.#giveUp(pending.id, timedOut("the connection broke"))
-    }
+    this.#calls.broken()
     this.#again()
   }
 
@@ -321,7 +296,7 @@ export class Connection {
     for (const timer of this.#beating.values()) clearInterval(timer)
     this.#beating.clear()
     this.#settleGreeted((waiter) => waiter.reject(error))
-    for (const pending of [...this.#pending.values()]) this.#giveUp(pending.id, error)
+    this.#calls.endAll(error)
     this.events.end(events)
     this.#ws = null
   }
@@ -332,13 +307,7 @@ export class Connection {
     for (const waiter of greeted) settle(waiter)
   }
 
-  // Calling
-
-  #sendCall(pending: Pending): void {
-    const { id, name, input, key } = pending
-    pending.sent += 1
-    this.#send(JSON.stringify(key === null ? { id, op: name, in: input } : { id, op: name, in: input, key }))
-  }
+  // Talking
 
   /** What is said in one turn of the loop goes out as one message. */
   #send(text: string): void {
@@ -367,7 +336,7 @@ export class Connection {
 
   #frame(frame: Received): void {
     if (frame.events !== undefined) this.events.deliver(frame.from as number, frame.to as number, frame.events)
-    else if (typeof frame.id === "number") this.#answered(frame.id, frame)
+    else if (typeof frame.id === "number") this.#calls.answered(frame.id, frame.ok, frame.error)
     else if (frame.welcome !== undefined) this.#welcomed(frame.welcome)
     else if (frame.resync !== undefined) this.events.resubscribe()
     else if (frame.error !== undefined) {
@@ -376,53 +345,6 @@ export class Connection {
       // It speaks of the connection, which the hub closes next.
       else this.#trouble = error
     }
-  }
-
-  #answered(id: number, { ok, error: body }: Received): void {
-    const pending = this.#pending.get(id)
-    if (pending === undefined) return
-    if (body === undefined) {
-      this.#budget.earn()
-      this.#done(pending)
-      pending.resolve(ok)
-      return
-    }
-    const error = errorFrom(body)
-    const waitMs = (error.retryAfterMs ?? 0) + fullJitterMs(pending.attempts, 25, 2_000, this.#o.random)
-    const again =
-      ERRORS[error.code].retry === "later" && error.code !== "timed_out" && pending.attempts < REPEATS_MAX && performance.now() + waitMs < pending.deadlineMs
-    if (!again || !this.#budget.spend()) {
-      this.#done(pending)
-      pending.reject(error)
-      return
-    }
-    // Nothing was done: even an action may be asked again.
-    pending.attempts += 1
-    setTimeout(() => {
-      if (this.#pending.has(id) && this.#state === "open") this.#sendCall(pending)
-    }, waitMs)
-  }
-
-  #giveUp(id: number, error: SkeinError): void {
-    const pending = this.#pending.get(id)
-    if (pending === undefined) return
-    this.#done(pending)
-    if (pending.sent > 0) this.#send(`{"cancel":${id}}`)
-    pending.reject(error)
-  }
-
-  #done(pending: Pending): void {
-    clearTimeout(pending.timer)
-    pending.release()
-    this.#pending.delete(pending.id)
-  }
-
-  /** What never went out was not done; what went out may have been. */
-  #outOfTime(id: number, budgetMs: number): SkeinError {
-    const pending = this.#pending.get(id)
-    return pending?.sent === 0
-      ? (this.#trouble ?? unreachable(this.#o.url, `no connection within ${budgetMs} ms`))
-      : timedOut(`no answer within ${budgetMs} ms`)
   }
 
   #subscribe(from: Seq): void {
@@ -442,12 +364,4 @@ function closed(): SkeinError {
 function waitOf(input: unknown): number {
   const { waitMs } = (input ?? {}) as { waitMs?: unknown }
   return typeof waitMs === "number" ? waitMs : 0
-}
-
-let drawn = 0
-const run = crypto.randomUUID()
-/** A key for each call: one random part for the process, then a count, which costs no entropy a call. */
-function drawKey(): string {
-  drawn += 1
-  return `${run}.${drawn}`
 }

@@ -39,7 +39,7 @@ const sessionShape = {
   reason: z.string().nullable(),
 }
 const sessionView = z.object(sessionShape)
-export const agentView = z.object({
+const agentView = z.object({
   name,
   ...profile,
   status: z.enum(["present", "retired"]),

@@ -6,7 +6,7 @@ import { done } from "./task.ts"
 
 const kind = z.enum(EVENT_KINDS)
 const directive = z.enum(DIRECTIVES)
-export const target = z.union([z.strictObject({ agent: name }), z.strictObject({ role }), z.strictObject({ everyone: z.literal(true) })])
+const target = z.union([z.strictObject({ agent: name }), z.strictObject({ role }), z.strictObject({ everyone: z.literal(true) })])
 
 const openNotice = z.object({
   seq,

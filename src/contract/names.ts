@@ -67,7 +67,3 @@ export const KINDS = {
 } as const satisfies Record<Exclude<CommandName, Internal | OnceOnly>, "command"> & Record<string, OperationKind>
 
 export type OperationName = keyof typeof KINDS
-
-export function isOperation(name: string): name is OperationName {
-  return Object.hasOwn(KINDS, name)
-}

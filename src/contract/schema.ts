@@ -2,7 +2,7 @@ import * as z from "zod"
 import { ROLES } from "../core/role.ts"
 
 /** Bodies, deliverables and messages: at most this many bytes of UTF-8. */
-export const BODY_MAX_BYTES = 32_768
+const BODY_MAX_BYTES = 32_768
 const TITLE_MAX = 300
 const REASON_MAX_BYTES = 4_096
 

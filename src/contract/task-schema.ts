@@ -68,7 +68,7 @@ const spec = {
   labels: z.array(label).max(32),
 }
 
-export const evidence = z.strictObject({ testsPass: z.boolean().nullable(), commit: commit.nullable(), links: z.array(line(1_000)).max(50) })
+const evidence = z.strictObject({ testsPass: z.boolean().nullable(), commit: commit.nullable(), links: z.array(line(1_000)).max(50) })
 export const usage = z.strictObject({ costMicroUsd: microUsd, inputTokens: z.int().min(0), outputTokens: z.int().min(0) })
 const deliverable = z.strictObject({ text: body, evidence })
 

@@ -32,7 +32,7 @@ export type ServeOptions = {
 export type Served = { url: string; close(): Promise<void> }
 
 /** Of one agent: well above what one client's sequential calls reach. */
-export const DEFAULT_RATE: Rate = { perSecond: 5_000, burst: 10_000 }
+const DEFAULT_RATE: Rate = { perSecond: 5_000, burst: 10_000 }
 const BODY_MAX_BYTES = 256 * 1024
 const PLAN_MAX_BYTES = 8 * 1024 * 1024
 const CONNECTIONS_MAX = 2_000
@@ -95,6 +95,8 @@ class Surface {
     this.#server.maxConnections = options.connectionsMax ?? CONNECTIONS_MAX
     this.#server.on("request", (request, response) => void this.#request(request, response))
     this.#server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head))
+    this.#server.on("checkExpectation", (request, response) => sendError(request, response, unexpected()))
+    this.#server.on("connect", (_, socket: Duplex) => refuseRaw(socket, noProxy()))
     this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => refuseRaw(socket, badRequest(error)))
     this.#sweep = setInterval(() => {
       for (const stream of this.#streams) if (auth.isOver(stream.caller)) stream.end("expired")
@@ -300,6 +302,14 @@ function stopping(): SkeinError {
 
 function notThere(pathname: string): SkeinError {
   return new SkeinError("unknown_operation", `there is nothing at ${JSON.stringify(pathname.slice(0, 100))}`, "/api lists the operations.")
+}
+
+function unexpected(): SkeinError {
+  return new SkeinError("invalid_input", "the hub meets no expectation but 100-continue", "Leave the Expect header out.")
+}
+
+function noProxy(): SkeinError {
+  return new SkeinError("method_not_allowed", "the hub is no proxy", "Send GET or POST.", { method: "CONNECT" })
 }
 
 function badRequest(error: NodeJS.ErrnoException): SkeinError {

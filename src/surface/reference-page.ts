@@ -19,7 +19,7 @@ table{border-collapse:collapse}td,th{text-align:left;vertical-align:top;padding:
 /** No script, nothing from elsewhere, one style that is known by its hash. */
 export const REFERENCE_CSP = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
 
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (mark) => `&#${mark.charCodeAt(0)};`)
 }
 

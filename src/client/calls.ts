@@ -1,0 +1,141 @@
+import { ERRORS, SkeinError } from "../contract/errors.ts"
+import { KINDS, type OperationName } from "../contract/names.ts"
+import { errorFrom, timedOut } from "./post.ts"
+import { fullJitterMs, RetryBudget } from "./retry.ts"
+
+/** What the calls need of the connection that carries them. */
+export type Carrier = {
+  isOpen(): boolean
+  send(text: string): void
+  random(): number
+  /** Why there is no connection right now. */
+  trouble(): SkeinError
+}
+export type CallTerms = { key?: string | undefined; signal?: AbortSignal | undefined; timeoutMs: number }
+
+type Pending = {
+  id: number
+  name: OperationName
+  input: unknown
+  key: string | null
+  resolve(output: unknown): void
+  reject(error: unknown): void
+  /** How often it went out; an action goes out once a connection that breaks. */
+  sent: number
+  /** How often the hub asked for it to come again. */
+  repeats: number
+  deadlineMs: number
+  release(): void
+}
+
+const REPEATS_MAX = 8
+
+/**
+ * Calls that wait for their answers, over as many connections as it takes. A connection that breaks leaves calls of unknown outcome: reads, and
+ * commands by their idempotency key, are sent again on the next one; an action that went out is answered `timed_out`.
+ */
+export class Calls {
+  readonly #carrier: Carrier
+  readonly #budget = new RetryBudget()
+  readonly #pending = new Map<number, Pending>()
+  #nextId = 1
+
+  constructor(carrier: Carrier) {
+    this.#carrier = carrier
+  }
+
+  make(name: OperationName, input: unknown, { key, signal, timeoutMs }: CallTerms): Promise<unknown> {
+    if (signal?.aborted === true) return Promise.reject(timedOut("the call was given up"))
+    const id = this.#nextId
+    this.#nextId += 1
+    return new Promise((resolve, reject) => {
+      const abort = (): void => this.#giveUp(id, timedOut("the call was given up"))
+      const timer = setTimeout(() => this.#outOfTime(id, timeoutMs), timeoutMs)
+      const release = (): void => {
+        clearTimeout(timer)
+        signal?.removeEventListener("abort", abort)
+      }
+      signal?.addEventListener("abort", abort, { once: true })
+      const drawn = key ?? (KINDS[name] === "command" ? drawKey() : null)
+      const pending: Pending = { id, name, input, key: drawn, resolve, reject, sent: 0, repeats: 0, deadlineMs: performance.now() + timeoutMs, release }
+      this.#pending.set(id, pending)
+      if (this.#carrier.isOpen()) this.#send(pending)
+    })
+  }
+
+  /** There is a connection: all that waits goes out, for the first time or again. */
+  sendAll(): void {
+    for (const pending of this.#pending.values()) this.#send(pending)
+  }
+
+  /** The connection broke. What MUST NOT be sent again is answered. */
+  broken(): void {
+    for (const { id, name, sent } of [...this.#pending.values()]) {
+      if (sent > 0 && KINDS[name] === "action") this.#giveUp(id, timedOut("the connection broke"))
+    }
+  }
+
+  endAll(error: SkeinError): void {
+    for (const id of [...this.#pending.keys()]) this.#giveUp(id, error)
+  }
+
+  /** The hub answered: `body` is its error, where it is one. */
+  answered(id: number, ok: unknown, body: unknown): void {
+    const pending = this.#pending.get(id)
+    if (pending === undefined) return
+    if (body === undefined) {
+      this.#budget.earn()
+      this.#done(pending)
+      pending.resolve(ok)
+      return
+    }
+    const error = errorFrom(body)
+    const waitMs = (error.retryAfterMs ?? 0) + fullJitterMs(pending.repeats, 25, 2_000, this.#carrier.random)
+    // These say that nothing was done, so that even an action may come again; `timed_out` does not say it.
+    const helps = ERRORS[error.code].retry === "later" && error.code !== "timed_out"
+    if (!helps || pending.repeats >= REPEATS_MAX || performance.now() + waitMs >= pending.deadlineMs || !this.#budget.spend()) {
+      this.#done(pending)
+      pending.reject(error)
+      return
+    }
+    pending.repeats += 1
+    const { sent } = pending
+    setTimeout(() => {
+      // Another connection may have sent it since.
+      if (this.#pending.has(id) && pending.sent === sent && this.#carrier.isOpen()) this.#send(pending)
+    }, waitMs)
+  }
+
+  #send(pending: Pending): void {
+    const { id, name, input, key } = pending
+    pending.sent += 1
+    this.#carrier.send(JSON.stringify(key === null ? { id, op: name, in: input } : { id, op: name, in: input, key }))
+  }
+
+  #giveUp(id: number, error: SkeinError): void {
+    const pending = this.#pending.get(id)
+    if (pending === undefined) return
+    this.#done(pending)
+    if (pending.sent > 0 && this.#carrier.isOpen()) this.#carrier.send(`{"cancel":${id}}`)
+    pending.reject(error)
+  }
+
+  /** What never went out was not done; what went out may have been. */
+  #outOfTime(id: number, timeoutMs: number): void {
+    const sent = this.#pending.get(id)?.sent ?? 0
+    this.#giveUp(id, sent === 0 ? this.#carrier.trouble() : timedOut(`no answer within ${timeoutMs} ms`))
+  }
+
+  #done(pending: Pending): void {
+    pending.release()
+    this.#pending.delete(pending.id)
+  }
+}
+
+let drawn = 0
+const run = crypto.randomUUID()
+/** A key for each call: one random part for the process, then a count, which costs no entropy a call. */
+function drawKey(): string {
+  drawn += 1
+  return `${run}.${drawn}`
+}

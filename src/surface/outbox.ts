@@ -1,0 +1,53 @@
+import type { Frame } from "../hub/subscriptions.ts"
+
+/** What can be written when the turn is over. */
+export type Writer = { sendAnswers(): void; sendEvents(): void }
+
+/**
+ * What is to be written. Everything that becomes ready in one turn of the loop goes out in one write a connection, answers before events: whoever
+ * waits for a claim goes first.
+ */
+export class Outbox {
+  readonly #answers = new Set<Writer>()
+  readonly #events = new Set<Writer>()
+  #scheduled = false
+
+  answer(connection: Writer): void {
+    this.#answers.add(connection)
+    this.#schedule()
+  }
+
+  event(connection: Writer): void {
+    this.#events.add(connection)
+    this.#schedule()
+  }
+
+  flush(): void {
+    for (const connection of this.#answers) connection.sendAnswers()
+    this.#answers.clear()
+    for (const connection of this.#events) connection.sendEvents()
+    this.#events.clear()
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    // After all promises that are settled by now: a batch of the loop answers everybody at once.
+    process.nextTick(() => {
+      this.#scheduled = false
+      this.flush()
+    })
+  }
+}
+
+/** An event frame as it goes over the wire, encoded once for all who listen. */
+const framed = new WeakMap<Frame, Buffer>()
+
+export function encodeFrame(frame: Frame): Buffer {
+  let bytes = framed.get(frame)
+  if (bytes === undefined) {
+    bytes = Buffer.from(`{"events":${frame.text},"from":${frame.from},"to":${frame.to}}`)
+    framed.set(frame, bytes)
+  }
+  return bytes
+}
