@@ -1,0 +1,193 @@
+import { mkdirSync, renameSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import type { Command } from "commander"
+import type { Profile } from "../core/agent.ts"
+import { ROLES } from "../core/role.ts"
+import { act, collect, examples, integer, oneOf, type Context } from "./context.ts"
+import { paged } from "./paging.ts"
+import { printable } from "./printable.ts"
+import { showUsd } from "./quantity.ts"
+import { renderFields, renderTable, showTime } from "./table.ts"
+import { duration, skill, usd } from "./task-spec.ts"
+
+type ProfileOptions = {
+  kind?: string
+  capability?: [string, number][]
+  maxActive?: number
+  model?: string
+  account?: string
+  costPerHour?: number
+  heartbeat?: number
+}
+
+/** `skein agent`: who works here. */
+export function register(program: Command): void {
+  const agent = program.command("agent").description("Agents: who they are, what they can, what they may.")
+  withProfile(agent.command("add <name>").description("Add an agent, and write a credential for it to .skein/agents/NAME.credential (mode 0600)."))
+    .option("--role <role>", ROLES.join(", "), oneOf(ROLES), "worker")
+    .option("--no-credential", "write none")
+    .addHelpText(
+      "after",
+      examples([
+        "skein agent add goose --capability docs:3 --capability node",
+        "then, as that agent: SKEIN_TOKEN_FILE=.skein/agents/goose.credential skein task next",
+      ]),
+    )
+    .action(act(addAgent))
+  agent
+    .command("list")
+    .description("List the agents with what they hold.")
+    .addHelpText("after", examples(["skein agent list --json", "one agent a line"]))
+    .action(act(listAgents))
+  agent
+    .command("show <name>")
+    .description("Show one agent with its sessions.")
+    .addHelpText("after", examples(["skein agent show goose", "capabilities, tasks, sessions, credentials by id"]))
+    .action(act(showAgent))
+  withProfile(agent.command("edit <name>").description("Change an agent's profile. What it holds already stays with it."))
+    .requiredOption("--reason <text>", "why: it is kept on the ledger")
+    .addHelpText("after", examples(["skein agent edit goose --max-active 2 --reason 'it is fast'", "from its next claim on"]))
+    .action(
+      act(async (context: Context, name: string, { reason, ...options }: ProfileOptions & { reason: string }) => {
+        const answer = await (await context.hub()).call("agent.edit", { ...profileOf(options), name, reason })
+        context.terminal.answer({ agent: name, ...answer }, `${printable(name)} is changed (entry ${answer.seq})`)
+      }),
+    )
+  agent
+    .command("retire <name>")
+    .description("Retire an agent for good: its leases and sessions end, its credentials are void, its name stays taken.")
+    .requiredOption("--reason <text>", "why: it is kept on the ledger")
+    .addHelpText("after", examples(["skein agent retire goose --reason 'the project is over'", "what it held is open again"]))
+    .action(
+      act(async (context: Context, name: string, { reason }: { reason: string }) => {
+        const answer = await (await context.hub()).call("agent.retire", { name, reason })
+        context.terminal.answer({ agent: name, ...answer }, `${printable(name)} is retired (entry ${answer.seq})`)
+      }),
+    )
+  agent
+    .command("credential <name>")
+    .description("Write another credential for an agent to .skein/agents/NAME.credential. Those before it stay good: skein agent revoke.")
+    .addHelpText("after", examples(["skein agent credential goose", "prints the file's path, never the secret"]))
+    .action(
+      act(async (context: Context, name: string) => {
+        const { id, path } = await issue(context, name)
+        context.terminal.answer({ agent: name, id, path }, `credential ${id} of ${printable(name)} is in ${path}`)
+      }),
+    )
+  agent
+    .command("revoke <name> <id>")
+    .description("Make a credential void, and every token that came from it.")
+    .requiredOption("--reason <text>", "why: it is kept on the ledger")
+    .addHelpText("after", examples(["skein agent revoke goose 1f2e3d4c5b6a --reason 'it was in a log'", "connections that use it end at once"]))
+    .action(
+      act(async (context: Context, name: string, id: string, { reason }: { reason: string }) => {
+        const answer = await (await context.hub()).call("credential.revoke", { agent: name, id, reason })
+        context.terminal.answer({ agent: name, id, ...answer }, `credential ${printable(id)} of ${printable(name)} is void (entry ${answer.seq})`)
+      }),
+    )
+}
+
+function withProfile(command: Command): Command {
+  return command
+    .option("--kind <word>", "how it runs: script, claude, codex, gemini, opencode, human")
+    .option("--capability <skill[:level]>", "what it knows, level 1 to 5; may be repeated", collect(skill))
+    .option("--max-active <n>", "tasks that it may work on at once", integer(1, 1_000_000))
+    .option("--model <name>", "its model")
+    .option("--account <name>", "its account")
+    .option("--cost-per-hour <usd>", "in US dollars", usd)
+    .option("--heartbeat <duration>", "time between two signs of life: 200ms to 5m", duration)
+}
+
+function profileOf({ kind, capability, maxActive, model, account, costPerHour, heartbeat }: ProfileOptions): Partial<Omit<Profile, "role">> {
+  return {
+    ...(kind === undefined ? {} : { kind }),
+    ...(capability === undefined ? {} : { capabilities: Object.fromEntries(capability) }),
+    ...(maxActive === undefined ? {} : { maxActive }),
+    ...(model === undefined ? {} : { model }),
+    ...(account === undefined ? {} : { account }),
+    ...(costPerHour === undefined ? {} : { costPerHourMicroUsd: costPerHour }),
+    ...(heartbeat === undefined ? {} : { heartbeatMs: heartbeat }),
+  }
+}
+
+async function addAgent(
+  context: Context,
+  name: string,
+  { role, credential, ...options }: ProfileOptions & { role: Profile["role"]; credential: boolean },
+): Promise<void> {
+  const answer = await (await context.hub()).call("agent.add", { ...profileOf(options), name, role })
+  const issued = credential ? await issue(context, name) : null
+  const where = issued === null ? "" : `\nits credential is in ${issued.path}`
+  context.terminal.answer({ ...answer, credentialFile: issued?.path ?? null }, `added ${printable(name)} (entry ${answer.seq})${where}`)
+}
+
+/** Has the hub make a credential; the secret goes to its file and nowhere else. */
+async function issue(context: Context, name: string): Promise<{ id: string; path: string }> {
+  const { id, credential } = await (await context.hub()).call("credential.issue", { agent: name })
+  const path = join(context.instance().directory, "agents", `${name}.credential`)
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  writeFileSync(`${path}.${process.pid}`, `${credential}\n`, { mode: 0o600 })
+  renameSync(`${path}.${process.pid}`, path)
+  return { id, path }
+}
+
+async function listAgents(context: Context): Promise<void> {
+  const { terminal } = context
+  const hub = await context.hub()
+  const agents = await paged(async (cursor: string | null) => {
+    const page = await hub.call("agent.list", { cursor, limit: 1_000 })
+    return { items: page.agents, cursor: page.cursor }
+  })
+  for (const agent of agents) terminal.record(agent)
+  if (terminal.json) return
+  const rows = agents.map(({ name, kind, role, status, busy, tasks, capabilities }) => [
+    name,
+    kind,
+    role,
+    status === "retired" ? status : busy ? "busy" : "free",
+    tasks.join(", "),
+    skillsText(capabilities),
+  ])
+  const columns = [{ head: "agent" }, { head: "kind" }, { head: "role" }, { head: "state" }, { head: "holds", max: 50 }, { head: "capabilities", max: 60 }]
+  terminal.print(agents.length === 0 ? "there are no agents: skein agent add NAME" : renderTable(terminal, columns, rows))
+}
+
+async function showAgent(context: Context, name: string): Promise<void> {
+  const { terminal } = context
+  const found = await (await context.hub()).call("agent.show", { name })
+  terminal.record(found)
+  if (terminal.json) return
+  const { agent, sessions } = found
+  const fields: [string, string | number | null][] = [
+    ["agent", agent.name],
+    ["kind", agent.kind],
+    ["role", agent.role],
+    ["state", agent.status === "retired" ? "retired" : agent.busy ? "busy" : "free"],
+    ["holds", agent.tasks.join(", ")],
+    ["capabilities", skillsText(agent.capabilities)],
+    ["max active", agent.maxActive],
+    ["model", agent.model],
+    ["account", agent.account],
+    ["cost", agent.costPerHourMicroUsd === 0 ? null : `${showUsd(agent.costPerHourMicroUsd)} an hour`],
+    ["added", showTime(agent.addedAtMs)],
+    ["credentials", agent.credentials.join(", ")],
+  ]
+  const rows = sessions.map(({ id, status, active, runtime, startedAtMs, reason }) => [
+    id,
+    active ? "active" : status,
+    runtime,
+    showTime(startedAtMs),
+    reason ?? "",
+  ])
+  const table =
+    sessions.length === 0
+      ? ""
+      : `\n\n${renderTable(terminal, [{ head: "session" }, { head: "status" }, { head: "runtime", max: 20 }, { head: "started" }, { head: "reason", max: 60 }], rows)}`
+  terminal.print(`${renderFields(terminal, fields)}${table}`)
+}
+
+function skillsText(capabilities: Readonly<Record<string, number>>): string {
+  return Object.entries(capabilities)
+    .map(([name, level]) => `${name} ${level}`)
+    .join(", ")
+}

@@ -1,0 +1,74 @@
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { type HttpCallOptions, httpClient } from "../client/http.ts"
+import type { Identity } from "../client/identity.ts"
+import { SkeinError } from "../contract/errors.ts"
+import type { OperationName } from "../contract/names.ts"
+import type { Input, Output } from "../contract/operations.ts"
+import type { Entry } from "../core/entry.ts"
+import type { Seq } from "../core/ids.ts"
+import type { GlobalOptions } from "./context.ts"
+import { hubMissing, type Instance, readHubFile } from "./instance.ts"
+
+/** How a verb speaks with the hub: calls over one kept HTTP connection; the stream of entries over a WebSocket, loaded when it is asked for. */
+export type HubConnection = {
+  readonly url: string
+  readonly identity: Identity
+  call<Name extends OperationName>(name: Name, input: Input<Name>, options?: HttpCallOptions): Promise<Output<Name>>
+  /** Every entry from `from` on as it comes, without a gap, across restarts of the hub; ends with the signal. */
+  events(options: { from: Seq; signal?: AbortSignal }): AsyncIterable<Entry>
+  close(): Promise<void>
+}
+
+/** The hub that the call means: by --url, by SKEIN_URL (an agent's environment), else the one that runs for the instance. */
+export function connectHub(options: GlobalOptions, instance: () => Instance): HubConnection {
+  const chosen = options.repo !== undefined || options.global === true
+  const address = options.url ?? (chosen ? undefined : process.env["SKEIN_URL"])
+  const url = address ?? runningUrl(instance())
+  return openConnection({ url, identity: identityOf(instance), workspace: workspaceOf(options) })
+}
+
+export function openConnection({ url, identity, workspace }: { url: string; identity: Identity; workspace: string | undefined }): HubConnection {
+  const where = workspace === undefined ? { url } : { url, workspace }
+  const http = httpClient({ ...identity, ...where })
+  const live: { close(): Promise<void> }[] = []
+  return {
+    url,
+    identity,
+    call: (name, input, given) => http.call(name, input, given),
+    async *events(wanted) {
+      const { connect } = await import("../client/client.ts")
+      const client = await connect({ ...identity, ...where })
+      live.push(client)
+      yield* client.events(wanted)
+    },
+    async close() {
+      http.close()
+      await Promise.all(live.map((client) => client.close()))
+    },
+  }
+}
+
+function runningUrl(instance: Instance): string {
+  const file = readHubFile(instance)
+  if (file === null) throw hubMissing(instance)
+  return file.url
+}
+
+/** `SKEIN_TOKEN_FILE` first, since it is set for every agent; else the operator's own credential. */
+function identityOf(instance: () => Instance): Identity {
+  const given = process.env["SKEIN_TOKEN_FILE"]
+  if (given !== undefined && given !== "") return { credentialFile: given }
+  const file = join(instance().directory, "operator.credential")
+  if (!existsSync(file))
+    throw new SkeinError(
+      "unauthenticated",
+      `there is no credential at ${file}`,
+      "`skein up` makes the operator's; an agent's environment names its own in SKEIN_TOKEN_FILE.",
+    )
+  return { credentialFile: file }
+}
+
+function workspaceOf({ workspace }: GlobalOptions): string | undefined {
+  return workspace ?? process.env["SKEIN_WORKSPACE"]
+}

@@ -1,0 +1,84 @@
+import { Command, InvalidArgumentError } from "commander"
+import type { HubConnection } from "./connection.ts"
+import { findInstance, type Instance } from "./instance.ts"
+import { Terminal } from "./terminal.ts"
+
+/** What may be said with any verb. */
+export type GlobalOptions = { json?: boolean; workspace?: string; repo?: string; global?: boolean; url?: string; color?: boolean }
+
+/** What a verb acts with: the terminal, and on demand the instance and the hub. */
+export class Context {
+  readonly options: GlobalOptions
+  readonly terminal: Terminal
+  #connection: HubConnection | null = null
+
+  constructor(options: GlobalOptions) {
+    this.options = options
+    this.terminal = new Terminal({ json: options.json === true, colour: options.color !== false })
+  }
+
+  get workspace(): string {
+    return this.options.workspace ?? "main"
+  }
+
+  /** The instance that the call stands in. Throws `UsageError` outside of any repository. */
+  instance(): Instance {
+    return findInstance(this.options.repo ?? process.cwd(), this.options.global === true)
+  }
+
+  /** The running hub. Throws `SkeinError` `hub_unreachable` where none answers. */
+  async hub(): Promise<HubConnection> {
+    if (this.#connection === null) {
+      const { connectHub } = await import("./connection.ts")
+      this.#connection = connectHub(this.options, () => this.instance())
+    }
+    return this.#connection
+  }
+
+  async close(): Promise<void> {
+    await this.#connection?.close()
+  }
+}
+
+/** Makes a commander action of a verb: its arguments and options as commander parsed them, with the context before them. */
+export function act<Args extends unknown[]>(run: (context: Context, ...args: Args) => Promise<void>): (...args: [...Args, Command]) => Promise<void> {
+  return async (...args) => {
+    const command = args.at(-1) as Command
+    const context = new Context(command.optsWithGlobals<GlobalOptions>())
+    try {
+      await run(context, ...(args.slice(0, -1) as Args))
+    } finally {
+      await context.close()
+    }
+  }
+}
+
+/** The help of a verb ends with examples: each a command line and what it does. */
+export function examples(...rows: [string, string][]): string {
+  return `\nExamples:\n${rows.map(([command, what]) => `  $ ${command}\n      ${what}`).join("\n")}\n`
+}
+
+// What options are parsed with: each throws what commander shows as a usage error, exit status 2.
+
+export function integer(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (!/^-?\d+$/.test(text) || value < min || value > max) throw new InvalidArgumentError(`Write a whole number from ${min} to ${max}.`)
+    return value
+  }
+}
+
+/** A repeatable option: every value given, in order. */
+export function collect<Item>(parse: (text: string) => Item): (text: string, before?: Item[]) => Item[] {
+  return (text, before = []) => [...before, parse(text)]
+}
+
+export function oneOf<Word extends string>(words: readonly Word[]): (text: string) => Word {
+  return (text) => {
+    const found = words.find((word) => word === text)
+    if (found === undefined) throw new InvalidArgumentError(`Write one of ${words.join(", ")}.`)
+    return found
+  }
+}
+
+export const asText = (text: string): string => text

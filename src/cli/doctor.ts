@@ -1,0 +1,182 @@
+import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs"
+import { join } from "node:path"
+import type { Command } from "commander"
+import { act, examples, type Context } from "./context.ts"
+import { isHealthy } from "./hub-start.ts"
+import { isAlive, readHubFile, type HubFile, type Instance } from "./instance.ts"
+import { auditLedger, ledgerFile, openLedgerFile, ownCheckpoints } from "./ledger-source.ts"
+import { printable } from "./printable.ts"
+import { auditText } from "./run-report.ts"
+
+/** One thing looked at: how it is, and what to do where it is not well. */
+type Finding = { level: "ok" | "warning" | "problem"; about: string; text: string; remedy: string | null }
+
+const PRIVATE = ["operator.credential", "keys", "ledger", "agents", "hub.json"]
+const DISK_LOW_BYTES = 200 * 1024 * 1024
+
+/** `skein doctor`: what is wrong, and what to do about it. */
+export function register(program: Command): void {
+  program
+    .command("doctor")
+    .description(
+      "Look for stale owners, leases without a session, unreachable tasks, and trouble with hub, ledger, permissions, disk or Node; say what to do about each. Exit status 1 when there is a problem.",
+    )
+    .option("--quick", "leave the ledger's audit out")
+    .addHelpText(
+      "after",
+      examples(["skein doctor", "when something seems wrong"], ["skein doctor --json | jq 'select(.level == \"problem\")'", "for programs"]),
+    )
+    .action(act(examine))
+}
+
+async function examine(context: Context, { quick = false }: { quick?: boolean }): Promise<void> {
+  const { terminal } = context
+  const instance = context.instance()
+  const file = readHubFile(instance)
+  const findings = [nodeFinding(), ...permissionFindings(instance), diskFinding(instance), await hubFinding(instance, file)]
+  if (!quick) findings.push(await ledgerFinding(context, instance))
+  if (file !== null && isAlive(file.pid) && (await isHealthy(file.url))) findings.push(...(await workFindings(context)))
+  const { green, yellow, red, dim } = terminal.colours
+  const marks = { ok: green("ok     "), warning: yellow("warning"), problem: red("problem") }
+  for (const finding of findings) {
+    terminal.record(finding)
+    terminal.print(
+      `${marks[finding.level]}  ${finding.about}: ${printable(finding.text)}${finding.remedy === null ? "" : `\n         ${dim(printable(finding.remedy))}`}`,
+    )
+  }
+  if (findings.some(({ level }) => level === "problem")) process.exitCode = 1
+}
+
+function nodeFinding(): Finding {
+  const version = process.versions.node
+  const [major = 0, minor = 0] = version.split(".").map(Number)
+  const good = major > 22 || (major === 22 && minor >= 18)
+  return { level: good ? "ok" : "problem", about: "node", text: version, remedy: good ? null : "Skein needs Node 22.18 or newer." }
+}
+
+function permissionFindings({ directory }: Instance): Finding[] {
+  if (!existsSync(directory)) return [{ level: "ok", about: "instance", text: `${directory} is not there yet`, remedy: "skein up makes it." }]
+  const findings: Finding[] = []
+  try {
+    accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch {
+    findings.push({
+      level: "problem",
+      about: "instance",
+      text: `${directory} cannot be written`,
+      remedy: `Make it yours: chown -R "$USER" ${JSON.stringify(directory)}`,
+    })
+  }
+  for (const name of PRIVATE) {
+    const path = join(directory, name)
+    const mode = statSync(path, { throwIfNoEntry: false })?.mode
+    if (mode !== undefined && (mode & 0o077) !== 0)
+      findings.push({
+        level: "problem",
+        about: "permissions",
+        text: `${path} can be read by others`,
+        remedy: `Close it: chmod go= ${JSON.stringify(path)}; then have new credentials made, since these may be known.`,
+      })
+  }
+  if (!existsSync(join(directory, ".gitignore")))
+    findings.push({
+      level: "warning",
+      about: "instance",
+      text: `${directory} has no .gitignore`,
+      remedy: `Keys must not be committed: echo '*' > ${JSON.stringify(join(directory, ".gitignore"))}`,
+    })
+  return findings.length > 0 ? findings : [{ level: "ok", about: "instance", text: directory, remedy: null }]
+}
+
+function diskFinding({ directory }: Instance): Finding {
+  const { bavail, bsize } = statfsSync(existsSync(directory) ? directory : process.cwd())
+  const free = bavail * bsize
+  const low = free < DISK_LOW_BYTES
+  return {
+    level: low ? "problem" : "ok",
+    about: "disk",
+    text: `${Math.round(free / 1024 / 1024)} MiB free`,
+    remedy: low ? "A full disk refuses every write: make room." : null,
+  }
+}
+
+async function hubFinding({ directory }: Instance, file: HubFile | null): Promise<Finding> {
+  if (file === null) return { level: "warning", about: "hub", text: "none is running", remedy: "Start it: skein up" }
+  if (!isAlive(file.pid))
+    return {
+      level: "problem",
+      about: "hub",
+      text: `process ${file.pid} died without tidying up`,
+      remedy: `Nothing acknowledged is lost: start it again (skein up), and see ${join(directory, "logs", "hub.log")} for why.`,
+    }
+  if (!(await isHealthy(file.url)))
+    return {
+      level: "problem",
+      about: "hub",
+      text: `process ${file.pid} does not answer at ${file.url}`,
+      remedy: "If it is the hub and hangs, end it (kill) and start it again: skein up",
+    }
+  return { level: "ok", about: "hub", text: `process ${file.pid} answers at ${file.url}`, remedy: null }
+}
+
+async function ledgerFinding(context: Context, instance: Instance): Promise<Finding> {
+  const path = ledgerFile(instance, context.workspace)
+  if (!existsSync(path)) return { level: "ok", about: "ledger", text: "there is none yet", remedy: null }
+  try {
+    const source = await openLedgerFile(path)
+    try {
+      const audit = await auditLedger(source, await ownCheckpoints(instance, context.workspace))
+      const good = audit.verified.ok && audit.replayed?.mismatch === null
+      return {
+        level: good ? "ok" : "problem",
+        about: "ledger",
+        text: auditText(audit),
+        remedy: good ? null : "Keep the file as it is, and restore a backup: skein ledger verify says more.",
+      }
+    } finally {
+      await source.close()
+    }
+  } catch (error) {
+    const { message, remedy } = error as Error & { remedy?: string }
+    return { level: "problem", about: "ledger", text: message, remedy: remedy ?? "Keep the file as it is, and restore a backup." }
+  }
+}
+
+/** What the hub itself finds wrong with the work, and what only shows when tasks and agents are held against each other. */
+async function workFindings(context: Context): Promise<Finding[]> {
+  const hub = await context.hub()
+  const [{ alerts, agents, nowMs }, ready] = await Promise.all([hub.call("hub.status", {}), hub.call("task.list", { state: ["ready"], limit: 1_000 })])
+  const findings: Finding[] = alerts.map(({ kind, text, remedy }) => ({
+    level: kind === "lost_agent" || kind === "stale_task" ? "warning" : "problem",
+    about: kind.replaceAll("_", " "),
+    text,
+    remedy,
+  }))
+  const { agents: profiles } = await hub.call("agent.list", { limit: 1_000 })
+  const { meets } = await import("../core/ready.ts")
+  const present = profiles.filter(({ status }) => status === "present")
+  const orphans = ready.tasks.filter(({ requires }) => !present.some((agent) => meets(agent, requires)))
+  for (const { id, requires } of orphans.slice(0, 20)) {
+    const needs = Object.entries(requires).map(([skill, level]) => `${skill} ${level}`)
+    findings.push({
+      level: "problem",
+      about: "nobody fits",
+      text: `${id} is ready and requires ${needs.join(", ")}, which no agent has`,
+      remedy: `Give it to one: skein agent edit NAME --capability …, or ask for less: skein task edit ${id} --requires …`,
+    })
+  }
+  const held = await hub.call("task.list", { state: ["claimed", "in_progress", "blocked"], limit: 1_000 })
+  const away = new Set(agents.filter(({ presence }) => presence === "offline" || presence === "lost").map(({ name }) => name))
+  for (const { id, owner, session, leaseEndsAtMs } of held.tasks) {
+    if (owner === null || session !== null || !away.has(owner) || leaseEndsAtMs === null) continue
+    findings.push({
+      level: "warning",
+      about: "no session",
+      text: `${id} is held by ${owner} without a session, for ${Math.max(0, Math.round((leaseEndsAtMs - nowMs) / 1_000))} s more`,
+      remedy: `Wait for its lease to end, or end it: skein lease end ${id} --reason …`,
+    })
+  }
+  return findings.length > 0
+    ? findings
+    : [{ level: "ok", about: "work", text: "no stale owner, no lease without a session, no unreachable task", remedy: null }]
+}

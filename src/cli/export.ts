@@ -1,0 +1,132 @@
+import { once } from "node:events"
+import { createWriteStream, type WriteStream } from "node:fs"
+import { mkdir, rename, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import type { Command } from "commander"
+import type { Entry } from "../core/entry.ts"
+import { evolve, Workspace } from "../core/workspace.ts"
+import type { HubConnection } from "./connection.ts"
+import { act, examples, type Context } from "./context.ts"
+import { agentStates, taskGraph } from "./projection.ts"
+
+/** The files follow the ledger within 100 ms; they are written at most this often, so that a burst costs one write. */
+const WRITE_EVERY_MS = 50
+
+/** `skein export`: plain files of the state, for tools that know nothing of Skein. */
+export function register(program: Command): void {
+  program
+    .command("export")
+    .description("Write agent_state.json, task_graph.json and coordination_events.jsonl, each replaced whole so that a reader never sees half a file.")
+    .requiredOption("--dir <folder>", "where to; made if it is missing")
+    .option("--follow", "stay, and keep them true within 100 ms")
+    .addHelpText("after", examples(["skein export --dir data", "once"], ["skein export --dir data --follow", "until Ctrl-C"]))
+    .action(act(exportFiles))
+}
+
+async function exportFiles(context: Context, { dir, follow = false }: { dir: string; follow?: boolean }): Promise<void> {
+  const hub = await context.hub()
+  await mkdir(dir, { recursive: true })
+  const { seq: head } = await hub.call("ledger.head", {})
+  const projection = new Projection(dir, context.workspace)
+  const stopped = new AbortController()
+  process.once("SIGINT", () => stopped.abort())
+  process.once("SIGTERM", () => stopped.abort())
+  if (!follow) {
+    await projection.fold(entriesTo(hub, head))
+    await projection.write()
+  } else {
+    context.terminal.notice(`following entry ${head} on into ${dir}; Ctrl-C ends it`)
+    await projection.follow(hub, head, stopped.signal)
+  }
+  context.terminal.answer({ dir, seq: projection.seq }, `${dir} shows entry ${projection.seq}`)
+}
+
+async function* entriesTo(hub: HubConnection, head: number): AsyncGenerator<Entry> {
+  for (let from: number | null = 1; from !== null && from <= head;) {
+    const page: { entries: { seq: number; bytes: string }[]; next: number | null } = await hub.call("ledger.read", { from, limit: 1_000 })
+    for (const { seq, bytes } of page.entries) if (seq <= head) yield JSON.parse(bytes) as Entry
+    from = page.next
+  }
+}
+
+/** The three files and the state that they show. */
+class Projection {
+  readonly #dir: string
+  readonly #workspace: string
+  readonly #state = new Workspace()
+  /** Lines of the event stream that its file does not have yet. */
+  #lines: string[] = []
+  #stream: WriteStream | null = null
+  #writing: Promise<void> = Promise.resolve()
+
+  constructor(dir: string, workspace: string) {
+    this.#dir = dir
+    this.#workspace = workspace
+  }
+
+  get seq(): number {
+    return this.#state.seq
+  }
+
+  async fold(entries: AsyncIterable<Entry>): Promise<void> {
+    for await (const entry of entries) this.#take(entry)
+  }
+
+  /** Folds and writes until the signal. Up to `head` it only folds: a reader has no use for the past as a film. */
+  async follow(hub: HubConnection, head: number, signal: AbortSignal): Promise<void> {
+    let timer: NodeJS.Timeout | null = null
+    const due = (): void => {
+      timer = null
+      this.#writing = this.#writing.then(() => this.write())
+    }
+    if (head === 0) due()
+    for await (const entry of hub.events({ from: 1, signal })) {
+      this.#take(entry)
+      if (this.seq >= head) timer ??= setTimeout(due, this.seq === head ? 0 : WRITE_EVERY_MS)
+    }
+    if (timer !== null) clearTimeout(timer)
+    await this.#writing
+    await this.write()
+    this.#stream?.end()
+    if (this.#stream !== null) await once(this.#stream, "close")
+  }
+
+  #take(entry: Entry): void {
+    evolve(this.#state, entry)
+    this.#state.journal.drain()
+    const { seq, atMs, type, actor, causedBy, data } = entry
+    this.#lines.push(
+      `${JSON.stringify({ seq, atMs, at: new Date(atMs).toISOString(), type, agent: actor.agent, session: actor.session, role: actor.role, causedBy, data })}\n`,
+    )
+  }
+
+  /** Brings the files up to the state. The stream of events is begun anew once and only appended to after that. */
+  async write(): Promise<void> {
+    const head = { workspace: this.#workspace, seq: this.#state.seq, atMs: this.#state.atMs }
+    const lines = this.#lines.join("")
+    this.#lines = []
+    await Promise.all([
+      this.#replace("agent_state.json", { ...head, agents: agentStates(this.#state) }),
+      this.#replace("task_graph.json", { ...head, tasks: taskGraph(this.#state) }),
+      this.#append(lines),
+    ])
+  }
+
+  async #replace(name: string, value: object): Promise<void> {
+    const draft = join(this.#dir, `.${name}.${process.pid}`)
+    await writeFile(draft, `${JSON.stringify(value, null, 1)}\n`)
+    await rename(draft, join(this.#dir, name))
+  }
+
+  async #append(lines: string): Promise<void> {
+    const path = join(this.#dir, "coordination_events.jsonl")
+    if (this.#stream === null) {
+      await writeFile(`${path}.${process.pid}`, lines)
+      await rename(`${path}.${process.pid}`, path)
+      this.#stream = createWriteStream(path, { flags: "a" })
+      return
+    }
+    // One write for whole lines: a reader sees each of them entire.
+    if (lines !== "" && !this.#stream.write(lines)) await once(this.#stream, "drain")
+  }
+}

@@ -1,0 +1,53 @@
+import { ERRORS, type ErrorBody, type ErrorCode } from "../contract/errors.ts"
+import { printable, printableLines } from "./printable.ts"
+
+/** A fault of the command line itself: exit status 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError"
+  readonly remedy: string
+
+  constructor(message: string, remedy: string) {
+    super(message)
+    this.remedy = remedy
+  }
+}
+
+/** What a failed verb tells, and the exit status that it ends with. */
+export type Told = { body: ErrorBody; exit: number }
+
+/** Gives every error its body and exit status: 1 refused, 2 usage, 69 no hub, 75 try again later. */
+export function explain(error: unknown): Told {
+  if (error instanceof UsageError) return told("invalid_input", error.message, error.remedy)
+  if (!(error instanceof Error)) return told("internal", String(error), BUG)
+  const { code, remedy, details, retryAfterMs } = error as Error & Partial<ErrorBody> & { code?: string }
+  if (code !== undefined && Object.hasOwn(ERRORS, code)) {
+    const known: ErrorCode = code
+    return {
+      body: { code: known, message: error.message, remedy: remedy ?? ERRORS[known].meaning, details: details ?? {}, retryAfterMs: retryAfterMs ?? null },
+      exit: ERRORS[known].exit,
+    }
+  }
+  // Failures of ledger, repository and processes have codes of their own and a remedy: nothing of theirs is tried again by itself.
+  if (remedy !== undefined) return { body: { code: "invalid", message: error.message, remedy, details: { code }, retryAfterMs: null }, exit: 1 }
+  if (typeof code === "string" && /^E[A-Z]+$/.test(code))
+    return told("invalid", error.message, "Look whether the file is there, and whether you may use it.", { code })
+  return told("internal", error.message, BUG)
+}
+
+const BUG = "This is a fault in Skein. Run it again with SKEIN_DEBUG=1 for the whole story, and report it."
+
+function told(code: ErrorCode, message: string, remedy: string, details: Readonly<Record<string, unknown>> = {}): Told {
+  return { body: { code, message, remedy, details, retryAfterMs: null }, exit: ERRORS[code].exit }
+}
+
+/** Writes the error to standard error: two lines for people, one object with `--json`. Gives the exit status. */
+export function report(error: unknown, json: boolean): number {
+  const { body, exit } = explain(error)
+  if (json) process.stderr.write(`${JSON.stringify({ error: body })}\n`)
+  else {
+    process.stderr.write(`skein: ${printableLines(body.message)}\n`)
+    if (body.remedy !== "") process.stderr.write(`remedy: ${printable(body.remedy)}\n`)
+  }
+  if (process.env["SKEIN_DEBUG"] !== undefined && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`)
+  return exit
+}

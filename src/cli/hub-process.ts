@@ -1,0 +1,147 @@
+import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto"
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { pino, type Logger } from "pino"
+import { systemClock } from "../hub/clock.ts"
+import { openHub } from "../hub/hub.ts"
+import { checkpointNotes } from "../hub/notes.ts"
+import { snapshotFiles } from "../hub/snapshot-files.ts"
+import { sha256 } from "../ledger/sha256.ts"
+import { openSqlite, type SqliteLedger } from "../ledger/sqlite.ts"
+import { Auth, hashCredential, makeOperatorCredential } from "../surface/auth.ts"
+import { serve, type Served } from "../surface/http.ts"
+import type { Listening } from "./hub-start.ts"
+import type { HubFile, Instance } from "./instance.ts"
+import { prepareInstance } from "./instance-files.ts"
+import { version } from "./version.ts"
+
+const LOG_MAX_BYTES = 16 * 1024 * 1024
+
+/**
+ * The hub as a process: the one place that knows which ledger, clock, keys and log the others are given. Serves until SIGTERM or SIGINT, then ends
+ * cleanly: answers what waits, records last checkpoints, removes `hub.json`. `ready` is told the address once it listens.
+ */
+export async function serveHub(instance: Instance, listening: Listening, ready: (url: string) => void): Promise<void> {
+  await prepareInstance(instance)
+  const { directory } = instance
+  const log = openLog(directory)
+  const at = (...names: string[]): string => join(directory, ...names)
+  mkdirSync(at("ledger"), { recursive: true, mode: 0o700 })
+  const ledgers: SqliteLedger[] = []
+  const notes = checkpointNotes({ keysDirectory: at("keys"), notesDirectory: at("checkpoint"), random: (bytes) => randomBytes(bytes) })
+  const openLedger = (workspace: string): Promise<SqliteLedger> => {
+    const ledger = openSqlite({ path: at("ledger", `${workspace}.sqlite`), owner: { pid: process.pid, address: null } })
+    ledgers.push(ledger)
+    return Promise.resolve(ledger)
+  }
+  const fatal = (error: unknown): void => {
+    log.fatal({ err: error }, "a commit's outcome is unknown: the hub ends, and tells the truth after its next start")
+    process.exit(1)
+  }
+  const hub = await openHub(
+    {
+      clock: systemClock,
+      sha256,
+      openLedger,
+      snapshots: snapshotFiles(at("snapshots")),
+      log,
+      sign: (workspace, checkpoint) => notes.sign(workspace, checkpoint),
+      fatal,
+    },
+    workspacesIn(at("ledger")),
+  )
+  const auth = new Auth({ hub, key: tokenKey(at("keys")), operatorHash: hashCredential(operatorCredential(directory)), wallMs: () => Date.now() })
+  const served = await listen({ hub, auth, log, version, host: listening.host, allowedHosts: listening.allowedHosts }, listening.port, at("port"))
+  for (const ledger of ledgers) ledger.announce(served.url)
+  const file: HubFile = { pid: process.pid, url: served.url, startedAtMs: Date.now(), version }
+  replaceFile(at("hub.json"), `${JSON.stringify(file)}\n`)
+  log.info({ ...file, workspaces: hub.names() }, "up")
+  ready(served.url)
+  const signal = await stopSignal()
+  log.info({ signal }, "going down")
+  await served.close()
+  await hub.close()
+  rmSync(at("hub.json"), { force: true })
+  log.info({}, "down")
+}
+
+/** Listens where the hub listened the last time, so that agents find it again after a restart; elsewhere where that is taken. */
+async function listen(options: Omit<Parameters<typeof serve>[0], "port">, wanted: number | null, portFile: string): Promise<Served> {
+  const last = Number(existsSync(portFile) ? readFileSync(portFile, "utf8") : 0)
+  const ports = wanted === null ? [last, 0] : [wanted]
+  for (const port of ports) {
+    try {
+      const served = await serve({ ...options, port: Number.isInteger(port) && port > 0 && port < 65_536 ? port : 0 })
+      replaceFile(portFile, `${new URL(served.url).port}\n`)
+      return served
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code
+      if (code !== "EADDRINUSE" || port === ports.at(-1)) throw error
+    }
+  }
+  throw new Error("one of the ports was tried last")
+}
+
+/** The first signal that asks to stop; the second one ends the process where it stands. */
+function stopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let asked = false
+    const stop = (signal: NodeJS.Signals): void => {
+      if (asked) process.exit(130)
+      asked = true
+      resolve(signal)
+    }
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop)
+  })
+}
+
+function workspacesIn(folder: string): string[] {
+  const found = readdirSync(folder).flatMap((file) => (file.endsWith(".sqlite") ? [file.slice(0, -".sqlite".length)] : []))
+  return [...new Set(["main", ...found])]
+}
+
+/** The key that signs tokens: made once, of mode 0600. A new one makes every token void, and none longer lived than 15 minutes is lost by it. */
+function tokenKey(folder: string): KeyObject {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const path = join(folder, "token.pem")
+  if (!existsSync(path)) createFile(path, generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString())
+  return createPrivateKey(readFileSync(path))
+}
+
+function operatorCredential(directory: string): string {
+  const path = join(directory, "operator.credential")
+  if (!existsSync(path)) createFile(path, `${makeOperatorCredential().credential}\n`)
+  return readFileSync(path, "utf8").trim()
+}
+
+/** Whole and of mode 0600, or as somebody else made it first. */
+function createFile(path: string, text: string): void {
+  const draft = `${path}.${process.pid}`
+  writeFileSync(draft, text, { mode: 0o600, flag: "wx" })
+  try {
+    linkSync(draft, path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error
+  } finally {
+    rmSync(draft, { force: true })
+  }
+}
+
+function replaceFile(path: string, text: string): void {
+  const draft = `${path}.${process.pid}`
+  writeFileSync(draft, text, { mode: 0o600 })
+  renameSync(draft, path)
+}
+
+function openLog(directory: string): Logger {
+  const folder = join(directory, "logs")
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const path = join(folder, "hub.log")
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > LOG_MAX_BYTES) renameSync(path, `${path}.1`)
+  // What is bearer or credential is never handed to the log; should it ever be, it is not written.
+  const redact = ["credential", "token", "authorization", "*.credential", "*.token", "*.authorization"]
+  return pino(
+    { level: process.env["SKEIN_LOG_LEVEL"] ?? "info", base: { pid: process.pid }, redact },
+    pino.destination({ dest: path, mode: 0o600, sync: true }),
+  )
+}

@@ -1,0 +1,95 @@
+import { spawn } from "node:child_process"
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs"
+import { get } from "node:http"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { SkeinError } from "../contract/errors.ts"
+import { type HubFile, type Instance, isAlive, readHubFile } from "./instance.ts"
+
+/** How the hub is to listen. `port` null: as the last time, else a free one. */
+export type Listening = { host: string; port: number | null; allowedHosts: readonly string[] }
+
+/** How long a hub may take to answer after its start: it folds its ledgers first, a million entries in some seconds. */
+const START_MS = 60_000
+const POLL_MS = 25
+const HEALTH_MS = 1_500
+const LAUNCHER = fileURLToPath(new URL("../../bin/skein.cjs", import.meta.url))
+
+/** The hub of the instance, started in the background where none answers. Throws `SkeinError` with what the hub said when it does not come up. */
+export async function ensureHub(instance: Instance, listening: Listening): Promise<{ hub: HubFile; already: boolean }> {
+  const running = await runningHub(instance)
+  if (running !== null) return { hub: running, already: true }
+  return { hub: await startHub(instance, listening), already: false }
+}
+
+/** The hub that runs and answers, or null: a file left behind by one that died is passed over. */
+export async function runningHub(instance: Instance): Promise<HubFile | null> {
+  const file = readHubFile(instance)
+  return file !== null && isAlive(file.pid) && (await isHealthy(file.url)) ? file : null
+}
+
+/** Whether a hub answers at the address. */
+export function isHealthy(url: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const request = get(`${url}/health`, { timeout: HEALTH_MS, agent: false }, (response) => {
+      response.resume()
+      resolve(response.statusCode === 200)
+    })
+    request.on("timeout", () => request.destroy())
+    request.on("error", () => resolve(false))
+  })
+}
+
+async function startHub(instance: Instance, { host, port, allowedHosts }: Listening): Promise<HubFile> {
+  const logs = join(instance.directory, "logs")
+  mkdirSync(logs, { recursive: true, mode: 0o700 })
+  const outputFile = join(logs, "start.log")
+  const output = openSync(outputFile, "w", 0o600)
+  const where = instance.repository === null ? ["--global"] : ["--repo", instance.repository]
+  const args = [
+    LAUNCHER,
+    "up",
+    "--foreground",
+    "--json",
+    ...where,
+    "--host",
+    host,
+    ...(port === null ? [] : ["--port", String(port)]),
+    ...allowedHosts.flatMap((name) => ["--allow-host", name]),
+  ]
+  // Its own session: neither Ctrl-C in this terminal nor its end reaches the hub.
+  const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", output, output], cwd: instance.repository ?? instance.directory })
+  closeSync(output)
+  let ended = false
+  child.on("exit", () => (ended = true))
+  child.on("error", () => (ended = true))
+  child.unref()
+  const deadline = performance.now() + START_MS
+  while (performance.now() < deadline) {
+    const file = readHubFile(instance)
+    // Somebody else may have been faster: then that one is the hub, and ours has ended with `locked`.
+    if (file !== null && (file.pid === child.pid || ended) && (await isHealthy(file.url))) return file
+    if (ended && (file === null || !isAlive(file.pid))) throw notStarted(outputFile, "the hub did not start")
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+  }
+  child.kill("SIGKILL")
+  throw notStarted(outputFile, `the hub did not answer within ${START_MS / 1_000} s`)
+}
+
+/** What the hub said before it ended, as its own error told it. */
+function notStarted(outputFile: string, message: string): SkeinError {
+  const said = readFileSync(outputFile, "utf8").trim().split("\n")
+  for (const line of said.reverse()) {
+    try {
+      const { error } = JSON.parse(line) as { error?: { message: string; remedy: string; details: Record<string, unknown> } }
+      if (error !== undefined) return new SkeinError("hub_unreachable", `${message}: ${error.message}`, error.remedy, error.details)
+    } catch {
+      // Not every line is one of ours: Node's own complaint is told as it is.
+    }
+  }
+  return new SkeinError(
+    "hub_unreachable",
+    `${message}: ${said[0] ?? "it said nothing"}`,
+    `Look into ${outputFile} and hub.log beside it, or start it in sight: skein up --foreground`,
+  )
+}

@@ -1,0 +1,119 @@
+import { readFileSync, realpathSync, statSync } from "node:fs"
+import { homedir } from "node:os"
+import { basename, dirname, join, resolve } from "node:path"
+import { SkeinError } from "../contract/errors.ts"
+import { UsageError } from "./failure.ts"
+
+/** Where an instance keeps its files; `docs/reference/files.md` has the whole list. */
+export type Instance = {
+  /** `.skein/`, or the global instance. It need not exist yet. */
+  directory: string
+  /** The repository that it belongs to: a folder to run git in. Null for the global instance. */
+  repository: string | null
+}
+
+/** What a running hub says of itself in `hub.json`. */
+export type HubFile = { pid: number; url: string; startedAtMs: number; version: string }
+
+/** The instance that belongs to a folder, by files alone: asking git would cost three processes at each call. */
+export function findInstance(from: string, global: boolean): Instance {
+  if (global) return { directory: join(process.env["XDG_STATE_HOME"] ?? join(homedir(), ".local", "state"), "skein"), repository: null }
+  const start = realFolder(from)
+  const commonDir = findCommonDir(start)
+  if (commonDir === null)
+    throw new UsageError(
+      `${JSON.stringify(from)} is not inside a git repository`,
+      "Go into one, make one with `git init`, name one with --repo PATH, or say --global.",
+    )
+  const beside = basename(commonDir) === ".git" && !isBare(commonDir)
+  return { directory: join(beside ? dirname(commonDir) : commonDir, ".skein"), repository: start }
+}
+
+/** The running hub of an instance as its file says, or null. Whether it lives is for the caller to find out. */
+export function readHubFile({ directory }: Instance): HubFile | null {
+  try {
+    const { pid, url, startedAtMs, version } = JSON.parse(readFileSync(join(directory, "hub.json"), "utf8")) as Partial<HubFile>
+    return typeof pid === "number" && typeof url === "string" ? { pid, url, startedAtMs: startedAtMs ?? 0, version: version ?? "" } : null
+  } catch {
+    return null
+  }
+}
+
+/** Whether a process of that id lives, for all that can be told from outside. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM"
+  }
+}
+
+/** No hub is there to answer. */
+export function hubMissing(instance: Instance): SkeinError {
+  return new SkeinError(
+    "hub_unreachable",
+    `no hub is running for ${instance.directory}`,
+    `Start it: skein up${instance.repository === null ? " --global" : ""}`,
+    { instance: instance.directory },
+  )
+}
+
+function realFolder(path: string): string {
+  try {
+    const real = realpathSync(path)
+    return statSync(real).isDirectory() ? real : dirname(real)
+  } catch {
+    throw new UsageError(`there is no folder ${JSON.stringify(path)}`, "Name a folder that exists.")
+  }
+}
+
+/** The git directory that all worktrees of a repository share, for the repository that a folder lies in. */
+function findCommonDir(start: string): string | null {
+  for (let folder = start; ; folder = dirname(folder)) {
+    const dotGit = join(folder, ".git")
+    if (isGitDirectory(dotGit)) return realpathSync(dotGit)
+    const link = readText(dotGit)
+    const named = link === null ? undefined : /^gitdir: (.+?)\r?\n?$/.exec(link)?.[1]
+    if (named !== undefined) return sharedBy(resolve(folder, named))
+    if (isGitDirectory(folder)) return sharedBy(folder)
+    if (dirname(folder) === folder) return null
+  }
+}
+
+/** A linked worktree's git directory names the one that it shares; a submodule's is its own. */
+function sharedBy(gitDirectory: string): string | null {
+  const shared = readText(join(gitDirectory, "commondir"))?.trim()
+  try {
+    return realpathSync(shared === undefined ? gitDirectory : resolve(gitDirectory, shared))
+  } catch {
+    return null
+  }
+}
+
+function isGitDirectory(path: string): boolean {
+  const has = (name: string): boolean => statSync(join(path, name), { throwIfNoEntry: false }) !== undefined
+  try {
+    return has("HEAD") && (has("objects") || has("commondir"))
+  } catch {
+    // A part of the path is a file: it is no directory of any kind.
+    return false
+  }
+}
+
+function isBare(commonDir: string): boolean {
+  let section = ""
+  for (const line of readText(join(commonDir, "config"))?.split("\n") ?? []) {
+    section = /^\s*\[([^\]]+)\]/.exec(line)?.[1]?.trim().toLowerCase() ?? section
+    if (section === "core" && /^\s*bare\s*(=\s*(true|yes|on|1)\s*)?$/i.test(line)) return true
+  }
+  return false
+}
+
+function readText(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8")
+  } catch {
+    return null
+  }
+}

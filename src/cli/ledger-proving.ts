@@ -1,0 +1,88 @@
+import { readFileSync, statSync, writeFileSync } from "node:fs"
+import { SkeinError } from "../contract/errors.ts"
+import type { Context } from "./context.ts"
+import { UsageError } from "./failure.ts"
+import { withLedger } from "./ledger-reading.ts"
+import { cosignedNote, keptNote, ownVerifierKey } from "./ledger-source.ts"
+import { printable } from "./printable.ts"
+import { showTime } from "./table.ts"
+import { cosignNow } from "./witness-list.ts"
+
+/** A proof is an entry, some hashes and a note: far less than this. */
+const PROOF_MAX_BYTES = 1024 * 1024
+
+export async function makeCheckpoint(context: Context): Promise<void> {
+  const { terminal } = context
+  const { size, root, digest, note } = await (await context.hub()).call("ledger.checkpoint", {})
+  const asked = context.options.url === undefined ? await cosignNow(context, note) : { note, answers: [] }
+  terminal.answer({ size, root, digest, note: asked.note, witnesses: asked.answers }, asked.note.trimEnd())
+  for (const { url, outcome, reason } of asked.answers)
+    if (outcome !== "cosigned") terminal.notice(`witness ${printable(url)}: ${outcome}: ${printable(reason ?? "")}`)
+}
+
+export async function proveEntry(context: Context, seq: number, { out, file }: { out?: string; file?: string }): Promise<void> {
+  const { prove } = await import("../ledger/proof.ts")
+  const note = await noteFor(context, seq)
+  const proof = await withLedger(context, { ...(file === undefined ? {} : { file }) }, (source) => prove(source, seq, note))
+  if (out === undefined) process.stdout.write(`${JSON.stringify(proof)}\n`)
+  else {
+    writeFileSync(out, `${JSON.stringify(proof, null, 2)}\n`)
+    context.terminal.answer(
+      { seq, out },
+      `${out} proves entry ${seq}; give it away together with your public key, which skein ledger check needs:\n${ownVerifierKey(context.instance(), context.workspace) ?? ""}`,
+    )
+  }
+}
+
+/** A checkpoint that covers the entry: one that witnesses cosigned where there is one, else the last, else a fresh one. */
+async function noteFor(context: Context, seq: number): Promise<string> {
+  const { parseNote, parseTreeHead } = await import("../ledger/note.ts")
+  const covers = (note: string | null): note is string => note !== null && parseTreeHead(parseNote(note).text).size >= seq
+  if (context.options.url === undefined) {
+    const instance = context.instance()
+    const cosigned = cosignedNote(instance, context.workspace)
+    if (covers(cosigned)) return cosigned
+    const kept = keptNote(instance, context.workspace)
+    if (covers(kept)) return kept
+  }
+  const { note } = await (await context.hub()).call("ledger.checkpoint", {})
+  if (covers(note)) return note
+  throw new SkeinError("not_found", `there is no entry ${seq}`, "skein ledger tail shows the last ones.", { seq })
+}
+
+export async function checkProof(
+  context: Context,
+  file: string,
+  { key = [], witness = [], quorum }: { key?: string[]; witness?: string[]; quorum: number },
+): Promise<void> {
+  const { terminal } = context
+  const [{ check }, { parseVerifier }] = await Promise.all([import("../ledger/proof.ts"), import("../ledger/note.ts")])
+  const own = key.length > 0 ? null : ownVerifierKey(context.instance(), context.workspace)
+  const log = [...key, ...(own === null ? [] : [own])].map(parseVerifier)
+  if (log.length === 0) throw new UsageError("there is no key to check the proof with", 'Give the log\'s public key: --key "$(cat log.pub)"')
+  const checked = check(readProof(file), { log, witnesses: witness.map(parseVerifier), quorum })
+  if (!checked.ok)
+    throw new SkeinError(
+      "invalid",
+      `the proof shows nothing: ${checked.reason}`,
+      "Do not trust it: ask for another, and look whether the key is the right one.",
+    )
+  const { seq, entry, head, signedBy, cosignedBy } = checked
+  terminal.record({ ok: true, seq, entry, size: head.size, origin: head.origin, signedBy, cosignedBy })
+  const by = cosignedBy.map(({ name, atMs }) => `${printable(name)} at ${showTime(atMs)}`)
+  terminal.print(
+    `${terminal.colours.green("ok")}  entry ${seq} is one of the first ${head.size} of ${printable(head.origin)}\n    signed by ${signedBy.map(printable).join(", ")}${by.length > 0 ? `, cosigned by ${by.join(", ")}` : ""}\n    ${printable(JSON.stringify(entry))}`,
+  )
+}
+
+function readProof(file: string): unknown {
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > PROOF_MAX_BYTES)
+    throw new UsageError(`${JSON.stringify(file)} is too long to be a proof`, "Name a file that skein ledger prove wrote.")
+  try {
+    return JSON.parse(readFileSync(file, "utf8"))
+  } catch (error) {
+    if (error instanceof SyntaxError)
+      throw new SkeinError("invalid", `${JSON.stringify(file)} is no JSON, and so no proof`, "Name a file that skein ledger prove wrote.")
+    throw error
+  }
+}

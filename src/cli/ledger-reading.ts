@@ -1,0 +1,245 @@
+import { readFileSync } from "node:fs"
+import type { Entry } from "../core/entry.ts"
+import type { Workspace } from "../core/workspace.ts"
+import { SkeinError } from "../contract/errors.ts"
+import type { Context } from "./context.ts"
+import { UsageError } from "./failure.ts"
+import { auditLedger, ledgerFile, ledgerOfHub, openLedgerFile, outsideCheckpoint, ownCheckpoints, ownVerifierKey, type LedgerSource } from "./ledger-source.ts"
+import { printable } from "./printable.ts"
+import { showDuration } from "./quantity.ts"
+import { auditText } from "./run-report.ts"
+import { renderTable, showTime } from "./table.ts"
+
+const PAGE = 2_048
+
+type FileOption = { file?: string }
+
+/** The ledger that is meant: a file by name, another machine's through its hub, else the instance's own file. */
+export async function withLedger<T>(context: Context, { file }: FileOption, use: (source: LedgerSource) => Promise<T>): Promise<T> {
+  const remote = file === undefined && context.options.url !== undefined
+  const source = remote ? ledgerOfHub(await context.hub()) : await openLedgerFile(file ?? ledgerFile(context.instance(), context.workspace))
+  try {
+    return await use(source)
+  } finally {
+    await source.close()
+  }
+}
+
+async function* entriesOf(source: LedgerSource, from: number, to = Infinity): AsyncGenerator<{ seq: number; bytes: string }> {
+  for (let next = from; next <= to;) {
+    const page = await source.read(next, Math.min(PAGE, to - next + 1))
+    if (page.length === 0) return
+    yield* page
+    next = (page.at(-1)?.seq ?? next) + 1
+  }
+}
+
+async function headOf(source: LedgerSource): Promise<number> {
+  // A store has no other way to tell its end to a reader than to give nothing: found in the steps of a binary search.
+  let [low, high] = [0, 1]
+  while ((await source.read(high, 1)).length > 0) [low, high] = [high, high * 2]
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2)
+    if ((await source.read(middle, 1)).length > 0) low = middle
+    else high = middle
+  }
+  return low
+}
+
+export async function tail(
+  context: Context,
+  { lines, from, follow = false, file }: FileOption & { lines: number; from?: number; follow?: boolean },
+): Promise<void> {
+  const { terminal } = context
+  const tell = (entry: Entry): void => terminal.answer(entry, entryLine(context, entry))
+  const last = await withLedger(context, { ...(file === undefined ? {} : { file }) }, async (source) => {
+    const head = await headOf(source)
+    for await (const { bytes } of entriesOf(source, from ?? Math.max(1, head - lines + 1), head)) tell(JSON.parse(bytes) as Entry)
+    return head
+  })
+  if (!follow) return
+  if (file !== undefined) throw new UsageError("a file that nobody writes to has nothing to follow", "Leave --file out to follow the hub's ledger.")
+  const stopped = new AbortController()
+  process.once("SIGINT", () => stopped.abort())
+  for await (const entry of (await context.hub()).events({ from: last + 1, signal: stopped.signal })) tell(entry)
+}
+
+/** One entry on one line: what happened, by whom, to what. */
+function entryLine({ terminal }: Context, { seq, atMs, type, actor, causedBy, data }: Entry): string {
+  const { dim, cyan } = terminal.colours
+  const rest = JSON.stringify(data)
+  return `${dim(String(seq).padStart(7))}  ${showTime(atMs)}  ${cyan(printable(type).padEnd(22))} ${printable(actor.agent).padEnd(12)} ${terminal.clip(rest, Math.max(20, terminal.columns - 70))}${causedBy === null ? "" : dim(`  because of ${causedBy}`)}`
+}
+
+export async function verifyLedger(
+  context: Context,
+  { file, checkpoint = [], key = [] }: FileOption & { checkpoint?: string[]; key?: string[] },
+): Promise<void> {
+  const { terminal } = context
+  const outside = file === undefined && context.options.url === undefined ? await ownCheckpoints(context.instance(), context.workspace) : []
+  if (checkpoint.length > 0) {
+    const { parseVerifier } = await import("../ledger/note.ts")
+    const own = key.length > 0 ? null : ownVerifierKey(context.instance(), context.workspace)
+    const keys = [...key, ...(own === null ? [] : [own])].map(parseVerifier)
+    if (keys.length === 0) throw new UsageError("there is no key to verify the checkpoint with", 'Give the log\'s public key: --key "$(cat log.pub)"')
+    for (const path of checkpoint) outside.push(await outsideCheckpoint(readFileSync(path, "utf8"), keys, path))
+  }
+  const { verify } = await import("../ledger/audit.ts")
+  const startedMs = performance.now()
+  const report = await withLedger(context, { ...(file === undefined ? {} : { file }) }, (source) => verify(source, outside))
+  const tookMs = Math.round(performance.now() - startedMs)
+  terminal.record({ ...report, tookMs })
+  const { green, red } = terminal.colours
+  if (report.finding !== null) {
+    if (terminal.json) process.exitCode = 1
+    else terminal.print(`${red("damaged")}  the first ${report.finding.seq - 1} entries are good; then: ${report.finding.damage}`)
+    throw new SkeinError("invalid", report.finding.message, report.finding.remedy, { ...report.finding })
+  }
+  const { head, entries, checkpoints, coveredTo } = report
+  const uncovered = entries - coveredTo
+  terminal.print(
+    `${green("ok")}  ${entries} entries and ${checkpoints} checkpoints in ${showDuration(tookMs)}\n    head ${head.seq} ${head.hash}\n    root ${head.root}`,
+  )
+  terminal.print(
+    coveredTo === 0
+      ? "    nothing was kept outside the file to compare its length with"
+      : `    as the checkpoint of ${coveredTo} entries that is kept outside the file${uncovered > 0 ? `; the last ${uncovered} came after it` : ""}`,
+  )
+}
+
+export async function replayLedger(context: Context, { to, epoch, diff, file }: FileOption & { to?: number; epoch?: number; diff?: number }): Promise<void> {
+  const { terminal } = context
+  const [{ replay }, { sha256 }] = await Promise.all([import("../hub/replay.ts"), import("../ledger/sha256.ts")])
+  await withLedger(context, { ...(file === undefined ? {} : { file }) }, async (source) => {
+    const end = epoch === undefined ? to : await endOfEpoch(source, epoch)
+    const startedMs = performance.now()
+    const replayed = await replay(source, sha256, { ...(end === undefined ? {} : { to: end }) })
+    if (end !== undefined && replayed.entries < end)
+      throw new UsageError(`the ledger ends at entry ${replayed.entries}, before ${end}`, "Name an entry that is there.")
+    const tookMs = Math.round(performance.now() - startedMs)
+    const wrong = replayed.compared.find(({ ok }) => !ok)
+    const changes = diff === undefined ? null : differences((await replay(source, sha256, { to: diff, compare: false })).state, replayed.state)
+    terminal.record({
+      ok: wrong === undefined,
+      entries: replayed.entries,
+      hash: replayed.chain.hash,
+      digest: replayed.digest,
+      compared: replayed.compared.length,
+      mismatch: wrong ?? null,
+      tookMs,
+      ...(changes === null ? {} : { changes }),
+    })
+    const { green, red } = terminal.colours
+    terminal.print(
+      `${wrong === undefined ? green("ok") : red("NO")}  ${replayed.entries} entries replayed in ${showDuration(tookMs)}, compared at ${replayed.compared.length} checkpoints\n    state  ${replayed.digest}\n    chain  ${replayed.chain.hash}`,
+    )
+    for (const { table, key, change, before, after } of changes ?? []) {
+      const paint = { added: green, removed: red, changed: terminal.colours.yellow }[change]
+      terminal.print(
+        `${paint({ added: "+", removed: "-", changed: "~" }[change])} ${table} ${printable(key)}  ${terminal.clip(change === "changed" ? fieldsText(before, after) : JSON.stringify(after ?? before), Math.max(40, terminal.columns - 30))}`,
+      )
+    }
+    if (wrong !== undefined)
+      throw new SkeinError(
+        "invalid",
+        `the checkpoint in entry ${wrong.seq} recorded another state or root than the entries before it make`,
+        "Verify the ledger (skein ledger verify); if it is sound, this version of Skein folds it differently: report it.",
+        { ...wrong },
+      )
+  })
+}
+
+async function endOfEpoch(source: LedgerSource, wanted: number): Promise<number> {
+  const { epochs } = await import("../ledger/audit.ts")
+  const all = await epochs(source)
+  const found = all.find(({ epoch }) => epoch === wanted)
+  if (found === undefined) throw new UsageError(`there is no epoch ${wanted}: the ledger has ${all.length}`, "skein ledger epochs lists them.")
+  return found.to
+}
+
+type Change = { table: string; key: string; change: "added" | "removed" | "changed"; before?: unknown; after?: unknown }
+
+/** What differs between two states, table by table, in the order of keys. */
+function differences(before: Workspace, after: Workspace): Change[] {
+  const changes: Change[] = []
+  for (const [at, table] of after.tables.entries()) {
+    const old = new Map(before.tables[at]?.entries())
+    const now = new Map(table.entries())
+    for (const key of [...new Set([...old.keys(), ...now.keys()])].sort()) {
+      const [was, is] = [old.get(key), now.get(key)]
+      if (was === undefined) changes.push({ table: table.name, key, change: "added", after: is })
+      else if (is === undefined) changes.push({ table: table.name, key, change: "removed", before: was })
+      else if (JSON.stringify(was) !== JSON.stringify(is)) changes.push({ table: table.name, key, change: "changed", before: was, after: is })
+    }
+  }
+  return changes
+}
+
+function fieldsText(before: unknown, after: unknown): string {
+  const [old, now] = [before as Record<string, unknown>, after as Record<string, unknown>]
+  const changed = Object.keys(now).filter((field) => JSON.stringify(old[field]) !== JSON.stringify(now[field]))
+  return changed.map((field) => `${field}: ${JSON.stringify(old[field])} -> ${JSON.stringify(now[field])}`).join(", ")
+}
+
+export async function listEpochs(context: Context, options: FileOption): Promise<void> {
+  const { terminal } = context
+  const { epochs } = await import("../ledger/audit.ts")
+  const found = await withLedger(context, options, (source) => epochs(source))
+  for (const epoch of found) terminal.record(epoch)
+  if (terminal.json) return
+  const rows = found.map(({ epoch, from, to, recorded }) => [
+    epoch,
+    from,
+    to,
+    recorded === null ? "still open" : recorded.root.slice(0, 16),
+    recorded?.digest.slice(0, 16) ?? "",
+  ])
+  terminal.print(
+    renderTable(
+      terminal,
+      [{ head: "epoch", right: true }, { head: "from", right: true }, { head: "to", right: true }, { head: "root" }, { head: "state" }],
+      rows,
+    ),
+  )
+}
+
+/** The stored bytes, one entry a line: a JSON entry holds no line break. */
+export async function exportEntries(context: Context, { from, to, file }: FileOption & { from: number; to?: number }): Promise<void> {
+  await withLedger(context, { ...(file === undefined ? {} : { file }) }, async (source) => {
+    for await (const { bytes } of entriesOf(source, from, to)) {
+      if (!process.stdout.write(`${bytes}\n`)) await new Promise((resolve) => process.stdout.once("drain", resolve))
+    }
+  })
+}
+
+export async function why(context: Context, seq: number, options: FileOption): Promise<void> {
+  await withLedger(context, options, async (source) => {
+    for (let at: number | null = seq; at !== null;) {
+      const [stored] = await source.read(at, 1)
+      if (stored === undefined) throw new SkeinError("not_found", `there is no entry ${at}`, "skein ledger tail shows the last ones.", { seq: at })
+      const entry = JSON.parse(stored.bytes) as Entry
+      context.terminal.answer(entry, entryLine(context, entry))
+      // A cause is always earlier: a ledger that says otherwise must not send us in circles.
+      at = entry.causedBy !== null && entry.causedBy < at ? entry.causedBy : null
+    }
+  })
+}
+
+export async function backup(context: Context, path: string, options: FileOption): Promise<void> {
+  await withLedger(context, options, async (source) => {
+    await source.backup(path)
+    const { verified } = await auditCopy(path)
+    context.terminal.answer({ path, entries: verified.entries, hash: verified.head.hash }, `${path} holds ${verified.entries} entries, verified`)
+  })
+}
+
+async function auditCopy(path: string): Promise<Awaited<ReturnType<typeof auditLedger>>> {
+  const copy = await openLedgerFile(path)
+  try {
+    const audit = await auditLedger(copy, [])
+    if (!audit.verified.ok) throw new SkeinError("storage_refused", `the copy is not sound: ${auditText(audit)}`, "Verify the ledger itself, then try again.")
+    return audit
+  } finally {
+    await copy.close()
+  }
+}

@@ -1,0 +1,102 @@
+import { existsSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { fromHex } from "../core/chain.ts"
+import type { Seq } from "../core/ids.ts"
+import type { OutsideCheckpoint, Report } from "../ledger/audit.ts"
+import type { Stored } from "../ledger/ledger.ts"
+import type { Verifier } from "../ledger/note.ts"
+import type { HubConnection } from "./connection.ts"
+import { UsageError } from "./failure.ts"
+import type { Instance } from "./instance.ts"
+
+/** A ledger to read: its file, beside a running hub or without one; or another machine's hub. */
+export type LedgerSource = { name: string; read(from: Seq, limit: number): Promise<Stored[]>; backup(path: string): Promise<void>; close(): Promise<void> }
+
+export function ledgerFile({ directory }: Instance, workspace: string): string {
+  return join(directory, "ledger", `${workspace}.sqlite`)
+}
+
+/** Opens a ledger's file for reading alone. */
+export async function openLedgerFile(path: string): Promise<LedgerSource> {
+  if (!existsSync(path)) throw new UsageError(`there is no ledger at ${path}`, "Name a workspace with -w, a ledger file with --file, or start a hub: skein up.")
+  const { openSqlite } = await import("../ledger/sqlite.ts")
+  const ledger = openSqlite({ path, readOnly: true })
+  return { name: path, read: (from, limit) => ledger.read(from, limit), backup: (to) => ledger.backup(to), close: () => ledger.close() }
+}
+
+/** Reads a ledger through its hub. */
+export function ledgerOfHub(hub: HubConnection): LedgerSource {
+  return {
+    name: hub.url,
+    async read(from, limit) {
+      const { entries } = await hub.call("ledger.read", { from, limit: Math.min(limit, 1_000) })
+      return entries.map(({ seq, bytes, hash }) => ({ seq, bytes, hash: fromHex(hash) }))
+    },
+    backup: () =>
+      Promise.reject(
+        new UsageError("a hub elsewhere cannot be backed up from here", "Run skein ledger backup on its machine, or take the entries: skein ledger export."),
+      ),
+    close: () => Promise.resolve(),
+  }
+}
+
+/** The checkpoint that the hub keeps outside the ledger, as it was signed; null where there is none yet. */
+export function keptNote({ directory }: Instance, workspace: string): string | null {
+  return readText(join(directory, "checkpoint", workspace))
+}
+
+/** The last checkpoint that witnesses cosigned, or null. */
+export function cosignedNote({ directory }: Instance, workspace: string): string | null {
+  return readText(join(directory, "checkpoint", `${workspace}.cosigned`))
+}
+
+/** The public key of an instance's own ledger, as text; null before the first checkpoint. */
+export function ownVerifierKey({ directory }: Instance, workspace: string): string | null {
+  return readText(join(directory, "keys", `checkpoint-${workspace}.pub`))?.trim() ?? null
+}
+
+/** A note's checkpoint, its signature verified. Throws `NoteInvalid` where none of the keys signed it. */
+export async function outsideCheckpoint(note: string, keys: readonly Verifier[], source: string): Promise<OutsideCheckpoint> {
+  const { openNote, parseTreeHead } = await import("../ledger/note.ts")
+  const { size, root } = parseTreeHead(openNote(note, keys).text)
+  return { size, root, source }
+}
+
+/** A ledger verified entry by entry, its checkpoints with it, and replayed from its bytes alone. */
+export type Audit = {
+  verified: Report
+  replayed: { entries: number; digest: string; compared: number; mismatch: Seq | null; tookMs: number } | null
+  tookMs: number
+}
+
+/** Verifies and replays. The kept checkpoint finds a ledger that was cut at an entry's end. */
+export async function auditLedger(source: Pick<LedgerSource, "read">, outside: readonly OutsideCheckpoint[]): Promise<Audit> {
+  const [{ verify }, { replay }, { sha256 }] = await Promise.all([import("../ledger/audit.ts"), import("../hub/replay.ts"), import("../ledger/sha256.ts")])
+  const startedMs = performance.now()
+  const verified = await verify(source, outside)
+  const verifiedMs = performance.now()
+  if (!verified.ok) return { verified, replayed: null, tookMs: verifiedMs - startedMs }
+  const { entries, digest, compared } = await replay(source, sha256, { to: verified.head.seq })
+  const mismatch = compared.find(({ ok }) => !ok)?.seq ?? null
+  return {
+    verified,
+    replayed: { entries, digest, compared: compared.length, mismatch, tookMs: performance.now() - verifiedMs },
+    tookMs: verifiedMs - startedMs,
+  }
+}
+
+/** What the instance itself has to compare its ledger with. */
+export async function ownCheckpoints(instance: Instance, workspace: string): Promise<OutsideCheckpoint[]> {
+  const [note, key] = [keptNote(instance, workspace), ownVerifierKey(instance, workspace)]
+  if (note === null || key === null) return []
+  const { parseVerifier } = await import("../ledger/note.ts")
+  return [await outsideCheckpoint(note, [parseVerifier(key)], ".skein/checkpoint")]
+}
+
+function readText(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8")
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,58 @@
+import { report, UsageError } from "./failure.ts"
+import { findVerb, verbNames } from "./verbs.ts"
+
+/** Options of every verb that take a value of their own: it is no verb. */
+const WITH_VALUE = new Set(["-w", "--workspace", "-C", "--repo", "--url"])
+
+/** The verb in a command line, if there is one. */
+function verbOf(args: readonly string[]): string | undefined {
+  for (let at = 0; at < args.length; at += 1) {
+    const arg = args[at] as string
+    if (WITH_VALUE.has(arg)) at += 1
+    else if (!arg.startsWith("-")) return arg
+  }
+  return undefined
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const name = verbOf(args)
+  if (name === undefined || (name === "help" && args.length === 1)) {
+    if (args.includes("-V") || args.includes("--version")) return printVersion(args.includes("--json"))
+    const unknown = args.find((arg) => arg.startsWith("-") && !KNOWN_ALONE.has(arg))
+    if (unknown !== undefined) throw new UsageError(`there is no option ${unknown}, or it needs a verb`, "skein --help lists verbs and options.")
+    const [{ manual }, { Terminal }] = await Promise.all([import("./manual.ts"), import("./terminal.ts")])
+    process.stdout.write(manual(new Terminal({ colour: !args.includes("--no-color") })))
+    return
+  }
+  // `skein help VERB`, as people try it.
+  if (name === "help") return main([...args.filter((arg) => arg !== "help"), "--help"])
+  const verb = findVerb(name)
+  if (verb === undefined) {
+    const { didYouMean } = await import("./spelling.ts")
+    throw new UsageError(`there is no verb "${name}"`, `${didYouMean(name, verbNames)}skein --help lists the verbs.`)
+  }
+  const [{ program, told }, { register }] = await Promise.all([import("./program.ts"), verb.load()])
+  const root = program()
+  register(root)
+  await told(root, args)
+}
+
+const KNOWN_ALONE = new Set(["-h", "--help", "--json", "--no-color", "--global"])
+
+async function printVersion(json: boolean): Promise<void> {
+  const { version } = await import("./version.ts")
+  process.stdout.write(json ? `${JSON.stringify({ version, node: process.versions.node })}\n` : `skein ${version}\n`)
+}
+
+// A reader that has seen enough (`| head`) is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(process.exitCode ?? 0)
+  throw error
+})
+
+const args = process.argv.slice(2)
+try {
+  await main(args)
+} catch (error) {
+  process.exitCode = report(error, args.includes("--json"))
+}

@@ -1,0 +1,144 @@
+import type { Command } from "commander"
+import { act, examples, type Context } from "./context.ts"
+import type { Fault } from "./plan-document.ts"
+import { readPlanFile } from "./plan-source.ts"
+import { printable } from "./printable.ts"
+import { showDuration, showUsd } from "./quantity.ts"
+import { renderFields, renderTable, showTime, stateCell } from "./table.ts"
+import { paged } from "./paging.ts"
+
+/** `skein plan`: check | list | show | cancel. */
+export function register(program: Command): void {
+  const plan = program.command("plan").description("Check plan files; list, show and cancel plans.")
+  plan
+    .command("check <file>")
+    .description("Check a plan file whole: every fault with its line and column, nothing written. Exit status 2 when there are any.")
+    .addHelpText("after", examples(["skein plan check release.yaml", "tell every fault, or that there is none"]))
+    .action(act(checkPlan))
+  plan
+    .command("list")
+    .description("List the plans of the workspace.")
+    .addHelpText("after", examples(["skein plan list --json", "one plan a line"]))
+    .action(act(listPlans))
+  plan
+    .command("show <plan>")
+    .description("Show a plan and its tasks. PLAN is an id such as release.1, or a name: its last run.")
+    .addHelpText("after", examples(["skein plan show release", "where the last run of `release` stands"]))
+    .action(act(showPlan))
+  plan
+    .command("cancel <plan>")
+    .description("Cancel a plan: every open task of it is cancelled, and whoever holds one is told to stop.")
+    .requiredOption("--reason <text>", "why: it is kept on the ledger")
+    .addHelpText("after", examples(["skein plan cancel release.1 --reason 'wrong branch'", "close what is open; run the file again for a new instance"]))
+    .action(act(cancelPlan))
+}
+
+async function checkPlan({ terminal }: Context, file: string): Promise<void> {
+  const { plan, warnings, report } = await readPlanFile(file)
+  const { digest, tasks, agents } = plan
+  terminal.record({
+    ok: true,
+    plan: plan.name,
+    title: plan.title,
+    digest,
+    tasks: tasks.length,
+    agents: agents.map(({ name }) => name),
+    worktrees: plan.worktrees,
+    report,
+    warnings,
+  })
+  const { green, yellow } = terminal.colours
+  terminal.print(`${green("ok")}  ${plan.name}: ${tasks.length} tasks, ${agents.length} ${agents.length === 1 ? "agent" : "agents"}`)
+  for (const warning of warnings) terminal.print(`${yellow("warning")}  ${faultLine(file, warning)}\n         ${printable(warning.remedy)}`)
+}
+
+export function faultLine(file: string, { line, column, message }: Fault): string {
+  return `${printable(file)}:${line}:${column}: ${printable(message)}`
+}
+
+async function listPlans(context: Context): Promise<void> {
+  const { terminal } = context
+  const hub = await context.hub()
+  const plans = await paged(async (cursor: number | null) => {
+    const page = await hub.call("plan.list", { cursor })
+    return { items: page.plans, cursor: page.cursor }
+  })
+  for (const plan of plans) terminal.record(plan)
+  const rows = plans.map(({ id, title, counts, taskCount, finished, cancelled, addedAtMs }) => [
+    id,
+    title,
+    cancelled !== null ? "cancelled" : finished ? "finished" : "open",
+    `${counts.completed}/${taskCount}`,
+    counts.failed,
+    showTime(addedAtMs),
+  ])
+  terminal.print(
+    plans.length === 0
+      ? "there are no plans: skein run PLAN brings one"
+      : renderTable(
+          terminal,
+          [
+            { head: "plan" },
+            { head: "title", max: 50 },
+            { head: "state" },
+            { head: "completed", right: true },
+            { head: "failed", right: true },
+            { head: "added" },
+          ],
+          rows,
+        ),
+  )
+}
+
+async function showPlan(context: Context, wanted: string): Promise<void> {
+  const { terminal } = context
+  const hub = await context.hub()
+  const report = await hub.call("plan.report", { plan: await resolvePlan(context, wanted) })
+  const { plan, makespanMs, criticalPathMs, usage, attempts, tasks } = report
+  terminal.record(report)
+  const fields: [string, string | number | null][] = [
+    ["plan", plan.id],
+    ["title", plan.title],
+    ["state", plan.cancelled !== null ? `cancelled: ${plan.cancelled}` : plan.finished ? "finished" : "open"],
+    ["commit", plan.commit],
+    ["added", showTime(plan.addedAtMs)],
+    [plan.finished ? "makespan" : "so far", showDuration(makespanMs)],
+    ["critical path", criticalPathMs === 0 ? null : showDuration(criticalPathMs)],
+    ["attempts", attempts],
+    ["cost", usage.costMicroUsd === 0 ? null : showUsd(usage.costMicroUsd)],
+  ]
+  const rows = tasks.map(({ id, title, state, owner, attempts: tries, reason }) => [
+    id.slice(id.indexOf("/") + 1),
+    stateCell(terminal, state),
+    owner ?? "",
+    tries,
+    title,
+    reason ?? "",
+  ])
+  const columns = [
+    { head: "task" },
+    { head: "state" },
+    { head: "owner" },
+    { head: "failed tries", right: true },
+    { head: "title", max: 50 },
+    { head: "reason", max: 60 },
+  ]
+  terminal.print(`${renderFields(terminal, fields)}\n\n${renderTable(terminal, columns, rows)}`)
+}
+
+async function cancelPlan(context: Context, wanted: string, { reason }: { reason: string }): Promise<void> {
+  const hub = await context.hub()
+  const plan = await resolvePlan(context, wanted)
+  const done = await hub.call("plan.cancel", { plan, reason })
+  context.terminal.answer({ plan, ...done }, `${plan} is cancelled (entry ${done.seq})`)
+}
+
+/** A plan's id, where a name may stand for its last run. */
+async function resolvePlan(context: Context, wanted: string): Promise<string> {
+  const hub = await context.hub()
+  const plans = await paged(async (cursor: number | null) => {
+    const page = await hub.call("plan.list", { cursor })
+    return { items: page.plans, cursor: page.cursor }
+  })
+  return plans.findLast(({ id, name }) => id === wanted || name === wanted)?.id ?? wanted
+}

@@ -1,0 +1,346 @@
+import { mkdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { SkeinError } from "../contract/errors.ts"
+import type { Entry } from "../core/entry.ts"
+import type { AddPlan, PlanAgent } from "../core/plan.ts"
+import { viewPlan } from "../core/view.ts"
+import { git } from "../repo/git.ts"
+import { findRepository, type Repository } from "../repo/instance.ts"
+import { removeWorktree } from "../repo/worktree.ts"
+import { Crew, type CrewEvent } from "../runtime/crew.ts"
+import { Chaos } from "./chaos.ts"
+import { openConnection, type HubConnection } from "./connection.ts"
+import type { Context } from "./context.ts"
+import { UsageError } from "./failure.ts"
+import { ensureHub } from "./hub-start.ts"
+import { prepareInstance } from "./instance-files.ts"
+import { auditLedger, ledgerFile, openLedgerFile, ownCheckpoints, type Audit } from "./ledger-source.ts"
+import { LiveScreen } from "./live-screen.ts"
+import type { PlanFile } from "./plan-file.ts"
+import { printable, printableLines } from "./printable.ts"
+import { showDuration } from "./quantity.ts"
+import { measure } from "./run-measure.ts"
+import { IDLE_TOLERANCE_MS, RunRecord } from "./run-record.ts"
+import { reportRecord, reportText, type RunReport } from "./run-report.ts"
+import { boardLines, progressLine } from "./run-view.ts"
+import type { RunOptions } from "./run.ts"
+import { adviseTeam } from "./schedule.ts"
+
+type Options = RunOptions & { planDirectory: string }
+
+/** Everything of one run that its steps share. */
+type Run = {
+  context: Context
+  file: PlanFile
+  options: Options
+  hub: HubConnection
+  repository: Repository
+  plan: string
+  team: PlanAgent[]
+  record: RunRecord
+  stop: AbortController
+}
+
+const EXIT_INTERRUPTED = 130
+
+/** Brings up what is missing, runs the plan to its end or to Ctrl-C, and reports. */
+export async function runPlan(context: Context, file: PlanFile, options: Options): Promise<void> {
+  const { terminal } = context
+  const instance = context.instance()
+  const repository = await repositoryOf(context)
+  const commit = await headOf(repository)
+  if (file.plan.worktrees && commit === null)
+    throw new UsageError("the plan asks for worktrees, and this repository has no commit", "Commit something first, or say `worktrees: false` in the plan.")
+  const team = teamOf(file, options)
+  await prepareInstance(instance)
+  const { hub: running, already } = await ensureHub(instance, { host: "127.0.0.1", port: null, allowedHosts: [] })
+  const hub = openConnection({ url: running.url, identity: { credentialFile: join(instance.directory, "operator.credential") }, workspace: context.workspace })
+  const stop = new AbortController()
+  const onInterrupt = interruptible(stop)
+  try {
+    const added = await addPlan(hub, { ...file.plan, commit }, team)
+    const { seq: head } = await hub.call("ledger.head", {})
+    const record = new RunRecord(
+      added.plan,
+      team.map(({ name }) => name),
+    )
+    const run: Run = { context, file, options, hub, repository, plan: added.plan, team, record, stop }
+    const outcome = await follow(run, head, added.created)
+    await close(run, outcome)
+  } finally {
+    onInterrupt()
+    await hub.close()
+    if (!already && options.keepHub !== true) {
+      await stopHub(running.pid)
+      terminal.notice(terminal.colours.dim("the hub that this run started is down again; `skein up` starts one that stays"))
+    }
+  }
+}
+
+async function repositoryOf(context: Context): Promise<Repository> {
+  const { directory, repository } = context.instance()
+  // The global instance belongs to no repository: work is done where the call stands.
+  return repository === null ? { top: process.cwd(), commonDir: process.cwd(), instanceDir: directory } : findRepository(repository)
+}
+
+async function headOf(repository: Repository): Promise<string | null> {
+  const head = await git(repository.top ?? repository.commonDir, ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])
+  return head.status === 0 ? head.stdout.trim() : null
+}
+
+/** The agents to start: those of the plan that it starts, fewer with --agents, more with --add. */
+function teamOf({ plan }: PlanFile, { agents, add = [] }: Options): PlanAgent[] {
+  const known = plan.agents.map(({ name }) => name)
+  for (const name of [...(agents ?? []), ...add])
+    if (!known.includes(name)) throw new UsageError(`the plan has no agent ${JSON.stringify(name)}`, `Its agents are ${known.join(", ")}.`)
+  const team = plan.agents.filter(({ name, start }) => (agents === undefined ? start : agents.includes(name)))
+  for (const name of add) {
+    const like = plan.agents.find((agent) => agent.name === name)
+    if (like === undefined) continue
+    let number = 2
+    while (known.includes(`${name}-${number}`)) number += 1
+    known.push(`${name}-${number}`)
+    team.push({ ...like, name: `${name}-${number}`, start: true })
+  }
+  if (team.length === 0) throw new UsageError("no agent would be started", "Set `start: true` for one in the plan, or name some with --agents.")
+  return team
+}
+
+/** Adds the plan, or finds it; agents that were there already get the profile that the plan gives them. */
+async function addPlan(hub: HubConnection, plan: AddPlan, team: readonly PlanAgent[]): Promise<{ plan: string; created: boolean }> {
+  const added = await hub.call("plan.add", plan)
+  for (const { name, start: _, ...wanted } of [...plan.agents, ...team]) {
+    const { role: __, ...profile } = wanted
+    const present = await hub.call("agent.show", { name }).then(
+      ({ agent }) => agent,
+      (error: unknown) => {
+        if (error instanceof SkeinError && error.code === "not_found") return null
+        throw error
+      },
+    )
+    if (present === null) await hub.call("agent.add", { ...wanted, name })
+    else {
+      const changed = Object.entries(profile).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(present[key as keyof typeof present]))
+      if (changed.length > 0) await hub.call("agent.edit", { ...Object.fromEntries(changed), name, reason: `as plan ${added.plan} says` })
+    }
+  }
+  return added
+}
+
+type Outcome = { how: "finished" | "nothing_to_do" | "interrupted" | "stuck"; chaos: Chaos | null }
+
+/** Follows the ledger from its first entry: folds what was, starts the crew, and watches until the plan is finished. */
+async function follow(run: Run, head: number, created: boolean): Promise<Outcome> {
+  const { context, record, hub, stop, plan, options } = run
+  const { terminal } = context
+  const startedMs = performance.now()
+  let skewMs = 0
+  const screen = new LiveScreen(terminal, () => boardLines(terminal, record, startedMs, Date.now() + skewMs))
+  let crew: Crew | null = null
+  const chaos =
+    options.chaos === true
+      ? new Chaos({
+          kill: async (agent) => crew?.kill(agent),
+          isAtWork: (task, fence) => record.state.tasks.get(task)?.fence === fence,
+          told: (line) => tell(run, screen, line),
+        })
+      : null
+  const over = new AbortController()
+  const ends = AbortSignal.any([over.signal, stop.signal])
+  let how: Outcome["how"] = "interrupted"
+  const finish = (as: Outcome["how"]): void => {
+    how = as
+    over.abort()
+  }
+  try {
+    for await (const entry of hub.events({ from: 1, signal: ends })) {
+      record.take(entry)
+      if (entry.seq < head) continue
+      if (crew === null) {
+        if (isFinished(run)) {
+          finish("nothing_to_do")
+          continue
+        }
+        tell(run, screen, `${created ? "begins" : "goes on"}: ${plan} with ${run.team.map(({ name }) => name).join(", ")}`)
+        crew = newCrew(run, (event) => onCrew(run, screen, event))
+        void crew.start(run.team.map(({ name }) => name)).then(
+          () =>
+            void watchCrew(
+              crew as Crew,
+              () => !isFinished(run),
+              () => finish("stuck"),
+            ),
+          (error: unknown) => {
+            run.stop.abort(error)
+          },
+        )
+        screen.start()
+      }
+      skewMs = entry.atMs - Date.now()
+      show(run, screen, entry, startedMs)
+      const { id } = entry.data as { id?: unknown }
+      const task = typeof id === "string" ? record.state.tasks.get(id) : undefined
+      if (task?.plan === plan) chaos?.take(entry, task.fence, record.isFiller(task.id))
+      if (isFinished(run)) finish("finished")
+    }
+  } finally {
+    chaos?.stop()
+    screen.stop()
+    if (crew !== null) {
+      if (how === "interrupted") terminal.notice("stopping: agents give back what they hold")
+      await crew.stop()
+    }
+  }
+  if (stop.signal.aborted && stop.signal.reason instanceof Error && stop.signal.reason.name !== "AbortError") throw stop.signal.reason
+  await catchUp(run)
+  return { how, chaos }
+}
+
+/** What the agents did when they were stopped belongs to the record too. */
+async function catchUp({ hub, record }: Run): Promise<void> {
+  for (;;) {
+    const page = await hub.call("ledger.read", { from: record.state.seq + 1, limit: 1_000 })
+    for (const { bytes } of page.entries) record.take(JSON.parse(bytes) as Entry)
+    if (page.next === null) return
+  }
+}
+
+function isFinished({ record, plan }: Run): boolean {
+  return viewPlan(record.state, plan)?.finished === true
+}
+
+function newCrew({ context, options, hub, repository, plan, file }: Run, onEvent: (event: CrewEvent) => void): Crew {
+  const { directory } = context.instance()
+  return new Crew({
+    port: hub,
+    url: hub.url,
+    workspace: context.workspace,
+    plan,
+    repository,
+    worktreesAt: file.plan.worktrees ? "HEAD" : null,
+    planDirectory: options.planDirectory,
+    agentsDirectory: join(directory, "agents"),
+    runsDirectory: join(directory, "runs", plan),
+    speed: options.speed,
+    onEvent,
+  })
+}
+
+/** When all processes are gone and the plan is not finished, nothing will move any more. */
+async function watchCrew(crew: Crew, isOpen: () => boolean, stuck: () => void): Promise<void> {
+  await crew.finished()
+  if (isOpen()) stuck()
+}
+
+function onCrew(run: Run, screen: LiveScreen, event: CrewEvent): void {
+  const { terminal } = run.context
+  if (terminal.json) terminal.record({ ...event, kind: "agent", did: event.kind })
+  else if (event.kind === "ended" && (event.how === "killed" || event.how === "crashed"))
+    tell(run, screen, `${event.agent} ${event.how === "killed" ? "was killed" : "crashed"} (${event.detail}); another process takes its place`)
+}
+
+/** A line of the run's own, with the live board or without it. */
+function tell({ context: { terminal } }: Run, screen: LiveScreen, line: string): void {
+  terminal.record({ kind: "notice", text: line })
+  if (!terminal.json) screen.print(`${terminal.colours.cyan("skein")}  ${printable(line)}`)
+}
+
+function show(run: Run, screen: LiveScreen, entry: Entry, startedMs: number): void {
+  const { terminal } = run.context
+  const line = progressLine(run.record, entry)
+  if (terminal.isLive) screen.changed()
+  else if (line !== null) {
+    const { id } = entry.data as { id: string }
+    if (terminal.json) terminal.record({ kind: "event", seq: entry.seq, atMs: entry.atMs, type: entry.type, agent: entry.actor.agent, task: id })
+    else terminal.print(`${showDuration(performance.now() - startedMs).padStart(9)}  ${line}`)
+  }
+}
+
+/** The report, what it rests on, and the exit status. */
+async function close(run: Run, { how, chaos }: Outcome): Promise<void> {
+  const { context, record, file, options } = run
+  const { terminal } = context
+  if (how === "interrupted") {
+    terminal.answer({ kind: "interrupted", plan: run.plan }, `${run.plan} is stopped; the same command goes on with it`)
+    process.exitCode = EXIT_INTERRUPTED
+    return
+  }
+  const figures = measure(record, IDLE_TOLERANCE_MS)
+  const audit = await auditOwn(run)
+  const advice = how === "finished" ? adviseTeam(file.plan, run.team) : []
+  const report: RunReport = { measure: figures, speed: options.speed, figures: file.figures, chaos: chaos?.report ?? null, audit, advice }
+  if (how === "nothing_to_do") terminal.answer({ kind: "nothing_to_do", plan: run.plan }, `${run.plan} is finished already: there is nothing to do\n`)
+  const delivered = await deliver(run, report)
+  if (delivered !== null) terminal.print(`${printableLines(delivered.text).trimEnd()}\n`)
+  terminal.answer(reportRecord(report), reportText(terminal, report))
+  if (delivered !== null) terminal.print(`report         ${delivered.path}`)
+  if (chaos !== null && chaos.report === null) terminal.notice("chaos: no task lasted long enough to kill its agent in the middle of it")
+  if (how === "stuck")
+    throw new SkeinError(
+      "invalid",
+      `${run.plan} is not finished, and none of its agents runs any more`,
+      `See what they wrote in ${join(context.instance().directory, "runs", run.plan)}, then run the same command again.`,
+    )
+  if (file.plan.worktrees && how === "finished") await tidyWorktrees(run)
+  const bad = figures.counts.failed > 0 || figures.counts.unreachable > 0 || !audit.verified.ok || audit.replayed?.mismatch !== null
+  if (bad) process.exitCode = 1
+}
+
+/** The ledger's own file, read beside the hub: verified and replayed from its bytes alone. */
+async function auditOwn({ context, hub }: Run): Promise<Audit> {
+  await hub.call("ledger.checkpoint", {})
+  const instance = context.instance()
+  const source = await openLedgerFile(ledgerFile(instance, context.workspace))
+  try {
+    return await auditLedger(source, await ownCheckpoints(instance, context.workspace))
+  } finally {
+    await source.close()
+  }
+}
+
+/** Saves the run's report; where the plan names a task as report, that task's deliverable is it. */
+async function deliver({ context, hub, plan, file }: Run, report: RunReport): Promise<{ path: string; text: string } | null> {
+  const folder = join(context.instance().directory, "runs", plan)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  writeFileSync(join(folder, "run.json"), `${JSON.stringify(reportRecord(report), null, 2)}\n`)
+  if (file.report === null) return null
+  const { task } = await hub.call("task.show", { task: `${plan}/${file.report}` })
+  if (task.deliverable === null) return null
+  const path = join(folder, "report.md")
+  writeFileSync(path, task.deliverable.text)
+  return { path, text: task.deliverable.text }
+}
+
+/** Worktrees are of no use once the plan is finished; one with somebody's work in it stays, and says so. */
+async function tidyWorktrees({ context: { terminal }, repository, team }: Run): Promise<void> {
+  for (const { name } of team) {
+    await removeWorktree({ repository, name }).catch((error: unknown) => {
+      terminal.notice(`the worktree of ${name} stays: ${printable(error instanceof Error ? error.message : String(error))}`)
+    })
+  }
+}
+
+/** Ctrl-C once stops cleanly; twice ends at once. Gives what undoes it. */
+function interruptible(stop: AbortController): () => void {
+  const onSignal = (): void => {
+    if (stop.signal.aborted) process.exit(EXIT_INTERRUPTED)
+    stop.abort()
+  }
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+  for (const signal of signals) process.on(signal, onSignal)
+  return () => {
+    for (const signal of signals) process.off(signal, onSignal)
+  }
+}
+
+async function stopHub(pid: number): Promise<void> {
+  try {
+    process.kill(pid, "SIGTERM")
+    for (let waited = 0; waited < 30_000; waited += 20) {
+      process.kill(pid, 0)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  } catch {
+    // ESRCH: it is gone, as it should be.
+  }
+}

@@ -1,0 +1,87 @@
+import Table from "cli-table3"
+import type { TaskState } from "../core/view.ts"
+import { printable } from "./printable.ts"
+import type { Terminal } from "./terminal.ts"
+
+/** A column: its head, and for texts that may be long how many characters at the most. */
+export type Column = { head: string; right?: boolean; max?: number }
+
+/** A cell that is painted after it was made safe; a plain string is made safe as it is. */
+export type Cell = string | number | { text: string; paint: (text: string) => string }
+
+const PLAIN = {
+  chars: {
+    top: "",
+    "top-mid": "",
+    "top-left": "",
+    "top-right": "",
+    bottom: "",
+    "bottom-mid": "",
+    "bottom-left": "",
+    "bottom-right": "",
+    left: "",
+    "left-mid": "",
+    mid: "",
+    "mid-mid": "",
+    right: "",
+    "right-mid": "",
+    middle: "  ",
+  },
+  style: { "padding-left": 0, "padding-right": 0, head: [], border: [], compact: true },
+}
+
+/** A table without rules. Every cell is made safe for the terminal here: callers pass foreign text as it is. */
+export function renderTable(terminal: Terminal, columns: readonly Column[], rows: readonly (readonly Cell[])[]): string {
+  const { bold } = terminal.colours
+  const table = new Table({ ...PLAIN, head: columns.map(({ head }) => bold(head)), colAligns: columns.map(({ right }) => (right === true ? "right" : "left")) })
+  for (const row of rows) table.push(row.map((cell, at) => renderCell(terminal, cell, columns[at]?.max ?? Infinity)))
+  return table
+    .toString()
+    .split("\n")
+    .map((line) => line.trimEnd())
+    .join("\n")
+}
+
+function renderCell(terminal: Terminal, cell: Cell, max: number): string {
+  if (typeof cell === "number") return String(cell)
+  if (typeof cell === "string") return terminal.clip(cell, max)
+  return cell.paint(terminal.clip(cell.text, max))
+}
+
+/** Name and value on each line, for one thing shown whole. */
+export function renderFields(terminal: Terminal, fields: readonly [string, string | number | null][]): string {
+  const given = fields.filter(([, value]) => value !== null && value !== "")
+  const width = Math.max(...given.map(([name]) => name.length)) + 2
+  return given.map(([name, value]) => `${terminal.colours.dim(name.padEnd(width))}${printable(String(value))}`).join("\n")
+}
+
+/** A task's state in its colour. */
+export function stateCell({ colours }: Terminal, state: TaskState): { text: string; paint: (text: string) => string } {
+  const { green, cyan, yellow, red, dim, magenta } = colours
+  const paint = {
+    ready: cyan,
+    pending: dim,
+    waiting: dim,
+    claimed: yellow,
+    in_progress: yellow,
+    blocked: magenta,
+    review: magenta,
+    completed: green,
+    failed: red,
+    cancelled: dim,
+    unreachable: red,
+  }[state]
+  return { text: state.replace("_", " "), paint }
+}
+
+/** A moment in local time: the time of day, with the date unless it is today. */
+export function showTime(ms: number, nowMs = Date.now()): string {
+  const [date, time] = localIso(ms)
+  return date === localIso(nowMs)[0] ? time : `${date} ${time}`
+}
+
+function localIso(ms: number): [string, string] {
+  const at = new Date(ms)
+  const two = (value: number): string => String(value).padStart(2, "0")
+  return [`${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`, `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`]
+}

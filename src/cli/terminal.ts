@@ -1,0 +1,59 @@
+import { createColors } from "picocolors"
+import { printable } from "./printable.ts"
+
+type Colours = ReturnType<typeof createColors>
+
+/**
+ * Where a verb writes. On standard output goes what was asked for: lines for people, or with `--json` one object a line; on standard error what is
+ * said besides. Every string that did not come from Skein's own text MUST pass through `printable`, which tables, boards and `say` see to.
+ */
+export class Terminal {
+  readonly json: boolean
+  readonly colours: Colours
+  /** Whether standard output is a terminal that lines can be redrawn on. */
+  readonly isLive: boolean
+
+  constructor({ json = false, colour = true }: { json?: boolean; colour?: boolean } = {}) {
+    this.json = json
+    this.isLive = process.stdout.isTTY && !json && process.env["TERM"] !== "dumb"
+    const wanted = process.env["FORCE_COLOR"] !== undefined && process.env["FORCE_COLOR"] !== "0"
+    this.colours = createColors(colour && !json && process.env["NO_COLOR"] === undefined && (wanted || this.isLive))
+  }
+
+  /** Characters in a line. */
+  get columns(): number {
+    return process.stdout.columns ?? (Number(process.env["COLUMNS"]) || 100)
+  }
+
+  get rows(): number {
+    return process.stdout.rows ?? 40
+  }
+
+  /** Lines for people, as they are: the caller has seen to foreign strings. Nothing with `--json`. */
+  print(text: string): void {
+    if (!this.json) process.stdout.write(`${text}\n`)
+  }
+
+  /** One object on one line, with `--json` only. */
+  record(value: object): void {
+    if (this.json) process.stdout.write(`${JSON.stringify(value)}\n`)
+  }
+
+  /** What `--json` prints, and the same for people. */
+  answer(value: object, text: string): void {
+    if (this.json) this.record(value)
+    else this.print(text)
+  }
+
+  /** Told besides what was asked for: progress, warnings. Not with `--json`, whose reader asked for records alone. */
+  notice(text: string): void {
+    if (!this.json) process.stderr.write(`${text}\n`)
+  }
+
+  /** A foreign string, shown safely and cut to `width` characters. */
+  clip(text: string, width: number): string {
+    const safe = printable(text)
+    const characters = [...safe]
+    return characters.length <= width ? safe : `${characters.slice(0, Math.max(0, width - 1)).join("")}…`
+  }
+}

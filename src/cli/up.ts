@@ -1,0 +1,33 @@
+import type { Command } from "commander"
+import { act, asText, collect, examples, integer, type Context } from "./context.ts"
+import { ensureHub } from "./hub-start.ts"
+import { showTime } from "./table.ts"
+
+type UpOptions = { foreground?: boolean; host: string; port?: number; allowHost?: string[] }
+
+/** `skein up`: starts the hub of the instance, in the background unless told otherwise. */
+export function register(program: Command): void {
+  program
+    .command("up")
+    .description("Start the hub of this repository, and wait until it answers. Where it is up already, that is said and nothing else happens.")
+    .option("--foreground", "stay in this terminal until Ctrl-C, as a service manager wants it")
+    .option("--port <n>", "listen here (default: the port of the last time, else a free one)", integer(0, 65_535))
+    .option("--host <address>", "listen on this address; anything but loopback lets other machines in", "127.0.0.1")
+    .option("--allow-host <name>", "a further name that the hub may be asked by, such as a proxy's; may be repeated", collect(asText))
+    .addHelpText("after", examples(["skein up", "a hub in the background"], ["skein up --foreground --port 7700", "one that a service manager keeps"]))
+    .action(act(up))
+}
+
+async function up(context: Context, { foreground = false, host, port, allowHost = [] }: UpOptions): Promise<void> {
+  const { terminal } = context
+  if (foreground) {
+    const { serveHub } = await import("./hub-process.ts")
+    await serveHub(context.instance(), { host, port: port ?? null, allowedHosts: allowHost }, (url) =>
+      terminal.answer({ up: true, already: false, pid: process.pid, url }, `the hub is up at ${url}; Ctrl-C stops it`),
+    )
+    return
+  }
+  const { hub, already } = await ensureHub(context.instance(), { host, port: port ?? null, allowedHosts: allowHost })
+  const since = already ? `is up already, since ${showTime(hub.startedAtMs)},` : "is up"
+  terminal.answer({ up: true, already, ...hub }, `the hub ${since} at ${hub.url} (process ${hub.pid})`)
+}

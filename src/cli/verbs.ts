@@ -1,0 +1,59 @@
+import type { Command } from "commander"
+
+/** A verb of the command line: what the manual says of it, and where its code is. Only the verb that was asked for is ever loaded. */
+export type Verb = { name: string; summary: string; load: () => Promise<{ register(program: Command): void }> }
+
+/** Every verb, in the groups and the order of the manual. */
+export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
+  {
+    group: "The hub",
+    verbs: [
+      { name: "up", summary: "start the hub of this repository", load: () => import("./up.ts") },
+      { name: "down", summary: "stop it", load: () => import("./down.ts") },
+      { name: "status", summary: "show where everything stands (--follow: live)", load: () => import("./status.ts") },
+      { name: "doctor", summary: "find what is wrong, and say what to do about it", load: () => import("./doctor.ts") },
+      { name: "workspace", summary: "list | create", load: () => import("./workspace.ts") },
+    ],
+  },
+  {
+    group: "Plans and tasks",
+    verbs: [
+      { name: "run", summary: "take a plan to its end with a team of agents", load: () => import("./run.ts") },
+      { name: "plan", summary: "check | list | show | cancel", load: () => import("./plan.ts") },
+      {
+        name: "task",
+        summary: "add | list | show | claim | next | update | block | unblock | complete | fail | release | review | edit | reset | cancel",
+        load: () => import("./task.ts"),
+      },
+      { name: "lease", summary: "end: take a task from its holder", load: () => import("./lease.ts") },
+      { name: "board", summary: "show the tasks by where they stand (--md: as Markdown)", load: () => import("./board.ts") },
+      { name: "export", summary: "keep plain files of the state for other tools", load: () => import("./export.ts") },
+    ],
+  },
+  {
+    group: "Agents",
+    verbs: [
+      { name: "agent", summary: "add | list | show | edit | retire | credential | revoke", load: () => import("./agent.ts") },
+      { name: "session", summary: "start | end | list | beat", load: () => import("./session.ts") },
+      { name: "token", summary: "print a token for the hub", load: () => import("./token.ts") },
+      { name: "assist", summary: "want | answer: ask for help with a task, and give it", load: () => import("./assist.ts") },
+      { name: "send-event", summary: "say something to an agent, a role or everyone", load: () => import("./event.ts") },
+      { name: "inbox", summary: "show what waits for you", load: () => import("./event.ts") },
+      { name: "ack", summary: "acknowledge an event", load: () => import("./event.ts") },
+    ],
+  },
+  {
+    group: "The ledger",
+    verbs: [
+      { name: "ledger", summary: "tail | verify | replay | checkpoint | epochs | export | prove | check | why | backup", load: () => import("./ledger.ts") },
+      { name: "witness", summary: "serve | add | status: have others vouch for the ledger", load: () => import("./witness.ts") },
+    ],
+  },
+]
+
+export const verbNames: readonly string[] = VERBS.flatMap(({ verbs }) => verbs.map(({ name }) => name))
+
+export function findVerb(name: string): Verb | undefined {
+  for (const { verbs } of VERBS) for (const verb of verbs) if (verb.name === name) return verb
+  return undefined
+}

@@ -1,0 +1,63 @@
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import type { Requested } from "../ledger/witness-http.ts"
+import type { Context } from "./context.ts"
+import { ledgerFile, openLedgerFile } from "./ledger-source.ts"
+
+/** A witness that a workspace's checkpoints are sent to: where it listens, its public key, and what it saw last. */
+export type KnownWitness = { url: string; vkey: string; seenSize: number }
+
+export type WitnessAnswer = { url: string; outcome: Requested["outcome"]; reason: string | null; offence: string | null }
+
+function listFile(context: Context): string {
+  return join(context.instance().directory, `witnesses-${context.workspace}.json`)
+}
+
+export function readWitnesses(context: Context): KnownWitness[] {
+  const path = listFile(context)
+  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as KnownWitness[]) : []
+}
+
+export function writeWitnesses(context: Context, witnesses: readonly KnownWitness[]): void {
+  replaceFile(listFile(context), `${JSON.stringify(witnesses, null, 2)}\n`)
+}
+
+/** Has every known witness cosign a checkpoint; keeps the note with what they answered. A witness that cannot be reached holds up nobody. */
+export async function cosignNow(context: Context, note: string): Promise<{ note: string; answers: WitnessAnswer[] }> {
+  const witnesses = readWitnesses(context)
+  if (witnesses.length === 0) return { note, answers: [] }
+  const [{ requestCosignature }, { parseNote, parseTreeHead, parseVerifier }] = await Promise.all([
+    import("../ledger/witness-http.ts"),
+    import("../ledger/note.ts"),
+  ])
+  const { size } = parseTreeHead(parseNote(note).text)
+  const ledger = await openLedgerFile(ledgerFile(context.instance(), context.workspace))
+  const answers: WitnessAnswer[] = []
+  let signed = note
+  try {
+    for (const witness of witnesses) {
+      const answer = await requestCosignature({ url: witness.url, witness: parseVerifier(witness.vkey), note: signed, ledger, old: witness.seenSize })
+      if (answer.outcome === "cosigned") {
+        signed = answer.note
+        witness.seenSize = size
+      }
+      answers.push({
+        url: witness.url,
+        outcome: answer.outcome,
+        reason: answer.outcome === "cosigned" ? null : answer.reason,
+        offence: answer.outcome === "refused" ? answer.offence : null,
+      })
+    }
+  } finally {
+    await ledger.close()
+  }
+  writeWitnesses(context, witnesses)
+  if (answers.some(({ outcome }) => outcome === "cosigned"))
+    replaceFile(join(context.instance().directory, "checkpoint", `${context.workspace}.cosigned`), signed)
+  return { note: signed, answers }
+}
+
+function replaceFile(path: string, text: string): void {
+  writeFileSync(`${path}.${process.pid}`, text, { mode: 0o600 })
+  renameSync(`${path}.${process.pid}`, path)
+}
