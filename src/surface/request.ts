@@ -8,6 +8,8 @@ import { ERRORS, SkeinError } from "../contract/errors.ts"
 /** Host names under which this hub may be asked; anything else is a page that had its name point here (DNS rebinding). */
 export type Guard = { hosts: ReadonlySet<string>; origins: ReadonlySet<string> }
 
+/** Of a body that was refused, so many bytes are read away before the connection ends: more than any body that is taken. */
+const DRAIN_MAX_BYTES = 32 * 1024 * 1024
 const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 
 /** `allowed`: further `host` or `host:port` names, such as a reverse proxy's; their https origins are allowed too. */
@@ -66,17 +68,41 @@ export async function readJson(request: IncomingMessage, maxBytes: number): Prom
   const type = request.headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase()
   const announced = Number(request.headers["content-length"] ?? 0)
   if (announced > maxBytes) throw tooLarge(maxBytes)
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > maxBytes) throw tooLarge(maxBytes)
-    chunks.push(chunk)
-  }
-  if (size === 0) return undefined
+  const bytes = await readBytes(request, maxBytes)
+  if (bytes.length === 0) return undefined
   if (type !== "application/json")
     throw new SkeinError("unsupported_media_type", `the body is ${type ?? "of no stated type"}`, "Send JSON with `Content-Type: application/json`.", {})
-  return parseJson(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size))
+  return parseJson(bytes)
+}
+
+/** Read by events: leaving an iteration half way would destroy the connection before the answer is out. */
+function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    let chunks: Buffer[] = []
+    let size = 0
+    request.on("data", (chunk: Buffer) => {
+      size += chunk.length
+      if (size <= maxBytes) {
+        chunks.push(chunk)
+        return
+      }
+      chunks = []
+      reject(tooLarge(maxBytes))
+    })
+    request.on("end", () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)))
+    request.on("close", () => reject(new SkeinError("timed_out", "the request broke off", "Send it again, in one go.")))
+    request.on("error", () => undefined)
+  })
+}
+
+/** What a refused request still sends is read away, so that its sender gets to the answer: a connection that is closed with bytes unread is reset. */
+function drain(request: IncomingMessage): void {
+  let left = DRAIN_MAX_BYTES
+  request.on("data", (chunk: Buffer) => {
+    left -= chunk.length
+    if (left < 0) request.destroy()
+  })
+  request.on("error", () => undefined)
 }
 
 /** Parses JSON from bytes that MUST be UTF-8. Throws `invalid_input`. */
@@ -124,7 +150,7 @@ export function errorHeaders(error: SkeinError): Record<string, string> {
   return headers
 }
 
-/** Every refusal over HTTP: its status, its body, when to come again. A body that nobody read ends the connection. */
+/** Every refusal over HTTP: its status, its body, when to come again. */
 export function sendError(
   request: IncomingMessage,
   response: ServerResponse,
@@ -135,6 +161,6 @@ export function sendError(
     response.destroy()
     return
   }
-  const unread = !request.complete && request.method !== "GET" && request.method !== "HEAD"
-  sendJson(response, ERRORS[error.code].http, bodyOf(error), { ...errorHeaders(error), ...(unread ? { Connection: "close" } : {}) })
+  if (!request.complete) drain(request)
+  sendJson(response, ERRORS[error.code].http, bodyOf(error), errorHeaders(error))
 }
