@@ -1,13 +1,14 @@
 import type { Chain } from "../core/chain.ts"
 import { commands } from "../core/command.ts"
-import { encodeEntry, type Entry, ENTRY_MAX_BYTES } from "../core/entry.ts"
+import { decodeEntry, encodeEntry, type Entry, ENTRY_MAX_BYTES } from "../core/entry.ts"
 import { recall, type Remembered } from "../core/idempotency.ts"
 import { isRefusal, type Refusal, refuse } from "../core/refusal.ts"
 import { evolve, type Workspace } from "../core/workspace.ts"
-import type { Stored } from "../ledger/ledger.ts"
+import type { Ledger, Stored } from "../ledger/ledger.ts"
+import { failedInside, unreadable } from "./failures.ts"
 import type { Waiting } from "./waiting.ts"
 
-export type Outcome =
+type Outcome =
   | { kind: "answer"; output: unknown }
   | { kind: "refusal"; refusal: Refusal }
   | { kind: "again"; remembered: Remembered }
@@ -45,8 +46,10 @@ export class Batch {
   readonly #state: Workspace
   readonly #chain: Chain
   readonly #nowMs: number
+  readonly #onFault: (error: unknown, command: string) => void
 
-  constructor(state: Workspace, chain: Chain, nowMs: number) {
+  constructor(state: Workspace, chain: Chain, nowMs: number, onFault: (error: unknown, command: string) => void) {
+    this.#onFault = onFault
     this.#state = state
     this.#chain = chain
     this.#nowMs = Math.max(nowMs, state.atMs)
@@ -55,6 +58,21 @@ export class Batch {
   /** Decides one and folds it in. Throws only where the fold itself fails: then the state may be half changed, and the hub MUST stop. */
   decide(waiting: Waiting, input: unknown): void {
     this.decided.push({ waiting, outcome: this.#decide(waiting, input as never) })
+  }
+
+  /** Answers all of them, once the ledger holds what they decided. */
+  async answer(ledger: Pick<Ledger, "read">, refused: (waiting: Waiting, refusal: Refusal) => void): Promise<void> {
+    const again: Promise<void>[] = []
+    for (const { waiting, outcome } of this.decided) {
+      if (outcome.kind === "answer") waiting.resolve(outcome.output)
+      else if (outcome.kind === "refusal") refused(waiting, outcome.refusal)
+      else if (outcome.kind === "again") again.push(answerAgain(this.#state, ledger, waiting, outcome.remembered))
+      else {
+        this.#onFault(outcome.error, waiting.name)
+        waiting.reject(failedInside(waiting.name, outcome.recorded))
+      }
+    }
+    if (again.length > 0) await Promise.all(again)
   }
 
   #decide({ name, actor, key }: Waiting, input: never): Outcome {
@@ -96,6 +114,17 @@ export class Batch {
     } catch (error) {
       return { kind: "fault", error, recorded: entries.length > 0 }
     }
+  }
+}
+
+/** The same key again: the answer is built from the entries that it made the first time. */
+async function answerAgain(state: Workspace, ledger: Pick<Ledger, "read">, waiting: Waiting, { first, last }: Remembered): Promise<void> {
+  try {
+    const stored = await ledger.read(first, last - first + 1)
+    const entries = stored.map(({ bytes }) => decodeEntry(bytes))
+    waiting.resolve(commands[waiting.name].answer(state, waiting.actor, waiting.input as never, entries))
+  } catch {
+    waiting.reject(unreadable())
   }
 }
 

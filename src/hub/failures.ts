@@ -25,3 +25,25 @@ export function unknownOutcome(): SkeinError {
 export function storageRefused(error: LedgerFailure): SkeinError {
   return new SkeinError("storage_refused", `the ledger refuses writes: ${error.message}`, `${error.remedy} Nothing was written; reads go on.`, {}, PROBE_MS)
 }
+
+export function overloaded(queue: number, retryAfterMs: number): SkeinError {
+  return new SkeinError(
+    "overloaded",
+    `${queue} commands wait already; nothing was done`,
+    "Come again after `retryAfterMs`, with the same key.",
+    { queue },
+    retryAfterMs,
+  )
+}
+
+export function failedInside(command: string, recorded: boolean): SkeinError {
+  return new SkeinError(
+    "internal",
+    `${command} failed inside Skein; ${recorded ? "it was done, but has no answer" : "nothing was done"}`,
+    "Report it with the hub's log.",
+  )
+}
+
+export function unreadable(): SkeinError {
+  return new SkeinError("timed_out", "it was done before, but its answer could not be read back", "Ask again with the same key.")
+}

@@ -7,7 +7,8 @@ import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
 import type { Clock } from "./clock.ts"
 import { Fingerprint } from "./fingerprint.ts"
 import { stopping } from "./failures.ts"
-import { Loop, type LoopLog } from "./loop.ts"
+import { Loop } from "./loop.ts"
+import type { LoopLog } from "./loop-options.ts"
 import { restore, type SnapshotStore } from "./snapshots.ts"
 
 /** How much a hub takes on; every number has its default in `LIMITS`. */

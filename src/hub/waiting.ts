@@ -1,5 +1,5 @@
 import type { CommandName } from "../core/command.ts"
-import type { Actor } from "../core/entry.ts"
+import { type Actor, HUB } from "../core/entry.ts"
 
 /** Idempotency: the caller's key, and the first 128 bits of the SHA-256 of what it asked, in hex. */
 export type Key = { id: string; hash: string }
@@ -18,4 +18,9 @@ export type Waiting = {
   timed: boolean
   resolve(output: unknown): void
   reject(error: unknown): void
+}
+
+/** What the hub does of itself. */
+export function ownCommand(name: CommandName, input: unknown, resolve: () => void, reject: (error: unknown) => void): Waiting {
+  return { name, actor: HUB, input, key: null, signal: undefined, parkUntilMs: null, timed: false, resolve, reject }
 }

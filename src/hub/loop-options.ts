@@ -1,0 +1,41 @@
+import type { Chain, Sha256 } from "../core/chain.ts"
+import type { Checkpoint, Workspace } from "../core/workspace.ts"
+import type { Ledger } from "../ledger/ledger.ts"
+import type { Clock } from "./clock.ts"
+import type { Fingerprint } from "./fingerprint.ts"
+import type { SnapshotStore } from "./snapshots.ts"
+import type { Key } from "./waiting.ts"
+
+export type ExecuteOptions = {
+  key?: Key | null
+  /** `task.claimNext` only: parks until something fits, for 150,000 ms at the most. */
+  waitMs?: number
+  /** The caller's connection: what is parked dies with it. */
+  signal?: AbortSignal
+}
+
+export type LoopLog = { info(fields: object, text: string): void; warn(fields: object, text: string): void; error(fields: object, text: string): void }
+
+export type LoopOptions = {
+  name: string
+  clock: Clock
+  sha256: Sha256
+  ledger: Ledger
+  state: Workspace
+  chain: Chain
+  fingerprint: Fingerprint
+  snapshots: SnapshotStore
+  log: LoopLog
+  /** Signs a checkpoint and keeps it outside the ledger; returns the signed note. */
+  sign(workspace: string, checkpoint: Checkpoint): Promise<string>
+  /** The commit's outcome is unknown: the hub MUST stop; restart and replay tell the truth. */
+  fatal(error: unknown): void
+  /** Commands that may wait at once, and claims that may be parked; beyond it callers hear `overloaded`, or that nothing is ready. */
+  queueMax: number
+  /** Commands of one batch at the most, not counting parked claims that are woken by it. */
+  batchMax: number
+  /** A checkpoint is recorded after so many entries, or so long after the first that none covers. */
+  checkpointEntries: number
+  checkpointMs: number
+  snapshotEntries: number
+}
