@@ -1,11 +1,12 @@
 import type * as z from "zod"
+import { type ErrorCode, ERRORS } from "./errors.ts"
 import type { CommandName, Commands } from "../core/command.ts"
 import { agentOperations, sessionOperations } from "./agent.ts"
 import { eventOperations } from "./event.ts"
 import { hubOperations, workspaceOperations } from "./hub.ts"
 import { ledgerOperations } from "./ledger.ts"
-import type { OperationName } from "./names.ts"
-import type { Operation } from "./operation.ts"
+import { KINDS, type OperationName } from "./names.ts"
+import { EVERY_COMMAND, EVERYWHERE, type Operation } from "./operation.ts"
 import { planOperations } from "./plan.ts"
 import { helpOperations, leaseOperations, taskOperations } from "./task.ts"
 
@@ -52,3 +53,11 @@ type Disagreeing = { [Name in keyof Rows]: Rows[Name] extends true ? never : Nam
 /** The compiler names here the rows where contract and core disagree. */
 const disagreeing: [Disagreeing] extends [never] ? null : Disagreeing = null
 void disagreeing
+
+/** Codes that an operation may answer, by their HTTP status. */
+export function errorsOf(name: OperationName): Map<number, ErrorCode[]> {
+  const codes = new Set<ErrorCode>([...operations[name].errors, ...EVERYWHERE, ...(KINDS[name] === "command" ? EVERY_COMMAND : [])])
+  const byStatus = new Map<number, ErrorCode[]>()
+  for (const code of [...codes].sort()) byStatus.set(ERRORS[code].http, [...(byStatus.get(ERRORS[code].http) ?? []), code])
+  return new Map([...byStatus].sort(([a], [b]) => a - b))
+}

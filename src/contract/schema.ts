@@ -2,7 +2,7 @@ import * as z from "zod"
 import { ROLES } from "../core/role.ts"
 
 /** Bodies, deliverables and messages: at most this many bytes of UTF-8. */
-const BODY_MAX_BYTES = 32_768
+export const BODY_MAX_BYTES = 32_768
 const TITLE_MAX = 300
 const REASON_MAX_BYTES = 4_096
 
@@ -15,7 +15,10 @@ function fits(text: string, maxBytes: number): boolean {
 }
 
 function allBytes(maxBytes: number): z.ZodString {
-  return z.string().refine((text) => fits(text, maxBytes), `Too big: at most ${maxBytes} bytes of UTF-8`)
+  return z
+    .string()
+    .refine((text) => fits(text, maxBytes), `Too big: at most ${maxBytes} bytes of UTF-8`)
+    .describe(`text of ${maxBytes} bytes of UTF-8 at most`)
 }
 
 /** Text of many lines; may hold any character, so whoever shows it on a terminal escapes it. */
@@ -31,18 +34,26 @@ export function line(max: number): z.ZodString {
     .min(1)
     .max(max)
     .refine((text) => !CONTROLS.test(text), "Control characters and bidirectional overrides are not allowed here")
+    .describe(`one line of ${max} characters at most`)
+}
+
+/** Text of one form; `what` is what it is, for the documents. */
+function pattern(form: RegExp, what: string, remedy: string): z.ZodString {
+  return z.string().regex(form, remedy).describe(what)
 }
 
 export const title = line(TITLE_MAX)
 export const label = line(64)
-export const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit")
-export const taskId = z
-  .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,71}(\/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$/, "Use a task's id: a name, or plan/name, of A-Z a-z 0-9 . _ -")
+export const name = pattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "name", "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit")
+export const taskId = pattern(
+  /^[A-Za-z0-9][A-Za-z0-9._-]{0,71}(\/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$/,
+  "id of a task",
+  "Use a task's id: a name, or plan/name, of A-Z a-z 0-9 . _ -",
+)
 /** Id of a plan's instance: the plan's name, a dot, the number of its run. */
-export const planId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,71}$/, "Use a plan's id, such as release.2")
-export const sessionId = z.string().regex(/^s_[A-Za-z0-9]{1,40}$/, "Use a session's id, such as session.start answers it")
-export const credentialId = z.string().regex(/^[A-Za-z0-9]{1,32}$/, "Use a credential's id, such as agent.show lists it")
+export const planId = pattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,71}$/, "id of a plan", "Use a plan's id, such as release.2")
+export const sessionId = pattern(/^s_[A-Za-z0-9]{1,40}$/, "id of a session", "Use a session's id, such as session.start answers it")
+export const credentialId = pattern(/^[A-Za-z0-9]{1,32}$/, "id of a credential", "Use a credential's id, such as agent.show lists it")
 export const seq = z.int().min(0)
 export const fence = z.int().min(1)
 export const timeMs = z.int()
@@ -50,8 +61,8 @@ export const microUsd = z.int().min(0).max(1_000_000_000_000)
 export const priority = z.enum(["critical", "high", "normal", "low"])
 export const role = z.enum(ROLES as ["observer", "plugin", "worker", "supervisor", "orchestrator", "operator"])
 export const skills = z.record(label, z.int().min(1).max(5)).refine((given) => Object.keys(given).length <= 64, "At most 64 capabilities")
-export const hex = z.string().regex(/^[0-9a-f]{1,128}$/, "Use hex digits in lower case")
-export const commit = z.string().regex(/^[0-9a-f]{7,64}$/, "Use a commit's hash: 7 to 64 hex digits")
+export const hex = pattern(/^[0-9a-f]{1,128}$/, "hex digits", "Use hex digits in lower case")
+export const commit = pattern(/^[0-9a-f]{7,64}$/, "hash of a commit", "Use a commit's hash: 7 to 64 hex digits")
 
 /** A shell command or an argument of one: whatever the system takes, so no NUL. */
 export function command(max: number): z.ZodString {
@@ -62,10 +73,12 @@ export function command(max: number): z.ZodString {
 }
 
 /** A glob under the repository's root: never absolute, never above the root. */
-export const glob = line(400).refine(
-  (path) => !/^[/\\~]|^[A-Za-z]:|\\/.test(path) && !path.split("/").includes(".."),
-  "Use a path relative to the repository's root, without `..` or backslashes",
-)
+export const glob = line(400)
+  .refine(
+    (path) => !/^[/\\~]|^[A-Za-z]:|\\/.test(path) && !path.split("/").includes(".."),
+    "Use a path relative to the repository's root, without `..` or backslashes",
+  )
+  .describe("glob under the repository\'s root")
 
 /** Any JSON object, such as an event's payload. Its depth is bounded, so that nobody's stack is. */
 export const payload = z.record(z.string().max(200), z.unknown()).refine((value) => shallow(value, 16), "At most 16 levels deep")

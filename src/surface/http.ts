@@ -37,6 +37,8 @@ const BODY_MAX_BYTES = 256 * 1024
 const PLAN_MAX_BYTES = 8 * 1024 * 1024
 const CONNECTIONS_MAX = 2_000
 const TOKEN_BODY_MAX_BYTES = 4 * 1024
+/** How long a refused connection stays for its answer to be read. */
+const LINGER_MS = 1_000
 
 type Exchange = { request: IncomingMessage; response: ServerResponse; url: URL; requestId: string }
 
@@ -327,6 +329,9 @@ function refuseRaw(socket: Duplex, error: SkeinError): void {
   }
   const body = JSON.stringify(error)
   const { http } = ERRORS[error.code]
+  // Read away what still comes: nobody else reads this socket, and unread it would neither see its end nor ever close.
+  socket.resume()
+  setTimeout(() => socket.destroy(), LINGER_MS).unref()
   socket.end(
     `HTTP/1.1 ${http} Refused\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   )

@@ -1,9 +1,8 @@
 import { OpenAPIGenerator } from "@orpc/openapi"
 import * as z from "zod"
-import { type ErrorCode, ERRORS } from "../contract/errors.ts"
+import { ERRORS } from "../contract/errors.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
-import { EVERY_COMMAND, EVERYWHERE } from "../contract/operation.ts"
-import { operations } from "../contract/operations.ts"
+import { errorsOf, operations } from "../contract/operations.ts"
 import { router } from "./rpc.ts"
 
 type Json = Record<string, unknown>
@@ -35,14 +34,6 @@ const headers: Json = {
     schema: { type: "string" },
   },
   Session: { name: "Skein-Session", in: "header", description: "One of the caller's own sessions; binds the call to it.", schema: { type: "string" } },
-}
-
-/** Codes that an operation may answer, grouped by their HTTP status. */
-export function errorsOf(name: OperationName): Map<number, ErrorCode[]> {
-  const codes = new Set<ErrorCode>([...operations[name].errors, ...EVERYWHERE, ...(KINDS[name] === "command" ? EVERY_COMMAND : [])])
-  const byStatus = new Map<number, ErrorCode[]>()
-  for (const code of [...codes].sort()) byStatus.set(ERRORS[code].http, [...(byStatus.get(ERRORS[code].http) ?? []), code])
-  return new Map([...byStatus].sort(([a], [b]) => a - b))
 }
 
 /** The OpenAPI document: every operation with its errors, remedies, roles and security. */

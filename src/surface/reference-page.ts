@@ -2,8 +2,7 @@ import { createHash } from "node:crypto"
 import * as z from "zod"
 import { ERRORS } from "../contract/errors.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
-import { operations } from "../contract/operations.ts"
-import { errorsOf } from "./openapi.ts"
+import { errorsOf, operations } from "../contract/operations.ts"
 
 const STYLE = `
 :root{color-scheme:light dark;--line:#8884}
