@@ -71,13 +71,14 @@ export async function readDeliverable(outDir: string): Promise<string | null> {
   return isCut ? deliverableText(text, { bytes: file.bytes, atLeast: false }) : deliverableText(text)
 }
 
-/** `evidence.json`: `{ "testsPass"?: boolean, "commit"?: string, "links"?: string[] }`; without the file nothing is claimed. Throws `DeliverableError`. */
+/** `evidence.json`: `{ "testsPass"?: boolean, "commit"?: string, "links"?: string[] }`; what is null or left out is not claimed. Throws `DeliverableError`. */
 export async function readEvidence(outDir: string): Promise<Evidence> {
   const evidence: Evidence = { testsPass: null, commit: null, links: [] }
   const file = await readStart(join(outDir, "evidence.json"), EVIDENCE_MAX_BYTES)
   if (file === null) return evidence
   if (file.bytes > EVIDENCE_MAX_BYTES) throw new DeliverableError(`evidence.json is longer than ${EVIDENCE_MAX_BYTES} bytes`)
   for (const [key, value] of Object.entries(parseObject(file.start))) {
+    if (value === null && Object.hasOwn(evidence, key)) continue
     if (key === "testsPass" && typeof value === "boolean") evidence.testsPass = value
     else if (key === "commit" && typeof value === "string" && /^[0-9a-f]{7,64}$/.test(value)) evidence.commit = value
     else if (key === "links" && isLinks(value)) evidence.links = value
