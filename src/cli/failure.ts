@@ -13,10 +13,10 @@ export class UsageError extends Error {
 }
 
 /** What a failed verb tells, and the exit status that it ends with. */
-export type Told = { body: ErrorBody; exit: number }
+type Told = { body: ErrorBody; exit: number }
 
 /** Gives every error its body and exit status: 1 refused, 2 usage, 69 no hub, 75 try again later. */
-export function explain(error: unknown): Told {
+function explain(error: unknown): Told {
   if (error instanceof UsageError) return told("invalid_input", error.message, error.remedy)
   if (!(error instanceof Error)) return told("internal", String(error), BUG)
   const { code, remedy, details, retryAfterMs } = error as Error & Partial<ErrorBody> & { code?: string }

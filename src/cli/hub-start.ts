@@ -23,7 +23,7 @@ export async function ensureHub(instance: Instance, listening: Listening): Promi
 }
 
 /** The hub that runs and answers, or null: a file left behind by one that died is passed over. */
-export async function runningHub(instance: Instance): Promise<HubFile | null> {
+async function runningHub(instance: Instance): Promise<HubFile | null> {
   const file = readHubFile(instance)
   return file !== null && isAlive(file.pid) && (await isHealthy(file.url)) ? file : null
 }

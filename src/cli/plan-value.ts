@@ -5,7 +5,7 @@ import { isPrintable, isPrintableLines } from "./printable.ts"
 import { DURATION_REMEDY, parseDuration, parseUsd } from "./quantity.ts"
 import { didYouMean } from "./spelling.ts"
 
-export const NAME_REMEDY = "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit."
+const NAME_REMEDY = "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit."
 
 /** What a text may be: its length in bytes of UTF-8, and whether it may have several lines, or be empty. */
 export type TextLimits = { max: number; lines?: boolean; empty?: boolean }

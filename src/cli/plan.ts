@@ -7,14 +7,20 @@ import { showDuration, showUsd } from "./quantity.ts"
 import { renderFields, renderTable, showTime, stateCell } from "./table.ts"
 import { paged } from "./paging.ts"
 
-/** `skein plan`: check | list | show | cancel. */
+/** `skein plan`: check | add | list | show | cancel. */
 export function register(program: Command): void {
-  const plan = program.command("plan").description("Check plan files; list, show and cancel plans.")
+  const plan = program.command("plan").description("Check and add plan files; list, show and cancel plans.")
   plan
     .command("check <file>")
     .description("Check a plan file whole: every fault with its line and column, nothing written. Exit status 2 when there are any.")
     .addHelpText("after", examples(["skein plan check release.yaml", "tell every fault, or that there is none"]))
     .action(act(checkPlan))
+  plan
+    .command("add <file>")
+    .description("Add a plan without running it: agents that are there already may take its tasks. The same file on the same commit is added once.")
+    .option("--commit <hash>", "the commit that it is for")
+    .addHelpText("after", examples(["skein plan add release.yaml", "then each agent: skein task next --plan release.1"]))
+    .action(act(addPlan))
   plan
     .command("list")
     .description("List the plans of the workspace.")
@@ -52,7 +58,13 @@ async function checkPlan({ terminal }: Context, file: string): Promise<void> {
   for (const warning of warnings) terminal.print(`${yellow("warning")}  ${faultLine(file, warning)}\n         ${printable(warning.remedy)}`)
 }
 
-export function faultLine(file: string, { line, column, message }: Fault): string {
+async function addPlan(context: Context, file: string, { commit }: { commit?: string }): Promise<void> {
+  const { plan } = await readPlanFile(file)
+  const answer = await (await context.hub()).call("plan.add", { ...plan, commit: commit ?? null })
+  context.terminal.answer(answer, answer.created ? `added ${answer.plan}: ${answer.tasks} tasks (entry ${answer.seq})` : `${answer.plan} is there already`)
+}
+
+function faultLine(file: string, { line, column, message }: Fault): string {
   return `${printable(file)}:${line}:${column}: ${printable(message)}`
 }
 

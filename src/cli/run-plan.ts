@@ -18,7 +18,6 @@ import { auditLedger, ledgerFile, openLedgerFile, ownCheckpoints, type Audit } f
 import { LiveScreen } from "./live-screen.ts"
 import type { PlanFile } from "./plan-file.ts"
 import { printable, printableLines } from "./printable.ts"
-import { showDuration } from "./quantity.ts"
 import { measure } from "./run-measure.ts"
 import { IDLE_TOLERANCE_MS, RunRecord } from "./run-record.ts"
 import { reportRecord, reportText, type RunReport } from "./run-report.ts"
@@ -252,7 +251,7 @@ function show(run: Run, screen: LiveScreen, entry: Entry, startedMs: number): vo
   else if (line !== null) {
     const { id } = entry.data as { id: string }
     if (terminal.json) terminal.record({ kind: "event", seq: entry.seq, atMs: entry.atMs, type: entry.type, agent: entry.actor.agent, task: id })
-    else terminal.print(`${showDuration(performance.now() - startedMs).padStart(9)}  ${line}`)
+    else terminal.print(`${((performance.now() - startedMs) / 1_000).toFixed(1).padStart(7)} s  ${line}`)
   }
 }
 

@@ -63,7 +63,9 @@ function timeLines({ measure, speed, figures, advice }: RunReport): string[] {
   ].filter((part) => part !== "")
   const alone = figures.oneAgentMs ?? workMs * speed
   const times =
-    makespanMs === 0 ? "" : `, ${(alone / (makespanMs * speed)).toFixed(2)} x as fast as one agent alone (${speed === 1 ? showDuration(alone) : hours(alone)})`
+    makespanMs === 0 || measure.agents.length < 2
+      ? ""
+      : `, ${(alone / (makespanMs * speed)).toFixed(2)} x as fast as one agent alone (${speed === 1 ? showDuration(alone) : hours(alone)})`
   return [
     `makespan       ${show(makespanMs)}${times}${speed === 1 ? "" : `; ${showDuration(makespanMs)} on the clock, at speed ${speed}`}`,
     `critical path  ${show(criticalPathMs)}: ${criticalPath.map(localName).join(" > ").slice(0, 160)}`,

@@ -1,5 +1,5 @@
 /** The known word that `word` was probably meant to be, or null. Case and `-`, `_` do not count; else at most a third of its letters may differ. */
-export function nearest(word: string, known: Iterable<string>): string | null {
+function nearest(word: string, known: Iterable<string>): string | null {
   // Distances are quadratic in the length, and nobody mistypes a word this long.
   if (word.length > 64) return null
   const plain = fold(word)

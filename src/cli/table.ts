@@ -1,7 +1,11 @@
-import Table from "cli-table3"
+import { createRequire } from "node:module"
+import type TableClass from "cli-table3"
 import type { TaskState } from "../core/view.ts"
 import { printable } from "./printable.ts"
 import type { Terminal } from "./terminal.ts"
+
+/** Loaded with the first table: with `--json` there never is one. */
+const load = createRequire(import.meta.url)
 
 /** A column: its head, and for texts that may be long how many characters at the most. */
 export type Column = { head: string; right?: boolean; max?: number }
@@ -33,6 +37,7 @@ const PLAIN = {
 /** A table without rules. Every cell is made safe for the terminal here: callers pass foreign text as it is. */
 export function renderTable(terminal: Terminal, columns: readonly Column[], rows: readonly (readonly Cell[])[]): string {
   const { bold } = terminal.colours
+  const Table = load("cli-table3") as typeof TableClass
   const table = new Table({ ...PLAIN, head: columns.map(({ head }) => bold(head)), colAligns: columns.map(({ right }) => (right === true ? "right" : "left")) })
   for (const row of rows) table.push(row.map((cell, at) => renderCell(terminal, cell, columns[at]?.max ?? Infinity)))
   return table

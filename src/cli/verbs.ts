@@ -19,7 +19,7 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
     group: "Plans and tasks",
     verbs: [
       { name: "run", summary: "take a plan to its end with a team of agents", load: () => import("./run.ts") },
-      { name: "plan", summary: "check | list | show | cancel", load: () => import("./plan.ts") },
+      { name: "plan", summary: "check | add | list | show | cancel", load: () => import("./plan.ts") },
       {
         name: "task",
         summary: "add | list | show | claim | next | update | block | unblock | complete | fail | release | review | edit | reset | cancel",
