@@ -32,6 +32,8 @@ export type LoopOptions = {
   fatal(error: unknown): void
   /** Commands that may wait at once, and claims that may be parked; beyond it callers hear `overloaded`, or that nothing is ready. */
   queueMax: number
+  /** How long a command may have to wait for its batch, in ms: where those before it take longer, it hears `overloaded` and nothing is done. */
+  queueWaitMs: number
   /** Commands of one batch at the most, not counting parked claims that are woken by it. */
   batchMax: number
   /** A checkpoint is recorded after so many entries, or so long after the first that none covers. */

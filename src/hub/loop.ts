@@ -9,6 +9,7 @@ import type { Batch } from "./batch.ts"
 import { Checkpoints } from "./checkpoints.ts"
 import type { ExecuteOptions, LoopOptions } from "./loop-options.ts"
 import { aborted, overloaded, PROBE_MS, stopping, storageRefused, unknownOutcome } from "./failures.ts"
+import { Pace } from "./pace.ts"
 import { Parked } from "./parked.ts"
 import { Readers } from "./readers.ts"
 import { Replica } from "./replica.ts"
@@ -20,6 +21,8 @@ import { ownCommand, type Waiting } from "./waiting.ts"
 export type { Key } from "./waiting.ts"
 
 const WAIT_MAX_MS = 150_000
+/** Nobody who was refused comes again sooner than this, in ms. */
+const RETRY_MIN_MS = 20
 
 /**
  * One workspace's loop: decide, append, publish. What arrives while a batch is in flight is the next batch; nothing is answered, published or
@@ -37,6 +40,7 @@ export class Loop {
   readonly #checkpoints: Checkpoints
   readonly #parked: Parked
   readonly #upkeep: Upkeep
+  readonly #pace: Pace
   readonly #subscriptions: Subscriptions
   readonly #following = new AbortController()
   #queue: Waiting[] = []
@@ -58,6 +62,7 @@ export class Loop {
     this.#o = options
     this.name = name
     this.#replica = new Replica({ ...options, workspace: name, onKept: (stored, stirred) => this.#kept(stored, stirred) })
+    this.#pace = new Pace(options.batchMax)
     this.#parked = new Parked(clock, (waiting) => this.#enqueue(waiting))
     this.#subscriptions = new Subscriptions((from, limit) => ledger.read(from, limit), state.seq)
     const due = (): void => this.#schedule()
@@ -99,13 +104,23 @@ export class Loop {
     input: Commands[Name]["input"],
     { key = null, waitMs = 0, signal }: ExecuteOptions = {},
   ): Promise<Commands[Name]["output"]> {
-    if (this.#phase !== "open") return Promise.reject(stopping())
-    if (this.#queue.length >= this.#o.queueMax) return Promise.reject(this.#overloaded())
-    if (this.#refusing !== null) return Promise.reject(storageRefused(this.#refusing))
     return new Promise((resolve, reject) => {
+      this.admit()
       const parkUntilMs = waitMs > 0 ? this.nowMs() + Math.min(waitMs, WAIT_MAX_MS) : null
       this.#enqueue({ name, actor, input, key, signal, parkUntilMs, timed: false, resolve, reject })
     })
+  }
+
+  /**
+   * Throws what any command would hear right now, whatever it is: `overloaded`, `storage_refused` or `hub_stopping`. For whoever would have to read and
+   * check a command first: under overload a refusal must cost less than the work.
+   */
+  admit(): void {
+    if (this.#phase !== "open") throw stopping()
+    const queue = this.#queue.length
+    const { queueMax, batchMax, queueWaitMs } = this.#o
+    if (queue >= queueMax || (queue >= 2 * batchMax && this.#pace.waitMs(queue) > queueWaitMs)) throw this.#overloaded()
+    if (this.#refusing !== null) throw storageRefused(this.#refusing)
   }
 
   /** Looks at the state when no batch is in flight. `look` MUST be synchronous and change nothing. Throws `hub_stopping` once the hub is down. */
@@ -228,6 +243,7 @@ export class Loop {
     this.#flushing = true
     const startMs = this.#o.clock.monotonicMs()
     const batch = this.#takeBatch()
+    this.#pace.batch(startMs, batch.length, this.#queue.length)
     try {
       await this.#commit(batch)
     } catch (error) {
@@ -355,8 +371,8 @@ export class Loop {
 
   #overloaded(): SkeinError {
     this.#stats.overloaded += 1
-    const perCommandMs = this.#stats.flushMs / Math.max(1, this.#stats.batches) / this.#o.batchMax
-    return overloaded(this.#queue.length, Math.max(20, Math.ceil(perCommandMs * this.#o.queueMax)))
+    const queue = this.#queue.length
+    return overloaded(queue, Math.max(RETRY_MIN_MS, Math.ceil(this.#pace.waitMs(queue))))
   }
 
   /** Nothing was written: callers are told so, reads go on, and the store is tried again until it takes a write. */

@@ -1,0 +1,102 @@
+import { expect, test } from "vitest"
+import { CLAIM_ANY, DONE, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
+import { decodeEntry, encodeEntry } from "../core/entry.ts"
+import { Chain, toHex } from "../core/chain.ts"
+import type { Stored } from "../ledger/ledger.ts"
+import { sha256 } from "../ledger/sha256.ts"
+import { digestOf } from "./fingerprint.ts"
+import { replay } from "./replay.ts"
+
+/** Some hundred entries of many types, a checkpoint every few. */
+async function busyRig(): Promise<Rig> {
+  const rig = await openRig({ limits: { checkpointMs: 1_000_000, checkpointEntries: 17 }, memory: { manyWriters: true } })
+  const agents = await rig.agents("a", "b", "c")
+  const tasks = Array.from({ length: 30 }, (_, at) => ({ id: `t${at}`, title: `t${at}`, dependsOn: at < 3 ? [] : [`t${at - 3}`] }))
+  await rig.execute("plan.add", OPERATOR, {
+    name: "p",
+    title: "p",
+    digest: "d",
+    commit: null,
+    worktrees: false,
+    maxActiveAgents: null,
+    budgetMicroUsd: null,
+    agents: [],
+    tasks,
+  })
+  for (let round = 0; round < 12; round += 1) {
+    for (const [at, agent] of agents.entries()) {
+      const claimed = await rig.run(rig.loop.execute("task.claimNext", agent, CLAIM_ANY).catch(() => null))
+      const claim = claimed?.claims[0]
+      if (claim === undefined) continue
+      const under = { task: claim.task.id, fence: claim.fence }
+      await rig.execute("task.update", agent, { ...under, progress: 0.5, note: "ünïcode 🪿" })
+      if ((round + at) % 4 === 0) await rig.execute("task.release", agent, { ...under, reason: "later" })
+      else await rig.execute("task.complete", agent, { ...under, ...DONE })
+    }
+    await rig.clock.advance(700)
+  }
+  await rig.run(rig.loop.checkpoint())
+  return rig
+}
+
+const ledgerOf = (entries: Stored[]): { read(from: number, limit: number): Promise<Stored[]> } => ({
+  read: (from, limit) => Promise.resolve(entries.filter(({ seq }) => seq >= from).slice(0, limit)),
+})
+
+/** The bytes as given, chained anew: what somebody does who forges a ledger. */
+function chained(texts: readonly string[]): Stored[] {
+  const chain = new Chain(sha256)
+  return texts.map((bytes, at) => ({ seq: at + 1, bytes, hash: chain.append(bytes) }))
+}
+
+test("a replay reaches root and digest of every checkpoint, and the live hub's own state", async () => {
+  const rig = await busyRig()
+  const seen: number[] = []
+  const { state, digest, compared, entries, chain } = await replay(rig.store.open("auditor"), sha256, { onEntry: ({ seq }) => seen.push(seq) })
+  expect(compared.length).toBeGreaterThan(5)
+  expect(compared.filter(({ ok }) => !ok)).toEqual([])
+  expect([digest, entries, chain.hash]).toEqual([await rig.run(rig.loop.read((live) => digestOf(sha256, live))), rig.loop.head.seq, toHex(rig.loop.head.hash)])
+  expect(digestOf(sha256, state)).toBe(digest)
+  expect(seen).toEqual(rig.entries().map(({ seq }) => seq))
+})
+
+test("a replay stops where it is told, and its digest there is the checkpoint's", async () => {
+  const rig = await busyRig()
+  const ledger = rig.store.open("auditor")
+  const { compared } = await replay(ledger, sha256)
+  for (const { size, digest } of compared) expect(await replay(ledger, sha256, { to: size, compare: false })).toMatchObject({ entries: size, digest })
+})
+
+test("a replay names the entry whose bytes were changed, that is missing, or that is no entry", async () => {
+  const rig = await busyRig()
+  const sound = rig.store.entries
+  const changed = sound.map((entry) => (entry.seq === 40 ? { ...entry, bytes: entry.bytes.replace(/"atMs":\d/, '"atMs":9') } : entry))
+  await expect(replay(ledgerOf(changed), sha256)).rejects.toMatchObject({ code: "damaged", seq: 40 })
+  await expect(replay(ledgerOf(sound.filter(({ seq }) => seq !== 33)), sha256)).rejects.toMatchObject({ code: "damaged", seq: 33 })
+  const torn = sound.map((entry) => (entry.seq === 50 ? { ...entry, bytes: entry.bytes.slice(0, 30) } : entry))
+  await expect(replay(ledgerOf(torn), sha256)).rejects.toMatchObject({ code: "damaged", seq: 50 })
+})
+
+test("a ledger that was forged and chained anew differs from its checkpoints from the forged entry on", async () => {
+  const rig = await busyRig()
+  const forged = rig
+    .entries()
+    .map((entry) =>
+      entry.type === "task.progressed" && entry.seq > 40 && entry.seq < 50 ? { ...entry, data: { ...(entry.data as object), note: "forged" } } : entry,
+    )
+  const { compared } = await replay(ledgerOf(chained(forged.map(encodeEntry))), sha256)
+  const first = compared.find(({ ok }) => !ok)
+  expect(first).toBeDefined()
+  expect(compared.filter(({ seq, ok }) => (seq <= 40 ? !ok : ok))).toEqual([])
+})
+
+test("a checkpoint that records another digest than its entries give is found", async () => {
+  const rig = await busyRig()
+  const lied = rig
+    .entries()
+    .map((entry) => (entry.type === "checkpoint.recorded" ? { ...entry, data: { ...(entry.data as object), digest: "0".repeat(64) } } : entry))
+  const texts = lied.map(encodeEntry)
+  const { compared } = await replay(ledgerOf(chained(texts)), sha256)
+  expect(compared[0]).toMatchObject({ ok: false, digest: "0".repeat(64) })
+  expect(decodeEntry(texts[compared[0]!.seq - 1]!).type).toBe("checkpoint.recorded")
+})

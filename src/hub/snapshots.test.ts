@@ -1,0 +1,204 @@
+import { mkdtemp, readdir, stat, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { describe, expect, test } from "vitest"
+import { CLAIM_ANY, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
+import { ThroughLedger } from "../../test/simulation/through-ledger.ts"
+import type { Seq } from "../core/ids.ts"
+import { sha256 } from "../ledger/sha256.ts"
+import type { Stored } from "../ledger/ledger.ts"
+import { MemoryStore } from "../ledger/memory.ts"
+import { systemClock } from "./clock.ts"
+import { digestOf } from "./fingerprint.ts"
+import { openHub } from "./hub.ts"
+import { replay } from "./replay.ts"
+import { snapshotFiles } from "./snapshot-files.ts"
+import { memorySnapshots, readSnapshot, type SnapshotStore } from "./snapshots.ts"
+
+const LIMITS = { snapshotEntries: 40, checkpointMs: 1_000 }
+
+/** Some of everything that a state keeps. */
+async function work(rig: Rig, from: number, to: number): Promise<void> {
+  for (let at = from; at < to; at += 1) {
+    const [agent] = await rig.agents(`a${at}`)
+    await rig.execute(
+      "task.add",
+      OPERATOR,
+      { id: `t${at}`, title: `t${at}`, dependsOn: at % 3 === 0 || at === from ? [] : [`t${at - 1}`] },
+      { key: { id: `k${at}`, hash: "00".repeat(16) } },
+    )
+    const { claims } = await rig.run(rig.loop.execute("task.claimNext", agent!, CLAIM_ANY).catch(() => ({ claims: [] })))
+    for (const claim of at % 2 === 0 ? claims : [])
+      await rig.execute("task.block", agent!, { task: claim.task.id, fence: claim.fence, on: { kind: "external", ref: "x" }, reason: "waits" })
+    await rig.clock.advance(400)
+  }
+}
+
+async function digestsOf(rig: Rig): Promise<[string, string]> {
+  const live = await rig.run(rig.loop.read((state) => digestOf(sha256, state)))
+  const { digest, compared } = await replay(rig.store.open("auditor"), sha256)
+  expect(compared.filter(({ ok }) => !ok)).toEqual([])
+  return [live, digest]
+}
+
+/** A store of which the newest snapshot was changed as `damage` says. */
+function damaged(store: SnapshotStore, damage: (text: string) => string): SnapshotStore {
+  return {
+    ...store,
+    async open(workspace: string, seq: Seq) {
+      const lines = await store.open(workspace, seq)
+      if (lines === null || seq !== (await store.list(workspace)).at(-1)) return lines
+      let text = ""
+      for await (const line of lines) text += line
+      return (async function* pieces() {
+        yield damage(text)
+      })()
+    },
+  }
+}
+
+describe("a snapshot", () => {
+  test("gives back the very state: a hub that starts from it answers, chains and digests as one that replayed everything", async () => {
+    const memory = { manyWriters: true }
+    let rig = await openRig({ limits: LIMITS, memory })
+    await work(rig, 0, 14)
+    expect(await rig.run(rig.loop.snapshots())).not.toEqual([])
+    await rig.close()
+    const { store, clock, snapshots } = rig
+    const reads: Seq[] = []
+    class Counting extends ThroughLedger {
+      override read(from: Seq, limit: number): Promise<Stored[]> {
+        if (limit > 1) reads.push(from)
+        return super.read(from, limit)
+      }
+    }
+    rig = await openRig({ limits: LIMITS, store, clock, snapshots, wrap: (ledger) => new Counting(ledger) })
+    expect(reads[0]).toBeGreaterThan(LIMITS.snapshotEntries)
+    await work(rig, 14, 20)
+    await rig.run(rig.loop.checkpoint())
+    const [live, replayed] = await digestsOf(rig)
+    expect(live).toBe(replayed)
+    expect(rig.logged).toEqual([])
+  })
+
+  test.each([
+    ["cut off", (text: string) => text.slice(0, -20)],
+    ["cut at a line's end", (text: string) => `${text.split("\n").slice(0, -2).join("\n")}\n`],
+    ["empty", () => ""],
+    ["a record changed", (text: string) => text.replace(/"title":"t3"/, '"title":"t4"')],
+    ["its time changed", (text: string) => text.replace(/"atMs":(\d+)/, (_, ms: string) => `"atMs":${Number(ms) + 3_600_000}`)],
+    ["a bit of its tree changed", (text: string) => text.replace(/"roots":\["(.)/, (_, digit: string) => `"roots":["${digit === "0" ? "1" : "0"}`)],
+    ["of a later version", (text: string) => text.replace('"version":1', '"version":2')],
+    ["no JSON", (text: string) => text.replace("{", "")],
+  ])("that is damaged (%s) is passed over for the one before it", async (_, damage) => {
+    const limits = { snapshotEntries: 20, checkpointMs: 1_000 }
+    const memory = { manyWriters: true }
+    let rig = await openRig({ limits, memory })
+    await work(rig, 0, 12)
+    expect((await rig.run(rig.loop.snapshots())).length).toBeGreaterThan(1)
+    await rig.close()
+    const { store, clock } = rig
+    rig = await openRig({ limits, store, clock, snapshots: damaged(rig.snapshots, damage) })
+    expect(rig.logged).toEqual(["a snapshot was passed over"])
+    await work(rig, 12, 14)
+    await rig.run(rig.loop.checkpoint())
+    const [live, replayed] = await digestsOf(rig)
+    expect(live).toBe(replayed)
+  })
+
+  test("of another ledger is passed over", async () => {
+    const one = await openRig({ limits: LIMITS })
+    await work(one, 0, 14)
+    const other = await openRig({ limits: LIMITS, memory: { manyWriters: true } })
+    await work(other, 50, 64)
+    await other.close()
+    const { store, clock } = other
+    const rig = await openRig({ limits: LIMITS, store, clock, snapshots: one.snapshots })
+    expect(rig.logged.length).toBeGreaterThan(0)
+    const [live, replayed] = await digestsOf(rig)
+    expect(live).toBe(replayed)
+  })
+
+  test("that cannot be kept costs nothing but itself", async () => {
+    const rig = await openRig({ limits: LIMITS, snapshots: { ...memorySnapshots(), keep: () => Promise.reject(new Error("planted")) } })
+    await work(rig, 0, 14)
+    expect(rig.logged).toContain("a snapshot could not be kept")
+    expect(rig.fatal).toEqual([])
+  })
+
+  test("is written while the hub goes on deciding, and holds the state of its seq", async () => {
+    const rig = await openRig({ limits: { snapshotEntries: 1_300, checkpointMs: 1_000_000, checkpointEntries: 10_000 } })
+    const add = (name: string, count: number): Promise<unknown> =>
+      rig.run(Promise.all(Array.from({ length: count }, (_, at) => rig.loop.execute("task.add", OPERATOR, { id: `${name}${at}`, title: name }))))
+    await add("a", 1_300)
+    await add("b", 200)
+    await rig.clock.advance(10)
+    const kept = await rig.run(rig.loop.snapshot(rig.loop.head.seq))
+    let text = ""
+    for await (const lines of kept!.lines) text += lines
+    const tasks = text.split("\n").filter((line) => line.startsWith('["tasks"'))
+    expect(tasks.length).toBe(kept!.seq - 2)
+  })
+})
+
+describe("snapshot files", () => {
+  const lines = async function* (...texts: string[]): AsyncIterable<string> {
+    for (const text of texts) yield text
+  }
+
+  test("are whole, private, and listed by workspace in order", async () => {
+    const directory = join(await mkdtemp(join(tmpdir(), "skein-snapshots-")), "snapshots")
+    const store = snapshotFiles(directory)
+    expect(await store.list("main")).toEqual([])
+    await store.keep("main", 20, lines("a\n", "b\n"))
+    await store.keep("main", 3, lines("c\n"))
+    await store.keep("main-2", 7, lines("d\n"))
+    await writeFile(join(directory, "main-9.ndjson.1.part"), "torn")
+    expect([await store.list("main"), await store.list("main-2")]).toEqual([[3, 20], [7]])
+    let text = ""
+    for await (const piece of (await store.open("main", 20))!) text += piece
+    expect(text).toBe("a\nb\n")
+    expect((await stat(join(directory, "main-20.ndjson"))).mode & 0o777).toBe(0o600)
+    expect(await store.open("main", 4)).toBeNull()
+  })
+
+  test("that fail half-way leave nothing under their name", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "skein-snapshots-"))
+    const store = snapshotFiles(directory)
+    const failing = async function* (): AsyncIterable<string> {
+      yield "a\n"
+      throw new Error("planted")
+    }
+    await expect(store.keep("main", 1, failing())).rejects.toThrow("planted")
+    expect(await readdir(directory)).toEqual([])
+  })
+
+  test("serve a real hub: what it keeps on disk is what it starts from", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "skein-snapshots-"))
+    const store = new MemoryStore()
+    const log = { info: () => undefined, warn: () => undefined, error: () => undefined }
+    const snapshots = snapshotFiles(directory)
+    const options = {
+      clock: systemClock,
+      sha256,
+      snapshots,
+      log,
+      openLedger: async () => store.open(),
+      sign: async () => "",
+      fatal: () => undefined,
+      limits: { snapshotEntries: 10 },
+    }
+    let hub = await openHub(options)
+    for (let at = 0; at < 12; at += 1) await hub.workspace("main")!.execute("task.add", OPERATOR, { id: `t${at}`, title: "t" })
+    const before = await hub.workspace("main")!.read((state) => state.tasks.size)
+    await hub.close()
+    const [seq] = await snapshots.list("main")
+    const { head } = await readSnapshot((await snapshots.open("main", seq!))!)
+    expect([seq, head.seq]).toEqual([10, 10])
+    const warned: string[] = []
+    hub = await openHub({ ...options, log: { ...log, warn: (_, text) => void warned.push(text) } })
+    expect(await hub.workspace("main")!.read((state) => state.tasks.size)).toBe(before)
+    expect(warned).toEqual([])
+    await hub.close()
+  })
+})
