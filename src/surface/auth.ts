@@ -156,7 +156,7 @@ export class Auth {
   }
 
   async #byCredential(credential: string, workspace: string | null): Promise<Caller> {
-    const key = `${workspace ?? ""} ${hashCredential(credential)}`
+    const key = `${workspace ?? ""} ${credential}`
     const known = this.#known.get(key)
     if (known !== undefined) return known
     const caller = await this.#verifyCredential(credential, workspace)

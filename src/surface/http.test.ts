@@ -1,7 +1,7 @@
 import { createORPCClient } from "@orpc/client"
 import { RPCLink } from "@orpc/client/fetch"
 import { afterEach, describe, expect, test } from "vitest"
-import type { RouterClient } from "@orpc/server"
+import type { ContractRouterClient } from "@orpc/contract"
 import type * as z from "zod"
 import { ERRORS } from "../contract/errors.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
@@ -9,6 +9,7 @@ import { operations } from "../contract/operations.ts"
 import { check } from "../ledger/proof.ts"
 import { parseVerifier } from "../ledger/note.ts"
 import { httpClient } from "../client/http.ts"
+import type { router } from "./router.ts"
 import { type Instance, startInstance } from "./served.contract.ts"
 import { ask } from "./wire.contract.ts"
 
@@ -145,13 +146,11 @@ describe("/rpc", () => {
   test("oRPC's own client can call it, and finds code and remedy in the error's data", async () => {
     hub = await startInstance()
     const link = new RPCLink({ url: `${hub.url}/rpc`, headers: { authorization: `Bearer ${hub.operator}` } })
-    const client = createORPCClient<RouterClient<typeof import("./rpc.ts").router>>(link) as unknown as {
-      task: Record<"add" | "show", (input: unknown) => Promise<unknown>>
-    }
+    const client = createORPCClient<ContractRouterClient<typeof router>>(link)
     expect(await client.task.add({ id: "one", title: "One" })).toMatchObject({ task: "one" })
     const error = await client.task.show({ task: "two" }).catch((thrown: unknown) => thrown)
     expect(error).toMatchObject({ code: "not_found", status: 404, data: { code: "not_found", remedy: expect.any(String) as string } })
-    const stranger = createORPCClient(new RPCLink({ url: `${hub.url}/rpc`, headers: { authorization: "Bearer x" } })) as typeof client
+    const stranger = createORPCClient<ContractRouterClient<typeof router>>(new RPCLink({ url: `${hub.url}/rpc`, headers: { authorization: "Bearer x" } }))
     const refused = await stranger.task.show({ task: "one" }).catch((thrown: unknown) => thrown)
     expect(refused).toMatchObject({ code: "unauthenticated", status: 401, data: { code: "unauthenticated", remedy: expect.any(String) as string } })
   })

@@ -7,10 +7,10 @@ import { ERRORS, SkeinError } from "../contract/errors.ts"
 import type { Hub } from "../hub/hub.ts"
 import { type Auth, type Caller, TOKEN_MS } from "./auth.ts"
 import { type EventStream, streamEvents } from "./events.ts"
-import { type Perform, performer, type SurfaceLog, told, workspaceOf } from "./perform.ts"
+import { type Call, type Perform, performer, type SurfaceLog, told, workspaceOf } from "./perform.ts"
 import { Buckets, type Rate } from "./rate.ts"
-import { bearerOf, checkOrigin, errorHeaders, type Guard, guardFor, headerOf, isLoopback, readJson, SECURE_HEADERS, sendError, sendJson } from "./request.ts"
-import type { RpcPrefix } from "./rpc.ts"
+import { bearerOf, checkOrigin, type Guard, guardFor, headerOf, isLoopback, readJson, SECURE_HEADERS, sendError, sendJson } from "./request.ts"
+import { decodeInput, encodeError, encodeOutput, operationAt, type RpcPrefix } from "./rpc.ts"
 import { Sockets } from "./websocket.ts"
 
 export type ServeOptions = {
@@ -40,7 +40,7 @@ const TOKEN_BODY_MAX_BYTES = 4 * 1024
 /** How long a refused connection stays for its answer to be read. */
 const LINGER_MS = 1_000
 
-type Exchange = { request: IncomingMessage; response: ServerResponse; url: URL; requestId: string }
+type Exchange = { request: IncomingMessage; response: ServerResponse; pathname: string; requestId: string }
 
 /** Serves the contract on one port. Answers when it listens; `close` ends connections, and leaves the hub to its owner. */
 export async function serve(options: ServeOptions): Promise<Served> {
@@ -97,7 +97,7 @@ class Surface {
     this.#server.maxConnections = options.connectionsMax ?? CONNECTIONS_MAX
     this.#server.on("request", (request, response) => void this.#request(request, response))
     this.#server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head))
-    this.#server.on("checkExpectation", (request, response) => sendError(request, response, unexpected()))
+    this.#server.on("checkExpectation", (request, response) => sendError(request, response, unexpected(), this.#requestId()))
     this.#server.on("connect", (_, socket: Duplex) => refuseRaw(socket, noProxy()))
     this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => refuseRaw(socket, badRequest(error)))
     this.#sweep = setInterval(() => {
@@ -118,8 +118,6 @@ class Surface {
     this.#guard = guardFor(host, bound, this.#o.allowedHosts ?? [])
     const name = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host
     this.url = `http://${name}:${bound}`
-    // Loaded now, so that the first caller does not wait for it.
-    setTimeout(() => void import("./rpc.ts"), 50).unref()
   }
 
   async close(): Promise<void> {
@@ -156,22 +154,23 @@ class Surface {
 
   async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const requestId = this.#requestId()
-    response.setHeader("X-Request-Id", requestId)
     try {
       if (this.#closing) throw stopping()
       checkOrigin(request, this.#guard)
-      await this.#route({ request, response, url: urlOf(request), requestId })
+      await this.#route({ request, response, pathname: pathOf(request), requestId })
     } catch (error) {
       if (response.destroyed) return
-      sendError(request, response, told(this.#o.log, error, { requestId }), request.url?.startsWith("/rpc/") === true ? rpcError : undefined)
+      const refusal = told(this.#o.log, error, { requestId })
+      const body = encodeError(request.url?.startsWith("/rpc/") === true ? "/rpc" : "/api/orpc", refusal)
+      sendError(request, response, refusal, requestId, body)
     }
   }
 
   #route(exchange: Exchange): Promise<void> | void {
-    const { url, request, response } = exchange
-    const { pathname } = url
-    if (pathname.startsWith("/rpc/")) return this.#rpc("/rpc", exchange)
-    if (pathname.startsWith("/api/orpc/")) return this.#rpc("/api/orpc", exchange)
+    const { pathname, request, response } = exchange
+    if (pathname.startsWith("/rpc/")) return this.#call("/rpc", exchange)
+    if (pathname.startsWith("/api/orpc/")) return this.#call("/api/orpc", exchange)
+    response.setHeader("X-Request-Id", exchange.requestId)
     if (pathname.startsWith("/snapshots/")) return this.#snapshot(exchange)
     switch (pathname) {
       case "/health":
@@ -193,24 +192,17 @@ class Surface {
     }
   }
 
-  async #rpc(prefix: RpcPrefix, { request, response, url, requestId }: Exchange): Promise<void> {
+  async #call(prefix: RpcPrefix, { request, response, pathname, requestId }: Exchange): Promise<void> {
     allow(request, "POST")
     const caller = await this.#caller(request)
     const { bodyMaxBytes = BODY_MAX_BYTES, planMaxBytes = PLAN_MAX_BYTES } = this.#o
-    const body = await readJson(request, url.pathname === `${prefix}/plan/add` ? planMaxBytes : bodyMaxBytes)
-    const gone = new AbortController()
-    response.on("close", () => gone.abort())
-    const key = headerOf(request, "idempotency-key")
-    const { serveRpc } = await import("./rpc.ts")
-    const perform = (operation: string, input: unknown): Promise<unknown> => this.#perform(caller, { operation, input, key, requestId, signal: gone.signal })
-    const answer = await serveRpc(prefix, url, body, perform, gone.signal)
-    if (answer === null)
-      throw new SkeinError(
-        "unknown_operation",
-        `there is no operation ${JSON.stringify(url.pathname.slice(prefix.length + 1, prefix.length + 65))}`,
-        "/api lists the operations.",
-      )
-    sendJson(response, answer.status, answer.body, answer.failed === null ? {} : errorHeaders(answer.failed))
+    const operation = operationAt(pathname, prefix)
+    const input = decodeInput(prefix, await readJson(request, operation === "plan.add" ? planMaxBytes : bodyMaxBytes))
+    const call: Call = { operation, input, key: headerOf(request, "idempotency-key"), requestId }
+    // Only a claim can be parked, and then dies with its connection.
+    if (operation === "task.claimNext") call.signal = goneWith(response)
+    const output = await this.#perform(caller, call)
+    sendJson(response, 200, encodeOutput(prefix, output), { "X-Request-Id": requestId })
   }
 
   async #token({ request, response }: Exchange): Promise<void> {
@@ -230,17 +222,18 @@ class Surface {
     sendJson(response, 200, { token, expiresAtMs, lastsMs: TOKEN_MS, workspace: caller.workspace, agent, role, session: bound })
   }
 
-  async #events({ request, response, url }: Exchange): Promise<void> {
+  async #events({ request, response }: Exchange): Promise<void> {
     allow(request, "GET")
+    const url = urlOf(request)
     const caller = await this.#caller(request, url.searchParams.get("workspace"))
     this.#rate.take(caller.actor.agent)
     const stream = streamEvents(workspaceOf(this.#o.hub, caller), caller, request, response, url, (ended) => this.#streams.delete(ended))
     this.#streams.add(stream)
   }
 
-  async #snapshot({ request, response, url }: Exchange): Promise<void> {
+  async #snapshot({ request, response, pathname }: Exchange): Promise<void> {
     allow(request, "GET")
-    const [, , workspace = "", text = ""] = url.pathname.split("/", 5)
+    const [, , workspace = "", text = ""] = pathname.split("/", 5)
     if (!/^\d{1,15}$/.test(text)) throw new SkeinError("invalid_input", "a snapshot is asked for by workspace and seq", "GET /snapshots/WORKSPACE/SEQ")
     const caller = await this.#caller(request, workspace)
     this.#rate.take(caller.actor.agent)
@@ -274,6 +267,14 @@ class Surface {
   }
 }
 
+/** The path as it was sent: parsing the whole address would cost a call more than its routing. */
+function pathOf(request: IncomingMessage): string {
+  const { url = "/" } = request
+  if (!url.startsWith("/")) return urlOf(request).pathname
+  const end = url.indexOf("?")
+  return end < 0 ? url : url.slice(0, end)
+}
+
 function urlOf(request: IncomingMessage): URL {
   const url = URL.parse(request.url ?? "/", "http://hub")
   if (url === null) throw new SkeinError("invalid_input", "the address cannot be read", "Ask for a path such as /health.")
@@ -293,9 +294,13 @@ function missing(): never {
   throw new SkeinError("unauthenticated", "the request carries no credential", "Send `Authorization: Bearer CREDENTIAL` from the agent's credential file.")
 }
 
-/** An error in oRPC's protocol, so that its client finds it where it finds all others. */
-function rpcError(error: SkeinError): unknown {
-  return { json: { defined: false, code: error.code, status: ERRORS[error.code].http, message: error.message, data: error.toJSON() } }
+/** Aborted when the response's connection is gone before its answer. */
+function goneWith(response: ServerResponse): AbortSignal {
+  const gone = new AbortController()
+  response.on("close", () => {
+    if (!response.writableFinished) gone.abort()
+  })
+  return gone.signal
 }
 
 function stopping(): SkeinError {
@@ -324,12 +329,14 @@ function badRequest(error: NodeJS.ErrnoException): SkeinError {
 /** Answers on a socket that has no response object: a failed upgrade, or what is no HTTP. */
 function refuseRaw(socket: Duplex, error: SkeinError): void {
   if (!socket.writable) {
-    socket.destroy()
+    // Bytes after the first that were wrong are told too: the answer to that one may still be on its way.
+    if (!socket.writableEnded) socket.destroy()
     return
   }
   const body = JSON.stringify(error)
   const { http } = ERRORS[error.code]
   // Read away what still comes: nobody else reads this socket, and unread it would neither see its end nor ever close.
+  socket.on("error", () => socket.destroy())
   socket.resume()
   setTimeout(() => socket.destroy(), LINGER_MS).unref()
   socket.end(

@@ -3,7 +3,7 @@ import * as z from "zod"
 import { ERRORS } from "../contract/errors.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
 import { errorsOf, operations } from "../contract/operations.ts"
-import { router } from "./rpc.ts"
+import { router } from "./router.ts"
 
 type Json = Record<string, unknown>
 

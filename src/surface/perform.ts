@@ -87,6 +87,8 @@ export function performer(options: PerformOptions): Perform {
     const loop = hub.workspace(caller.workspace)
     if (loop === null)
       throw new SkeinError("not_found", `there is no workspace ${caller.workspace}`, "`workspace.list` lists them.", { workspace: caller.workspace })
+    // Before it is read: a hub that is overloaded must not spend itself on refusals.
+    if (row.command) loop.admit()
     const parsed = row.schema.safeParse(withoutIdentity(row, caller, call.input ?? {}))
     if (!parsed.success) throw invalidInput(row.name, parsed.error)
     const key = keyOf(row, call.key, parsed.data)
@@ -180,8 +182,11 @@ function keyOf({ name, command }: Row, key: string | null, input: unknown): { id
 const sha256Hex: (text: string) => string =
   typeof digest === "function" ? (text) => digest("sha256", text) : (text) => createHash("sha256").update(text).digest("hex")
 
+const REVOKING = new Set<string>(["agent.retire", "credential.revoke", "session.end"] satisfies OperationName[])
+
 /** Whose tokens are void after this operation, if any. */
 function revokedBy(operation: string, input: unknown, { workspace }: Caller): ((caller: Caller) => boolean) | null {
+  if (!REVOKING.has(operation)) return null
   const { name, agent, id, session } = (input ?? {}) as { name?: string; agent?: string; id?: string; session?: string }
   if (operation === "agent.retire") return (other) => other.workspace === workspace && other.actor.agent === name
   if (operation === "credential.revoke") return (other) => other.workspace === workspace && other.actor.agent === agent && other.credential === id

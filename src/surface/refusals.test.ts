@@ -152,7 +152,7 @@ const http: Row[] = [
   ["an address that there is not", "unknown_operation", () => ask(hub.url, "/etc/passwd", { method: "GET" })],
   [
     "a path that climbs out",
-    "unknown_operation",
+    "invalid_input",
     () => raw(hub.url, `GET /snapshots/../../etc/passwd HTTP/1.1\r\nHost: ${new URL(hub.url).host}\r\nConnection: close\r\n\r\n`),
   ],
   ["a snapshot that is no number", "invalid_input", () => ask(hub.url, "/snapshots/main/..%2f..%2fx", { method: "GET", headers: bearer(hub.operator) })],

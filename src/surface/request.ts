@@ -90,7 +90,10 @@ function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> 
       reject(tooLarge(maxBytes))
     })
     request.on("end", () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)))
-    request.on("close", () => reject(new SkeinError("timed_out", "the request broke off", "Send it again, in one go.")))
+    request.on("close", () => {
+      // It comes after the end too: an error is made only for a request that broke off.
+      if (!request.complete) reject(new SkeinError("timed_out", "the request broke off", "Send it again, in one go."))
+    })
     request.on("error", () => undefined)
   })
 }
@@ -143,7 +146,7 @@ export function sendJson(response: ServerResponse, status: number, body: unknown
 }
 
 /** The headers that an error's status calls for. */
-export function errorHeaders(error: SkeinError): Record<string, string> {
+function errorHeaders(error: SkeinError): Record<string, string> {
   const headers: Record<string, string> = {}
   if (error.retryAfterMs !== null && ERRORS[error.code].retry === "later") headers["Retry-After"] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000)))
   if (ERRORS[error.code].http === 401) headers["WWW-Authenticate"] = 'Bearer realm="skein"'
@@ -151,16 +154,11 @@ export function errorHeaders(error: SkeinError): Record<string, string> {
 }
 
 /** Every refusal over HTTP: its status, its body, when to come again. */
-export function sendError(
-  request: IncomingMessage,
-  response: ServerResponse,
-  error: SkeinError,
-  bodyOf: (error: SkeinError) => unknown = (plain) => plain,
-): void {
+export function sendError(request: IncomingMessage, response: ServerResponse, error: SkeinError, requestId: string, body: unknown = error): void {
   if (response.headersSent) {
     response.destroy()
     return
   }
   if (!request.complete) drain(request)
-  sendJson(response, ERRORS[error.code].http, bodyOf(error), errorHeaders(error))
+  sendJson(response, ERRORS[error.code].http, body, { ...errorHeaders(error), "X-Request-Id": requestId })
 }

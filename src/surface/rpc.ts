@@ -1,62 +1,32 @@
-import { StandardOpenAPIHandler } from "@orpc/openapi/standard"
-import { ORPCError, os } from "@orpc/server"
-import { StandardRPCHandler } from "@orpc/server/standard"
-import { type ErrorBody, ERRORS, SkeinError } from "../contract/errors.ts"
-import { KINDS, type OperationName } from "../contract/names.ts"
-import { operations } from "../contract/operations.ts"
+import { ERRORS, SkeinError } from "../contract/errors.ts"
 
-/** The contract as oRPC serves it: `/rpc` in oRPC's own protocol, `/api/orpc` as plain JSON. Loaded at the first need: it costs 90 ms. */
+/**
+ * The two encodings of an operation over HTTP. `/api/orpc` is plain JSON both ways; `/rpc` is oRPC's RPC protocol, so that `@orpc/client` works with the
+ * contract: `{"json": VALUE, "meta": [...]}`, where `meta` names values that JSON has no form for. The contract has none, so a call costs no codec.
+ */
+export type RpcPrefix = "/rpc" | "/api/orpc"
 
-/** What a procedure does with its input: `perform`, bound to one request. */
-type RpcContext = { perform(operation: OperationName, input: unknown): Promise<unknown>; failed: SkeinError | null }
-export type RpcAnswer = { status: number; body: unknown; failed: SkeinError | null }
-
-// `perform` validates, once; oRPC has the schemas for its documents only.
-const builder = os.$context<RpcContext>().$config({ initialInputValidationIndex: Number.NaN, initialOutputValidationIndex: Number.NaN })
-
-function procedureOf(name: OperationName) {
-  const { summary, text, input, output } = operations[name]
-  const [noun = "", verb = ""] = name.split(".")
-  return builder
-    .route({ method: "POST", path: `/${noun}/${verb}`, operationId: name, tags: [noun], summary, description: text, successDescription: "Done." })
-    .input(input)
-    .output(output)
-    .handler(async ({ input: given, context }) => {
-      try {
-        return (await context.perform(name, given)) as never
-      } catch (error) {
-        if (!(error instanceof SkeinError)) throw error
-        context.failed = error
-        throw new ORPCError(error.code, { status: ERRORS[error.code].http, message: error.message, data: error.toJSON() })
-      }
-    })
+/** `/rpc/task/claim` → `task.claim`. Names are checked by whoever looks them up. */
+export function operationAt(pathname: string, prefix: RpcPrefix): string {
+  return pathname.slice(prefix.length + 1).replace("/", ".")
 }
 
-/** All operations, nested by noun: `router.task.claim`. */
-export const router = Object.fromEntries(
-  Object.entries(Object.groupBy(Object.keys(KINDS) as OperationName[], (name) => name.slice(0, name.indexOf(".")))).map(([noun, names]) => [
-    noun,
-    Object.fromEntries((names ?? []).map((name) => [name.slice(noun.length + 1), procedureOf(name)])),
-  ]),
-)
+export function decodeInput(prefix: RpcPrefix, body: unknown): unknown {
+  if (prefix === "/api/orpc" || body === undefined) return body
+  const { json, meta = [], ...rest } = (typeof body === "object" && body !== null ? body : { body }) as { json?: unknown; meta?: unknown }
+  if (Object.keys(rest).length > 0) throw new SkeinError("invalid_input", "the body is not what oRPC sends", 'Send {"json": INPUT}.')
+  if (!Array.isArray(meta) || meta.length > 0) {
+    throw new SkeinError("invalid_input", "no operation takes dates, big integers, sets, maps or files", "Send plain JSON: numbers, texts, lists and objects.")
+  }
+  return json
+}
 
-const handlers = {
-  "/rpc": new StandardRPCHandler(router),
-  "/api/orpc": new StandardOpenAPIHandler(router, { customErrorResponseBodyEncoder: ({ data }: { data: ErrorBody }) => data }),
-} as const
-export type RpcPrefix = keyof typeof handlers
+export function encodeOutput(prefix: RpcPrefix, output: unknown): unknown {
+  return prefix === "/rpc" ? { json: output } : output
+}
 
-/** Hands one request to oRPC; null where no operation has this path. `body` is parsed already. */
-export async function serveRpc(prefix: RpcPrefix, url: URL, body: unknown, perform: RpcContext["perform"], signal: AbortSignal): Promise<RpcAnswer | null> {
-  const context: RpcContext = { perform, failed: null }
-  const request = { method: "POST", url, headers: {}, body: () => Promise.resolve(body), signal }
-  const { matched, response } = await handlers[prefix].handle(request, { prefix, context })
-  if (!matched) return null
-  if (context.failed === null && response.status >= 400)
-    throw new SkeinError(
-      "invalid_input",
-      "the body is not what oRPC sends",
-      prefix === "/rpc" ? 'Send {"json": INPUT}.' : "Send the operation's input as one JSON object.",
-    )
-  return { status: response.status, body: response.body, failed: context.failed }
+/** An error where oRPC's client looks for it: our own body is its `data`. */
+export function encodeError(prefix: RpcPrefix, error: SkeinError): unknown {
+  if (prefix !== "/rpc") return error
+  return { json: { defined: false, code: error.code, status: ERRORS[error.code].http, message: error.message, data: error.toJSON() } }
 }

@@ -21,6 +21,10 @@ export const CLOSE = { badFrame: 4400, unauthenticated: 4401, goingAway: 1001, t
 const BUFFER_MAX = 4 * 1024 * 1024
 /** Calls of one connection in flight at once. */
 const IN_FLIGHT_MAX = 1_000
+/** Calls in flight above which nothing more is read from a connection, until half of them are answered. */
+const IN_FLIGHT_READ = 256
+/** Nothing is read from a connection that was told `overloaded` for half of the time that it was told, and for this long at the most, in ms. */
+const REST_MAX_MS = 50
 /** Time for the first `hello`, in ms. */
 const HELLO_MS = 10_000
 const HELLO_MAX_BYTES = 16 * 1024
@@ -69,6 +73,10 @@ export class SocketConnection {
   #alive = true
   #hello: Promise<void> = Promise.resolve()
   readonly #helloTimer: NodeJS.Timeout
+  /** Calls in flight that are answered as soon as may be: a claim that waits may be parked for minutes, and must not stop all else. */
+  #working = 0
+  /** Nothing is read before this timer is over: the hub was overloaded. */
+  #rest: NodeJS.Timeout | null = null
 
   constructor(ws: WebSocket, loopback: boolean, options: SocketOptions, outbox: Outbox) {
     this.#ws = ws
@@ -114,6 +122,7 @@ export class SocketConnection {
   /** The connection is gone: what it waited for ends, its sessions have three heartbeats to come back. */
   closed(): void {
     clearTimeout(this.#helloTimer)
+    if (this.#rest !== null) clearTimeout(this.#rest)
     this.#gone.abort()
     for (const controller of this.#inFlight.values()) controller?.abort()
     this.#unsubscribe?.()
@@ -259,16 +268,37 @@ export class SocketConnection {
     const waits = op === "task.claimNext"
     const cancel = waits ? new AbortController() : null
     this.#inFlight.set(call, cancel)
+    const parks = waits && (input as { waitMs?: unknown } | null | undefined)?.waitMs !== undefined
+    if (!parks) this.#working += 1
+    if (this.#working >= IN_FLIGHT_READ) this.#ws.pause()
+    const answered = (): void => {
+      this.#inFlight.delete(call)
+      if (!parks) this.#working -= 1
+      if (this.#ws.isPaused && this.#rest === null && this.#working <= IN_FLIGHT_READ / 2) this.#ws.resume()
+    }
     this.#o.perform(caller, { operation: op, input, key, requestId, connection: this, ...(cancel === null ? {} : { signal: cancel.signal }) }).then(
       (ok) => {
-        this.#inFlight.delete(call)
+        answered()
         this.#answer(`{"id":${call},"ok":${JSON.stringify(ok)}}`)
       },
       (error: unknown) => {
-        this.#inFlight.delete(call)
-        this.#fail(call, told(this.#o.log, error, { requestId }))
+        const shown = told(this.#o.log, error, { requestId })
+        if (shown.code === "overloaded") this.#pause(Math.min((shown.retryAfterMs ?? 0) / 2, REST_MAX_MS))
+        answered()
+        this.#fail(call, shown)
       },
     )
+  }
+
+  /** What the client has sent meanwhile stays in its socket: refusing it all, one by one, would cost the hub what it has too little of. */
+  #pause(ms: number): void {
+    if (this.#rest !== null) return
+    this.#ws.pause()
+    this.#rest = setTimeout(() => {
+      this.#rest = null
+      if (this.#working <= IN_FLIGHT_READ / 2) this.#ws.resume()
+    }, ms)
+    this.#rest.unref()
   }
 
   #fail(id: number, error: SkeinError): void {
