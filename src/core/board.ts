@@ -176,8 +176,8 @@ export class Board {
   // How it is kept true
 
   onSpec = (id: TaskId, before: TaskSpec | undefined, after: TaskSpec | undefined): void => {
-    this.#paths.touch(id)
     if (before === undefined || after === undefined || before.dependsOn !== after.dependsOn) this.#rewire(id, before?.dependsOn ?? [], after?.dependsOn ?? [])
+    if (this.#state.tasks.has(id)) this.#paths.changed(id)
     // After an edit the task may belong elsewhere among the ready ones.
     this.#ready.delete(id)
     this.#place(id)
@@ -190,8 +190,8 @@ export class Board {
     const heldWas = before !== undefined && (isHeld(before.status) || before.status === "review")
     const heldIs = after !== undefined && (isHeld(after.status) || after.status === "review")
     if (heldWas !== heldIs || before?.owner !== after?.owner || before?.session !== after?.session) {
-      if (heldWas && before.owner !== null) drop(this.#heldByAgent, before.owner, id)
-      if (heldWas && before.session !== null) drop(this.#heldBySession, before.session, id)
+      if (heldWas && before.owner !== null) this.#heldByAgent.get(before.owner)?.delete(id)
+      if (heldWas && before.session !== null) this.#heldBySession.get(before.session)?.delete(id)
       if (heldIs && after.owner !== null) add(this.#heldByAgent, after.owner, id)
       if (heldIs && after.session !== null) add(this.#heldBySession, after.session, id)
     }
@@ -215,6 +215,7 @@ export class Board {
 
   onSession = (id: SessionId, before: Session | undefined, after: Session | undefined): void => {
     if (before !== undefined && after === undefined) drop(this.#sessionsOf, before.agent, id)
+    if (after === undefined && this.#heldBySession.get(id)?.size === 0) this.#heldBySession.delete(id)
     if (before === undefined && after !== undefined) add(this.#sessionsOf, after.agent, id)
   }
 
@@ -249,7 +250,7 @@ export class Board {
       if (is === undefined) drop(this.#tasksByPlan, task.plan, id)
     }
     const dead = this.#dead.has(id)
-    if (is === undefined || was === undefined || isClosed(was) !== isClosed(is)) this.#paths.touch(id)
+    if (is === undefined || was === undefined || isClosed(was) !== isClosed(is)) this.#paths.changed(id)
     if ((was === "completed") !== (is === "completed")) {
       const by = is === "completed" ? -1 : 1
       for (const dependent of this.dependents(id)) {
@@ -258,7 +259,7 @@ export class Board {
       }
     }
     if (isDeadEnd(was, dead) !== isDeadEnd(is, dead)) this.#spread(id, isDeadEnd(is, dead))
-    this.#place(id)
+    if (was === "pending" || is === "pending") this.#place(id)
   }
 
   /** A task has new dependencies: counts anew how many it waits for, and how many of them are dead ends. */

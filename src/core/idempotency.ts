@@ -35,48 +35,73 @@ export function remember(state: Workspace, { seq, atMs, actor, commandId, comman
   const key = keyOf(actor.agent, commandId)
   const known = state.keys.get(key)
   const goesOn = known?.hash === commandHash && known.last === seq - 1
-  state.keys.put(key, goesOn ? { ...known, last: seq } : { hash: commandHash, first: seq, last: seq, atMs })
-  for (let oldest = state.keyAges.oldest; oldest !== undefined; oldest = state.keyAges.oldest) {
-    if (oldest.atMs + KEY_WINDOW_MS >= atMs && state.keys.size <= KEYS_MAX) break
-    state.keys.delete(oldest.key)
+  state.keys.replace(key, known, goesOn ? { ...known, last: seq } : { hash: commandHash, first: seq, last: seq, atMs })
+  const { keyAges } = state
+  for (let oldest = keyAges.oldest; oldest !== undefined; oldest = keyAges.oldest) {
+    if (keyAges.oldestAtMs + KEY_WINDOW_MS >= atMs && state.keys.size <= KEYS_MAX) break
+    state.keys.delete(oldest)
   }
 }
 
-type Age = { key: string; first: Seq; atMs: number }
+/** Free places at the front of the queue of keys. */
+const ROOM = 1_024
 
-/** The keys by age: a queue that an undo can run backwards. */
+/** The keys by age: a queue that an undo can run backwards. In columns, since there may be a million. */
 export class KeyAges {
-  #ages: Age[] = []
+  #keys: string[] = []
+  #firsts: Seq[] = []
+  #atMs: number[] = []
+  /** What comes before it is forgotten already. */
   #start = 0
 
-  get oldest(): Age | undefined {
-    return this.#ages[this.#start]
+  get oldest(): string | undefined {
+    return this.#keys[this.#start]
+  }
+
+  /** When the oldest was first used. */
+  get oldestAtMs(): number {
+    return this.#atMs[this.#start] as number
   }
 
   onChange = (key: string, before: Remembered | undefined, after: Remembered | undefined): void => {
     if (before !== undefined && before.first !== after?.first) this.#drop(key)
-    if (after !== undefined && before?.first !== after.first) this.#add({ key, first: after.first, atMs: after.atMs })
+    if (after !== undefined && before?.first !== after.first) this.#add(key, after)
   }
 
-  #add(age: Age): void {
-    const oldest = this.oldest
+  #add(key: string, { first, atMs }: Remembered): void {
     // An undo gives back what was forgotten: it goes to the front again.
-    if (oldest !== undefined && age.first < oldest.first) {
-      if (this.#start > 0) this.#ages[(this.#start -= 1)] = age
-      else this.#ages.unshift(age)
-    } else this.#ages.push(age)
+    const toFront = this.#start < this.#keys.length && first < (this.#firsts[this.#start] as Seq)
+    if (toFront && this.#start === 0) this.#makeRoom()
+    const at = toFront ? (this.#start -= 1) : this.#keys.length
+    this.#keys[at] = key
+    this.#firsts[at] = first
+    this.#atMs[at] = atMs
   }
 
   #drop(key: string): void {
-    if (this.oldest?.key === key) {
+    if (this.oldest === key) {
       this.#start += 1
-      if (this.#start < 1_024 || this.#start * 2 < this.#ages.length) return
-      this.#ages = this.#ages.slice(this.#start)
-      this.#start = 0
-    } else if (this.#ages.at(-1)?.key === key) this.#ages.pop()
-    else {
-      const at = this.#ages.findIndex((age, index) => index >= this.#start && age.key === key)
-      if (at >= 0) this.#ages.splice(at, 1)
+      if (this.#start >= 2 * ROOM && this.#start * 2 >= this.#keys.length) this.#letGo()
+      return
     }
+    const at = this.#keys.lastIndexOf(key)
+    for (const column of [this.#keys, this.#firsts, this.#atMs]) column.splice(at, 1)
+  }
+
+  /** Lets go of what is forgotten, but for some room that an undo may need. */
+  #letGo(): void {
+    const from = this.#start - ROOM
+    this.#keys = this.#keys.slice(from)
+    this.#firsts = this.#firsts.slice(from)
+    this.#atMs = this.#atMs.slice(from)
+    this.#start = ROOM
+  }
+
+  #makeRoom(): void {
+    const none = Array.from({ length: ROOM }, () => 0)
+    this.#keys = [...none.map(() => ""), ...this.#keys]
+    this.#firsts = [...none, ...this.#firsts]
+    this.#atMs = [...none, ...this.#atMs]
+    this.#start = ROOM
   }
 }

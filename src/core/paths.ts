@@ -15,6 +15,7 @@ export class Paths {
   readonly #state: Workspace
   readonly #dependents: (id: TaskId) => ReadonlySet<TaskId>
   readonly #onMoved: (id: TaskId, pathMs: number) => void
+  /** Where it is more than the task's own estimate. */
   readonly #ms = new Map<TaskId, number>()
   /** Tasks whose chain may have changed since paths were last settled. */
   readonly #unsettled = new Set<TaskId>()
@@ -25,34 +26,41 @@ export class Paths {
     this.#onMoved = onMoved
   }
 
+  /** A task was added, opened, closed or edited. Nothing depends on most tasks: theirs is settled at once. */
+  changed(id: TaskId): void {
+    if (this.#isOpen(id) && this.#dependents(id).size > 0) this.#unsettled.add(id)
+    else this.#set(id, 0)
+    for (const dependency of this.#state.specs.get(id)?.dependsOn ?? []) this.touch(dependency)
+  }
+
+  /** Something that depends on the task, or did, has changed. */
   touch(id: TaskId): void {
-    this.#unsettled.add(id)
+    if (this.#isOpen(id)) this.#unsettled.add(id)
   }
 
   /** In ms of estimates, as of the last `settle`. */
   of(id: TaskId): number {
-    return this.#ms.get(id) ?? 0
+    return this.#ms.get(id) ?? (this.#isOpen(id) ? this.#own(id) : 0)
   }
 
   settle(): void {
     if (this.#unsettled.size === 0) return
-    const affected = this.#affected()
-    const stack = [...affected]
-    const settled = new Set<TaskId>()
+    const left = this.#affected()
+    const stack = [...left]
     for (let id = stack.at(-1); id !== undefined; id = stack.at(-1)) {
-      if (settled.has(id)) {
+      if (!left.has(id)) {
         stack.pop()
         continue
       }
       let longest = 0
       const depth = stack.length
       for (const dependent of this.#dependents(id)) {
-        if (affected.has(dependent) && !settled.has(dependent)) stack.push(dependent)
+        if (left.has(dependent)) stack.push(dependent)
         else longest = Math.max(longest, this.of(dependent))
       }
       if (stack.length > depth) continue
       stack.pop()
-      settled.add(id)
+      left.delete(id)
       this.#set(id, longest)
     }
   }
@@ -74,14 +82,13 @@ export class Paths {
     return task !== undefined && !isClosed(task.status)
   }
 
+  #own(id: TaskId): number {
+    return this.#state.specs.get(id)?.estimateMs ?? UNESTIMATED_MS
+  }
+
   #set(id: TaskId, longest: number): void {
-    if (!this.#isOpen(id)) {
-      this.#ms.delete(id)
-      return
-    }
-    const ms = (this.#state.specs.get(id)?.estimateMs ?? UNESTIMATED_MS) + longest
-    if (this.#ms.get(id) === ms) return
-    this.#ms.set(id, ms)
-    this.#onMoved(id, ms)
+    if (longest > 0 && this.#isOpen(id)) this.#ms.set(id, this.#own(id) + longest)
+    else this.#ms.delete(id)
+    this.#onMoved(id, this.of(id))
   }
 }

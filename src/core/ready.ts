@@ -35,19 +35,17 @@ function goesBefore({ task: a }: Place, { task: b }: Place): boolean {
   return a.addedSeq < b.addedSeq
 }
 
-/** Among heaps, for one caller: whom a task prefers comes before age. */
-function isBetter(a: Step, b: Step): boolean {
-  const x = a.place.task
-  const y = b.place.task
-  if (x.rank !== y.rank) return x.rank < y.rank
-  if (x.pathMs !== y.pathMs) return x.pathMs > y.pathMs
-  if (a.preference !== b.preference) return a.preference < b.preference
-  return x.addedSeq < y.addedSeq
+/** Among heaps, for one caller: whom a task prefers (0 the caller, 1 nobody, 2 somebody) comes before age. */
+function isBetter({ task: a }: Place, preferenceA: number, { task: b }: Place, preferenceB: number): boolean {
+  if (a.rank !== b.rank) return a.rank < b.rank
+  if (a.pathMs !== b.pathMs) return a.pathMs > b.pathMs
+  if (preferenceA !== preferenceB) return preferenceA < preferenceB
+  return a.addedSeq < b.addedSeq
 }
 
 /**
- * The tasks that are ready. A claim looks at the top of three heaps for each set of requirements that it meets, however many tasks there are
- * and whatever they prefer or are labelled with.
+ * The tasks that are ready. A claim looks at the top of three heaps for each set of requirements (and plan) that it meets, however many tasks
+ * there are and whatever they prefer or are labelled with.
  */
 export class ReadyTasks {
   readonly #byTask = new Map<TaskId, ReadyTask>()
@@ -102,45 +100,49 @@ export class ReadyTasks {
   /** The chain behind a task has changed. */
   moved(id: TaskId, pathMs: number): void {
     const task = this.#byTask.get(id)
-    if (task === undefined) return
+    if (task === undefined || task.pathMs === pathMs) return
     task.pathMs = pathMs
     for (const place of task.places) place.heap.moved(place)
   }
 
   /** The best that fit: by priority, then the longest remaining chain, then those that prefer the caller, then age. */
   choose(query: ReadyQuery): TaskId[] {
-    const steps = this.#tops(query)
     const [, ...otherLabels] = query.labels
-    if (query.count === 1 && otherLabels.length === 0) {
-      let best = steps[0]
-      for (const step of steps) if (best !== undefined && isBetter(step, best)) best = step
-      return best === undefined ? [] : [best.place.task.id]
+    if (query.count > 1 || otherLabels.length > 0) return this.#several(query, otherLabels)
+    const best: { place: Place | null; preference: number } = { place: null, preference: 0 }
+    this.#eachHeap(query, ({ top }, preference) => {
+      if (top === undefined || (best.place !== null && !isBetter(top, preference, best.place, best.preference))) return
+      best.place = top
+      best.preference = preference
+    })
+    return best.place === null ? [] : [best.place.task.id]
+  }
+
+  /** Walks all heaps at once from their tops down, best first. */
+  #several(query: ReadyQuery, labels: readonly string[]): TaskId[] {
+    const frontier = new Heap<Step>((a, b) => isBetter(a.place, a.preference, b.place, b.preference))
+    const into = (heap: Heap<Place>, preference: number, index: number): void => {
+      const place = heap.nodes[index]
+      if (place !== undefined) frontier.push({ at: -1, heap, index, place, preference })
     }
-    const frontier = new Heap<Step>(isBetter)
-    for (const step of steps) frontier.push(step)
+    this.#eachHeap(query, (heap, preference) => into(heap, preference, 0))
     const found: TaskId[] = []
     for (let step = frontier.top; step !== undefined && found.length < query.count; step = frontier.top) {
       frontier.remove(step)
       const { heap, index, preference } = step
-      const { task } = step.place
+      const { id, spec } = step.place.task
       // Those that prefer the caller come from its own heap.
-      const seen = preference === 2 && task.spec.prefers === query.agent
-      if (!seen && otherLabels.every((label) => task.spec.labels.includes(label))) found.push(task.id)
-      for (const child of [2 * index + 1, 2 * index + 2]) {
-        const place = heap.nodes[child]
-        if (place !== undefined) frontier.push({ at: -1, heap, index: child, place, preference })
-      }
+      const seen = preference === 2 && spec.prefers === query.agent
+      if (!seen && labels.every((label) => spec.labels.includes(label))) found.push(id)
+      into(heap, preference, 2 * index + 1)
+      into(heap, preference, 2 * index + 2)
     }
     return found
   }
 
-  /** The first step into each heap that may hold what is asked for. */
-  #tops({ agent, capabilities, plan, labels: [label], filler, hasRoom }: ReadyQuery): Step[] {
-    const steps: Step[] = []
+  /** Each heap that may hold what is asked for. */
+  #eachHeap({ agent, capabilities, plan, labels: [label], filler, hasRoom }: ReadyQuery, visit: (heap: Heap<Place>, preference: number) => void): void {
     const room = new Map<PlanId | null, boolean>()
-    const into = (heap: Heap<Place> | undefined, preference: number): void => {
-      if (heap?.top !== undefined) steps.push({ at: -1, heap, index: 0, place: heap.top, preference })
-    }
     for (const shelf of this.#shelves.values()) {
       if (shelf.filler !== filler || (plan !== null && shelf.plan !== plan)) continue
       if (capabilities !== null && !meets({ capabilities }, shelf.requires)) continue
@@ -149,11 +151,12 @@ export class ReadyTasks {
       let open = room.get(shelf.plan)
       if (open === undefined) room.set(shelf.plan, (open = hasRoom(shelf.plan)))
       if (!open) continue
-      into(rack.plain, 1)
-      into(rack.preferring, 2)
-      if (rack.preferring.size > 0) into(rack.byAgent.get(agent), 0)
+      visit(rack.plain, 1)
+      if (rack.preferring.size === 0) continue
+      visit(rack.preferring, 2)
+      const own = rack.byAgent.get(agent)
+      if (own !== undefined) visit(own, 0)
     }
-    return steps
   }
 }
 

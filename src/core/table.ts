@@ -80,7 +80,11 @@ export class Table<Rec> {
   }
 
   put(key: string, after: Rec): void {
-    const before = this.#rows.get(key)
+    this.replace(key, this.#rows.get(key), after)
+  }
+
+  /** `put` for whoever has looked the record up already: `before` MUST be what `get` gave. */
+  replace(key: string, before: Rec | undefined, after: Rec): void {
     this.#journal.note({ table: this as Table<unknown>, key, before })
     this.#rows.set(key, after)
     this.#onChange?.(key, before, after)

@@ -191,33 +191,36 @@ export function evolveTask(
     return
   }
   const task = tasks.get(event.data.id) as Task
-  const put = (changes: Partial<Task>): void => tasks.put(task.id, { ...task, ...changes, lastSeq: seq, updatedAtMs: atMs })
+  const put = (after: Task): void => tasks.replace(task.id, task, after)
+  // Spread first and whole: an engine copies such a record at once, and each field only where it differs.
+  const touched: Task = { ...task, lastSeq: seq, updatedAtMs: atMs }
   /** A sign of life by the owner renews the lease. */
-  const renewed = { leaseEndsAtMs: task.leaseMs === null ? null : atMs + task.leaseMs, stale: null }
+  const leaseEndsAtMs = task.leaseMs === null ? null : atMs + task.leaseMs
   switch (event.type) {
     case "task.edited":
       specs.put(task.id, { ...(specs.get(task.id) as TaskSpec), ...event.data.changes })
       break
     case "task.claimed":
       // prettier-ignore
-      put({ ...UNHELD, status: "claimed", owner: actor.agent, session: actor.session, fence: seq, leaseMs: event.data.leaseMs, leaseEndsAtMs: event.data.leaseEndsAtMs, progress: 0, note: null, reason: null, claimedAtMs: atMs })
+      put({ ...touched, ...UNHELD, status: "claimed", owner: actor.agent, session: actor.session, fence: seq, leaseMs: event.data.leaseMs, leaseEndsAtMs: event.data.leaseEndsAtMs, progress: 0, note: null, reason: null, claimedAtMs: atMs })
       break
     case "task.started":
-      put({ ...renewed, status: "in_progress" })
+      put({ ...touched, leaseEndsAtMs, stale: null, status: "in_progress" })
       break
     case "task.progressed":
-      put({ ...renewed, progress: event.data.progress ?? task.progress, note: event.data.note ?? task.note })
+      put({ ...touched, leaseEndsAtMs, stale: null, progress: event.data.progress ?? task.progress, note: event.data.note ?? task.note })
       break
     case "task.blocked": {
       const { kind, ref, reason } = event.data
-      put({ ...renewed, status: "blocked", blockedOn: { kind, ref, reason, sinceSeq: seq } })
+      put({ ...touched, leaseEndsAtMs, stale: null, status: "blocked", blockedOn: { kind, ref, reason, sinceSeq: seq } })
       break
     }
     case "task.unblocked":
-      put({ ...renewed, status: "in_progress", blockedOn: null })
+      put({ ...touched, leaseEndsAtMs, stale: null, status: "in_progress", blockedOn: null })
       break
     case "task.submitted":
       put({
+        ...touched,
         status: "review",
         leaseEndsAtMs: null,
         stale: null,
@@ -228,14 +231,15 @@ export function evolveTask(
       })
       break
     case "task.changes_requested":
-      put({ status: "in_progress", leaseEndsAtMs: event.data.leaseEndsAtMs, reason: event.data.reason })
+      put({ ...touched, status: "in_progress", leaseEndsAtMs: event.data.leaseEndsAtMs, reason: event.data.reason })
       break
     case "task.completed":
       // prettier-ignore
-      put({ status: "completed", leaseEndsAtMs: null, blockedOn: null, helpWanted: null, stale: null, progress: 1, deliverable: event.data.deliverable, usage: plus(task.usage, event.data.usage), closedAtMs: atMs })
+      put({ ...touched, status: "completed", leaseEndsAtMs: null, blockedOn: null, helpWanted: null, stale: null, progress: 1, deliverable: event.data.deliverable, usage: plus(task.usage, event.data.usage), closedAtMs: atMs })
       break
     case "task.failed":
       put({
+        ...touched,
         ...UNHELD,
         owner: task.owner,
         status: "failed",
@@ -246,25 +250,25 @@ export function evolveTask(
       })
       break
     case "task.retried":
-      put({ ...UNHELD, status: "pending", reason: event.data.reason, usage: plus(task.usage, event.data.usage), attempts: task.attempts + 1 })
+      put({ ...touched, ...UNHELD, status: "pending", reason: event.data.reason, usage: plus(task.usage, event.data.usage), attempts: task.attempts + 1 })
       break
     case "task.released":
-      put({ ...UNHELD, status: "pending", reason: event.data.reason })
+      put({ ...touched, ...UNHELD, status: "pending", reason: event.data.reason })
       break
     case "lease.ended":
-      put({ ...UNHELD, status: "pending", reason: event.data.reason, attempts: task.attempts + 1 })
+      put({ ...touched, ...UNHELD, status: "pending", reason: event.data.reason, attempts: task.attempts + 1 })
       break
     case "task.cancelled":
-      put({ ...UNHELD, owner: task.owner, status: "cancelled", reason: event.data.reason, closedAtMs: atMs })
+      put({ ...touched, ...UNHELD, owner: task.owner, status: "cancelled", reason: event.data.reason, closedAtMs: atMs })
       break
     case "task.reset":
-      put({ ...UNHELD, status: "pending", attempts: 0, progress: 0, note: null, deliverable: null, reason: event.data.reason, closedAtMs: null })
+      put({ ...touched, ...UNHELD, status: "pending", attempts: 0, progress: 0, note: null, deliverable: null, reason: event.data.reason, closedAtMs: null })
       break
     case "task.flagged":
       tasks.put(task.id, { ...task, stale: event.data.to })
       break
     case "task.help_wanted":
-      put({ ...renewed, helpWanted: { reason: event.data.reason, helper: null } })
+      put({ ...touched, leaseEndsAtMs, stale: null, helpWanted: { reason: event.data.reason, helper: null } })
       break
     case "task.help_joined":
       tasks.put(task.id, { ...task, helpWanted: { reason: task.helpWanted?.reason ?? "", helper: event.data.helper } })
