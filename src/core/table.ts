@@ -40,7 +40,10 @@ export class Table<Rec> {
   readonly #journal: Journal
   readonly #onChange: ((key: string, before: Rec | undefined, after: Rec | undefined) => void) | null
 
-  /** The record as the state digest counts it: the same text for the same record, whatever its history. */
+  /**
+   * The record as the state digest counts it: the same text for the same record, whatever its history. A field that is added later MUST leave the
+   * text of a record in which it is null as it was: ledgers of earlier versions recorded that digest, and a replay must still reach it.
+   */
   readonly text: (record: Rec) => string
 
   constructor(
