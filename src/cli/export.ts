@@ -58,6 +58,7 @@ class Projection {
   #lines: string[] = []
   #stream: WriteStream | null = null
   #writing: Promise<void> = Promise.resolve()
+  #lastWriteMs = 0
 
   constructor(dir: string, workspace: string) {
     this.#dir = dir
@@ -82,7 +83,7 @@ class Projection {
     if (head === 0) due()
     for await (const entry of hub.events({ from: 1, signal })) {
       this.#take(entry)
-      if (this.seq >= head) timer ??= setTimeout(due, this.seq === head ? 0 : WRITE_EVERY_MS)
+      if (this.seq >= head) timer ??= setTimeout(due, Math.max(0, this.#lastWriteMs + WRITE_EVERY_MS - performance.now()))
     }
     if (timer !== null) clearTimeout(timer)
     await this.#writing
@@ -103,6 +104,7 @@ class Projection {
   /** Brings the files up to the state. The stream of events is begun anew once and only appended to after that. */
   async write(): Promise<void> {
     const head = { workspace: this.#workspace, seq: this.#state.seq, atMs: this.#state.atMs }
+    this.#lastWriteMs = performance.now()
     const lines = this.#lines.join("")
     this.#lines = []
     await Promise.all([

@@ -39,14 +39,16 @@ export function readHubFile({ directory }: Instance): HubFile | null {
   }
 }
 
-/** Whether a process of that id lives, for all that can be told from outside. */
+/** Whether a process of that id lives, for all that can be told from outside. One that has ended and waits to be reaped does not. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
-    return true
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM"
   }
+  // Linux only; elsewhere a process that nobody reaps counts as alive, and its health tells.
+  const stat = readText(`/proc/${pid}/stat`)
+  return stat === null || stat[stat.lastIndexOf(")") + 2] !== "Z"
 }
 
 /** No hub is there to answer. */

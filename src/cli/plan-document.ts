@@ -1,10 +1,11 @@
-import { isAlias, isNode, LineCounter, parseDocument, visit, type Alias, type Node } from "yaml"
+import { Composer, isAlias, isNode, Lexer, LineCounter, Parser, visit, type Alias, type CST, type Node } from "yaml"
 
 export type FaultCode =
   | "not_utf8"
   | "too_large"
   | "empty"
   | "syntax"
+  | "too_deep"
   | "many_documents"
   | "tag"
   | "alias"
@@ -34,6 +35,11 @@ export const PLAN_FILE_MAX_BYTES = 8 * 1024 * 1024
 /** Nodes that may be reached through aliases: far more than any plan needs, and far less than a YAML bomb has. */
 const ALIASED_NODES_MAX = 100_000
 
+/** Characters of a fault's texts at the most. */
+const SHOWN_MAX = 500
+/** Levels of lists and maps in each other: a plan has five. Beyond some hundred the library would run out of stack, and before that out of time. */
+const DEPTH_MAX = 64
+
 /** The syntax of a plan file: its nodes, where each stands, and the faults found so far. YAML 1.2, of which JSON is a part. */
 export class PlanDocument {
   readonly faults: Fault[] = []
@@ -51,11 +57,11 @@ export class PlanDocument {
 
   /** Records a fault at an offset, or at a node. */
   fault(where: Node | number, code: FaultCode, at: string, message: string, remedy: string): void {
-    this.faults.push({ code, ...this.#place(where), at, message, remedy })
+    this.faults.push({ code, ...this.#place(where), at: shown(at), message: shown(message), remedy: shown(remedy) })
   }
 
   warn(where: Node, code: FaultCode, at: string, message: string, remedy: string): void {
-    this.warnings.push({ code, ...this.#place(where), at, message, remedy })
+    this.warnings.push({ code, ...this.#place(where), at: shown(at), message: shown(message), remedy: shown(remedy) })
   }
 
   #place(where: Node | number): { line: number; column: number } {
@@ -111,16 +117,17 @@ export class PlanDocument {
       return null
     }
     // Keys are compared by whoever reads the map: the parser's own check is quadratic.
-    const document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, uniqueKeys: false, version: "1.2", schema: "core", strict: true })
+    const composer = new Composer({ prettyErrors: false, uniqueKeys: false, version: "1.2", schema: "core", strict: true })
+    const [document, second] = composer.compose(this.#tokens(text), true, text.length)
+    if (document === undefined || this.faults.length > 0) return null
+    for (const { pos, message } of document.errors)
+      this.fault(pos[0], "syntax", "", `this is no YAML: ${firstLine(message)}`, "Mend the indentation, quotes or brackets here.")
     // The first document is sound when the only complaint is that others follow it; after any other, what the nodes say is guesswork.
-    for (const { code, pos, message } of document.errors) {
-      if (code === "MULTIPLE_DOCS")
-        this.fault(pos[0], "many_documents", "", "a second document begins here", "Keep one plan in one file, without `---` between.")
-      else this.fault(pos[0], "syntax", "", `this is no YAML: ${firstLine(message)}`, "Mend the indentation, quotes or brackets here.")
-    }
+    if (second !== undefined)
+      this.fault(second.range[0], "many_documents", "", "a second document begins here", "Keep one plan in one file, without `---` between.")
     for (const { pos, message } of document.warnings)
       this.fault(pos[0], "tag", "", firstLine(message), "Leave the tag out: a plan has plain text, numbers, lists and maps.")
-    if (document.errors.some(({ code }) => code !== "MULTIPLE_DOCS")) return null
+    if (document.errors.length > 0) return null
     const { contents } = document
     if (!isNode(contents)) {
       this.fault(0, "empty", "", "the file holds nothing but comments", "Begin with `plan: NAME` and a list of `tasks`.")
@@ -128,6 +135,19 @@ export class PlanDocument {
     }
     this.#collectAliases(contents)
     return contents
+  }
+
+  /** The file's tokens, up to where it nests too deep: recorded, and then nothing that came before counts. */
+  *#tokens(text: string): Generator<CST.Token, void> {
+    const parser = new Parser(this.#lines.addNewLine)
+    this.#lines.addNewLine(0)
+    for (const lexeme of new Lexer().lex(text)) {
+      yield* parser.next(lexeme)
+      if (parser.stack.length <= DEPTH_MAX) continue
+      this.fault(parser.offset, "too_deep", "", `lists and maps nest deeper than ${DEPTH_MAX} levels here`, "Close the brackets above, or write it flatter.")
+      return
+    }
+    yield* parser.end()
   }
 
   /** An alias means the last anchor of its name before it. One pass: asking the library for each would be quadratic. */
@@ -142,6 +162,11 @@ export class PlanDocument {
       },
     })
   }
+}
+
+/** A fault quotes the file, which may hold a key of a megabyte. */
+function shown(text: string): string {
+  return text.length <= SHOWN_MAX ? text : `${text.slice(0, SHOWN_MAX)}…`
 }
 
 function firstLine(text: string): string {

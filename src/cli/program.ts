@@ -29,7 +29,11 @@ export async function told(root: Command, args: readonly string[]): Promise<void
       throw new UsageError("say what to do", "The lines above list it.")
     }
     const path = args.filter((arg) => !arg.startsWith("-")).slice(0, 1)
-    throw new UsageError(error.message.replace(/^error: /, "").replaceAll(/'/g, '"'), `skein ${path.join(" ")} --help says more.`)
+    const [message = "", hint = ""] = error.message
+      .replace(/^error: /, "")
+      .replaceAll("'", '"')
+      .split("\n")
+    throw new UsageError(message, `${hint.replace(/^\((.*)\)$/, "$1 ")}skein ${path.join(" ")} --help says more.`)
   }
 }
 

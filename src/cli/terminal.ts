@@ -1,3 +1,4 @@
+import { isatty } from "node:tty"
 import { createColors } from "picocolors"
 import { printable } from "./printable.ts"
 
@@ -15,7 +16,8 @@ export class Terminal {
 
   constructor({ json = false, colour = true }: { json?: boolean; colour?: boolean } = {}) {
     this.json = json
-    this.isLive = process.stdout.isTTY && !json && process.env["TERM"] !== "dumb"
+    // A pipe has no `isTTY` at all, whatever its type says.
+    this.isLive = isatty(1) && !json && process.env["TERM"] !== "dumb"
     const wanted = process.env["FORCE_COLOR"] !== undefined && process.env["FORCE_COLOR"] !== "0"
     this.colours = createColors(colour && !json && process.env["NO_COLOR"] === undefined && (wanted || this.isLive))
   }

@@ -1,0 +1,395 @@
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { isAlive } from "../src/cli/instance.ts"
+import { git, hubPid, json, newRepository, parseLines, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
+
+afterAll(tidyUp)
+
+/** One repository with a running hub, for tests that do not end it. */
+let repository = ""
+beforeAll(async () => {
+  repository = newRepository()
+  await json(repository, ["up"])
+})
+
+describe("the hub", () => {
+  test("up starts it, up again says that it is up, down ends it and leaves nothing behind but its files", async () => {
+    const folder = newRepository()
+    const [first] = await json<{ already: boolean; pid: number; url: string }>(folder, ["up"])
+    expect(first).toMatchObject({ up: true, already: false })
+    const [again] = await json<{ already: boolean; pid: number }>(folder, ["up"])
+    expect(again).toMatchObject({ already: true, pid: first?.pid })
+    const [status] = await json(folder, ["status"])
+    expect(status).toMatchObject({ url: first?.url, workspace: "main" })
+    const down = await skein(folder, ["down"])
+    expect(down).toMatchObject({ status: 0, stderr: "" })
+    expect(existsSync(join(folder, ".skein", "hub.json"))).toBe(false)
+    expect(isAlive(first?.pid ?? 0)).toBe(false)
+    expect(await skein(folder, ["down"])).toMatchObject({ status: 0, stdout: "no hub is running\n" })
+    // The next one listens where the last one did: whoever remembers the address finds it again.
+    const [later] = await json<{ url: string }>(folder, ["up"])
+    expect(later?.url).toBe(first?.url)
+  })
+
+  test("secrets are files of mode 0600, and git sees none of them", async () => {
+    for (const name of ["operator.credential", "hub.json", "keys/token.pem", "ledger/main.sqlite", "logs/hub.log"]) {
+      expect([name, statSync(join(repository, ".skein", name)).mode & 0o777]).toEqual([name, 0o600])
+    }
+    expect(git(repository, "status", "--porcelain")).toBe("")
+    const log = readFileSync(join(repository, ".skein", "logs", "hub.log"), "utf8")
+    expect(log).not.toContain("skc_")
+  })
+
+  test("a hub that was killed is recognised: calls end with 69, up starts another, nothing acknowledged is lost", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    await json(folder, ["task", "add", "kept", "Kept"])
+    process.kill(hubPid(folder) ?? 0, "SIGKILL")
+    await until(async () => ((await skein(folder, ["status"])).status === 69 ? true : undefined), "the hub is gone")
+    expect(await skein(folder, ["doctor"])).toMatchObject({ status: 1, stdout: expect.stringContaining("died without tidying up") as string })
+    expect(await json(folder, ["up"])).toMatchObject([{ already: false }])
+    expect(await json(folder, ["task", "list"])).toMatchObject([{ id: "kept" }])
+    expect((await skein(folder, ["ledger", "verify"])).status).toBe(0)
+  })
+
+  test("it is found from any folder and any worktree of the repository", async () => {
+    const tree = join(newRepository(), "tree")
+    git(repository, "worktree", "add", "-q", "--detach", tree)
+    expect(await json(tree, ["status"])).toMatchObject([{ workspace: "main" }])
+    expect(await json("/", ["--repo", repository, "status"])).toMatchObject([{ workspace: "main" }])
+  })
+
+  test("outside of any repository it asks for one, and never falls back to a hidden instance", async () => {
+    expect(await skein("/", ["status"])).toMatchObject({ status: 2, stderr: expect.stringContaining("--global") as string })
+  })
+})
+
+describe("a task's life", () => {
+  test("add, claim, update, complete: each told, each an entry, and what waited is ready", async () => {
+    await json(repository, ["task", "add", "first", "The first", "--estimate", "20m", "--label", "life"])
+    await json(repository, ["task", "add", "second", "The second", "--depends-on", "first", "--label", "life"])
+    expect(await json(repository, ["task", "list", "--label", "life"])).toMatchObject([
+      { id: "first", state: "ready", estimateMs: 1_200_000 },
+      { id: "second", state: "waiting" },
+    ])
+    const [claimed] = await json<{ fence: number }>(repository, ["task", "next", "--label", "life"])
+    expect(claimed).toMatchObject({ task: { id: "first" } })
+    await json(repository, ["task", "update", "first", "--progress", "0.5", "--note", "half way"])
+    expect(await json(repository, ["task", "show", "first"])).toMatchObject([
+      { task: { status: "in_progress", progress: 0.5, note: "half way" }, dependents: ["second"] },
+    ])
+    expect(await json(repository, ["task", "complete", "first", "--text", "done", "--tests-pass", "--cost", "1.5"])).toMatchObject([
+      { status: "completed", ready: ["second"] },
+    ])
+    const late = await skein(repository, ["task", "update", "first", "--fence", String(claimed?.fence), "--progress", "0.9", "--json"])
+    expect(late).toMatchObject({ status: 1, stdout: "" })
+    expect(JSON.parse(late.stderr)).toMatchObject({ error: { code: "stale_fence", remedy: expect.stringContaining("Stop working") as string } })
+  })
+
+  test("block, reset, cancel and lease end ask for a reason and keep it on the ledger", async () => {
+    await json(repository, ["task", "add", "stuck", "Stuck"])
+    await json(repository, ["task", "claim", "stuck"])
+    await json(repository, ["task", "block", "stuck", "--on", "external:the API", "--reason", "it is down"])
+    expect(await skein(repository, ["lease", "end", "stuck"])).toMatchObject({ status: 2 })
+    await json(repository, ["lease", "end", "stuck", "--reason", "its holder left"])
+    expect(await json(repository, ["task", "show", "stuck"])).toMatchObject([{ task: { status: "pending", attempts: 1 } }])
+    await json(repository, ["task", "cancel", "stuck", "--reason", "not needed"])
+    expect(await json(repository, ["task", "show", "stuck"])).toMatchObject([{ task: { status: "cancelled", reason: "not needed" } }])
+    await json(repository, ["task", "reset", "stuck", "--reason", "needed after all"])
+    const entries = await json<{ type: string; data: { id?: string; reason?: string } }>(repository, ["ledger", "tail", "--from", "1"])
+    expect(entries.filter(({ data }) => data.id === "stuck").map(({ type }) => type)).toEqual([
+      "task.added",
+      "task.claimed",
+      "task.started",
+      "task.blocked",
+      "lease.ended",
+      "task.cancelled",
+      "task.reset",
+    ])
+    await json(repository, ["task", "cancel", "stuck", "--reason", "tidy"])
+  })
+
+  test("an agent acts with the credential of its file, and the environment of its task", async () => {
+    const [added] = await json<{ credentialFile: string }>(repository, ["agent", "add", "goose", "--capability", "docs:3"])
+    expect(statSync(added?.credentialFile ?? "").mode & 0o777).toBe(0o600)
+    const env = { SKEIN_TOKEN_FILE: added?.credentialFile ?? "" }
+    await json(repository, ["task", "add", "letter", "Letter", "--requires", "docs:2", "--label", "letters"])
+    const [claimed] = await json<{ fence: number; task: { owner: string } }>(repository, ["task", "next", "--label", "letters"], env)
+    expect(claimed?.task.owner).toBe("goose")
+    const own = { ...env, SKEIN_TASK: "letter", SKEIN_FENCE: String(claimed?.fence) }
+    await json(repository, ["task", "update", "--note", "writing"], own)
+    expect(await skein(repository, ["agent", "retire", "goose", "--reason", "x"], env)).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("operator") as string,
+    })
+    await json(repository, ["task", "complete", "--text", "Dear all"], own)
+    expect(await json(repository, ["agent", "show", "goose"])).toMatchObject([{ agent: { name: "goose", busy: false } }])
+  })
+})
+
+describe("what a terminal must not obey", () => {
+  test("control characters and overrides of direction are shown, not sent", async () => {
+    await json(repository, ["task", "add", "evil", "Evil", "--body", "clear \u001b[2J\u0007 and turn \u202eback"])
+    await json(repository, ["task", "claim", "evil"])
+    await json(repository, ["task", "update", "evil", "--note", "\u001b]0;owned\u0007"])
+    for (const args of [["task", "show", "evil"], ["task", "list"], ["board"], ["status"], ["ledger", "tail"], ["board", "--md"]]) {
+      const { stdout } = await skein(repository, args, { FORCE_COLOR: "0" })
+      expect([args, stdout.match(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/)]).toEqual([args, null])
+    }
+    expect((await skein(repository, ["task", "show", "evil"])).stdout).toContain("clear \\x1b[2J\\x07 and turn \\u{202e}back")
+    await json(repository, ["task", "cancel", "evil", "--reason", "tidy"])
+  })
+
+  test("a title cannot hold them at all, and an error that quotes the command line shows them", async () => {
+    expect(await skein(repository, ["task", "add", "worse", "A\u001b[31mB"])).toMatchObject({ status: 2 })
+    const { status, stderr } = await skein(repository, ["tas\u001b[31mk"])
+    expect({ status, raw: stderr.includes("\u001b") }).toEqual({ status: 2, raw: false })
+  })
+})
+
+const USAGE: [string, string[]][] = [
+  ["an unknown verb", ["tsk"]],
+  ["an unknown option alone", ["--frobnicate"]],
+  ["an unknown subcommand", ["task", "ad"]],
+  ["an unknown option", ["task", "list", "--statt", "ready"]],
+  ["a missing argument", ["task", "add", "lonely"]],
+  ["an argument too many", ["down", "now"]],
+  ["a missing reason", ["task", "cancel", "first"]],
+  ["a state that there is not", ["task", "list", "--state", "redy"]],
+  ["a duration without a unit", ["task", "add", "x", "X", "--estimate", "90"]],
+  ["a negative amount", ["task", "add", "x", "X", "--budget", "-3"]],
+  ["a level over 5", ["task", "add", "x", "X", "--requires", "docs:9"]],
+  ["a progress over 1", ["task", "update", "first", "--progress", "2"]],
+  ["a blocker of no kind", ["task", "block", "first", "--on", "weather", "--reason", "rain"]],
+  ["a fence that is no number", ["task", "update", "first", "--fence", "abc"]],
+  ["a payload that is no JSON", ["send-event", "info", "--payload", "{"]],
+  ["a target that is none", ["send-event", "info", "--to", "nobody"]],
+  ["a kind of event that there is not", ["send-event", "gossip"]],
+  ["an id that no task can have", ["task", "add", "a b", "T"]],
+  ["a glob that leads out of the repository", ["task", "add", "x", "X", "--touches", "../x"]],
+  ["a seq that is none", ["ledger", "why", "zero"]],
+  ["an entry beyond the end", ["ledger", "replay", "--to", "99999999"]],
+  ["a folder that is not there", ["--repo", "/nowhere/at/all", "status"]],
+  ["a plan that is not there", ["plan", "check", "nothing.yaml"]],
+  ["a plan that is a folder", ["plan", "check", "."]],
+  ["a speed of nothing", ["run", "x.yaml", "--speed", "0"]],
+  ["a verb alone that needs another word", ["task"]],
+]
+
+describe("exit statuses", () => {
+  test.each(USAGE)("%s is a usage error: 2, with a message and a remedy", async (_, args) => {
+    const { status, stdout, stderr } = await skein(repository, args)
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" })
+    expect(stderr).toMatch(/skein: .+\nremedy: .+\n$/)
+  })
+
+  test("a refusal is 1, no hub is 69, each told as one JSON object on standard error with --json", async () => {
+    const refused = await skein(repository, ["task", "claim", "no-such-task", "--json"])
+    expect({ status: refused.status, error: JSON.parse(refused.stderr) as unknown }).toMatchObject({
+      status: 1,
+      error: { error: { code: "not_found", details: { task: "no-such-task" } } },
+    })
+    const alone = await skein(newRepository(), ["task", "list", "--json"])
+    expect({ status: alone.status, error: JSON.parse(alone.stderr) as unknown }).toMatchObject({
+      status: 69,
+      error: { error: { code: "hub_unreachable", remedy: expect.stringContaining("skein up") as string } },
+    })
+    const wrongAddress = await skein(repository, ["--url", "http://127.0.0.1:9", "status"])
+    expect(wrongAddress.status).toBe(69)
+  })
+
+  test("a hub that says to come again is 75", async () => {
+    const { createServer } = await import("node:http")
+    const error = { code: "overloaded", message: "the queue is full", remedy: "Come again.", details: {}, retryAfterMs: 1 }
+    const server = createServer((_, response) => response.writeHead(429, { "content-type": "application/json" }).end(JSON.stringify(error)))
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    const { port } = server.address() as { port: number }
+    const { status, stderr } = await skein(repository, ["--url", `http://127.0.0.1:${port}`, "task", "list"])
+    server.close()
+    expect({ status, stderr }).toMatchObject({ status: 75, stderr: expect.stringContaining("the queue is full") as string })
+  })
+
+  test("a reader that has seen enough is no failure", async () => {
+    const { child, ended } = startSkein(repository, ["--help"])
+    child.stdout?.destroy()
+    expect((await ended).status).toBe(0)
+  })
+})
+
+describe("help", () => {
+  test("the manual tells every verb, and every verb has a help of its own with an example", async () => {
+    const { stdout } = await skein(repository, ["--help"])
+    const verbs =
+      stdout
+        .slice(stdout.indexOf("VERBS"), stdout.indexOf("\nOPTIONS"))
+        .match(/^ {4}[a-z-]+(?= )/gm)
+        ?.map((verb) => verb.trim()) ?? []
+    expect(verbs.length).toBeGreaterThan(15)
+    for (const section of ["SYNOPSIS", "EXAMPLES", "EXIT STATUS", "FILES", "ENVIRONMENT"]) expect(stdout).toContain(section)
+    const helps = await Promise.all(verbs.map(async (verb) => ({ verb, ...(await skein(repository, [verb, "--help"])) })))
+    for (const { verb, status, stdout: help } of helps) expect([verb, status, /Usage:/.test(help)]).toEqual([verb, 0, true])
+    const subcommands = helps
+      .flatMap(({ verb, stdout: help }) => (help.split("Commands:")[1] ?? "").match(/^ {2}[a-z]+/gm)?.map((name) => [verb, name.trim()]) ?? [])
+      .filter(([, name]) => name !== "help")
+    expect(subcommands.length).toBeGreaterThan(35)
+    const lone = helps.filter(({ stdout: help }) => !help.includes("Commands:")).map(({ verb }) => [verb])
+    const each = await Promise.all([...lone, ...subcommands].map(async (args) => ({ args, help: (await skein(repository, [...args, "--help"])).stdout })))
+    expect(each.filter(({ help }) => !/Examples:\n +\$ skein|Examples:\n +\$ curl/.test(help)).map(({ args }) => args)).toEqual([])
+  })
+})
+
+describe("the ledger", () => {
+  test("verify, replay, why and epochs need no hub", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    await json(folder, ["task", "add", "a", "A"])
+    await json(folder, ["task", "claim", "a"])
+    await json(folder, ["task", "complete", "a"])
+    await skein(folder, ["down"])
+    const [verified] = await json<{ entries: number; coveredTo: number; head: { seq: number } }>(folder, ["ledger", "verify"])
+    expect(verified).toMatchObject({ ok: true, finding: null })
+    expect(verified?.coveredTo).toBe((verified?.entries ?? 0) - 1)
+    const [replayed] = await json<{ digest: string; entries: number }>(folder, ["ledger", "replay"])
+    expect(replayed).toMatchObject({ ok: true, entries: verified?.entries })
+    const entries = await json<{ seq: number; type: string }>(folder, ["ledger", "tail", "--from", "1"])
+    const completed = entries.find(({ type }) => type === "task.completed")?.seq ?? 0
+    const reasons = await json<{ type: string }>(folder, ["ledger", "why", String(completed)])
+    expect(reasons.map(({ type }) => type)).toEqual(["task.completed", "task.claimed", "task.added"])
+    const [changed] = await json<{ changes: { table: string; key: string; change: string }[] }>(folder, [
+      "ledger",
+      "replay",
+      "--to",
+      String(completed),
+      "--diff",
+      String(completed - 1),
+    ])
+    expect(changed?.changes).toContainEqual(expect.objectContaining({ table: "tasks", key: "a", change: "changed" }))
+    expect((await json(folder, ["ledger", "epochs"])).length).toBeGreaterThan(0)
+    const exported = (await skein(folder, ["ledger", "export"])).stdout.trimEnd().split("\n")
+    expect(exported.length).toBe(entries.length)
+  })
+
+  test("a proof is checked offline by anyone who has the key, and by nobody with another", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    await json(folder, ["task", "add", "a", "A"])
+    const [made] = await json<{ size: number }>(folder, ["ledger", "checkpoint"])
+    const proof = join(folder, "entry.proof")
+    await json(folder, ["ledger", "prove", String(made?.size), "--out", proof])
+    await skein(folder, ["down"])
+    const key = readFileSync(join(folder, ".skein", "keys", "checkpoint-main.pub"), "utf8").trim()
+    expect(await json("/", ["ledger", "check", proof, "--key", key])).toMatchObject([{ ok: true, seq: made?.size }])
+    expect(await skein(repository, ["ledger", "check", proof])).toMatchObject({ status: 1, stderr: expect.stringContaining("shows nothing") as string })
+    writeFileSync(proof, readFileSync(proof, "utf8").replace('\\"A\\"', '\\"B\\"'))
+    expect((await skein("/", ["ledger", "check", proof, "--key", key])).status).toBe(1)
+    expect((await skein(folder, ["ledger", "check", join(folder, ".skein", "port")])).status).toBe(1)
+  })
+
+  test("a backup is whole while the hub writes, and a byte changed in it is named at its entry", async () => {
+    const copy = join(newRepository(), "copy.sqlite")
+    await json(repository, ["ledger", "backup", copy])
+    expect((await skein("/", ["ledger", "verify", "--file", copy])).status).toBe(0)
+    const bytes = readFileSync(copy)
+    for (let at = bytes.indexOf("The second"); at !== -1; at = bytes.indexOf("The second", at)) bytes.write("Tha", at)
+    writeFileSync(copy, bytes)
+    const { status, stderr } = await skein("/", ["ledger", "verify", "--file", copy, "--json"])
+    expect({ status, error: JSON.parse(stderr) as unknown }).toMatchObject({ status: 1, error: { error: { details: { seq: expect.any(Number) as number } } } })
+  })
+})
+
+describe("witnesses", () => {
+  test("a witness cosigns what only grew, and a proof carries its name", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    await json(folder, ["ledger", "checkpoint"])
+    const key = readFileSync(join(folder, ".skein", "keys", "checkpoint-main.pub"), "utf8").trim()
+    const state = join(newRepository(), "witness.json")
+    const serving = startSkein("/", ["witness", "serve", "--state", state, "--name", "owl", "--watch", key, "--json"])
+    const { url, vkey } = await until(() => parseLines<{ url: string; vkey: string }>(serving.output())[0], "the witness listens")
+    expect(await json(folder, ["witness", "add", url, vkey])).toMatchObject([{ witness: "owl", outcome: "cosigned" }])
+    await json(folder, ["task", "add", "a", "A"])
+    const [made] = await json<{ size: number; witnesses: unknown[] }>(folder, ["ledger", "checkpoint"])
+    expect(made?.witnesses).toMatchObject([{ outcome: "cosigned" }])
+    expect(await json(folder, ["witness", "status"])).toMatchObject([{ url, seenSize: made?.size }])
+    expect(await json("/", ["witness", "status", "--state", state])).toMatchObject([{ size: made?.size, convictions: [] }])
+    const proof = join(folder, "entry.proof")
+    await json(folder, ["ledger", "prove", "1", "--out", proof])
+    expect(await json("/", ["ledger", "check", proof, "--key", key, "--witness", vkey, "--quorum", "1"])).toMatchObject([{ cosignedBy: [{ name: "owl" }] }])
+    serving.child.kill("SIGINT")
+    expect((await serving.ended).status).toBe(0)
+  })
+})
+
+describe("files for other tools", () => {
+  test("export writes all three, and with --follow they are true within 100 ms, never half written", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    const data = join(folder, "data")
+    const following = startSkein(folder, ["export", "--dir", data, "--follow"])
+    await until(() => (existsSync(join(data, "coordination_events.jsonl")) ? true : undefined), "the files are there")
+    const lags: number[] = []
+    for (let round = 0; round < 5; round += 1) {
+      const [{ seq } = { seq: 0 }] = await json<{ seq: number }>(folder, ["task", "add", `t${round}`, "T"])
+      const shown = await until(() => {
+        const graph = JSON.parse(readFileSync(join(data, "task_graph.json"), "utf8")) as { seq: number; tasks: Record<string, unknown> }
+        return graph.tasks[`t${round}`] === undefined ? undefined : graph
+      }, `t${round} is shown`)
+      expect(shown.seq).toBeGreaterThanOrEqual(seq)
+      const line = parseLines<{ seq: number; atMs: number }>(readFileSync(join(data, "coordination_events.jsonl"), "utf8")).find((entry) => entry.seq === seq)
+      lags.push(statSync(join(data, "task_graph.json")).mtimeMs - (line?.atMs ?? 0))
+    }
+    following.child.kill("SIGINT")
+    expect((await following.ended).status).toBe(0)
+    console.log(`export lagged ${lags.map((lag) => Math.round(lag)).join(", ")} ms`)
+    expect(Math.min(...lags)).toBeLessThan(100)
+    const agents = JSON.parse(readFileSync(join(data, "agent_state.json"), "utf8")) as { agents: object }
+    expect(agents.agents).toEqual({})
+    const events = parseLines<{ seq: number }>(readFileSync(join(data, "coordination_events.jsonl"), "utf8"))
+    expect(events.map(({ seq }) => seq)).toEqual(events.map((_, at) => at + 1))
+  })
+})
+
+describe("doctor", () => {
+  test("a healthy instance is well; a credential that others can read and a task that nobody fits are problems with a remedy", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    const well = await skein(folder, ["doctor"])
+    expect({ status: well.status, stdout: well.stdout }).toEqual({ status: 0, stdout: expect.not.stringMatching(/problem/) as string })
+    chmodSync(join(folder, ".skein", "operator.credential"), 0o644)
+    await json(folder, ["task", "add", "far", "Far", "--requires", "alchemy:5"])
+    const ill = await skein(folder, ["doctor", "--json"])
+    expect(ill.status).toBe(1)
+    const problems = parseLines<{ level: string; about: string; remedy: string }>(ill.stdout).filter(({ level }) => level === "problem")
+    expect(problems.map(({ about }) => about)).toEqual(["permissions", "nobody fits"])
+    for (const { remedy } of problems) expect(remedy).not.toBe("")
+  })
+})
+
+describe("many at once", () => {
+  test("32 processes claim 200 tasks: each task once, none lost, none doubled", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    const plan = { plan: "race", agents: [], tasks: Array.from({ length: 200 }, (_, at) => ({ id: `t${at}`, title: `Task ${at}` })) }
+    writeFileSync(join(folder, "race.json"), JSON.stringify(plan))
+    await json(folder, ["plan", "add", "race.json"])
+    const claimers = Array.from({ length: 32 }, (_, at) => `c${at}`)
+    const files = await Promise.all(
+      claimers.map(async (name) => (await json<{ credentialFile: string }>(folder, ["agent", "add", name, "--max-active", "200"]))[0]?.credentialFile ?? ""),
+    )
+    const claim = async (file: string): Promise<string[]> => {
+      const mine: string[] = []
+      for (;;) {
+        const { status, stdout, stderr } = await skein(folder, ["task", "next", "--max", "4", "--plan", "race.1", "--json"], { SKEIN_TOKEN_FILE: file })
+        if (status === 1 && stderr.includes("nothing_ready")) return mine
+        if (status !== 0) throw new Error(stderr)
+        mine.push(...parseLines<{ task: { id: string } }>(stdout).map(({ task }) => task.id))
+      }
+    }
+    const claims = (await Promise.all(files.map(claim))).flat()
+    expect(claims.length).toBe(200)
+    expect(new Set(claims).size).toBe(200)
+    const entries = await json<{ type: string }>(folder, ["ledger", "tail", "--from", "1"])
+    expect(entries.filter(({ type }) => type === "task.claimed").length).toBe(200)
+  }, 120_000)
+})
