@@ -111,15 +111,20 @@ export class Loop {
     })
   }
 
+  /** Whether a command would hear `overloaded` right now. */
+  get full(): boolean {
+    const queue = this.#queue.length
+    const { queueMax, batchMax, queueWaitMs } = this.#o
+    return queue >= queueMax || (queue >= 2 * batchMax && this.#pace.waitMs(queue) > queueWaitMs)
+  }
+
   /**
    * Throws what any command would hear right now, whatever it is: `overloaded`, `storage_refused` or `hub_stopping`. For whoever would have to read and
    * check a command first: under overload a refusal must cost less than the work.
    */
   admit(): void {
     if (this.#phase !== "open") throw stopping()
-    const queue = this.#queue.length
-    const { queueMax, batchMax, queueWaitMs } = this.#o
-    if (queue >= queueMax || (queue >= 2 * batchMax && this.#pace.waitMs(queue) > queueWaitMs)) throw this.#overloaded()
+    if (this.full) throw this.#overloaded()
     if (this.#refusing !== null) throw storageRefused(this.#refusing)
   }
 
