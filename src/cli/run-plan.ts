@@ -148,6 +148,8 @@ async function follow(run: Run, head: number, created: boolean): Promise<Outcome
   const ends = AbortSignal.any([over.signal, stop.signal])
   let how: Outcome["how"] = "interrupted"
   const finish = (as: Outcome["how"]): void => {
+    // Agents that were stopped are no sign that the plan is stuck.
+    if (ends.aborted) return
     how = as
     over.abort()
   }

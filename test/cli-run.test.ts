@@ -1,0 +1,177 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { afterAll, describe, expect, test } from "vitest"
+import { hubPid, json, newRepository, parseLines, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
+
+afterAll(tidyUp)
+
+type Entry = { seq: number; type: string; actor: { agent: string }; data: { id?: string; reason?: string } }
+type Report = {
+  kind: string
+  finished: boolean
+  counts: Record<string, number>
+  attempts: { delivered: number; lost: number; leasesEnded: number }
+  idle: { stretches: number; longestMs: number }
+  chaos: { agent: string; task: string; leaseEndedAfterMs: number; reclaimedBy: string; completedBy: string } | null
+  ledger: { ok: boolean }
+}
+
+const HELLO = resolve("examples/hello.yaml")
+
+/** A plan of `sleep`s in a folder of its own. */
+function writePlan(folder: string, plan: object): string {
+  const path = join(folder, "plan.json")
+  writeFileSync(path, JSON.stringify(plan))
+  return path
+}
+
+function nap(id: string, seconds: number, rest: object = {}): object {
+  return { id, title: `Nap ${id}`, run: `sleep ${seconds}; echo rested`, ...rest }
+}
+
+const entriesOf = (folder: string): Promise<Entry[]> => json<Entry>(folder, ["ledger", "tail", "--from", "1"])
+const lastReport = (stdout: string): Report => parseLines<Report>(stdout).findLast(({ kind }) => kind === "report") as Report
+
+describe("run", () => {
+  test("hello is run to its end, and run again it says that there is nothing to do", async () => {
+    const folder = newRepository()
+    const first = await skein(folder, ["run", HELLO])
+    expect({ status: first.status, stdout: first.stdout }).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining("finished, 3 tasks completed") as string,
+    })
+    expect(first.stdout).toMatch(/makespan .*\n.*critical path/)
+    expect(first.stdout).toMatch(/ledger +ok: head \d+ [0-9a-f]{16}, \d+ entries .* verified/)
+    // What the run brought up it takes down again.
+    expect(hubPid(folder)).toBeNull()
+    const before = await entriesOf(folder)
+    const again = await skein(folder, ["run", HELLO])
+    expect(again).toMatchObject({ status: 0, stdout: expect.stringContaining("nothing to do") as string })
+    const added = (await entriesOf(folder)).slice(before.length).map(({ type }) => type)
+    expect(added.filter((type) => type.startsWith("task.") || type.startsWith("plan."))).toEqual([])
+    expect(existsSync(join(folder, ".skein", "runs", "hello.1", "run.json"))).toBe(true)
+  })
+
+  test("a hub that was up before stays up, and sees the plan", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    const { status, stdout } = await skein(folder, ["run", HELLO, "--json"])
+    expect({ status, report: lastReport(stdout) }).toMatchObject({
+      status: 0,
+      report: { finished: true, counts: { completed: 3 }, ledger: { ok: true }, idle: { stretches: 0 } },
+    })
+    const [shown] = await json(folder, ["plan", "show", "hello"])
+    expect(shown).toMatchObject({ plan: { id: "hello.1", finished: true } })
+    expect(await json(folder, ["task", "show", "hello.1/greet"])).toMatchObject([{ task: { deliverable: { text: "Hello, skein!\n" } } }])
+  })
+
+  test("Ctrl-C in the middle stops everything cleanly with 130, and the same command goes on where it stopped", async () => {
+    const folder = newRepository()
+    const plan = writePlan(folder, { plan: "naps", tasks: ["a", "b", "c"].map((id) => nap(id, 0.7)) })
+    const run = startSkein(folder, ["run", plan])
+    await until(() => (/claimed b/.test(run.output()) ? true : undefined), "the second task is at work")
+    run.child.kill("SIGINT")
+    const stopped = await run.ended
+    expect({ status: stopped.status, stdout: stopped.stdout }).toMatchObject({
+      status: 130,
+      stdout: expect.stringContaining("the same command goes on") as string,
+    })
+    expect(hubPid(folder)).toBeNull()
+    const released = await entriesOf(folder)
+    expect(released.findLast(({ type }) => type.startsWith("task."))).toMatchObject({ type: "task.released", data: { id: "naps.1/b" } })
+    const second = await skein(folder, ["run", plan])
+    expect(second).toMatchObject({ status: 0, stdout: expect.stringContaining("goes on: naps.1") as string })
+    const completed = (await entriesOf(folder)).filter(({ type }) => type === "task.completed").map(({ data }) => data.id)
+    expect(completed).toEqual(["naps.1/a", "naps.1/b", "naps.1/c"])
+  })
+
+  test("--chaos kills an agent in the middle of a task; its lease ends at once, another finishes it, nothing is lost or done twice", async () => {
+    const folder = newRepository()
+    const agents = [{ name: "heron" }, { name: "swan" }]
+    const plan = writePlan(folder, { plan: "storm", worktrees: true, agents, tasks: ["a", "b", "c", "d"].map((id) => nap(id, 0.6)) })
+    const { status, stdout } = await skein(folder, ["run", plan, "--chaos", "--json"])
+    const report = lastReport(stdout)
+    expect({ status, report }).toMatchObject({
+      status: 0,
+      report: { finished: true, counts: { completed: 4, failed: 0 }, attempts: { delivered: 4, lost: 1, leasesEnded: 1 }, ledger: { ok: true } },
+    })
+    expect(report.chaos?.completedBy).toBeTruthy()
+    // Long before any missed heartbeat (three of 15 s) or lease end (120 s) could tell.
+    expect(report.chaos?.leaseEndedAfterMs).toBeLessThan(2_000)
+    const entries = await entriesOf(folder)
+    expect(entries.filter(({ type }) => type === "lease.ended").map(({ data }) => data)).toMatchObject([{ id: report.chaos?.task, reason: "session_ended" }])
+    expect(
+      entries
+        .filter(({ type }) => type === "task.completed")
+        .map(({ data }) => data.id)
+        .sort(),
+    ).toEqual(["storm.1/a", "storm.1/b", "storm.1/c", "storm.1/d"])
+  })
+
+  test("a task that fails for good ends the run with 1, names the reason, and what waited for it is out of reach", async () => {
+    const folder = newRepository()
+    const plan = writePlan(folder, {
+      plan: "sour",
+      tasks: [{ id: "bad", title: "Bad", run: "echo so sorry >&2; exit 3", maxAttempts: 2 }, nap("after", 0.1, { dependsOn: ["bad"] })],
+    })
+    const { status, stdout } = await skein(folder, ["run", plan])
+    expect(status).toBe(1)
+    expect(stdout).toMatch(/1 failed, 1 out of reach/)
+    expect(stdout).toMatch(/failed +bad: it exited with 3: so sorry/)
+  })
+
+  test("another file under the same name, or another commit, is another instance", async () => {
+    const folder = newRepository()
+    await skein(folder, ["run", writePlan(folder, { plan: "one", tasks: [nap("a", 0)] })])
+    const { stdout } = await skein(folder, ["run", writePlan(folder, { plan: "one", tasks: [nap("a", 0), nap("b", 0)] })])
+    expect(stdout).toContain("begins: one.2")
+  })
+
+  test("the task that a plan names as its report is printed and saved; --add brings one agent more", async () => {
+    const folder = newRepository()
+    const report = { id: "sum", title: "Sum", run: 'printf "# Sum\\n\\nAll \\033[31mwell\\n" > "$SKEIN_OUT/deliverable.md"' }
+    const plan = writePlan(folder, {
+      plan: "told",
+      report: "sum",
+      agents: [{ name: "owl" }],
+      tasks: [nap("a", 0.2), nap("b", 0.2), { ...report, dependsOn: ["a", "b"] }],
+    })
+    const { status, stdout } = await skein(folder, ["run", plan, "--add", "owl"])
+    expect({ status, raw: stdout.includes("\u001b") }).toEqual({ status: 0, raw: false })
+    expect(stdout).toContain("# Sum\n\nAll")
+    expect(stdout).toMatch(/owl-2 claimed/)
+    expect(readFileSync(join(folder, ".skein", "runs", "told.1", "report.md"), "utf8")).toContain("# Sum")
+  })
+
+  test("a plan with faults is told whole and starts nothing", async () => {
+    const folder = newRepository()
+    const plan = join(folder, "bad.yaml")
+    writeFileSync(plan, "plan: p\ntasks:\n  - { id: a, title: A, dependsOn: [b] }\n  - { id: a, title: 12 }\n")
+    const { status, stderr } = await skein(folder, ["run", plan, "--json"])
+    expect({ status, error: JSON.parse(stderr) as unknown }).toMatchObject({
+      status: 2,
+      error: { error: { code: "invalid_input", details: { faults: [{ line: 3 }, { line: 4 }, { line: 4 }] } } },
+    })
+    expect(existsSync(join(folder, ".skein"))).toBe(false)
+    const shown = await skein(folder, ["plan", "check", plan])
+    expect(shown.stderr).toMatch(/bad\.yaml:3:\d+: .*\n.*\n.*bad\.yaml:4:/)
+  })
+
+  test("agents that are not of the plan are refused before anything starts", async () => {
+    const folder = newRepository()
+    const { status, stderr } = await skein(folder, ["run", HELLO, "--agents", "nobody"])
+    expect({ status, stderr }).toMatchObject({ status: 2, stderr: expect.stringContaining("hello-agent") as string })
+    expect(existsSync(join(folder, ".skein"))).toBe(false)
+  })
+})
+
+test("phase zero at speed 4000: nobody idle, cost as planned, at least as good as the best known schedule of 18 h by 10 %", async () => {
+  const { status, stdout } = await skein(newRepository(), ["run", resolve("examples/phase-zero.yaml"), "--speed", "4000", "--json"])
+  const report = lastReport(stdout) as Report & { costMicroUsd: number; planned: { makespanMs: number }; agents: { fillers: number }[] }
+  expect({ status, report }).toMatchObject({
+    status: 0,
+    report: { counts: { failed: 0 }, attempts: { delivered: 26, lost: 0 }, costMicroUsd: 555_000_000, idle: { stretches: 0 } },
+  })
+  expect(report.planned.makespanMs).toBeLessThan(18 * 1.1 * 3_600_000)
+  expect(report.agents.reduce((sum, { fillers }) => sum + fillers, 0)).toBeGreaterThan(5)
+}, 60_000)
