@@ -103,8 +103,8 @@ describe("run", () => {
     expect(
       entries
         .filter(({ type }) => type === "task.completed")
-        .map(({ data }) => data.id)
-        .sort(),
+        .map(({ data }) => data.id ?? "")
+        .toSorted((a, b) => (a < b ? -1 : 1)),
     ).toEqual(["storm.1/a", "storm.1/b", "storm.1/c", "storm.1/d"])
   })
 
