@@ -38,3 +38,15 @@ test("a session without its connection has its three heartbeats to come back, an
   presence.forget("s_1")
   expect([presence.silent(1_000_000), presence.nextSilenceMs(0)]).toEqual([[], null])
 })
+
+test("a session that fell silent between a sweep and the plan for the next is due at once", () => {
+  const presence = new Presence()
+  presence.attach("s_1", 1_000, 0)
+  expect(presence.silent(2_999)).toEqual([])
+  expect(presence.nextSilenceMs(3_005)).toBe(3_005)
+  expect(presence.silent(3_005)).toHaveLength(1)
+  // Told once: it waits for a beat, and keeps nobody awake.
+  expect(presence.nextSilenceMs(3_005)).toBeNull()
+  presence.beat("s_1", 4_000, 1_000)
+  expect(presence.nextSilenceMs(4_000)).toBe(7_000)
+})

@@ -1,7 +1,8 @@
 import type { SessionId } from "../core/ids.ts"
 import { LOST_AFTER_BEATS } from "../core/lease.ts"
 
-type Seen = { lastBeatMs: number; connections: number; beatSinceSweep: boolean; heartbeatMs: number }
+/** `told`: a sweep was told of its silence. */
+type Seen = { lastBeatMs: number; connections: number; beatSinceSweep: boolean; heartbeatMs: number; told: boolean }
 
 /**
  * Who is there, in memory and never one entry a beat. Only sessions that were connected to this hub are here: of others it knows nothing, and
@@ -13,7 +14,7 @@ export class Presence {
   /** A live connection owns the session from now on: its silence may declare it lost. */
   attach(session: SessionId, heartbeatMs: number, nowMs: number): void {
     const seen = this.#seen.get(session)
-    if (seen === undefined) this.#seen.set(session, { lastBeatMs: nowMs, connections: 1, beatSinceSweep: true, heartbeatMs })
+    if (seen === undefined) this.#seen.set(session, { lastBeatMs: nowMs, connections: 1, beatSinceSweep: true, heartbeatMs, told: false })
     else {
       seen.connections += 1
       this.beat(session, nowMs, heartbeatMs)
@@ -30,11 +31,12 @@ export class Presence {
   beat(session: SessionId, nowMs: number, heartbeatMs: number): boolean {
     const seen = this.#seen.get(session)
     if (seen === undefined) {
-      this.#seen.set(session, { lastBeatMs: nowMs, connections: 0, beatSinceSweep: true, heartbeatMs })
+      this.#seen.set(session, { lastBeatMs: nowMs, connections: 0, beatSinceSweep: true, heartbeatMs, told: false })
       return false
     }
     seen.lastBeatMs = nowMs
     seen.beatSinceSweep = true
+    seen.told = false
     return true
   }
 
@@ -70,17 +72,23 @@ export class Presence {
     const silent: { id: SessionId; silentMs: number }[] = []
     for (const [id, seen] of this.#seen) {
       const silentMs = nowMs - seen.lastBeatMs
-      if (silentMs >= LOST_AFTER_BEATS * seen.heartbeatMs) silent.push({ id, silentMs })
+      if (silentMs < LOST_AFTER_BEATS * seen.heartbeatMs) continue
+      silent.push({ id, silentMs })
+      seen.told = true
     }
     return silent
   }
 
-  /** When the next session will have been silent for too long, or null where none is known. */
+  /**
+   * When the next session will have been silent for too long, or null where none is known. One whose time came after the last look at `silent` is due now,
+   * and not passed over.
+   */
   nextSilenceMs(nowMs: number): number | null {
     let next: number | null = null
     for (const seen of this.#seen.values()) {
-      const at = seen.lastBeatMs + LOST_AFTER_BEATS * seen.heartbeatMs
-      if (at > nowMs && (next === null || at < next)) next = at
+      if (seen.told) continue
+      const at = Math.max(nowMs, seen.lastBeatMs + LOST_AFTER_BEATS * seen.heartbeatMs)
+      if (next === null || at < next) next = at
     }
     return next
   }
