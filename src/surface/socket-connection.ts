@@ -23,8 +23,8 @@ const BUFFER_MAX = 4 * 1024 * 1024
 const IN_FLIGHT_MAX = 1_000
 /** Calls in flight above which nothing more is read from a connection, until half of them are answered. */
 const IN_FLIGHT_READ = 256
-/** Nothing is read from a connection that was told `overloaded` for half of the time that it was told, and for this long at the most, in ms. */
-const REST_MAX_MS = 50
+/** Nothing is read from a connection whose call found the hub overloaded for this long, in ms. */
+const REST_MS = 25
 /** Time for the first `hello`, in ms. */
 const HELLO_MS = 10_000
 const HELLO_MAX_BYTES = 16 * 1024
@@ -39,6 +39,8 @@ export type SocketOptions = {
   /** Longest message, and longest of a `plan.add`, in bytes. */
   bodyMaxBytes: number
   planMaxBytes: number
+  /** Time between two pings; a connection that does not answer one before the next is ended. */
+  pingMs: number
   requestId(): string
   version: string
 }
@@ -71,12 +73,15 @@ export class SocketConnection {
   #eventBytes = 0
   #unsubscribe: (() => void) | null = null
   #alive = true
+  #draining = false
   #hello: Promise<void> = Promise.resolve()
   readonly #helloTimer: NodeJS.Timeout
   /** Calls in flight that are answered as soon as may be: a claim that waits may be parked for minutes, and must not stop all else. */
   #working = 0
-  /** Nothing is read before this timer is over: the hub was overloaded. */
+  /** Until it is over nothing is taken up: the hub was overloaded. */
   #rest: NodeJS.Timeout | null = null
+  /** What had been read when the connection was paused; it is taken up, in order, before more is read. */
+  readonly #unread: [RawData, boolean][] = []
 
   constructor(ws: WebSocket, loopback: boolean, options: SocketOptions, outbox: Outbox) {
     this.#ws = ws
@@ -87,7 +92,7 @@ export class SocketConnection {
       () => this.#refuse(new SkeinError("unauthenticated", "no hello came in time", 'Send {"hello":{"token":...}} first.')),
       HELLO_MS,
     )
-    ws.on("message", (data, isBinary) => this.#message(data, isBinary))
+    ws.on("message", (data, isBinary) => this.#received(data, isBinary))
     ws.on("pong", () => this.#heard())
     // `ws` ends the connection itself; what it says of a bad frame is told at level debug.
     ws.on("error", (error) => options.log.debug({ err: error }, "a connection broke the WebSocket protocol"))
@@ -113,6 +118,17 @@ export class SocketConnection {
   close(code: number, reason: string): void {
     this.sendAnswers()
     this.#ws.close(code, reason)
+  }
+
+  /** Whether every call that is answered as soon as may be is answered. */
+  get idle(): boolean {
+    return this.#working === 0
+  }
+
+  /** The hub is going down: what comes from now on is not taken up, and comes again on the next connection. */
+  drain(): void {
+    this.#draining = true
+    this.#ws.pause()
   }
 
   terminate(): void {
@@ -182,6 +198,28 @@ export class SocketConnection {
     for (const [session, loop] of this.#sessions) loop.beat(session)
   }
 
+  /**
+   * Takes up a message, or keeps it for later: a connection with much in flight, or one that was told `overloaded`, is not read. What its client sends
+   * meanwhile fills that client's own socket, and costs the hub nothing; refusing it all, one by one, would cost what the hub has too little of.
+   */
+  #received(data: RawData, isBinary: boolean): void {
+    if (this.#draining) return
+    if (this.#rest === null && this.#working < IN_FLIGHT_READ && this.#unread.length === 0) this.#message(data, isBinary)
+    else this.#unread.push([data, isBinary])
+  }
+
+  #goOn(): void {
+    if (!this.#ws.isPaused || this.#draining) return
+    while (this.#rest === null && this.#working < IN_FLIGHT_READ) {
+      const next = this.#unread.shift()
+      if (next === undefined) {
+        this.#ws.resume()
+        return
+      }
+      this.#message(...next)
+    }
+  }
+
   #message(data: RawData, isBinary: boolean): void {
     if (isBinary) {
       this.#refuse(new SkeinError("unsupported_media_type", "a binary frame", "Send JSON as text frames."), CLOSE.badFrame)
@@ -205,10 +243,11 @@ export class SocketConnection {
       return
     }
     this.#alive = true
-    for (const frame of frames) this.#received(frame, bytes.length)
+    for (const frame of frames) this.#greeted(frame, bytes.length)
   }
 
-  #received(frame: Request, size: number): void {
+  /** The hello goes first, whatever came with it. */
+  #greeted(frame: Request, size: number): void {
     if (frame.hello !== undefined) this.#greet(frame.hello)
     else if (this.caller === null) void this.#hello.then(() => this.#frame(frame, size))
     else this.#frame(frame, size)
@@ -226,7 +265,7 @@ export class SocketConnection {
     else
       this.#answer(
         JSON.stringify({
-          id: frame.id ?? null,
+          id: idOf(frame.id),
           error: new SkeinError("invalid_input", "a frame of no known kind", "Send one of hello, id + op + in, cancel, subscribe, unsubscribe, beat."),
         }),
       )
@@ -270,11 +309,12 @@ export class SocketConnection {
     this.#inFlight.set(call, cancel)
     const parks = waits && (input as { waitMs?: unknown } | null | undefined)?.waitMs !== undefined
     if (!parks) this.#working += 1
-    if (this.#working >= IN_FLIGHT_READ) this.#ws.pause()
+    if (this.#o.hub.workspace(caller.workspace)?.full === true) this.#pause()
+    else if (this.#working >= IN_FLIGHT_READ) this.#ws.pause()
     const answered = (): void => {
       this.#inFlight.delete(call)
       if (!parks) this.#working -= 1
-      if (this.#ws.isPaused && this.#rest === null && this.#working <= IN_FLIGHT_READ / 2) this.#ws.resume()
+      if (this.#working <= IN_FLIGHT_READ / 2) this.#goOn()
     }
     this.#o.perform(caller, { operation: op, input, key, requestId, connection: this, ...(cancel === null ? {} : { signal: cancel.signal }) }).then(
       (ok) => {
@@ -282,22 +322,19 @@ export class SocketConnection {
         this.#answer(`{"id":${call},"ok":${JSON.stringify(ok)}}`)
       },
       (error: unknown) => {
-        const shown = told(this.#o.log, error, { requestId })
-        if (shown.code === "overloaded") this.#pause(Math.min((shown.retryAfterMs ?? 0) / 2, REST_MAX_MS))
         answered()
-        this.#fail(call, shown)
+        this.#fail(call, told(this.#o.log, error, { requestId }))
       },
     )
   }
 
-  /** What the client has sent meanwhile stays in its socket: refusing it all, one by one, would cost the hub what it has too little of. */
-  #pause(ms: number): void {
+  #pause(): void {
     if (this.#rest !== null) return
     this.#ws.pause()
     this.#rest = setTimeout(() => {
       this.#rest = null
-      if (this.#working <= IN_FLIGHT_READ / 2) this.#ws.resume()
-    }, ms)
+      this.#goOn()
+    }, REST_MS)
     this.#rest.unref()
   }
 
@@ -381,7 +418,7 @@ export class SocketConnection {
         "Subscribe from the last seq that you have seen + 1.",
         { head: loop.head.seq },
       )
-      this.#answer(JSON.stringify({ subscribe: from ?? null, error }))
+      this.#answer(JSON.stringify({ subscribe: idOf(from), error }))
       return
     }
     this.#endSubscription()
@@ -408,6 +445,11 @@ export class SocketConnection {
     this.#events = []
     this.#eventBytes = 0
   }
+}
+
+/** What may be said back: a number. Anything else may be as deep as a frame is long, and would take the hub's stack with it. */
+function idOf(given: unknown): number | null {
+  return typeof given === "number" ? given : null
 }
 
 function notFrames(): SkeinError {
