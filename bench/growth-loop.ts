@@ -3,6 +3,7 @@ import { PerformanceObserver } from "node:perf_hooks"
 import type { Actor } from "../src/core/entry.ts"
 import type { Loop } from "../src/hub/loop.ts"
 import { answer } from "./child.ts"
+import { AT_ONCE } from "./loop.ts"
 import { openOn, OPERATOR } from "./open-hub.ts"
 
 export type Point = {
@@ -28,7 +29,6 @@ new PerformanceObserver((list) => {
 }).observe({ entryTypes: ["gc"] })
 
 const FILTER = { plan: null, labels: [], filler: null, max: 1 }
-const AT_ONCE = 5_000
 const CLAIMANTS = 64
 
 function opened(): Loop {

@@ -12,7 +12,7 @@ export type Replayed = { entries: number; seconds: number; checkpoints: number; 
 export type Opened = { entries: number; seconds: number; rssBytes: number }
 
 /** Tasks that go through their whole life together. */
-const WAVE = 2_000
+const WAVE = 1_000
 const AGENTS = 50
 
 answer({

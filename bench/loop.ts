@@ -5,6 +5,9 @@ import { SkeinError } from "../src/contract/errors.ts"
 import type { Actor } from "../src/core/entry.ts"
 import { MANY_ACTIVE } from "./skein.ts"
 
+/** Commands handed to the loop at once: two full batches, which it takes whatever the disk does. */
+export const AT_ONCE = 1_000
+
 /** The hub's loop on its ledger, called in its own process: what a claim costs before any socket. */
 export function startLoop(directory: string): Promise<Engine> {
   const home = join(directory, "loop")
@@ -18,8 +21,8 @@ export async function loopDriver({ home = "" }: Address): Promise<Driver> {
   let keys = 0
   return {
     async fill(tasks) {
-      for (let at = 0; at < tasks.length; at += 5_000) {
-        await Promise.all(tasks.slice(at, at + 5_000).map((id) => loop.execute("task.add", OPERATOR, { id, title: `Task ${id}` })))
+      for (let at = 0; at < tasks.length; at += AT_ONCE) {
+        await Promise.all(tasks.slice(at, at + AT_ONCE).map((id) => loop.execute("task.add", OPERATOR, { id, title: `Task ${id}` })))
       }
     },
     async claimant() {

@@ -23,7 +23,7 @@ export type Limits = {
   graceMs: number
 }
 
-export const LIMITS: Limits = { queueMax: 10_000, queueWaitMs: 100, batchMax: 512, checkpointEntries: 1_000, checkpointMs: 1_000, snapshotEntries: 50_000, graceMs: 15_000 }
+export const LIMITS: Limits = { queueMax: 10_000, queueWaitMs: 250, batchMax: 512, checkpointEntries: 1_000, checkpointMs: 1_000, snapshotEntries: 50_000, graceMs: 15_000 }
 
 /** Everything the hub needs of the world, handed in: a simulation hands in its own. */
 export type HubOptions = {
