@@ -29,8 +29,10 @@ export class Heap<Node extends HeapNode> {
     this.#up(node)
   }
 
+  /** A node that is in no heap stays so. */
   remove(node: Node): void {
     const at = node.at
+    if (at < 0) return
     const last = this.#nodes.pop()
     node.at = -1
     if (last === undefined || last === node) return

@@ -1,0 +1,72 @@
+import { describe, expect, it } from "vitest"
+import { OPERATOR, Scenario } from "../../test/scenario.ts"
+import { DIRECTIVES, EVENT_KINDS, INBOX_MAX, type Notice, openNotices } from "./directive.ts"
+import { fromSnapshot, takeSnapshot } from "./workspace.ts"
+
+const info: Notice = { kind: "info", directive: null, to: { everyone: true }, task: null, priority: "normal", text: "hello", payload: {}, requiresAck: true }
+
+describe("a notice", () => {
+  it("reaches one agent, all of a role, or everyone, and waits until each has acknowledged it", () => {
+    const scenario = new Scenario()
+    const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob")]
+    const boss = scenario.agent("boss", { role: "orchestrator" })
+    const seqs = [{ agent: "ann" }, { role: "worker" as const }, { everyone: true as const }].map(
+      (to) => scenario.must("event.send", boss, { ...info, to }).answer.seq,
+    )
+    const seen = (): number[][] => [ann, bob, boss].map((actor) => openNotices(scenario.state, actor).map((notice) => notice.seq))
+    const [own, toWorkers, toAll] = seqs as [number, number, number]
+    expect(seen()).toEqual([[own, toWorkers, toAll], [toWorkers, toAll], [toAll]])
+    for (const seq of [own, toWorkers, toAll]) scenario.must("event.ack", ann, { seq })
+    expect(seen()).toEqual([[], [toWorkers, toAll], [toAll]])
+    expect(scenario.must("event.ack", ann, { seq: toAll }).entries).toEqual([])
+    scenario.refuses("not_found", "event.ack", ann, { seq: own })
+    scenario.refuses("not_found", "event.ack", bob, { seq: own })
+    scenario.refuses("not_found", "event.ack", boss, { seq: toWorkers })
+  })
+
+  it("that asks for no acknowledgement waits in no inbox", () => {
+    const scenario = new Scenario()
+    scenario.must("event.send", OPERATOR, { ...info, requiresAck: false })
+    expect(openNotices(scenario.state, OPERATOR)).toEqual([])
+    expect(scenario.state.notices.size).toBe(0)
+  })
+
+  it("gives way to newer ones where too many wait, the oldest first, and only for that target", () => {
+    const scenario = new Scenario()
+    const ann = scenario.agent("ann")
+    const first = scenario.must("event.send", OPERATOR, { ...info, to: { agent: "ann" } }).answer.seq
+    const other = scenario.must("event.send", OPERATOR, info).answer.seq
+    for (let at = 1; at < INBOX_MAX; at++) scenario.must("event.send", OPERATOR, { ...info, to: { agent: "ann" } })
+    expect(openNotices(scenario.state, ann)[0]?.seq).toBe(first)
+    scenario.must("event.send", OPERATOR, { ...info, to: { agent: "ann" } })
+    expect(openNotices(scenario.state, ann)[0]?.seq).toBe(other)
+    expect(scenario.state.board.noticeCount("agent:ann")).toBe(INBOX_MAX)
+    const again = fromSnapshot(takeSnapshot(scenario.state))
+    expect(openNotices(again, ann)).toEqual(openNotices(scenario.state, ann))
+  })
+
+  it("needs an agent that is there and a task that exists", () => {
+    const scenario = new Scenario()
+    scenario.agent("ann")
+    scenario.refuses("not_found", "event.send", OPERATOR, { ...info, to: { agent: "nobody" } })
+    scenario.refuses("not_found", "event.send", OPERATOR, { ...info, task: "none" })
+    scenario.must("event.send", OPERATOR, { ...info, to: { agent: "ann" } })
+    scenario.must("agent.retire", OPERATOR, { name: "ann", reason: "r" })
+    scenario.refuses("retired", "event.send", OPERATOR, { ...info, to: { agent: "ann" } })
+    expect(scenario.state.notices.size).toBe(0)
+  })
+
+  it("of any kind may be sent by a worker, but a directive or an assignment", () => {
+    const scenario = new Scenario()
+    const ann = scenario.agent("ann")
+    const boss = scenario.agent("boss", { role: "orchestrator" })
+    for (const kind of EVENT_KINDS) {
+      const notice: Notice = { ...info, kind, directive: kind === "directive" ? "nudge" : null }
+      if (kind === "directive" || kind === "task_assign") scenario.refuses("forbidden", "event.send", ann, notice)
+      else scenario.must("event.send", ann, notice)
+      scenario.must("event.send", boss, notice)
+    }
+    for (const directive of DIRECTIVES) scenario.must("event.send", OPERATOR, { ...info, kind: "directive", directive })
+    scenario.refuses("invalid", "event.send", OPERATOR, { ...info, kind: "directive", directive: null })
+  })
+})
