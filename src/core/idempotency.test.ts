@@ -1,0 +1,171 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { delivery, OPERATOR, Scenario } from "../../test/scenario.ts"
+import type { Entry } from "./entry.ts"
+import { KEY_WINDOW_MS, KeyAges, KEYS_MAX, recall, remember, type Remembered } from "./idempotency.ts"
+import { fromSnapshot, mark, takeSnapshot, undoTo, Workspace } from "./workspace.ts"
+
+const key = (id: string, hash = "h"): { id: string; hash: string } => ({ id, hash })
+
+describe("a key that comes again", () => {
+  it("is answered as before, though the state has gone on", () => {
+    const scenario = new Scenario()
+    const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob")]
+    scenario.task("a")
+    scenario.task("b", { dependsOn: ["a"] })
+    const claim = scenario.must("task.claim", ann, { task: "a" }, key("1"))
+    const { fence } = claim.answer
+    const input = { task: "a", fence, ...delivery() }
+    const complete = scenario.must("task.complete", ann, input, key("2"))
+    expect(complete.answer).toMatchObject({ status: "completed", ready: ["b"] })
+    scenario.wait(5_000)
+    const taken = scenario.claim(bob, "b")
+    const seq = scenario.state.seq
+    expect(scenario.must("task.complete", ann, input, key("2")).answer).toEqual(complete.answer)
+    expect(scenario.must("task.claim", ann, { task: "a" }, key("1")).answer).toMatchObject({
+      fence,
+      leaseMs: 120_000,
+      leaseEndsAtMs: claim.answer.leaseEndsAtMs,
+    })
+    scenario.must("task.fail", bob, { task: "b", fence: taken, reason: "r", retry: true, usage: delivery().usage }, key("3"))
+    scenario.claim(bob, "b")
+    expect(scenario.must("task.fail", bob, { task: "b", fence: taken, reason: "r", retry: true, usage: delivery().usage }, key("3")).answer.status).toBe(
+      "pending",
+    )
+    expect(scenario.must("task.complete", ann, input, key("2")).answer.seq).toBeLessThan(seq)
+  })
+
+  it("tells of no lease but the caller's own", () => {
+    const scenario = new Scenario()
+    const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob")]
+    scenario.task("a")
+    const fence = scenario.claim(ann, "a")
+    const update = { task: "a", fence, progress: 0.5, note: null }
+    expect(scenario.must("task.update", ann, update, key("1")).answer.leaseEndsAtMs).toBe(scenario.nowMs + 120_000)
+    scenario.must("task.release", ann, { task: "a", fence, reason: "r" })
+    scenario.claim(bob, "a")
+    expect(scenario.must("task.update", ann, update, key("1")).answer.leaseEndsAtMs).toBeNull()
+  })
+
+  it("with another payload is a conflict; the same key of another agent is another key", () => {
+    const scenario = new Scenario()
+    const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob")]
+    scenario.task("a")
+    scenario.task("b")
+    scenario.must("task.claim", ann, { task: "a" }, key("1"))
+    expect(scenario.refuses("idempotency_conflict", "task.claim", ann, { task: "b" }, key("1", "other")).details).toMatchObject({ commandId: "1" })
+    expect(scenario.must("task.claim", bob, { task: "b" }, key("1", "other")).entries).toHaveLength(1)
+  })
+
+  it("after a refusal, or where there was nothing to record, is a new one", () => {
+    const scenario = new Scenario()
+    const ann = scenario.agent("ann")
+    scenario.refuses("not_found", "task.claim", ann, { task: "a" }, key("1"))
+    scenario.task("a")
+    const first = scenario.must("task.claim", ann, { task: "a" }, key("1"))
+    expect(scenario.must("task.claim", ann, { task: "a" }, key("2"))).toEqual({ entries: [], answer: first.answer })
+    expect(scenario.state.keys.has("ann 2")).toBe(false)
+  })
+
+  it("covers all the entries of its command, however many", () => {
+    const scenario = new Scenario()
+    const tasks = Array.from({ length: 50 }, (_, at) => ({ id: `t${at}`, title: "t" }))
+    const input = { name: "p", title: "p", digest: "d", commit: null, worktrees: false, maxActiveAgents: null, budgetMicroUsd: null, agents: [], tasks }
+    const first = scenario.must("plan.add", OPERATOR, input, key("1"))
+    expect(scenario.state.keys.get("olga 1")).toEqual({ hash: "h", first: 2, last: 52, atMs: scenario.nowMs })
+    expect(scenario.must("plan.add", OPERATOR, input, key("1")).answer).toEqual(first.answer)
+  })
+})
+
+describe("the window", () => {
+  it("is 24 h of entry time: at its end a key is known, after it no more", () => {
+    const scenario = new Scenario()
+    const ann = scenario.agent("ann")
+    scenario.task("a")
+    scenario.must("task.claim", ann, { task: "a" }, key("1"))
+    scenario.wait(KEY_WINDOW_MS)
+    scenario.task("b")
+    scenario.must("task.edit", OPERATOR, { task: "b", reason: "r", changes: { title: "B" } }, key("2"))
+    expect(recall(scenario.state, "ann", "1", "h")).not.toBeNull()
+    scenario.wait(1)
+    const before = mark(scenario.state)
+    const text = JSON.stringify(takeSnapshot(scenario.state))
+    scenario.must("task.edit", OPERATOR, { task: "b", reason: "r", changes: { title: "C" } }, key("3"))
+    expect(recall(scenario.state, "ann", "1", "h")).toBeNull()
+    undoTo(scenario.state, before)
+    expect(JSON.stringify(takeSnapshot(scenario.state))).toBe(text)
+    expect(scenario.state.keyAges.oldest).toBe("ann 1")
+  })
+
+  it("holds a million keys at the most: the oldest gives way", () => {
+    const state = new Workspace()
+    const entry = (seq: number): Entry => ({
+      seq,
+      atMs: 1,
+      type: "x",
+      v: 1,
+      actor: OPERATOR,
+      commandId: `k${seq}`,
+      commandHash: "h",
+      causedBy: null,
+      data: null,
+    })
+    for (let seq = 1; seq <= KEYS_MAX + 2; seq++) {
+      remember(state, entry(seq))
+      if (seq % 4_096 === 0) state.journal.drain()
+    }
+    expect(state.keys.size).toBe(KEYS_MAX)
+    expect([state.keys.has("olga k2"), state.keys.has("olga k3"), state.keyAges.oldest]).toEqual([false, true, "olga k3"])
+  })
+})
+
+describe("the ages of keys", () => {
+  it("are those of the keys that are there, oldest first, whatever was forgotten and given back", () => {
+    const steps = fc.array(
+      fc.record({ do: fc.constantFrom("add", "add", "add", "forget", "again", "undo", "mark"), many: fc.integer({ min: 1, max: 3_000 }) }),
+      { maxLength: 30 },
+    )
+    fc.assert(
+      fc.property(steps, (given) => {
+        const ages = new KeyAges()
+        const rows = new Map<string, Remembered>()
+        const log: [string, Remembered | undefined, Remembered | undefined][] = []
+        let seq = 0
+        let marked = 0
+        const change = (key: string, before: Remembered | undefined, after: Remembered | undefined): void => {
+          if (after === undefined) rows.delete(key)
+          else rows.set(key, after)
+          ages.onChange(key, before, after)
+        }
+        const does = (key: string, after: Remembered | undefined): void => {
+          const before = rows.get(key)
+          log.push([key, before, after])
+          change(key, before, after)
+        }
+        for (const { do: what, many } of given) {
+          if (what === "mark") marked = log.length
+          if (what === "undo")
+            for (let last = log.pop(); last !== undefined; last = log.length > marked ? log.pop() : undefined) change(last[0], last[2], last[1])
+          if (what === "add") for (let at = 0; at < many; at++) does(`k${(seq += 1)}`, { hash: "h", first: seq, last: seq, atMs: seq })
+          const oldest = ages.oldest
+          if (what === "forget") for (let at = 0; at < many && ages.oldest !== undefined; at++) does(ages.oldest, undefined)
+          if (what === "again" && oldest !== undefined) does(oldest, { ...(rows.get(oldest) as Remembered), last: (seq += 1) })
+          marked = Math.min(marked, log.length)
+          const expected = [...rows.entries()].reduce<[string, Remembered] | undefined>(
+            (least, row) => (least === undefined || row[1].first < least[1].first ? row : least),
+            undefined,
+          )
+          expect(ages.oldest).toBe(expected?.[0])
+          if (expected !== undefined) expect(ages.oldestAtMs).toBe(expected[1].atMs)
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it("come back with a snapshot whatever order its rows were in", () => {
+    const scenario = new Scenario()
+    for (let at = 0; at < 5; at++) scenario.must("task.add", OPERATOR, { id: `t${at}`, title: "t" }, key(`${9 - at}`))
+    expect(fromSnapshot(takeSnapshot(scenario.state)).keyAges.oldest).toBe("olga 9")
+  })
+})
