@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto"
-import { Agent } from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
 import { ERRORS, SkeinError } from "../contract/errors.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
 import type { Input, Output } from "../contract/operations.ts"
 import { bearerFor, type Identity, isLoopbackUrl, readIdentity } from "./identity.ts"
+import { PlainHttp } from "./plain-http.ts"
 import { errorFrom, postJson } from "./post.ts"
 import { fullJitterMs } from "./retry.ts"
 
@@ -24,12 +24,12 @@ const TIMEOUT_MS = 30_000
 const ATTEMPTS = 4
 
 /**
- * Calls over HTTP with one kept connection: for what calls the hub once and ends, such as the CLI. Loads nothing but `node:http`. Commands get an
+ * Calls over HTTP with kept connections: for what calls the hub once and ends, such as the CLI. Loads nothing but `node:net`. Commands get an
  * idempotency key by themselves; what is safe to repeat is repeated a few times, after the time that the hub named. Throws `SkeinError`.
  */
 export function httpClient({ url: address, workspace, session, timeoutMs = TIMEOUT_MS, ...identity }: HttpClientOptions): HttpClient {
   const url = new URL(address)
-  const agent = new Agent({ keepAlive: true, maxSockets: 64 })
+  const sockets = new PlainHttp({ keepAlive: true })
   // A file may hold a token that was renewed since: it is read at each call, which costs 0.1 ms.
   const bearer = async (): Promise<string> => {
     const text = await readIdentity(identity)
@@ -51,7 +51,7 @@ export function httpClient({ url: address, workspace, session, timeoutMs = TIMEO
         const { status, body } = await postJson(
           new URL(`/rpc/${name.replace(".", "/")}`, url),
           { json: input },
-          { headers, agent, timeoutMs: Math.max(1, leftMs), signal: options.signal },
+          { headers, sockets, timeoutMs: Math.max(1, leftMs), signal: options.signal },
         )
         const { json } = body as { json?: { data?: unknown } }
         if (status === 200) return json
@@ -63,7 +63,7 @@ export function httpClient({ url: address, workspace, session, timeoutMs = TIMEO
       }
     }
   }
-  return { call: call as HttpClient["call"], close: () => agent.destroy() }
+  return { call: call as HttpClient["call"], close: () => sockets.close() }
 }
 
 /** A claim that waits may take that long besides. */

@@ -1,51 +1,70 @@
-import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http"
-import { request as httpsRequest } from "node:https"
 import { type ErrorBody, ERRORS, SkeinError } from "../contract/errors.ts"
+import { type Answer, PlainHttp } from "./plain-http.ts"
 
 export type Posted = { status: number; body: unknown }
-export type PostOptions = { headers?: Readonly<Record<string, string>>; timeoutMs: number; signal?: AbortSignal | undefined; agent?: HttpAgent | undefined }
+export type PostOptions = {
+  headers?: Readonly<Record<string, string>>
+  timeoutMs: number
+  signal?: AbortSignal | undefined
+  /** Connections that are kept between requests; without it each request has its own. */
+  sockets?: PlainHttp | undefined
+}
 
 /** The request never reached the hub: it can be sent again whatever it was. */
 const NOT_SENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"])
 
 /** One POST of JSON. Throws `hub_unreachable` where it never arrived, `timed_out` where its outcome is unknown. */
-export function postJson(url: URL, body: unknown, { headers, timeoutMs, signal, agent }: PostOptions): Promise<Posted> {
-  const text = JSON.stringify(body)
+export async function postJson(url: URL, body: unknown, { headers, timeoutMs, signal, sockets }: PostOptions): Promise<Posted> {
+  const ends = new AbortController()
+  const timer = setTimeout(() => ends.abort(timedOut(`no answer within ${timeoutMs} ms`)), timeoutMs)
+  const givenUp = (): void => ends.abort(timedOut("the call was given up"))
+  if (signal?.aborted === true) givenUp()
+  signal?.addEventListener("abort", givenUp, { once: true })
+  try {
+    const send = url.protocol === "https:" ? postSecurely : plainly(sockets)
+    const { status, text } = await send(url, { "Content-Type": "application/json", ...headers }, JSON.stringify(body), ends.signal)
+    const answer = parsed(text)
+    if (answer === undefined)
+      throw new SkeinError("hub_unreachable", `${url.origin} answers, but is no Skein hub (HTTP ${status})`, "Look at the address: `skein status`.")
+    return { status, body: answer }
+  } catch (error) {
+    if (error instanceof SkeinError) throw error
+    const { code, message } = error as NodeJS.ErrnoException
+    if (NOT_SENT.has(code ?? "")) throw unreachable(url, code)
+    if (code === "EPROTO")
+      throw new SkeinError("hub_unreachable", `${url.origin} answers, but is no Skein hub (no HTTP)`, "Look at the address: `skein status`.")
+    throw timedOut(`the connection broke (${code ?? message})`)
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener("abort", givenUp)
+  }
+}
+
+type Send = (url: URL, headers: Readonly<Record<string, string>>, text: string, signal: AbortSignal) => Promise<Answer>
+
+function plainly(sockets: PlainHttp = new PlainHttp({ keepAlive: false })): Send {
+  return (url, headers, text, signal) => sockets.post(url, headers, text, signal)
+}
+
+/** TLS is for hubs elsewhere: what it needs is loaded only for them. */
+async function postSecurely(url: URL, headers: Readonly<Record<string, string>>, text: string, signal: AbortSignal): Promise<Answer> {
+  const { request: start } = await import("node:https")
   return new Promise((resolve, reject) => {
-    const send = url.protocol === "https:" ? httpsRequest : httpRequest
-    const request = send(url, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text), ...headers },
-      ...(agent === undefined || url.protocol === "https:" ? {} : { agent }),
-      ...(signal === undefined ? {} : { signal }),
-    })
-    const timer = setTimeout(() => request.destroy(timedOut(`no answer within ${timeoutMs} ms`)), timeoutMs)
-    request.on("response", (response: IncomingMessage) => {
+    const request = start(url, { method: "POST", headers: { "Content-Length": Buffer.byteLength(text), ...headers }, signal })
+    request.on("response", (response) => {
       const chunks: Buffer[] = []
       response.on("data", (chunk: Buffer) => chunks.push(chunk))
       response.on("error", reject)
-      response.on("end", () => {
-        clearTimeout(timer)
-        const status = response.statusCode ?? 0
-        const body = parsed(Buffer.concat(chunks))
-        if (body !== undefined) resolve({ status, body })
-        else reject(new SkeinError("hub_unreachable", `${url.origin} answers, but is no Skein hub (HTTP ${status})`, "Look at the address: `skein status`."))
-      })
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") }))
     })
-    request.on("error", (error: NodeJS.ErrnoException) => {
-      clearTimeout(timer)
-      if (error instanceof SkeinError) reject(error)
-      else if (signal?.aborted === true) reject(timedOut("the call was given up"))
-      else if (NOT_SENT.has(error.code ?? "")) reject(unreachable(url, error.code))
-      else reject(timedOut(`the connection broke (${error.code ?? error.message})`))
-    })
+    request.on("error", (error) => reject(signal.aborted ? (signal.reason as Error) : error))
     request.end(text)
   })
 }
 
-function parsed(bytes: Buffer): unknown {
+function parsed(text: string): unknown {
   try {
-    return JSON.parse(bytes.toString("utf8")) as unknown
+    return JSON.parse(text) as unknown
   } catch {
     return undefined
   }

@@ -1,0 +1,145 @@
+import { connect, type Socket } from "node:net"
+
+/** An answer as it came: status and body. */
+export type Answer = { status: number; text: string }
+
+/** Idle connections that are kept for the next request. */
+const IDLE_MAX = 64
+const HEAD_MAX_BYTES = 64 * 1024
+
+/**
+ * HTTP/1.1 over plain sockets, for one kind of request: a POST of JSON. `node:http` brings all of undici along when it is loaded (Node 24), which would be
+ * the larger half of what a command line call costs. Understands what servers and proxies answer: lengths, chunks, or an end. RFC 9112.
+ */
+export class PlainHttp {
+  readonly #idle: Socket[] = []
+  readonly #keepAlive: boolean
+
+  constructor({ keepAlive }: { keepAlive: boolean }) {
+    this.#keepAlive = keepAlive
+  }
+
+  /** Sends one request. Rejects with the socket's error, or with `signal`'s: then nobody knows whether it was carried out. */
+  post(url: URL, headers: Readonly<Record<string, string>>, body: string, signal: AbortSignal): Promise<Answer> {
+    const socket = this.#idle.pop() ?? connect({ host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || 80), noDelay: true })
+    socket.ref()
+    return new Promise((resolve, reject) => {
+      const reader = new AnswerReader()
+      const settle = (act: () => void, keep: boolean): void => {
+        signal.removeEventListener("abort", onAbort)
+        socket.removeAllListeners()
+        // An idle socket may break at any time; that is found out by whoever uses it next.
+        socket.on("error", () => this.#forget(socket))
+        socket.on("close", () => this.#forget(socket))
+        if (keep && this.#keepAlive && this.#idle.length < IDLE_MAX) {
+          socket.unref()
+          socket.resume()
+          this.#idle.push(socket)
+        } else socket.destroy()
+        act()
+      }
+      const fail = (error: unknown): void => settle(() => reject(error), false)
+      const onAbort = (): void => fail(signal.reason)
+      const look = (ended: boolean): void => {
+        try {
+          const answer = reader.answer(ended)
+          if (answer !== null) settle(() => resolve(answer), reader.keepsAlive && !ended)
+          else if (ended) fail(Object.assign(new Error("the connection ended before the answer did"), { code: "ECONNRESET" }))
+        } catch (error) {
+          fail(error)
+        }
+      }
+      socket.on("data", (chunk: Buffer) => {
+        reader.add(chunk)
+        look(false)
+      })
+      socket.on("error", fail)
+      socket.on("close", () => look(true))
+      if (signal.aborted) return onAbort()
+      signal.addEventListener("abort", onAbort, { once: true })
+      const lines = Object.entries({
+        Host: url.host,
+        ...headers,
+        "Content-Length": String(Buffer.byteLength(body)),
+        Connection: this.#keepAlive ? "keep-alive" : "close",
+      })
+      socket.write(`POST ${url.pathname}${url.search} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${safe(value)}\r\n`).join("")}\r\n${body}`)
+    })
+  }
+
+  close(): void {
+    for (const socket of this.#idle.splice(0)) socket.destroy()
+  }
+
+  #forget(socket: Socket): void {
+    const at = this.#idle.indexOf(socket)
+    if (at !== -1) this.#idle.splice(at, 1)
+  }
+}
+
+/** A header's value can begin no other header: a credential file that holds a line break must not write into the request. */
+function safe(value: string): string {
+  if (/[\r\n\0]/.test(value)) throw new TypeError("a header's value holds a line break")
+  return value
+}
+
+/** Puts an answer together from the pieces in which it comes. */
+class AnswerReader {
+  #pieces: Buffer[] = []
+  #head: { status: number; headers: Map<string, string>; bodyAt: number } | null = null
+  keepsAlive = false
+
+  add(chunk: Buffer): void {
+    this.#pieces.push(chunk)
+  }
+
+  /** The whole answer, or null while some of it is missing. `ended`: nothing more will come. Throws where it is no HTTP. */
+  answer(ended: boolean): Answer | null {
+    const bytes = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces)
+    this.#pieces = [bytes]
+    this.#head ??= readHead(bytes)
+    if (this.#head === null) return null
+    const { status, headers, bodyAt } = this.#head
+    this.keepsAlive = headers.get("connection")?.toLowerCase() !== "close"
+    const length = headers.get("content-length")
+    if (headers.get("transfer-encoding")?.toLowerCase() === "chunked") {
+      const body = readChunks(bytes, bodyAt)
+      return body === null ? null : { status, text: body.toString("utf8") }
+    }
+    if (length === undefined) return ended ? { status, text: bytes.toString("utf8", bodyAt) } : null
+    const end = bodyAt + Number(length)
+    return bytes.length >= end ? { status, text: bytes.toString("utf8", bodyAt, end) } : null
+  }
+}
+
+function readHead(bytes: Buffer): { status: number; headers: Map<string, string>; bodyAt: number } | null {
+  const end = bytes.indexOf("\r\n\r\n")
+  if (end === -1) {
+    if (bytes.length > HEAD_MAX_BYTES) throw notHttp()
+    return null
+  }
+  const [first = "", ...lines] = bytes.toString("latin1", 0, end).split("\r\n")
+  const status = /^HTTP\/1\.[01] (\d{3})/.exec(first)?.[1]
+  if (status === undefined) throw notHttp()
+  const headers = new Map(lines.map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 1).trim()]))
+  return { status: Number(status), headers, bodyAt: end + 4 }
+}
+
+/** The body of an answer in chunks, or null while the last is missing. */
+function readChunks(bytes: Buffer, from: number): Buffer | null {
+  const chunks: Buffer[] = []
+  for (let at = from; ;) {
+    const line = bytes.indexOf("\r\n", at)
+    if (line === -1) return null
+    const size = Number.parseInt(bytes.toString("latin1", at, line), 16)
+    if (Number.isNaN(size)) throw notHttp()
+    if (size === 0) return bytes.indexOf("\r\n\r\n", line) === -1 && bytes.toString("latin1", line, line + 4) !== "\r\n\r\n" ? null : Buffer.concat(chunks)
+    if (bytes.length < line + 2 + size + 2) return null
+    chunks.push(bytes.subarray(line + 2, line + 2 + size))
+    at = line + 2 + size + 2
+  }
+}
+
+function notHttp(): Error {
+  return Object.assign(new Error("the answer is no HTTP"), { code: "EPROTO" })
+}
