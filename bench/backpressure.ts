@@ -7,7 +7,8 @@ import { sleep } from "./scratch.ts"
 import { addAgent, startHub } from "./skein.ts"
 import { Wire } from "./wire.ts"
 
-export type BackpressureOptions = { directory: string; connections: number; seconds: number }
+/** `capacityPerS`: what the hub holds, where that is not to be found out first. */
+export type BackpressureOptions = { directory: string; connections: number; seconds: number; capacityPerS?: number }
 export const BACKPRESSURE: Omit<BackpressureOptions, "directory"> = { connections: 64, seconds: 6 }
 
 /** `bystander`: a client that asks one thing at a time while the others flood the hub, each answer timed from its own asking. */
@@ -29,7 +30,7 @@ export type BackpressureReport = { capacityPerS: number; phases: Phase[]; peakMb
 const STEP_MS = 250
 
 /** Durable writes offered at half, twice and again half of what the hub can hold, whether it answers or not. */
-export async function benchBackpressure({ directory, connections, seconds }: BackpressureOptions): Promise<BackpressureReport> {
+export async function benchBackpressure({ directory, connections, seconds, capacityPerS: known }: BackpressureOptions): Promise<BackpressureReport> {
   const hub = await startHub(directory)
   const flood = new Child("./flood.ts")
   await flood.call("open", { ...hub.address, count: connections })
@@ -67,7 +68,7 @@ export async function benchBackpressure({ directory, connections, seconds }: Bac
     }
   }
 
-  const capacityPerS = await findCapacity(offer, flood)
+  const capacityPerS = known ?? (await findCapacity(offer, flood))
   const half = await phase("half of it", capacityPerS / 2, seconds / 2)
   const twice = await phase("twice of it", capacityPerS * 2, seconds)
   const recoveryMs = await recover(() => offer(capacityPerS / 2), flood, half.p99Ms)

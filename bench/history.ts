@@ -22,11 +22,14 @@ answer({
     const hub = await openOn(directory, { snapshotEntries })
     const loop = await hub.create("main")
     const actors: Actor[] = Array.from({ length: AGENTS }, (_, at) => ({ agent: `agent-${at}`, session: null, role: "worker" }))
-    await Promise.all(actors.map(({ agent }) => loop.execute("agent.add", OPERATOR, { name: agent, maxActive: 1_000_000 })))
+    // A ledger may be made longer: what a former stretch named is not named again.
+    const stretch = loop.head.seq
+    const known = await loop.read((state) => state.agents.has("agent-0"))
+    if (!known) await Promise.all(actors.map(({ agent }) => loop.execute("agent.add", OPERATOR, { name: agent, maxActive: 1_000_000 })))
     let keys = 0
-    const key = (): { id: string; hash: string } => ({ id: `k${(keys += 1)}`, hash: "00112233445566778899aabbccddeeff" })
+    const key = (): { id: string; hash: string } => ({ id: `k${stretch}.${(keys += 1)}`, hash: "00112233445566778899aabbccddeeff" })
     for (let wave = 0; loop.head.seq < entries; wave += 1) {
-      const ids = Array.from({ length: Math.min(WAVE, Math.ceil((entries - loop.head.seq) / 4)) }, (_, at) => `t${wave}-${at}`)
+      const ids = Array.from({ length: Math.min(WAVE, Math.ceil((entries - loop.head.seq) / 4)) }, (_, at) => `t${stretch}-${wave}-${at}`)
       await Promise.all(
         ids.map((id) => loop.execute("task.add", OPERATOR, { id, title: `Task ${id}`, body: "Make the tests pass that this change breaks." }, { key: key() })),
       )

@@ -6,8 +6,8 @@ import { sleep } from "./scratch.ts"
 import { addTasks, type HubAddress, patiently, startHub } from "./skein.ts"
 import { Child } from "./child.ts"
 
-export type MemoryOptions = { directory: string; tasks: number; agents: number; beating: number; supervisors: number; watchMs: number }
-export const MEMORY: Omit<MemoryOptions, "directory"> = { tasks: 10_000, agents: 1_000, beating: 10_000, supervisors: 50, watchMs: 30_000 }
+export type MemoryOptions = { directory: string; tasks: number; agents: number; beating: number; supervisors: number; watchMs: number; settleMs: number }
+export const MEMORY: Omit<MemoryOptions, "directory"> = { tasks: 10_000, agents: 1_000, beating: 10_000, supervisors: 50, watchMs: 30_000, settleMs: 3_000 }
 
 export type MemoryReport = {
   tasks: number
@@ -21,7 +21,7 @@ export type MemoryReport = {
 }
 
 /** What a hub weighs with work for a large team in it, and what it costs to hear from every agent that it lives. */
-export async function benchMemory({ directory, tasks, agents, beating, supervisors, watchMs }: MemoryOptions): Promise<MemoryReport> {
+export async function benchMemory({ directory, tasks, agents, beating, supervisors, watchMs, settleMs }: MemoryOptions): Promise<MemoryReport> {
   const hub = await startHub(directory)
   const operator = await connect(hub.address)
   const emptyMb = memoryOf(hub.pid).rssBytes / 1e6
@@ -31,10 +31,10 @@ export async function benchMemory({ directory, tasks, agents, beating, superviso
     Array.from({ length: tasks }, (_, at) => `task-${at}`),
   )
   // Its own housekeeping (digest, checkpoint, the ledger's log) is done by then.
-  await sleep(3_000)
+  await sleep(settleMs)
   const { rssBytes, peakBytes } = memoryOf(hub.pid)
 
-  const heartbeats = await measureBeats(hub.address, hub.pid, { beating, supervisors, watchMs })
+  const heartbeats = await measureBeats(hub.address, hub.pid, { beating, supervisors, watchMs, settleMs })
   await operator.close()
   await hub.stop()
   const rssMb = round(rssBytes / 1e6)
@@ -55,11 +55,11 @@ export async function benchMemory({ directory, tasks, agents, beating, superviso
 async function measureBeats(
   address: HubAddress,
   pid: number,
-  { beating, supervisors, watchMs }: Pick<MemoryOptions, "beating" | "supervisors" | "watchMs">,
+  { beating, supervisors, watchMs, settleMs }: Pick<MemoryOptions, "beating" | "supervisors" | "watchMs" | "settleMs">,
 ): Promise<MemoryReport["heartbeats"]> {
   const beaters = new Child("./beaters.ts")
   const { everyMs } = await beaters.call<{ everyMs: number }>("open", { ...address, beating, supervisors })
-  await sleep(2_000)
+  await sleep(settleMs)
   const before = cpuUs(pid)
   const startMs = performance.now()
   await sleep(watchMs)
@@ -67,17 +67,17 @@ async function measureBeats(
   const cpu = cpuUs(pid) - before
   const { rssBytes } = memoryOf(pid)
   await beaters.stop()
-  await sleep(1_000)
+  await sleep(settleMs)
   // Nobody beats any more: what the hub costs by itself.
   const idleBefore = cpuUs(pid)
-  await sleep(3_000)
+  await sleep(settleMs)
   const idle = cpuUs(pid) - idleBefore
   return {
     agents: beating,
     everyMs,
     beatsPerS: round((beating / everyMs) * 1_000),
     cpuPercentOfCore: round(cpu / 1e4 / seconds),
-    idleCpuPercentOfCore: round(idle / 1e4 / 3),
+    idleCpuPercentOfCore: round(idle / 10 / settleMs),
     rssMb: round(rssBytes / 1e6),
     seconds: round(seconds),
   }

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process"
-import { readFileSync } from "node:fs"
+import { mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { type Client, connect, type Output, SkeinError } from "../src/client/client.ts"
@@ -21,6 +21,7 @@ export type HubOptions = { execArgv?: readonly string[]; env?: Readonly<Record<s
 /** A hub in a process of its own, started as a user starts it: `skein up --foreground --global`, with a global instance under `directory`. */
 export async function startHub(directory: string, { execArgv = [], env = {} }: HubOptions = {}): Promise<RunningHub> {
   const instance = join(directory, "skein")
+  mkdirSync(directory, { recursive: true })
   const fromSource = process.env["SKEIN_BENCH_SOURCE"] === "1"
   const program = fromSource
     ? [join(import.meta.dirname, "hub.ts"), instance]

@@ -1,0 +1,110 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { benchBackpressure } from "../bench/backpressure.ts"
+import { benchClaims, compare, describeClaims } from "../bench/claims.ts"
+import { benchCli } from "../bench/cli.ts"
+import { benchFanout } from "../bench/fanout.ts"
+import { medians, percentile, spread } from "../bench/figure.ts"
+import { benchGrowth } from "../bench/growth.ts"
+import { benchMemory } from "../bench/memory.ts"
+import { plot } from "../bench/plot.ts"
+import { benchReplay } from "../bench/replay.ts"
+
+/** The bench at its smallest, so that it cannot rot. No figure is judged here: they depend on the machine. */
+
+let directory = ""
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "skein-bench-test-"))
+})
+afterAll(() => rmSync(directory, { recursive: true, force: true }))
+const at = (name: string): string => join(directory, name)
+
+test("claims: every engine that needs no peer claims each task once, and a gate without its peer has no verdict", async () => {
+  const report = await benchClaims({ directory, rounds: 1, w1: 10, w2: 60, clients: 4, w3: 4, engines: ["floor", "loop", "skein", "http"] })
+  expect(report.w2).toMatchObject({ doubled: 0, lost: 0 })
+  expect(report.http?.w2).toMatchObject({ doubled: 0, lost: 0 })
+  expect(report.w1?.p50Ms).toBeGreaterThan(0)
+  expect(report.w3?.fromRequestP50Ms).toBeGreaterThan(0)
+  expect(report.cpuUsPerClaim).toBeGreaterThan(0)
+  expect(report.floor.fdatasync.p50Ms).toBeGreaterThan(0)
+  expect(report.gate["w1VsRedis"]).toEqual({ value: null, limit: 1.25, ok: null })
+  expect(report.gate["cpuUsPerClaim"]?.value).toBe(report.cpuUsPerClaim)
+  expect(describeClaims(report)).toContain("Skein, WebSocket")
+}, 30_000)
+
+test("what two were told to hold counts as doubled, what nobody holds as lost, whoever says so", () => {
+  const claim = (task: string, fence: number): { task: string; fence: number } => ({ task, fence })
+  expect(compare("t", 2, [claim("t0", 1), claim("t1", 2)], [claim("t0", 1), claim("t1", 2)])).toEqual({ doubled: 0, lost: 0 })
+  expect(compare("t", 2, [claim("t0", 1), claim("t0", 2)], null)).toEqual({ doubled: 1, lost: 1 })
+  expect(compare("t", 2, [claim("t0", 1), claim("t1", 2)], [claim("t0", 1)])).toEqual({ doubled: 0, lost: 1 })
+  expect(compare("t", 1, [claim("t0", 1)], [claim("t0", 1), claim("t0", 3)])).toEqual({ doubled: 1, lost: 1 })
+})
+
+test("fan-out: every subscriber hears every event", async () => {
+  const { paced, burst } = await benchFanout({ directory: at("fanout"), subscribers: 5, rounds: 1, paced: 3, burst: 20, clients: 2 })
+  expect(paced.count).toBe(15)
+  expect(burst.eventsPerS).toBeGreaterThan(0)
+}, 30_000)
+
+test("replay: every checkpoint on the way holds", async () => {
+  const report = await benchReplay({ directory, entries: 2_500, rounds: 1 })
+  expect(report.entries).toBeGreaterThanOrEqual(2_500)
+  expect(report.checkpoints).toBeGreaterThan(0)
+  expect(report.allHold).toBe(true)
+}, 30_000)
+
+test("growth: a point for each step and a start with and without a snapshot, drawn as a plot", async () => {
+  const svg = at("growth.svg")
+  const report = await benchGrowth({ directory, rounds: 1, tasks: [20, 40], agents: 5, teams: [5, 10], open: 20, claims: 20, starts: [1_200], svg })
+  expect(report.byTasks.map(({ tasks }) => tasks)).toEqual([20, 40])
+  expect(report.byAgents.map(({ agents }) => agents)).toEqual([5, 10])
+  expect(report.starts[0]?.fromSnapshotS).toBeGreaterThan(0)
+  expect(readFileSync(svg, "utf8").match(/<circle/g)).toHaveLength(4)
+}, 30_000)
+
+test("memory, backpressure and the CLI are measured on the hub that users start", async () => {
+  const memory = await benchMemory({ directory: at("memory"), tasks: 20, agents: 5, beating: 10, supervisors: 2, watchMs: 200, settleMs: 100 })
+  expect(memory.rssMb).toBeGreaterThan(10)
+  expect(memory.heartbeats.everyMs).toBe(15_000)
+  const pressure = await benchBackpressure({ directory: at("pressure"), connections: 4, seconds: 0.5, capacityPerS: 500 })
+  expect(pressure.phases.map(({ other }) => other)).toEqual([0, 0, 0])
+  expect(pressure.phases[0]?.acceptedPerS).toBeGreaterThan(0)
+  const cli = await benchCli({ directory: at("cli"), rounds: 1 })
+  expect(cli.ratio).toBeGreaterThan(1)
+}, 60_000)
+
+test("percentiles and medians are those of the samples", () => {
+  expect(percentile([5, 1, 4, 2, 3], 0.5)).toBe(3)
+  expect(percentile([1, 2, 3, 4], 0.99)).toBe(4)
+  expect(percentile([], 0.5)).toBeNaN()
+  expect(spread([1, 2, 3])).toEqual({ count: 3, p50Ms: 2, p90Ms: 3, p99Ms: 3, maxMs: 3 })
+  expect(
+    medians([
+      { a: 1, b: 10 },
+      { a: 3, b: 30 },
+      { a: 2, b: 90 },
+    ]),
+  ).toEqual({ a: 2, b: 30 })
+})
+
+test("a plot says what its axes are, and hides nothing that is markup", () => {
+  const svg = plot({
+    title: "a < b",
+    xTitle: "tasks",
+    yTitle: "µs",
+    lines: [
+      {
+        name: "one",
+        points: [
+          [1, 2],
+          [10, 4],
+        ],
+      },
+    ],
+  })
+  expect(svg).toContain("a &lt; b")
+  expect(svg).toContain(">tasks<")
+  expect(svg.match(/<circle/g)).toHaveLength(2)
+})
