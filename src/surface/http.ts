@@ -27,6 +27,8 @@ export type ServeOptions = {
   bodyMaxBytes?: number
   planMaxBytes?: number
   connectionsMax?: number
+  /** Time between two pings of a WebSocket, in ms. */
+  pingMs?: number
 }
 
 export type Served = { url: string; close(): Promise<void> }
@@ -36,6 +38,7 @@ const DEFAULT_RATE: Rate = { perSecond: 5_000, burst: 10_000 }
 const BODY_MAX_BYTES = 256 * 1024
 const PLAN_MAX_BYTES = 8 * 1024 * 1024
 const CONNECTIONS_MAX = 2_000
+const PING_MS = 15_000
 const TOKEN_BODY_MAX_BYTES = 4 * 1024
 /** How long a refused connection stays for its answer to be read. */
 const LINGER_MS = 1_000
@@ -83,8 +86,8 @@ class Surface {
     })
     const { hub, auth, log, version } = options
     this.#perform = performer({ hub, auth, log, rate: this.#rate, metrics, revoked })
-    const { bodyMaxBytes = BODY_MAX_BYTES, planMaxBytes = PLAN_MAX_BYTES } = options
-    this.#sockets = new Sockets({ hub, auth, log, version, perform: this.#perform, requestId: () => this.#requestId(), bodyMaxBytes, planMaxBytes })
+    const { bodyMaxBytes = BODY_MAX_BYTES, planMaxBytes = PLAN_MAX_BYTES, pingMs = PING_MS } = options
+    this.#sockets = new Sockets({ hub, auth, log, version, perform: this.#perform, requestId: () => this.#requestId(), bodyMaxBytes, planMaxBytes, pingMs })
     // Host is checked by `checkOrigin`, with an answer that says what to do.
     this.#server = createServer({
       requireHostHeader: false,

@@ -7,7 +7,7 @@ type Verb<N extends string> = OperationName extends infer Name ? (Name extends `
 type Procedure<Name extends OperationName> = ReturnType<typeof procedureOf<Name>>
 
 function procedureOf<Name extends OperationName>(name: Name) {
-  const { summary, text, input, output } = operations[name] as Operations[Name]
+  const { summary, text, input, output } = operations[name]
   const [noun = "", verb = ""] = name.split(".")
   const route = { method: "POST", path: `/${noun}/${verb}`, operationId: name, tags: [noun], summary, description: text, successDescription: "Done." } as const
   return oc

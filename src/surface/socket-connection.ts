@@ -1,35 +1,22 @@
 import { type RawData, WebSocket } from "ws"
-import { SkeinError } from "../contract/errors.ts"
+import type { SkeinError } from "../contract/errors.ts"
 import type { SessionId } from "../core/ids.ts"
 import type { Hub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"
 import type { Auth, Caller } from "./auth.ts"
 import { encodeFrame, type Outbox } from "./outbox.ts"
 import { type Perform, type SurfaceLog, told, workspaceOf } from "./perform.ts"
-import { parseJson } from "./request.ts"
-
-/**
- * One protocol for calls and events, JSON text both ways.
- * Client (one frame a message, or an array of them): `{"hello":{token,workspace?,session?}}` first, and again to renew the token; then `{"id":7,"op":"task.claim","in":{},"key":"..."}`, `{"cancel":7}`,
- * `{"subscribe":{"from":1}}`, `{"unsubscribe":true}`, `{"beat":["s_..."]}`.
- * Hub: `{"welcome":{}}`, `{"id":7,"ok":{}}`, `{"id":7,"error":{}}`, `{"error":{}}`, `{"events":[...],"from":1,"to":9}`, `{"resync":10}`; what is ready at
- * once comes as an array of these. Close codes: 4400 not this protocol, 4401 no valid token, 1001 hub going down, 1013 too slow.
- */
-export const CLOSE = { badFrame: 4400, unauthenticated: 4401, goingAway: 1001, tooSlow: 1013 } as const
+// prettier-ignore
+import { beyondHead, callId, CLOSE, echo, expired, foreignIdentity, needsHello, needsId, noHello, readFrames, type Request, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
 
 /** Bytes that may wait for a slow reader: then events are resynced; at four times this the connection ends. */
 const BUFFER_MAX = 4 * 1024 * 1024
-/** Calls of one connection in flight at once. */
-const IN_FLIGHT_MAX = 1_000
 /** Calls in flight above which nothing more is read from a connection, until half of them are answered. */
 const IN_FLIGHT_READ = 256
 /** Nothing is read from a connection whose call found the hub overloaded for this long, in ms. */
 const REST_MS = 25
 /** Time for the first `hello`, in ms. */
 const HELLO_MS = 10_000
-const HELLO_MAX_BYTES = 16 * 1024
-/** Frames in one message. */
-const FRAMES_MAX = 1_000
 
 export type SocketOptions = {
   hub: Hub
@@ -43,18 +30,6 @@ export type SocketOptions = {
   pingMs: number
   requestId(): string
   version: string
-}
-
-type Request = {
-  id?: unknown
-  op?: unknown
-  in?: unknown
-  key?: unknown
-  hello?: unknown
-  subscribe?: unknown
-  unsubscribe?: unknown
-  cancel?: unknown
-  beat?: unknown
 }
 
 /** One client's WebSocket. */
@@ -74,6 +49,7 @@ export class SocketConnection {
   #unsubscribe: (() => void) | null = null
   #alive = true
   #draining = false
+  #greeting = false
   #hello: Promise<void> = Promise.resolve()
   readonly #helloTimer: NodeJS.Timeout
   /** Calls in flight that are answered as soon as may be: a claim that waits may be parked for minutes, and must not stop all else. */
@@ -88,10 +64,7 @@ export class SocketConnection {
     this.#loopback = loopback
     this.#o = options
     this.#outbox = outbox
-    this.#helloTimer = setTimeout(
-      () => this.#refuse(new SkeinError("unauthenticated", "no hello came in time", 'Send {"hello":{"token":...}} first.')),
-      HELLO_MS,
-    )
+    this.#helloTimer = setTimeout(() => this.#refuse(noHello()), HELLO_MS)
     ws.on("message", (data, isBinary) => this.#received(data, isBinary))
     ws.on("pong", () => this.#heard())
     // `ws` ends the connection itself; what it says of a bad frame is told at level debug.
@@ -117,6 +90,8 @@ export class SocketConnection {
 
   close(code: number, reason: string): void {
     this.sendAnswers()
+    // Paused, it would not see the other side's close.
+    this.#ws.resume()
     this.#ws.close(code, reason)
   }
 
@@ -188,7 +163,7 @@ export class SocketConnection {
   }
 
   #expired(): void {
-    this.#refuse(new SkeinError("token_expired", "the token is over", "Renew it in time with another hello; now connect again.", {}, 0))
+    this.#refuse(expired())
   }
 
   // What the client sends
@@ -204,13 +179,17 @@ export class SocketConnection {
    */
   #received(data: RawData, isBinary: boolean): void {
     if (this.#draining) return
-    if (this.#rest === null && this.#working < IN_FLIGHT_READ && this.#unread.length === 0) this.#message(data, isBinary)
+    if (this.#ready && this.#unread.length === 0) this.#message(data, isBinary)
     else this.#unread.push([data, isBinary])
+  }
+
+  get #ready(): boolean {
+    return !this.#greeting && this.#rest === null && this.#working < IN_FLIGHT_READ
   }
 
   #goOn(): void {
     if (!this.#ws.isPaused || this.#draining) return
-    while (this.#rest === null && this.#working < IN_FLIGHT_READ) {
+    while (this.#ready) {
       const next = this.#unread.shift()
       if (next === undefined) {
         this.#ws.resume()
@@ -221,23 +200,10 @@ export class SocketConnection {
   }
 
   #message(data: RawData, isBinary: boolean): void {
-    if (isBinary) {
-      this.#refuse(new SkeinError("unsupported_media_type", "a binary frame", "Send JSON as text frames."), CLOSE.badFrame)
-      return
-    }
     const bytes = data as Buffer
-    if (this.caller === null && bytes.length > HELLO_MAX_BYTES) {
-      this.#refuse(
-        new SkeinError("body_too_large", `a hello is at most ${HELLO_MAX_BYTES} bytes`, "Send the token and nothing else.", { limit: HELLO_MAX_BYTES }),
-        CLOSE.badFrame,
-      )
-      return
-    }
     let frames: Request[]
     try {
-      const parsed = parseJson(bytes)
-      frames = (Array.isArray(parsed) ? parsed : [parsed]) as Request[]
-      if (frames.length > FRAMES_MAX || frames.some((frame) => typeof frame !== "object" || frame === null || Array.isArray(frame))) throw notFrames()
+      frames = readFrames(bytes, isBinary, this.caller === null)
     } catch (error) {
       this.#refuse(told(this.#o.log, error, { requestId: this.#o.requestId() }), CLOSE.badFrame)
       return
@@ -255,54 +221,29 @@ export class SocketConnection {
 
   #frame(frame: Request, size: number): void {
     if (this.#ws.readyState !== WebSocket.OPEN) return
-    if (this.caller === null) this.#refuse(new SkeinError("unauthenticated", "the first frame must be a hello", 'Send {"hello":{"token":...}} first.'))
+    if (this.caller === null) this.#refuse(needsHello())
     else if (this.#o.auth.isOver(this.caller)) this.#expired()
     else if (typeof frame.op === "string") this.#call(this.caller, frame as Request & { op: string }, size)
     else if (Array.isArray(frame.beat)) this.#beat(this.caller, frame.beat)
     else if (frame.subscribe !== undefined) this.#subscribe(this.caller, frame.subscribe)
     else if (frame.unsubscribe === true) this.#endSubscription()
     else if (Number.isSafeInteger(frame.cancel)) this.#inFlight.get(frame.cancel as number)?.abort()
-    else
-      this.#answer(
-        JSON.stringify({
-          id: idOf(frame.id),
-          error: new SkeinError("invalid_input", "a frame of no known kind", "Send one of hello, id + op + in, cancel, subscribe, unsubscribe, beat."),
-        }),
-      )
+    else this.#answer(JSON.stringify({ id: echo(frame.id), error: unknownFrame() }))
   }
 
-  #call(caller: Caller, { id, op, in: input, key = null }: Request & { op: string }, size: number): void {
-    if (!Number.isSafeInteger(id) || (id as number) < 0 || this.#inFlight.has(id as number)) {
-      this.#answer(
-        JSON.stringify({
-          id: null,
-          error: new SkeinError("invalid_input", "a call needs an id of its own: a whole number that no call in flight has", "Count up from 1."),
-        }),
-      )
+  #call(caller: Caller, request: Request & { op: string }, size: number): void {
+    const { op, in: input } = request
+    const call = callId(request, this.#inFlight)
+    if (call === null) {
+      this.#answer(JSON.stringify({ id: null, error: needsId() }))
       return
     }
-    const call = id as number
-    const limit = op === "plan.add" ? this.#o.planMaxBytes : this.#o.bodyMaxBytes
-    if (size > limit) {
-      this.#fail(
-        call,
-        new SkeinError("body_too_large", `the frame is over ${limit} bytes`, "Put what is large in a file or a commit and name it; a plan may be 8 MiB.", {
-          limit,
-        }),
-      )
+    const wrong = wrongCall(request, size, op === "plan.add" ? this.#o.planMaxBytes : this.#o.bodyMaxBytes, this.#inFlight.size)
+    if (wrong !== null) {
+      this.#fail(call, wrong)
       return
     }
-    if (key !== null && typeof key !== "string") {
-      this.#fail(call, new SkeinError("invalid_input", "the idempotency key is not one", "Use 1 to 128 of A-Z a-z 0-9 . _ : -", {}))
-      return
-    }
-    if (this.#inFlight.size >= IN_FLIGHT_MAX) {
-      this.#fail(
-        call,
-        new SkeinError("rate_limited", `${IN_FLIGHT_MAX} calls of this connection are in flight`, "Wait for answers before sending more.", {}, 100),
-      )
-      return
-    }
+    const key = typeof request.key === "string" ? request.key : null
     const requestId = this.#o.requestId()
     const waits = op === "task.claimNext"
     const cancel = waits ? new AbortController() : null
@@ -343,10 +284,16 @@ export class SocketConnection {
   }
 
   #greet(hello: unknown): void {
-    const greeting = this.#hello.then(() => this.#welcome(hello))
-    this.#hello = greeting.catch((error: unknown) => {
-      this.#refuse(told(this.#o.log, error, { requestId: this.#o.requestId() }))
-    })
+    // Who calls is settled before anything else is taken up.
+    this.#greeting = true
+    this.#ws.pause()
+    this.#hello = this.#hello
+      .then(() => this.#welcome(hello))
+      .catch((error: unknown) => this.#refuse(told(this.#o.log, error, { requestId: this.#o.requestId() })))
+      .finally(() => {
+        this.#greeting = false
+        this.#goOn()
+      })
   }
 
   async #welcome(hello: unknown): Promise<void> {
@@ -356,16 +303,12 @@ export class SocketConnection {
       session = null,
     } = (typeof hello === "object" && hello !== null ? hello : {}) as { token?: unknown; workspace?: unknown; session?: unknown }
     if (typeof token !== "string" || !isTextOrNull(workspace) || !isTextOrNull(session)) {
-      throw new SkeinError("invalid_input", "a hello has a token, and may have a workspace and a session", 'Send {"hello":{"token":"...","workspace":"main"}}.')
+      throw wrongHello()
     }
     const caller = await this.#o.auth.caller(token, { workspace, session, loopback: this.#loopback })
     // Who the connection belongs to never changes: a renewal is the same agent in the same workspace.
     if (this.caller !== null && (this.caller.actor.agent !== caller.actor.agent || this.caller.workspace !== caller.workspace)) {
-      throw new SkeinError(
-        "claim_mismatch",
-        `the connection belongs to ${this.caller.actor.agent} in ${this.caller.workspace}`,
-        "Open another connection for another identity.",
-      )
+      throw foreignIdentity(this.caller)
     }
     if (this.#ws.readyState !== WebSocket.OPEN) return
     clearTimeout(this.#helloTimer)
@@ -411,32 +354,27 @@ export class SocketConnection {
   #subscribe(caller: Caller, wanted: unknown): void {
     const from = (wanted as { from?: unknown } | null)?.from
     const loop = workspaceOf(this.#o.hub, caller)
-    if (!Number.isSafeInteger(from) || (from as number) < 1 || (from as number) > loop.head.seq + 1) {
-      const error = new SkeinError(
-        "invalid_input",
-        `a subscription begins at a seq from 1 to ${loop.head.seq + 1}`,
-        "Subscribe from the last seq that you have seen + 1.",
-        { head: loop.head.seq },
-      )
-      this.#answer(JSON.stringify({ subscribe: idOf(from), error }))
+    const { seq } = loop.head
+    if (!Number.isSafeInteger(from) || (from as number) < 1 || (from as number) > seq + 1) {
+      this.#answer(JSON.stringify({ subscribe: echo(from), error: beyondHead(seq) }))
       return
     }
     this.#endSubscription()
     this.#unsubscribe = loop.subscribe(from as number, {
-      deliver: (frame) => {
-        const bytes = encodeFrame(frame)
-        this.#events.push(bytes)
-        this.#eventBytes += bytes.length
-        this.#outbox.event(this)
-      },
+      deliver: (frame) => this.#event(encodeFrame(frame)),
       writable: () => this.#ws.readyState === WebSocket.OPEN && this.#ws.bufferedAmount + this.#eventBytes < BUFFER_MAX,
-      resync: (seq) => {
+      resync: (next) => {
         this.#unsubscribe = null
-        this.#events.push(Buffer.from(`{"resync":${seq}}`))
-        this.#outbox.event(this)
+        this.#event(Buffer.from(`{"resync":${next}}`))
       },
       end: () => this.close(CLOSE.goingAway, "the stream ended"),
     })
+  }
+
+  #event(bytes: Buffer): void {
+    this.#events.push(bytes)
+    this.#eventBytes += bytes.length
+    this.#outbox.event(this)
   }
 
   #endSubscription(): void {
@@ -445,19 +383,6 @@ export class SocketConnection {
     this.#events = []
     this.#eventBytes = 0
   }
-}
-
-/** What may be said back: a number. Anything else may be as deep as a frame is long, and would take the hub's stack with it. */
-function idOf(given: unknown): number | null {
-  return typeof given === "number" ? given : null
-}
-
-function notFrames(): SkeinError {
-  return new SkeinError(
-    "invalid_input",
-    "a message is one JSON object, or an array of up to 1,000 of them",
-    'Send {"id":1,"op":"task.claim","in":{}} and the like.',
-  )
 }
 
 function isTextOrNull(value: unknown): value is string | null {

@@ -4,10 +4,12 @@ import { WebSocketServer } from "ws"
 import type { Caller } from "./auth.ts"
 import { Outbox } from "./outbox.ts"
 import { isLoopback } from "./request.ts"
-import { CLOSE, SocketConnection, type SocketOptions } from "./socket-connection.ts"
+import { SocketConnection, type SocketOptions } from "./socket-connection.ts"
+import { CLOSE } from "./socket-frames.ts"
 
-/** Time between two pings, in ms; a connection that does not answer one before the next is ended. */
-const PING_MS = 15_000
+/** Time that calls in flight get to be answered when the hub goes down, in ms, and then the connections to close. */
+const DRAIN_MS = 1_000
+const CLOSE_MS = 500
 
 /** All WebSocket connections of a hub. */
 export class Sockets {
@@ -28,7 +30,7 @@ export class Sockets {
     })
     this.#pings = setInterval(() => {
       for (const connection of this.#connections) connection.ping()
-    }, PING_MS)
+    }, options.pingMs)
     this.#pings.unref()
   }
 
@@ -60,12 +62,20 @@ export class Sockets {
     }
   }
 
+  /** Answers what is in flight, takes nothing more, and ends every connection. Claims that wait end with theirs, and come again by their keys. */
   async close(): Promise<void> {
     clearInterval(this.#pings)
+    for (const connection of this.#connections) connection.drain()
+    await until(() => [...this.#connections].every((connection) => connection.idle), DRAIN_MS)
     this.#outbox.flush()
     for (const connection of this.#connections) connection.close(CLOSE.goingAway, "the hub is going down")
-    const deadline = Date.now() + 500
-    while (this.#connections.size > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10))
+    await until(() => this.#connections.size === 0, CLOSE_MS)
     for (const connection of this.#connections) connection.terminate()
   }
+}
+
+/** Waits until it holds, or until `withinMs` is over. */
+async function until(holds: () => boolean, withinMs: number): Promise<void> {
+  const deadlineMs = performance.now() + withinMs
+  while (!holds() && performance.now() < deadlineMs) await new Promise((resolve) => setTimeout(resolve, 5))
 }

@@ -1,0 +1,157 @@
+import { afterEach, expect, test } from "vitest"
+import { WebSocket } from "ws"
+import { OPERATOR } from "./auth.ts"
+import { type Instance, startInstance } from "./served.contract.ts"
+
+let hub: Instance
+const open: WebSocket[] = []
+afterEach(async () => {
+  for (const ws of open.splice(0)) ws.terminate()
+  await hub.close()
+})
+
+type Received = Record<string, unknown>
+type Wire = {
+  ws: WebSocket
+  frames: Received[]
+  messages: number
+  closed: Promise<number>
+  send(frame: unknown): void
+  until(holds: (frames: Received[]) => boolean): Promise<void>
+}
+
+/** A bare connection that said hello. */
+async function wire(token: string, more: object = {}): Promise<Wire> {
+  const ws = new WebSocket(`${hub.url.replace("http", "ws")}/ws`)
+  open.push(ws)
+  let wake: (() => void) | null = null
+  const closed = new Promise<number>((resolve) => ws.on("close", resolve))
+  const self: Wire = {
+    ws,
+    frames: [],
+    messages: 0,
+    closed,
+    send: (frame) => ws.send(JSON.stringify(frame)),
+    until: async (holds) => {
+      while (!holds(self.frames)) await new Promise<void>((resolve) => (wake = resolve))
+    },
+  }
+  ws.on("message", (data: Buffer) => {
+    const parsed = JSON.parse(data.toString("utf8")) as Received | Received[]
+    self.messages += 1
+    self.frames.push(...(Array.isArray(parsed) ? parsed : [parsed]))
+    wake?.()
+  })
+  await new Promise((resolve) => ws.on("open", resolve))
+  self.send({ hello: { token, ...more } })
+  await self.until((frames) => "welcome" in (frames[0] ?? {}))
+  return self
+}
+
+const director = { agent: OPERATOR, session: null, role: "operator" as const }
+const seqsOf = (frames: Received[]): number[] => frames.flatMap(({ events = [] }) => (events as { seq: number }[]).map(({ seq }) => seq))
+const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
+  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5))
+}
+
+test("what is answered at once comes as one message", async () => {
+  hub = await startInstance()
+  const { frames, messages, ...client } = await wire(hub.operator)
+  expect([frames.length, messages]).toEqual([1, 1])
+  const connection = await wire(hub.operator)
+  connection.send(Array.from({ length: 50 }, (_, at) => ({ id: at, op: "task.add", in: { id: `t${at}`, title: "T" } })))
+  await connection.until((received) => received.length >= 51)
+  expect(connection.messages).toBeLessThanOrEqual(4)
+  expect(new Set(connection.frames.slice(1).map(({ id }) => id)).size).toBe(50)
+  client.ws.close()
+})
+
+test("a reader that is too slow hears from where to come again, and then misses nothing", async () => {
+  hub = await startInstance({ level: "warn", limits: { checkpointMs: 3_600_000, checkpointEntries: 1e9 } })
+  const reader = await wire(hub.operator)
+  reader.send({ subscribe: { from: 1 } })
+  await reader.until((frames) => seqsOf(frames).length >= 2)
+  reader.ws.pause()
+  const body = "x".repeat(32_000)
+  for (let at = 0; at < 500; at += 1) await hub.loop.execute("task.add", director, { id: `t${at}`, title: "T", body })
+  // It holds nothing for whoever does not read: the loop went on, the connection's buffer stayed small.
+  expect(hub.loop.stats()["subscribers"]).toBe(0)
+  reader.ws.resume()
+  await reader.until((frames) => frames.some((frame) => "resync" in frame))
+  const { resync } = reader.frames.find((frame) => "resync" in frame) as { resync: number }
+  expect(seqsOf(reader.frames)).toEqual(Array.from({ length: resync - 1 }, (_, at) => at + 1))
+  reader.send({ subscribe: { from: resync } })
+  const { seq } = hub.loop.head
+  await reader.until((frames) => {
+    const last = frames.at(-1) as { to?: number; resync?: number }
+    if (last.resync !== undefined && last.resync !== resync) reader.send({ subscribe: { from: last.resync } })
+    return last.to === seq
+  })
+  expect(seqsOf(reader.frames)).toEqual(Array.from({ length: seq }, (_, at) => at + 1))
+})
+
+test("another subscription takes the place of the first, and unsubscribing ends it", async () => {
+  hub = await startInstance({ limits: { checkpointMs: 3_600_000 } })
+  const reader = await wire(hub.operator)
+  reader.send({ subscribe: { from: 1 } })
+  await reader.until((frames) => seqsOf(frames).length >= 2)
+  reader.send({ subscribe: { from: 2 } })
+  await reader.until((frames) => seqsOf(frames).length >= 3)
+  await hub.loop.execute("task.add", director, { id: "a", title: "A" })
+  await reader.until((frames) => seqsOf(frames).includes(3))
+  reader.send({ unsubscribe: true })
+  reader.send({ id: 1, op: "task.add", in: { id: "b", title: "B" } })
+  await reader.until((frames) => frames.some(({ id }) => id === 1))
+  expect(seqsOf(reader.frames)).toEqual([1, 2, 2, 3])
+})
+
+test("a connection that answers no ping is ended, and its session is lost with its claims", async () => {
+  hub = await startInstance({ pingMs: 60 })
+  const dead = await wire(await hub.agent("ada", { heartbeatMs: 200 }))
+  dead.send({ id: 1, op: "session.start", in: { owned: true } })
+  await dead.until((frames) => frames.some(({ id }) => id === 1))
+  const { session } = (dead.frames.at(-1) as { ok: { session: string } }).ok
+  dead.send({ hello: { token: await hub.agent("other") } })
+  expect(await dead.closed).toBe(4401)
+  const quiet = await wire((await hub.auth.mint({ actor: { agent: "ada", session, role: "worker" }, workspace: "main", credential: null })).token)
+  await hub.loop.execute("task.add", director, { id: "one", title: "One" })
+  quiet.send({ id: 1, op: "task.claim", in: { task: "one" } })
+  await quiet.until((frames) => frames.some(({ id }) => id === 1))
+  // Alive: it answers pings, which beat for its session.
+  await new Promise((resolve) => setTimeout(resolve, 800))
+  expect(await hub.loop.read((state) => [state.sessions.get(session)?.status, state.tasks.get("one")?.status])).toEqual(["live", "claimed"])
+  quiet.ws.pause()
+  await until(() => hub.loop.read((state) => state.tasks.get("one")?.status === "pending"))
+  expect(await hub.loop.read((state) => state.sessions.get(session)?.status)).toBe("lost")
+})
+
+test("a call that waits is ended by a cancel, and others go on beside it", async () => {
+  hub = await startInstance()
+  const worker = await wire(await hub.agent("ada"))
+  worker.send({ id: 1, op: "task.claimNext", in: { waitMs: 60_000 } })
+  worker.send({ id: 2, op: "hub.status", in: {} })
+  await worker.until((frames) => frames.some(({ id }) => id === 2))
+  expect(worker.frames.some(({ id }) => id === 1)).toBe(false)
+  worker.send({ cancel: 1 })
+  await worker.until((frames) => frames.some(({ id }) => id === 1))
+  expect(worker.frames.at(-1)?.["error"]).toMatchObject({ code: "timed_out" })
+})
+
+test("a hub that goes down answers what is in flight, then ends its connections with 1001", async () => {
+  hub = await startInstance()
+  const client = await wire(hub.operator)
+  client.send(Array.from({ length: 200 }, (_, at) => ({ id: at, op: "task.add", in: { id: `t${at}`, title: "T" } })))
+  await until(() => hub.loop.read((state) => state.tasks.size > 0))
+  await hub.stop()
+  expect(await client.closed).toBe(1001)
+  const answers = client.frames.filter(({ id }) => id !== undefined)
+  await hub.restart()
+  const added = await hub.loop.read((state) => [...state.tasks.keys()])
+  // Nothing was acknowledged that is not there, and nothing is there that nobody was told of.
+  expect(
+    answers
+      .filter(({ ok }) => ok !== undefined)
+      .map(({ id }) => `t${String(id)}`)
+      .toSorted(),
+  ).toEqual(added.toSorted())
+})
