@@ -50,6 +50,11 @@ export class Replica {
     return this.#time.nowMs()
   }
 
+  /** How many records the state has, in all tables. */
+  get records(): number {
+    return this.state.tables.reduce((sum, { size }) => sum + size, 0)
+  }
+
   /** A batch to decide against the state as it stands. */
   begin(): { batch: Batch; before: Mark } {
     const { workspace, log } = this.#o

@@ -126,6 +126,17 @@ describe("a snapshot", () => {
     expect(rig.fatal).toEqual([])
   })
 
+  test("comes the later the more there is to write: an entry's share of the cost does not grow with the state", async () => {
+    const rig = await openRig({ limits: LIMITS })
+    for (let at = 0; at < 60; at += 1) {
+      await rig.run(Promise.all(Array.from({ length: 10 }, (_, index) => rig.loop.execute("task.add", OPERATOR, { id: `t${at}-${index}`, title: "t" }))))
+    }
+    await rig.clock.advance(10)
+    const kept = await rig.loop.snapshots()
+    expect(kept.length).toBeGreaterThan(1)
+    expect(kept.length).toBeLessThan(6)
+  })
+
   test("is written while the hub goes on deciding, and holds the state of its seq", async () => {
     const rig = await openRig({ limits: { snapshotEntries: 1_300, checkpointMs: 1_000_000, checkpointEntries: 10_000 } })
     const add = (name: string, count: number): Promise<unknown> =>

@@ -10,7 +10,7 @@ type UpkeepOptions = {
   replica: Replica
   ledger: Ledger
   snapshots: SnapshotStore
-  /** A snapshot is kept whenever so many entries have come. */
+  /** A snapshot is kept whenever so many entries have come, or as many as the state has records where those are more. */
   snapshotEntries: number
   /** Whether nothing waits and nothing is in flight. */
   isIdle(): boolean
@@ -24,6 +24,8 @@ const TIDY_AFTER_MS = 250
 export class Upkeep {
   readonly #o: UpkeepOptions
   #snapshotSeq: Seq
+  /** Entries until the next snapshot: writing a state costs what it holds, so an entry's share of it stays the same however large it grows. */
+  #interval: number
   #snapshotting: Promise<void> = Promise.resolve()
   #planned = false
   #cancelTidying: (() => void) | null = null
@@ -34,6 +36,7 @@ export class Upkeep {
     this.#o = options
     const { seq } = options.replica.head
     this.#snapshotSeq = seq - (seq % options.snapshotEntries)
+    this.#interval = Math.max(options.snapshotEntries, options.replica.records)
   }
 
   /** After each durable batch, while none is in flight. */
@@ -41,8 +44,9 @@ export class Upkeep {
     this.#batches += 1
     const { workspace, clock, replica, snapshots, snapshotEntries, onFailed } = this.#o
     const { seq } = replica.head
-    if (seq < this.#snapshotSeq + snapshotEntries) return
+    if (seq < this.#snapshotSeq + this.#interval) return
     this.#snapshotSeq = seq - (seq % snapshotEntries)
+    this.#interval = Math.max(snapshotEntries, replica.records)
     const lines = replica.snapshot(() => new Promise((resolve) => clock.soon(resolve)))
     this.#snapshotting = this.#snapshotting
       .then(() => snapshots.keep(workspace, seq, lines))
