@@ -1,0 +1,61 @@
+import { afterEach, expect, test } from "vitest"
+import { WebSocket } from "ws"
+import { type Instance, startInstance } from "./served.contract.ts"
+
+let hub: Instance | null = null
+afterEach(async () => {
+  await hub?.close()
+  hub = null
+})
+
+type Answer = { id: number; ok?: { seq: number }; error?: { code: string; retryAfterMs: number } }
+
+/** Sends all frames at once, in as few packets as the socket makes of them, and waits for as many answers. */
+async function flood(url: string, token: string, frames: readonly object[]): Promise<{ answers: Answer[]; tookMs: number }> {
+  const socket = new WebSocket(`${url.replace("http", "ws")}/ws`)
+  await new Promise((resolve) => socket.once("open", resolve))
+  const answers: Answer[] = []
+  const all = new Promise<void>((resolve) => {
+    socket.on("message", (data: Buffer) => {
+      const said = JSON.parse(data.toString()) as Answer | Answer[]
+      answers.push(...[said].flat().filter(({ id }) => id !== undefined))
+      if (answers.length === frames.length) resolve()
+    })
+  })
+  socket.send(JSON.stringify({ hello: { token } }))
+  const startMs = performance.now()
+  for (const frame of frames) socket.send(JSON.stringify(frame))
+  await all
+  socket.close()
+  return { answers, tookMs: performance.now() - startMs }
+}
+
+function adds(count: number): object[] {
+  return Array.from({ length: count }, (_, at) => ({ id: at + 1, op: "task.add", in: { id: `t${at}`, title: "Task" } }))
+}
+
+test("a connection that was told overloaded is not read for a while: one refusal, not one for each call", async () => {
+  hub = await startInstance({ limits: { queueMax: 20, batchMax: 10 } })
+  const { answers, tookMs } = await flood(hub.url, hub.operator, adds(500))
+  const refused = answers.filter(({ error }) => error?.code === "overloaded")
+  expect(answers.filter(({ ok }) => ok !== undefined).length + refused.length).toBe(500)
+  expect(refused.length).toBeGreaterThan(0)
+  // Each refusal is followed by a rest: at the least 10 ms, in which the queue empties.
+  expect(refused.length).toBeLessThanOrEqual(tookMs / 10 + 2)
+  expect(refused[0]?.error?.retryAfterMs).toBeGreaterThanOrEqual(20)
+})
+
+test("a connection with hundreds of calls in flight is answered in order and whole, none is refused", async () => {
+  hub = await startInstance()
+  const { answers } = await flood(hub.url, hub.operator, adds(3_000))
+  expect(answers.filter(({ error }) => error !== undefined)).toEqual([])
+  expect(answers.map(({ id }) => id)).toEqual(Array.from({ length: 3_000 }, (_, at) => at + 1))
+})
+
+test("claims that wait do not stop what comes after them on the same connection", async () => {
+  hub = await startInstance()
+  const waiting = Array.from({ length: 400 }, (_, at) => ({ id: at + 1, op: "task.claimNext", in: { waitMs: 1_500, plan: "none.1" } }))
+  const credential = await hub.agent("ada")
+  const { answers } = await flood(hub.url, credential, [...waiting, { id: 500, op: "ledger.head", in: {} }])
+  expect(answers[0]).toMatchObject({ id: 500, ok: {} })
+})
