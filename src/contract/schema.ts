@@ -78,7 +78,7 @@ export const glob = line(400)
     (path) => !/^[/\\~]|^[A-Za-z]:|\\/.test(path) && !path.split("/").includes(".."),
     "Use a path relative to the repository's root, without `..` or backslashes",
   )
-  .describe("glob under the repository\'s root")
+  .describe("glob under the repository's root")
 
 /** Any JSON object, such as an event's payload. Its depth is bounded, so that nobody's stack is. */
 export const payload = z.record(z.string().max(200), z.unknown()).refine((value) => shallow(value, 16), "At most 16 levels deep")
