@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process"
 import { generateKeyPairSync } from "node:crypto"
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pino } from "pino"
@@ -66,6 +66,7 @@ async function startTeam(
     plan: id,
     repository,
     worktreesAt: plan.worktrees ? git("rev-parse", "HEAD") : null,
+    goesOn: false,
     planDirectory: directory,
     agentsDirectory: join(repository.instanceDir, "agents"),
     runsDirectory: join(repository.instanceDir, "runs", id),
@@ -131,6 +132,21 @@ test("an agent that is killed loses its lease at once, and a fresh process of it
     if (entry.type === "task.completed") break
   }
   expect(ended).toEqual(["session_ended"])
+}, 30_000)
+
+test("an agent that is killed goes on in its own worktree, with what it left there", async () => {
+  const { client, crew, events, id } = await startTeam({
+    worktrees: true,
+    agents: [{ name: "solo", start: true }],
+    tasks: [{ id: "slow", title: "Slow once", run: { command: "if [ -e draft ]; then cat draft; else echo unsaved > draft; sleep 60; fi" } }],
+  })
+  await crew.start(["solo"])
+  const cwd = events.flatMap((event) => (event.kind === "started" ? [event.cwd] : []))[0] as string
+  for (let tries = 0; tries < 400 && !existsSync(join(cwd, "draft")); tries += 1) await new Promise((resolve) => setTimeout(resolve, 25))
+  await crew.kill("solo")
+  await crew.finished()
+  const { task } = await client.task.show({ task: `${id}/slow` })
+  expect([task.status, task.deliverable?.text]).toEqual(["completed", "unsaved\n"])
 }, 30_000)
 
 test("a crew that is stopped gives back what it holds, and no attempt is counted", async () => {

@@ -4,6 +4,7 @@ import type { Command } from "commander"
 import type { Profile } from "../core/agent.ts"
 import { ROLES } from "../core/role.ts"
 import { act, collect, examples, integer, oneOf, type Context } from "./context.ts"
+import { folderOf } from "./instance.ts"
 import { paged } from "./paging.ts"
 import { printable } from "./printable.ts"
 import { showUsd } from "./quantity.ts"
@@ -23,7 +24,7 @@ type ProfileOptions = {
 /** `skein agent`: who works here. */
 export function register(program: Command): void {
   const agent = program.command("agent").description("Agents: who they are, what they can, what they may.")
-  withProfile(agent.command("add <name>").description("Add an agent, and write a credential for it to .skein/agents/NAME.credential (mode 0600)."))
+  withProfile(agent.command("add <name>").description("Add an agent, and write a credential for it into .skein/agents/ (mode 0600)."))
     .option("--role <role>", ROLES.join(", "), oneOf(ROLES), "worker")
     .option("--no-credential", "write none")
     .addHelpText(
@@ -66,7 +67,7 @@ export function register(program: Command): void {
     )
   agent
     .command("credential <name>")
-    .description("Write another credential for an agent to .skein/agents/NAME.credential. Those before it stay good: skein agent revoke.")
+    .description("Write another credential for an agent into .skein/agents/. Those before it stay good: skein agent revoke.")
     .addHelpText("after", examples(["skein agent credential goose", "prints the file's path, never the secret"]))
     .action(
       act(async (context: Context, name: string) => {
@@ -124,7 +125,7 @@ async function addAgent(
 /** Has the hub make a credential; the secret goes to its file and nowhere else. */
 async function issue(context: Context, name: string): Promise<{ id: string; path: string }> {
   const { id, credential } = await (await context.hub()).call("credential.issue", { agent: name })
-  const path = join(context.instance().directory, "agents", `${name}.credential`)
+  const path = join(folderOf(context.instance(), context.workspace, "agents"), `${name}.credential`)
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   writeFileSync(`${path}.${process.pid}`, `${credential}\n`, { mode: 0o600 })
   renameSync(`${path}.${process.pid}`, path)

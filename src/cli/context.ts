@@ -18,7 +18,7 @@ export class Context {
   }
 
   get workspace(): string {
-    return this.options.workspace ?? "main"
+    return this.options.workspace ?? process.env["SKEIN_WORKSPACE"] ?? "main"
   }
 
   /** The instance that the call stands in. Throws `UsageError` outside of any repository. */

@@ -29,6 +29,11 @@ export function findInstance(from: string, global: boolean): Instance {
   return { directory: join(beside ? dirname(commonDir) : commonDir, ".skein"), repository: start }
 }
 
+/** Where credentials or runs of a workspace lie: those of two workspaces may have the same names. `main` has the short paths. */
+export function folderOf({ directory }: Instance, workspace: string, folder: "agents" | "runs"): string {
+  return join(directory, folder, ...(workspace === "main" ? [] : [workspace]))
+}
+
 /** The running hub of an instance as its file says, or null. Whether it lives is for the caller to find out. */
 export function readHubFile({ directory }: Instance): HubFile | null {
   try {

@@ -47,6 +47,7 @@ export const FILES: readonly [string, string][] = [
 export const ENVIRONMENT: readonly [string, string][] = [
   ["SKEIN_TOKEN_FILE", "credential or token to act with, before the operator's own; set for every agent"],
   ["SKEIN_URL", "the hub's address, as --url; set for every agent"],
+  ["SKEIN_WORKSPACE", "which workspace, as --workspace; set for every agent"],
   ["SKEIN_TASK, SKEIN_FENCE", "the task that an agent works on, and its fence: taken where a verb is given none"],
   ["NO_COLOR, FORCE_COLOR", "without colour, or with colour in a pipe"],
   ["SKEIN_DEBUG", "print the whole story of an error"],

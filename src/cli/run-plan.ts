@@ -7,13 +7,14 @@ import { viewPlan } from "../core/view.ts"
 import { git } from "../repo/git.ts"
 import { findRepository, type Repository } from "../repo/instance.ts"
 import { removeWorktree } from "../repo/worktree.ts"
-import { Crew, type CrewEvent } from "../runtime/crew.ts"
+import { Crew, type CrewEvent, worktreeOf } from "../runtime/crew.ts"
 import { Chaos } from "./chaos.ts"
 import { openConnection, type HubConnection } from "./connection.ts"
 import type { Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { ensureHub } from "./hub-start.ts"
 import { prepareInstance } from "./instance-files.ts"
+import { folderOf } from "./instance.ts"
 import { auditLedger, ledgerFile, openLedgerFile, ownCheckpoints, type Audit } from "./ledger-source.ts"
 import { LiveScreen } from "./live-screen.ts"
 import type { PlanFile } from "./plan-file.ts"
@@ -35,6 +36,7 @@ type Run = {
   hub: HubConnection
   repository: Repository
   plan: string
+  commit: string | null
   team: PlanAgent[]
   record: RunRecord
   stop: AbortController
@@ -63,7 +65,7 @@ export async function runPlan(context: Context, file: PlanFile, options: Options
       added.plan,
       team.map(({ name }) => name),
     )
-    const run: Run = { context, file, options, hub, repository, plan: added.plan, team, record, stop }
+    const run: Run = { context, file, options, hub, repository, plan: added.plan, commit, team, record, stop }
     const outcome = await follow(run, head, added.created)
     await close(run, outcome)
   } finally {
@@ -163,7 +165,7 @@ async function follow(run: Run, head: number, created: boolean): Promise<Outcome
           continue
         }
         tell(run, screen, `${created ? "begins" : "goes on"}: ${plan} with ${run.team.map(({ name }) => name).join(", ")}`)
-        crew = newCrew(run, (event) => onCrew(run, screen, event))
+        crew = newCrew(run, !created, (event) => onCrew(run, screen, event))
         void crew.start(run.team.map(({ name }) => name)).then(
           () =>
             void watchCrew(
@@ -210,18 +212,19 @@ function isFinished({ record, plan }: Run): boolean {
   return viewPlan(record.state, plan)?.finished === true
 }
 
-function newCrew({ context, options, hub, repository, plan, file }: Run, onEvent: (event: CrewEvent) => void): Crew {
-  const { directory } = context.instance()
+function newCrew({ context, options, hub, repository, plan, commit, file }: Run, goesOn: boolean, onEvent: (event: CrewEvent) => void): Crew {
+  const instance = context.instance()
   return new Crew({
     port: hub,
     url: hub.url,
     workspace: context.workspace,
     plan,
     repository,
-    worktreesAt: file.plan.worktrees ? "HEAD" : null,
+    worktreesAt: file.plan.worktrees ? commit : null,
+    goesOn,
     planDirectory: options.planDirectory,
-    agentsDirectory: join(directory, "agents"),
-    runsDirectory: join(directory, "runs", plan),
+    agentsDirectory: folderOf(instance, context.workspace, "agents"),
+    runsDirectory: join(folderOf(instance, context.workspace, "runs"), plan),
     speed: options.speed,
     onEvent,
   })
@@ -236,8 +239,10 @@ async function watchCrew(crew: Crew, isOpen: () => boolean, stuck: () => void): 
 function onCrew(run: Run, screen: LiveScreen, event: CrewEvent): void {
   const { terminal } = run.context
   if (terminal.json) terminal.record({ ...event, kind: "agent", did: event.kind })
+  else if (event.kind === "started" && event.again) tell(run, screen, `another process goes on as ${event.agent}`)
+  else if (event.kind === "given_up") tell(run, screen, `${event.agent} is not started again: ${event.detail}`)
   else if (event.kind === "ended" && (event.how === "killed" || event.how === "crashed"))
-    tell(run, screen, `${event.agent} ${event.how === "killed" ? "was killed" : "crashed"} (${event.detail}); another process takes its place`)
+    tell(run, screen, `${event.agent} ${event.how === "killed" ? "was killed" : "crashed"} (${event.detail})`)
 }
 
 /** A line of the run's own, with the live board or without it. */
@@ -280,7 +285,7 @@ async function close(run: Run, { how, chaos }: Outcome): Promise<void> {
     throw new SkeinError(
       "invalid",
       `${run.plan} is not finished, and none of its agents runs any more`,
-      `See what they wrote in ${join(context.instance().directory, "runs", run.plan)}, then run the same command again.`,
+      `See what they wrote in ${join(folderOf(context.instance(), context.workspace, "runs"), run.plan)}, then run the same command again.`,
     )
   if (file.plan.worktrees && how === "finished") await tidyWorktrees(run)
   const bad = figures.counts.failed > 0 || figures.counts.unreachable > 0 || !audit.verified.ok || audit.replayed?.mismatch !== null
@@ -301,7 +306,7 @@ async function auditOwn({ context, hub }: Run): Promise<Audit> {
 
 /** Saves the run's report; where the plan names a task as report, that task's deliverable is it. */
 async function deliver({ context, hub, plan, file }: Run, report: RunReport): Promise<{ path: string; text: string } | null> {
-  const folder = join(context.instance().directory, "runs", plan)
+  const folder = join(folderOf(context.instance(), context.workspace, "runs"), plan)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   writeFileSync(join(folder, "run.json"), `${JSON.stringify(reportRecord(report), null, 2)}\n`)
   if (file.report === null) return null
@@ -313,9 +318,9 @@ async function deliver({ context, hub, plan, file }: Run, report: RunReport): Pr
 }
 
 /** Worktrees are of no use once the plan is finished; one with somebody's work in it stays, and says so. */
-async function tidyWorktrees({ context: { terminal }, repository, team }: Run): Promise<void> {
+async function tidyWorktrees({ context: { terminal, workspace }, repository, team }: Run): Promise<void> {
   for (const { name } of team) {
-    await removeWorktree({ repository, name }).catch((error: unknown) => {
+    await removeWorktree({ repository, name: worktreeOf(workspace, name) }).catch((error: unknown) => {
       terminal.notice(`the worktree of ${name} stays: ${printable(error instanceof Error ? error.message : String(error))}`)
     })
   }

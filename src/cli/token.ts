@@ -20,7 +20,7 @@ export function register(program: Command): void {
       act(async (context: Context, { agent, session }: { agent?: string; session?: string }) => {
         const hub = await context.hub()
         if (agent === undefined) {
-          const { token, lastsMs } = await bearerFor(new URL(hub.url), hub.identity, context.options.workspace)
+          const { token, lastsMs } = await bearerFor(new URL(hub.url), hub.identity, context.options.workspace ?? process.env["SKEIN_WORKSPACE"])
           context.terminal.answer({ token, lastsMs, url: hub.url }, token)
           return
         }

@@ -2,7 +2,8 @@ import { mkdir, rename, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { AgentId, PlanId } from "../core/ids.ts"
-import { addWorktree } from "../repo/worktree.ts"
+import { RepositoryError } from "../repo/git.ts"
+import { addWorktree, listWorktrees } from "../repo/worktree.ts"
 import type { Repository } from "../repo/instance.ts"
 import { startProcess, type RunningProcess } from "./process.ts"
 import type { AgentPort } from "./script-agent.ts"
@@ -14,8 +15,10 @@ export type CrewOptions = {
   workspace: string
   plan: PlanId
   repository: Repository
-  /** Each agent works in a git worktree of its own at this commit; null: all work in the repository itself. */
+  /** Each agent works in a git worktree of its own at this commit (its full id); null: all work in the repository itself. */
   worktreesAt: string | null
+  /** The plan was begun by an earlier run: what its agents left in their worktrees at that commit is theirs. */
+  goesOn: boolean
   /** The folder of the plan file, which its commands may use. */
   planDirectory: string
   /** Where credentials of agents are kept (mode 0600), and what their tasks write. */
@@ -26,14 +29,20 @@ export type CrewOptions = {
 }
 
 export type CrewEvent =
-  | { kind: "started"; agent: AgentId; pid: number; cwd: string }
+  | { kind: "started"; agent: AgentId; pid: number; cwd: string; again: boolean }
   | { kind: "said"; agent: AgentId; line: string }
   | { kind: "ended"; agent: AgentId; how: "finished" | "stopped" | "killed" | "crashed"; detail: string }
+  | { kind: "given_up"; agent: AgentId; detail: string }
 
 /** A crashed agent is started again this often in a row, at most. */
 const RESTARTS_MAX = 3
 const GRACE_MS = 3_000
 const MAIN = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "script-agent-main.ts" : "script-agent-main.js", import.meta.url))
+
+/** What an agent's worktree is called: agents of two workspaces may have the same name. */
+export function worktreeOf(workspace: string, agent: AgentId): string {
+  return workspace === "main" ? agent : `${workspace}.${agent}`
+}
 
 type Member = { process: RunningProcess; restarts: number; stopping: boolean }
 
@@ -44,6 +53,7 @@ type Member = { process: RunningProcess; restarts: number; stopping: boolean }
 export class Crew {
   readonly #options: CrewOptions
   readonly #members = new Map<AgentId, Member>()
+  readonly #worktrees = new Map<AgentId, string>()
   readonly #ended: Promise<void>[] = []
   #stopping = false
 
@@ -79,8 +89,8 @@ export class Crew {
 
   async #begin(agent: AgentId, restarts: number): Promise<void> {
     const { url, workspace, plan, repository, worktreesAt, planDirectory, runsDirectory, speed, onEvent } = this.#options
+    const cwd = worktreesAt === null ? (repository.top ?? repository.commonDir) : await this.#worktree(agent, worktreesAt)
     const tokenFile = await this.#credential(agent)
-    const cwd = worktreesAt === null ? (repository.top ?? repository.commonDir) : (await addWorktree({ repository, name: agent, commit: worktreesAt })).path
     const workDir = join(runsDirectory, agent)
     await mkdir(workDir, { recursive: true, mode: 0o700 })
     const env: Record<string, string> = {
@@ -110,7 +120,7 @@ export class Crew {
     })
     const member: Member = { process, restarts, stopping: this.#stopping }
     this.#members.set(agent, member)
-    onEvent({ kind: "started", agent, pid: process.pid, cwd })
+    onEvent({ kind: "started", agent, pid: process.pid, cwd, again: restarts > 0 })
     this.#ended.push(this.#watch(agent, member))
     if (this.#stopping) await process.stop({ graceMs: GRACE_MS })
   }
@@ -127,8 +137,30 @@ export class Crew {
       detail: how === "crashed" ? `${detail}: ${member.process.tail("stderr").trim().split("\n").at(-1) ?? ""}` : detail,
     })
     await this.#endSessions(agent, `its process ended: ${detail}`)
-    if (how === "finished" || how === "stopped" || this.#stopping || member.restarts >= RESTARTS_MAX) return
-    await this.#begin(agent, member.restarts + 1)
+    if (how === "finished" || how === "stopped" || this.#stopping) return
+    const giveUp = (reason: string): void => this.#options.onEvent({ kind: "given_up", agent, detail: reason })
+    if (member.restarts >= RESTARTS_MAX) return giveUp(`it ended badly ${RESTARTS_MAX + 1} times in a row`)
+    // One agent that cannot go on is no reason for the others to stop.
+    await this.#begin(agent, member.restarts + 1).catch((error: unknown) => giveUp(error instanceof Error ? error.message : String(error)))
+  }
+
+  /** An agent that starts again goes on in its own worktree, whatever it left there: nobody else works in it, and work that was not saved is not thrown away. */
+  async #worktree(agent: AgentId, commit: string): Promise<string> {
+    const { repository, workspace, goesOn } = this.#options
+    const name = worktreeOf(workspace, agent)
+    const own = this.#worktrees.get(agent)
+    const path =
+      own ??
+      (
+        await addWorktree({ repository, name, commit }).catch(async (error: unknown) => {
+          const left = goesOn && error instanceof RepositoryError && error.code === "worktree_dirty" ? await listWorktrees(repository) : []
+          const found = left.find((worktree) => worktree.name === name && worktree.commit === commit)
+          if (found === undefined) throw error
+          return found
+        })
+      ).path
+    this.#worktrees.set(agent, path)
+    return path
   }
 
   /** The hub need not wait for missed heartbeats: leases of a dead agent end now. */
