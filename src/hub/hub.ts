@@ -1,14 +1,15 @@
 import { Chain, type Sha256 } from "../core/chain.ts"
-import { decodeEntry, HUB } from "../core/entry.ts"
+import { HUB } from "../core/entry.ts"
 import { isName } from "../core/ids.ts"
-import { type Checkpoint, evolve, Workspace } from "../core/workspace.ts"
+import { type Checkpoint, Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
-import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
+import type { Ledger } from "../ledger/ledger.ts"
 import type { Clock } from "./clock.ts"
 import { Fingerprint } from "./fingerprint.ts"
 import { stopping } from "./failures.ts"
 import { Loop } from "./loop.ts"
 import type { LoopLog } from "./loop-options.ts"
+import { foldEntry } from "./replay.ts"
 import { restore, type SnapshotStore } from "./snapshots.ts"
 
 /** How much a hub takes on; every number has its default in `LIMITS`. */
@@ -140,19 +141,7 @@ async function fold(
   for (;;) {
     const page = await ledger.read(state.seq + 1, PAGE)
     if (page.length === 0) break
-    for (const { seq, bytes, hash } of page) {
-      const reached = chain.append(bytes)
-      if (seq !== state.seq + 1 || !Buffer.from(reached).equals(hash)) {
-        throw new LedgerFailure(
-          "damaged",
-          `entry ${state.seq + 1} of workspace ${name} does not chain`,
-          "Run `skein ledger verify`, then restore a backup.",
-          state.seq + 1,
-        )
-      }
-      chain.commit()
-      evolve(state, decodeEntry(bytes))
-    }
+    for (const stored of page) foldEntry(state, chain, stored)
     fingerprint.note(state.journal.drain())
   }
   return { state, chain, fingerprint }

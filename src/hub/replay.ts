@@ -1,8 +1,8 @@
-import { Chain, type ChainRecord, fromHex, sameHash, type Sha256, toHex } from "../core/chain.ts"
+import { Chain, type ChainRecord, sameHash, type Sha256, toHex } from "../core/chain.ts"
 import { decodeEntry, type Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { type Checkpoint, evolve, Workspace } from "../core/workspace.ts"
-import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
+import { type Ledger, LedgerFailure, type Stored } from "../ledger/ledger.ts"
 import { digestOf, Fingerprint } from "./fingerprint.ts"
 
 /** A checkpoint that a replay met, and whether it reached the same root and digest. */
@@ -35,16 +35,11 @@ export async function replay(
   for (let from = 1; from <= to;) {
     const page = await ledger.read(from, Math.min(PAGE, to - from + 1))
     if (page.length === 0) break
-    for (const { seq, bytes, hash } of page) {
-      if (seq !== state.seq + 1)
-        throw new LedgerFailure("damaged", `entry ${state.seq + 1} is missing: ${seq} follows ${state.seq}`, "Restore the ledger from a backup.", state.seq + 1)
-      const entry = readEntry(bytes, seq)
-      if (compare && entry.type === "checkpoint.recorded")
-        compared.push(compareCheckpoint(entry as Entry<"checkpoint.recorded", Checkpoint>, chain, fingerprint))
-      if (!sameHash(chain.append(bytes), hash))
-        throw new LedgerFailure("damaged", `entry ${seq} was changed: its bytes do not chain`, "Restore the ledger from a backup.", seq)
-      chain.commit()
-      evolve(state, entry)
+    for (const stored of page) {
+      const entry = foldEntry(state, chain, stored, (read) => {
+        if (compare && read.type === "checkpoint.recorded")
+          compared.push(compareCheckpoint(read as Entry<"checkpoint.recorded", Checkpoint | null>, chain, fingerprint))
+      })
       const changes = state.journal.drain()
       if (compare) fingerprint.note(changes)
       onEntry?.(entry)
@@ -54,17 +49,37 @@ export async function replay(
   return { state, digest: compare ? fingerprint.digest() : digestOf(sha256, state), chain: chain.record(), entries: state.seq, compared }
 }
 
-function readEntry(bytes: string, seq: Seq): Entry {
+/**
+ * Folds the next stored entry in, once it is seen to be the next and to chain; `onRead` sees it before that. Throws `LedgerFailure("damaged")` with its
+ * seq, also where an entry chains and is yet none of ours: whoever can write the file can make hashes that fit.
+ */
+export function foldEntry(state: Workspace, chain: Chain, { seq, bytes, hash }: Stored, onRead?: (entry: Entry) => void): Entry {
+  const next = state.seq + 1
+  if (seq !== next) throw damaged(next, `entry ${next} is missing: ${seq} follows ${state.seq}`)
+  let step = "cannot be read"
   try {
-    return decodeEntry(bytes)
+    const entry = decodeEntry(bytes)
+    onRead?.(entry)
+    step = "is too long to be one"
+    const reached = chain.append(bytes)
+    if (!sameHash(reached, hash)) throw damaged(seq, `entry ${seq} was changed: its bytes do not chain`)
+    chain.commit()
+    step = "chains, but does not follow from those before it"
+    evolve(state, entry)
+    return entry
   } catch (error) {
-    throw new LedgerFailure("damaged", `entry ${seq} cannot be read`, "Restore the ledger from a backup.", seq, error)
+    throw error instanceof LedgerFailure ? error : damaged(seq, `entry ${seq} ${step}`, error)
   }
 }
 
-function compareCheckpoint({ seq, data }: Entry<"checkpoint.recorded", Checkpoint>, chain: Chain, fingerprint: Fingerprint): Compared {
+function damaged(seq: Seq, message: string, cause?: unknown): LedgerFailure {
+  return new LedgerFailure("damaged", message, "Run `skein ledger verify`, then restore a backup.", seq, cause)
+}
+
+function compareCheckpoint({ seq, data }: Entry<"checkpoint.recorded", Checkpoint | null>, chain: Chain, fingerprint: Fingerprint): Compared {
+  const { size = 0, root = "", digest = "" } = data ?? {}
   const rootReached = toHex(chain.root())
   const digestReached = fingerprint.digest()
-  const ok = data.size === seq - 1 && sameHash(fromHex(data.root), fromHex(rootReached)) && data.digest === digestReached
-  return { ...data, seq, rootReached, digestReached, ok }
+  const ok = size === seq - 1 && root === rootReached && digest === digestReached
+  return { size, root, digest, seq, rootReached, digestReached, ok }
 }

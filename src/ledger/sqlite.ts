@@ -1,4 +1,4 @@
-import { existsSync, fsyncSync, openSync, closeSync, renameSync, rmSync } from "node:fs"
+import { existsSync, fsyncSync, openSync, closeSync, renameSync, rmSync, statSync } from "node:fs"
 import { DatabaseSync, backup, type StatementSync } from "node:sqlite"
 import { pathToFileURL } from "node:url"
 import { EntryHasher, GENESIS, sameHash } from "../core/chain.ts"
@@ -286,6 +286,8 @@ function translate(error: unknown, path: string): unknown {
 }
 
 function open(path: string, readOnly: boolean): DatabaseSync {
+  // SQLite takes an empty file for a new one, and deletes the log beside it: all that was acknowledged since the last checkpoint.
+  if (isEmpty(path) && !isEmpty(`${path}-wal`)) throw damaged(path, null, "is empty, though there is a log of writes to it")
   if (!readOnly) return new DatabaseSync(path, { timeout: BUSY_MS })
   if (!existsSync(path)) throw new LedgerFailure("rolled_back", `there is no ledger at ${path}`, "check the path; `skein up` makes one")
   const database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS })
@@ -342,6 +344,11 @@ function seqOf(bytes: string): Seq | null {
   } catch {
     return null
   }
+}
+
+/** Whether nothing is in the file, or there is none. */
+function isEmpty(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0
 }
 
 function syncFile(path: string): void {
