@@ -1,0 +1,65 @@
+import { execFileSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { findRepository } from "../repo/instance.ts"
+import { UsageError } from "./failure.ts"
+import { findInstance, isAlive, readHubFile } from "./instance.ts"
+
+let root = ""
+const git = (folder: string, ...args: string[]): void =>
+  void execFileSync("git", ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "protocol.file.allow=always", ...args], {
+    cwd: folder,
+    stdio: "ignore",
+  })
+
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), "skein instance-"))
+  const main = join(root, "main")
+  mkdirSync(join(main, "src", "deep"), { recursive: true })
+  git(root, "init", "-q", "-b", "main", main)
+  git(main, "commit", "-q", "--allow-empty", "-m", "first")
+  git(main, "worktree", "add", "-q", join(root, "linked"))
+  mkdirSync(join(root, "linked", "in"))
+  git(root, "clone", "-q", "--bare", main, join(root, "bare.git"))
+  git(join(root, "bare.git"), "worktree", "add", "-q", join(root, "of-bare"), "main")
+  git(root, "init", "-q", join(root, "outer"))
+  git(join(root, "outer"), "submodule", "add", "-q", main, "sub")
+  // "A bare .git and worktrees beside it": common among people who live in worktrees.
+  mkdirSync(join(root, "beside"))
+  git(root, "clone", "-q", "--bare", main, join(root, "beside", ".git"))
+  git(join(root, "beside"), "worktree", "add", "-q", join(root, "beside", "tree"), "main")
+  symlinkSync(join(main, "src"), join(root, "link-to-src"))
+})
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+describe("the instance by files alone is the one that git says", () => {
+  test.each(["main", "main/src/deep", "main/.git", "linked", "linked/in", "bare.git", "of-bare", "outer", "outer/sub", "beside/tree", "beside", "link-to-src"])(
+    "from %s",
+    async (place) => {
+      const path = join(root, place)
+      expect(findInstance(path, false).directory).toBe((await findRepository(path)).instanceDir)
+    },
+  )
+
+  test("outside of any repository there is none, and nothing hidden takes its place", () => {
+    expect(() => findInstance(root, false)).toThrow(UsageError)
+    expect(() => findInstance(join(root, "nowhere"), false)).toThrow(UsageError)
+    expect(findInstance(root, true)).toMatchObject({ repository: null })
+  })
+})
+
+test("a hub.json that is half written, or no JSON, is no hub", () => {
+  const directory = join(root, "main", ".skein")
+  mkdirSync(directory)
+  for (const text of ["", "{", "[]", "null", '{"pid":"1","url":"x"}']) {
+    writeFileSync(join(directory, "hub.json"), text)
+    expect(readHubFile({ directory, repository: null })).toBeNull()
+  }
+})
+
+test("a process that ended does not live, and this one does", () => {
+  expect(isAlive(process.pid)).toBe(true)
+  expect(isAlive(0x7ffffff)).toBe(false)
+})

@@ -1,0 +1,33 @@
+import fc from "fast-check"
+import { expect, test } from "vitest"
+import { isPrintable, printable, printableLines } from "./printable.ts"
+
+// eslint-disable-next-line no-control-regex
+const OBEYED = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|\p{Surrogate}/u
+
+test("whatever the text, nothing is left that a terminal would obey", () => {
+  fc.assert(
+    fc.property(
+      fc.string({
+        unit: fc.oneof(
+          fc.constantFrom("\u001b", "\u0007", "\u009b", "\u202e", "\ud800", "\n", "\r"),
+          fc.string({ unit: "binary", minLength: 1, maxLength: 1 }),
+        ),
+      }),
+      (text) => {
+        expect(OBEYED.test(printable(text))).toBe(false)
+        expect(OBEYED.test(printableLines(text).replace(/[\n\t]/g, ""))).toBe(false)
+      },
+    ),
+    { numRuns: 500 },
+  )
+})
+
+test("what was escaped can be read: its code is shown", () => {
+  expect(printable("a\u001b[2Jb\nc\td\u202e\u{e0041}")).toBe("a\\x1b[2Jb\\nc\\td\\u{202e}\\u{e0041}")
+  expect(printableLines("a\nb\tc\r")).toBe("a\nb\tc\\r")
+})
+
+test("letters of any script, marks and emoji are left as they are", () => {
+  for (const text of ["Gänse ziehen", "雁が飛ぶ", "می‌خواهم", "👩‍💻 works", "e\u0301"]) expect([printable(text), isPrintable(text)]).toEqual([text, true])
+})
