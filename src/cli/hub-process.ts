@@ -6,6 +6,11 @@ import { systemClock } from "../hub/clock.ts"
 import { openHub } from "../hub/hub.ts"
 import { checkpointNotes } from "../hub/notes.ts"
 import { snapshotFiles } from "../hub/snapshot-files.ts"
+import { toHex } from "../core/chain.ts"
+import { decodeEntry } from "../core/entry.ts"
+import type { Checkpoint } from "../core/workspace.ts"
+import type { OutsideCheckpoint } from "../ledger/audit.ts"
+import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
 import { sha256 } from "../ledger/sha256.ts"
 import { openSqlite, type SqliteLedger } from "../ledger/sqlite.ts"
 import { Auth, hashCredential, makeOperatorCredential } from "../surface/auth.ts"
@@ -13,6 +18,7 @@ import { serve, type Served } from "../surface/http.ts"
 import type { Listening } from "./hub-start.ts"
 import type { HubFile, Instance } from "./instance.ts"
 import { prepareInstance } from "./instance-files.ts"
+import { ownCheckpoints } from "./ledger-source.ts"
 import { version } from "./version.ts"
 
 const LOG_MAX_BYTES = 16 * 1024 * 1024
@@ -29,10 +35,16 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
   mkdirSync(at("ledger"), { recursive: true, mode: 0o700 })
   const ledgers: SqliteLedger[] = []
   const notes = checkpointNotes({ keysDirectory: at("keys"), notesDirectory: at("checkpoint"), random: (bytes) => randomBytes(bytes) })
-  const openLedger = (workspace: string): Promise<SqliteLedger> => {
+  const openLedger = async (workspace: string): Promise<SqliteLedger> => {
     const ledger = openSqlite({ path: at("ledger", `${workspace}.sqlite`), owner: { pid: process.pid, address: null } })
+    try {
+      await checkKept(instance, workspace, ledger, log)
+    } catch (error) {
+      await ledger.close()
+      throw error
+    }
     ledgers.push(ledger)
-    return Promise.resolve(ledger)
+    return ledger
   }
   const fatal = (error: unknown): void => {
     log.fatal({ err: error }, "a commit's outcome is unknown: the hub ends, and tells the truth after its next start")
@@ -63,6 +75,32 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
   await hub.close()
   rmSync(at("hub.json"), { force: true })
   log.info({}, "down")
+}
+
+/**
+ * Holds a ledger against the checkpoint that is kept outside it. A hub that went on from a ledger that was cut would replace that checkpoint with its own,
+ * and sign a second history. Throws `LedgerFailure` `damaged`; what was signed is in the ledger first, so an honest crash never looks like this.
+ */
+async function checkKept(instance: Instance, workspace: string, ledger: Ledger, log: Logger): Promise<void> {
+  let kept: OutsideCheckpoint | undefined
+  try {
+    kept = (await ownCheckpoints(instance, workspace))[0]
+  } catch (error) {
+    log.warn({ err: error, workspace }, "the checkpoint that is kept outside the ledger cannot be read")
+  }
+  if (kept === undefined) return
+  const { size, root } = kept
+  const [recorded] = await ledger.read(size + 1, 1)
+  const { seq: head } = await ledger.head()
+  const { type, data } = recorded === undefined ? { type: null, data: null } : decodeEntry(recorded.bytes)
+  if (type === "checkpoint.recorded" && (data as Checkpoint).root === toHex(root)) return
+  const found = recorded === undefined ? `ends at entry ${head}` : `holds another history at entry ${size + 1}`
+  throw new LedgerFailure(
+    "damaged",
+    `the ledger of workspace ${workspace} ${found}; .skein/checkpoint/${workspace} has a checkpoint of ${size} entries`,
+    `Put back the ledger that reaches it. To go on from this one and lose what came after, put .skein/checkpoint/${workspace} aside: a witness will refuse the new history.`,
+    Math.min(head, size) + 1,
+  )
 }
 
 /** Listens where the hub listened the last time, so that agents find it again after a restart; elsewhere where that is taken. */
