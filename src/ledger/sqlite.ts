@@ -32,10 +32,14 @@ const CHECKED_AT_START = 64
 /** How long to wait for another program that writes to the file (a `sqlite3` shell); this thread stands still meanwhile. */
 const BUSY_MS = 500
 
+const TABLE = "CREATE TABLE entries (seq INTEGER PRIMARY KEY, bytes TEXT NOT NULL, hash BLOB NOT NULL) STRICT"
+const TRIGGERS = [
+  "CREATE TRIGGER entries_only_grow BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END",
+  "CREATE TRIGGER entries_never_shrink BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END",
+]
 const SCHEMA = `
-  CREATE TABLE entries (seq INTEGER PRIMARY KEY, bytes TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
-  CREATE TRIGGER entries_only_grow BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END;
-  CREATE TRIGGER entries_never_shrink BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END;
+  ${TABLE};
+  ${TRIGGERS.join(";\n  ")};
   CREATE VIEW ledger AS SELECT seq,
     strftime('%Y-%m-%dT%H:%M:%fZ', (bytes ->> '$.atMs') / 1000.0, 'unixepoch') AS at,
     bytes ->> '$.type' AS type, bytes ->> '$.v' AS v,
@@ -316,10 +320,18 @@ function prepare(database: DatabaseSync, options: SqliteOptions, readOnly: boole
   if (version > SCHEMA_VERSION) {
     throw new LedgerFailure("unsupported", `${options.path} was written by a newer Skein (version ${version})`, "install that version or a later one")
   }
+  if (!isNew) checkSchema(database, options.path)
   if (readOnly) return
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA trusted_schema = OFF")
   if (options.maxBytes !== undefined) database.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(options.maxBytes / PAGE_BYTES))}`)
   if (isNew) database.exec(`BEGIN; ${SCHEMA} COMMIT`)
+}
+
+/** Entries lie in the table that we made, and nothing acts on a write but what we wrote: a view in its place, or a trigger, answers and does what it likes. */
+function checkSchema(database: DatabaseSync, path: string): void {
+  const rows = database.prepare("SELECT name, sql FROM sqlite_schema WHERE name = 'entries' OR type = 'trigger'").all() as { name: string; sql: string | null }[]
+  for (const { name, sql } of rows)
+    if (sql !== (name === "entries" ? TABLE : TRIGGERS.find((own) => own === sql))) throw damaged(path, null, `was changed: ${name.slice(0, 64)} is not as Skein made it`)
 }
 
 /** The last entries decode, and their hashes continue the chain. A batch torn by a crash is not seen here: SQLite's log never replays half of one. */
