@@ -1,0 +1,58 @@
+import { expect, test } from "vitest"
+import { SkeinError } from "../contract/errors.ts"
+import { Buckets } from "./rate.ts"
+
+function refusalOf(take: () => void): SkeinError | null {
+  try {
+    take()
+    return null
+  } catch (error) {
+    return error as SkeinError
+  }
+}
+
+test("an agent may ask as often as the bucket holds at once, then as often as it fills", () => {
+  let nowMs = 0
+  const buckets = new Buckets({ perSecond: 100, burst: 10 }, () => nowMs)
+  const taken = (): number => {
+    let count = 0
+    while (refusalOf(() => buckets.take("ada")) === null) count += 1
+    return count
+  }
+  expect(taken()).toBe(10)
+  nowMs = 50
+  expect(taken()).toBe(5)
+  nowMs = 100_000
+  expect(taken()).toBe(10)
+  expect(buckets.refused).toBe(3)
+})
+
+test("the refusal names the time after which there is a token again, and that time suffices", () => {
+  let nowMs = 0
+  const buckets = new Buckets({ perSecond: 3, burst: 1 }, () => nowMs)
+  buckets.take("ada")
+  const refusal = refusalOf(() => buckets.take("ada"))
+  expect(refusal).toMatchObject({ code: "rate_limited", retryAfterMs: 334 })
+  nowMs += refusal?.retryAfterMs ?? 0
+  expect(refusalOf(() => buckets.take("ada"))).toBeNull()
+})
+
+test("one agent's haste is nobody else's", () => {
+  const buckets = new Buckets({ perSecond: 1, burst: 1 }, () => 0)
+  buckets.take("ada")
+  expect(refusalOf(() => buckets.take("ada"))).not.toBeNull()
+  expect(refusalOf(() => buckets.take("ben"))).toBeNull()
+})
+
+test("a bucket that is forgotten was full: nobody gains by many names", () => {
+  let nowMs = 0
+  const buckets = new Buckets({ perSecond: 1, burst: 2 }, () => nowMs)
+  buckets.take("ada")
+  buckets.take("ada")
+  for (let at = 0; at < 10_001; at += 1) buckets.take(`agent${at}`)
+  expect(refusalOf(() => buckets.take("ada"))).not.toBeNull()
+  nowMs = 1_000
+  for (let at = 0; at < 10_001; at += 1) buckets.take(`other${at}`)
+  expect(refusalOf(() => buckets.take("ada"))).toBeNull()
+  expect(refusalOf(() => buckets.take("ada"))).not.toBeNull()
+})
