@@ -45,7 +45,7 @@ export type Session = {
   owned: boolean
   heartbeatMs: number
   startedAtMs: number
-  /** When it ended or was lost. */
+  /** When it ended or was lost; null while it is live. */
   endedAtMs: number | null
   reason: string | null
 }
@@ -188,7 +188,7 @@ export function evolveAgent(state: Workspace, event: AgentEvent, atMs: number): 
     case "session.started": {
       const { id, agent, runtime, resumeId, owned, heartbeatMs } = event.data
       for (const old of state.board.sessionsOf(agent)) {
-        if (old.status !== "live" && old.endedAtMs !== null && old.endedAtMs + FORGET_SESSION_MS < atMs) sessions.delete(old.id)
+        if (old.endedAtMs !== null && old.endedAtMs + FORGET_SESSION_MS < atMs) sessions.delete(old.id)
       }
       sessions.put(id, { id, agent, status: "live", runtime, resumeId, owned, heartbeatMs, startedAtMs: atMs, endedAtMs: null, reason: null })
       break

@@ -296,6 +296,16 @@ describe("claimNext", () => {
     scenario.refuses("at_limit", "task.claim", ann, { task: "h" })
   })
 
+  it("lets go of no filler for another filler, and of all for real work", () => {
+    const scenario = new Scenario()
+    const ann = scenario.agent("ann", { maxActive: 3 })
+    for (const id of ["f", "g"]) scenario.task(id, { filler: true })
+    scenario.claim(ann, "f")
+    expect(types(scenario.must("task.claim", ann, { task: "g" }))).toEqual(["task.claimed"])
+    scenario.task("real")
+    expect(types(scenario.must("task.claim", ann, { task: "real" }))).toEqual(["task.released", "task.released", "task.claimed"])
+  })
+
   it("answers a session without work of its own that its agent is at its limit, never with no claim at all", () => {
     const scenario = new Scenario()
     const one = scenario.agent("ann")

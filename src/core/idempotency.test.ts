@@ -77,6 +77,29 @@ describe("a key that comes again", () => {
   })
 })
 
+describe("what is remembered", () => {
+  it("is one command's stretch of entries: the same key later, once forgotten or by another hub, starts anew", () => {
+    const state = new Workspace()
+    const entry = (seq: number, commandId: string): Entry => ({
+      seq,
+      atMs: seq,
+      type: "x",
+      v: 1,
+      actor: OPERATOR,
+      commandId,
+      commandHash: "h",
+      causedBy: null,
+      data: null,
+    })
+    for (const seq of [1, 2]) remember(state, entry(seq, "k"))
+    expect(state.keys.get("olga k")).toEqual({ hash: "h", first: 1, last: 2, atMs: 1 })
+    remember(state, entry(3, "other"))
+    remember(state, entry(4, "k"))
+    expect(state.keys.get("olga k")).toEqual({ hash: "h", first: 4, last: 4, atMs: 4 })
+    expect(state.keyAges.oldest).toBe("olga other")
+  })
+})
+
 describe("the window", () => {
   it("is 24 h of entry time: at its end a key is known, after it no more", () => {
     const scenario = new Scenario()
@@ -161,6 +184,23 @@ describe("the ages of keys", () => {
       }),
       { numRuns: 60 },
     )
+  })
+
+  it("come back in their order, however many were forgotten before the undo", () => {
+    const ages = new KeyAges()
+    const row = (seq: number): Remembered => ({ hash: "h", first: seq, last: seq, atMs: seq })
+    for (let seq = 1; seq <= 6_000; seq++) ages.onChange(`k${seq}`, undefined, row(seq))
+    for (let seq = 1; seq <= 5_000; seq++) ages.onChange(`k${seq}`, row(seq), undefined)
+    expect(ages.oldest).toBe("k5001")
+    for (let seq = 5_000; seq >= 1; seq--) {
+      ages.onChange(`k${seq}`, undefined, row(seq))
+      expect([ages.oldest, ages.oldestAtMs]).toEqual([`k${seq}`, seq])
+    }
+    for (let seq = 1; seq <= 6_000; seq++) {
+      expect(ages.oldest).toBe(`k${seq}`)
+      ages.onChange(`k${seq}`, row(seq), undefined)
+    }
+    expect(ages.oldest).toBeUndefined()
   })
 
   it("come back with a snapshot whatever order its rows were in", () => {

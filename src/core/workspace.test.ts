@@ -10,7 +10,7 @@ import { isRefusal } from "./refusal.ts"
 import { PRIORITIES, type TaskSpec } from "./task.ts"
 import { evolve, fromSnapshot, mark, type Snapshot, takeSnapshot, undoTo, Workspace } from "./workspace.ts"
 
-const RUNS = Number(process.env["CORE_RUNS"] ?? 150)
+const RUNS = Number(process.env["CORE_RUNS"] ?? 100)
 const SEED = Number(process.env["CORE_SEED"] ?? Date.now() % 0x7fffffff)
 
 /** One step of a random history: numbers are taken modulo what there is to choose from. */
