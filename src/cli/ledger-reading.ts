@@ -127,11 +127,16 @@ export async function replayLedger(context: Context, { to, epoch, diff, file }: 
       compared: replayed.compared.length,
       mismatch: wrong ?? null,
       tookMs,
+      counts: countsOf(replayed.state),
       ...(changes === null ? {} : { changes }),
     })
     const { green, red } = terminal.colours
     terminal.print(
-      `${wrong === undefined ? green("ok") : red("NO")}  ${replayed.entries} entries replayed in ${showDuration(tookMs)}, compared at ${replayed.compared.length} checkpoints\n    state  ${replayed.digest}\n    chain  ${replayed.chain.hash}`,
+      `${wrong === undefined ? green("ok") : red("NO")}  ${replayed.entries} entries replayed in ${showDuration(tookMs)}, compared at ${replayed.compared.length} checkpoints\n    state  ${replayed.digest}\n    chain  ${replayed.chain.hash}\n    holds  ${Object.entries(
+        countsOf(replayed.state),
+      )
+        .map(([what, count]) => `${count} ${what}`)
+        .join(", ")}`,
     )
     for (const { table, key, change, before, after } of changes ?? []) {
       const paint = { added: green, removed: red, changed: terminal.colours.yellow }[change]
@@ -147,6 +152,12 @@ export async function replayLedger(context: Context, { to, epoch, diff, file }: 
         { ...wrong },
       )
   })
+}
+
+/** What the state amounts to: the figures that follow from the bytes alone. */
+function countsOf(state: Workspace): Record<string, number> {
+  const tasks = Object.entries(state.board.counts).filter(([, count]) => count > 0)
+  return { agents: state.agents.size, sessions: state.sessions.size, plans: state.plans.size, tasks: state.tasks.size, ...Object.fromEntries(tasks) }
 }
 
 async function endOfEpoch(source: LedgerSource, wanted: number): Promise<number> {

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { SkeinError } from "../contract/errors.ts"
 import type { Entry } from "../core/entry.ts"
-import type { AddPlan, PlanAgent } from "../core/plan.ts"
+import type { PlanAgent } from "../core/plan.ts"
 import { viewPlan } from "../core/view.ts"
 import { git } from "../repo/git.ts"
 import { findRepository, type Repository } from "../repo/instance.ts"
@@ -22,9 +22,11 @@ import { printable, printableLines } from "./printable.ts"
 import { measure } from "./run-measure.ts"
 import { IDLE_TOLERANCE_MS, RunRecord } from "./run-record.ts"
 import { reportRecord, reportText, type RunReport } from "./run-report.ts"
+import { addPlan, teamOf } from "./run-team.ts"
 import { boardLines, progressLine } from "./run-view.ts"
 import type { RunOptions } from "./run.ts"
 import { adviseTeam } from "./schedule.ts"
+import { StallTeller } from "./stall.ts"
 
 type Options = RunOptions & { planDirectory: string }
 
@@ -89,45 +91,6 @@ async function headOf(repository: Repository): Promise<string | null> {
   return head.status === 0 ? head.stdout.trim() : null
 }
 
-/** The agents to start: those of the plan that it starts, fewer with --agents, more with --add. */
-function teamOf({ plan }: PlanFile, { agents, add = [] }: Options): PlanAgent[] {
-  const known = plan.agents.map(({ name }) => name)
-  for (const name of [...(agents ?? []), ...add])
-    if (!known.includes(name)) throw new UsageError(`the plan has no agent ${JSON.stringify(name)}`, `Its agents are ${known.join(", ")}.`)
-  const team = plan.agents.filter(({ name, start }) => (agents === undefined ? start : agents.includes(name)))
-  for (const name of add) {
-    const like = plan.agents.find((agent) => agent.name === name)
-    if (like === undefined) continue
-    let number = 2
-    while (known.includes(`${name}-${number}`)) number += 1
-    known.push(`${name}-${number}`)
-    team.push({ ...like, name: `${name}-${number}`, start: true })
-  }
-  if (team.length === 0) throw new UsageError("no agent would be started", "Set `start: true` for one in the plan, or name some with --agents.")
-  return team
-}
-
-/** Adds the plan, or finds it; agents that were there already get the profile that the plan gives them. */
-async function addPlan(hub: HubConnection, plan: AddPlan, team: readonly PlanAgent[]): Promise<{ plan: string; created: boolean }> {
-  const added = await hub.call("plan.add", plan)
-  for (const { name, start: _, ...wanted } of [...plan.agents, ...team]) {
-    const { role: __, ...profile } = wanted
-    const present = await hub.call("agent.show", { name }).then(
-      ({ agent }) => agent,
-      (error: unknown) => {
-        if (error instanceof SkeinError && error.code === "not_found") return null
-        throw error
-      },
-    )
-    if (present === null) await hub.call("agent.add", { ...wanted, name })
-    else {
-      const changed = Object.entries(profile).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(present[key as keyof typeof present]))
-      if (changed.length > 0) await hub.call("agent.edit", { ...Object.fromEntries(changed), name, reason: `as plan ${added.plan} says` })
-    }
-  }
-  return added
-}
-
 type Outcome = { how: "finished" | "nothing_to_do" | "interrupted" | "stuck"; chaos: Chaos | null }
 
 /** Follows the ledger from its first entry: folds what was, starts the crew, and watches until the plan is finished. */
@@ -146,6 +109,7 @@ async function follow(run: Run, head: number, created: boolean): Promise<Outcome
           told: (line) => tell(run, screen, line),
         })
       : null
+  const stall = new StallTeller((line) => tell(run, screen, line), record)
   const over = new AbortController()
   const ends = AbortSignal.any([over.signal, stop.signal])
   let how: Outcome["how"] = "interrupted"
@@ -164,6 +128,7 @@ async function follow(run: Run, head: number, created: boolean): Promise<Outcome
           finish("nothing_to_do")
           continue
         }
+        for (const { line, message, remedy } of run.file.warnings) tell(run, screen, `warning, line ${line}: ${message}. ${remedy}`)
         tell(run, screen, `${created ? "begins" : "goes on"}: ${plan} with ${run.team.map(({ name }) => name).join(", ")}`)
         crew = newCrew(run, !created, (event) => onCrew(run, screen, event))
         void crew.start(run.team.map(({ name }) => name)).then(
@@ -185,9 +150,11 @@ async function follow(run: Run, head: number, created: boolean): Promise<Outcome
       const task = typeof id === "string" ? record.state.tasks.get(id) : undefined
       if (task?.plan === plan) chaos?.take(entry, task.fence, record.isFiller(task.id))
       if (isFinished(run)) finish("finished")
+      else stall.moved()
     }
   } finally {
     chaos?.stop()
+    stall.stop()
     screen.stop()
     if (crew !== null) {
       if (how === "interrupted") terminal.notice("stopping: agents give back what they hold")
