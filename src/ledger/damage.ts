@@ -8,9 +8,9 @@ import { sha256 } from "./sha256.ts"
  * What can be wrong with a ledger. `altered`: bytes or hash of an entry were changed. `missing`, `reordered`, `duplicated`: an entry is not where
  * it was written. `torn`: the last one is incomplete. `backwards`: its time is before the one before. `unreadable`: it chains, yet is no
  * entry. `checkpoint`: it records another root than the entries before it have. `truncated`, `rewritten`: a checkpoint kept outside
- * tells of entries that are not there, or of others.
+ * tells of entries that are not there, or of others. `unsound`: every entry is as it was written, but the file around them is broken.
  */
-export type Damage = "altered" | "missing" | "reordered" | "duplicated" | "torn" | "backwards" | "unreadable" | "checkpoint" | "truncated" | "rewritten"
+export type Damage = "altered" | "missing" | "reordered" | "duplicated" | "torn" | "backwards" | "unreadable" | "checkpoint" | "truncated" | "rewritten" | "unsound"
 
 /** The first thing found wrong: at which entry, what, and what to do about it. */
 export type Finding = { damage: Damage; seq: Seq; message: string; remedy: string }
@@ -26,6 +26,7 @@ const REMEDY: Record<Damage, string> = {
   unreadable: "A newer or foreign program wrote this entry. Read the ledger with that version.",
   checkpoint: "The entries before this checkpoint are not those that it was recorded over. " + RESTORE,
   truncated: "The end of the ledger was cut off. Restore a backup that reaches the checkpoint.",
+  unsound: "The entries are whole, the file is not, and no hub starts on it: restore the latest backup; newer entries can be copied from this file one by one.",
   rewritten: "History was written anew. Ask the witness for its copy of the checkpoint, keep this file as evidence, and restore a backup.",
 }
 

@@ -44,6 +44,7 @@ export async function examine(ledger: Pick<Ledger, "read">, onEntry: (entry: Ent
   let prev: Uint8Array = after ? fromHex(after.hash) : GENESIS
   let lastAtMs = 0
   let checkpoints = 0
+  let unsound: Finding | null = null
   const end = (found: Finding | null): Scanned => ({
     entries: frontier.size - first,
     head: { seq: frontier.size, hash: prev },
@@ -53,9 +54,11 @@ export async function examine(ledger: Pick<Ledger, "read">, onEntry: (entry: Ent
     finding: found,
   })
   for (;;) {
-    const page = await readPage(ledger, frontier.size + 1, Math.min(PAGE, to - frontier.size))
+    const page = await readPage(ledger, frontier.size + 1, Math.min(PAGE, to - frontier.size), (from, error) => {
+      unsound ??= finding("unsound", from, `from entry ${from} on only single entries can be read: ${error.message}`)
+    })
     if ("damage" in page) return end(page)
-    if (page.length === 0) return end(null)
+    if (page.length === 0) return end(unsound)
     for (const row of page) {
       const seq = frontier.size + 1
       if (row.seq !== seq || isTooLong(row.bytes)) return end(await nameDamage(ledger, seq, prev, row))
@@ -80,16 +83,16 @@ export async function examine(ledger: Pick<Ledger, "read">, onEntry: (entry: Ent
   }
 }
 
-/** A page, or row by row as far as it can be read when the store says that something in it is damaged. */
-async function readPage(ledger: Pick<Ledger, "read">, from: Seq, limit: number): Promise<Stored[] | Finding> {
+/** A page, or as many rows of it as can be read when the store says that something in it is damaged: which is told to `onDamaged`. */
+async function readPage(ledger: Pick<Ledger, "read">, from: Seq, limit: number, onDamaged: (from: Seq, error: LedgerFailure) => void): Promise<Stored[] | Finding> {
   if (limit <= 0) return []
   try {
     return await ledger.read(from, limit)
   } catch (error) {
     if (!(error instanceof LedgerFailure) || error.code !== "damaged") throw error
     if (limit === 1) return finding("altered", from, `entry ${from} cannot be read: ${error.message}`)
-    const half = await readPage(ledger, from, Math.floor(limit / 2))
-    return half
+    onDamaged(from, error)
+    return readPage(ledger, from, Math.floor(limit / 2), onDamaged)
   }
 }
 

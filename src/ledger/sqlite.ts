@@ -147,7 +147,9 @@ export class SqliteLedger implements Ledger {
     return { ok: true, head: last ? { seq: last.seq, hash: last.hash } : this.#head() }
   }
 
-  async read(from: Seq, limit: number): Promise<Stored[]> {
+  async read(first: Seq, limit: number): Promise<Stored[]> {
+    // A foreign row that stands before the first entry is seen by whoever reads from the first.
+    const from = first <= 1 ? Number.MIN_SAFE_INTEGER : first
     const rows = this.#guarded(() => (limit < FEW ? null : this.#page(from, limit)) ?? (this.#range.all(from, limit) as Stored[]))
     for (const row of rows) {
       // A flipped bit in a record's header makes another type of a value; STRICT is checked only when a row is written.
@@ -248,6 +250,7 @@ const SQLITE_READONLY = 8
 const SQLITE_CORRUPT = 11
 const SQLITE_FULL = 13
 const SQLITE_CANTOPEN = 14
+const SQLITE_TOOBIG = 18
 const SQLITE_NOTADB = 26
 
 /** SQLite's result code without the extension, or null for any other error. */
@@ -279,6 +282,8 @@ function translate(error: unknown, path: string): unknown {
       return new LedgerFailure("rolled_back", `another program is writing to ${path}`, "close it; nothing was written", null, error)
     case SQLITE_CANTOPEN:
       return new LedgerFailure("rolled_back", `${path} cannot be opened`, "check that the directory exists and is yours", null, error)
+    case SQLITE_TOOBIG:
+      return damaged(path, null, "holds a value longer than any entry", error)
     case SQLITE_ERROR:
       return damaged(path, null, "has not the tables of a ledger", error)
     case SQLITE_CORRUPT:
