@@ -288,10 +288,11 @@ describe("the ledger", () => {
 
   test("a backup is whole while the hub writes, and a byte changed in it is named at its entry", async () => {
     const copy = join(newRepository(), "copy.sqlite")
+    await json(repository, ["task", "add", "copied", "The copied one"])
     await json(repository, ["ledger", "backup", copy])
     expect((await skein("/", ["ledger", "verify", "--file", copy])).status).toBe(0)
     const bytes = readFileSync(copy)
-    for (let at = bytes.indexOf("The second"); at !== -1; at = bytes.indexOf("The second", at)) bytes.write("Tha", at)
+    for (let at = bytes.indexOf("The copied"); at !== -1; at = bytes.indexOf("The copied", at)) bytes.write("Tha", at)
     writeFileSync(copy, bytes)
     const { status, stderr } = await skein("/", ["ledger", "verify", "--file", copy, "--json"])
     expect({ status, error: JSON.parse(stderr) as unknown }).toMatchObject({ status: 1, error: { error: { details: { seq: expect.any(Number) as number } } } })

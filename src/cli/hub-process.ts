@@ -15,6 +15,7 @@ import { sha256 } from "../ledger/sha256.ts"
 import { openSqlite, type SqliteLedger } from "../ledger/sqlite.ts"
 import { Auth, hashCredential, makeOperatorCredential } from "../surface/auth.ts"
 import { serve, type Served } from "../surface/http.ts"
+import { keepCosigned } from "./cosigning.ts"
 import type { Listening } from "./hub-start.ts"
 import type { HubFile, Instance } from "./instance.ts"
 import { prepareInstance } from "./instance-files.ts"
@@ -69,7 +70,9 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
   replaceFile(at("hub.json"), `${JSON.stringify(file)}\n`)
   log.info({ ...file, workspaces: hub.names() }, "up")
   ready(served.url)
+  const cosigned = keepCosigned(instance, hub, log)
   const signal = await stopSignal()
+  cosigned.stop()
   log.info({ signal }, "going down")
   await served.close()
   await hub.close()

@@ -14,7 +14,10 @@ const PROOF_MAX_BYTES = 1024 * 1024
 export async function makeCheckpoint(context: Context): Promise<void> {
   const { terminal } = context
   const { size, root, digest, note } = await (await context.hub()).call("ledger.checkpoint", {})
-  const asked = context.options.url === undefined ? await cosignNow(context, note) : { note, answers: [] }
+  const asked =
+    context.options.url === undefined
+      ? await withLedger(context, {}, (source) => cosignNow(context.instance(), context.workspace, note, source))
+      : { note, answers: [] }
   terminal.answer({ size, root, digest, note: asked.note, witnesses: asked.answers }, asked.note.trimEnd())
   for (const { url, outcome, reason } of asked.answers)
     if (outcome !== "cosigned") terminal.notice(`witness ${printable(url)}: ${outcome}: ${printable(reason ?? "")}`)

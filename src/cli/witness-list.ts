@@ -1,59 +1,58 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Requested } from "../ledger/witness-http.ts"
-import type { Context } from "./context.ts"
-import { ledgerFile, openLedgerFile } from "./ledger-source.ts"
+import type { Ledger } from "../ledger/ledger.ts"
+import type { Instance } from "./instance.ts"
 
 /** A witness that a workspace's checkpoints are sent to: where it listens, its public key, and what it saw last. */
 export type KnownWitness = { url: string; vkey: string; seenSize: number }
 
 export type WitnessAnswer = { url: string; outcome: Requested["outcome"]; reason: string | null; offence: string | null }
 
-function listFile(context: Context): string {
-  return join(context.instance().directory, `witnesses-${context.workspace}.json`)
+function listFile({ directory }: Instance, workspace: string): string {
+  return join(directory, `witnesses-${workspace}.json`)
 }
 
-export function readWitnesses(context: Context): KnownWitness[] {
-  const path = listFile(context)
+export function readWitnesses(instance: Instance, workspace: string): KnownWitness[] {
+  const path = listFile(instance, workspace)
   return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as KnownWitness[]) : []
 }
 
-export function writeWitnesses(context: Context, witnesses: readonly KnownWitness[]): void {
-  replaceFile(listFile(context), `${JSON.stringify(witnesses, null, 2)}\n`)
+export function writeWitnesses(instance: Instance, workspace: string, witnesses: readonly KnownWitness[]): void {
+  replaceFile(listFile(instance, workspace), `${JSON.stringify(witnesses, null, 2)}\n`)
 }
 
 /** Has every known witness cosign a checkpoint; keeps the note with what they answered. A witness that cannot be reached holds up nobody. */
-export async function cosignNow(context: Context, note: string): Promise<{ note: string; answers: WitnessAnswer[] }> {
-  const witnesses = readWitnesses(context)
+export async function cosignNow(
+  instance: Instance,
+  workspace: string,
+  note: string,
+  ledger: Pick<Ledger, "read">,
+): Promise<{ note: string; answers: WitnessAnswer[] }> {
+  const witnesses = readWitnesses(instance, workspace)
   if (witnesses.length === 0) return { note, answers: [] }
   const [{ requestCosignature }, { parseNote, parseTreeHead, parseVerifier }] = await Promise.all([
     import("../ledger/witness-http.ts"),
     import("../ledger/note.ts"),
   ])
   const { size } = parseTreeHead(parseNote(note).text)
-  const ledger = await openLedgerFile(ledgerFile(context.instance(), context.workspace))
   const answers: WitnessAnswer[] = []
   let signed = note
-  try {
-    for (const witness of witnesses) {
-      const answer = await requestCosignature({ url: witness.url, witness: parseVerifier(witness.vkey), note: signed, ledger, old: witness.seenSize })
-      if (answer.outcome === "cosigned") {
-        signed = answer.note
-        witness.seenSize = size
-      }
-      answers.push({
-        url: witness.url,
-        outcome: answer.outcome,
-        reason: answer.outcome === "cosigned" ? null : answer.reason,
-        offence: answer.outcome === "refused" ? answer.offence : null,
-      })
+  for (const witness of witnesses) {
+    const answer = await requestCosignature({ url: witness.url, witness: parseVerifier(witness.vkey), note: signed, ledger, old: witness.seenSize })
+    if (answer.outcome === "cosigned") {
+      signed = answer.note
+      witness.seenSize = size
     }
-  } finally {
-    await ledger.close()
+    answers.push({
+      url: witness.url,
+      outcome: answer.outcome,
+      reason: answer.outcome === "cosigned" ? null : answer.reason,
+      offence: answer.outcome === "refused" ? answer.offence : null,
+    })
   }
-  writeWitnesses(context, witnesses)
-  if (answers.some(({ outcome }) => outcome === "cosigned"))
-    replaceFile(join(context.instance().directory, "checkpoint", `${context.workspace}.cosigned`), signed)
+  writeWitnesses(instance, workspace, witnesses)
+  if (answers.some(({ outcome }) => outcome === "cosigned")) replaceFile(join(instance.directory, "checkpoint", `${workspace}.cosigned`), signed)
   return { note: signed, answers }
 }
 

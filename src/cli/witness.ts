@@ -6,6 +6,7 @@ import type { Command } from "commander"
 import { SkeinError } from "../contract/errors.ts"
 import { act, asText, collect, examples, integer, type Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
+import { withLedger } from "./ledger-reading.ts"
 import { printable } from "./printable.ts"
 import { renderTable, showTime } from "./table.ts"
 import { cosignNow, readWitnesses, writeWitnesses } from "./witness-list.ts"
@@ -86,9 +87,14 @@ async function add(context: Context, url: string, vkey: string): Promise<void> {
   if (URL.parse(url)?.protocol.startsWith("http") !== true)
     throw new UsageError(`${JSON.stringify(url)} is no address of a witness`, "Give the address that skein witness serve printed.")
   const hub = await context.hub()
-  writeWitnesses(context, [...readWitnesses(context).filter((known) => known.url !== url), { url, vkey, seenSize: 0 }])
+  writeWitnesses(context.instance(), context.workspace, [
+    ...readWitnesses(context.instance(), context.workspace).filter((known) => known.url !== url),
+    { url, vkey, seenSize: 0 },
+  ])
   const { note } = await hub.call("ledger.checkpoint", {})
-  const answer = (await cosignNow(context, note)).answers.find((one) => one.url === url)
+  const answer = (await withLedger(context, {}, (source) => cosignNow(context.instance(), context.workspace, note, source))).answers.find(
+    (one) => one.url === url,
+  )
   if (answer?.outcome === "refused")
     throw new SkeinError(
       "invalid",
@@ -103,7 +109,7 @@ async function add(context: Context, url: string, vkey: string): Promise<void> {
 async function status(context: Context, { state }: { state?: string }): Promise<void> {
   const { terminal } = context
   if (state !== undefined) return ownStatus(context, state)
-  const witnesses = readWitnesses(context)
+  const witnesses = readWitnesses(context.instance(), context.workspace)
   for (const one of witnesses) terminal.record(one)
   if (terminal.json) return
   const rows = witnesses.map(({ url, vkey, seenSize }) => [vkey.split("+", 1)[0] ?? "", url, seenSize])
