@@ -1,0 +1,190 @@
+import type { Claimed, CommandName, Commands } from "../../src/core/command.ts"
+import type { Actor, Role } from "../../src/core/entry.ts"
+import type { AgentId } from "../../src/core/ids.ts"
+import type { Chance } from "./chance.ts"
+import type { Host } from "./host.ts"
+import type { VirtualClock } from "./virtual-clock.ts"
+import type { Reply, Request, Wire } from "./wire.ts"
+
+/** Answers after which the same request with the same key is sent again. */
+const AGAIN: ReadonlySet<string> = new Set(["overloaded", "storage_refused", "hub_stopping", "hub_unreachable", "timed_out"])
+
+export type Surroundings = {
+  clock: VirtualClock
+  chance: Chance
+  wire: Wire
+  hosts: readonly Host[]
+  /** Tasks that are known, for claims by name. */
+  tasks(): readonly string[]
+  /** What an agent asked and what it heard, for the trace and the history. */
+  onCall(agent: AgentId, request: Request): (reply: Reply) => void
+}
+
+/** Something that sends commands and does not give up before it knows what became of them. */
+export class Caller {
+  readonly name: AgentId
+  readonly world: Surroundings
+  actor: Actor
+  #host: number
+  #calls = 0
+  /** Grows when it dies: whatever its earlier life still waits for is never heard. */
+  life = 0
+
+  constructor(name: AgentId, role: Role, world: Surroundings, host: number) {
+    this.name = name
+    this.world = world
+    this.actor = { agent: name, session: null, role }
+    this.#host = host
+  }
+
+  get host(): Host {
+    return this.world.hosts[this.#host] as Host
+  }
+
+  /** Waits; never comes back where it died meanwhile. */
+  async sleep(ms: number): Promise<void> {
+    const { life } = this
+    await new Promise<void>((resolve) => this.world.clock.after(ms, resolve))
+    await this.#stillAlive(life)
+  }
+
+  /** One command, sent again under the same key until there is an answer; null where it gave up. */
+  async ask<Name extends CommandName>(name: Name, input: Commands[Name]["input"], waitMs = 0): Promise<Exclude<Reply<Name>, { kind: "lost" }> | null> {
+    const { life, world } = this
+    const request: Request<Name> = { name, actor: this.actor, input, key: `${name}-${(this.#calls += 1)}`, waitMs }
+    for (let attempt = 0; attempt < 40; attempt += 1) {
+      const heard = world.onCall(this.name, request)
+      const reply = await world.wire.call(this.host, request, waitMs + 1_200)
+      await this.#stillAlive(life)
+      heard(reply)
+      if (reply.kind === "ok") return reply
+      if (reply.kind === "error" && !AGAIN.has(reply.code)) return reply
+      // Only a hub that is down is left: who is connected to one stays with it.
+      if (this.host.loop === null) this.#host = (this.#host + 1) % world.hosts.length
+      await this.sleep(world.chance.between(10, 100 * Math.min(10, attempt + 1)))
+    }
+    return null
+  }
+
+  async #stillAlive(life: number): Promise<void> {
+    if (this.life !== life) await new Promise<never>(() => undefined)
+  }
+}
+
+/** An agent that claims, works, falls asleep over its lease, dies and comes back. */
+export class SimulatedAgent extends Caller {
+  readonly heartbeatMs: number
+  #paused = false
+  #sessions = 0
+  /** What it worked on last; whoever comes back may still believe in it. */
+  #last: { task: string; fence: number } | null = null
+
+  constructor(name: AgentId, world: Surroundings, host: number, heartbeatMs: number) {
+    super(name, "worker", world, host)
+    this.heartbeatMs = heartbeatMs
+  }
+
+  /** Comes to life, with a new session. */
+  async live(): Promise<void> {
+    const { chance } = this.world
+    this.#paused = false
+    const id = `s_${this.name}_${(this.#sessions += 1)}`
+    this.actor = { ...this.actor, session: null }
+    const started = await this.ask("session.start", { id, agent: this.name, runtime: "simulated", resumeId: null, owned: chance.happens(0.9) })
+    if (started?.kind !== "ok") return
+    this.actor = { ...this.actor, session: started.output.session }
+    void this.#beat()
+    if (this.#last !== null && chance.happens(0.6)) {
+      const believed = this.#last
+      await this.ask("task.claim", { task: believed.task })
+      await this.#finish(believed)
+    }
+    for (;;) {
+      const claim = await this.#claim()
+      if (claim === null) await this.sleep(chance.between(5, 400))
+      else await this.#work(claim)
+      if (chance.happens(0.05)) await this.#pause(chance.between(500, 6_000))
+    }
+  }
+
+  die(): void {
+    const { session } = this.actor
+    this.life += 1
+    const { loop } = this.host
+    if (session !== null && loop !== null) this.world.clock.after(30, () => loop.detach(session))
+  }
+
+  async #beat(): Promise<void> {
+    const session = this.actor.session as string
+    const { world } = this
+    let attached: unknown = null
+    for (;;) {
+      const { host } = this
+      const { loop } = host
+      if (!this.#paused && loop !== null && attached !== loop) {
+        attached = loop
+        world.wire.send(() => host.loop?.attach(session))
+      } else if (!this.#paused) world.wire.send(() => host.loop?.beat(session))
+      await this.sleep(this.heartbeatMs)
+    }
+  }
+
+  /** Nothing is done and nothing is said for a while: a machine that sleeps, a process that is stopped. */
+  async #pause(ms: number): Promise<void> {
+    this.#paused = true
+    await this.sleep(ms)
+    this.#paused = false
+  }
+
+  async #claim(): Promise<Claimed | null> {
+    const { chance } = this.world
+    const tasks = this.world.tasks()
+    if (chance.happens(0.25) && tasks.length > 0) {
+      const reply = await this.ask("task.claim", { task: chance.pick(tasks) })
+      return reply?.kind === "ok" ? reply.output : null
+    }
+    const reply = await this.ask("task.claimNext", { plan: null, labels: [], filler: null, max: 1 }, chance.between(0, 6) * 500)
+    return reply?.kind === "ok" ? (reply.output.claims[0] ?? null) : null
+  }
+
+  async #work({ task, fence, leaseMs }: Claimed): Promise<void> {
+    const { chance } = this.world
+    const under = { task: task.id, fence }
+    this.#last = under
+    // Some sleep until the very moment at which their lease ends: what they then write is too late, or just in time.
+    if (chance.happens(0.12)) await this.#pause(Math.max(1, leaseMs - chance.between(-2, 9)))
+    for (let step = chance.below(4); step > 0; step -= 1) {
+      if (chance.happens(0.12)) await this.#pause(Math.floor((leaseMs * chance.between(80, 180)) / 100))
+      else await this.sleep(chance.between(0, Math.floor(leaseMs / 2)))
+      const reply = await this.#step(under)
+      // A stale fence is to be heeded; one in three agents does not, and MUST be refused again.
+      if (reply === null || (reply.kind === "error" && chance.happens(0.7))) return
+    }
+    if (chance.happens(0.1)) await this.#pause(Math.floor((leaseMs * chance.between(90, 150)) / 100))
+    await this.#finish(under)
+  }
+
+  async #step(under: { task: string; fence: number }): Promise<{ kind: "ok" | "error" } | null> {
+    const { chance } = this.world
+    const dice = chance.below(10)
+    if (dice < 5) return this.ask("task.update", { ...under, progress: chance.below(100) / 100, note: null })
+    if (dice < 7) return this.ask("lease.renew", under)
+    const blocked = await this.ask("task.block", { ...under, on: { kind: "external", ref: "somebody" }, reason: "waits" })
+    if (blocked?.kind !== "ok") return blocked
+    await this.sleep(chance.between(10, 600))
+    return this.ask("task.unblock", { task: under.task, reason: "goes on" })
+  }
+
+  async #finish(under: { task: string; fence: number }): Promise<void> {
+    const { chance } = this.world
+    const usage = { costMicroUsd: chance.below(1_000), inputTokens: 0, outputTokens: 0 }
+    const dice = chance.below(10)
+    if (dice < 7) {
+      const deliverable = { text: "done", evidence: { testsPass: true, commit: null, links: [] } }
+      const first = await this.ask("task.complete", { ...under, deliverable, usage })
+      // Some do everything twice, with another key: the fence alone keeps that from counting.
+      if (first?.kind === "ok" && chance.happens(0.1)) await this.ask("task.complete", { ...under, deliverable, usage })
+    } else if (dice < 9) await this.ask("task.release", { ...under, reason: "later" })
+    else await this.ask("task.fail", { ...under, reason: "broke", retry: chance.happens(0.8), usage })
+  }
+}

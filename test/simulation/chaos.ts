@@ -1,0 +1,54 @@
+import type { World } from "./world.ts"
+
+/** What goes wrong, one thing after the other, until it is quiet. */
+export async function chaos(world: World): Promise<void> {
+  const { clock, chance } = world
+  const wait = (ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve))
+  for (;;) {
+    await wait(chance.between(200, 2_500))
+    if (world.quiet) return
+    misfortune(world)
+  }
+}
+
+function misfortune(world: World): void {
+  const { clock, chance } = world
+  const nowMs = clock.monotonicMs()
+  switch (chance.below(11)) {
+    case 0:
+    case 1:
+      return world.kill(chance.pick(world.hosts))
+    case 2:
+      return world.powerCut()
+    case 3:
+      world.trace("the disk refuses")
+      world.disk.refusesUntilMs = nowMs + chance.between(100, 2_500)
+      return world.watch.trouble()
+    case 4:
+      world.trace("the disk is slow")
+      world.disk.slowUntilMs = nowMs + chance.between(200, 2_000)
+      return world.watch.trouble()
+    case 5:
+      world.trace("a sync says nothing")
+      world.disk.loseNext = { lost: chance.happens(0.5) ? "written" : "not_written" }
+      return world.watch.trouble()
+    case 6:
+      return clock.jumpWall(chance.pick([-3_600_000, -5_000, 700, 4_000, 60_000]))
+    case 7:
+    case 8:
+      world.weather = chance.pick([
+        { drop: 0.05, duplicate: 0.1, slow: 0.02 },
+        { drop: 0.3, duplicate: 0, slow: 0.1 },
+        { drop: 0, duplicate: 0.5, slow: 0.3 },
+        { drop: 0.9, duplicate: 0, slow: 0 },
+        { drop: 0, duplicate: 0, slow: 0 },
+      ])
+      return world.watch.trouble()
+    default: {
+      const agent = chance.pick(world.agents)
+      world.trace(`${agent.name} dies`)
+      agent.die()
+      clock.after(chance.between(100, 5_000), () => void agent.live())
+    }
+  }
+}

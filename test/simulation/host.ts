@@ -1,0 +1,127 @@
+import type { Stored, Appended, Ledger } from "../../src/ledger/ledger.ts"
+import { LedgerFailure } from "../../src/ledger/ledger.ts"
+import { type Hub, type HubOptions, openHub } from "../../src/hub/hub.ts"
+import type { Loop } from "../../src/hub/loop.ts"
+import type { Entry } from "../../src/core/entry.ts"
+import type { Seq } from "../../src/core/ids.ts"
+import { ThroughLedger } from "./through-ledger.ts"
+import { Violation } from "./oracle.ts"
+
+/** A hub's way to its ledger, which ends with the hub's process: what was sent may still be carried out, but nobody hears of it. */
+class Severable extends ThroughLedger {
+  severed = false
+
+  override async append(expected: Seq, batch: readonly Stored[]): Promise<Appended> {
+    this.#check()
+    const appended = await super.append(expected, batch)
+    this.#check()
+    return appended
+  }
+
+  override async read(from: Seq, limit: number): Promise<Stored[]> {
+    this.#check()
+    return super.read(from, limit)
+  }
+
+  #check(): void {
+    if (this.severed) throw new LedgerFailure("unknown_outcome", "the process is gone", "start it again")
+  }
+}
+
+type Life = { hub: Hub; loop: Loop; ledger: Severable; up: boolean }
+
+/** One hub's machine: the process that dies and is started again, and one subscriber that never stops listening. */
+export class Host {
+  readonly index: number
+  starts = 0
+  #life: Life | null = null
+  readonly #options: (openLedger: HubOptions["openLedger"], fatal: () => void) => HubOptions
+  readonly #open: () => Ledger
+  readonly #onDeath: () => void
+  readonly #broken: (violation: Violation) => void
+  /** The next entry that the subscriber wants. */
+  #heardTo: Seq = 0
+
+  constructor(
+    index: number,
+    open: () => Ledger,
+    options: (openLedger: HubOptions["openLedger"], fatal: () => void) => HubOptions,
+    onDeath: () => void,
+    broken: (violation: Violation) => void,
+  ) {
+    this.#broken = broken
+    this.index = index
+    this.#open = open
+    this.#options = options
+    this.#onDeath = onDeath
+  }
+
+  /** The loop of the hub that runs now; what belongs to an earlier one MUST NOT be heard any more. */
+  get loop(): Loop | null {
+    return this.#life?.up === true ? this.#life.loop : null
+  }
+
+  /** Starts the hub. Answers whether it came up. */
+  async start(): Promise<boolean> {
+    let ledger: Severable | null = null
+    const openLedger = (): Promise<Ledger> => Promise.resolve((ledger = new Severable(this.#open())))
+    const life: Partial<Life> = { up: true }
+    const fatal = (): void => {
+      if (life.up === true) this.kill(life)
+    }
+    try {
+      const hub = await openHub(this.#options(openLedger, fatal))
+      if (life.up !== true) return false
+      Object.assign(life, { hub, ledger, loop: hub.workspace("main") as Loop })
+      this.#life = life as Life
+      this.starts += 1
+      this.#listen(life as Life)
+      return true
+    } catch {
+      // The disk refuses, or the machine went down again meanwhile.
+      life.up = false
+      return false
+    }
+  }
+
+  /** The process is gone between two instructions. */
+  kill(life: Partial<Life> | null = this.#life): void {
+    if (life === null || life.up !== true) return
+    life.up = false
+    if (life.ledger) {
+      life.ledger.severed = true
+      void life.ledger.inner.close()
+    }
+    if (this.#life === life) this.#life = null
+    this.#onDeath()
+  }
+
+  /** Shuts the hub down in order. */
+  async stop(): Promise<void> {
+    const life = this.#life
+    if (life === null) return
+    await life.hub.close()
+    life.up = false
+    this.#life = null
+  }
+
+  #listen(life: Life): void {
+    life.loop.subscribe(this.#heardTo + 1, {
+      deliver: ({ from, to, text }) => {
+        if (!life.up) return
+        const seqs = (JSON.parse(text) as Entry[]).map(({ seq }) => seq)
+        if (from !== this.#heardTo + 1 || seqs[0] !== from || seqs.at(-1) !== to || seqs.length !== to - from + 1) {
+          this.#broken(new Violation(`a subscriber of hub ${this.index} heard ${from} to ${to} after ${this.#heardTo}`))
+        }
+        this.#heardTo = to
+      },
+      writable: () => true,
+      resync: () => undefined,
+      end: () => undefined,
+    })
+  }
+
+  get heardTo(): Seq {
+    return this.#heardTo
+  }
+}

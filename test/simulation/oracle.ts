@@ -1,0 +1,244 @@
+import { createHash } from "node:crypto"
+import type { Actor, Entry } from "../../src/core/entry.ts"
+import type { AgentId, Seq, SessionId, TaskId } from "../../src/core/ids.ts"
+import type { TaskSpec, TaskStatus } from "../../src/core/task.ts"
+import type { Stored } from "../../src/ledger/ledger.ts"
+
+/** A promise was broken; the message says which, and where in the ledger. */
+export class Violation extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = "Violation"
+  }
+}
+
+export type Holding = { owner: AgentId; session: SessionId | null; fence: Seq; leaseMs: number; leaseEndsAtMs: number | null }
+export type TaskModel = { id: TaskId; spec: TaskSpec; status: TaskStatus; held: Holding | null; attempts: number; readySinceMs: number | null }
+type Caused = { first: Seq; last: Seq; types: string[]; fence: Seq | null }
+type AgentModel = { capabilities: Readonly<Record<string, number>>; maxActive: number }
+
+const HELD: ReadonlySet<TaskStatus> = new Set(["claimed", "in_progress", "blocked"])
+const OWN_WRITES: ReadonlySet<string> = new Set([
+  "task.started",
+  "task.progressed",
+  "task.blocked",
+  "task.submitted",
+  "task.retried",
+  "task.help_wanted",
+  "lease.renewed",
+])
+
+/**
+ * What the ledger's entries may say, written down a second time and without the core: reads each stored entry as it comes and breaks off at the
+ * first that the rules of leases, fences, dependencies and roles do not allow.
+ */
+export class Oracle {
+  readonly tasks = new Map<TaskId, TaskModel>()
+  readonly agents = new Map<AgentId, AgentModel>()
+  /** What each idempotency key did, by `agent key`. */
+  readonly caused = new Map<string, Caused>()
+  readonly claims = new Map<Seq, { agent: AgentId; task: TaskId }>()
+  readonly types = new Map<string, number>()
+  seq: Seq = 0
+  atMs = 0
+  hash = Buffer.alloc(32)
+  readonly #lost = new Set<SessionId>()
+  /** The task that a reviewer asked changes of in the entry before. */
+  #sentBack: { id: TaskId; seq: Seq } | null = null
+
+  /** Reads what is new. `nowMs` is the simulation's time. */
+  read(stored: readonly Stored[], nowMs: number): void {
+    for (let at = this.seq; at < stored.length; at += 1) this.#entry(stored[at] as Stored, nowMs)
+  }
+
+  /** Tasks that anybody with `capabilities` could claim. */
+  *ready(agent: AgentId): Iterable<TaskModel> {
+    const { capabilities } = this.agents.get(agent) as AgentModel
+    for (const task of this.tasks.values()) if (task.readySinceMs !== null && meets(capabilities, task.spec.requires)) yield task
+  }
+
+  activeOf(agent: AgentId): number {
+    let active = 0
+    for (const { held, status } of this.tasks.values()) if (held?.owner === agent && (status === "claimed" || status === "in_progress")) active += 1
+    return active
+  }
+
+  counts(): Record<string, number> {
+    const counts: Record<string, number> = {}
+    for (const { status } of this.tasks.values()) counts[status] = (counts[status] ?? 0) + 1
+    return counts
+  }
+
+  #entry({ seq, bytes, hash }: Stored, nowMs: number): void {
+    const entry = JSON.parse(bytes) as Entry<string, Record<string, never>>
+    this.hash = createHash("sha256").update(this.hash).update(bytes).digest()
+    if (!this.hash.equals(hash)) throw new Violation(`entry ${seq} does not chain`)
+    if (entry.seq !== seq || seq !== this.seq + 1) throw new Violation(`entry ${entry.seq} is stored as ${seq}, after ${this.seq}`)
+    if (entry.atMs < this.atMs) throw new Violation(`entry ${seq} is ${this.atMs - entry.atMs} ms older than the one before it`)
+    this.seq = seq
+    this.atMs = entry.atMs
+    this.types.set(entry.type, (this.types.get(entry.type) ?? 0) + 1)
+    this.#cause(entry)
+    this.#fold(entry, nowMs)
+  }
+
+  #cause({ seq, type, actor, commandId, data }: Entry<string, { id?: TaskId }>): void {
+    if (commandId === null) return
+    const key = `${actor.agent} ${commandId}`
+    const known = this.caused.get(key)
+    if (known === undefined) {
+      const fence = data.id === undefined ? null : (this.tasks.get(data.id)?.held?.fence ?? null)
+      this.caused.set(key, { first: seq, last: seq, types: [type], fence })
+    } else if (known.last !== seq - 1) throw new Violation(`key ${key} was carried out twice: at ${known.first} and at ${seq}`)
+    else {
+      known.last = seq
+      known.types.push(type)
+    }
+  }
+
+  #fold(entry: Entry<string, Record<string, never>>, nowMs: number): void {
+    const { type, atMs, seq } = entry
+    const data = entry.data as Record<string, unknown>
+    switch (type) {
+      case "agent.added":
+        this.agents.set(data["name"] as string, data["profile"] as AgentModel)
+        return
+      case "session.lost":
+        this.#lost.add(data["id"] as string)
+        return
+      case "session.returned":
+        this.#lost.delete(data["id"] as string)
+        return
+      case "task.added":
+        if (this.tasks.has(data["id"] as string)) throw new Violation(`task ${String(data["id"])} was added twice`)
+        this.#put({ id: data["id"] as string, spec: data["spec"] as TaskSpec, status: "pending", held: null, attempts: 0, readySinceMs: null }, nowMs)
+        return
+      case "leases.renewed":
+        for (const { held } of this.tasks.values()) {
+          if (held !== null && held.leaseEndsAtMs !== null && (data["sessions"] as string[]).includes(held.session ?? ""))
+            held.leaseEndsAtMs = atMs + held.leaseMs
+        }
+        return
+      case "hub.started":
+        for (const { held } of this.tasks.values())
+          if (held !== null && held.leaseEndsAtMs !== null) held.leaseEndsAtMs = Math.max(held.leaseEndsAtMs, atMs + (data["graceMs"] as number))
+        return
+    }
+    if (!type.startsWith("task.") && !type.startsWith("lease.")) return
+    const task = this.tasks.get(data["id"] as string)
+    if (task === undefined) throw new Violation(`entry ${seq}: ${type} of ${String(data["id"])}, which was never added`)
+    if (type === "task.claimed") this.#claimed(task, entry, data as { leaseMs: number; leaseEndsAtMs: number })
+    else if (type === "lease.ended") this.#leaseEnded(task, entry, data as { reason: string; fence: Seq })
+    else this.#written(task, entry, data)
+    this.#put(task, nowMs)
+  }
+
+  #claimed(task: TaskModel, { seq, atMs, actor }: Entry, { leaseMs, leaseEndsAtMs }: { leaseMs: number; leaseEndsAtMs: number }): void {
+    const where = `entry ${seq}: ${actor.agent} claims ${task.id}`
+    if (task.held !== null) throw new Violation(`${where}, which ${task.held.owner} holds under fence ${task.held.fence}`)
+    if (task.status !== "pending") throw new Violation(`${where}, which is ${task.status}`)
+    const open = task.spec.dependsOn.find((id) => this.tasks.get(id)?.status !== "completed")
+    if (open !== undefined) throw new Violation(`${where}, which waits for ${open}`)
+    const agent = this.agents.get(actor.agent)
+    if (agent === undefined) throw new Violation(`${where}: nobody knows this agent`)
+    if (!meets(agent.capabilities, task.spec.requires)) throw new Violation(`${where}, which it is not able to do`)
+    if (this.activeOf(actor.agent) >= agent.maxActive) throw new Violation(`${where}, though it works on ${agent.maxActive} already`)
+    if (leaseEndsAtMs !== atMs + leaseMs) throw new Violation(`${where} until ${leaseEndsAtMs}, not ${atMs} + ${leaseMs}`)
+    task.status = "claimed"
+    task.held = { owner: actor.agent, session: actor.session, fence: seq, leaseMs, leaseEndsAtMs }
+    this.claims.set(seq, { agent: actor.agent, task: task.id })
+  }
+
+  #leaseEnded(task: TaskModel, { seq, atMs }: Entry, { reason, fence }: { reason: string; fence: Seq }): void {
+    const { held } = task
+    const where = `entry ${seq}: the lease on ${task.id} ends (${reason})`
+    if (held === null || !HELD.has(task.status)) throw new Violation(`${where}, though nobody has one`)
+    if (held.fence !== fence) throw new Violation(`${where} under fence ${fence}, not ${held.fence}`)
+    if (reason === "expired" && atMs < (held.leaseEndsAtMs as number)) throw new Violation(`${where} ${(held.leaseEndsAtMs as number) - atMs} ms early`)
+    if (reason === "lost" && !this.#lost.has(held.session ?? "")) throw new Violation(`${where}, but session ${held.session} is not lost`)
+    task.held = null
+    task.status = "pending"
+    task.attempts += 1
+  }
+
+  #written(task: TaskModel, { seq, type, atMs, actor, causedBy }: Entry, data: Record<string, unknown>): void {
+    const where = `entry ${seq}: ${type} of ${task.id} by ${actor.agent}`
+    const { held } = task
+    const completes = type === "task.completed" || (type === "task.failed" && held !== null)
+    // Changes were asked of somebody who is gone: the reviewer opens the task for others.
+    const sentBack = type === "task.released" && this.#sentBack?.id === task.id && this.#sentBack.seq === seq - 1
+    const byOwner = OWN_WRITES.has(type) || (completes && task.status !== "review") || (type === "task.released" && !sentBack)
+    if (byOwner) this.#underLease(task, where, atMs, actor, causedBy)
+    const renew = (): void => {
+      if (held !== null && held.leaseEndsAtMs !== null) held.leaseEndsAtMs = atMs + held.leaseMs
+    }
+    switch (type) {
+      case "task.started":
+      case "task.progressed":
+      case "task.help_wanted":
+        if (type === "task.started") task.status = "in_progress"
+        return renew()
+      case "task.blocked":
+        task.status = "blocked"
+        return renew()
+      case "task.unblocked":
+        if (task.status !== "blocked") throw new Violation(`${where}, which is ${task.status}`)
+        if (atMs >= ((held as Holding).leaseEndsAtMs as number)) throw new Violation(`${where}, whose lease is over`)
+        task.status = "in_progress"
+        return renew()
+      case "lease.renewed":
+        if (held !== null) held.leaseEndsAtMs = data["leaseEndsAtMs"] as number
+        return
+      case "task.submitted":
+        task.status = "review"
+        if (held !== null) held.leaseEndsAtMs = null
+        return
+      case "task.changes_requested":
+        if (task.status !== "review" || held === null) throw new Violation(`${where}, which is ${task.status}`)
+        task.status = "in_progress"
+        held.leaseEndsAtMs = data["leaseEndsAtMs"] as number
+        this.#sentBack = { id: task.id, seq }
+        return
+      case "task.completed":
+        return close(task, "completed")
+      case "task.failed":
+        return close(task, "failed")
+      case "task.cancelled":
+        return close(task, "cancelled")
+      case "task.retried":
+      case "task.released":
+      case "task.reset":
+        task.status = "pending"
+        task.held = null
+        task.attempts = type === "task.reset" ? 0 : task.attempts + (type === "task.retried" ? 1 : 0)
+        return
+    }
+  }
+
+  #underLease({ status, held }: TaskModel, where: string, atMs: number, actor: Actor, causedBy: Seq | null): void {
+    if (held === null || !(HELD.has(status) || status === "review")) throw new Violation(`${where}, though nobody holds it (${status})`)
+    if (held.owner !== actor.agent) throw new Violation(`${where}, though ${held.owner} holds it`)
+    if (causedBy !== held.fence) throw new Violation(`${where} under fence ${causedBy}, not ${held.fence}`)
+    if (held.leaseEndsAtMs !== null && atMs >= held.leaseEndsAtMs) throw new Violation(`${where} at ${atMs}, ${atMs - held.leaseEndsAtMs} ms after its lease`)
+  }
+
+  /** Keeps a task, and notes since when anybody could have claimed it and those that wait for it. */
+  #put(task: TaskModel, nowMs: number): void {
+    this.tasks.set(task.id, task)
+    const place = (model: TaskModel): void => {
+      const ready = model.status === "pending" && model.spec.dependsOn.every((id) => this.tasks.get(id)?.status === "completed")
+      model.readySinceMs = ready ? (model.readySinceMs ?? nowMs) : null
+    }
+    place(task)
+    for (const other of this.tasks.values()) if (other.spec.dependsOn.includes(task.id)) place(other)
+  }
+}
+
+function close(task: TaskModel, status: TaskStatus): void {
+  task.status = status
+  task.held = null
+}
+
+function meets(capabilities: Readonly<Record<string, number>>, requires: Readonly<Record<string, number>>): boolean {
+  return Object.entries(requires).every(([skill, level]) => (capabilities[skill] ?? 0) >= level)
+}

@@ -1,0 +1,213 @@
+import { describe, expect, test } from "vitest"
+import { commands } from "../../src/core/command.ts"
+import type { Seq } from "../../src/core/ids.ts"
+import type { Clock } from "../../src/hub/clock.ts"
+import type { Appended, Ledger, Stored } from "../../src/ledger/ledger.ts"
+import { Violation } from "./oracle.ts"
+import { ThroughLedger } from "./through-ledger.ts"
+import { simulate, type WorldOptions } from "./world.ts"
+
+/** Each fault MUST be found within so many seeds. */
+const SEEDS = 300
+
+/** Looks for the fault, seed by seed; answers what was found first. */
+async function find(fault: Omit<WorldOptions, "seed">): Promise<string> {
+  for (let seed = 1; seed <= SEEDS; seed += 1) {
+    const found = await simulate({ ...fault, seed }).then(
+      () => null,
+      (error: unknown) => (error instanceof Violation ? error.message.split("\n")[0]! : Promise.reject(error as Error)),
+    )
+    if (found !== null) {
+      console.log(found)
+      return found
+    }
+  }
+  return `nothing in ${SEEDS} seeds`
+}
+
+type Table = typeof commands
+
+/** Puts other rows into the table of deciders while `run` runs. */
+async function tampered<T>(change: (sound: Table) => Partial<Table>, run: () => Promise<T>): Promise<T> {
+  const sound = { ...commands }
+  Object.assign(commands, change(sound))
+  try {
+    return await run()
+  } finally {
+    Object.assign(commands, sound)
+  }
+}
+
+class IgnoresExpected extends ThroughLedger {
+  override async append(_expected: Seq, batch: readonly Stored[]): Promise<Appended> {
+    const { seq } = await this.inner.head()
+    return this.inner.append(
+      seq,
+      batch.map((entry, at) => ({ ...entry, seq: seq + 1 + at })),
+    )
+  }
+}
+
+class AnswersBeforeTheSync extends ThroughLedger {
+  #last: Promise<unknown> = Promise.resolve()
+
+  override append(expected: Seq, batch: readonly Stored[]): Promise<Appended> {
+    this.#last = this.#last.then(() => this.inner.append(expected, batch)).catch(() => undefined)
+    const { seq, hash } = batch.at(-1) as Stored
+    return Promise.resolve({ ok: true, head: { seq, hash } })
+  }
+}
+
+class LosesTheEndOfLongBatches extends ThroughLedger {
+  override async append(expected: Seq, batch: readonly Stored[]): Promise<Appended> {
+    const appended = await this.inner.append(expected, batch.slice(0, 3))
+    const { seq, hash } = batch.at(-1) as Stored
+    return appended.ok ? { ok: true, head: { seq, hash } } : appended
+  }
+}
+
+/** A clock of which one timer in five never rings. */
+function forgetfulClock(clock: Clock): Clock {
+  let timers = 0
+  return {
+    wallMs: () => clock.wallMs(),
+    monotonicMs: () => clock.monotonicMs(),
+    soon: (call) => clock.soon(call),
+    after: (ms, call) => ((timers += 1) % 5 === 0 ? () => undefined : clock.after(ms, call)),
+  }
+}
+
+describe("a planted fault is found:", { timeout: 120_000 }, () => {
+  test("a ledger that does not compare before it sets", async () => {
+    expect(await find({ hubs: 2, wrapLedger: (ledger: Ledger) => new IgnoresExpected(ledger) })).toMatch(/does not chain|is stored as/)
+  })
+
+  test("an answer that goes out before the ledger holds what it says", async () => {
+    expect(await find({ wrapLedger: (ledger) => new AnswersBeforeTheSync(ledger) })).toMatch(
+      /the ledger (knows nothing of it|does not have)|should have ended|within/,
+    )
+  })
+
+  test("a ledger that keeps half a batch", async () => {
+    expect(await find({ hubs: 1, wrapLedger: (ledger) => new LosesTheEndOfLongBatches(ledger) })).toMatch(/seed/)
+  })
+
+  test("a lease that is over after its end, not at it", async () => {
+    const late = await tampered(
+      (sound) => ({
+        "hub.sweep": { ...sound["hub.sweep"], decide: (state, by, input, nowMs) => sound["hub.sweep"].decide(state, by, input, nowMs - 1) },
+        "task.update": { ...sound["task.update"], decide: (state, by, input, nowMs) => sound["task.update"].decide(state, by, input, nowMs - 1) },
+        "task.complete": { ...sound["task.complete"], decide: (state, by, input, nowMs) => sound["task.complete"].decide(state, by, input, nowMs - 1) },
+        "lease.renew": { ...sound["lease.renew"], decide: (state, by, input, nowMs) => sound["lease.renew"].decide(state, by, input, nowMs - 1) },
+      }),
+      () => find({}),
+    )
+    expect(late).toMatch(/0 ms after its lease/)
+  })
+
+  test("a sweep that ends leases a little early", async () => {
+    const early = await tampered(
+      (sound) => ({ "hub.sweep": { ...sound["hub.sweep"], decide: (state, by, input, nowMs) => sound["hub.sweep"].decide(state, by, input, nowMs + 50) } }),
+      () => find({}),
+    )
+    expect(early).toMatch(/\(expired\) \d+ ms early/)
+  })
+
+  test("a completion that nobody asks for its fence", async () => {
+    const unfenced = await tampered(
+      (sound) => ({
+        "task.complete": {
+          ...sound["task.complete"],
+          decide: (state, by, input, nowMs) =>
+            sound["task.complete"].decide(state, by, { ...input, fence: state.tasks.get(input.task)?.fence ?? input.fence }, nowMs),
+        },
+      }),
+      () => find({}),
+    )
+    expect(unfenced).toMatch(/was taken under fence \d+, though \d+ held the task/)
+  })
+
+  test("a completion that anybody may report", async () => {
+    const foreign = await tampered(
+      (sound) => ({
+        "task.complete": {
+          ...sound["task.complete"],
+          decide: (state, by, input, nowMs) => {
+            const task = state.tasks.get(input.task)
+            return sound["task.complete"].decide(state, { ...by, agent: task?.owner ?? by.agent }, { ...input, fence: task?.fence ?? input.fence }, nowMs)
+          },
+        },
+      }),
+      () => find({}),
+    )
+    expect(foreign).toMatch(/though \w+ holds it|was taken under fence/)
+  })
+
+  test("a claim that does not look at what the task waits for", async () => {
+    const eager = await tampered(
+      (sound) => ({
+        "task.claim": {
+          ...sound["task.claim"],
+          decide: (state, by, input, nowMs) => {
+            const decision = sound["task.claim"].decide(state, by, input, nowMs)
+            return "refused" in decision && decision.refused === "not_ready"
+              ? [{ type: "task.claimed", data: { id: input.task, leaseMs: 2_000, leaseEndsAtMs: nowMs + 2_000 } }]
+              : decision
+          },
+        },
+      }),
+      () => find({}),
+    )
+    expect(eager).toMatch(/which waits for/)
+  })
+
+  test("a claim that overlooks the last ready task", async () => {
+    const blind = await tampered(
+      (sound) => ({
+        "task.claimNext": {
+          ...sound["task.claimNext"],
+          decide: (state, by, input, nowMs) =>
+            state.board.readyCount === 1
+              ? { refused: "nothing_ready", message: "planted", remedy: "none", details: {} }
+              : sound["task.claimNext"].decide(state, by, input, nowMs),
+        },
+      }),
+      () => find({}),
+    )
+    expect(blind).toMatch(/has waited \d+ ms though/)
+  })
+
+  test("an answer with another fence than the ledger's", async () => {
+    const lying = await tampered(
+      (sound) => ({
+        "task.claim": {
+          ...sound["task.claim"],
+          answer: (state, by, input, entries) => ({ ...sound["task.claim"].answer(state, by, input, entries), fence: state.seq + 1 }),
+        },
+      }),
+      () => find({}),
+    )
+    expect(lying).toMatch(/is answered with fence \d+, which the ledger does not have/)
+  })
+
+  test("a decider that changes the state beside the entries", async () => {
+    const sly = await tampered(
+      (sound) => ({
+        "task.update": {
+          ...sound["task.update"],
+          decide: (state, by, input, nowMs) => {
+            const task = state.tasks.get(input.task)
+            if (task !== undefined) Object.assign(task, { note: "beside the ledger" })
+            return sound["task.update"].decide(state, by, input, nowMs)
+          },
+        },
+      }),
+      () => find({}),
+    )
+    expect(sly).toMatch(/replay/)
+  })
+
+  test("a clock of which some timers never ring", async () => {
+    expect(await find({ wrapClock: forgetfulClock })).toMatch(/seed \d+: /)
+  })
+})

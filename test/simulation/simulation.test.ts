@@ -1,0 +1,64 @@
+import { expect, test } from "vitest"
+import { simulate } from "./world.ts"
+
+const SEEDS = 1_000
+const FROM = 1
+
+test(`${SEEDS} teams live through crashes, lost and doubled messages, paused agents, full disks and clock jumps, and every promise holds (seeds ${FROM} to ${FROM + SEEDS - 1})`, async () => {
+  const total = { entries: 0, acknowledged: 0, lostRaces: 0, starts: 0, hubs: 0 }
+  const types = new Map<string, number>()
+  const refusals = new Map<string, number>()
+  for (let seed = FROM; seed < FROM + SEEDS; seed += 1) {
+    const outcome = await simulate({ seed })
+    total.entries += outcome.entries
+    total.acknowledged += outcome.acknowledged
+    total.lostRaces += outcome.lostRaces
+    total.starts += outcome.starts
+    total.hubs += outcome.hubs
+    for (const [type, count] of outcome.types) types.set(type, (types.get(type) ?? 0) + count)
+    for (const { reply } of outcome.history) if (reply?.kind === "error") refusals.set(reply.code, (refusals.get(reply.code) ?? 0) + 1)
+  }
+  console.log(`${SEEDS} seeds from ${FROM}: ${JSON.stringify(total)}`)
+  // It happened at all: else the promises would hold for want of trouble.
+  expect(total.lostRaces).toBeGreaterThan(SEEDS / 10)
+  expect(total.starts).toBeGreaterThan(total.hubs * 2)
+  for (const type of [
+    "lease.ended",
+    "lease.renewed",
+    "leases.renewed",
+    "session.lost",
+    "session.returned",
+    "task.retried",
+    "task.released",
+    "task.failed",
+    "task.cancelled",
+    "task.reset",
+    "task.blocked",
+    "task.changes_requested",
+  ]) {
+    expect(types.get(type) ?? 0, type).toBeGreaterThan(20)
+  }
+  for (const code of [
+    "claim_denied",
+    "stale_fence",
+    "nothing_ready",
+    "not_ready",
+    "at_limit",
+    "not_eligible",
+    "wrong_status",
+    "overloaded",
+    "storage_refused",
+    "hub_unreachable",
+  ]) {
+    expect(refusals.get(code) ?? 0, code).toBeGreaterThan(5)
+  }
+}, 300_000)
+
+test("the same seed gives the same trace, another seed another", async () => {
+  for (const seed of [3, 4, 5, 42]) {
+    const [one, again, other] = [await simulate({ seed }), await simulate({ seed }), await simulate({ seed: seed + 100 })]
+    expect(again.trace).toBe(one.trace)
+    expect(again.entries).toBe(one.entries)
+    expect(other.trace).not.toBe(one.trace)
+  }
+})

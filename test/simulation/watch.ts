@@ -1,0 +1,161 @@
+import type { Claimed } from "../../src/core/command.ts"
+import type { AgentId, Seq } from "../../src/core/ids.ts"
+import { isHeld } from "../../src/core/task.ts"
+import type { Workspace } from "../../src/core/workspace.ts"
+import type { Loop } from "../../src/hub/loop.ts"
+import { type Oracle, Violation } from "./oracle.ts"
+import type { Reply, Request } from "./wire.ts"
+import type { World } from "./world.ts"
+
+/** What must have happened by then: a ready task is claimed by somebody who waits for one, and a lease that is over is ended. In ms. */
+const BOUND_MS = 2_500
+const EVERY_MS = 250
+
+/** Commands that may rightly leave no entry: the caller has already what it asks for. */
+const MAY_BE_SILENT: ReadonlySet<string> = new Set(["task.claim", "task.claimNext", "lease.renew"])
+
+type Parked = { loop: Loop; request: Request; sinceMs: number }
+
+/** Holds what hubs answer against what the ledger says, and looks again and again whether everything goes on. */
+export class Watch {
+  acknowledged = 0
+  readonly #world: World
+  /** The first answer to each key: every later one says the same. */
+  readonly #answers = new Map<string, { request: Request; seq: Seq | null }>()
+  readonly #parked = new Set<Parked>()
+  /** Since when somebody waits though there is work. */
+  readonly #idle = new Map<AgentId, number>()
+  #troubleMs = 0
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  /** Something went wrong: time is needed before anything can be expected again. */
+  trouble(): void {
+    this.#troubleMs = this.#world.clock.monotonicMs()
+  }
+
+  start(): void {
+    this.#world.clock.after(EVERY_MS, () => {
+      this.#look()
+      this.start()
+    })
+  }
+
+  /** A hub has taken a request. */
+  taken(request: Request, loop: Loop): void {
+    if (request.name === "task.claimNext" && request.waitMs > 0) this.#parked.add({ loop, request, sinceMs: this.#world.clock.monotonicMs() })
+  }
+
+  /** A hub answers, at this very moment: what it says MUST be in the ledger now. */
+  answered(request: Request, loop: Loop, reply: Reply): void {
+    for (const parked of this.#parked) if (parked.request === request && parked.loop === loop) this.#parked.delete(parked)
+    if (reply.kind !== "ok") return
+    const { oracle, store, clock } = this.#world
+    if (oracle.seq !== store.entries.length) oracle.read(store.entries, clock.monotonicMs())
+    this.acknowledged += 1
+    this.#inLedger(oracle, request, reply.output)
+  }
+
+  /** An agent hears of it; the second answer to one key is the first one again. */
+  heard({ actor, name, key }: Request, output: { fence?: Seq; seq?: Seq; claims?: Claimed[] }): void {
+    const known = this.#answers.get(`${actor.agent} ${key}`)
+    const seq = output.fence ?? output.claims?.[0]?.fence ?? output.seq ?? null
+    if (known !== undefined && known.seq !== null && seq !== known.seq)
+      throw new Violation(`${actor.agent} heard ${seq} for ${name} ${key}, which was answered with ${known.seq}`)
+  }
+
+  /** After all: nothing that was acknowledged is missing. */
+  everythingIsThere(): void {
+    for (const [id, { request, seq }] of this.#answers) {
+      const caused = this.#world.oracle.caused.get(id)
+      if (seq !== null && (caused === undefined || seq < caused.first || seq > caused.last))
+        throw new Violation(`${request.name} ${request.key} of ${request.actor.agent} was acknowledged at ${seq} and is gone`)
+    }
+  }
+
+  #inLedger(oracle: Oracle, request: Request, output: unknown): void {
+    const { name, actor, key, input } = request
+    const who = `${name} ${key} of ${actor.agent}`
+    const { fence, claims, seq } = output as { fence?: Seq; claims?: Claimed[]; seq?: Seq }
+    for (const claim of fence === undefined ? (claims ?? []) : [output as Claimed]) {
+      const entry = oracle.claims.get(claim.fence)
+      if (entry?.agent !== actor.agent || entry.task !== claim.task.id)
+        throw new Violation(`${who} is answered with fence ${claim.fence}, which the ledger does not have`)
+    }
+    const caused = oracle.caused.get(`${actor.agent} ${key}`)
+    const told = claims?.[0]?.fence ?? fence ?? seq ?? null
+    if (caused === undefined) {
+      if (!MAY_BE_SILENT.has(name)) throw new Violation(`${who} is answered with ok, and the ledger knows nothing of it`)
+    } else {
+      if (told !== null && (told < caused.first || told > caused.last))
+        throw new Violation(`${who} is answered with ${told}, but was done at ${caused.first} to ${caused.last}`)
+      const asked = (input as { fence?: Seq }).fence
+      if (asked !== undefined && asked !== caused.fence) throw new Violation(`${who} was taken under fence ${asked}, though ${caused.fence} held the task`)
+    }
+    const id = `${actor.agent} ${key}`
+    if (!this.#answers.has(id)) this.#answers.set(id, { request, seq: caused === undefined ? null : told })
+  }
+
+  #look(): void {
+    const { world } = { world: this.#world }
+    const nowMs = world.clock.monotonicMs()
+    for (const parked of this.#parked)
+      if (!world.hosts.some(({ loop }) => loop === parked.loop) || nowMs > parked.sinceMs + parked.request.waitMs + 1_000) this.#parked.delete(parked)
+    this.#waitInVain(nowMs)
+    if (nowMs - this.#troubleMs > BOUND_MS) this.#overdue()
+    for (const { loop } of world.hosts) {
+      if (loop === null) continue
+      loop.read((state) => this.#agree(state)).catch((error: unknown) => (error instanceof Violation ? world.broke(error) : undefined))
+    }
+  }
+
+  /** No ready task stays unclaimed while somebody who can do it waits. */
+  #waitInVain(nowMs: number): void {
+    const { oracle } = this.#world
+    const waiting = new Set<AgentId>()
+    for (const { request } of this.#parked) {
+      const { agent } = request.actor
+      const work = [...oracle.ready(agent)][0]
+      if (work === undefined || oracle.activeOf(agent) >= (oracle.agents.get(agent)?.maxActive ?? 0)) continue
+      waiting.add(agent)
+      const sinceMs = Math.max(this.#idle.get(agent) ?? nowMs, this.#troubleMs)
+      this.#idle.set(agent, sinceMs)
+      if (nowMs - sinceMs > BOUND_MS) this.#world.broke(new Violation(`${agent} has waited ${nowMs - sinceMs} ms though ${work.id} is ready`))
+    }
+    for (const agent of this.#idle.keys()) if (!waiting.has(agent)) this.#idle.delete(agent)
+  }
+
+  /** Leases end. */
+  #overdue(): void {
+    const { hosts, oracle } = this.#world
+    const loop = hosts.find(({ loop: running }) => running !== null)?.loop ?? null
+    if (loop === null) return
+    const nowMs = loop.nowMs()
+    for (const { id, held } of oracle.tasks.values()) {
+      if (held !== null && held.leaseEndsAtMs !== null && nowMs - held.leaseEndsAtMs > BOUND_MS)
+        this.#world.broke(new Violation(`the lease of ${held.owner} on ${id} should have ended ${nowMs - held.leaseEndsAtMs} ms ago`))
+    }
+  }
+
+  /** The hub's state is what the entries say, and tasks are neither lost nor made. */
+  #agree(state: Workspace): void {
+    const { oracle } = this.#world
+    if (state.seq !== oracle.seq) return
+    const { counts } = state.board
+    const expected = oracle.counts()
+    for (const [status, count] of Object.entries(counts))
+      if (count !== (expected[status] ?? 0)) throw new Violation(`${count} tasks are ${status}, not ${expected[status] ?? 0}`)
+    if (state.tasks.size !== oracle.tasks.size) throw new Violation(`there are ${state.tasks.size} tasks, not ${oracle.tasks.size}`)
+    for (const { id, status, held, readySinceMs } of oracle.tasks.values()) {
+      const task = state.tasks.get(id)
+      if (task === undefined || task.status !== status) throw new Violation(`task ${id} is ${task?.status}, not ${status}`)
+      if (state.board.isReady(id) !== (readySinceMs !== null))
+        throw new Violation(`task ${id} is ${readySinceMs === null ? "not " : ""}ready, and the board says otherwise`)
+      if (!isHeld(status)) continue
+      if (task.owner !== held?.owner || task.fence !== held?.fence || task.leaseEndsAtMs !== held?.leaseEndsAtMs)
+        throw new Violation(`task ${id} is held otherwise than the ledger says`)
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import type { CommandName, Commands } from "../../src/core/command.ts"
+import type { Actor } from "../../src/core/entry.ts"
+import type { ErrorCode, SkeinError } from "../../src/contract/errors.ts"
+import type { Loop } from "../../src/hub/loop.ts"
+import type { Chance } from "./chance.ts"
+import type { Host } from "./host.ts"
+import type { VirtualClock } from "./virtual-clock.ts"
+
+export type Request<Name extends CommandName = CommandName> = { name: Name; actor: Actor; input: Commands[Name]["input"]; key: string; waitMs: number }
+export type Reply<Name extends CommandName = CommandName> =
+  | { kind: "ok"; output: Commands[Name]["output"] }
+  | { kind: "error"; code: ErrorCode }
+  | { kind: "lost" }
+
+/** How bad the network is; probabilities of 0 to 1. */
+export type Weather = { drop: number; duplicate: number; slow: number }
+export const CALM: Weather = { drop: 0, duplicate: 0, slow: 0 }
+
+type WireOptions = {
+  clock: VirtualClock
+  chance: Chance
+  weather(): Weather
+  /** A hub has taken a request, and has answered it, at the moment at which it does. */
+  onTaken(request: Request, loop: Loop): void
+  onAnswered(request: Request, loop: Loop, reply: Reply): void
+}
+
+/** The network between agents and hubs: requests and answers are delayed, lost, doubled, and overtake each other. */
+export class Wire {
+  readonly #o: WireOptions
+
+  constructor(options: WireOptions) {
+    this.#o = options
+  }
+
+  /** Sends a request and waits for its answer for so long at the most; `lost` says nothing about what became of it. */
+  call<Name extends CommandName>(host: Host, request: Request<Name>, timeoutMs: number): Promise<Reply<Name>> {
+    const { clock, chance } = this.#o
+    return new Promise((resolve) => {
+      const connection = new AbortController()
+      const finish = (reply: Reply): void => {
+        cancel()
+        resolve(reply)
+      }
+      const cancel = clock.after(timeoutMs, () => {
+        connection.abort()
+        resolve({ kind: "lost" })
+      })
+      const copies = chance.happens(this.#o.weather().duplicate) ? 2 : 1
+      for (let copy = 0; copy < copies; copy += 1) this.send(() => this.#deliver(host, request, connection.signal, finish))
+    })
+  }
+
+  /** Carries one message, or loses it. */
+  send(arrive: () => void): void {
+    const { clock, chance } = this.#o
+    const { drop, slow } = this.#o.weather()
+    if (chance.happens(drop)) return
+    clock.after(chance.happens(slow) ? chance.between(50, 1_500) : chance.between(0, 4), arrive)
+  }
+
+  #deliver(host: Host, request: Request, signal: AbortSignal, finish: (reply: Reply) => void): void {
+    const { loop } = host
+    if (loop === null) {
+      if (this.#o.chance.happens(0.7)) this.send(() => finish({ kind: "error", code: "hub_unreachable" }))
+      return
+    }
+    this.#o.onTaken(request, loop)
+    const answer = (reply: Reply): void => {
+      // A process that is gone says nothing any more.
+      if (host.loop !== loop) return
+      this.#o.onAnswered(request, loop, reply)
+      this.send(() => finish(reply))
+    }
+    const { name, actor, input, key, waitMs } = request
+    loop.execute(name, actor, input as never, { key: { id: key, hash: hashOf(name, input) }, waitMs, signal }).then(
+      (output) => answer({ kind: "ok", output }),
+      (error: unknown) => answer({ kind: "error", code: (error as SkeinError).code }),
+    )
+  }
+}
+
+/** Stands for the hash of the payload: the simulation has no adversary. */
+function hashOf(name: string, input: unknown): string {
+  const text = `${name} ${JSON.stringify(input)}`
+  let [low, high] = [0x811c9dc5, 0x9dc5811c]
+  for (let at = 0; at < text.length; at += 1) {
+    low = Math.imul(low ^ text.charCodeAt(at), 0x01000193)
+    high = Math.imul(high ^ text.charCodeAt(text.length - 1 - at), 0x01000193)
+  }
+  return `${(low >>> 0).toString(16).padStart(8, "0")}${(high >>> 0).toString(16).padStart(8, "0")}`.repeat(2)
+}

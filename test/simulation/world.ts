@@ -1,0 +1,353 @@
+import { createHash } from "node:crypto"
+import type { Clock } from "../../src/hub/clock.ts"
+import { digestOf } from "../../src/hub/fingerprint.ts"
+import type { HubOptions } from "../../src/hub/hub.ts"
+import type { Loop } from "../../src/hub/loop.ts"
+import { replay } from "../../src/hub/replay.ts"
+import { memorySnapshots } from "../../src/hub/snapshots.ts"
+import type { Ledger, Stored } from "../../src/ledger/ledger.ts"
+import { MemoryStore, type Synced } from "../../src/ledger/memory.ts"
+import { sha256 } from "../../src/ledger/sha256.ts"
+import { SimulatedAgent, type Surroundings } from "./agent.ts"
+import { Chance } from "./chance.ts"
+import { chaos } from "./chaos.ts"
+import { Director } from "./director.ts"
+import { Host } from "./host.ts"
+import { Oracle, Violation } from "./oracle.ts"
+import { settle, VirtualClock } from "./virtual-clock.ts"
+import { Watch } from "./watch.ts"
+import { CALM, type Reply, type Request, type Weather, Wire } from "./wire.ts"
+
+export type WorldOptions = {
+  seed: number
+  /** Virtual time of trouble, in ms; 5 s at the most are then quiet. */
+  troubleMs?: number
+  /** One hub, or two that contend on one ledger; by default the seed says. */
+  hubs?: 1 | 2
+  /** Faults to plant. */
+  wrapLedger?: (ledger: Ledger) => Ledger
+  wrapClock?: (clock: Clock) => Clock
+}
+
+/** What a caller asked and heard; `asked` and `heard` number all such moments of the run. */
+export type Heard = { process: string; asked: number; heard: number | null; request: Request; reply: Reply | null }
+export type Outcome = {
+  seed: number
+  hubs: number
+  trace: string
+  entries: number
+  acknowledged: number
+  lostRaces: number
+  starts: number
+  types: Map<string, number>
+  history: Heard[]
+}
+
+export const TROUBLE_MS = 9_000
+const LIMITS = { batchMax: 12, checkpointEntries: 30, checkpointMs: 700, snapshotEntries: 60, graceMs: 800 }
+
+/** One simulated team with its hubs, disk, network and misfortunes, all from one seed. */
+export class World {
+  readonly seed: number
+  readonly clock = new VirtualClock()
+  readonly chance: Chance
+  readonly store: MemoryStore
+  readonly hosts: Host[]
+  readonly agents: SimulatedAgent[]
+  readonly director: Director
+  oracle = new Oracle()
+  readonly watch: Watch
+  readonly wire: Wire
+  readonly snapshots = memorySnapshots()
+  readonly history: Heard[] = []
+  weather: Weather = CALM
+  /** What the disk does until then, on the simulation's clock. */
+  disk: { refusesUntilMs: number; slowUntilMs: number; loseNext: Synced | null } = { refusesUntilMs: 0, slowUntilMs: 0, loseNext: null }
+  quiet = false
+  readonly #options: WorldOptions
+  readonly #trace = createHash("sha256")
+  readonly #recent: string[] = []
+  /** The machine is down: what lies on its disk is read by nobody, and what is torn there is not cut yet. */
+  #down = false
+  #over = false
+  readonly #queueMax: number
+  #broken: Violation | null = null
+  #moments = 0
+  #lostRaces = 0
+
+  constructor(options: WorldOptions) {
+    this.seed = options.seed
+    this.#options = options
+    this.chance = new Chance(options.seed)
+    const hubs = options.hubs ?? (this.chance.happens(0.4) ? 2 : 1)
+    this.#queueMax = this.chance.pick([2, 4, 24])
+    this.store = new MemoryStore({ manyWriters: hubs === 2, disk: { reach: () => this.#reach(), sync: () => this.#sync(), read: () => this.#read() } })
+    this.hosts = Array.from({ length: hubs }, (_, index) => this.#host(index))
+    this.watch = new Watch(this)
+    const { clock, chance } = this
+    this.wire = new Wire({
+      clock,
+      chance,
+      weather: () => this.weather,
+      onTaken: (request, loop) => this.watch.taken(request, loop),
+      onAnswered: (request, loop, reply) => this.#guarded(() => this.watch.answered(request, loop, reply)),
+    })
+    const surroundings: Surroundings = {
+      clock,
+      chance,
+      wire: this.wire,
+      hosts: this.hosts,
+      tasks: () => [...this.oracle.tasks.keys()],
+      onCall: (process, request) => this.#called(process, request),
+    }
+    this.agents = Array.from(
+      { length: chance.between(2, 5) },
+      (_, at) => new SimulatedAgent(`agent${at}`, surroundings, chance.below(hubs), chance.pick([300, 500, 1_000])),
+    )
+    this.director = new Director(this, surroundings)
+  }
+
+  /** Lives through it all. Throws `Violation`, with the seed and the last lines of the trace, when a promise is broken. */
+  async run(): Promise<Outcome> {
+    try {
+      await this.#live()
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error
+      const { troubleMs = TROUBLE_MS } = this.#options
+      const again = `npm run simulate -- --seeds 1 --from ${this.seed} --trouble ${troubleMs}`
+      throw new Violation(`seed ${this.seed}: ${error.message}\nRepeat it with: ${again}\n${this.#recent.slice(-40).join("\n")}`)
+    }
+    const { seed, hosts, history, oracle } = this
+    const starts = hosts.reduce((sum, host) => sum + host.starts, 0)
+    return {
+      seed,
+      hubs: hosts.length,
+      trace: this.#trace.digest("hex"),
+      entries: oracle.seq,
+      acknowledged: this.watch.acknowledged,
+      lostRaces: this.#lostRaces,
+      starts,
+      types: oracle.types,
+      history,
+    }
+  }
+
+  trace(line: string): void {
+    const text = `${this.clock.monotonicMs()} ${line}`
+    this.#trace.update(text)
+    this.#recent.push(text)
+    if (this.#recent.length > 200) this.#recent.splice(0, 100)
+  }
+
+  /** A hub's process dies, with one hub the machine: of what was not synced the seed says how much is left. */
+  kill(host: Host): void {
+    this.trace(`kill hub ${host.index}`)
+    this.watch.trouble()
+    if (this.hosts.length === 1) this.powerCut()
+    else host.kill()
+  }
+
+  /** The machine that holds the ledger goes down, and every hub with it. */
+  powerCut(): void {
+    const { chance } = this
+    const remains = { whole: chance.happens(0.3) ? 1_000 : chance.below(4), torn: chance.below(200) }
+    this.trace(`power cut, ${remains.whole} whole`)
+    this.watch.trouble()
+    if (this.#down) return
+    this.#down = true
+    // First the machine, then its processes: a handle that is let go in order is not dead.
+    this.store.crash(remains)
+    for (const host of this.hosts) host.kill()
+  }
+
+  async #live(): Promise<void> {
+    const { hosts } = this
+    for (const host of hosts) void this.#keepUp(host)
+    await this.#until(() => hosts.every(({ loop }) => loop !== null), 5_000, "the hubs start")
+    void this.director.direct()
+    await this.#until(() => this.director.ready, 10_000, "the director adds agents and tasks")
+    for (const agent of this.agents) void agent.live()
+    void chaos(this)
+    this.watch.start()
+    const { troubleMs = TROUBLE_MS } = this.#options
+    await this.#pass(troubleMs)
+    this.quiet = true
+    this.weather = CALM
+    this.disk = { refusesUntilMs: 0, slowUntilMs: 0, loseNext: null }
+    this.trace("quiet")
+    await this.#pass(Math.min(troubleMs, 5_000))
+    await this.#until(() => hosts.every(({ loop }) => loop !== null), 10_000, "the hubs come back")
+    await this.#settleUp()
+  }
+
+  /** At the end: what was acknowledged is there, and live state, replay and snapshot say the same. */
+  async #settleUp(): Promise<void> {
+    const { clock, store } = this
+    for (const agent of this.agents) agent.die()
+    this.director.life += 1
+    for (const { loop } of this.hosts) this.#lostRaces += (loop as Loop).stats()["lostRaces"] ?? 0
+    await this.#pass(2_000)
+    let digests: string[] = []
+    let head = -1
+    // A sweep or a checkpoint may come in between: then they are asked once more.
+    for (let attempt = 0; attempt < 5 && head !== this.oracle.seq; attempt += 1) {
+      head = this.oracle.seq
+      digests = await clock.until(Promise.all(this.hosts.map(({ loop }) => (loop as Loop).read((state) => `${state.seq} ${digestOf(sha256, state)}`))))
+      this.#check()
+    }
+    const heads = `${head}`
+    for (const digest of digests) if (digest.split(" ")[0] !== heads) throw new Violation(`a hub stands at ${digest.split(" ")[0]}, the ledger at ${heads}`)
+    for (const host of this.hosts)
+      if (host.heardTo !== this.oracle.seq) throw new Violation(`the subscriber of hub ${host.index} heard up to ${host.heardTo} of ${heads}`)
+    this.#over = true
+    for (const host of this.hosts) await clock.until(host.stop())
+    this.#check()
+    this.watch.everythingIsThere()
+    const auditor = { read: (from: number, limit: number): Promise<Stored[]> => Promise.resolve(store.entries.slice(from - 1, from - 1 + limit)) }
+    const replayed = await clock.until(replay(auditor, sha256))
+    const differing = replayed.compared.find(({ ok }) => !ok)
+    if (differing !== undefined) throw new Violation(`the checkpoint at ${differing.seq} is not what a replay reaches`)
+    const atHead = await clock.until(replay(auditor, sha256, { to: Number(heads), compare: false }))
+    for (const digest of digests) if (digest !== `${heads} ${atHead.digest}`) throw new Violation(`live state and replay differ at ${heads}`)
+    const restored = this.#host(9)
+    if (!(await clock.until(restored.start()))) throw new Violation("a hub cannot start from the snapshots")
+    const fromSnapshot = await clock.until((restored.loop as Loop).read((state) => digestOf(sha256, state)))
+    const afterRestart = await clock.until(replay(auditor, sha256, { compare: false }))
+    if (fromSnapshot !== afterRestart.digest) throw new Violation("the state from a snapshot and the one from a replay differ")
+    this.trace(`${afterRestart.entries} ${afterRestart.digest}`)
+    this.#check()
+  }
+
+  async #pass(ms: number): Promise<void> {
+    const untilMs = this.clock.monotonicMs() + ms
+    while (await this.clock.step(untilMs)) this.#check()
+  }
+
+  async #until(done: () => boolean, withinMs: number, what: string): Promise<void> {
+    const untilMs = this.clock.monotonicMs() + withinMs
+    await settle()
+    while (!done()) {
+      if (!(await this.clock.step(untilMs))) throw new Violation(`${what}: not within ${withinMs} ms`)
+      this.#check()
+    }
+  }
+
+  /** The ledger is read from its first entry again: nothing that was acknowledged is gone. */
+  #afterPowerCut(): void {
+    this.#down = false
+    this.#guarded(() => {
+      this.oracle = new Oracle()
+      this.oracle.read(this.store.entries, this.clock.monotonicMs())
+      this.watch.everythingIsThere()
+    })
+  }
+
+  /** After every step: whatever is new in the ledger is held against the rules. */
+  #check(): void {
+    if (!this.#down && this.oracle.seq !== this.store.entries.length) {
+      const from = this.oracle.seq
+      this.oracle.read(this.store.entries, this.clock.monotonicMs())
+      this.trace(`ledger ${from} to ${this.oracle.seq} ${this.oracle.hash.toString("hex")}`)
+    }
+    if (this.#broken !== null) throw this.#broken
+  }
+
+  #guarded(check: () => void): void {
+    try {
+      check()
+    } catch (error) {
+      this.broke(error as Violation)
+    }
+  }
+
+  broke(violation: Violation): void {
+    this.#broken ??= violation
+  }
+
+  #called(process: string, request: Request): (reply: Reply) => void {
+    const call: Heard = { process, asked: (this.#moments += 1), heard: null, request, reply: null }
+    this.history.push(call)
+    return (reply) => {
+      call.heard = this.#moments += 1
+      call.reply = reply
+      this.trace(`${process} ${request.name} ${request.key}: ${reply.kind === "error" ? reply.code : reply.kind}`)
+      if (reply.kind === "ok") this.#guarded(() => this.watch.heard(request, reply.output))
+    }
+  }
+
+  #host(index: number): Host {
+    const { wrapLedger = (ledger) => ledger, wrapClock = (clock) => clock } = this.#options
+    const open = (): Ledger => {
+      const ledger = wrapLedger(this.store.open(`hub ${index}`))
+      if (this.#down) this.#afterPowerCut()
+      return ledger
+    }
+    const log = { info: () => undefined, warn: (_: object, text: string) => this.trace(text), error: (_: object, text: string) => this.trace(text) }
+    const clock = wrapClock(this.clock)
+    const options = (openLedger: HubOptions["openLedger"], fatal: () => void): HubOptions => ({
+      clock,
+      sha256,
+      snapshots: this.snapshots,
+      log,
+      openLedger,
+      fatal,
+      limits: { ...LIMITS, queueMax: this.#queueMax },
+      sign: (_, { size }) => this.#sign(size),
+    })
+    return new Host(
+      index,
+      open,
+      options,
+      () => this.watch?.trouble(),
+      (violation) => this.broke(violation),
+    )
+  }
+
+  /** Somebody who starts a hub again whenever it is down. */
+  async #keepUp(host: Host): Promise<void> {
+    const { clock, chance } = this
+    for (;;) {
+      if (this.#over) return
+      if (host.loop === null) {
+        this.watch.trouble()
+        const up = await host.start()
+        this.trace(`hub ${host.index} ${up ? "is up" : "does not come up"}`)
+      }
+      await new Promise<void>((resolve) => clock.after(this.quiet ? 50 : chance.between(20, 900), resolve))
+    }
+  }
+
+  #sign(size: number): Promise<string> {
+    return new Promise((resolve, reject) =>
+      this.clock.after(this.chance.below(20), () => (this.chance.happens(0.05) ? reject(new Error("no key")) : resolve(`note of ${size}`))),
+    )
+  }
+
+  #wait(ms: number): Promise<void> {
+    return ms === 0 ? Promise.resolve() : new Promise((resolve) => this.clock.after(ms, resolve))
+  }
+
+  #reach(): Promise<void> {
+    return this.#wait(this.hosts.length === 1 ? 0 : this.chance.below(4))
+  }
+
+  #read(): Promise<void> {
+    return this.#wait(this.quiet || this.chance.happens(0.8) ? 0 : this.chance.below(6))
+  }
+
+  async #sync(): Promise<Synced> {
+    const slow = this.clock.monotonicMs() < this.disk.slowUntilMs
+    await this.#wait(slow ? this.chance.between(50, 400) : this.chance.below(4))
+    if (this.clock.monotonicMs() < this.disk.refusesUntilMs) {
+      this.watch.trouble()
+      return "refused"
+    }
+    const synced = this.disk.loseNext ?? "done"
+    this.disk.loseNext = null
+    return synced
+  }
+}
+
+export function simulate(options: WorldOptions): Promise<Outcome> {
+  return new World(options).run()
+}
