@@ -9,17 +9,17 @@ import { ledgerPath } from "./open-hub.ts"
 
 export type Made = { entries: number; seconds: number; bytesPerEntry: number }
 export type Replayed = { entries: number; seconds: number; checkpoints: number; allHold: boolean; rssBytes: number }
-export type Opened = { entries: number; seconds: number; rssBytes: number }
+export type Opened = { entries: number; snapshotSeq: number; seconds: number; rssBytes: number }
 
 /** Tasks that go through their whole life together. */
 const WAVE = 1_000
 const AGENTS = 50
 
 answer({
-  /** A life of tasks: each is added, claimed, updated and completed; `open` of them stay open. Snapshots every `snapshotEntries`. */
-  async make({ directory, entries, snapshotEntries }: { directory: string; entries: number; snapshotEntries: number }): Promise<Made> {
+  /** A life of tasks: each is added, claimed, updated and completed; `snapshotEntries` null: snapshots as a hub keeps them. */
+  async make({ directory, entries, snapshotEntries }: { directory: string; entries: number; snapshotEntries: number | null }): Promise<Made> {
     const startMs = performance.now()
-    const hub = await openOn(directory, { snapshotEntries })
+    const hub = await openOn(directory, snapshotEntries === null ? {} : { snapshotEntries })
     const loop = await hub.create("main")
     const actors: Actor[] = Array.from({ length: AGENTS }, (_, at) => ({ agent: `agent-${at}`, session: null, role: "worker" }))
     // A ledger may be made longer: what a former stretch named is not named again.
@@ -73,7 +73,8 @@ answer({
     const seconds = (performance.now() - startMs) / 1_000
     const { seq } = loop.head
     const rssBytes = process.memoryUsage.rss()
+    const snapshotSeq = (await loop.snapshots()).at(-1) ?? 0
     await hub.close()
-    return { entries: seq, seconds, rssBytes }
+    return { entries: seq, snapshotSeq, seconds, rssBytes }
   },
 })
