@@ -76,6 +76,7 @@ async function listPlans(context: Context): Promise<void> {
     return { items: page.plans, cursor: page.cursor }
   })
   for (const plan of plans) terminal.record(plan)
+  if (terminal.json) return
   const rows = plans.map(({ id, title, counts, taskCount, finished, cancelled, addedAtMs }) => [
     id,
     title,
@@ -108,6 +109,7 @@ async function showPlan(context: Context, wanted: string): Promise<void> {
   const report = await hub.call("plan.report", { plan: await resolvePlan(context, wanted) })
   const { plan, makespanMs, criticalPathMs, usage, attempts, tasks } = report
   terminal.record(report)
+  if (terminal.json) return
   const fields: [string, string | number | null][] = [
     ["plan", plan.id],
     ["title", plan.title],

@@ -245,7 +245,7 @@ async function close(run: Run, { how, chaos }: Outcome): Promise<void> {
   if (how === "nothing_to_do") terminal.answer({ kind: "nothing_to_do", plan: run.plan }, `${run.plan} is finished already: there is nothing to do\n`)
   const delivered = await deliver(run, report)
   if (delivered !== null) terminal.print(`${printableLines(delivered.text).trimEnd()}\n`)
-  terminal.answer(reportRecord(report), reportText(terminal, report))
+  terminal.answer(reportRecord(report), () => reportText(terminal, report))
   if (delivered !== null) terminal.print(`report         ${delivered.path}`)
   if (chaos !== null && chaos.report === null) terminal.notice("chaos: no task lasted long enough to kill its agent in the middle of it")
   if (how === "stuck")

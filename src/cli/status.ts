@@ -27,7 +27,7 @@ async function showStatus(context: Context, { follow = false }: { follow?: boole
   const hub = await context.hub()
   const status = await hub.call("hub.status", {})
   if (follow) return followStatus(terminal, hub, status)
-  terminal.answer({ url: hub.url, ...status }, statusLines(terminal, hub.url, status).join("\n"))
+  terminal.answer({ url: hub.url, ...status }, () => statusLines(terminal, hub.url, status).join("\n"))
 }
 
 async function followStatus(terminal: Terminal, hub: HubConnection, first: Status): Promise<void> {
@@ -37,7 +37,7 @@ async function followStatus(terminal: Terminal, hub: HubConnection, first: Statu
   const screen = new LiveScreen(terminal, () => statusLines(terminal, hub.url, status))
   const show = (): void => {
     if (terminal.isLive) screen.changed()
-    else terminal.answer({ url: hub.url, ...status }, `${statusLines(terminal, hub.url, status).join("\n")}\n`)
+    else terminal.answer({ url: hub.url, ...status }, () => `${statusLines(terminal, hub.url, status).join("\n")}\n`)
   }
   screen.start()
   show()

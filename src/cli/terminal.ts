@@ -41,10 +41,10 @@ export class Terminal {
     if (this.json) process.stdout.write(`${JSON.stringify(value)}\n`)
   }
 
-  /** What `--json` prints, and the same for people. */
-  answer(value: object, text: string): void {
+  /** What `--json` prints, and the same for people; a function where the text costs something to make. */
+  answer(value: object, text: string | (() => string)): void {
     if (this.json) this.record(value)
-    else this.print(text)
+    else this.print(typeof text === "string" ? text : text())
   }
 
   /** Told besides what was asked for: progress, warnings. Not with `--json`, whose reader asked for records alone. */

@@ -13,6 +13,7 @@ export function register(program: Command): void {
       act(async (context: Context) => {
         const { workspaces } = await (await context.hub()).call("workspace.list", {})
         for (const one of workspaces) context.terminal.record(one)
+        if (context.terminal.json) return
         const rows = workspaces.map(({ name, seq }) => [name, seq])
         context.terminal.print(renderTable(context.terminal, [{ head: "workspace" }, { head: "entries", right: true }], rows))
       }),
