@@ -12,7 +12,7 @@ type PlanCounts = Record<TaskStatus, number>
 
 const none: ReadonlySet<never> = new Set()
 
-export function newCounts(): PlanCounts {
+function newCounts(): PlanCounts {
   return { pending: 0, claimed: 0, in_progress: 0, blocked: 0, review: 0, completed: 0, failed: 0, cancelled: 0 }
 }
 

@@ -224,14 +224,3 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
     answer: done,
   },
 }
-
-/** Decides one command by its name. */
-export function decide<Name extends CommandName>(
-  state: Workspace,
-  name: Name,
-  actor: Actor,
-  input: Commands[Name]["input"],
-  nowMs: number,
-): Recorded[] | Refusal {
-  return commands[name].decide(state, actor, input, nowMs)
-}

@@ -98,7 +98,7 @@ export function decideAckNotice(state: Workspace, actor: Actor, { seq }: AckNoti
 }
 
 /** The inboxes that a caller reads. */
-export function inboxesOf(actor: Actor): string[] {
+function inboxesOf(actor: Actor): string[] {
   return [`agent:${actor.agent}`, `role:${actor.role}`, "everyone"]
 }
 

@@ -15,7 +15,7 @@ export function rememberedText({ hash, first, last, atMs }: Remembered): string 
   return `${hash} ${first} ${last} ${atMs}`
 }
 
-export function keyOf(agent: AgentId, commandId: string): string {
+function keyOf(agent: AgentId, commandId: string): string {
   return `${agent} ${commandId}`
 }
 

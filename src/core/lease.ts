@@ -6,8 +6,6 @@ import { refuse, type Refusal } from "./refusal.ts"
 import { isHeld, type LeaseEnd, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
-export const LEASE_MIN_MS = 1_000
-export const LEASE_MAX_MS = 3_600_000
 /** Lease of a session that something beats for. */
 export const LEASE_OWNED_MS = 120_000
 /** Lease where nothing beats: a person or a script that calls the CLI now and then. */

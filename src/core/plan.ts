@@ -86,7 +86,7 @@ export function decideCancelPlan(state: Workspace, { plan: id, reason }: CancelP
 }
 
 /** What is wrong with the plan in itself; `plan check` asks the same and adds line and column. */
-export function wrongPlan({ name, tasks, agents }: Pick<AddPlan, "name" | "tasks" | "agents">): Refusal | null {
+function wrongPlan({ name, tasks, agents }: Pick<AddPlan, "name" | "tasks" | "agents">): Refusal | null {
   if (!isName(name))
     return refuse("invalid", `"${name}" cannot name a plan`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit.", { plan: name })
   if (tasks.length === 0) return refuse("invalid", `plan ${name} has no tasks`, "Add one under `tasks`.", { plan: name })
