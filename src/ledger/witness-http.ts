@@ -9,6 +9,7 @@ import { acceptCosignature, type Offence, type Witness } from "./witness.ts"
 
 /** The longest request: 63 proof lines and a note with room for many signatures. */
 const REQUEST_MAX_BYTES = 80 * 1024
+const DRAIN_MAX_BYTES = 16 * 1024 * 1024
 const TIMEOUT_MS = 10_000
 
 export type ServedWitness = { url: string; close(): Promise<void> }
@@ -35,7 +36,7 @@ export async function serveWitness({ witness, port = 0, host = "127.0.0.1" }: { 
 }
 
 async function respond(witness: Witness, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { pathname } = new URL(request.url ?? "/", "http://witness")
+  const [pathname = "/"] = (request.url ?? "/").split("?", 1)
   const send = (status: number, type: string, body: string): void => {
     response.writeHead(status, { "content-type": type, "x-content-type-options": "nosniff" }).end(body)
   }
@@ -46,10 +47,7 @@ async function respond(witness: Witness, request: IncomingMessage, response: Ser
   }
   if (request.method !== "POST" || pathname !== "/add-checkpoint") return send(404, "text/plain", "POST /add-checkpoint, GET /<origin hash>/checkpoint\n")
   const body = await readBody(request)
-  if (body === null) {
-    response.setHeader("connection", "close")
-    return send(413, "text/plain", `a request is at most ${REQUEST_MAX_BYTES} bytes long\n`)
-  }
+  if (body === null) return send(413, "text/plain", `a request is at most ${REQUEST_MAX_BYTES} bytes long\n`)
   const parsed = parseRequest(body)
   if (!parsed) return send(400, "text/plain", "malformed request\n")
   const answer = witness.add(parsed.old, parsed.proof, parsed.note)
@@ -58,15 +56,23 @@ async function respond(witness: Witness, request: IncomingMessage, response: Ser
   return send(answer.status, "text/plain; charset=utf-8", `${answer.reason}\n`)
 }
 
-async function readBody(request: IncomingMessage): Promise<string | null> {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length
-    if (bytes > REQUEST_MAX_BYTES) return null
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString("utf8")
+/** Null where it is too long. The rest is read away, up to a bound: a connection that is closed with bytes unread is reset, and the answer lost. */
+function readBody(request: IncomingMessage): Promise<string | null> {
+  return new Promise((resolve, reject) => {
+    let chunks: Buffer[] = []
+    let bytes = 0
+    request.on("data", (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes <= REQUEST_MAX_BYTES) chunks.push(chunk)
+      else {
+        chunks = []
+        resolve(null)
+        if (bytes > DRAIN_MAX_BYTES) request.destroy()
+      }
+    })
+    request.on("end", () => resolve(Buffer.concat(chunks).toString("utf8")))
+    request.on("error", reject)
+  })
 }
 
 /** `old N`, proof lines, an empty line and the checkpoint; null when it is none of that. */

@@ -175,10 +175,8 @@ export function readWitnessState(path: string): WitnessState {
   }
   try {
     const { logs } = JSON.parse(text) as WitnessState
-    for (const log of Object.values(logs)) {
-      for (const vkey of log.vkeys) parseVerifier(vkey)
-      if (log.last) parseNote(log.last.note)
-    }
+    if (!isRecord(logs)) throw new TypeError("no logs")
+    for (const [origin, log] of Object.entries(logs)) checkWatched(origin, log)
     return { logs }
   } catch (error) {
     throw new LedgerFailure(
@@ -189,6 +187,21 @@ export function readWitnessState(path: string): WitnessState {
       error,
     )
   }
+}
+
+/** Throws unless all is there, and what was cosigned last is what its note says: a witness that remembers less than it saw can be deceived. */
+function checkWatched(origin: string, { vkeys, last, convictions }: Watched): void {
+  if (!Array.isArray(vkeys) || vkeys.length === 0 || !Array.isArray(convictions)) throw new TypeError("a log without keys or convictions")
+  for (const vkey of vkeys) parseVerifier(vkey)
+  for (const { atMs, cosigned, presented } of convictions)
+    if (!Number.isSafeInteger(atMs) || typeof cosigned !== "string" || typeof presented !== "string") throw new TypeError("a conviction without evidence")
+  if (last === null) return
+  const head = parseTreeHead(parseNote(last.note).text)
+  if (head.origin !== origin || head.size !== last.size || toHex(head.root) !== last.root) throw new TypeError("what was cosigned last is not what its note says")
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
 /** The process that serves the state at `path` and where, or null. */
