@@ -199,6 +199,22 @@ describe("exit statuses", () => {
     expect(wrongAddress.status).toBe(69)
   })
 
+  test("a workspace that is not there is told with the verb that makes it, and is one of its own once made", async () => {
+    expect(await skein(repository, ["-w", "research", "status"])).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("skein workspace create research") as string,
+    })
+    await json(repository, ["workspace", "create", "research"])
+    await json(repository, ["-w", "research", "task", "add", "first", "Another first"])
+    expect(await json(repository, ["-w", "research", "task", "list"])).toMatchObject([{ id: "first", title: "Another first" }])
+    expect((await json(repository, ["workspace", "list"])).map(({ name }) => name)).toEqual(["main", "research"])
+  })
+
+  test("the operator's credential is never sent to another machine", async () => {
+    const { status, stderr } = await skein(repository, ["--url", "http://skein.example.org", "status"])
+    expect({ status, stderr }).toMatchObject({ status: 1, stderr: expect.stringContaining("SKEIN_TOKEN_FILE") as string })
+  })
+
   test("a hub that says to come again is 75", async () => {
     const { createServer } = await import("node:http")
     const error = { code: "overloaded", message: "the queue is full", remedy: "Come again.", details: {}, retryAfterMs: 1 }

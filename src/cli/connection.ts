@@ -1,13 +1,14 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { type HttpCallOptions, httpClient } from "../client/http.ts"
-import type { Identity } from "../client/identity.ts"
+import { type Identity, isLoopbackUrl } from "../client/identity.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { OperationName } from "../contract/names.ts"
 import type { Input, Output } from "../contract/operations.ts"
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import type { GlobalOptions } from "./context.ts"
+import { UsageError } from "./failure.ts"
 import { hubMissing, type Instance, readHubFile } from "./instance.ts"
 
 /** How a verb speaks with the hub: calls over one kept HTTP connection; the stream of entries over a WebSocket, loaded when it is asked for. */
@@ -25,7 +26,7 @@ export function connectHub(options: GlobalOptions, instance: () => Instance): Hu
   const chosen = options.repo !== undefined || options.global === true
   const address = options.url ?? (chosen ? undefined : process.env["SKEIN_URL"])
   const url = address ?? runningUrl(instance())
-  return openConnection({ url, identity: identityOf(instance), workspace: workspaceOf(options) })
+  return openConnection({ url, identity: identityOf(url, instance), workspace: workspaceOf(options) })
 }
 
 export function openConnection({ url, identity, workspace }: { url: string; identity: Identity; workspace: string | undefined }): HubConnection {
@@ -55,10 +56,19 @@ function runningUrl(instance: Instance): string {
   return file.url
 }
 
-/** `SKEIN_TOKEN_FILE` first, since it is set for every agent; else the operator's own credential. */
-function identityOf(instance: () => Instance): Identity {
+/** `SKEIN_TOKEN_FILE` first, since it is set for every agent; else the operator's own credential, which never leaves this machine. */
+function identityOf(url: string, instance: () => Instance): Identity {
   const given = process.env["SKEIN_TOKEN_FILE"]
   if (given !== undefined && given !== "") return { credentialFile: given }
+  const address = URL.parse(url)
+  if (address === null) throw new UsageError(`${JSON.stringify(url)} is no address`, "Write the hub's address as skein up prints it: http://127.0.0.1:7700")
+  if (!isLoopbackUrl(address)) {
+    throw new SkeinError(
+      "unauthenticated",
+      `the operator's credential is for hubs of this machine, and ${address.host} is none`,
+      "Name the file with your credential for that hub: SKEIN_TOKEN_FILE=FILE skein …",
+    )
+  }
   const file = join(instance().directory, "operator.credential")
   if (!existsSync(file))
     throw new SkeinError(

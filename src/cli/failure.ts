@@ -22,16 +22,28 @@ function explain(error: unknown): Told {
   const { code, remedy, details, retryAfterMs } = error as Error & Partial<ErrorBody> & { code?: string }
   if (code !== undefined && Object.hasOwn(ERRORS, code)) {
     const known: ErrorCode = code
-    return {
-      body: { code: known, message: error.message, remedy: remedy ?? ERRORS[known].meaning, details: details ?? {}, retryAfterMs: retryAfterMs ?? null },
-      exit: ERRORS[known].exit,
+    const body = {
+      code: known,
+      message: error.message,
+      remedy: remedyOf(error, ERRORS[known].meaning),
+      details: details ?? {},
+      retryAfterMs: retryAfterMs ?? null,
     }
+    return { body, exit: ERRORS[known].exit }
   }
   // Failures of ledger, repository and processes have codes of their own and a remedy: nothing of theirs is tried again by itself.
   if (remedy !== undefined) return { body: { code: "invalid", message: error.message, remedy, details: { code }, retryAfterMs: null }, exit: 1 }
   if (typeof code === "string" && /^E[A-Z]+$/.test(code))
     return told("invalid", error.message, "Look whether the file is there, and whether you may use it.", { code })
   return told("internal", error.message, BUG)
+}
+
+/** The hub speaks to programs of any kind; whoever stands at a command line is told the verb. */
+function remedyOf({ remedy, details }: Partial<ErrorBody>, meaning: string): string {
+  const workspace = details?.["workspace"]
+  if (typeof workspace === "string" && remedy?.includes("workspace.list"))
+    return `Make it: skein workspace create ${workspace}. skein workspace list shows those that are there.`
+  return remedy ?? meaning
 }
 
 const BUG = "This is a fault in Skein. Run it again with SKEIN_DEBUG=1 for the whole story, and report it."
