@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 
 /** The command as users have it: the launcher, with what was built. */
-export const SKEIN = resolve("bin/skein.cjs")
+const SKEIN = resolve("bin/skein.cjs")
 
 export type Ran = { status: number | null; stdout: string; stderr: string }
 
