@@ -176,8 +176,7 @@ export function readWitnessState(path: string): WitnessState {
   try {
     const { logs } = JSON.parse(text) as WitnessState
     if (!isRecord(logs)) throw new TypeError("no logs")
-    for (const [origin, log] of Object.entries(logs)) checkWatched(origin, log)
-    return { logs }
+    return { logs: Object.fromEntries(Object.entries(logs).map(([origin, log]) => [origin, readWatched(origin, log)])) }
   } catch (error) {
     throw new LedgerFailure(
       "damaged",
@@ -189,15 +188,17 @@ export function readWitnessState(path: string): WitnessState {
   }
 }
 
-/** Throws unless all is there, and what was cosigned last is what its note says: a witness that remembers less than it saw can be deceived. */
-function checkWatched(origin: string, { vkeys, last, convictions }: Watched): void {
+/** Takes what we wrote and nothing else. What was cosigned last is what its note says: a witness that remembers less than it saw can be deceived. */
+function readWatched(origin: string, { vkeys, last, convictions }: Watched): Watched {
   if (!Array.isArray(vkeys) || vkeys.length === 0 || !Array.isArray(convictions)) throw new TypeError("a log without keys or convictions")
   for (const vkey of vkeys) parseVerifier(vkey)
-  for (const { atMs, cosigned, presented } of convictions)
-    if (!Number.isSafeInteger(atMs) || typeof cosigned !== "string" || typeof presented !== "string") throw new TypeError("a conviction without evidence")
-  if (last === null) return
+  const kept = convictions.map(({ atMs, cosigned, presented }) => ({ atMs, cosigned, presented }))
+  if (kept.some(({ atMs, cosigned, presented }) => !Number.isSafeInteger(atMs) || typeof cosigned !== "string" || typeof presented !== "string"))
+    throw new TypeError("a conviction without evidence")
+  if (last === null) return { vkeys, last, convictions: kept }
   const head = parseTreeHead(parseNote(last.note).text)
   if (head.origin !== origin || head.size !== last.size || toHex(head.root) !== last.root) throw new TypeError("what was cosigned last is not what its note says")
+  return { vkeys, last: { size: last.size, root: last.root, note: last.note }, convictions: kept }
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
