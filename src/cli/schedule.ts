@@ -26,8 +26,10 @@ export function adviseTeam({ tasks, maxActiveAgents }: AddPlan, team: readonly P
     }
     if (best === null) break
     now.push(best.like)
+    advice.push(
+      `${step === 0 ? "add" : "and"} a further ${best.like.name}: ${showDuration(best.ms)} instead of ${showDuration(beforeMs)} by its estimates (--add ${best.like.name})`,
+    )
     beforeMs = best.ms
-    advice.push(`${step === 0 ? "add" : "and"} a further ${best.like.name}: ${showDuration(best.ms)} by its estimates (--add ${best.like.name})`)
   }
   return advice
 }
