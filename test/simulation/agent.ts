@@ -16,6 +16,8 @@ export type Surroundings = {
   hosts: readonly Host[]
   /** Tasks that are known, for claims by name. */
   tasks(): readonly string[]
+  /** Agents only claim, complete and release. */
+  plain: boolean
   /** What an agent asked and what it heard, for the trace and the history. */
   onCall(agent: AgentId, request: Request): (reply: Reply) => void
 }
@@ -165,8 +167,9 @@ export class SimulatedAgent extends Caller {
   }
 
   async #step(under: { task: string; fence: number }): Promise<{ kind: "ok" | "error" } | null> {
-    const { chance } = this.world
+    const { chance, plain } = this.world
     const dice = chance.below(10)
+    if (plain) return { kind: "ok" }
     if (dice < 5) return this.ask("task.update", { ...under, progress: chance.below(100) / 100, note: null })
     if (dice < 7) return this.ask("lease.renew", under)
     const blocked = await this.ask("task.block", { ...under, on: { kind: "external", ref: "somebody" }, reason: "waits" })
@@ -184,7 +187,7 @@ export class SimulatedAgent extends Caller {
       const first = await this.ask("task.complete", { ...under, deliverable, usage })
       // Some do everything twice, with another key: the fence alone keeps that from counting.
       if (first?.kind === "ok" && chance.happens(0.1)) await this.ask("task.complete", { ...under, deliverable, usage })
-    } else if (dice < 9) await this.ask("task.release", { ...under, reason: "later" })
+    } else if (dice < 9 || this.world.plain) await this.ask("task.release", { ...under, reason: "later" })
     else await this.ask("task.fail", { ...under, reason: "broke", retry: chance.happens(0.8), usage })
   }
 }

@@ -28,7 +28,7 @@ export class Director extends Caller {
   }
 
   async #add(): Promise<void> {
-    const { chance } = this.world
+    const { chance, plain } = this.world
     const id = `t${this.#tasks.length}`
     const before = [...new Set(Array.from({ length: chance.below(3) }, () => chance.pick(this.#tasks)))].filter((task) => task !== undefined)
     const task: AddTask = {
@@ -38,15 +38,16 @@ export class Director extends Caller {
       priority: chance.pick(["critical", "high", "normal", "low"]),
       requires: chance.happens(0.25) ? { rust: chance.between(1, 4) } : {},
       leaseMs: chance.between(1_000, 4_000),
-      maxAttempts: chance.between(2, 6),
-      review: chance.happens(0.15),
+      maxAttempts: plain ? 1_000 : chance.between(2, 6),
+      review: !plain && chance.happens(0.15),
     }
     const added = await this.ask("task.add", task)
     if (added?.kind === "ok") this.#tasks.push(id)
   }
 
   async #stepIn(): Promise<void> {
-    const { chance } = this.world
+    const { chance, plain } = this.world
+    if (plain) return this.#tasks.length < 25 ? this.#add() : undefined
     const tasks = [...this.#world.oracle.tasks.values()]
     const reviewed = tasks.find(({ status }) => status === "review")
     if (reviewed !== undefined && chance.happens(0.7))

@@ -38,6 +38,7 @@ export class Oracle {
   /** What each idempotency key did, by `agent key`. */
   readonly caused = new Map<string, Caused>()
   readonly claims = new Map<Seq, { agent: AgentId; task: TaskId }>()
+  readonly leaseEnds: { task: TaskId; fence: Seq }[] = []
   readonly types = new Map<string, number>()
   seq: Seq = 0
   atMs = 0
@@ -156,6 +157,7 @@ export class Oracle {
     if (held.fence !== fence) throw new Violation(`${where} under fence ${fence}, not ${held.fence}`)
     if (reason === "expired" && atMs < (held.leaseEndsAtMs as number)) throw new Violation(`${where} ${(held.leaseEndsAtMs as number) - atMs} ms early`)
     if (reason === "lost" && !this.#lost.has(held.session ?? "")) throw new Violation(`${where}, but session ${held.session} is not lost`)
+    this.leaseEnds.push({ task: task.id, fence })
     task.held = null
     task.status = "pending"
     task.attempts += 1

@@ -24,6 +24,8 @@ export type WorldOptions = {
   troubleMs?: number
   /** One hub, or two that contend on one ledger; by default the seed says. */
   hubs?: 1 | 2
+  /** Agents only claim, complete and release, and nobody steps in. */
+  plain?: boolean
   /** Faults to plant. */
   wrapLedger?: (ledger: Ledger) => Ledger
   wrapClock?: (clock: Clock) => Clock
@@ -41,6 +43,9 @@ export type Outcome = {
   starts: number
   types: Map<string, number>
   history: Heard[]
+  /** Leases that the ledger ended, with the moment at which that was there; and every claim that it holds. */
+  leaseEnds: { task: string; fence: number; moment: number }[]
+  claims: { agent: string; task: string; fence: number }[]
 }
 
 export const TROUBLE_MS = 9_000
@@ -71,6 +76,7 @@ export class World {
   #down = false
   #over = false
   readonly #queueMax: number
+  readonly #leaseEnds: Outcome["leaseEnds"] = []
   #broken: Violation | null = null
   #moments = 0
   #lostRaces = 0
@@ -99,6 +105,7 @@ export class World {
       hosts: this.hosts,
       tasks: () => [...this.oracle.tasks.keys()],
       onCall: (process, request) => this.#called(process, request),
+      plain: options.plain === true,
     }
     this.agents = Array.from(
       { length: chance.between(2, 5) },
@@ -129,6 +136,8 @@ export class World {
       starts,
       types: oracle.types,
       history,
+      leaseEnds: this.#leaseEnds,
+      claims: [...oracle.claims].map(([fence, claim]) => ({ fence, ...claim })),
     }
   }
 
@@ -249,6 +258,7 @@ export class World {
       this.oracle.read(this.store.entries, this.clock.monotonicMs())
       this.trace(`ledger ${from} to ${this.oracle.seq} ${this.oracle.hash.toString("hex")}`)
     }
+    for (const end of this.oracle.leaseEnds.slice(this.#leaseEnds.length)) this.#leaseEnds.push({ ...end, moment: (this.#moments += 1) })
     if (this.#broken !== null) throw this.#broken
   }
 
