@@ -160,6 +160,12 @@ function countsOf(state: Workspace): Record<string, number> {
   return { agents: state.agents.size, sessions: state.sessions.size, plans: state.plans.size, tasks: state.tasks.size, ...Object.fromEntries(tasks) }
 }
 
+function holdsText(state: Workspace): string {
+  const { agents, sessions, plans, tasks, ...byStatus } = countsOf(state)
+  const statuses = Object.entries(byStatus).map(([status, count]) => `${count} ${status.replace("_", " ")}`)
+  return `agents ${agents}, sessions ${sessions}, plans ${plans}, tasks ${tasks}${statuses.length > 0 ? `: ${statuses.join(", ")}` : ""}`
+}
+
 async function endOfEpoch(source: LedgerSource, wanted: number): Promise<number> {
   const { epochs } = await import("../ledger/audit.ts")
   const all = await epochs(source)
