@@ -132,11 +132,7 @@ export async function replayLedger(context: Context, { to, epoch, diff, file }: 
     })
     const { green, red } = terminal.colours
     terminal.print(
-      `${wrong === undefined ? green("ok") : red("NO")}  ${replayed.entries} entries replayed in ${showDuration(tookMs)}, compared at ${replayed.compared.length} checkpoints\n    state  ${replayed.digest}\n    chain  ${replayed.chain.hash}\n    holds  ${Object.entries(
-        countsOf(replayed.state),
-      )
-        .map(([what, count]) => `${count} ${what}`)
-        .join(", ")}`,
+      `${wrong === undefined ? green("ok") : red("NO")}  ${replayed.entries} entries replayed in ${showDuration(tookMs)}, compared at ${replayed.compared.length} checkpoints\n    state  ${replayed.digest}\n    chain  ${replayed.chain.hash}\n    holds  ${holdsText(replayed.state)}`,
     )
     for (const { table, key, change, before, after } of changes ?? []) {
       const paint = { added: green, removed: red, changed: terminal.colours.yellow }[change]
