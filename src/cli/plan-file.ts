@@ -79,10 +79,10 @@ function readPlan(root: PlanValue, bytes: Uint8Array, document: PlanDocument): P
 
 /** A plan that lists no agents gets one, which can do all that its tasks ask for. */
 function loneAgent(plan: string, tasks: readonly Placed<PlanTask>[]): PlanAgent {
-  const capabilities: Record<string, number> = {}
+  const capabilities = new Map<string, number>()
   for (const { value } of tasks)
-    for (const [skill, level] of Object.entries(value.requires ?? {})) capabilities[skill] = Math.max(level, capabilities[skill] ?? 0)
-  return { name: `${plan.slice(0, 57)}-agent`, start: true, kind: "script", capabilities }
+    for (const [skill, level] of Object.entries(value.requires ?? {})) capabilities.set(skill, Math.max(level, capabilities.get(skill) ?? 0))
+  return { name: `${plan.slice(0, 57)}-agent`, start: true, kind: "script", capabilities: Object.fromEntries(capabilities) }
 }
 
 function readAgents(list: PlanValue | undefined): Placed<PlanAgent>[] {

@@ -45,10 +45,10 @@ function meant(sent: Sent): ["event.send", null] | [PlainCommand, unknown] {
       return ["task.claim", onTask]
     case "task_update": {
       const { status, ...rest } = onTask as Record<string, unknown>
-      const name = UPDATES[String(status)]
+      const name = typeof status === "string" && Object.hasOwn(UPDATES, status) ? UPDATES[status] : undefined
       if (name === undefined)
         throw new SkeinError("invalid", "a task_update says in payload.status what became of the task", `Give one of ${Object.keys(UPDATES).join(", ")}.`, {
-          status: status ?? null,
+          status: typeof status === "string" ? status.slice(0, 64) : null,
         })
       return [name, { ...spoken(name, text), ...rest }]
     }
