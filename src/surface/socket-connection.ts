@@ -245,10 +245,10 @@ export class SocketConnection {
     }
     const key = typeof request.key === "string" ? request.key : null
     const requestId = this.#o.requestId()
-    const waits = op === "task.claimNext"
-    const cancel = waits ? new AbortController() : null
+    const parks = op === "task.claimNext" && (input as { waitMs?: unknown } | null | undefined)?.waitMs !== undefined
+    // Only what may be parked can be called off: all else is answered as soon as may be.
+    const cancel = parks ? new AbortController() : null
     this.#inFlight.set(call, cancel)
-    const parks = waits && (input as { waitMs?: unknown } | null | undefined)?.waitMs !== undefined
     if (!parks) this.#working += 1
     if (this.#o.hub.workspace(caller.workspace)?.full === true) this.#pause()
     else if (this.#working >= IN_FLIGHT_READ) this.#ws.pause()
