@@ -183,7 +183,7 @@ export const helpOperations = {
     least: "worker",
     summary: "Join a task as helper.",
     text: "The first to answer is joined; the others get `help_taken`.",
-    errors: ["not_found", "wrong_status", "help_taken", "forbidden"],
+    errors: ["not_found", "wrong_status", "help_taken", "forbidden", "retired"],
     input: ofTask,
     output: done.extend({ owner: name }),
   }),
