@@ -5,7 +5,7 @@ import type { Entry } from "../core/entry.ts"
 import type { Seq, SessionId } from "../core/ids.ts"
 import { Calls } from "./calls.ts"
 import { bearerFor, type Identity } from "./identity.ts"
-import { errorFrom, unreachable } from "./post.ts"
+import { errorFrom, noHub, unreachable } from "./post.ts"
 import { fullJitterMs } from "./retry.ts"
 import { EventReaders } from "./stream.ts"
 
@@ -57,6 +57,8 @@ const FATAL = new Set<ErrorCode>([
 ])
 /** A token is renewed when so much of its life is over. */
 const RENEW_AT = 0.8
+/** A longer time would be taken for none. */
+const TIMER_MAX_MS = 2 ** 31 - 1
 /** The hub pings every 15 s: a connection that is silent for longer than two of these is dead. */
 const SILENCE_MS = 40_000
 
@@ -226,7 +228,7 @@ export class Connection {
   #renewLater(lastsMs: number | null): void {
     clearTimeout(this.#renewal)
     if (lastsMs === null) return
-    this.#renewal = setTimeout(() => void this.#greet(), Math.max(1_000, lastsMs * RENEW_AT))
+    this.#renewal = setTimeout(() => void this.#greet(), Math.min(TIMER_MAX_MS, Math.max(1_000, lastsMs * RENEW_AT)))
     this.#renewal.unref()
   }
 
@@ -329,9 +331,21 @@ export class Connection {
 
   #message(text: string): void {
     this.#listen()
-    const parsed = JSON.parse(text) as Received | Received[]
-    if (Array.isArray(parsed)) for (const frame of parsed) this.#frame(frame)
-    else this.#frame(parsed)
+    let frames: unknown[]
+    try {
+      const parsed = JSON.parse(text) as unknown
+      frames = Array.isArray(parsed) ? parsed : [parsed]
+    } catch {
+      frames = [null]
+    }
+    for (const frame of frames) {
+      if (isFrame(frame)) this.#frame(frame)
+      else {
+        this.#trouble = noHub(this.#o.url, "WebSocket")
+        this.#ws?.terminate()
+        return
+      }
+    }
   }
 
   #frame(frame: Received): void {
@@ -355,6 +369,14 @@ export class Connection {
   #isClosed(): boolean {
     return this.#state === "closed"
   }
+}
+
+/** Whether it is a frame that can be acted on: something else may be listening where the hub was. */
+function isFrame(frame: unknown): frame is Received {
+  if (typeof frame !== "object" || frame === null) return false
+  const { events, from, to, welcome } = frame as Received
+  if (events !== undefined && !(Array.isArray(events) && Number.isSafeInteger(from) && Number.isSafeInteger(to))) return false
+  return welcome === undefined || (typeof welcome === "object" && welcome !== null)
 }
 
 function closed(): SkeinError {

@@ -4,7 +4,7 @@ import { KINDS, type OperationName } from "../contract/names.ts"
 import type { Input, Output } from "../contract/operations.ts"
 import { bearerFor, type Identity, isLoopbackUrl, readIdentity } from "./identity.ts"
 import { PlainHttp } from "./plain-http.ts"
-import { errorFrom, postJson } from "./post.ts"
+import { errorFrom, noHub, postJson } from "./post.ts"
 import { fullJitterMs } from "./retry.ts"
 
 export type HttpClientOptions = Identity & {
@@ -54,6 +54,7 @@ export function httpClient({ url: address, workspace, session, timeoutMs = TIMEO
           { headers, sockets, timeoutMs: Math.max(1, leftMs), signal: options.signal },
         )
         const { json } = body as { json?: { data?: unknown } }
+        if (status === 200 && json === undefined) throw noHub(url, "HTTP 200, but no answer")
         if (status === 200) return json
         throw errorFrom(json?.data ?? body)
       } catch (error) {

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises"
 import { SkeinError } from "../contract/errors.ts"
-import { errorFrom, postJson } from "./post.ts"
+import { errorFrom, noHub, postJson } from "./post.ts"
 
 /** Where a client's identity comes from: one of these. A file may hold a credential or a token, and is read anew at each renewal. */
 export type Identity = { credential: string } | { credentialFile: string } | { token: string | (() => string | Promise<string>) }
@@ -35,8 +35,9 @@ export async function bearerFor(url: URL, identity: Identity, workspace: string 
     timeoutMs: MINT_TIMEOUT_MS,
   })
   if (status !== 200) throw errorFrom(body)
-  const { token, lastsMs } = body as { token: string; lastsMs: number }
-  return { token, lastsMs }
+  const { token, lastsMs } = body as { token?: unknown; lastsMs?: unknown }
+  if (typeof token !== "string") throw noHub(url, "no token")
+  return { token, lastsMs: typeof lastsMs === "number" ? lastsMs : null }
 }
 
 /** What is left of a token by its own word (`exp`); null where it does not say. The hub alone decides. */

@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net"
+import { SkeinError } from "../contract/errors.ts"
 
 /** An answer as it came: status and body. */
 export type Answer = { status: number; text: string }
@@ -20,7 +21,14 @@ export class PlainHttp {
   }
 
   /** Sends one request. Rejects with the socket's error, or with `signal`'s: then nobody knows whether it was carried out. */
-  post(url: URL, headers: Readonly<Record<string, string>>, body: string, signal: AbortSignal): Promise<Answer> {
+  async post(url: URL, headers: Readonly<Record<string, string>>, body: string, signal: AbortSignal): Promise<Answer> {
+    const lines = Object.entries({
+      Host: url.host,
+      ...headers,
+      "Content-Length": String(Buffer.byteLength(body)),
+      Connection: this.#keepAlive ? "keep-alive" : "close",
+    })
+    const text = `POST ${url.pathname}${url.search} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${safe(value)}\r\n`).join("")}\r\n${body}`
     const socket = this.#idle.pop() ?? connect({ host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || 80), noDelay: true })
     socket.ref()
     return new Promise((resolve, reject) => {
@@ -57,13 +65,7 @@ export class PlainHttp {
       socket.on("close", () => look(true))
       if (signal.aborted) return onAbort()
       signal.addEventListener("abort", onAbort, { once: true })
-      const lines = Object.entries({
-        Host: url.host,
-        ...headers,
-        "Content-Length": String(Buffer.byteLength(body)),
-        Connection: this.#keepAlive ? "keep-alive" : "close",
-      })
-      socket.write(`POST ${url.pathname}${url.search} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${safe(value)}\r\n`).join("")}\r\n${body}`)
+      socket.write(text)
     })
   }
 
@@ -79,7 +81,7 @@ export class PlainHttp {
 
 /** A header's value can begin no other header: a credential file that holds a line break must not write into the request. */
 function safe(value: string): string {
-  if (/[\r\n\0]/.test(value)) throw new TypeError("a header's value holds a line break")
+  if (/[\r\n\0]/.test(value)) throw new SkeinError("invalid_input", "a credential, key or name holds a line break", "Leave it out.")
   return value
 }
 

@@ -1,4 +1,4 @@
-import { type ErrorBody, ERRORS, SkeinError } from "../contract/errors.ts"
+import { type ErrorBody, type ErrorCode, ERRORS, SkeinError } from "../contract/errors.ts"
 import { type Answer, PlainHttp } from "./plain-http.ts"
 
 export type Posted = { status: number; body: unknown }
@@ -13,6 +13,9 @@ export type PostOptions = {
 /** The request never reached the hub: it can be sent again whatever it was. */
 const NOT_SENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"])
 
+/** No hub asks for a longer wait, in ms. */
+const RETRY_AFTER_MAX_MS = 3_600_000
+
 /** One POST of JSON. Throws `hub_unreachable` where it never arrived, `timed_out` where its outcome is unknown. */
 export async function postJson(url: URL, body: unknown, { headers, timeoutMs, signal, sockets }: PostOptions): Promise<Posted> {
   const ends = new AbortController()
@@ -24,15 +27,13 @@ export async function postJson(url: URL, body: unknown, { headers, timeoutMs, si
     const send = url.protocol === "https:" ? postSecurely : plainly(sockets)
     const { status, text } = await send(url, { "Content-Type": "application/json", ...headers }, JSON.stringify(body), ends.signal)
     const answer = parsed(text)
-    if (answer === undefined)
-      throw new SkeinError("hub_unreachable", `${url.origin} answers, but is no Skein hub (HTTP ${status})`, "Look at the address: `skein status`.")
+    if (typeof answer !== "object" || answer === null) throw noHub(url, `HTTP ${status}`)
     return { status, body: answer }
   } catch (error) {
     if (error instanceof SkeinError) throw error
     const { code, message } = error as NodeJS.ErrnoException
     if (NOT_SENT.has(code ?? "")) throw unreachable(url, code)
-    if (code === "EPROTO")
-      throw new SkeinError("hub_unreachable", `${url.origin} answers, but is no Skein hub (no HTTP)`, "Look at the address: `skein status`.")
+    if (code === "EPROTO") throw noHub(url, "no HTTP")
     throw timedOut(`the connection broke (${code ?? message})`)
   } finally {
     clearTimeout(timer)
@@ -74,14 +75,21 @@ export function unreachable(url: URL, why?: string): SkeinError {
   return new SkeinError("hub_unreachable", `no hub answers at ${url.origin}${why === undefined ? "" : ` (${why})`}`, "Start it: skein up.", {}, 500)
 }
 
+/** Something listens there, and speaks otherwise than a hub. */
+export function noHub(url: URL, how: string): SkeinError {
+  return new SkeinError("hub_unreachable", `${url.origin} answers, but is no Skein hub (${how})`, "Look at the address: `skein status`.")
+}
+
 export function timedOut(why: string): SkeinError {
   return new SkeinError("timed_out", `${why}: whether it was done is unknown`, "Ask again with the same idempotency key: it is done once.")
 }
 
-/** An error as it came over the wire, as the error that it was. */
+/** An error as it came over the wire, as the error that it was; of what may be anything, only what has its type. */
 export function errorFrom(body: unknown): SkeinError {
-  const { code, message, remedy, details, retryAfterMs } = (typeof body === "object" && body !== null ? body : {}) as Partial<ErrorBody>
-  if (code === undefined || !Object.hasOwn(ERRORS, code))
+  const { code, message, remedy, details, retryAfterMs } = (typeof body === "object" && body !== null ? body : {}) as Partial<Record<keyof ErrorBody, unknown>>
+  if (typeof code !== "string" || !Object.hasOwn(ERRORS, code))
     return new SkeinError("internal", "the hub answered an error that this client does not know", "Use the same version of Skein on both sides.", { body })
-  return new SkeinError(code, message ?? code, remedy ?? "", details ?? {}, retryAfterMs ?? null)
+  const waitMs = typeof retryAfterMs === "number" && retryAfterMs >= 0 ? Math.min(retryAfterMs, RETRY_AFTER_MAX_MS) : null
+  const given = typeof details === "object" && details !== null ? (details as ErrorBody["details"]) : {}
+  return new SkeinError(code as ErrorCode, typeof message === "string" ? message : code, typeof remedy === "string" ? remedy : "", given, waitMs)
 }
