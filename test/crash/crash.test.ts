@@ -90,3 +90,9 @@ test("a hub that is killed under load, its log torn, comes back with all that it
   expect(report.acknowledged).toBeGreaterThan(50)
   expect(report.entries).toBeGreaterThan(report.acknowledged)
 })
+
+test("the same harness finds it when something that was acknowledged is lost", { timeout: 180_000 }, async () => {
+  const lost = await crashes({ kills: 20, seed: 3, workers: 4, overlooks: true }).catch((error: Error) => error.message)
+  expect(lost).toMatch(/was acknowledged at \d+|the hub ended with|was heard after|is not one of|stale_fence|not_found|answered with fence/)
+  rmSync(/The hub's directory is kept: (\S+)/.exec(lost as string)![1]!, { recursive: true })
+})

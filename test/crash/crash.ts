@@ -12,7 +12,10 @@ export type CrashOptions = {
   kills: number
   seed: number
   workers?: number
-  /** The program to run; `src/cli/main.ts` by default. */ main?: string
+  /** The program to run; `src/cli/main.ts` by default. */
+  main?: string
+  /** Plants a fault: the tail is torn as if nobody had been told of anything. */
+  overlooks?: boolean
   log?: (line: string) => void
 }
 export type CrashReport = {
@@ -30,7 +33,7 @@ export type CrashReport = {
  * After every restart all that anybody was told is there, the chain verifies, and an independent replay reaches the live hub's digest. Throws at the
  * first promise that is broken, and then leaves the hub's directory as it was.
  */
-export async function crashes({ kills, seed, workers = 6, main, log = () => undefined }: CrashOptions): Promise<CrashReport> {
+export async function crashes({ kills, seed, workers = 6, main, overlooks = false, log = () => undefined }: CrashOptions): Promise<CrashReport> {
   const chance = new Chance(seed)
   const hub = new HubProcess(main)
   const tears: Record<Tear, number> = { nothing: 0, garbage: 0, "cut short": 0, "half a frame": 0, "an unheard transaction lost": 0 }
@@ -46,12 +49,12 @@ export async function crashes({ kills, seed, workers = 6, main, log = () => unde
       const startsOver = chance.happens(0.15)
       if (startsOver) {
         // The next one dies while it starts.
-        await dies(hub, load, chance, tears)
+        await dies(hub, overlooks ? null : load, chance, tears)
         hub.spawn()
         await pause(chance.between(20, 700))
         whileStarting += 1
       } else await pause(chance.between(20, 500))
-      await dies(hub, load, chance, tears)
+      await dies(hub, overlooks ? null : load, chance, tears)
       const spawnedMs = performance.now()
       const toldBefore = load.told.length
       hub.spawn()
@@ -85,11 +88,11 @@ export async function crashes({ kills, seed, workers = 6, main, log = () => unde
   }
 }
 
-async function dies(hub: HubProcess, load: Load, chance: Chance, tears: Record<Tear, number>): Promise<void> {
+async function dies(hub: HubProcess, load: Load | null, chance: Chance, tears: Record<Tear, number>): Promise<void> {
   await hub.kill()
   // What the hub had said when it died is still on its way: it counts as told.
   await pause(60)
-  const toldSeq = Math.max(load.toldSeq, hub.keptCheckpoint + 1)
+  const toldSeq = load === null ? 0 : Math.max(load.toldSeq, hub.keptCheckpoint + 1)
   tears[tear(hub.ledger, toldSeq, chance)] += 1
 }
 
