@@ -12,7 +12,7 @@ import type { LoopLog } from "./loop-options.ts"
 import { foldEntry } from "./replay.ts"
 import { restore, type SnapshotStore } from "./snapshots.ts"
 
-/** How much a hub takes on; every number has its default in `LIMITS`. */
+/** How much a hub takes on. */
 export type Limits = {
   queueMax: number
   queueWaitMs: number
@@ -24,7 +24,15 @@ export type Limits = {
   graceMs: number
 }
 
-export const LIMITS: Limits = { queueMax: 10_000, queueWaitMs: 250, batchMax: 512, checkpointEntries: 1_000, checkpointMs: 1_000, snapshotEntries: 50_000, graceMs: 15_000 }
+const LIMITS: Limits = {
+  queueMax: 10_000,
+  queueWaitMs: 250,
+  batchMax: 512,
+  checkpointEntries: 1_000,
+  checkpointMs: 1_000,
+  snapshotEntries: 50_000,
+  graceMs: 15_000,
+}
 
 /** Everything the hub needs of the world, handed in: a simulation hands in its own. */
 export type HubOptions = {

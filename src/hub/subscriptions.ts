@@ -20,7 +20,7 @@ type Reader = { sink: Sink; next: Seq; live: boolean; gone: boolean }
 /** Entries read in one go while a reader catches up. */
 const PAGE = 512
 
-export function frameOf(stored: readonly Stored[]): Frame {
+function frameOf(stored: readonly Stored[]): Frame {
   let text = "["
   for (let at = 0; at < stored.length; at += 1) text += at === 0 ? (stored[at] as Stored).bytes : `,${(stored[at] as Stored).bytes}`
   return { from: (stored[0] as Stored).seq, to: (stored.at(-1) as Stored).seq, text: `${text}]` }

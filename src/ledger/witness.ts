@@ -34,7 +34,7 @@ export type Watched = { vkeys: string[]; last: Witnessed | null; convictions: Co
 /** All that a witness knows, by origin. */
 export type WitnessState = { logs: Record<string, Watched> }
 
-/** What `addCheckpoint` answers; `status` is the HTTP status of c2sp.org/tlog-witness. */
+/** What a witness answers to a checkpoint; `status` is the HTTP status of c2sp.org/tlog-witness. */
 export type Answer =
   | { status: 200; signature: string }
   /** The witness's last checkpoint has another size than the request's `old`: ask again with a proof from this one. */
@@ -51,7 +51,7 @@ const CONVICTIONS_KEPT = 16
  * Decides on a checkpoint as c2sp.org/tlog-witness says, and changes `state` when it is to be cosigned or is evidence. Pure but for that:
  * the caller MUST persist a changed state before it answers.
  */
-export function addCheckpoint(
+function addCheckpoint(
   state: WitnessState,
   signer: Signer,
   old: number,
@@ -146,7 +146,10 @@ export class Witness {
     this.#persist({ logs })
   }
 
-  /** As `addCheckpoint`; the state is on disk before this returns. Without an `await` on the way, two requests cannot overtake each other. */
+  /**
+   * Decides on a checkpoint as c2sp.org/tlog-witness says; the state is on disk before this returns. Without an `await` on the way, two requests
+   * cannot overtake each other.
+   */
   add(old: number, proof: readonly Uint8Array[], note: string): Answer {
     const draft = structuredClone(this.#state)
     const { answer, changed } = addCheckpoint(draft, this.signer, old, proof, note, this.#clock())
@@ -197,7 +200,8 @@ function readWatched(origin: string, { vkeys, last, convictions }: Watched): Wat
     throw new TypeError("a conviction without evidence")
   if (last === null) return { vkeys, last, convictions: kept }
   const head = parseTreeHead(parseNote(last.note).text)
-  if (head.origin !== origin || head.size !== last.size || toHex(head.root) !== last.root) throw new TypeError("what was cosigned last is not what its note says")
+  if (head.origin !== origin || head.size !== last.size || toHex(head.root) !== last.root)
+    throw new TypeError("what was cosigned last is not what its note says")
   return { vkeys, last: { size: last.size, root: last.root, note: last.note }, convictions: kept }
 }
 

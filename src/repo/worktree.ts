@@ -19,7 +19,7 @@ export type Worktree = {
 }
 
 /** Throws `worktree_name_invalid` unless `name` is one path segment of 1 to 64 characters of `A-Z a-z 0-9 . _ -` that git can carry too. */
-export function checkWorktreeName(name: string): void {
+function checkWorktreeName(name: string): void {
   if (isName(name) && !name.includes("..") && !/\.(lock)?$/.test(name)) return
   throw new RepositoryError(
     "worktree_name_invalid",
