@@ -1,8 +1,9 @@
-import { mkdirSync, renameSync, writeFileSync } from "node:fs"
+import { mkdirSync } from "node:fs"
 import { dirname, join } from "node:path"
 import type { Command } from "commander"
 import type { Profile } from "../core/agent.ts"
 import { ROLES } from "../core/role.ts"
+import { replacePrivately } from "../ledger/private-file.ts"
 import { act, collect, examples, integer, oneOf, type Context } from "./context.ts"
 import { folderOf } from "./instance.ts"
 import { paged } from "./paging.ts"
@@ -127,8 +128,7 @@ async function issue(context: Context, name: string): Promise<{ id: string; path
   const { id, credential } = await (await context.hub()).call("credential.issue", { agent: name })
   const path = join(folderOf(context.instance(), context.workspace, "agents"), `${name}.credential`)
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  writeFileSync(`${path}.${process.pid}`, `${credential}\n`, { mode: 0o600 })
-  renameSync(`${path}.${process.pid}`, path)
+  replacePrivately(path, `${credential}\n`)
   return { id, path }
 }
 

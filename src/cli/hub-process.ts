@@ -11,6 +11,7 @@ import { decodeEntry } from "../core/entry.ts"
 import type { Checkpoint } from "../core/workspace.ts"
 import type { OutsideCheckpoint } from "../ledger/audit.ts"
 import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
+import { replacePrivately } from "../ledger/private-file.ts"
 import { sha256 } from "../ledger/sha256.ts"
 import { openSqlite, type SqliteLedger } from "../ledger/sqlite.ts"
 import { Auth, hashCredential, makeOperatorCredential } from "../surface/auth.ts"
@@ -67,7 +68,7 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
   const served = await listen({ hub, auth, log, version, host: listening.host, allowedHosts: listening.allowedHosts }, listening.port, at("port"))
   for (const ledger of ledgers) ledger.announce(served.url)
   const file: HubFile = { pid: process.pid, url: served.url, startedAtMs: Date.now(), version }
-  replaceFile(at("hub.json"), `${JSON.stringify(file)}\n`)
+  replacePrivately(at("hub.json"), `${JSON.stringify(file)}\n`)
   log.info({ ...file, workspaces: hub.names() }, "up")
   ready(served.url)
   const cosigned = keepCosigned(instance, hub, log)
@@ -113,7 +114,7 @@ async function listen(options: Omit<Parameters<typeof serve>[0], "port">, wanted
   for (const port of ports) {
     try {
       const served = await serve({ ...options, port: Number.isInteger(port) && port > 0 && port < 65_536 ? port : 0 })
-      replaceFile(portFile, `${new URL(served.url).port}\n`)
+      replacePrivately(portFile, `${new URL(served.url).port}\n`)
       return served
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code
@@ -166,12 +167,6 @@ function createFile(path: string, text: string): void {
   } finally {
     rmSync(draft, { force: true })
   }
-}
-
-function replaceFile(path: string, text: string): void {
-  const draft = `${path}.${process.pid}`
-  writeFileSync(draft, text, { mode: 0o600 })
-  renameSync(draft, path)
 }
 
 function openLog(directory: string): Logger {

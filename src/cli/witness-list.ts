@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Requested } from "../ledger/witness-http.ts"
 import type { Ledger } from "../ledger/ledger.ts"
+import { replacePrivately } from "../ledger/private-file.ts"
 import type { Instance } from "./instance.ts"
 
 /** A witness that a workspace's checkpoints are sent to: where it listens, its public key, and what it saw last. */
@@ -19,7 +20,7 @@ export function readWitnesses(instance: Instance, workspace: string): KnownWitne
 }
 
 export function writeWitnesses(instance: Instance, workspace: string, witnesses: readonly KnownWitness[]): void {
-  replaceFile(listFile(instance, workspace), `${JSON.stringify(witnesses, null, 2)}\n`)
+  replacePrivately(listFile(instance, workspace), `${JSON.stringify(witnesses, null, 2)}\n`)
 }
 
 /** Has every known witness cosign a checkpoint; keeps the note with what they answered. A witness that cannot be reached holds up nobody. */
@@ -52,11 +53,6 @@ export async function cosignNow(
     })
   }
   writeWitnesses(instance, workspace, witnesses)
-  if (answers.some(({ outcome }) => outcome === "cosigned")) replaceFile(join(instance.directory, "checkpoint", `${workspace}.cosigned`), signed)
+  if (answers.some(({ outcome }) => outcome === "cosigned")) replacePrivately(join(instance.directory, "checkpoint", `${workspace}.cosigned`), signed)
   return { note: signed, answers }
-}
-
-function replaceFile(path: string, text: string): void {
-  writeFileSync(`${path}.${process.pid}`, text, { mode: 0o600 })
-  renameSync(`${path}.${process.pid}`, path)
 }

@@ -1,6 +1,7 @@
-import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { closeSync, openSync, readFileSync, rmSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { LedgerFailure } from "./ledger.ts"
+import { replacePrivately } from "./private-file.ts"
 
 /** Who holds a lock, as the file beside it says. `address` is null until the holder listens. */
 export type Owner = { pid: number; address: string | null }
@@ -53,9 +54,7 @@ export class WriterLock {
   }
 
   #write(): void {
-    const draft = `${this.#path}.owner.${process.pid}`
-    writeFileSync(draft, `${JSON.stringify(this.#owner)}\n`, { mode: 0o600 })
-    renameSync(draft, `${this.#path}.owner`)
+    replacePrivately(`${this.#path}.owner`, `${JSON.stringify(this.#owner)}\n`)
   }
 }
 
