@@ -1,0 +1,25 @@
+import { expect, test } from "vitest"
+import { campaign, type Outcome } from "./campaign.ts"
+import { TARGETS } from "./targets.ts"
+
+/** Seconds for one target: a few hundred cases or more. `npm run fuzz` goes on for as long as it is told. */
+const SECONDS = 2.5
+const SEED = 20_261_121
+
+/** Cases at the most: the same ones on a fast machine, so that a red test says which. */
+const CASES = 1_500
+
+function told({ target, found, cases }: Outcome): string {
+  if (found === null) return `${cases} cases, nothing found`
+  return `${target} at seed ${found.seed}: ${found.message}\n${found.sent}\nchoices: [${found.made.join(",")}]\nagain: npm run fuzz -- --target ${target} --from ${found.seed} --cases 1`
+}
+
+for (const target of TARGETS) {
+  test(`changed input is refused with a reason, and harms nothing: ${target.entrance}`, async () => {
+    const outcome = await campaign(target, { seed: SEED, cases: CASES, untilMs: performance.now() + SECONDS * 1_000, reduceMs: 10_000 })
+    console.log(`fuzz ${target.name}: seed ${SEED}, ${outcome.cases} cases, ${(outcome.tookMs / 1_000).toFixed(1)} s`)
+    expect(outcome.found, told(outcome)).toBeNull()
+    // Input that is all refused at the door tests the door alone.
+    expect(outcome.outcomes.size).toBeGreaterThan(target.name === "snapshot" ? 0 : 3)
+  }, 60_000)
+}
