@@ -4,7 +4,7 @@ import { IDLE_TOLERANCE_MS, RunRecord } from "../src/cli/run-record.ts"
 import type { Actor } from "../src/core/entry.ts"
 import { decodeEntry } from "../src/core/entry.ts"
 import type { PlanTask } from "../src/core/plan.ts"
-import { OPERATOR, Scenario } from "./scenario.ts"
+import { OPERATOR, PLAN, Scenario } from "./scenario.ts"
 
 let team: Scenario
 const actors = new Map<string, Actor>()
@@ -20,7 +20,7 @@ function given(tasks: PlanTask[], maxActiveAgents: number | null = null): void {
     { name: "heron", start: true, capabilities: { wade: 1 } },
     { name: "swan", start: true, capabilities: { swim: 1 } },
   ]
-  team.must("plan.add", OPERATOR, { name: "p", title: "P", digest: "d", commit: null, worktrees: false, maxActiveAgents, budgetMicroUsd: null, agents, tasks })
+  team.must("plan.add", OPERATOR, { ...PLAN, maxActiveAgents, agents, tasks })
   for (const { name } of agents) {
     team.must("session.start", OPERATOR, { id: `s_${name}`, agent: name, runtime: "process", resumeId: null, owned: true })
     actors.set(name, { agent: name, session: `s_${name}`, role: "worker" })

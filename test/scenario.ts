@@ -4,12 +4,24 @@ import { type CommandName, type Commands, commands } from "../src/core/command.t
 import { type Actor, decodeEntry, encodeEntry, type Entry, HUB, type Role } from "../src/core/entry.ts"
 import { recall } from "../src/core/idempotency.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "../src/core/ids.ts"
+import type { AddPlan } from "../src/core/plan.ts"
 import { isRefusal, type Refusal, type RefusalCode } from "../src/core/refusal.ts"
 import type { Task, TaskSpec } from "../src/core/task.ts"
 import { evolve, Workspace } from "../src/core/workspace.ts"
 
 export const START_MS = 1_700_000_000_000
 export const OPERATOR: Actor = { agent: "olga", session: null, role: "operator" }
+/** A plan that asks for nothing but its tasks. */
+export const PLAN = {
+  name: "p",
+  title: "P",
+  digest: "00",
+  commit: null,
+  worktrees: false,
+  maxActiveAgents: null,
+  budgetMicroUsd: null,
+  agents: [],
+} satisfies Omit<AddPlan, "tasks">
 
 export type Accepted<Name extends CommandName> = { entries: Entry[]; answer: Commands[Name]["output"] }
 export type Key = { id: string; hash: string }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { expect, test } from "vitest"
+import { PLAN } from "./scenario.ts"
 import { OPERATOR, CLAIM_ANY, DONE, openRig } from "./simulation/rig.ts"
 import { openSqlite } from "../src/ledger/sqlite.ts"
 import { verify } from "../src/ledger/audit.ts"
@@ -28,14 +29,10 @@ test("10,000 entries of a team's work replay, in another process, to the digest 
     priority: at % 5 === 0 ? ("high" as const) : ("normal" as const),
   }))
   await rig.execute("plan.add", OPERATOR, {
+    ...PLAN,
     name: "long",
     title: "Long",
     digest: "d",
-    commit: null,
-    worktrees: false,
-    maxActiveAgents: null,
-    budgetMicroUsd: null,
-    agents: [],
     tasks,
   })
   for (let round = 0; rig.loop.head.seq < 10_000; round += 1) {

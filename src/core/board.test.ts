@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { derive, kept } from "../../test/derived.ts"
-import { OPERATOR, Scenario } from "../../test/scenario.ts"
+import { OPERATOR, PLAN, Scenario } from "../../test/scenario.ts"
 import { fromSnapshot, mark, takeSnapshot, undoTo } from "./workspace.ts"
 
 const reason = "because"
@@ -11,14 +11,7 @@ function chain(length: number): Scenario {
   const scenario = new Scenario()
   const tasks = Array.from({ length }, (_, at) => ({ id: `t${at}`, title: "t", estimateMs: 1, dependsOn: at === 0 ? [] : [`t${at - 1}`] }))
   scenario.must("plan.add", OPERATOR, {
-    name: "p",
-    title: "p",
-    digest: "00",
-    commit: null,
-    worktrees: false,
-    maxActiveAgents: null,
-    budgetMicroUsd: null,
-    agents: [],
+    ...PLAN,
     tasks,
   })
   return scenario

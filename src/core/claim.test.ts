@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { OPERATOR, Scenario, types } from "../../test/scenario.ts"
+import { OPERATOR, PLAN, Scenario, types } from "../../test/scenario.ts"
 import type { PlanTask } from "./plan.ts"
 
 const MINUTE_MS = 60_000
@@ -9,8 +9,7 @@ function sweep(scenario: Scenario): string[] {
 }
 
 function addPlan(scenario: Scenario, tasks: PlanTask[], maxActiveAgents: number | null = null, name = "p"): void {
-  const rest = { title: name, digest: "00", commit: null, worktrees: false, budgetMicroUsd: null, agents: [] }
-  scenario.must("plan.add", OPERATOR, { name, maxActiveAgents, tasks, ...rest })
+  scenario.must("plan.add", OPERATOR, { ...PLAN, name, maxActiveAgents, tasks })
 }
 
 describe("a claim", () => {

@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { delivery, OPERATOR, Scenario } from "../../test/scenario.ts"
+import { delivery, OPERATOR, PLAN, Scenario } from "../../test/scenario.ts"
 import type { Entry } from "./entry.ts"
 import { KEY_WINDOW_MS, KeyAges, KEYS_MAX, recall, remember, type Remembered } from "./idempotency.ts"
 import { fromSnapshot, mark, takeSnapshot, undoTo, Workspace } from "./workspace.ts"
@@ -70,7 +70,7 @@ describe("a key that comes again", () => {
   it("covers all the entries of its command, however many", () => {
     const scenario = new Scenario()
     const tasks = Array.from({ length: 50 }, (_, at) => ({ id: `t${at}`, title: "t" }))
-    const input = { name: "p", title: "p", digest: "d", commit: null, worktrees: false, maxActiveAgents: null, budgetMicroUsd: null, agents: [], tasks }
+    const input = { ...PLAN, tasks }
     const first = scenario.must("plan.add", OPERATOR, input, key("1"))
     expect(scenario.state.keys.get("olga 1")).toEqual({ hash: "h", first: 2, last: 52, atMs: scenario.nowMs })
     expect(scenario.must("plan.add", OPERATOR, input, key("1")).answer).toEqual(first.answer)

@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest"
-import { OPERATOR, Scenario, types } from "../../test/scenario.ts"
+import { OPERATOR, PLAN, Scenario, types } from "../../test/scenario.ts"
 import type { AddPlan, PlanTask } from "./plan.ts"
 import { viewPlan } from "./view.ts"
 
 const reason = "because"
 
 function plan(tasks: PlanTask[], changes: Partial<AddPlan> = {}): AddPlan {
-  return { name: "p", title: "P", digest: "d1", commit: "c1", worktrees: false, maxActiveAgents: null, budgetMicroUsd: null, agents: [], tasks, ...changes }
+  return { ...PLAN, digest: "d1", commit: "c1", tasks, ...changes }
 }
 const one: PlanTask[] = [{ id: "a", title: "A" }]
 

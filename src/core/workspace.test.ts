@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { derive, kept } from "../../test/derived.ts"
 import { Model, type ModelTask } from "../../test/model.ts"
-import { delivery, fold, OPERATOR, Scenario, START_MS, types } from "../../test/scenario.ts"
+import { delivery, fold, OPERATOR, PLAN, Scenario, START_MS, types } from "../../test/scenario.ts"
 import type { CommandName, Commands } from "./command.ts"
 import { type Actor, type Entry, HUB } from "./entry.ts"
 import type { Seq, SessionId, TaskId } from "./ids.ts"
@@ -89,14 +89,7 @@ class Pair {
     this.#start("ann", false)
     this.actors.push({ agent: "bob", session: null, role: "worker" })
     scenario.must("plan.add", OPERATOR, {
-      name: "p",
-      title: "P",
-      digest: "00",
-      commit: null,
-      worktrees: false,
-      maxActiveAgents: null,
-      budgetMicroUsd: null,
-      agents: [],
+      ...PLAN,
       tasks: [
         { id: "a", title: "A" },
         { id: "b", title: "B", dependsOn: ["a"], estimateMs: 5 },

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest"
+import { PLAN } from "../../test/scenario.ts"
 import { CLAIM_ANY, actor, DONE, NOTHING_USED, OPERATOR, openRig } from "../../test/simulation/rig.ts"
 import { commands } from "../core/command.ts"
 import type { Claimed } from "../core/command.ts"
@@ -83,12 +84,11 @@ describe("a batch", () => {
   test("an entry that would be too long is refused, and nothing of its command is written", async () => {
     const rig = await openRig()
     const { seq } = rig.loop.head
-    const plan = { name: "p", title: "p", digest: "d", commit: null, worktrees: false, maxActiveAgents: null, budgetMicroUsd: null, agents: [] }
     const tasks = [
       { id: "short", title: "short" },
       { id: "long", title: "long", body: "é".repeat(33_000) },
     ]
-    const [one, other] = [rig.loop.execute("plan.add", OPERATOR, { ...plan, tasks }), rig.loop.execute("task.add", OPERATOR, { id: "t", title: "t" })]
+    const [one, other] = [rig.loop.execute("plan.add", OPERATOR, { ...PLAN, tasks }), rig.loop.execute("task.add", OPERATOR, { id: "t", title: "t" })]
     expect(await rig.run(settled([one, other]))).toEqual(["too_large", null])
     expect(rig.loop.head.seq).toBe(seq + 1)
     expect(await rig.run(rig.loop.read((state) => [state.plans.size, state.tasks.size]))).toEqual([0, 1])
@@ -194,13 +194,7 @@ describe("an idempotency key", () => {
     const session = (): Promise<unknown> =>
       rig.execute("session.start", OPERATOR, { id: `s_${rig.loop.head.seq}`, agent: "a", runtime: "x", resumeId: null, owned: true }, key("session"))
     const plan = {
-      name: "p",
-      title: "p",
-      digest: "d",
-      commit: null,
-      worktrees: false,
-      maxActiveAgents: null,
-      budgetMicroUsd: null,
+      ...PLAN,
       agents: [{ name: "z", start: true }],
       tasks: [
         { id: "one", title: "one" },

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest"
+import { PLAN } from "../../test/scenario.ts"
 import { CLAIM_ANY, DONE, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
 import { decodeEntry, encodeEntry } from "../core/entry.ts"
 import { Chain, toHex } from "../core/chain.ts"
@@ -13,14 +14,7 @@ async function busyRig(): Promise<Rig> {
   const agents = await rig.agents("a", "b", "c")
   const tasks = Array.from({ length: 30 }, (_, at) => ({ id: `t${at}`, title: `t${at}`, dependsOn: at < 3 ? [] : [`t${at - 3}`] }))
   await rig.execute("plan.add", OPERATOR, {
-    name: "p",
-    title: "p",
-    digest: "d",
-    commit: null,
-    worktrees: false,
-    maxActiveAgents: null,
-    budgetMicroUsd: null,
-    agents: [],
+    ...PLAN,
     tasks,
   })
   for (let round = 0; round < 12; round += 1) {
