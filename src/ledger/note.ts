@@ -28,12 +28,20 @@ export type TreeHead = { origin: string; size: number; root: Uint8Array }
 /** A note that cannot be trusted. `unsigned`: by none of the given keys. `forged`: in the name of one of them, but not by it. */
 export class NoteInvalid extends Error {
   readonly reason: "malformed" | "unsigned" | "forged"
+  readonly remedy: string
   constructor(reason: NoteInvalid["reason"], message: string) {
     super(message)
     this.name = "NoteInvalid"
     this.reason = reason
+    this.remedy = REMEDY[reason]
   }
 }
+
+const REMEDY = {
+  malformed: "Give the note or key as it was written, whole: a key is name+id+key.",
+  unsigned: "Trust it only with the key of whoever signed it: give that key.",
+  forged: "Do not trust it. Get it again from where it was signed, and compare.",
+} as const
 
 /** A note longer than this is not parsed: 16 signatures of any kind that we know fit many times. */
 const NOTE_MAX_CHARS = 64 * 1024
