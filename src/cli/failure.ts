@@ -1,14 +1,10 @@
-import { ERRORS, type ErrorBody, type ErrorCode } from "../contract/errors.ts"
+import { ERRORS, type ErrorBody, type ErrorCode, SkeinError } from "../contract/errors.ts"
 import { printable, printableLines } from "./printable.ts"
 
 /** A fault of the command line itself: exit status 2. */
-export class UsageError extends Error {
-  override readonly name = "UsageError"
-  readonly remedy: string
-
+export class UsageError extends SkeinError {
   constructor(message: string, remedy: string) {
-    super(message)
-    this.remedy = remedy
+    super("invalid_input", message, remedy)
   }
 }
 
@@ -17,7 +13,6 @@ type Told = { body: ErrorBody; exit: number }
 
 /** Gives every error its body and exit status: 1 refused, 2 usage, 69 no hub, 75 try again later. */
 function explain(error: unknown): Told {
-  if (error instanceof UsageError) return told("invalid_input", error.message, error.remedy)
   if (!(error instanceof Error)) return told("internal", String(error), BUG)
   const { code, remedy, details, retryAfterMs } = error as Error & Partial<ErrorBody> & { code?: string }
   if (code !== undefined && Object.hasOwn(ERRORS, code)) {
