@@ -1,4 +1,5 @@
 import type { Command } from "commander"
+import type { Output } from "../contract/operations.ts"
 import { act, examples, type Context } from "./context.ts"
 import type { Fault } from "./plan-document.ts"
 import { readPlanFile } from "./plan-source.ts"
@@ -70,11 +71,7 @@ function faultLine(file: string, { line, column, message }: Fault): string {
 
 async function listPlans(context: Context): Promise<void> {
   const { terminal } = context
-  const hub = await context.hub()
-  const plans = await paged(async (cursor: number | null) => {
-    const page = await hub.call("plan.list", { cursor })
-    return { items: page.plans, cursor: page.cursor }
-  })
+  const plans = await readPlans(context)
   for (const plan of plans) terminal.record(plan)
   if (terminal.json) return
   const rows = plans.map(({ id, title, counts, taskCount, finished, cancelled, addedAtMs }) => [
@@ -149,10 +146,14 @@ async function cancelPlan(context: Context, wanted: string, { reason }: { reason
 
 /** A plan's id, where a name may stand for its last run. */
 async function resolvePlan(context: Context, wanted: string): Promise<string> {
+  const plans = await readPlans(context)
+  return plans.findLast(({ id, name }) => id === wanted || name === wanted)?.id ?? wanted
+}
+
+async function readPlans(context: Context): Promise<Output<"plan.list">["plans"]> {
   const hub = await context.hub()
-  const plans = await paged(async (cursor: number | null) => {
+  return paged(async (cursor: number | null) => {
     const page = await hub.call("plan.list", { cursor })
     return { items: page.plans, cursor: page.cursor }
   })
-  return plans.findLast(({ id, name }) => id === wanted || name === wanted)?.id ?? wanted
 }
