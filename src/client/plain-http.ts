@@ -9,8 +9,8 @@ const IDLE_MAX = 64
 const HEAD_MAX_BYTES = 64 * 1024
 
 /**
- * HTTP/1.1 over plain sockets, for one kind of request: a POST of JSON. `node:http` brings all of undici along when it is loaded (Node 24), which would be
- * the larger half of what a command line call costs. Understands what servers and proxies answer: lengths, chunks, or an end. RFC 9112.
+ * HTTP/1.1 over plain sockets, for one kind of request: a POST of JSON. `node:http` brings all of undici along when it is loaded (Node 24), which makes a
+ * command line call half as long again. Understands what servers and proxies answer: lengths, chunks, or an end. RFC 9112.
  */
 export class PlainHttp {
   readonly #idle: Socket[] = []
