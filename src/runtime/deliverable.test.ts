@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import fc from "fast-check"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
-import { DELIVERABLE_MAX_BYTES, deliverableText, printable, producedFiles, readDeliverable, readEvidence } from "./deliverable.ts"
+import { DELIVERABLE_MAX_BYTES, deliverableText, withoutControls, producedFiles, readDeliverable, readEvidence } from "./deliverable.ts"
 
 let out = ""
 beforeEach(() => {
@@ -21,7 +21,7 @@ describe("a deliverable's text", () => {
   })
 
   test("terminal sequences and control characters are taken out, line ends become one kind", () => {
-    expect(printable("\u001b[1;31mred\u001b[0m\u001b]0;title\u0007 a\u0000b\u0008c\u009bd\r\ne\rf\u007f\ud800")).toBe("red abcd\ne\nf\ufffd")
+    expect(withoutControls("\u001b[1;31mred\u001b[0m\u001b]0;title\u0007 a\u0000b\u0008c\u009bd\r\ne\rf\u007f\ud800")).toBe("red abcd\ne\nf\ufffd")
   })
 
   test("what is too long is cut, and says how much there was", () => {
@@ -39,7 +39,7 @@ describe("a deliverable's text", () => {
       expect(Buffer.byteLength(JSON.stringify(text))).toBeLessThanOrEqual(49_152)
       expect(text.isWellFormed()).toBe(true)
       const kept = text.replace(/\n\[cut at \d+ bytes of \d+\]\n$/, "")
-      expect(printable(pieces.join("").repeat(times)).startsWith(kept)).toBe(true)
+      expect(withoutControls(pieces.join("").repeat(times)).startsWith(kept)).toBe(true)
     })
     fc.assert(property, { numRuns: 60, verbose: 1 })
   })

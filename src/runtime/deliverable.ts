@@ -24,7 +24,7 @@ export class DeliverableError extends Error {
  * `wholeBytes` is how much there was, where `text` is only the beginning.
  */
 export function deliverableText(text: string, wholeBytes?: { bytes: number; atLeast: boolean }): string {
-  const clean = printable(text)
+  const clean = withoutControls(text)
   const isWhole = wholeBytes === undefined || (!wholeBytes.atLeast && wholeBytes.bytes <= Buffer.byteLength(text))
   if (isWhole && fits(clean, 0)) return clean
   const whole = `${wholeBytes?.atLeast === true ? "more than " : ""}${wholeBytes?.bytes ?? Buffer.byteLength(text)}`
@@ -35,7 +35,7 @@ export function deliverableText(text: string, wholeBytes?: { bytes: number; atLe
 }
 
 /** Without terminal sequences and control characters, except line ends and tabs. */
-export function printable(text: string): string {
+export function withoutControls(text: string): string {
   return (
     stripVTControlCharacters(text)
       .replace(/\r\n?/g, "\n")
@@ -84,7 +84,7 @@ export async function readEvidence(outDir: string): Promise<Evidence> {
     else if (key === "links" && isLinks(value)) evidence.links = value
     else
       throw new DeliverableError(
-        `evidence.json: ${JSON.stringify(printable(key).slice(0, 40))} is not one of testsPass (true or false), commit (7 to 64 hex digits), links (up to ${LINKS_MAX} http or https addresses)`,
+        `evidence.json: ${JSON.stringify(withoutControls(key).slice(0, 40))} is not one of testsPass (true or false), commit (7 to 64 hex digits), links (up to ${LINKS_MAX} http or https addresses)`,
       )
   }
   return evidence

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { AgentId, PlanId, Seq, TaskId } from "../core/ids.ts"
 import type { Evidence, Run, Usage } from "../core/task.ts"
-import { DELIVERABLE_MAX_BYTES, deliverableText, DeliverableError, printable, producedFiles, readDeliverable, readEvidence } from "./deliverable.ts"
+import { DELIVERABLE_MAX_BYTES, deliverableText, DeliverableError, withoutControls, producedFiles, readDeliverable, readEvidence } from "./deliverable.ts"
 import type { Environment } from "./environment.ts"
 import type { OutputChunk } from "./output.ts"
 import { ProcessError, startProcess, type Exit, type Program, type RunningProcess } from "./process.ts"
@@ -172,7 +172,7 @@ async function command(context: Context, run: Exclude<Run, { standIn: unknown }>
 /** Null when the gate passed. */
 async function pass(context: Context, gate: string): Promise<Pick<Step, "outcome" | "reason"> | null> {
   const ran = await supervised(context, { command: gate }, context.options.onOutput)
-  const shown = printable(gate).slice(0, 200)
+  const shown = withoutControls(gate).slice(0, 200)
   if ("outcome" in ran) return { outcome: ran.outcome, reason: storable(`gate \`${shown}\`: ${ran.reason ?? "it did not end"}`) }
   if (ran.exit.code === 0) return null
   return { outcome: "failed", reason: storable(`gate \`${shown}\`: ${howItEnded(ran.exit)}${lastWords(ran.child)}`) }
@@ -215,7 +215,7 @@ function failed(reason: string, exitCode: number | null): Step {
 }
 
 function storable(reason: string): string {
-  return printable(reason).slice(0, REASON_MAX_LENGTH).toWellFormed()
+  return withoutControls(reason).slice(0, REASON_MAX_LENGTH).toWellFormed()
 }
 
 function howItEnded({ code, signal }: Exit): string {
@@ -224,7 +224,7 @@ function howItEnded({ code, signal }: Exit): string {
 
 /** The last lines of stderr, or of stdout where it said nothing there. */
 function lastWords(child: RunningProcess): string {
-  const said = printable(child.tail("stderr")).trim() || printable(child.tail("stdout")).trim()
+  const said = withoutControls(child.tail("stderr")).trim() || withoutControls(child.tail("stdout")).trim()
   const lines = said.split("\n").slice(-LAST_WORDS_MAX_LINES).join("\n").slice(-LAST_WORDS_MAX_LENGTH)
   return lines === "" ? "" : `: ${lines.toWellFormed()}`
 }
