@@ -13,6 +13,7 @@ import { Pace } from "./pace.ts"
 import { Parked } from "./parked.ts"
 import { Readers } from "./readers.ts"
 import { Replica } from "./replica.ts"
+import { newestSnapshot } from "./snapshots.ts"
 import { type Sink, Subscriptions } from "./subscriptions.ts"
 import { Sweeps } from "./sweeps.ts"
 import { Upkeep } from "./upkeep.ts"
@@ -21,9 +22,6 @@ import { ownCommand, type Waiting } from "./waiting.ts"
 export type { Key } from "./waiting.ts"
 
 const WAIT_MAX_MS = 150_000
-/** Nobody who was refused comes again sooner than this, in ms. */
-const RETRY_MIN_MS = 20
-
 /**
  * One workspace's loop: decide, append, publish. What arrives while a batch is in flight is the next batch; nothing is answered, published or
  * read before the ledger holds it.
@@ -58,17 +56,16 @@ export class Loop {
   #stats = { batches: 0, entries: 0, commands: 0, refused: 0, overloaded: 0, lostRaces: 0, largestBatch: 0, flushMs: 0 }
 
   constructor(options: LoopOptions) {
-    const { name, clock, state, ledger, log, sign } = options
+    const { name, clock, state, ledger, log, sign, checkpointEntries: entries, checkpointMs: ms } = options
     this.#o = options
     this.name = name
     this.#replica = new Replica({ ...options, workspace: name, onKept: (stored, stirred) => this.#kept(stored, stirred) })
-    this.#pace = new Pace(options.batchMax)
+    this.#pace = new Pace(options)
     this.#parked = new Parked(clock, (waiting) => this.#enqueue(waiting))
     this.#subscriptions = new Subscriptions((from, limit) => ledger.read(from, limit), state.seq)
     const due = (): void => this.#schedule()
     this.#sweeps = new Sweeps({ clock, due, replica: this.#replica })
     const onUnsigned = (error: unknown): void => log.error({ err: error, workspace: name }, "a checkpoint could not be signed")
-    const { checkpointEntries: entries, checkpointMs: ms } = options
     this.#checkpoints = new Checkpoints({ clock, entries, ms, due, onUnsigned, sign: (checkpoint) => sign(name, checkpoint) }, this.#replica.covered())
     const isIdle = (): boolean => !this.#flushing && !this.#scheduled && this.#phase === "open"
     const onFailed = (error: unknown, text: string): void => log.warn({ err: error, workspace: name }, text)
@@ -98,12 +95,8 @@ export class Loop {
    * Decides one command, and answers when the ledger holds what came of it. Throws `SkeinError`: a refusal with its remedy, `overloaded` (nothing was
    * done: come again after `retryAfterMs`), `storage_refused` (nothing was written), `hub_stopping`, or `timed_out` where the outcome is unknown.
    */
-  execute<Name extends CommandName>(
-    name: Name,
-    actor: Actor,
-    input: Commands[Name]["input"],
-    { key = null, waitMs = 0, signal }: ExecuteOptions = {},
-  ): Promise<Commands[Name]["output"]> {
+  execute<Name extends CommandName>(name: Name, actor: Actor, input: Commands[Name]["input"], options: ExecuteOptions = {}): Promise<Commands[Name]["output"]> {
+    const { key = null, waitMs = 0, signal } = options
     return new Promise((resolve, reject) => {
       this.admit()
       const parkUntilMs = waitMs > 0 ? this.nowMs() + Math.min(waitMs, WAIT_MAX_MS) : null
@@ -113,9 +106,7 @@ export class Loop {
 
   /** Whether a command would hear `overloaded` right now. */
   get full(): boolean {
-    const queue = this.#queue.length
-    const { queueMax, batchMax, queueWaitMs } = this.#o
-    return queue >= queueMax || (queue >= 2 * batchMax && this.#pace.waitMs(queue) > queueWaitMs)
+    return this.#pace.isFull(this.#queue.length)
   }
 
   /**
@@ -124,7 +115,10 @@ export class Loop {
    */
   admit(): void {
     if (this.#phase !== "open") throw stopping()
-    if (this.full) throw this.#overloaded()
+    if (this.full) {
+      this.#stats.overloaded += 1
+      throw overloaded(this.#queue.length, this.#pace.retryAfterMs(this.#queue.length))
+    }
     if (this.#refusing !== null) throw storageRefused(this.#refusing)
   }
 
@@ -132,11 +126,7 @@ export class Loop {
   read<T>(look: (state: Workspace, nowMs: number) => T): Promise<T> {
     if (this.#phase === "over") return Promise.reject(stopping())
     if (this.#flushing) return this.#readers.later(() => look(this.#replica.state, this.nowMs()))
-    try {
-      return Promise.resolve(look(this.#replica.state, this.nowMs()))
-    } catch (error) {
-      return Promise.reject(error)
-    }
+    return new Promise((resolve) => resolve(look(this.#replica.state, this.nowMs())))
   }
 
   /** Stored entries, as they were hashed. */
@@ -187,10 +177,8 @@ export class Loop {
   }
 
   /** The lines of the newest kept snapshot at or before a seq, or null. */
-  async snapshot(atOrBefore: Seq): Promise<{ seq: Seq; lines: AsyncIterable<string> } | null> {
-    const seq = (await this.snapshots()).findLast((kept) => kept <= atOrBefore)
-    const lines = seq === undefined ? null : await this.#o.snapshots.open(this.name, seq)
-    return seq === undefined || lines === null ? null : { seq, lines }
+  snapshot(atOrBefore: Seq): Promise<{ seq: Seq; lines: AsyncIterable<string> } | null> {
+    return newestSnapshot(this.#o.snapshots, this.name, atOrBefore)
   }
 
   /** Starts the timers; called once the hub has recorded its start. */
@@ -226,8 +214,6 @@ export class Loop {
       else await new Promise<void>((resolve) => this.#o.clock.soon(resolve))
     }
   }
-
-  // The batch
 
   #enqueue(waiting: Waiting): void {
     this.#queue.push(waiting)
@@ -374,19 +360,12 @@ export class Loop {
     return ownCommand("hub.sweep", sweep, resolve, () => this.#sweeps.failed(sweep))
   }
 
-  #overloaded(): SkeinError {
-    this.#stats.overloaded += 1
-    const queue = this.#queue.length
-    return overloaded(queue, Math.max(RETRY_MIN_MS, Math.ceil(this.#pace.waitMs(queue))))
-  }
-
   /** Nothing was written: callers are told so, reads go on, and the store is tried again until it takes a write. */
   #storageRefused(error: LedgerFailure, batch: readonly Waiting[]): void {
     if (this.#refusing === null) this.#o.log.error({ err: error, workspace: this.name }, "the ledger refuses writes")
     this.#refusing = error
-    const waiting = [...batch, ...this.#queue]
+    for (const { reject } of [...batch, ...this.#queue]) reject(storageRefused(error))
     this.#queue = []
-    for (const { reject } of waiting) reject(storageRefused(error))
   }
 
   /** A checkpoint is a write like any other, and one that we would want now anyway. */

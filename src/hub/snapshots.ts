@@ -66,6 +66,13 @@ export async function readSnapshot(pieces: AsyncIterable<string>): Promise<{ hea
   return { head, snapshot: { seq: head.seq, atMs: head.atMs, tables } }
 }
 
+/** The lines of the newest kept snapshot at or before a seq, or null. */
+export async function newestSnapshot(store: SnapshotStore, workspace: string, atOrBefore: Seq): Promise<{ seq: Seq; lines: AsyncIterable<string> } | null> {
+  const seq = (await store.list(workspace)).findLast((kept) => kept <= atOrBefore)
+  const lines = seq === undefined ? null : await store.open(workspace, seq)
+  return seq === undefined || lines === null ? null : { seq, lines }
+}
+
 export type Restored = { state: Workspace; chain: ChainRecord; digest: DigestRecord }
 
 /**

@@ -48,7 +48,7 @@ export type Outcome = {
   claims: { agent: string; task: string; fence: number }[]
 }
 
-export const TROUBLE_MS = 9_000
+const TROUBLE_MS = 9_000
 const LIMITS = { batchMax: 12, checkpointEntries: 30, checkpointMs: 700, snapshotEntries: 60, graceMs: 800 }
 
 /** One simulated team with its hubs, disk, network and misfortunes, all from one seed. */
