@@ -202,7 +202,7 @@ export function evolveTask(
       break
     case "task.claimed":
       // prettier-ignore
-      put({ ...touched, ...UNHELD, status: "claimed", owner: actor.agent, session: actor.session, fence: seq, leaseMs: event.data.leaseMs, leaseEndsAtMs: event.data.leaseEndsAtMs, progress: 0, note: null, reason: null, claimedAtMs: atMs })
+      put({ ...task, lastSeq: seq, updatedAtMs: atMs, status: "claimed", owner: actor.agent, session: actor.session, fence: seq, leaseMs: event.data.leaseMs, leaseEndsAtMs: event.data.leaseEndsAtMs, blockedOn: null, helpWanted: null, stale: null, claimedAtMs: atMs, progress: 0, note: null, reason: null })
       break
     case "task.started":
       put({ ...touched, leaseEndsAtMs, stale: null, status: "in_progress" })

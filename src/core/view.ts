@@ -19,10 +19,21 @@ export function taskState(state: Workspace, { id, status }: Pick<Task, "id" | "s
 }
 
 export function viewTask(state: Workspace, id: TaskId): TaskView | null {
-  const task = state.tasks.get(id)
-  const spec = state.specs.get(id)
-  if (task === undefined || spec === undefined) return null
-  return { ...spec, ...task, leaseMs: task.leaseMs ?? spec.leaseMs, state: taskState(state, task), pathMs: state.board.pathMs(id) }
+  const t = state.tasks.get(id)
+  const s = state.specs.get(id)
+  if (t === undefined || s === undefined) return null
+  // Written out, because every claim is answered with one: an engine makes it at once, and takes eight times as long to copy two records into one.
+  // prettier-ignore
+  return {
+    title: s.title, body: s.body, priority: s.priority, dependsOn: s.dependsOn, requires: s.requires, budgetMicroUsd: s.budgetMicroUsd, touches: s.touches,
+    run: s.run, env: s.env, estimateMs: s.estimateMs, prefers: s.prefers, model: s.model, account: s.account, gates: s.gates, filler: s.filler,
+    review: s.review, leaseMs: t.leaseMs ?? s.leaseMs, maxAttempts: s.maxAttempts, labels: s.labels,
+    id: t.id, plan: t.plan, addedSeq: t.addedSeq, addedAtMs: t.addedAtMs, lastSeq: t.lastSeq, status: t.status, owner: t.owner, session: t.session,
+    fence: t.fence, leaseEndsAtMs: t.leaseEndsAtMs, attempts: t.attempts, progress: t.progress, note: t.note, blockedOn: t.blockedOn,
+    helpWanted: t.helpWanted, deliverable: t.deliverable, usage: t.usage, reason: t.reason, stale: t.stale, claimedAtMs: t.claimedAtMs,
+    updatedAtMs: t.updatedAtMs, closedAtMs: t.closedAtMs,
+    state: taskState(state, t), pathMs: state.board.pathMs(id),
+  }
 }
 
 export function viewAgent(state: Workspace, { credentials, ...agent }: Agent): AgentView {
