@@ -1,4 +1,5 @@
 import type { Frame } from "../hub/subscriptions.ts"
+import { textFrame } from "./socket-frames.ts"
 
 /** What can be written when the turn is over. */
 export type Writer = { sendAnswers(): void; sendEvents(): void }
@@ -46,7 +47,7 @@ const framed = new WeakMap<Frame, Buffer>()
 export function encodeFrame(frame: Frame): Buffer {
   let bytes = framed.get(frame)
   if (bytes === undefined) {
-    bytes = Buffer.from(`{"events":${frame.text},"from":${frame.from},"to":${frame.to}}`)
+    bytes = textFrame(`{"events":${frame.text},"from":${frame.from},"to":${frame.to}}`)
     framed.set(frame, bytes)
   }
   return bytes

@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream"
 import { type RawData, WebSocket } from "ws"
 import type { SkeinError } from "../contract/errors.ts"
 import type { SessionId } from "../core/ids.ts"
@@ -7,7 +8,7 @@ import type { Auth, Caller } from "./auth.ts"
 import { encodeFrame, type Outbox } from "./outbox.ts"
 import { type Perform, type SurfaceLog, told, workspaceOf } from "./perform.ts"
 // prettier-ignore
-import { beyondHead, callId, CLOSE, echo, expired, foreignIdentity, needsHello, needsId, noHello, readFrames, type Request, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
+import { beyondHead, callId, CLOSE, echo, expired, foreignIdentity, needsHello, needsId, noHello, readFrames, type Request, textFrame, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
 
 /** Bytes that may wait for a slow reader: then events are resynced; at four times this the connection ends. */
 const BUFFER_MAX = 4 * 1024 * 1024
@@ -36,6 +37,8 @@ export type SocketOptions = {
 export class SocketConnection {
   caller: Caller | null = null
   readonly #ws: WebSocket
+  /** What `ws` writes to: frames of text go there directly. */
+  readonly #socket: Duplex
   readonly #loopback: boolean
   readonly #o: SocketOptions
   readonly #outbox: Outbox
@@ -59,8 +62,9 @@ export class SocketConnection {
   /** What had been read when the connection was paused; it is taken up, in order, before more is read. */
   readonly #unread: [RawData, boolean][] = []
 
-  constructor(ws: WebSocket, loopback: boolean, options: SocketOptions, outbox: Outbox) {
+  constructor(ws: WebSocket, socket: Duplex, loopback: boolean, options: SocketOptions, outbox: Outbox) {
     this.#ws = ws
+    this.#socket = socket
     this.#loopback = loopback
     this.#o = options
     this.#outbox = outbox
@@ -78,7 +82,7 @@ export class SocketConnection {
     const answers = this.#answers
     if (answers.length === 0) return
     this.#answers = []
-    this.#write(answers.length === 1 ? (answers[0] as string) : `[${answers.join(",")}]`)
+    this.#write(textFrame(answers.length === 1 ? (answers[0] as string) : `[${answers.join(",")}]`))
   }
 
   sendEvents(): void {
@@ -145,9 +149,9 @@ export class SocketConnection {
     this.#sessions.delete(session)
   }
 
-  #write(data: string | Buffer): void {
+  #write(frame: Buffer): void {
     if (this.#ws.readyState !== WebSocket.OPEN) return
-    this.#ws.send(data, { binary: false })
+    this.#socket.write(frame)
     if (this.#ws.bufferedAmount > 4 * BUFFER_MAX) this.#ws.close(CLOSE.tooSlow, "too much waits to be read")
   }
 
@@ -365,7 +369,7 @@ export class SocketConnection {
       writable: () => this.#ws.readyState === WebSocket.OPEN && this.#ws.bufferedAmount + this.#eventBytes < BUFFER_MAX,
       resync: (next) => {
         this.#unsubscribe = null
-        this.#event(Buffer.from(`{"resync":${next}}`))
+        this.#event(textFrame(`{"resync":${next}}`))
       },
       end: () => this.close(CLOSE.goingAway, "the stream ended"),
     })

@@ -48,6 +48,24 @@ export function readFrames(bytes: Buffer, isBinary: boolean, first: boolean): Re
   return frames
 }
 
+const FINAL_TEXT = 0x81
+
+/**
+ * A whole text message as it goes over the wire to a client: RFC 6455, 5.2, unmasked. One buffer and so one write; `ws` writes the head by itself. It may be
+ * written to the socket beside what `ws` sends: without compression `ws` keeps nothing back.
+ */
+export function textFrame(text: string): Buffer {
+  const length = Buffer.byteLength(text)
+  const head = length < 126 ? 2 : length < 65_536 ? 4 : 10
+  const frame = Buffer.allocUnsafe(head + length)
+  frame[0] = FINAL_TEXT
+  frame[1] = head === 2 ? length : head === 4 ? 126 : 127
+  if (head === 4) frame.writeUInt16BE(length, 2)
+  else if (head === 10) frame.writeBigUInt64BE(BigInt(length), 2)
+  frame.write(text, head)
+  return frame
+}
+
 /** A call's id, or null where it cannot be one. */
 export function callId({ id }: Request, inFlight: ReadonlyMap<number, unknown>): number | null {
   return Number.isSafeInteger(id) && (id as number) >= 0 && !inFlight.has(id as number) ? (id as number) : null

@@ -41,7 +41,7 @@ export class Sockets {
   /** Takes over a request whose Host, Origin and path were checked. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.#server.handleUpgrade(request, socket, head, (ws) => {
-      const connection = new SocketConnection(ws, isLoopback(request), this.#options, this.#outbox)
+      const connection = new SocketConnection(ws, socket, isLoopback(request), this.#options, this.#outbox)
       this.#connections.add(connection)
       ws.on("close", () => {
         this.#connections.delete(connection)

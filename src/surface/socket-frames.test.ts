@@ -1,0 +1,36 @@
+import { once } from "node:events"
+import type { AddressInfo } from "node:net"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { WebSocket, WebSocketServer } from "ws"
+import { textFrame } from "./socket-frames.ts"
+
+/** Lengths in bytes at which the head of a frame changes its form. */
+const LENGTHS = [0, 1, 125, 126, 127, 65_535, 65_536, 65_537]
+const texts = [...LENGTHS.map((length) => "x".repeat(length)), "ü".repeat(62), "ü".repeat(63), `${"🪿".repeat(16_384)}x`]
+
+let server: WebSocketServer
+
+beforeAll(async () => {
+  server = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: false })
+  await once(server, "listening")
+})
+
+afterAll(() => {
+  server.close()
+})
+
+test("a frame of ours reads as its text, at every form of head, between messages that ws itself sends", async () => {
+  server.once("connection", (ws, { socket }) => {
+    for (const text of texts) {
+      socket.write(textFrame(text))
+      ws.send("by ws")
+    }
+    ws.close(1000)
+  })
+  const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  const heard: string[] = []
+  client.on("message", (data, isBinary) => heard.push(isBinary ? "binary" : (data as Buffer).toString("utf8")))
+  const [code] = (await once(client, "close")) as [number]
+  expect(code).toBe(1000)
+  expect(heard).toEqual(texts.flatMap((text) => [text, "by ws"]))
+})
