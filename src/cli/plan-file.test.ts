@@ -180,8 +180,7 @@ tasks:
   })
 
   test("more than 100,000 tasks are refused at the first that is too many", () => {
-    const rows = Array.from({ length: 100_001 }, (_, at) => `- {id: t${at}, title: t}`)
-    expect(parsePlanFile(encode(`plan: p\ntasks:\n${rows.join("\n")}\n`))).toMatchObject({ faults: [{ code: "too_many", line: 100_003, column: 3 }] })
+    expect(parsePlanFile(encode(`plan: p\ntasks:\n${"- t\n".repeat(100_001)}`))).toMatchObject({ faults: [{ code: "too_many", line: 100_003, column: 3 }] })
   })
 
   test(`at most ${FAULTS_MAX} faults are told`, () => {
@@ -348,10 +347,11 @@ tasks:
     expect(decideAddPlan(new Workspace(), plan)).toBeInstanceOf(Array)
   })
 
-  test("10,000 tasks in a chain are read within two seconds", () => {
+  test("10,000 tasks in a chain are read within two seconds of processor time", () => {
     const rows = Array.from({ length: 10_000 }, (_, at) => `  - { id: t${at}, title: Task ${at}, dependsOn: [${at === 0 ? "" : `t${at - 1}`}] }`)
-    const startedAt = performance.now()
+    const before = process.threadCpuUsage()
     expect(parse(`plan: p\ntasks:\n${rows.join("\n")}\n`).plan.tasks.length).toBe(10_000)
-    expect(performance.now() - startedAt).toBeLessThan(2_000)
+    const { user, system } = process.threadCpuUsage(before)
+    expect((user + system) / 1_000).toBeLessThan(2_000)
   })
 })
