@@ -18,6 +18,7 @@ import { Auth, hashCredential, makeOperatorCredential } from "../surface/auth.ts
 import { serve, type Served } from "../surface/http.ts"
 import { keepCosigned } from "./cosigning.ts"
 import type { Listening } from "./hub-start.ts"
+import { releaseWhenIdle } from "./idle-memory.ts"
 import type { HubFile, Instance } from "./instance.ts"
 import { prepareInstance } from "./instance-files.ts"
 import { ownCheckpoints } from "./ledger-source.ts"
@@ -72,7 +73,9 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
   log.info({ ...file, workspaces: hub.names() }, "up")
   ready(served.url)
   const cosigned = keepCosigned(instance, hub, log)
+  const stopReleasing = releaseWhenIdle(() => hub.names().reduce((sum, name) => sum + (hub.workspace(name)?.head.seq ?? 0), 0))
   const signal = await stopSignal()
+  stopReleasing()
   cosigned.stop()
   log.info({ signal }, "going down")
   await served.close()
