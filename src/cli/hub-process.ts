@@ -71,10 +71,12 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
   const file: HubFile = { pid: process.pid, url: served.url, startedAtMs: Date.now(), version }
   replacePrivately(at("hub.json"), `${JSON.stringify(file)}\n`)
   log.info({ ...file, workspaces: hub.names() }, "up")
+  // From here on somebody may know the hub, and stop it.
+  const stopped = stopSignal()
   ready(served.url)
   const cosigned = keepCosigned(instance, hub, log)
   const stopReleasing = releaseWhenIdle(() => hub.names().reduce((sum, name) => sum + (hub.workspace(name)?.head.seq ?? 0), 0))
-  const signal = await stopSignal()
+  const signal = await stopped
   stopReleasing()
   cosigned.stop()
   log.info({ signal }, "going down")
