@@ -36,7 +36,7 @@ export function register(program: Command): void {
     .command("cancel <plan>")
     .description("Cancel a plan: every open task of it is cancelled, and whoever holds one is told to stop.")
     .requiredOption("--reason <text>", "why: it is kept on the ledger")
-    .addHelpText("after", examples(["skein plan cancel release.1 --reason 'wrong branch'", "close what is open; run the file again for a new instance"]))
+    .addHelpText("after", examples(["skein plan cancel release.1 --reason 'wrong branch'", "close what is open; start the file again for a new run"]))
     .action(act(cancelPlan))
 }
 

@@ -60,7 +60,7 @@ export const planOperations = {
   "plan.add": operation({
     least: "orchestrator",
     summary: "Add a plan: its tasks, their dependencies, its agents.",
-    text: "Checked whole before anything is written. The same name, digest and commit is the same instance: it is answered with `created` false and goes on where it stopped. Dependencies name tasks of the same plan; in the workspace a task is called `plan.run/id`. Bodies up to 8 MiB.",
+    text: "Checked whole before anything is written. The same name, digest and commit is the same run: it is answered with `created` false and goes on where it stopped. Dependencies name tasks of the same plan; in the workspace a task is called `plan.run/id`. Bodies up to 8 MiB.",
     errors: ["invalid", "already_exists", "unknown_dependency", "cycle", "plan_conflict", "retired"],
     input: z.strictObject({
       name,
@@ -84,7 +84,7 @@ export const planOperations = {
   "plan.cancel": operation({
     least: "orchestrator",
     summary: "Cancel a plan: every open task of it is cancelled.",
-    text: "The same file run again makes a new instance.",
+    text: "The same file started again makes a new run.",
     errors: ["not_found", "wrong_status"],
     input: z.strictObject({ plan: planId, reason }),
     output: done,

@@ -50,7 +50,7 @@ export const taskId = pattern(
   "id of a task",
   "Use a task's id: a name, or plan/name, of A-Z a-z 0-9 . _ -",
 )
-/** Id of a plan's instance: the plan's name, a dot, the number of its run. */
+/** Id of one run of a plan: the plan's name, a dot, the number of the run. */
 export const planId = pattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,71}$/, "id of a plan", "Use a plan's id, such as release.2")
 export const sessionId = pattern(/^s_[A-Za-z0-9]{1,40}$/, "id of a session", "Use a session's id, such as session.start answers it")
 export const credentialId = pattern(/^[A-Za-z0-9]{1,32}$/, "id of a credential", "Use a credential's id, such as agent.show lists it")

@@ -6,7 +6,7 @@ export type AgentId = string
 export type SessionId = string
 /** Id of a task: a name, or `plan/name` for a task of a plan. */
 export type TaskId = string
-/** Id of one instance of a plan: its name, a dot and the number of its run, such as `release.2`. */
+/** Id of one run of a plan: its name, a dot and the number of the run, such as `release.2`. */
 export type PlanId = string
 /** Position of an entry in the ledger: 1-based and contiguous. */
 export type Seq = number

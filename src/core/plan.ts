@@ -28,7 +28,7 @@ export type AddPlan = {
 }
 export type CancelPlan = { plan: PlanId; reason: string }
 
-/** One instance of a plan: the same file on the same commit is the same instance and goes on where it stopped. */
+/** One run of a plan: the same file on the same commit is the same run and goes on where it stopped. */
 export type Plan = Omit<AddPlan, "tasks" | "agents"> & {
   id: PlanId
   run: number
@@ -68,7 +68,7 @@ export function decideAddPlan(state: Workspace, plan: AddPlan): (PlanEvent | Age
   ]
 }
 
-/** The instance that this file on this commit is already, unless it was cancelled. */
+/** The run that this file on this commit is already, unless it was cancelled. */
 export function findPlan(state: Workspace, { name, digest, commit }: Pick<AddPlan, "name" | "digest" | "commit">): Plan | null {
   let found: Plan | null = null
   for (const plan of state.plans.values()) {
@@ -80,7 +80,7 @@ export function findPlan(state: Workspace, { name, digest, commit }: Pick<AddPla
 export function decideCancelPlan(state: Workspace, { plan: id, reason }: CancelPlan): (PlanEvent | TaskEvent | DirectiveEvent)[] | Refusal {
   const plan = state.plans.get(id)
   if (plan === undefined) return refuse("not_found", `there is no plan ${id}`, "`skein plan list` lists the plans.", { plan: id })
-  if (plan.cancelled !== null) return refuse("wrong_status", `plan ${id} is cancelled already`, "Run its file again for a new instance.", { plan: id })
+  if (plan.cancelled !== null) return refuse("wrong_status", `plan ${id} is cancelled already`, "Start its file again for a new run.", { plan: id })
   const open = [...state.board.tasksOf(id)].filter((task) => !isClosed(state.tasks.get(task)?.status ?? "cancelled")).sort()
   return [{ type: "plan.cancelled", data: { id, reason } }, ...open.flatMap((task) => cancelled(state, task, reason))]
 }
