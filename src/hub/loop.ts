@@ -8,7 +8,8 @@ import type { Head, Ledger, LedgerFailure, Stored } from "../ledger/ledger.ts"
 import type { Batch } from "./batch.ts"
 import { Checkpoints } from "./checkpoints.ts"
 import type { ExecuteOptions, LoopOptions } from "./loop-options.ts"
-import { aborted, overloaded, PROBE_MS, stopping, storageRefused, unknownOutcome } from "./failures.ts"
+import { aborted, overloaded, stopping, storageRefused, unknownOutcome } from "./failures.ts"
+import { Outage } from "./outage.ts"
 import { Pace } from "./pace.ts"
 import { Parked } from "./parked.ts"
 import { Readers } from "./readers.ts"
@@ -39,6 +40,7 @@ export class Loop {
   readonly #parked: Parked
   readonly #upkeep: Upkeep
   readonly #pace: Pace
+  readonly #outage: Outage
   readonly #subscriptions: Subscriptions
   readonly #following = new AbortController()
   #queue: Waiting[] = []
@@ -50,9 +52,6 @@ export class Loop {
   #closed: Promise<void> | null = null
   /** Whether an entry came that may let a parked claim succeed. */
   #stirred = false
-  /** Set while the disk refuses writes: commands are refused at once, reads go on. */
-  #refusing: LedgerFailure | null = null
-  #cancelProbe: (() => void) | null = null
   #stats = { batches: 0, entries: 0, commands: 0, refused: 0, overloaded: 0, lostRaces: 0, largestBatch: 0, flushMs: 0 }
 
   constructor(options: LoopOptions) {
@@ -62,6 +61,10 @@ export class Loop {
     this.#replica = new Replica({ ...options, workspace: name, onKept: (stored, stirred) => this.#kept(stored, stirred) })
     this.#pace = new Pace(options)
     this.#parked = new Parked(clock, (waiting) => this.#enqueue(waiting))
+    // A checkpoint is a write like any other, and one that we would want now anyway.
+    this.#outage = new Outage(clock, () => {
+      if (this.#phase === "open") this.#checkpoints.ask()
+    })
     this.#subscriptions = new Subscriptions((from, limit) => ledger.read(from, limit), state.seq)
     const due = (): void => this.#schedule()
     this.#sweeps = new Sweeps({ clock, due, replica: this.#replica })
@@ -119,7 +122,7 @@ export class Loop {
       this.#stats.overloaded += 1
       throw overloaded(this.#queue.length, this.#pace.retryAfterMs(this.#queue.length))
     }
-    if (this.#refusing !== null) throw storageRefused(this.#refusing)
+    if (this.#outage.failure !== null) throw storageRefused(this.#outage.failure)
   }
 
   /** Looks at the state when no batch is in flight. `look` MUST be synchronous and change nothing. Throws `hub_stopping` once the hub is down. */
@@ -198,10 +201,11 @@ export class Loop {
     this.#following.abort()
     for (const waiting of this.#parked.takeAll()) waiting.reject(stopping())
     await this.#drained()
-    if (this.#refusing === null) await this.checkpoint().catch((error: unknown) => this.#o.log.warn({ err: error, workspace: this.name }, "no last checkpoint"))
+    if (this.#outage.failure === null)
+      await this.checkpoint().catch((error: unknown) => this.#o.log.warn({ err: error, workspace: this.name }, "no last checkpoint"))
     await this.#drained()
     this.#phase = "over"
-    this.#cancelProbe?.()
+    this.#outage.stop()
     this.#subscriptions.close()
     await this.#checkpoints.stop(stopping())
     await this.#upkeep.stop()
@@ -249,7 +253,7 @@ export class Loop {
   #landed(): void {
     this.#flushing = false
     this.#readers.look()
-    if (this.#refusing !== null) this.#cancelProbe ??= this.#o.clock.after(PROBE_MS, () => this.#probe())
+    this.#outage.plan()
     if (this.#queue.length > 0 || this.#checkpoints.due || this.#sweeps.due) this.#schedule()
     else this.#upkeep.idle()
   }
@@ -264,7 +268,7 @@ export class Loop {
     this.#readers.fail(stopping())
     this.#sweeps.stop()
     void this.#upkeep.stop()
-    this.#cancelProbe?.()
+    this.#outage.stop()
     this.#following.abort()
     void this.#checkpoints.stop(stopping())
     this.#subscriptions.close()
@@ -292,7 +296,7 @@ export class Loop {
           continue
         }
         if (appended !== "kept") return this.#storageRefused(appended, waiting)
-        this.#refusing = null
+        this.#outage.over()
       }
       this.#stats.commands += batch.decided.length
       await batch.answer(this.#o.ledger, this.#refused)
@@ -311,7 +315,7 @@ export class Loop {
       if (next.signal?.aborted === true) next.reject(aborted())
       else if (next.name !== "hub.checkpoint") batch.decide(next, next.input)
       // Another hub's checkpoint may have come first; a disk that refused is tried again with one all the same.
-      else if (this.#checkpoints.uncovered(this.head.seq) > 0 || this.#refusing !== null) batch.decide(next, this.#replica.checkpoint())
+      else if (this.#checkpoints.uncovered(this.head.seq) > 0 || this.#outage.failure !== null) batch.decide(next, this.#replica.checkpoint())
       else next.resolve(undefined)
     }
   }
@@ -362,16 +366,9 @@ export class Loop {
 
   /** Nothing was written: callers are told so, reads go on, and the store is tried again until it takes a write. */
   #storageRefused(error: LedgerFailure, batch: readonly Waiting[]): void {
-    if (this.#refusing === null) this.#o.log.error({ err: error, workspace: this.name }, "the ledger refuses writes")
-    this.#refusing = error
+    if (this.#outage.refused(error)) this.#o.log.error({ err: error, workspace: this.name }, "the ledger refuses writes")
     for (const { reject } of [...batch, ...this.#queue]) reject(storageRefused(error))
     this.#queue = []
-  }
-
-  /** A checkpoint is a write like any other, and one that we would want now anyway. */
-  #probe(): void {
-    this.#cancelProbe = null
-    if (this.#phase === "open" && this.#refusing !== null) this.#checkpoints.ask()
   }
 
   /** Many hubs on one ledger: folds what others append while this one has nothing to say. */
