@@ -85,6 +85,36 @@ describe("run", () => {
     expect(completed).toEqual(["naps.1/a", "naps.1/b", "naps.1/c"])
   })
 
+  test("a hub that is killed in the middle is started again, and the run goes on to its end", async () => {
+    const folder = newRepository()
+    const plan = writePlan(folder, { plan: "lasting", title: "Lasting", tasks: [nap("a", 2), nap("b", 1, { dependsOn: ["a"] })] })
+    const run = startSkein(folder, ["run", plan])
+    await until(() => (run.output().includes("claimed a") ? true : undefined), "the first claim")
+    const killed = hubPid(folder) as number
+    process.kill(killed, "SIGKILL")
+    const { status, stdout, stderr } = await run.ended
+    expect({ status, stdout, stderr }).toMatchObject({ status: 0, stdout: expect.stringContaining("finished, 2 tasks completed") as string })
+    expect(stderr).toContain(`the hub (process ${killed}) died: starting another`)
+    expect(stderr).not.toContain("    at ")
+    expect(hubPid(folder)).toBeNull()
+  })
+
+  test("a run that is killed together with its hub is gone on with at once: leases of agents that are gone hold nobody up", async () => {
+    const folder = newRepository()
+    const plan = writePlan(folder, { plan: "lasting", title: "Lasting", tasks: [nap("a", 1), nap("b", 1, { dependsOn: ["a"] })] })
+    const run = startSkein(folder, ["run", plan])
+    await until(() => (run.output().includes("claimed a") ? true : undefined), "the first claim")
+    process.kill(hubPid(folder) as number, "SIGKILL")
+    run.child.kill("SIGKILL")
+    await run.ended
+    // The agents end with the run that started them.
+    await new Promise((settle) => setTimeout(settle, 1_500))
+    const startedMs = performance.now()
+    const again = await skein(folder, ["run", plan])
+    expect(again).toMatchObject({ status: 0, stdout: expect.stringContaining("finished, 2 tasks completed") as string })
+    expect(performance.now() - startedMs).toBeLessThan(15_000)
+  })
+
   test("--chaos kills an agent in the middle of a task; its lease ends at once, another finishes it, nothing is lost or done twice", async () => {
     const folder = newRepository()
     const agents = [{ name: "heron" }, { name: "swan" }]

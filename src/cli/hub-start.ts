@@ -41,6 +41,9 @@ export function isHealthy(url: string): Promise<boolean> {
 }
 
 async function startHub(instance: Instance, { host, port, allowedHosts }: Listening): Promise<HubFile> {
+  // Before anything is written: what stands in the instance's place may be a link to somewhere else.
+  const { prepareInstance } = await import("./instance-files.ts")
+  await prepareInstance(instance)
   const logs = join(instance.directory, "logs")
   mkdirSync(logs, { recursive: true, mode: 0o700 })
   const outputFile = join(logs, "start.log")

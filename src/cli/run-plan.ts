@@ -12,6 +12,7 @@ import { Chaos } from "./chaos.ts"
 import { openConnection, type HubConnection } from "./connection.ts"
 import type { Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
+import { HubKeeper } from "./hub-keeper.ts"
 import { ensureHub } from "./hub-start.ts"
 import { prepareInstance } from "./instance-files.ts"
 import { folderOf } from "./instance.ts"
@@ -60,6 +61,15 @@ export async function runPlan(context: Context, file: PlanFile, options: Options
   const hub = openConnection({ url: running.url, identity: { credentialFile: join(instance.directory, "operator.credential") }, workspace: context.workspace })
   const stop = new AbortController()
   const onInterrupt = interruptible(stop)
+  const keeper = new HubKeeper({
+    instance,
+    hub: running,
+    told: (line) => {
+      terminal.record({ kind: "notice", text: line })
+      terminal.notice(`${terminal.colours.cyan("skein")}  ${line}`)
+    },
+    lost: (error) => stop.abort(error),
+  })
   try {
     const added = await addPlan(hub, { ...file.plan, commit }, team)
     const { seq: head } = await hub.call("ledger.head", {})
@@ -71,12 +81,34 @@ export async function runPlan(context: Context, file: PlanFile, options: Options
     const outcome = await follow(run, head, added.created)
     await close(run, outcome)
   } finally {
+    await keeper.stop()
     onInterrupt()
+    const mayStop = !already && options.keepHub !== true
+    const others = mayStop && (await othersAtWork(hub, running.url))
     await hub.close()
-    if (!already && options.keepHub !== true) {
-      await stopHub(running.pid)
+    if (others) terminal.notice(terminal.colours.dim("the hub that this run started stays up: others are at work; `skein down` stops it"))
+    else if (mayStop) {
+      await stopHub(keeper.pid)
       terminal.notice(terminal.colours.dim("the hub that this run started is down again; `skein up` starts one that stays"))
     }
+  }
+}
+
+/** Whether agents are at work through the hub, in any workspace: this run's own have ended. False where nobody answers. */
+async function othersAtWork({ identity }: HubConnection, url: string): Promise<boolean> {
+  const ask = async <Answer>(workspace: string | undefined, call: (hub: HubConnection) => Promise<Answer>): Promise<Answer> => {
+    const hub = openConnection({ url, identity, workspace })
+    return call(hub).finally(() => hub.close())
+  }
+  try {
+    const { workspaces } = await ask("main", (hub) => hub.call("workspace.list", {}))
+    for (const { name } of workspaces) {
+      const { sessions } = await ask(name, (hub) => hub.call("session.list", { status: "live" }))
+      if (sessions.some(({ active }) => active)) return true
+    }
+    return false
+  } catch {
+    return false
   }
 }
 

@@ -1,6 +1,7 @@
 import { mkdir, rename, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { SkeinError } from "../contract/errors.ts"
 import type { AgentId, PlanId } from "../core/ids.ts"
 import { RepositoryError } from "../repo/git.ts"
 import { addWorktree, listWorktrees } from "../repo/worktree.ts"
@@ -37,6 +38,9 @@ export type CrewEvent =
 /** A crashed agent is started again this often in a row, at most. */
 const RESTARTS_MAX = 3
 const GRACE_MS = 3_000
+/** How long an agent that is to start again waits for a hub, and how often it looks. */
+const HUB_PATIENCE_MS = 20_000
+const HUB_POLL_MS = 250
 const MAIN = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "script-agent-main.ts" : "script-agent-main.js", import.meta.url))
 
 /** What an agent's worktree is called: agents of two workspaces may have the same name. */
@@ -62,7 +66,11 @@ export class Crew {
   }
 
   async start(agents: readonly AgentId[]): Promise<void> {
-    for (const agent of agents) await this.#begin(agent, 0)
+    for (const agent of agents) {
+      // Of a run that was killed together with its hub: nobody beats for them, and their leases would hold the agent up.
+      await this.#endSessions(agent, "nobody beats for it, and another run begins", ({ active }) => !active)
+      await this.#begin(agent, 0)
+    }
   }
 
   /** The agents whose processes run. */
@@ -141,7 +149,7 @@ export class Crew {
     const giveUp = (reason: string): void => this.#options.onEvent({ kind: "given_up", agent, detail: reason })
     if (member.restarts >= RESTARTS_MAX) return giveUp(`it ended badly ${RESTARTS_MAX + 1} times in a row`)
     // One agent that cannot go on is no reason for the others to stop.
-    await this.#begin(agent, member.restarts + 1).catch((error: unknown) => giveUp(error instanceof Error ? error.message : String(error)))
+    await this.#beginAgain(agent, member.restarts + 1).catch((error: unknown) => giveUp(error instanceof Error ? error.message : String(error)))
   }
 
   /** An agent that starts again goes on in its own worktree, whatever it left there: nobody else works in it, and work that was not saved is not thrown away. */
@@ -163,11 +171,28 @@ export class Crew {
     return path
   }
 
-  /** The hub need not wait for missed heartbeats: leases of a dead agent end now. */
-  async #endSessions(agent: AgentId, reason: string): Promise<void> {
+  /** The hub need not wait for missed heartbeats: leases of a dead agent end now. Where no hub answers, they end by themselves. */
+  async #endSessions(agent: AgentId, reason: string, which: (session: { active: boolean }) => boolean = () => true): Promise<void> {
     const { port } = this.#options
-    const { sessions } = await port.call("session.list", { agent })
-    for (const session of sessions) if (session.status !== "ended") await port.call("session.end", { session: session.id, reason })
+    try {
+      const { sessions } = await port.call("session.list", { agent })
+      for (const session of sessions) if (session.status !== "ended" && which(session)) await port.call("session.end", { session: session.id, reason })
+    } catch (error) {
+      if (!(error instanceof SkeinError)) throw error
+    }
+  }
+
+  /** Starts an agent again; a hub that is just being started again is waited for. */
+  async #beginAgain(agent: AgentId, restarts: number): Promise<void> {
+    for (const end = performance.now() + HUB_PATIENCE_MS; ;) {
+      try {
+        return await this.#begin(agent, restarts)
+      } catch (error) {
+        const mayCome = error instanceof SkeinError && error.code === "hub_unreachable" && !this.#stopping && performance.now() < end
+        if (!mayCome) throw error
+        await new Promise((settle) => setTimeout(settle, HUB_POLL_MS))
+      }
+    }
   }
 
   /** A credential of its own for each run; the one before it is void. The secret goes to a file and nowhere else. */
