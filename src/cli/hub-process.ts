@@ -6,6 +6,7 @@ import { systemClock } from "../hub/clock.ts"
 import { openHub } from "../hub/hub.ts"
 import { checkpointNotes } from "../hub/notes.ts"
 import { snapshotFiles } from "../hub/snapshot-files.ts"
+import { SkeinError } from "../contract/errors.ts"
 import { toHex } from "../core/chain.ts"
 import { decodeEntry } from "../core/entry.ts"
 import type { Checkpoint } from "../core/workspace.ts"
@@ -14,9 +15,10 @@ import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
 import { replacePrivately } from "../ledger/private-file.ts"
 import { sha256 } from "../ledger/sha256.ts"
 import { openSqlite, type SqliteLedger } from "../ledger/sqlite.ts"
-import { Auth, hashCredential, makeOperatorCredential } from "../surface/auth.ts"
+import { Auth, hashCredential, makeOperatorCredential, OPERATOR } from "../surface/auth.ts"
 import { serve, type Served } from "../surface/http.ts"
 import { keepCosigned } from "./cosigning.ts"
+import { UsageError } from "./failure.ts"
 import type { Listening } from "./hub-start.ts"
 import { releaseWhenIdle } from "./idle-memory.ts"
 import type { HubFile, Instance } from "./instance.ts"
@@ -24,6 +26,7 @@ import { prepareInstance } from "./instance-files.ts"
 import { ownCheckpoints } from "./ledger-source.ts"
 import { version } from "./version.ts"
 
+const LOG_LEVELS: readonly string[] = ["trace", "debug", "info", "warn", "error", "fatal", "silent"]
 const LOG_MAX_BYTES = 16 * 1024 * 1024
 
 /**
@@ -65,11 +68,21 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
     },
     workspacesIn(at("ledger")),
   )
-  const auth = new Auth({ hub, key: tokenKey(at("keys")), operatorHash: hashCredential(operatorCredential(directory)), wallMs: () => Date.now() })
-  const served = await listen({ hub, auth, log, version, host: listening.host, allowedHosts: listening.allowedHosts }, listening.port, at("port"))
-  for (const ledger of ledgers) ledger.announce(served.url)
-  const file: HubFile = { pid: process.pid, url: served.url, startedAtMs: Date.now(), version }
-  replacePrivately(at("hub.json"), `${JSON.stringify(file)}\n`)
+  let served: Served | null = null
+  let file: HubFile
+  try {
+    const auth = new Auth({ hub, key: tokenKey(at("keys")), operatorHash: hashCredential(operatorCredential(directory)), wallMs: () => Date.now() })
+    served = await listen({ hub, auth, log, version, host: listening.host, allowedHosts: listening.allowedHosts }, listening.port, at("port"))
+    replacePrivately(at("port"), `${new URL(served.url).port}\n`)
+    for (const ledger of ledgers) ledger.announce(served.url)
+    file = { pid: process.pid, url: served.url, startedAtMs: Date.now(), version }
+    replacePrivately(at("hub.json"), `${JSON.stringify(file)}\n`)
+  } catch (error) {
+    // A hub that nobody can find must not stay, and hold the ledger.
+    await served?.close()
+    await hub.close()
+    throw error
+  }
   log.info({ ...file, workspaces: hub.names() }, "up")
   // From here on somebody may know the hub, and stop it.
   const stopped = stopSignal()
@@ -118,12 +131,14 @@ async function listen(options: Omit<Parameters<typeof serve>[0], "port">, wanted
   const ports = wanted === null ? [last, 0] : [wanted]
   for (const port of ports) {
     try {
-      const served = await serve({ ...options, port: Number.isInteger(port) && port > 0 && port < 65_536 ? port : 0 })
-      replacePrivately(portFile, `${new URL(served.url).port}\n`)
-      return served
+      return await serve({ ...options, port: Number.isInteger(port) && port > 0 && port < 65_536 ? port : 0 })
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code
-      if (code !== "EADDRINUSE" || port === ports.at(-1)) throw error
+      if (error instanceof SkeinError) throw error
+      const { code } = error as NodeJS.ErrnoException
+      if (code === "EADDRINUSE" && port !== ports.at(-1)) continue
+      if (code === undefined) throw error
+      const where = `${options.host ?? ""}:${port}`
+      throw new SkeinError("invalid", `the hub cannot listen on ${where} (${code})`, "Choose another address or port: skein up --host ADDRESS --port N")
     }
   }
   throw new Error("one of the ports was tried last")
@@ -152,13 +167,22 @@ function tokenKey(folder: string): KeyObject {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const path = join(folder, "token.pem")
   if (!existsSync(path)) createFile(path, generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString())
-  return createPrivateKey(readFileSync(path))
+  const text = readFileSync(path)
+  try {
+    const key = createPrivateKey(text)
+    if (key.asymmetricKeyType === "ed25519") return key
+  } catch {
+    // What OpenSSL says of it would help nobody.
+  }
+  throw new SkeinError("invalid", `${path} holds no Ed25519 key`, "Put back the file, or remove it: the next start makes another, and tokens of the last 15 minutes are void.")
 }
 
 function operatorCredential(directory: string): string {
   const path = join(directory, "operator.credential")
   if (!existsSync(path)) createFile(path, `${makeOperatorCredential().credential}\n`)
-  return readFileSync(path, "utf8").trim()
+  const credential = readFileSync(path, "utf8").trim()
+  if (!credential.startsWith(`skc_${OPERATOR}_`)) throw new SkeinError("invalid", `${path} holds no operator's credential`, "Put back the file, or remove it: the next start makes another.")
+  return credential
 }
 
 /** Whole and of mode 0600, or as somebody else made it first. */
@@ -174,6 +198,14 @@ function createFile(path: string, text: string): void {
   }
 }
 
+/** `SKEIN_LOG_LEVEL`, or `info`. */
+function logLevel(): string {
+  const wanted = process.env["SKEIN_LOG_LEVEL"]
+  if (wanted === undefined || wanted === "") return "info"
+  if (LOG_LEVELS.includes(wanted)) return wanted
+  throw new UsageError(`SKEIN_LOG_LEVEL is ${JSON.stringify(wanted.slice(0, 80))}`, `Set it to one of ${LOG_LEVELS.join(", ")}, or not at all.`)
+}
+
 function openLog(directory: string): Logger {
   const folder = join(directory, "logs")
   mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -182,7 +214,7 @@ function openLog(directory: string): Logger {
   // What is bearer or credential is never handed to the log; should it ever be, it is not written.
   const redact = ["credential", "token", "authorization", "*.credential", "*.token", "*.authorization"]
   return pino(
-    { level: process.env["SKEIN_LOG_LEVEL"] ?? "info", base: { pid: process.pid }, redact },
+    { level: logLevel(), base: { pid: process.pid }, redact },
     pino.destination({ dest: path, mode: 0o600, sync: true }),
   )
 }

@@ -26,12 +26,14 @@ export class WriterLock {
   /** Takes the lock of `path` or throws `LedgerFailure("locked")`, which names the holder's pid and address. Never waits. */
   static take(path: string, owner: Owner): WriterLock {
     createPrivately(`${path}.lock`)
-    const database = new DatabaseSync(`${path}.lock`, { timeout: 0 })
+    let database: DatabaseSync | null = null
     try {
+      database = new DatabaseSync(`${path}.lock`, { timeout: 0 })
       database.exec("BEGIN EXCLUSIVE")
     } catch (error) {
-      database.close()
-      if (!/locked|busy/i.test(String(error))) throw error
+      database?.close()
+      if (!/locked|busy/i.test(String(error)))
+        throw new LedgerFailure("rolled_back", `${path}.lock cannot be used (${(error as Error).message})`, "see that no hub runs, and remove it: it is made again", null, error)
       const holder = readOwner(path)
       const who = holder ? `process ${holder.pid}${holder.address === null ? "" : ` at ${holder.address}`}` : "another process"
       throw new LedgerFailure("locked", `${path} is in use by ${who}`, "use that hub, or stop it first (`skein down`)", null, error)

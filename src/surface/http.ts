@@ -47,8 +47,10 @@ type Exchange = { request: IncomingMessage; response: ServerResponse; pathname: 
 
 /** Serves the contract on one port. Answers when it listens; `close` ends connections, and leaves the hub to its owner. */
 export async function serve(options: ServeOptions): Promise<Served> {
-  const surface = new Surface(options)
   const { host = "127.0.0.1", port = 0 } = options
+  // An empty one, as a variable that is not set gives it, would mean every address of the machine.
+  if (host === "") throw new SkeinError("invalid_input", "the address to listen on is empty", "Name one: 127.0.0.1, or 0.0.0.0 for every address of this machine.")
+  const surface = new Surface(options)
   await surface.listen(host, port)
   return { url: surface.url, close: () => surface.close() }
 }
