@@ -8,7 +8,7 @@ import { act, collect, examples, integer, oneOf, type Context } from "./context.
 import { folderOf } from "./instance.ts"
 import { paged } from "./paging.ts"
 import { printable } from "./printable.ts"
-import { showUsd } from "./quantity.ts"
+import { showSkills, showUsd } from "./quantity.ts"
 import { renderFields, renderTable, showTime } from "./table.ts"
 import { duration, skill, usd } from "./task-spec.ts"
 
@@ -147,7 +147,7 @@ async function listAgents(context: Context): Promise<void> {
     role,
     status === "retired" ? status : busy ? "busy" : "free",
     tasks.join(", "),
-    skillsText(capabilities),
+    showSkills(capabilities),
   ])
   const columns = [{ head: "agent" }, { head: "kind" }, { head: "role" }, { head: "state" }, { head: "holds", max: 50 }, { head: "capabilities", max: 60 }]
   terminal.print(agents.length === 0 ? "there are no agents: skein agent add NAME" : renderTable(terminal, columns, rows))
@@ -165,7 +165,7 @@ async function showAgent(context: Context, name: string): Promise<void> {
     ["role", agent.role],
     ["state", agent.status === "retired" ? "retired" : agent.busy ? "busy" : "free"],
     ["holds", agent.tasks.join(", ")],
-    ["capabilities", skillsText(agent.capabilities)],
+    ["capabilities", showSkills(agent.capabilities)],
     ["max active", agent.maxActive],
     ["model", agent.model],
     ["account", agent.account],
@@ -185,10 +185,4 @@ async function showAgent(context: Context, name: string): Promise<void> {
       ? ""
       : `\n\n${renderTable(terminal, [{ head: "session" }, { head: "status" }, { head: "runtime", max: 20 }, { head: "started" }, { head: "reason", max: 60 }], rows)}`
   terminal.print(`${renderFields(terminal, fields)}${table}`)
-}
-
-function skillsText(capabilities: Readonly<Record<string, number>>): string {
-  return Object.entries(capabilities)
-    .map(([name, level]) => `${name} ${level}`)
-    .join(", ")
 }

@@ -6,6 +6,7 @@ import { isHealthy } from "./hub-start.ts"
 import { isAlive, readHubFile, type HubFile, type Instance } from "./instance.ts"
 import { auditLedger, ledgerFile, openLedgerFile, ownCheckpoints } from "./ledger-source.ts"
 import { printable } from "./printable.ts"
+import { showSkills } from "./quantity.ts"
 import { auditText } from "./run-report.ts"
 
 /** One thing looked at: how it is, and what to do where it is not well. */
@@ -157,11 +158,10 @@ async function workFindings(context: Context): Promise<Finding[]> {
   const present = profiles.filter(({ status }) => status === "present")
   const orphans = ready.tasks.filter(({ requires }) => !present.some((agent) => meets(agent, requires)))
   for (const { id, requires } of orphans.slice(0, 20)) {
-    const needs = Object.entries(requires).map(([skill, level]) => `${skill} ${level}`)
     findings.push({
       level: "problem",
       about: "nobody fits",
-      text: `${id} is ready and requires ${needs.join(", ")}, which no agent has`,
+      text: `${id} is ready and requires ${showSkills(requires)}, which no agent has`,
       remedy: `Give it to one: skein agent edit NAME --capability …, or ask for less: skein task edit ${id} --requires …`,
     })
   }

@@ -2,6 +2,7 @@ import type { PlanAgent, PlanTask } from "../core/plan.ts"
 import { findCycle } from "../core/backlog.ts"
 import { meets } from "../core/ready.ts"
 import type { PlanValue } from "./plan-value.ts"
+import { showSkills } from "./quantity.ts"
 import { didYouMean } from "./spelling.ts"
 
 /** What was read, and where it stands in the file; `dependsOn`: where each dependency stands. */
@@ -62,10 +63,9 @@ export function checkFit(tasks: readonly Placed<PlanTask>[], agents: readonly Pl
   for (const { place, value } of tasks) {
     const { requires = {}, prefers } = value
     if (!team.some((agent) => meets(agent, requires))) {
-      const needs = Object.entries(requires).map(([skill, level]) => `${skill} ${level}`)
       place.warn(
         "nobody_fits",
-        `requires ${needs.join(", ") || "an agent"}, which no agent that the plan starts has`,
+        `requires ${showSkills(requires) || "an agent"}, which no agent that the plan starts has`,
         "Give these capabilities to an agent of the plan, or have one join from outside.",
       )
     }

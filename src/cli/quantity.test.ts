@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { parseDuration, parseUsd, showDuration, showUsd } from "./quantity.ts"
+import { parseDuration, parseUsd, showDuration, showSkills, showUsd } from "./quantity.ts"
 
 describe("durations", () => {
   test.each([
@@ -50,4 +50,8 @@ describe("money", () => {
   test("is shown in cents, and finer where it is less than one", () => {
     expect([555_000_000, 22_500_000, 0, 1_500].map(showUsd)).toEqual(["$555.00", "$22.50", "$0.00", "$0.0015"])
   })
+})
+
+test("skills are shown with their levels", () => {
+  expect([{ docs: 3, node: 1 }, {}].map(showSkills)).toEqual(["docs 3, node 1", ""])
 })

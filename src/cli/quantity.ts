@@ -1,4 +1,6 @@
-/** Durations and money as people write them. Both are kept as integers: milliseconds and micro-USD. */
+import type { Skills } from "../core/agent.ts"
+
+/** Durations, money and skills as people write them. The first two are kept as integers: milliseconds and micro-USD. */
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const
 type Unit = keyof typeof UNIT_MS
@@ -51,4 +53,11 @@ export function showUsd(microUsd: number): string {
 
 function trimmed(value: number, decimals: number): string {
   return String(Number(value.toFixed(decimals)))
+}
+
+/** Skills with their levels, `docs 3, node 1`; nothing where there are none. */
+export function showSkills(skills: Skills): string {
+  return Object.entries(skills)
+    .map(([skill, level]) => `${skill} ${level}`)
+    .join(", ")
 }

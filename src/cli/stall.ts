@@ -1,6 +1,7 @@
 import { meets } from "../core/ready.ts"
 import { isActive } from "../core/task.ts"
 import { taskState } from "../core/view.ts"
+import { showSkills } from "./quantity.ts"
 import type { RunRecord } from "./run-record.ts"
 
 /** Reasons that are told at the most. */
@@ -26,9 +27,8 @@ function whyStalled(record: RunRecord): string[] {
       case "ready": {
         // It will be claimed in a moment.
         if (present.some((agent) => meets(agent, requires))) return []
-        const needs = Object.entries(requires).map(([skill, level]) => `${skill} ${level}`)
         reasons.push(
-          `${task.id} is ready and requires ${needs.join(", ") || "an agent"}, which none of the agents here has: skein agent edit NAME --capability …`,
+          `${task.id} is ready and requires ${showSkills(requires) || "an agent"}, which none of the agents here has: skein agent edit NAME --capability …`,
         )
         break
       }

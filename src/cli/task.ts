@@ -3,7 +3,7 @@ import type { TaskState, TaskView } from "../core/view.ts"
 import { act, collect, examples, integer, oneOf, type Context } from "./context.ts"
 import { printable, printableLines } from "./printable.ts"
 import { paged } from "./paging.ts"
-import { showDuration, showUsd } from "./quantity.ts"
+import { showDuration, showSkills, showUsd } from "./quantity.ts"
 import { renderFields, renderTable, showTime, stateCell } from "./table.ts"
 import { registerSpec } from "./task-spec.ts"
 import { registerWork } from "./task-work.ts"
@@ -123,12 +123,7 @@ function fieldsOf(task: TaskView, waitsFor: readonly { id: string; status: strin
     ],
     ["waits for", few(waitsFor.map((other) => other.id))],
     ["waited for by", few(dependents)],
-    [
-      "requires",
-      Object.entries(task.requires)
-        .map(([skill, level]) => `${skill} ${level}`)
-        .join(", "),
-    ],
+    ["requires", showSkills(task.requires)],
     ["prefers", task.prefers],
     ["touches", few(task.touches)],
     [
