@@ -8,18 +8,12 @@ import type { Clock } from "./clock.ts"
 import { Fingerprint } from "./fingerprint.ts"
 import { stopping } from "./failures.ts"
 import { Loop } from "./loop.ts"
-import type { LoopLog } from "./loop-options.ts"
+import type { LoopLog, LoopOptions } from "./loop-options.ts"
 import { foldEntry } from "./replay.ts"
 import { restore, type SnapshotStore } from "./snapshots.ts"
 
 /** How much a hub takes on. */
-export type Limits = {
-  queueMax: number
-  queueWaitMs: number
-  batchMax: number
-  checkpointEntries: number
-  checkpointMs: number
-  snapshotEntries: number
+export type Limits = Pick<LoopOptions, "queueMax" | "queueWaitMs" | "batchMax" | "checkpointEntries" | "checkpointMs" | "snapshotEntries"> & {
   /** Leases run at least this long after a start, so that whoever held one can come back, in ms. */
   graceMs: number
 }
