@@ -2,7 +2,7 @@
 import { answer } from "./child.ts"
 import { openOn, OPERATOR } from "./open-hub.ts"
 import type { Actor } from "../src/core/entry.ts"
-import { replay } from "../src/hub/replay.ts"
+import { replayOnTwoCores } from "../src/hub/replay-apart.ts"
 import { sha256 } from "../src/ledger/sha256.ts"
 import { openSqlite } from "../src/ledger/sqlite.ts"
 import { ledgerPath } from "./open-hub.ts"
@@ -60,7 +60,7 @@ answer({
   async replay({ directory }: { directory: string }): Promise<Replayed> {
     const ledger = openSqlite({ path: ledgerPath(directory), readOnly: true })
     const startMs = performance.now()
-    const { entries, compared } = await replay(ledger, sha256)
+    const { entries, compared } = await replayOnTwoCores(ledger, sha256)
     const seconds = (performance.now() - startMs) / 1_000
     await ledger.close()
     return { entries, seconds, checkpoints: compared.length, allHold: compared.every(({ ok }) => ok), rssBytes: process.memoryUsage.rss() }

@@ -109,11 +109,15 @@ export async function verifyLedger(
 
 export async function replayLedger(context: Context, { to, epoch, diff, file }: FileOption & { to?: number; epoch?: number; diff?: number }): Promise<void> {
   const { terminal } = context
-  const [{ replay }, { sha256 }] = await Promise.all([import("../hub/replay.ts"), import("../ledger/sha256.ts")])
+  const [{ replay }, { replayOnTwoCores }, { sha256 }] = await Promise.all([
+    import("../hub/replay.ts"),
+    import("../hub/replay-apart.ts"),
+    import("../ledger/sha256.ts"),
+  ])
   await withLedger(context, { ...(file === undefined ? {} : { file }) }, async (source) => {
     const end = epoch === undefined ? to : await endOfEpoch(source, epoch)
     const startedMs = performance.now()
-    const replayed = await replay(source, sha256, { ...(end === undefined ? {} : { to: end }) })
+    const replayed = await replayOnTwoCores(source, sha256, end)
     if (end !== undefined && replayed.entries < end)
       throw new UsageError(`the ledger ends at entry ${replayed.entries}, before ${end}`, "Name an entry that is there.")
     const tookMs = Math.round(performance.now() - startedMs)

@@ -71,12 +71,16 @@ export type Audit = {
 
 /** Verifies and replays. The kept checkpoint finds a ledger that was cut at an entry's end. */
 export async function auditLedger(source: Pick<LedgerSource, "read">, outside: readonly OutsideCheckpoint[]): Promise<Audit> {
-  const [{ verify }, { replay }, { sha256 }] = await Promise.all([import("../ledger/audit.ts"), import("../hub/replay.ts"), import("../ledger/sha256.ts")])
+  const [{ verify }, { replayOnTwoCores }, { sha256 }] = await Promise.all([
+    import("../ledger/audit.ts"),
+    import("../hub/replay-apart.ts"),
+    import("../ledger/sha256.ts"),
+  ])
   const startedMs = performance.now()
   const verified = await verify(source, outside)
   const verifiedMs = performance.now()
   if (!verified.ok) return { verified, replayed: null, tookMs: verifiedMs - startedMs }
-  const { entries, digest, compared } = await replay(source, sha256, { to: verified.head.seq })
+  const { entries, digest, compared } = await replayOnTwoCores(source, sha256, verified.head.seq)
   const mismatch = compared.find(({ ok }) => !ok)?.seq ?? null
   return {
     verified,

@@ -26,7 +26,16 @@ export class StateDigest {
 
   /** Counts a record in. `recordJson` MUST be the same text whenever the record is the same (keys in a fixed order). */
   add(table: string, key: string, recordJson: string): void {
-    const hash = this.#hash(table, key, recordJson)
+    this.addHash(this.#hash(table, key, recordJson))
+  }
+
+  /** Counts a record out again, as it was counted in. */
+  remove(table: string, key: string, recordJson: string): void {
+    this.removeHash(this.#hash(table, key, recordJson))
+  }
+
+  /** `add` for whoever has made the SHA-256 over `digestText` in UTF-8 already. */
+  addHash(hash: Uint8Array): void {
     const limbs = this.#limbs
     let carry = 0
     for (let i = 0; i < 8; i++) {
@@ -36,9 +45,8 @@ export class StateDigest {
     }
   }
 
-  /** Counts a record out again, as it was counted in. */
-  remove(table: string, key: string, recordJson: string): void {
-    const hash = this.#hash(table, key, recordJson)
+  /** `remove`, as `addHash` is `add`. */
+  removeHash(hash: Uint8Array): void {
     const limbs = this.#limbs
     let borrow = 0
     for (let i = 0; i < 8; i++) {
@@ -57,12 +65,17 @@ export class StateDigest {
   }
 
   #hash(table: string, key: string, recordJson: string): Uint8Array {
-    const text = `${table}\0${key}\0${recordJson}`
+    const text = digestText(table, key, recordJson)
     // UTF-8 takes at most three bytes for each UTF-16 unit.
     if (this.#scratch.length < text.length * 3) this.#scratch = new Uint8Array(text.length * 3)
     const { written } = this.#encoder.encodeInto(text, this.#scratch)
     return this.#sha256(this.#scratch.subarray(0, written))
   }
+}
+
+/** What of a record is hashed. */
+export function digestText(table: string, key: string, recordJson: string): string {
+  return `${table}\0${key}\0${recordJson}`
 }
 
 function word(hash: Uint8Array, i: number): number {

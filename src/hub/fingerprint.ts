@@ -3,21 +3,17 @@ import { type DigestRecord, StateDigest } from "../core/digest.ts"
 import type { Change, Table } from "../core/table.ts"
 import type { Workspace } from "../core/workspace.ts"
 
+/** What records are counted in, and counted out of again as they were counted in. */
+export type Tally = Pick<StateDigest, "add" | "remove">
+
 /**
- * The digest of the whole state, kept up with the changes. A change is noted when it is durable and counted later: a record that changed many
- * times between two checkpoints is hashed once.
+ * Records that changed since they were last counted, each with what was counted. A change is noted when it is durable and counted later: a record that
+ * changed many times between two checkpoints is hashed once.
  */
-export class Fingerprint {
-  readonly #digest: StateDigest
-  /** Records that changed since they were last counted, each with what was counted. */
+export class Uncounted {
   readonly #before = new Map<Table<unknown>, Map<string, unknown>>()
   #waiting = 0
 
-  constructor(sha256: Sha256, from?: DigestRecord) {
-    this.#digest = new StateDigest(sha256, from)
-  }
-
-  /** Records that wait to be counted. */
   get waiting(): number {
     return this.#waiting
   }
@@ -33,7 +29,7 @@ export class Fingerprint {
   }
 
   /** Counts what waits, `limit` records at the most. MUST be called while no batch is in flight: it reads the records as they stand. */
-  settle(limit = Number.POSITIVE_INFINITY): void {
+  settle(tally: Tally, limit = Number.POSITIVE_INFINITY): void {
     let left = limit
     for (const [table, records] of this.#before) {
       for (const [key, before] of records) {
@@ -41,11 +37,35 @@ export class Fingerprint {
         left -= 1
         this.#waiting -= 1
         records.delete(key)
-        if (before !== undefined) this.#digest.remove(table.name, key, table.text(before))
+        if (before !== undefined) tally.remove(table.name, key, table.text(before))
         const now = table.get(key)
-        if (now !== undefined) this.#digest.add(table.name, key, table.text(now))
+        if (now !== undefined) tally.add(table.name, key, table.text(now))
       }
     }
+  }
+}
+
+/** The digest of the whole state, kept up with the changes. */
+export class Fingerprint {
+  readonly #digest: StateDigest
+  readonly #uncounted = new Uncounted()
+
+  constructor(sha256: Sha256, from?: DigestRecord) {
+    this.#digest = new StateDigest(sha256, from)
+  }
+
+  /** Records that wait to be counted. */
+  get waiting(): number {
+    return this.#uncounted.waiting
+  }
+
+  note(changes: readonly Change[]): void {
+    this.#uncounted.note(changes)
+  }
+
+  /** See `Uncounted.settle`. */
+  settle(limit?: number): void {
+    this.#uncounted.settle(this.#digest, limit)
   }
 
   /** The digest of the state as it stands. */

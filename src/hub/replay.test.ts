@@ -7,6 +7,7 @@ import type { Stored } from "../ledger/ledger.ts"
 import { sha256 } from "../ledger/sha256.ts"
 import { digestOf } from "./fingerprint.ts"
 import { replay } from "./replay.ts"
+import { replayApart, replayOnTwoCores } from "./replay-apart.ts"
 
 /** Some hundred entries of many types, a checkpoint every few. */
 async function busyRig(): Promise<Rig> {
@@ -93,4 +94,44 @@ test("a checkpoint that records another digest than its entries give is found", 
   const { compared } = await replay(ledgerOf(chained(texts)), sha256)
   expect(compared[0]).toMatchObject({ ok: false, digest: "0".repeat(64) })
   expect(decodeEntry(texts[compared[0]!.seq - 1]!).type).toBe("checkpoint.recorded")
+})
+
+test("a thread of its own for the hashes changes nothing of what a replay finds", async () => {
+  const rig = await busyRig()
+  const lied = rig
+    .entries()
+    .map((entry) => (entry.type === "checkpoint.recorded" && entry.seq > 60 ? { ...entry, data: { ...(entry.data as object), root: "0".repeat(64) } } : entry))
+  for (const entries of [rig.store.entries, chained(lied.map(encodeEntry))]) {
+    const { state, ...alone } = await replay(ledgerOf(entries), sha256)
+    const apart = await replayApart(ledgerOf(entries), Number.MAX_SAFE_INTEGER)
+    expect(apart).toMatchObject(alone)
+    expect(digestOf(sha256, apart!.state)).toBe(digestOf(sha256, state))
+  }
+})
+
+test("a thread of its own for the hashes leaves it to one thread to name what is damaged", async () => {
+  const rig = await busyRig()
+  const sound = rig.store.entries
+  const replaced = (change: (entry: Stored) => Stored): Stored[] => sound.map((entry) => (entry.seq === 40 ? change(entry) : entry))
+  const damaged = [
+    replaced((entry) => ({ ...entry, bytes: entry.bytes.replace(/"atMs":\d/, '"atMs":9') })),
+    replaced((entry) => ({ ...entry, hash: entry.hash.with(0, entry.hash[0]! ^ 1) })),
+    replaced((entry) => ({ ...entry, bytes: entry.bytes.slice(0, 30) })),
+    sound.filter(({ seq }) => seq !== 40),
+  ]
+  for (const entries of damaged) expect(await replayApart(ledgerOf(entries), Number.MAX_SAFE_INTEGER)).toBeNull()
+})
+
+test("a long ledger is replayed on two cores as on one, and its damage named", async () => {
+  const rig = await busyRig()
+  const last = rig.entries().at(-1)!
+  const more = Array.from({ length: 3_000 }, (_, at) =>
+    encodeEntry({ ...last, seq: last.seq + 1 + at, type: "agent.edited", data: { name: "a", changes: { maxActive: at } } }),
+  )
+  const long = chained([...rig.entries().map(encodeEntry), ...more])
+  const { state: _state, ...alone } = await replay(ledgerOf(long), sha256)
+  expect(await replayOnTwoCores(ledgerOf(long), sha256)).toMatchObject(alone)
+  expect(await replayOnTwoCores(ledgerOf(long), sha256, 2_500)).toMatchObject({ entries: 2_500 })
+  long[2_700] = { ...long[2_700]!, hash: long[0]!.hash }
+  await expect(replayOnTwoCores(ledgerOf(long), sha256)).rejects.toMatchObject({ code: "damaged", seq: 2_701 })
 })

@@ -17,7 +17,7 @@ export type ReplayOptions = {
   onEntry?: (entry: Entry) => void
 }
 
-const PAGE = 2_048
+export const PAGE = 2_048
 
 /**
  * Rebuilds the state from the stored bytes alone: verifies that they chain, folds them, and compares root and digest at every recorded checkpoint.
@@ -38,7 +38,7 @@ export async function replay(
     for (const stored of page) {
       const entry = foldEntry(state, chain, stored, (read) => {
         if (compare && read.type === "checkpoint.recorded")
-          compared.push(compareCheckpoint(read as Entry<"checkpoint.recorded", Checkpoint | null>, chain, fingerprint))
+          compared.push(comparedWith(read.seq, read.data as Checkpoint | null, toHex(chain.root()), fingerprint.digest()))
       })
       const changes = state.journal.drain()
       if (compare) fingerprint.note(changes)
@@ -76,10 +76,9 @@ function damaged(seq: Seq, message: string, cause?: unknown): LedgerFailure {
   return new LedgerFailure("damaged", message, "Run `skein ledger verify`, then restore a backup.", seq, cause)
 }
 
-function compareCheckpoint({ seq, data }: Entry<"checkpoint.recorded", Checkpoint | null>, chain: Chain, fingerprint: Fingerprint): Compared {
-  const { size = 0, root = "", digest = "" } = data ?? {}
-  const rootReached = toHex(chain.root())
-  const digestReached = fingerprint.digest()
+/** A recorded checkpoint beside what was reached. */
+export function comparedWith(seq: Seq, recorded: Checkpoint | null, rootReached: string, digestReached: string): Compared {
+  const { size = 0, root = "", digest = "" } = recorded ?? {}
   const ok = size === seq - 1 && root === rootReached && digest === digestReached
   return { size, root, digest, seq, rootReached, digestReached, ok }
 }
