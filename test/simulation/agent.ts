@@ -92,7 +92,7 @@ export class SimulatedAgent extends Caller {
     this.#paused = false
     const id = `s_${this.name}_${(this.#sessions += 1)}`
     this.actor = { ...this.actor, session: null }
-    const started = await this.ask("session.start", { id, agent: this.name, runtime: "simulated", resumeId: null, owned: chance.happens(0.9) })
+    const started = await this.ask("session.start", { id, agent: this.name, runtime: "simulated", resumeId: null, owned: chance.happens(0.75) })
     if (started?.kind !== "ok") return
     this.actor = { ...this.actor, session: started.output.session }
     void this.#beat()
@@ -125,8 +125,8 @@ export class SimulatedAgent extends Caller {
       const { loop } = host
       if (!this.#paused && loop !== null && attached !== loop) {
         attached = loop
-        world.wire.send(() => host.loop?.attach(session))
-      } else if (!this.#paused) world.wire.send(() => host.loop?.beat(session))
+        world.wire.send(() => host.attach(session))
+      } else if (!this.#paused) world.wire.send(() => host.beat(session))
       await this.sleep(this.heartbeatMs)
     }
   }
@@ -154,7 +154,10 @@ export class SimulatedAgent extends Caller {
     const under = { task: task.id, fence }
     this.#last = under
     // Some sleep until the very moment at which their lease ends: what they then write is too late, or just in time.
-    if (chance.happens(0.12)) await this.#pause(Math.max(1, leaseMs - chance.between(-2, 9)))
+    if (chance.happens(0.15)) {
+      await this.#pause(leaseMs - chance.between(-1, 8))
+      return this.#finish(under)
+    }
     for (let step = chance.below(4); step > 0; step -= 1) {
       if (chance.happens(0.12)) await this.#pause(Math.floor((leaseMs * chance.between(80, 180)) / 100))
       else await this.sleep(chance.between(0, Math.floor(leaseMs / 2)))

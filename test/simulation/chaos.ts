@@ -14,7 +14,7 @@ export async function chaos(world: World): Promise<void> {
 function misfortune(world: World): void {
   const { clock, chance } = world
   const nowMs = clock.monotonicMs()
-  switch (chance.below(11)) {
+  switch (chance.below(12)) {
     case 0:
     case 1:
       return world.kill(chance.pick(world.hosts))
@@ -44,6 +44,18 @@ function misfortune(world: World): void {
         { drop: 0, duplicate: 0, slow: 0 },
       ])
       return world.watch.trouble()
+    case 9: {
+      const host = chance.pick(world.hosts)
+      world.trace(`hub ${host.index} is stopped`)
+      world.watch.trouble()
+      const { clock: stopped } = host
+      stopped.stop()
+      clock.after(chance.between(50, 4_000), () => {
+        world.watch.trouble()
+        stopped.go()
+      })
+      return
+    }
     default: {
       const agent = chance.pick(world.agents)
       world.trace(`${agent.name} dies`)

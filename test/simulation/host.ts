@@ -3,7 +3,8 @@ import { LedgerFailure } from "../../src/ledger/ledger.ts"
 import { type Hub, type HubOptions, openHub } from "../../src/hub/hub.ts"
 import type { Loop } from "../../src/hub/loop.ts"
 import type { Entry } from "../../src/core/entry.ts"
-import type { Seq } from "../../src/core/ids.ts"
+import type { Seq, SessionId } from "../../src/core/ids.ts"
+import type { ProcessClock } from "./process-clock.ts"
 import { ThroughLedger } from "./through-ledger.ts"
 import { Violation } from "./oracle.ts"
 
@@ -28,14 +29,19 @@ class Severable extends ThroughLedger {
   }
 }
 
-type Life = { hub: Hub; loop: Loop; ledger: Severable; up: boolean }
+type Life = { hub: Hub; loop: Loop; ledger: Severable; clock: ProcessClock; up: boolean }
 
 /** One hub's machine: the process that dies and is started again, and one subscriber that never stops listening. */
 export class Host {
   readonly index: number
   starts = 0
+  /** The clock of the process that runs or starts now. */
+  clock: ProcessClock
+  /** The last beats of each session that the hub of this life has taken, on the simulation's clock. */
+  readonly beats = new Map<SessionId, number[]>()
   #life: Life | null = null
-  readonly #options: (openLedger: HubOptions["openLedger"], fatal: () => void) => HubOptions
+  readonly #options: (clock: ProcessClock, openLedger: HubOptions["openLedger"], fatal: () => void) => HubOptions
+  readonly #makeClock: () => ProcessClock
   readonly #open: () => Ledger
   readonly #onDeath: () => void
   readonly #broken: (violation: Violation) => void
@@ -44,12 +50,15 @@ export class Host {
 
   constructor(
     index: number,
+    makeClock: () => ProcessClock,
     open: () => Ledger,
-    options: (openLedger: HubOptions["openLedger"], fatal: () => void) => HubOptions,
+    options: (clock: ProcessClock, openLedger: HubOptions["openLedger"], fatal: () => void) => HubOptions,
     onDeath: () => void,
     broken: (violation: Violation) => void,
   ) {
     this.#broken = broken
+    this.#makeClock = makeClock
+    this.clock = makeClock()
     this.index = index
     this.#open = open
     this.#options = options
@@ -61,20 +70,41 @@ export class Host {
     return this.#life?.up === true ? this.#life.loop : null
   }
 
+  /** A message reaches the machine, whether a hub runs there or not. */
+  arrive(message: () => void): void {
+    if (this.loop === null) message()
+    else this.clock.arrive(message)
+  }
+
+  /** A connection comes up or goes, or its owner beats, as the hub gets to know of it. */
+  attach(session: SessionId): void {
+    this.arrive(() => this.loop?.attach(session))
+  }
+
+  beat(session: SessionId): void {
+    this.arrive(() => {
+      if (this.loop?.beat(session) === true) this.beats.set(session, [...(this.beats.get(session) ?? []).slice(-20), this.clock.monotonicMs()])
+    })
+  }
+
   /** Starts the hub. Answers whether it came up. */
   async start(): Promise<boolean> {
     let ledger: Severable | null = null
     const openLedger = (): Promise<Ledger> => Promise.resolve((ledger = new Severable(this.#open())))
-    const life: Partial<Life> = { up: true }
+    this.clock.die()
+    const clock = this.#makeClock()
+    this.clock = clock
+    const life: Partial<Life> = { up: true, clock }
     const fatal = (): void => {
       if (life.up === true) this.kill(life)
     }
     try {
-      const hub = await openHub(this.#options(openLedger, fatal))
+      const hub = await openHub(this.#options(clock, openLedger, fatal))
       if (life.up !== true) return false
       Object.assign(life, { hub, ledger, loop: hub.workspace("main") as Loop })
       this.#life = life as Life
       this.starts += 1
+      this.beats.clear()
       this.#listen(life as Life)
       return true
     } catch {
@@ -93,6 +123,7 @@ export class Host {
       void life.ledger.inner.close()
     }
     if (this.#life === life) this.#life = null
+    life.clock?.die()
     this.#onDeath()
   }
 

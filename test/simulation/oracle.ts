@@ -15,7 +15,7 @@ export class Violation extends Error {
 export type Holding = { owner: AgentId; session: SessionId | null; fence: Seq; leaseMs: number; leaseEndsAtMs: number | null }
 export type TaskModel = { id: TaskId; spec: TaskSpec; status: TaskStatus; held: Holding | null; attempts: number; readySinceMs: number | null }
 type Caused = { first: Seq; last: Seq; types: string[]; fence: Seq | null }
-type AgentModel = { capabilities: Readonly<Record<string, number>>; maxActive: number }
+type AgentModel = { capabilities: Readonly<Record<string, number>>; maxActive: number; heartbeatMs: number }
 
 const HELD: ReadonlySet<TaskStatus> = new Set(["claimed", "in_progress", "blocked"])
 const OWN_WRITES: ReadonlySet<string> = new Set([
@@ -38,7 +38,7 @@ export class Oracle {
   /** What each idempotency key did, by `agent key`. */
   readonly caused = new Map<string, Caused>()
   readonly claims = new Map<Seq, { agent: AgentId; task: TaskId }>()
-  readonly leaseEnds: { task: TaskId; fence: Seq }[] = []
+  readonly leaseEnds: { task: TaskId; fence: Seq; session: SessionId | null; leaseMs: number; reason: string; atMs: number }[] = []
   readonly types = new Map<string, number>()
   seq: Seq = 0
   atMs = 0
@@ -157,7 +157,7 @@ export class Oracle {
     if (held.fence !== fence) throw new Violation(`${where} under fence ${fence}, not ${held.fence}`)
     if (reason === "expired" && atMs < (held.leaseEndsAtMs as number)) throw new Violation(`${where} ${(held.leaseEndsAtMs as number) - atMs} ms early`)
     if (reason === "lost" && !this.#lost.has(held.session ?? "")) throw new Violation(`${where}, but session ${held.session} is not lost`)
-    this.leaseEnds.push({ task: task.id, fence })
+    this.leaseEnds.push({ task: task.id, fence, session: held.session, leaseMs: held.leaseMs, reason, atMs })
     task.held = null
     task.status = "pending"
     task.attempts += 1

@@ -113,6 +113,19 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
     expect(early).toMatch(/\(expired\) \d+ ms early/)
   })
 
+  test("a sweep that passes over who was heard of", async () => {
+    const deaf = await tampered(
+      (sound) => ({
+        "hub.sweep": {
+          ...sound["hub.sweep"],
+          decide: (state, by, input, nowMs) => sound["hub.sweep"].decide(state, by, { ...input, beats: input.beats.slice(1) }, nowMs),
+        },
+      }),
+      () => find({ hubs: 1 }),
+    )
+    expect(deaf).toMatch(/ended \(\w+\) \d+ ms after a beat/)
+  })
+
   test("a completion that nobody asks for its fence", async () => {
     const unfenced = await tampered(
       (sound) => ({

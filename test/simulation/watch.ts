@@ -66,6 +66,22 @@ export class Watch {
       throw new Violation(`${actor.agent} heard ${seq} for ${name} ${key}, which was answered with ${known.seq}`)
   }
 
+  /**
+   * Whoever is heard of keeps its lease: nobody loses one within two thirds of it after a beat that the hub has taken, nor is lost within three
+   * heartbeats. With two hubs the one that ends a lease may not have heard what the other has.
+   */
+  leaseEnded({ task, session, leaseMs, reason, atMs }: Oracle["leaseEnds"][number]): void {
+    const { hosts, clock, oracle } = this.#world
+    const [host] = hosts
+    if (hosts.length > 1 || host === undefined || host.loop === null || session === null || (reason !== "expired" && reason !== "lost")) return
+    const endedMs = atMs - (host.loop.nowMs() - clock.monotonicMs())
+    const heartbeatMs = oracle.agents.get(/^s_(.+)_\d+$/.exec(session)?.[1] ?? "")?.heartbeatMs ?? 0
+    const safeMs = reason === "expired" ? (2 * leaseMs) / 3 : 3 * heartbeatMs
+    const heardMs = host.beats.get(session)?.findLast((ms) => ms < endedMs) ?? Number.NEGATIVE_INFINITY
+    if (endedMs - heardMs < safeMs)
+      this.#world.broke(new Violation(`the lease on ${task} ended (${reason}) ${endedMs - heardMs} ms after a beat of ${session}`))
+  }
+
   /** After all: nothing that was acknowledged is missing. */
   everythingIsThere(): void {
     for (const [id, { request, seq }] of this.#answers) {
@@ -103,6 +119,7 @@ export class Watch {
     const nowMs = world.clock.monotonicMs()
     for (const parked of this.#parked)
       if (!world.hosts.some(({ loop }) => loop === parked.loop) || nowMs > parked.sinceMs + parked.request.waitMs + 1_000) this.#parked.delete(parked)
+    if (world.hosts.some((host) => host.clock.stopped)) this.trouble()
     this.#waitInVain(nowMs)
     if (nowMs - this.#troubleMs > BOUND_MS) this.#overdue()
     for (const { loop } of world.hosts) {

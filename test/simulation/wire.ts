@@ -47,7 +47,7 @@ export class Wire {
         resolve({ kind: "lost" })
       })
       const copies = chance.happens(this.#o.weather().duplicate) ? 2 : 1
-      for (let copy = 0; copy < copies; copy += 1) this.send(() => this.#deliver(host, request, connection.signal, finish))
+      for (let copy = 0; copy < copies; copy += 1) this.send(() => host.arrive(() => this.#deliver(host, request, connection.signal, finish)))
     })
   }
 

@@ -14,6 +14,7 @@ import { chaos } from "./chaos.ts"
 import { Director } from "./director.ts"
 import { Host } from "./host.ts"
 import { Oracle, Violation } from "./oracle.ts"
+import { ProcessClock } from "./process-clock.ts"
 import { settle, VirtualClock } from "./virtual-clock.ts"
 import { Watch } from "./watch.ts"
 import { CALM, type Reply, type Request, type Weather, Wire } from "./wire.ts"
@@ -258,7 +259,10 @@ export class World {
       this.oracle.read(this.store.entries, this.clock.monotonicMs())
       this.trace(`ledger ${from} to ${this.oracle.seq} ${this.oracle.hash.toString("hex")}`)
     }
-    for (const end of this.oracle.leaseEnds.slice(this.#leaseEnds.length)) this.#leaseEnds.push({ ...end, moment: (this.#moments += 1) })
+    for (const end of this.oracle.leaseEnds.slice(this.#leaseEnds.length)) {
+      this.#leaseEnds.push({ task: end.task, fence: end.fence, moment: (this.#moments += 1) })
+      this.watch.leaseEnded(end)
+    }
     if (this.#broken !== null) throw this.#broken
   }
 
@@ -293,9 +297,9 @@ export class World {
       return ledger
     }
     const log = { info: () => undefined, warn: (_: object, text: string) => this.trace(text), error: (_: object, text: string) => this.trace(text) }
-    const clock = wrapClock(this.clock)
-    const options = (openLedger: HubOptions["openLedger"], fatal: () => void): HubOptions => ({
-      clock,
+    const makeClock = (): ProcessClock => new ProcessClock(this.clock)
+    const options = (clock: Clock, openLedger: HubOptions["openLedger"], fatal: () => void): HubOptions => ({
+      clock: wrapClock(clock),
       sha256,
       snapshots: this.snapshots,
       log,
@@ -306,6 +310,7 @@ export class World {
     })
     return new Host(
       index,
+      makeClock,
       open,
       options,
       () => this.watch?.trouble(),
