@@ -4,10 +4,8 @@ import type { Command } from "commander"
 import { SkeinError } from "../contract/errors.ts"
 import { act, examples, type Context } from "./context.ts"
 import { isHealthy } from "./hub-start.ts"
+import { STOP_MS, stopHub } from "./hub-stop.ts"
 import { isAlive, readHubFile } from "./instance.ts"
-
-/** How long a hub may take to answer what waits and to close its ledgers. */
-const STOP_MS = 30_000
 
 /** `skein down`: stops the hub of the instance cleanly. */
 export function register(program: Command): void {
@@ -39,17 +37,12 @@ async function down(context: Context): Promise<void> {
     terminal.answer({ down: true, already: true, stale: true }, `no hub is running: process ${file.pid} died without tidying up, which is done now`)
     return
   }
-  process.kill(file.pid, "SIGTERM")
-  const deadline = performance.now() + STOP_MS
-  while (isAlive(file.pid)) {
-    if (performance.now() > deadline)
-      throw new SkeinError(
-        "timed_out",
-        `the hub (process ${file.pid}) has not ended after ${STOP_MS / 1_000} s`,
-        "Look into .skein/logs/hub.log; a SIGKILL loses nothing that was acknowledged.",
-        { ...file },
-      )
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
+  if (!(await stopHub(file.pid)))
+    throw new SkeinError(
+      "timed_out",
+      `the hub (process ${file.pid}) has not ended after ${STOP_MS / 1_000} s`,
+      "Look into .skein/logs/hub.log; a SIGKILL loses nothing that was acknowledged.",
+      { ...file },
+    )
   terminal.answer({ down: true, already: false, pid: file.pid }, `the hub (process ${file.pid}) is down`)
 }

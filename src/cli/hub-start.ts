@@ -2,6 +2,7 @@ import { spawn } from "node:child_process"
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs"
 import { get } from "node:http"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { SkeinError } from "../contract/errors.ts"
 import { type HubFile, type Instance, isAlive, readHubFile } from "./instance.ts"
@@ -73,7 +74,7 @@ async function startHub(instance: Instance, { host, port, allowedHosts }: Listen
     // Somebody else may have been faster: then that one is the hub, and ours has ended with `locked`.
     if (file !== null && (file.pid === child.pid || ended) && (await isHealthy(file.url))) return file
     if (ended && (file === null || !isAlive(file.pid))) throw notStarted(outputFile, "the hub did not start")
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    await sleep(POLL_MS)
   }
   child.kill("SIGKILL")
   throw notStarted(outputFile, `the hub did not answer within ${START_MS / 1_000} s`)

@@ -14,6 +14,7 @@ import type { Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { HubKeeper } from "./hub-keeper.ts"
 import { ensureHub } from "./hub-start.ts"
+import { stopHub } from "./hub-stop.ts"
 import { prepareInstance } from "./instance-files.ts"
 import { folderOf } from "./instance.ts"
 import { auditLedger, ledgerFile, openLedgerFile, ownCheckpoints, type Audit } from "./ledger-source.ts"
@@ -88,8 +89,9 @@ export async function runPlan(context: Context, file: PlanFile, options: Options
     await hub.close()
     if (others) terminal.notice(terminal.colours.dim("the hub that this run started stays up: others are at work; `skein down` stops it"))
     else if (mayStop) {
-      await stopHub(keeper.pid)
-      terminal.notice(terminal.colours.dim("the hub that this run started is down again; `skein up` starts one that stays"))
+      const isDown = await stopHub(keeper.pid)
+      const how = isDown ? "is down again; `skein up` starts one that stays" : "has not ended yet; look into .skein/logs/hub.log"
+      terminal.notice(terminal.colours.dim(`the hub that this run started ${how}`))
     }
   }
 }
@@ -335,17 +337,5 @@ function interruptible(stop: AbortController): () => void {
   for (const signal of signals) process.on(signal, onSignal)
   return () => {
     for (const signal of signals) process.off(signal, onSignal)
-  }
-}
-
-async function stopHub(pid: number): Promise<void> {
-  try {
-    process.kill(pid, "SIGTERM")
-    for (let waited = 0; waited < 30_000; waited += 20) {
-      process.kill(pid, 0)
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-  } catch {
-    // ESRCH: it is gone, as it should be.
   }
 }
