@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { isAlive } from "../src/cli/instance.ts"
@@ -365,6 +365,19 @@ describe("files for other tools", () => {
     const events = parseLines<{ seq: number }>(readFileSync(join(data, "coordination_events.jsonl"), "utf8"))
     expect(events.map(({ seq }) => seq)).toEqual(events.map((_, at) => at + 1))
   })
+})
+
+test("export tells why it ends when its folder goes away, and does not break", async () => {
+  const folder = newRepository()
+  await json(folder, ["up"])
+  const data = join(folder, "data")
+  const following = startSkein(folder, ["export", "--dir", data, "--follow"])
+  await until(() => (existsSync(join(data, "coordination_events.jsonl")) ? true : undefined), "the files are there")
+  rmSync(data, { recursive: true })
+  await json(folder, ["task", "add", "late", "T"])
+  const { status, stderr } = await following.ended
+  expect({ status, stderr }).toMatchObject({ status: 1, stderr: expect.stringMatching(/skein: ENOENT[^]*remedy: Nothing is there/) as string })
+  expect(stderr).not.toContain("    at ")
 })
 
 describe("doctor", () => {

@@ -1,6 +1,4 @@
-import { once } from "node:events"
-import { createWriteStream, type WriteStream } from "node:fs"
-import { mkdir, rename, writeFile } from "node:fs/promises"
+import { type FileHandle, mkdir, open, rename, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { Command } from "commander"
 import type { Entry } from "../core/entry.ts"
@@ -56,7 +54,7 @@ class Projection {
   readonly #state = new Workspace()
   /** Lines of the event stream that its file does not have yet. */
   #lines: string[] = []
-  #stream: WriteStream | null = null
+  #stream: FileHandle | null = null
   #writing: Promise<void> = Promise.resolve()
   #lastWriteMs = 0
 
@@ -76,20 +74,23 @@ class Projection {
   /** Folds and writes until the signal. Up to `head` it only folds: a reader has no use for the past as a film. */
   async follow(hub: HubConnection, head: number, signal: AbortSignal): Promise<void> {
     let timer: NodeJS.Timeout | null = null
+    // A folder that is gone, or a full disk: it is told once the stream has ended.
+    const failed = new AbortController()
     const due = (): void => {
       timer = null
-      this.#writing = this.#writing.then(() => this.write())
+      this.#writing = this.#writing.then(() => this.write()).catch((error: unknown) => failed.abort(error))
     }
+    const ends = AbortSignal.any([signal, failed.signal])
     if (head === 0) due()
-    for await (const entry of hub.events({ from: 1, signal })) {
+    for await (const entry of hub.events({ from: 1, signal: ends })) {
       this.#take(entry)
       if (this.seq >= head) timer ??= setTimeout(due, Math.max(0, this.#lastWriteMs + WRITE_EVERY_MS - performance.now()))
     }
     if (timer !== null) clearTimeout(timer)
     await this.#writing
+    failed.signal.throwIfAborted()
     await this.write()
-    this.#stream?.end()
-    if (this.#stream !== null) await once(this.#stream, "close")
+    await this.#stream?.close()
   }
 
   #take(entry: Entry): void {
@@ -125,10 +126,10 @@ class Projection {
     if (this.#stream === null) {
       await writeFile(`${path}.${process.pid}`, lines)
       await rename(`${path}.${process.pid}`, path)
-      this.#stream = createWriteStream(path, { flags: "a" })
+      this.#stream = await open(path, "a")
       return
     }
     // One write for whole lines: a reader sees each of them entire.
-    if (lines !== "" && !this.#stream.write(lines)) await once(this.#stream, "drain")
+    if (lines !== "") await this.#stream.appendFile(lines)
   }
 }

@@ -29,16 +29,32 @@ function explain(error: unknown): Told {
   // Failures of ledger, repository and processes have codes of their own and a remedy: nothing of theirs is tried again by itself.
   if (remedy !== undefined) return { body: { code: "invalid", message: error.message, remedy, details: { code }, retryAfterMs: null }, exit: 1 }
   if (typeof code === "string" && /^E[A-Z]+$/.test(code))
-    return told("invalid", error.message, "Look whether the file is there, and whether you may use it.", { code })
+    return told("invalid", error.message, FILE_REMEDIES[code] ?? "Look whether the file is there, and whether you may use it.", { code })
   return told("internal", error.message, BUG)
 }
+
+/** What the hub says where an input is wrong. Of these the verb has the operation's name; of others its name is another. */
+const SEE_OPERATION =
+  /\/api#((?:task\.(?:add|edit|claim|update|block|unblock|complete|fail|release|review|reset|cancel)|agent\.(?:add|edit|retire|revoke)|workspace\.create))$/
 
 /** The hub speaks to programs of any kind; whoever stands at a command line is told the verb. */
 function remedyOf({ remedy, details }: Partial<ErrorBody>, meaning: string): string {
   const workspace = details?.["workspace"]
   if (typeof workspace === "string" && remedy?.includes("workspace.list"))
     return `Make it: skein workspace create ${workspace}. skein workspace list shows those that are there.`
-  return remedy ?? meaning
+  const operation = remedy === undefined ? undefined : SEE_OPERATION.exec(remedy)?.[1]
+  return operation === undefined ? (remedy ?? meaning) : `skein ${operation.replace(".", " ")} --help says what it takes.`
+}
+
+const FILE_REMEDIES: Readonly<Record<string, string>> = {
+  ENOSPC: "The disk is full: make room, and do it again.",
+  EDQUOT: "Your quota is used up: make room, and do it again.",
+  EROFS: "It lies on a file system that is read-only: name a place that can be written to, or mount it for writing.",
+  EACCES: "You may not use it: make it yours, or name another.",
+  EPERM: "You may not use it: make it yours, or name another.",
+  ENOENT: "Nothing is there: look at the name.",
+  EISDIR: "That is a folder: name a file.",
+  ENOTDIR: "A part of that path is a file: look at the name.",
 }
 
 const BUG = "This is a fault in Skein. Run it again with SKEIN_DEBUG=1 for the whole story, and report it."

@@ -72,7 +72,7 @@ export function registerWork(task: Command): void {
     .action(act(release))
   task
     .command("review <task>")
-    .description("Approve a delivered task, or ask for changes. Nobody reviews its own.")
+    .description("Approve a delivered task, or ask for changes. Nobody but the operator reviews its own.")
     .option("--approve", "it is good")
     .option("--changes", "it goes back to its owner")
     .requiredOption("--reason <text>", "what you found")

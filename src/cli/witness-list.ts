@@ -52,7 +52,14 @@ export async function cosignNow(
       offence: answer.outcome === "refused" ? answer.offence : null,
     })
   }
-  writeWitnesses(instance, workspace, witnesses)
+  // Read again: another process may have added one while these were asked.
+  const seen = new Map(witnesses.map(({ url, vkey, seenSize }) => [`${url} ${vkey}`, seenSize]))
+  const now = readWitnesses(instance, workspace)
+  writeWitnesses(
+    instance,
+    workspace,
+    now.map((one) => ({ ...one, seenSize: Math.max(one.seenSize, seen.get(`${one.url} ${one.vkey}`) ?? 0) })),
+  )
   if (answers.some(({ outcome }) => outcome === "cosigned")) replacePrivately(join(instance.directory, "checkpoint", `${workspace}.cosigned`), signed)
   return { note: signed, answers }
 }

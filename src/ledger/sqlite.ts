@@ -226,6 +226,12 @@ export class SqliteLedger implements Ledger {
       // A reader may hold back the rest; it is tried again after as much has been written again.
       this.#unsettledBytes = checkpointed < log ? this.#walBytes / 2 : 0
     } catch (error) {
+      // Refused before any sync: the log still holds all of it. It is tried again after as much has been written again.
+      const refused = primaryCode(error) === SQLITE_FULL || primaryCode(error) === SQLITE_READONLY
+      if (refused) {
+        this.#unsettledBytes = this.#walBytes / 2
+        return
+      }
       this.#outcomeUnknown = unknownOutcome(this.path, error)
       throw this.#outcomeUnknown
     }
@@ -335,9 +341,13 @@ function prepare(database: DatabaseSync, options: SqliteOptions, readOnly: boole
 
 /** Entries lie in the table that we made, and nothing acts on a write but what we wrote: a view in its place, or a trigger, answers and does what it likes. */
 function checkSchema(database: DatabaseSync, path: string): void {
-  const rows = database.prepare("SELECT name, sql FROM sqlite_schema WHERE name = 'entries' OR type = 'trigger'").all() as { name: string; sql: string | null }[]
+  const rows = database.prepare("SELECT name, sql FROM sqlite_schema WHERE name = 'entries' OR type = 'trigger'").all() as {
+    name: string
+    sql: string | null
+  }[]
   for (const { name, sql } of rows)
-    if (sql !== (name === "entries" ? TABLE : TRIGGERS.find((own) => own === sql))) throw damaged(path, null, `was changed: ${name.slice(0, 64)} is not as Skein made it`)
+    if (sql !== (name === "entries" ? TABLE : TRIGGERS.find((own) => own === sql)))
+      throw damaged(path, null, `was changed: ${name.slice(0, 64)} is not as Skein made it`)
 }
 
 /** The last entries decode, and their hashes continue the chain. A batch torn by a crash is not seen here: SQLite's log never replays half of one. */

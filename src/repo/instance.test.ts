@@ -147,6 +147,19 @@ describe("making the instance", () => {
     expect(readFileSync(join(instanceDir, ".gitignore"), "utf8")).toBe("# mine\n*.db\n*\n")
   })
 
+  test("a folder that came with a commit is refused: its keys may be known, its files links", async () => {
+    const hostile = join(folder, "hostile")
+    mkdirSync(join(hostile, ".skein", "logs"), { recursive: true })
+    run(hostile, "init")
+    writeFileSync(join(folder, "outside.log"), "mine\n")
+    symlinkSync(join(folder, "outside.log"), join(hostile, ".skein", "logs", "hub.log"))
+    const repository = await findRepository(hostile)
+    run(hostile, "add", "--all")
+    await expect(ensureInstanceDir(repository)).rejects.toMatchObject({ code: "instance_unusable", remedy: expect.stringContaining("git rm") as string })
+    run(hostile, "rm", "-r", "-q", "--cached", ".skein")
+    await expect(ensureInstanceDir(repository)).resolves.toBe(join(hostile, ".skein"))
+  })
+
   test("a symbolic link or a file in its place is refused, and nothing is written through it", async () => {
     mkdirSync(join(folder, "victim"))
     mkdirSync(join(folder, "linking"))

@@ -52,6 +52,7 @@ export async function ensureInstanceDir(repository: Repository): Promise<string>
     const found = await lstat(instanceDir)
     // A repository from elsewhere may have `.skein` committed as a link to any place of the user's.
     if (!found.isDirectory()) throw unusable(instanceDir, "is a symbolic link")
+    await refuseTracked(repository)
     if ((found.mode & 0o077) !== 0) await chmod(instanceDir, 0o700)
     await ensureIgnored(join(instanceDir, ".gitignore"))
     return instanceDir
@@ -59,6 +60,20 @@ export async function ensureInstanceDir(repository: Repository): Promise<string>
     if (error instanceof RepositoryError) throw error
     throw unusable(instanceDir, error instanceof Error ? error.message : "cannot be made", error)
   }
+}
+
+/** Files in it that came with a commit are somebody else's: a key that others know, or a link through which would be written. */
+async function refuseTracked({ instanceDir, commonDir }: Repository): Promise<void> {
+  const folder = dirname(instanceDir)
+  if (folder === commonDir) return
+  const { status, stdout } = await git(folder, ["ls-files", "-z", "--", basename(instanceDir)])
+  const [first] = stdout.split("\0")
+  if (status !== 0 || first === undefined || first === "") return
+  throw new RepositoryError(
+    "instance_unusable",
+    `git tracks ${JSON.stringify(first)}: what lies in ${instanceDir} came with a commit, keys of others or links perhaps`,
+    `Look into it, then take it out: git rm -r --cached ${basename(instanceDir)}, and move the folder away.`,
+  )
 }
 
 async function ensureIgnored(path: string): Promise<void> {
