@@ -1,7 +1,7 @@
 /**
- * `npm run fuzz -- [--minutes N] [--from SEED] [--target NAME] [--cases N]`: attacks every entrance with changed input, one target after the other,
- * until the time is over. Prints the seed of the run, what came of the cases, and for each broken promise its seed, what was sent and the choices
- * that make it again (test/fuzz/found.ts keeps them). Exit status 1 when one was found.
+ * `npm run fuzz -- [--minutes N] [--from SEED] [--target NAME,NAME] [--cases N]`: attacks every entrance with changed input, one target after the
+ * other, until the time is over. Prints the seed of the run, what came of the cases, and for each broken promise its seed, what was sent, and the
+ * choices that are left of it; `--target NAME --from SEED --cases 1` makes the case again. Exit status 1 when one was found.
  */
 import { parseArgs } from "node:util"
 import { campaign, type Outcome } from "../test/fuzz/campaign.ts"

@@ -174,14 +174,19 @@ function tokenKey(folder: string): KeyObject {
   } catch {
     // What OpenSSL says of it would help nobody.
   }
-  throw new SkeinError("invalid", `${path} holds no Ed25519 key`, "Put back the file, or remove it: the next start makes another, and tokens of the last 15 minutes are void.")
+  throw new SkeinError(
+    "invalid",
+    `${path} holds no Ed25519 key`,
+    "Put back the file, or remove it: the next start makes another, and tokens of the last 15 minutes are void.",
+  )
 }
 
 function operatorCredential(directory: string): string {
   const path = join(directory, "operator.credential")
   if (!existsSync(path)) createFile(path, `${makeOperatorCredential().credential}\n`)
   const credential = readFileSync(path, "utf8").trim()
-  if (!credential.startsWith(`skc_${OPERATOR}_`)) throw new SkeinError("invalid", `${path} holds no operator's credential`, "Put back the file, or remove it: the next start makes another.")
+  if (!credential.startsWith(`skc_${OPERATOR}_`))
+    throw new SkeinError("invalid", `${path} holds no operator's credential`, "Put back the file, or remove it: the next start makes another.")
   return credential
 }
 
@@ -213,8 +218,5 @@ function openLog(directory: string): Logger {
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > LOG_MAX_BYTES) renameSync(path, `${path}.1`)
   // What is bearer or credential is never handed to the log; should it ever be, it is not written.
   const redact = ["credential", "token", "authorization", "*.credential", "*.token", "*.authorization"]
-  return pino(
-    { level: logLevel(), base: { pid: process.pid }, redact },
-    pino.destination({ dest: path, mode: 0o600, sync: true }),
-  )
+  return pino({ level: logLevel(), base: { pid: process.pid }, redact }, pino.destination({ dest: path, mode: 0o600, sync: true }))
 }

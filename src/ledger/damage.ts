@@ -10,7 +10,18 @@ import { sha256 } from "./sha256.ts"
  * entry. `checkpoint`: it records another root than the entries before it have. `truncated`, `rewritten`: a checkpoint kept outside
  * tells of entries that are not there, or of others. `unsound`: every entry is as it was written, but the file around them is broken.
  */
-export type Damage = "altered" | "missing" | "reordered" | "duplicated" | "torn" | "backwards" | "unreadable" | "checkpoint" | "truncated" | "rewritten" | "unsound"
+export type Damage =
+  | "altered"
+  | "missing"
+  | "reordered"
+  | "duplicated"
+  | "torn"
+  | "backwards"
+  | "unreadable"
+  | "checkpoint"
+  | "truncated"
+  | "rewritten"
+  | "unsound"
 
 /** The first thing found wrong: at which entry, what, and what to do about it. */
 export type Finding = { damage: Damage; seq: Seq; message: string; remedy: string }

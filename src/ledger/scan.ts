@@ -84,7 +84,12 @@ export async function examine(ledger: Pick<Ledger, "read">, onEntry: (entry: Ent
 }
 
 /** A page, or as many rows of it as can be read when the store says that something in it is damaged: which is told to `onDamaged`. */
-async function readPage(ledger: Pick<Ledger, "read">, from: Seq, limit: number, onDamaged: (from: Seq, error: LedgerFailure) => void): Promise<Stored[] | Finding> {
+async function readPage(
+  ledger: Pick<Ledger, "read">,
+  from: Seq,
+  limit: number,
+  onDamaged: (from: Seq, error: LedgerFailure) => void,
+): Promise<Stored[] | Finding> {
   if (limit <= 0) return []
   try {
     return await ledger.read(from, limit)

@@ -33,7 +33,13 @@ export class WriterLock {
     } catch (error) {
       database?.close()
       if (!/locked|busy/i.test(String(error)))
-        throw new LedgerFailure("rolled_back", `${path}.lock cannot be used (${(error as Error).message})`, "see that no hub runs, and remove it: it is made again", null, error)
+        throw new LedgerFailure(
+          "rolled_back",
+          `${path}.lock cannot be used (${(error as Error).message})`,
+          "see that no hub runs, and remove it: it is made again",
+          null,
+          error,
+        )
       const holder = readOwner(path)
       const who = holder ? `process ${holder.pid}${holder.address === null ? "" : ` at ${holder.address}`}` : "another process"
       throw new LedgerFailure("locked", `${path} is in use by ${who}`, "use that hub, or stop it first (`skein down`)", null, error)

@@ -36,7 +36,7 @@ export type Found = { target: string; seed: number; message: string; sent: strin
 
 export type Outcome = { target: string; cases: number; tookMs: number; grewBytes: number; outcomes: Map<string, number>; found: Found | null }
 
-const DEADLINE_MS = 8_000
+const DEADLINE_MS = 25_000
 /** Memory that may be left after a campaign that was not there after its first subject: code, caches, fragmentation. */
 const GROWTH_MAX_BYTES = 96 * 1024 * 1024
 
@@ -70,21 +70,6 @@ export async function campaign(target: Target, { seed, cases, untilMs, deadlineM
       found ??= { target: target.name, seed, message: `memory grew by ${grewBytes} bytes in ${done} cases`, sent: "", made: [] }
     if (found !== null && found.made.length > 0 && reduceMs > 0) found = await reduced(target, found, strays, deadlineMs, performance.now() + reduceMs)
     return { target: target.name, cases: done, tookMs: performance.now() - startedMs, grewBytes, outcomes, found }
-  } finally {
-    strays.close()
-  }
-}
-
-/** Runs one case from its choices, on a subject of its own. Throws what is wrong: a reduced case kept as a test. */
-export async function replay(target: Target, made: readonly number[]): Promise<string> {
-  const strays = new Strays()
-  const subject = await target.open()
-  try {
-    const result = await attempt(subject, Choices.again(made), strays, DEADLINE_MS)
-    const end = await ended(subject, strays, DEADLINE_MS)
-    if ("wrong" in result) throw new Error(`${result.wrong}\n${subject.describe()}`)
-    if (end !== null) throw new Error(end)
-    return result.came
   } finally {
     strays.close()
   }

@@ -212,7 +212,7 @@ function split(bytes: Buffer, choices: Choices): Buffer[] {
 }
 
 /** Throws unless a refusal is one that the contract documents, under its own status. Answers its code. */
-export function checkAnswer({ status, body, headers }: Extract<RawAnswer, { status: number }>): string {
+function checkAnswer({ status, body, headers }: Extract<RawAnswer, { status: number }>): string {
   if (headers.get("content-type")?.startsWith("application/json") !== true) {
     if (body.length === 0 && headers.get("content-length") !== undefined && Number(headers.get("content-length")) > 0) return "no body"
     throw new Broken(`status ${status} without an error body: ${body.toString("latin1").slice(0, 200)}`)

@@ -1,11 +1,23 @@
 import type { Target } from "./campaign.ts"
+import { cliTarget } from "./cli-target.ts"
 import { clientTarget } from "./client-target.ts"
 import { httpTarget } from "./http-target.ts"
 import { ledgerTarget } from "./ledger-target.ts"
 import { noteTarget } from "./note-target.ts"
 import { planTarget } from "./plan-target.ts"
+import { processTarget } from "./process-target.ts"
 import { snapshotTarget } from "./snapshot-target.ts"
 import { websocketTarget } from "./websocket-target.ts"
 
 /** Everything that is attacked. */
-export const TARGETS: readonly Target[] = [httpTarget, websocketTarget, planTarget, ledgerTarget, noteTarget, snapshotTarget, clientTarget]
+export const TARGETS: readonly Target[] = [
+  httpTarget,
+  websocketTarget,
+  planTarget,
+  ledgerTarget,
+  noteTarget,
+  snapshotTarget,
+  clientTarget,
+  cliTarget,
+  processTarget,
+]

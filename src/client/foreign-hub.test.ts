@@ -1,0 +1,60 @@
+import { createServer, type Server } from "node:http"
+import type { AddressInfo } from "node:net"
+import { afterEach, expect, test } from "vitest"
+import { WebSocketServer } from "ws"
+import { connect } from "./client.ts"
+import { httpClient } from "./http.ts"
+import { errorFrom } from "./post.ts"
+
+/** What fuzzing found: something else than a hub listens where the hub was. Each case reduced. */
+
+const closing: (() => void)[] = []
+afterEach(() => {
+  for (const close of closing.splice(0)) close()
+})
+
+async function listening(server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  closing.push(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** Answers every POST with a body, and every WebSocket message with a text. */
+async function foreign(body: string, text: string, welcomeFirst = false): Promise<string> {
+  const server = createServer((_, response) => response.end(body))
+  const sockets = new WebSocketServer({ server })
+  sockets.on("connection", (socket) => {
+    let answers = 0
+    socket.on("message", () => socket.send(welcomeFirst && answers++ === 0 ? '{"welcome":{"session":null}}' : text))
+  })
+  return listening(server)
+}
+
+test("an answer that is no JSON, or no answer of a hub's, is told as such and breaks nothing", async () => {
+  for (const body of ["", "no", "null", "1", "[]", "{}", '{"token":1}']) {
+    const url = await foreign(body, "")
+    const client = httpClient({ url, credential: "skc_a_b_c", timeoutMs: 500 })
+    await expect(client.call("ledger.head", {}), body).rejects.toMatchObject({ name: "SkeinError", remedy: expect.stringMatching(/./) as string })
+    client.close()
+    await expect(connect({ url, credential: "skc_a_b_c", timeoutMs: 300 }), body).rejects.toMatchObject({ name: "SkeinError" })
+  }
+})
+
+test("a message that is no frame of a hub's ends the connection, not the process", async () => {
+  for (const text of ["no", "null", "[null]", "1", '{"welcome":null}', '{"events":1}', '{"events":[],"from":"x","to":1}']) {
+    await expect(connect({ url: await foreign("{}", text), token: "t", timeoutMs: 300 }), text).rejects.toMatchObject({ code: "hub_unreachable" })
+    const client = await connect({ url: await foreign("{}", text, true), token: "t", timeoutMs: 300, reconnect: { baseMs: 1, capMs: 5 } })
+    await expect(client.call("task.claim", { task: "a" }, { timeoutMs: 100 }), text).rejects.toMatchObject({ name: "SkeinError" })
+    await client.close()
+  }
+})
+
+test("of an error that came over the wire only what has its type is taken", () => {
+  const given = { code: "overloaded", message: { toString: 1 }, remedy: [], details: null, retryAfterMs: "soon" }
+  expect(errorFrom(given).toJSON()).toEqual({ code: "overloaded", message: "overloaded", remedy: "", details: {}, retryAfterMs: null })
+  expect(errorFrom({ ...given, retryAfterMs: 1e300 }).retryAfterMs).toBe(3_600_000)
+  expect(errorFrom({ ...given, code: "constructor" }).code).toBe("internal")
+})

@@ -1,0 +1,296 @@
+import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import type { Argument, Command, Option } from "commander"
+import { report } from "../../src/cli/failure.ts"
+import { program, told } from "../../src/cli/program.ts"
+import { VERBS } from "../../src/cli/verbs.ts"
+import type { ErrorBody } from "../../src/contract/errors.ts"
+import type { Choices } from "./choices.ts"
+import { Broken, type Subject, type Target } from "./campaign.ts"
+import { checkErrorBody, FuzzedHub, type Known } from "./fuzzed-hub.ts"
+import { keptLedger, scratchFolder } from "./kept-ledger.ts"
+import { mutateBytes, mutateText, oddText } from "./mutation.ts"
+
+/** Command lines and environments, run in this process against a real hub: made from what the verbs say of themselves, and then changed. */
+export const cliTarget: Target = {
+  name: "cli",
+  entrance: "command lines, environment variables, hub.json and credential files",
+  casesPerSubject: 250,
+  open: () => CliSubject.open(),
+}
+
+/** These start processes, stay for ever, write where they are told or reach for other machines: the target `process` starts some of them. */
+const LEFT_OUT = new Set(["up", "down", "run", "doctor", "export", "witness serve", "witness add", "ledger backup"])
+/** These would stay, wait, write to a path, or lead elsewhere. */
+const OPTIONS_LEFT_OUT = ["--follow", "--out", "--url", "--repo", "-C", "--global", "--help", "-h", "--wait"]
+const VARIABLES = [
+  "SKEIN_URL",
+  "SKEIN_WORKSPACE",
+  "SKEIN_TOKEN_FILE",
+  "SKEIN_TASK",
+  "SKEIN_FENCE",
+  "SKEIN_DEBUG",
+  "COLUMNS",
+  "FORCE_COLOR",
+  "NO_COLOR",
+  "TERM",
+  "XDG_STATE_HOME",
+]
+const EXITS = new Set([0, 1, 2, 69, 75])
+/** What a terminal would act on; line ends and tabs are ours. */
+// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+const RAW = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/u
+
+const VERB_MS = 6_000
+
+type Leaf = { path: string[]; command: Command }
+
+class CliSubject implements Subject {
+  readonly #hub: FuzzedHub
+  readonly #leaves: Leaf[]
+  readonly #repository = scratchFolder()
+  #sent = ""
+
+  private constructor(hub: FuzzedHub, leaves: Leaf[]) {
+    this.#hub = hub
+    this.#leaves = leaves
+  }
+
+  static async open(): Promise<CliSubject> {
+    const hub = await FuzzedHub.open()
+    const operator = { agent: "operator", session: null, role: "operator" } as const
+    // Text that an agent wrote, and that a terminal must not act on.
+    await hub.loop.execute("task.add", operator, { id: "loud", title: "Loud", body: "\u001b]0;owned\u0007\u009b31m\u202e\r\nmore" })
+    await hub.loop.execute("event.send", operator, {
+      kind: "info",
+      directive: null,
+      to: { everyone: true },
+      task: null,
+      priority: "normal",
+      text: "\u001b[2J\u0000",
+      payload: { "\u001b": "\u009b" },
+      requiresAck: true,
+    } as never)
+    return new CliSubject(hub, leavesOf(await wholeProgram()))
+  }
+
+  describe(): string {
+    return this.#sent
+  }
+
+  async attempt(choices: Choices): Promise<string> {
+    const skein = join(this.#repository, ".skein")
+    await this.#lay(skein, choices)
+    const args = this.#commandLine(choices)
+    const environment = choices.chance(20) ? this.#environment(choices) : {}
+    this.#sent += `${JSON.stringify(args)} ${JSON.stringify(environment)}`
+    const { exit, output, error, stray } = await runHere(args, environment, this.#repository)
+    if (!EXITS.has(exit)) throw new Broken(`exit status ${exit}`)
+    if (exit !== 0 && error === null) throw new Broken(`exit status ${exit}, and no word of why: ${stray.slice(0, 300)}`)
+    // With colours asked for, our own are in it.
+    if (!("FORCE_COLOR" in environment) && RAW.test(args.includes("--json") ? output.replaceAll(/[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/gu, "") : output))
+      throw new Broken(`a terminal would act on this: ${JSON.stringify(RAW.exec(output)?.[0])} in ${JSON.stringify(output.slice(0, 600))}`)
+    this.#hub.checkSound()
+    const verb = this.#leaves.find(({ path }) => path.every((word, at) => args[at] === word))?.path[0] ?? "none"
+    return `${verb}: ${error === null ? "done" : checkErrorBody(error)}`
+  }
+
+  async close(): Promise<void> {
+    rmSync(this.#repository, { recursive: true, force: true })
+    await this.#hub.close()
+  }
+
+  /** The instance's files: as they should be, or one of them changed. */
+  async #lay(skein: string, choices: Choices): Promise<void> {
+    rmSync(skein, { recursive: true, force: true })
+    mkdirSync(join(skein, "ledger"), { recursive: true })
+    mkdirSync(join(this.#repository, ".git", "objects"), { recursive: true })
+    writeFileSync(join(this.#repository, ".git", "HEAD"), "ref: refs/heads/main\n")
+    writeFileSync(join(this.#repository, "plan.yaml"), "plan: p\ntasks:\n  - { id: a, title: A }\n")
+    const files: [string, Buffer][] = [
+      ["hub.json", Buffer.from(JSON.stringify({ pid: process.pid, url: this.#hub.served.url, startedAtMs: 1, version: "0" }))],
+      ["operator.credential", Buffer.from(`${this.#hub.bearers.operator}\n`)],
+      ["worker.credential", Buffer.from(`${this.#hub.bearers.token}\n`)],
+    ]
+    const spoilt = choices.chance(15) ? choices.below(files.length) : -1
+    for (const [at, [name, bytes]] of files.entries()) {
+      const written = at === spoilt ? mutateBytes(bytes, choices, 2) : bytes
+      // A changed address could be anybody's: only what stays on this hub, or is none, is tried.
+      const astray = name === "hub.json" && written.includes("http") && !written.includes(`"${this.#hub.served.url}"`)
+      this.#sent = at === spoilt ? `${name}: ${JSON.stringify(written.toString("latin1"))}\n` : at === 0 ? "" : this.#sent
+      writeFileSync(join(skein, name), astray ? bytes : written)
+    }
+    const kept = await keptLedger()
+    writeFileSync(join(skein, "ledger", "main.sqlite"), kept.clean.main)
+    writeFileSync(join(this.#repository, "note"), kept.checkpoint.note)
+    copyFileSync(join(this.#repository, "note"), join(this.#repository, "proof.json"))
+  }
+
+  #commandLine(choices: Choices): string[] {
+    const { path, command } = choices.pick(this.#leaves)
+    const args = [...path]
+    for (const argument of command.registeredArguments) args.push(...this.#valuesOf(argument, choices))
+    for (const option of command.options) if (isTried(option) && (option.mandatory || choices.chance(25))) args.push(...this.#flagOf(option, choices))
+    if (choices.chance(50)) args.push("--json")
+    if (choices.chance(10)) args.push("-w", choices.pick(["main", "none", "..", oddText(choices)]))
+    for (let changes = choices.chance(50) ? choices.between(1, 2) : 0; changes > 0; changes -= 1) spoil(args, choices)
+    return args
+      .map((arg) => arg.replaceAll("\0", "").slice(0, 70_000))
+      .filter((arg) => arg !== "-" && !OPTIONS_LEFT_OUT.some((option) => arg.startsWith(option.slice(0, 5))))
+  }
+
+  #valuesOf(argument: Argument, choices: Choices): string[] {
+    if (!argument.required && choices.chance(50)) return []
+    return Array.from({ length: argument.variadic ? choices.between(1, 3) : 1 }, () => valueFor(argument.name(), this.#hub.known, choices))
+  }
+
+  #flagOf(option: Option, choices: Choices): string[] {
+    const flag = option.long ?? option.short ?? ""
+    if (option.isBoolean() || !(option.required || option.optional)) return [flag]
+    const hint = /<([^>]+)>/.exec(option.flags)?.[1] ?? ""
+    return [flag, valueFor(`${flag} ${hint}`, this.#hub.known, choices)]
+  }
+
+  #environment(choices: Choices): Record<string, string> {
+    const name = choices.pick(VARIABLES)
+    const values: Record<string, string[]> = {
+      SKEIN_URL: [this.#hub.served.url, "", "x", "http://", "http://127.0.0.1:1", "http://[", "ftp://127.0.0.1:1", "http://127.0.0.1:99999"],
+      SKEIN_TOKEN_FILE: ["worker.credential", ".skein/worker.credential", "", "none", ".", "plan.yaml", "/dev/null"],
+      SKEIN_TASK: ["a", "none", ""],
+      SKEIN_FENCE: [String(this.#hub.known.fences[0]), "x", "-1", "1e3", ""],
+    }
+    const value = choices.chance(60)
+      ? choices.pick(values[name] ?? ["main", "0", "1", "xterm", "-5", ""])
+      : name === "SKEIN_URL"
+        ? "http://127.0.0.1:1/%"
+        : oddText(choices)
+    return { [name]: value.replaceAll("\0", "").slice(0, 70_000) }
+  }
+}
+
+function isTried({ long, short }: Option): boolean {
+  return !OPTIONS_LEFT_OUT.includes(long ?? "") && !OPTIONS_LEFT_OUT.includes(short ?? "")
+}
+
+function valueFor(hint: string, known: Known, choices: Choices): string {
+  const named = (word: string): boolean => hint.includes(word)
+  if (named("task") || named("depends")) return choices.pick([...known.tasks, "loud", "none"])
+  if (named("agent") || named("owner") || named("prefers")) return choices.pick([...known.agents, "new", "constructor"])
+  if (named("session")) return choices.pick([...known.sessions, "s_0"])
+  if (named("plan")) return choices.pick([...known.plans, "plan.yaml"])
+  if (named("file") || named("path") || named("checkpoint"))
+    return choices.pick(["plan.yaml", "note", "proof.json", ".skein/ledger/main.sqlite", "none", ".", "/dev/null"])
+  if (named("fence")) return String(choices.pick(known.fences))
+  if (named("<seq>") || named("seq") || named("<n>") || named(" n")) return String(choices.pick([0, 1, 5, 40, 1e6, -1]))
+  if (named("duration")) return choices.pick(["1s", "5m", "0s", "200ms", "1.5h", "x"])
+  if (named("usd")) return choices.pick(["1", "0.5", "-1", "1e9", "x"])
+  if (named("word") || named("status") || named("state") || named("kind") || named("role"))
+    return choices.pick(["worker", "high", "ready", "live", "info", "directive", "ack", "task_update", "x"])
+  if (named("json")) return choices.pick(["{}", '{"status":"constructor"}', "[]", "null", "{", '{"__proto__":1}'])
+  if (named("skill")) return choices.pick(["js:3", "js", "constructor:1", "js:9", ":1", "__proto__:1"])
+  if (named("vkey")) return choices.pick(["x", "a+00000000+AAAA", ""])
+  if (named("what") || named("target")) return choices.pick(["task:b", "agent:ann", "external:rain", "role:worker", "everyone", "x:y"])
+  return choices.pick([`n${choices.below(100)}`, "some text", "x"])
+}
+
+function spoil(args: string[], choices: Choices): void {
+  if (args.length === 0) args.push(oddText(choices))
+  const at = choices.below(args.length)
+  switch (choices.below(7)) {
+    case 0:
+      args.splice(at, 1)
+      break
+    case 1:
+      args.splice(at, 0, args[choices.below(args.length)] as string)
+      break
+    case 2:
+      args.push(oddText(choices))
+      break
+    case 3:
+      args.push(
+        choices.pick([
+          "--",
+          "--json=1",
+          "-j",
+          "--no-color",
+          "--none",
+          "-wmain",
+          "--workspace=",
+          "--reason",
+          "--reason=",
+          "-x",
+          "=",
+          "--__proto__=1",
+          "--constructor",
+        ]),
+      )
+      break
+    case 4:
+      args[at] = oddText(choices)
+      break
+    default:
+      args[at] = mutateText(args[at] as string, choices)
+  }
+}
+
+async function wholeProgram(): Promise<Command> {
+  const root = program()
+  // Three verbs come from one file, which registers them all.
+  const loads = new Set(await Promise.all(VERBS.flatMap(({ verbs }) => verbs.map(({ load }) => load()))))
+  for (const { register } of loads) register(root)
+  return root
+}
+
+function leavesOf(root: Command): Leaf[] {
+  const walk = (command: Command, path: string[]): Leaf[] =>
+    command.commands.length === 0 ? [{ path, command }] : command.commands.flatMap((child) => walk(child, [...path, child.name()]))
+  return walk(root, []).filter(({ path }) => !LEFT_OUT.has(path.join(" ")) && !LEFT_OUT.has(path[0] ?? ""))
+}
+
+type Ran = { exit: number; output: string; error: ErrorBody | null; stray: string }
+
+/** What a verb left behind, as the system would see it. */
+function exitStatus(): number {
+  return Number(process.exitCode ?? 0)
+}
+
+/** Runs a command line as `main.ts` does, with this process's streams, environment and folder borrowed for the while. */
+async function runHere(args: readonly string[], environment: Record<string, string>, folder: string): Promise<Ran> {
+  const root = await wholeProgram()
+  const heard = { out: "", err: "" }
+  const { cwd, env, exitCode } = { cwd: process.cwd(), env: { ...process.env }, exitCode: process.exitCode }
+  const [out, err] = [process.stdout.write, process.stderr.write]
+  const listen = (stream: "out" | "err") =>
+    ((chunk: string | Uint8Array): boolean => {
+      heard[stream] += typeof chunk === "string" ? chunk : Buffer.from(chunk).toString("utf8")
+      return true
+    }) as typeof process.stdout.write
+  for (const name of VARIABLES) delete process.env[name]
+  Object.assign(process.env, { XDG_STATE_HOME: join(folder, "state"), ...environment })
+  process.chdir(folder)
+  process.stdout.write = listen("out")
+  process.stderr.write = listen("err")
+  process.exitCode = undefined
+  const stop = Promise.withResolvers<never>()
+  const timer = setTimeout(() => stop.reject(new Broken(`the verb did not end within ${VERB_MS} ms`)), VERB_MS)
+  try {
+    // Raced here, so that the streams are given back before anybody tells of it.
+    await Promise.race([told(root, args), stop.promise])
+    return { exit: exitStatus(), output: heard.out, error: null, stray: heard.err }
+  } catch (error) {
+    if (error instanceof Broken) throw error
+    heard.err = ""
+    const exit = report(error, true)
+    const [line = ""] = heard.err.split("\n")
+    return { exit, output: heard.out, error: (JSON.parse(line) as { error: ErrorBody }).error, stray: heard.err }
+  } finally {
+    clearTimeout(timer)
+    process.stdout.write = out
+    process.stderr.write = err
+    process.exitCode = exitCode
+    process.chdir(cwd)
+    for (const name of [...VARIABLES]) delete process.env[name]
+    Object.assign(process.env, env)
+    for (const file of readdirSync(folder)) if (file === "state") rmSync(join(folder, file), { recursive: true })
+  }
+}
