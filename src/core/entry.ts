@@ -1,4 +1,5 @@
 import type { AgentId, Seq, SessionId } from "./ids.ts"
+import { UPCASTS, upcast, type Upcasts } from "./upcast.ts"
 
 /** What a caller may do; see `permits` in `core/role.ts`. */
 export type Role = "operator" | "orchestrator" | "worker" | "supervisor" | "observer" | "plugin"
@@ -44,9 +45,12 @@ export function encodeEntry(entry: Entry): string {
   return JSON.stringify({ seq, atMs, type, v, actor: { agent: actor.agent, session: actor.session, role: actor.role }, commandId, commandHash, causedBy, data })
 }
 
-/** Reads stored bytes back. Throws `SyntaxError` on bytes that are no entry: the ledger's audit names the seq. */
-export function decodeEntry(bytes: string): Entry {
+/**
+ * Reads stored bytes back, as today's code knows them: the one door by which bytes become entries, so that nobody folds an old version as it stands.
+ * Throws `SyntaxError` on bytes that are no entry: the ledger's audit names the seq.
+ */
+export function decodeEntry(bytes: string, upcasts: Upcasts = UPCASTS): Entry {
   const entry = JSON.parse(bytes) as Entry
   if (!Number.isSafeInteger(entry.seq) || typeof entry.type !== "string") throw new SyntaxError("not a ledger entry")
-  return entry
+  return upcast(entry, upcasts)
 }

@@ -4,7 +4,7 @@ import type { Seq } from "../core/ids.ts"
 import { failureOf, finding, isTooLong, nameDamage, type Finding } from "./damage.ts"
 import { LedgerFailure, type Head, type Ledger, type Stored } from "./ledger.ts"
 import { sha256 } from "./sha256.ts"
-import { UPCASTS, upcast, type Upcasts } from "./upcast.ts"
+import { UPCASTS, type Upcasts } from "../core/upcast.ts"
 
 /** What a checkpoint entry records: size, root and state digest through the entry before it, root and digest in hex. */
 export type RecordedCheckpoint = { size: Seq; root: string; digest: string }
@@ -64,7 +64,7 @@ export async function examine(ledger: Pick<Ledger, "read">, onEntry: (entry: Ent
       if (row.seq !== seq || isTooLong(row.bytes)) return end(await nameDamage(ledger, seq, prev, row))
       const hashes = hasher.both(prev, row.bytes)
       if (!sameHash(hashes.hash, row.hash)) return end(await nameDamage(ledger, seq, prev, row))
-      const entry = decode(row.bytes)
+      const entry = decode(row.bytes, upcasts)
       if (entry === null) return end(finding("unreadable", seq, `entry ${seq} chains, but is not an entry`))
       if (entry.seq !== seq) return end(await nameDamage(ledger, seq, prev, row))
       if (typeof entry.atMs !== "number" || !(entry.atMs >= lastAtMs))
@@ -77,7 +77,7 @@ export async function examine(ledger: Pick<Ledger, "read">, onEntry: (entry: Ent
       lastAtMs = entry.atMs
       prev = hashes.hash
       frontier.append(hashes.leaf)
-      onEntry(upcast(entry, upcasts), row)
+      onEntry(entry, row)
       onTree?.(frontier)
     }
   }
@@ -110,9 +110,9 @@ function compareRecorded(recorded: Partial<RecordedCheckpoint> | null, seq: Seq,
     : finding("checkpoint", seq, `the checkpoint in entry ${seq} records the root ${root}, but the entries before it have ${reached}`)
 }
 
-function decode(bytes: string): Entry | null {
+function decode(bytes: string, upcasts: Upcasts): Entry | null {
   try {
-    return decodeEntry(bytes)
+    return decodeEntry(bytes, upcasts)
   } catch {
     return null
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { HUB, decodeEntry, encodeEntry, type Entry } from "../core/entry.ts"
+import { HUB, decodeEntry, encodeEntry, type Entry } from "./entry.ts"
 import { upcast, type Upcasts } from "./upcast.ts"
 
 const entry = (type: string, v: number, data: unknown): Entry => ({

@@ -1,4 +1,4 @@
-import type { Entry } from "../core/entry.ts"
+import type { Entry } from "./entry.ts"
 
 /** For each event type, for each old version of its data, the pure function that makes the next version of it. */
 export type Upcasts = Readonly<Record<string, Readonly<Record<number, (data: unknown) => unknown>>>>
@@ -10,7 +10,7 @@ export type Upcasts = Readonly<Record<string, Readonly<Record<number, (data: unk
 export const UPCASTS: Upcasts = {}
 
 /** The entry as today's code knows it. Only the decoded copy changes; what is hashed and proven are the stored bytes. */
-export function upcast(entry: Entry, upcasts: Upcasts = UPCASTS): Entry {
+export function upcast(entry: Entry, upcasts: Upcasts): Entry {
   const versions = Object.hasOwn(upcasts, entry.type) ? upcasts[entry.type] : undefined
   if (!versions) return entry
   let { v, data } = entry
