@@ -384,6 +384,7 @@ describe("doctor", () => {
   test("a healthy instance is well; a credential that others can read and a task that nobody fits are problems with a remedy", async () => {
     const folder = newRepository()
     await json(folder, ["up"])
+    await json(folder, ["task", "add", "plain", "Plain"])
     const well = await skein(folder, ["doctor"])
     expect({ status: well.status, stdout: well.stdout }).toEqual({ status: 0, stdout: expect.not.stringMatching(/problem/) as string })
     chmodSync(join(folder, ".skein", "operator.credential"), 0o644)

@@ -156,7 +156,8 @@ async function workFindings(context: Context): Promise<Finding[]> {
   const { agents: profiles } = await hub.call("agent.list", { limit: 1_000 })
   const { meets } = await import("../core/ready.ts")
   const present = profiles.filter(({ status }) => status === "present")
-  const orphans = ready.tasks.filter(({ requires }) => !present.some((agent) => meets(agent, requires)))
+  // What asks for nothing fits whoever comes.
+  const orphans = ready.tasks.filter(({ requires }) => Object.keys(requires).length > 0 && !present.some((agent) => meets(agent, requires)))
   for (const { id, requires } of orphans.slice(0, 20)) {
     findings.push({
       level: "problem",

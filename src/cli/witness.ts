@@ -87,21 +87,26 @@ async function add(context: Context, url: string, vkey: string): Promise<void> {
   if (URL.parse(url)?.protocol.startsWith("http") !== true)
     throw new UsageError(`${JSON.stringify(url)} is no address of a witness`, "Give the address that skein witness serve printed.")
   const hub = await context.hub()
-  writeWitnesses(context.instance(), context.workspace, [
-    ...readWitnesses(context.instance(), context.workspace).filter((known) => known.url !== url),
-    { url, vkey, seenSize: 0 },
-  ])
+  const before = readWitnesses(context.instance(), context.workspace)
+  const others = before.filter((known) => known.url !== url)
+  writeWitnesses(context.instance(), context.workspace, [...others, { url, vkey, seenSize: 0 }])
   const { note } = await hub.call("ledger.checkpoint", {})
   const answer = (await withLedger(context, {}, (source) => cosignNow(context.instance(), context.workspace, note, source))).answers.find(
     (one) => one.url === url,
   )
-  if (answer?.outcome === "refused")
+  if (answer?.outcome === "refused") {
+    // As if it had not been asked for: what failed has changed nothing.
+    writeWitnesses(context.instance(), context.workspace, [
+      ...readWitnesses(context.instance(), context.workspace).filter((known) => known.url !== url),
+      ...before.filter((known) => known.url === url),
+    ])
     throw new SkeinError(
       "invalid",
       `the witness refuses: ${answer.reason}`,
       "Have it watch this log first: skein witness serve --watch, with the key of .skein/keys/checkpoint-NAME.pub.",
       { ...answer },
     )
+  }
   if (answer?.outcome === "unreachable") terminal.notice(`it is added, and does not answer just now: ${printable(answer.reason ?? "")}`)
   terminal.answer({ url, witness: verifier.name, outcome: answer?.outcome ?? null }, `${printable(verifier.name)} is a witness of this ledger from now on`)
 }

@@ -23,7 +23,7 @@ export function unknownOutcome(): SkeinError {
 }
 
 export function storageRefused(error: LedgerFailure): SkeinError {
-  return new SkeinError("storage_refused", `the ledger refuses writes: ${error.message}`, `${error.remedy} Nothing was written; reads go on.`, {}, PROBE_MS)
+  return new SkeinError("storage_refused", `the ledger refuses writes: ${error.message}`, `${error.remedy}; reads go on`, {}, PROBE_MS)
 }
 
 export function overloaded(queue: number, retryAfterMs: number): SkeinError {
