@@ -100,7 +100,11 @@ export async function runPlan(context: Context, file: PlanFile, options: Options
 async function othersAtWork({ identity }: HubConnection, url: string): Promise<boolean> {
   const ask = async <Answer>(workspace: string | undefined, call: (hub: HubConnection) => Promise<Answer>): Promise<Answer> => {
     const hub = openConnection({ url, identity, workspace })
-    return call(hub).finally(() => hub.close())
+    try {
+      return await call(hub)
+    } finally {
+      await hub.close()
+    }
   }
   try {
     const { workspaces } = await ask("main", (hub) => hub.call("workspace.list", {}))
