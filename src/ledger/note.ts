@@ -67,7 +67,7 @@ export function parseSigner(skey: string): Signer {
   const kind = typed && kindOf(typed)
   if (!parts || !isKeyName(parts[1]!) || !kind || typed.length !== 33) throw new NoteInvalid("malformed", "this is no signing key")
   const { skey: again, vkey } = makeKey(kind, parts[1]!, typed.subarray(1))
-  if (again !== skey.trim()) throw new NoteInvalid("malformed", "the signing key does not fit its id")
+  if (again !== skey.trim()) throw new NoteInvalid("malformed", `the signing key of ${parts[1]} does not fit its id`)
   const key = createPrivateKey({ key: Buffer.concat([SEED_PREFIX, typed.subarray(1)]), format: "der", type: "pkcs8" })
   return { verifier: parseVerifier(vkey), key }
 }

@@ -1,6 +1,7 @@
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { Choices, reduce } from "./choices.ts"
+import { Watchdog } from "./watchdog.ts"
 
 /** What is attacked: made fresh every `casesPerSubject` cases, so that no case stands on too many others. */
 export type Target = {
@@ -46,6 +47,7 @@ const collect = runInNewContext("gc") as () => void
 /** Runs cases `seed`, `seed` + 1, … of a target until one breaks a promise. */
 export async function campaign(target: Target, { seed, cases, untilMs, deadlineMs = DEADLINE_MS, reduceMs = 20_000 }: Campaign): Promise<Outcome> {
   const strays = new Strays()
+  const watchdog = new Watchdog()
   const outcomes = new Map<string, number>()
   const startedMs = performance.now()
   let [done, startBytes] = [0, 0]
@@ -56,6 +58,7 @@ export async function campaign(target: Target, { seed, cases, untilMs, deadlineM
       const first = done
       for (; found === null && done < Math.min(cases, first + target.casesPerSubject) && performance.now() < untilMs; done += 1) {
         const choices = Choices.from(seed + done)
+        watchdog.watch(seed + done)
         const result = await attempt(subject, choices, strays, deadlineMs)
         if ("wrong" in result) found = { target: target.name, seed: seed + done, message: result.wrong, sent: subject.describe(), made: choices.made }
         else outcomes.set(result.came, (outcomes.get(result.came) ?? 0) + 1)
@@ -72,6 +75,7 @@ export async function campaign(target: Target, { seed, cases, untilMs, deadlineM
     return { target: target.name, cases: done, tookMs: performance.now() - startedMs, grewBytes, outcomes, found }
   } finally {
     strays.close()
+    await watchdog.close()
   }
 }
 

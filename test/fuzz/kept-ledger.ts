@@ -27,7 +27,8 @@ export type KeptLedger = {
 }
 export type Files = { main: Buffer; wal: Buffer | null }
 
-const WORK = 40
+/** Tasks: more entries than a start checks by itself. */
+const WORK = 80
 
 /** A hub on a ledger, without a server. What it would have ended the process for is thrown by `fatal`. */
 export function hubOn(ledger: Ledger | (() => Ledger), snapshotFolder: string, fatal: (error: unknown) => void = () => undefined): Promise<Hub> {
@@ -72,7 +73,7 @@ async function makeLedger(): Promise<KeptLedger> {
       await loop.execute(
         "task.add",
         operator,
-        { id: `w${at}`, title: `Work ${at}`, body: "\u{1f9a2} lines\nof text ".repeat(at) },
+        { id: `w${at}`, title: `Work ${at}`, body: "\u{1f9a2} lines\nof text ".repeat(at % 40) },
         { key: { id: `k${at}`, hash: "00" } },
       )
       if (at % 10 === 9) await loop.checkpoint()

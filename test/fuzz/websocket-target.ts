@@ -63,7 +63,9 @@ class WebSocketSubject implements Subject {
 
   async close(): Promise<void> {
     const { loop } = this.#hub
-    for (let tries = 0; tries < 100 && loop.stats()["parked"] !== 0; tries += 1) await sleep(10)
+    // The hub hears of the last connection's end a moment after we do.
+    const left = (): boolean => loop.stats()["parked"] !== 0 || loop.stats()["subscribers"] !== 0
+    for (let tries = 0; tries < 100 && left(); tries += 1) await sleep(10)
     if (loop.stats()["parked"] !== 0) throw new Broken("a claim is still parked though its connection is gone")
     if (loop.stats()["subscribers"] !== 0) throw new Broken(`${String(loop.stats()["subscribers"])} subscribers are left though no connection is`)
     await this.#hub.close()
