@@ -42,7 +42,13 @@ export class Scenario {
     if (key !== null) {
       const known = recall(this.state, actor.agent, key.id, key.hash)
       if (known !== null && isRefusal(known)) return known
-      if (known !== null) return this.#answered(name, actor, input, this.bytes.slice(known.first - 1, known.last).map((bytes) => decodeEntry(bytes)))
+      if (known !== null)
+        return this.#answered(
+          name,
+          actor,
+          input,
+          this.bytes.slice(known.first - 1, known.last).map((bytes) => decodeEntry(bytes)),
+        )
     }
     const decision = commands[name].decide(this.state, actor, input, this.nowMs)
     if (isRefusal(decision)) return decision

@@ -49,7 +49,8 @@ type Exchange = { request: IncomingMessage; response: ServerResponse; pathname: 
 export async function serve(options: ServeOptions): Promise<Served> {
   const { host = "127.0.0.1", port = 0 } = options
   // An empty one, as a variable that is not set gives it, would mean every address of the machine.
-  if (host === "") throw new SkeinError("invalid_input", "the address to listen on is empty", "Name one: 127.0.0.1, or 0.0.0.0 for every address of this machine.")
+  if (host === "")
+    throw new SkeinError("invalid_input", "the address to listen on is empty", "Name one: 127.0.0.1, or 0.0.0.0 for every address of this machine.")
   const surface = new Surface(options)
   await surface.listen(host, port)
   return { url: surface.url, close: () => surface.close() }
