@@ -16,7 +16,7 @@ setInterval(() => {
     writeSync(2, "\\nFOUND: the case at seed " + Atomics.load(cells, 2) + " keeps the thread for more than " + ms + " ms\\n")
     process.kill(process.pid, "SIGKILL")
   }
-}, 1000).unref()
+}, 1000)
 `
 
 /** Ends this process, with the seed said, when a case neither ends nor lets anything else run. */
