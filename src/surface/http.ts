@@ -3,13 +3,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net"
 import { pipeline } from "node:stream/promises"
 import { Readable, type Duplex } from "node:stream"
-import { ERRORS, SkeinError } from "../contract/errors.ts"
+import { SkeinError } from "../contract/errors.ts"
 import type { Hub } from "../hub/hub.ts"
 import { type Auth, type Caller, TOKEN_MS } from "./auth.ts"
 import { type EventStream, streamEvents } from "./events.ts"
 import { type Call, type Perform, performer, type SurfaceLog, told, workspaceOf } from "./perform.ts"
 import { Buckets, type Rate } from "./rate.ts"
-import { bearerOf, checkOrigin, type Guard, guardFor, headerOf, isLoopback, readJson, SECURE_HEADERS, sendError, sendJson } from "./request.ts"
+import { refuseRaw, bearerOf, checkOrigin, type Guard, guardFor, headerOf, isLoopback, readJson, SECURE_HEADERS, sendError, sendJson } from "./request.ts"
 import { decodeInput, encodeError, encodeOutput, operationAt, type RpcPrefix } from "./rpc.ts"
 import { Sockets } from "./websocket.ts"
 
@@ -40,8 +40,6 @@ const PLAN_MAX_BYTES = 8 * 1024 * 1024
 const CONNECTIONS_MAX = 2_000
 const PING_MS = 15_000
 const TOKEN_BODY_MAX_BYTES = 4 * 1024
-/** How long a refused connection stays for its answer to be read. */
-const LINGER_MS = 1_000
 
 type Exchange = { request: IncomingMessage; response: ServerResponse; pathname: string; requestId: string }
 
@@ -330,22 +328,4 @@ function badRequest(error: NodeJS.ErrnoException): SkeinError {
     return new SkeinError("body_too_large", "the headers are over 16384 bytes", "Send fewer of them.", { limit: 16_384 })
   if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") return new SkeinError("timed_out", "the request did not come in time", "Send it in one go.")
   return new SkeinError("invalid_input", "this is no HTTP request", "Speak HTTP/1.1.")
-}
-
-/** Answers on a socket that has no response object: a failed upgrade, or what is no HTTP. */
-function refuseRaw(socket: Duplex, error: SkeinError): void {
-  if (!socket.writable) {
-    // Bytes after the first that were wrong are told too: the answer to that one may still be on its way.
-    if (!socket.writableEnded) socket.destroy()
-    return
-  }
-  const body = JSON.stringify(error)
-  const { http } = ERRORS[error.code]
-  // Read away what still comes: nobody else reads this socket, and unread it would neither see its end nor ever close.
-  socket.on("error", () => socket.destroy())
-  socket.resume()
-  setTimeout(() => socket.destroy(), LINGER_MS).unref()
-  socket.end(
-    `HTTP/1.1 ${http} Refused\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  )
 }

@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { isIP } from "node:net"
+import type { Duplex } from "node:stream"
 import { ERRORS, SkeinError } from "../contract/errors.ts"
 
 /** What is checked of every HTTP request before anybody looks at what it asks, and how every answer is written. */
@@ -161,4 +162,25 @@ export function sendError(request: IncomingMessage, response: ServerResponse, er
   }
   if (!request.complete) drain(request)
   sendJson(response, ERRORS[error.code].http, body, { ...errorHeaders(error), "X-Request-Id": requestId })
+}
+
+/** How long a refused connection stays for its answer to be read. */
+const LINGER_MS = 1_000
+
+/** Answers on a socket that has no response object: a failed upgrade, or what is no HTTP. */
+export function refuseRaw(socket: Duplex, error: SkeinError): void {
+  if (!socket.writable) {
+    // Bytes after the first that were wrong are told too: the answer to that one may still be on its way.
+    if (!socket.writableEnded) socket.destroy()
+    return
+  }
+  const body = JSON.stringify(error)
+  const { http } = ERRORS[error.code]
+  // Read away what still comes: nobody else reads this socket, and unread it would neither see its end nor ever close.
+  socket.on("error", () => socket.destroy())
+  socket.resume()
+  setTimeout(() => socket.destroy(), LINGER_MS).unref()
+  socket.end(
+    `HTTP/1.1 ${http} Refused\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
 }

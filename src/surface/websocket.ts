@@ -1,9 +1,10 @@
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
 import { WebSocketServer } from "ws"
+import { SkeinError } from "../contract/errors.ts"
 import type { Caller } from "./auth.ts"
 import { Outbox } from "./outbox.ts"
-import { isLoopback } from "./request.ts"
+import { isLoopback, refuseRaw } from "./request.ts"
 import { SocketConnection, type SocketOptions } from "./socket-connection.ts"
 import { CLOSE } from "./socket-frames.ts"
 
@@ -27,6 +28,13 @@ export class Sockets {
       maxPayload: options.planMaxBytes,
       clientTracking: false,
       skipUTF8Validation: true,
+    })
+    // What `ws` would refuse with a word of plain text.
+    this.#server.on("wsClientError", ({ message }, socket) => {
+      refuseRaw(
+        socket,
+        new SkeinError("invalid_input", `this is no WebSocket upgrade: ${message}`, "Ask for GET /ws with the headers of RFC 6455, version 13."),
+      )
     })
     this.#pings = setInterval(() => {
       for (const connection of this.#connections) connection.ping()

@@ -19,7 +19,8 @@ for (const target of TARGETS) {
     const outcome = await campaign(target, { seed: SEED, cases: CASES, untilMs: performance.now() + SECONDS * 1_000, reduceMs: 10_000 })
     console.log(`fuzz ${target.name}: seed ${SEED}, ${outcome.cases} cases, ${(outcome.tookMs / 1_000).toFixed(1)} s`)
     expect(outcome.found, told(outcome)).toBeNull()
-    // Input that is all refused at the door tests the door alone.
-    expect(outcome.outcomes.size).toBeGreaterThan(target.name === "snapshot" ? 0 : 3)
+    // Input that is all refused at the door tests the door alone. Of a changed snapshot, one thing may come and no other.
+    const kinds = target.name === "snapshot" ? 1 : Math.min(4, Math.ceil(outcome.cases / 20))
+    expect(outcome.outcomes.size).toBeGreaterThanOrEqual(kinds)
   }, 60_000)
 }

@@ -147,8 +147,9 @@ class WebSocketSubject implements Subject {
     return textFrames(bytes, choices)
   }
 
-  async #judge({ status, frames, ended, last }: Conversation, stuck: boolean, seq: number): Promise<string> {
-    if (status !== 101) return `no upgrade: ${status ?? (ended ? "closed" : "no answer")}`
+  async #judge({ status, refusal, frames, ended, last }: Conversation, stuck: boolean, seq: number): Promise<string> {
+    if (status === null) return `no upgrade: ${ended ? "closed" : "no answer"}`
+    if (status !== 101) return `no upgrade: ${status} ${status < 400 ? "" : checkErrorBody(JSON.parse(refusal))}`
     const answers = frames.flatMap(readMessage)
     const codes = answers.flatMap(checkMessage)
     const close = frames.find(({ opcode }) => opcode === 8)
@@ -164,14 +165,14 @@ class WebSocketSubject implements Subject {
   }
 }
 
-type Conversation = { status: number | null; frames: Received[]; ended: boolean; last: boolean }
+type Conversation = { status: number | null; refusal: string; frames: Received[]; ended: boolean; last: boolean }
 
 /** Upgrades, writes, and reads until the last call is answered, the connection ends, or patience does. */
 function converse(port: number, upgrade: Buffer, pieces: readonly Buffer[], stuck: boolean): Promise<Conversation> {
   return new Promise((resolve) => {
     const socket: Socket = connect(port, "127.0.0.1")
     socket.setNoDelay(true)
-    const heard: Conversation = { status: null, frames: [], ended: false, last: false }
+    const heard: Conversation = { status: null, refusal: "", frames: [], ended: false, last: false }
     let rest: Buffer = Buffer.alloc(0)
     let silence: NodeJS.Timeout | undefined
     const finish = (ended: boolean): void => {
@@ -201,9 +202,16 @@ function converse(port: number, upgrade: Buffer, pieces: readonly Buffer[], stuc
       if (heard.status === null) {
         const end = rest.indexOf("\r\n\r\n")
         if (end < 0) return
-        heard.status = Number(/^HTTP\/1\.1 (\d{3})/.exec(rest.toString("latin1"))?.[1] ?? 0)
+        const head = rest.toString("latin1", 0, end)
+        const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? 0)
+        const length = Number(/^content-length: (\d+)/im.exec(head)?.[1] ?? 0)
+        if (status !== 101 && rest.length < end + 4 + length) return
+        heard.status = status
         rest = rest.subarray(end + 4)
-        if (heard.status !== 101) return finish(false)
+        if (heard.status !== 101) {
+          heard.refusal = rest.toString("utf8", 0, length)
+          return finish(false)
+        }
         send(0)
       }
       const read = readFrames(rest)
