@@ -76,6 +76,11 @@ test("an expectation and a request for a tunnel are refused with words", async (
   expect([expecting.status, tunnel.status]).toEqual([400, 405])
 })
 
+test("an offer of HTTP/2 is passed over, and the request answered", async () => {
+  const answer = await ask(`${head(["GET /health HTTP/1.1", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAA"])}\r\n`)
+  expect(answer.status).toBe(200)
+})
+
 test("a refused upgrade leaves no connection behind, whatever its client does", async () => {
   const other = await FuzzedHub.open()
   const socket = connect({ port: other.port, host: "127.0.0.1", allowHalfOpen: true })

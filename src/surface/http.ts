@@ -97,6 +97,8 @@ class Surface {
       requestTimeout: 60_000,
       maxHeaderSize: 16 * 1024,
       noDelay: true,
+      // Some clients offer HTTP/2 with their first request (Java's does): it is theirs to offer and ours to pass over. Node from 22.21 and 24.9 on.
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
     })
     this.#server.maxConnections = options.connectionsMax ?? CONNECTIONS_MAX
     this.#server.on("request", (request, response) => void this.#request(request, response))
