@@ -52,6 +52,16 @@ test("a message that is no frame of a hub's ends the connection, not the process
   }
 })
 
+test("what can be no credential goes nowhere, and a token that can be none is not taken", async () => {
+  for (const credential of ["", "skc_a b", "skc_a\r\nX: 1", "skc_\u001b[2J", "\u00e9"]) {
+    const client = httpClient({ url: "http://127.0.0.1:1", credential })
+    await expect(client.call("ledger.head", {}), credential).rejects.toMatchObject({ code: "unauthenticated" })
+    client.close()
+  }
+  const url = await foreign('{"token":"\\u001b]0;owned\\u0007","lastsMs":1}', "")
+  await expect(connect({ url, credential: "skc_a_b_c", timeoutMs: 300 })).rejects.toMatchObject({ code: "hub_unreachable" })
+})
+
 test("of an error that came over the wire only what has its type is taken", () => {
   const given = { code: "overloaded", message: { toString: 1 }, remedy: [], details: null, retryAfterMs: "soon" }
   expect(errorFrom(given).toJSON()).toEqual({ code: "overloaded", message: "overloaded", remedy: "", details: {}, retryAfterMs: null })

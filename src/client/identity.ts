@@ -10,8 +10,18 @@ export type Bearer = { token: string; lastsMs: number | null }
 
 const MINT_TIMEOUT_MS = 10_000
 
-/** The text that identifies the caller: a credential (`skc_…`) or a token. */
+/** What can be a credential or token at all: it goes into a header, and `skein token` prints it. */
+const BEARER = /^[\x21-\x7e]{1,8192}$/
+
+/** The text that identifies the caller: a credential (`skc_…`) or a token. Throws `unauthenticated` where it can be neither. */
 export async function readIdentity(identity: Identity): Promise<string> {
+  const text = await givenText(identity)
+  if (BEARER.test(text)) return text
+  const file = "credentialFile" in identity ? { file: identity.credentialFile } : {}
+  throw new SkeinError("unauthenticated", "what was given as credential can be none", "Name the file that `skein up` or `skein agent add` wrote.", file)
+}
+
+async function givenText(identity: Identity): Promise<string> {
   if ("credential" in identity) return identity.credential
   if ("token" in identity) return typeof identity.token === "string" ? identity.token : identity.token()
   try {
@@ -36,7 +46,7 @@ export async function bearerFor(url: URL, identity: Identity, workspace: string 
   })
   if (status !== 200) throw errorFrom(body)
   const { token, lastsMs } = body as { token?: unknown; lastsMs?: unknown }
-  if (typeof token !== "string") throw noHub(url, "no token")
+  if (typeof token !== "string" || !BEARER.test(token)) throw noHub(url, "no token")
   return { token, lastsMs: typeof lastsMs === "number" ? lastsMs : null }
 }
 
