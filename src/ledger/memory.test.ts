@@ -68,6 +68,31 @@ describe("a memory ledger on a faulty disk", () => {
     expect((await store.open().head()).seq).toBe(lost === "written" ? 2 : 0)
   })
 
+  it("a second crash before anybody opened it changes nothing: a torn batch does not become a committed one", async () => {
+    for (const again of [
+      { whole: 0, torn: 0 },
+      { whole: 3, torn: 0 },
+    ]) {
+      const { syncs, disk } = heldDisk()
+      const store = new MemoryStore({ disk })
+      const chain = new Chain(sha256)
+      const ledger = store.open()
+      const first = ledger.append(0, makeEntries(chain, 2))
+      await settled()
+      syncs[0]!("done")
+      await first
+      const torn = ledger.append(2, makeEntries(chain, 3)).catch((error: unknown) => error)
+      await settled()
+      store.crash({ whole: 2, torn: 5 })
+      store.crash(again)
+      const reopened = store.open()
+      expect((await reopened.read(1, 100)).map(({ seq }) => seq)).toEqual([1, 2])
+      expect(reopened.cut).toEqual({ from: 3, entries: 3 })
+      syncs[1]!("done")
+      expect(await torn).toMatchObject({ code: "unknown_outcome" })
+    }
+  })
+
   it("a crash keeps the batch in flight whole or not at all, wherever it tears; what was acknowledged stays", async () => {
     for (let whole = 0; whole <= 3; whole++) {
       for (const torn of [0, 1, 40]) {

@@ -73,6 +73,10 @@ export class MemoryStore {
    * fails with `unknown_outcome`, as a hub would learn of it after its restart.
    */
   crash(remains: Remains = { whole: 0, torn: 0 }): void {
+    for (const ledger of this.#open) ledger.die()
+    this.#open.clear()
+    // Nobody has opened it since the last crash: what that one left lies on the disk, and whether it was committed is not for this one to say.
+    if (this.#crashed !== null) return
     const unsynced: Frame[] = [...this.entries.slice(this.#synced).map((entry) => ({ ...entry, commits: true })), ...this.#inFlight]
     const kept = unsynced.slice(0, remains.whole)
     const next = unsynced[remains.whole]
@@ -81,8 +85,6 @@ export class MemoryStore {
     this.entries = this.#crashed
     this.#inFlight = []
     this.#turn = Promise.resolve()
-    for (const ledger of this.#open) ledger.die()
-    this.#open.clear()
   }
 
   head(): Head {
