@@ -77,13 +77,19 @@ function realFolder(path: string): string {
 
 /** The git directory that all worktrees of a repository share, for the repository that a folder lies in. */
 function findCommonDir(start: string): string | null {
+  const own = findGitDir(start)
+  return own === null ? null : sharedBy(own)
+}
+
+/** The git directory of the very worktree that a folder lies in, by files alone; null outside of any repository. */
+export function findGitDir(start: string): string | null {
   for (let folder = start; ; folder = dirname(folder)) {
     const dotGit = join(folder, ".git")
-    if (isGitDirectory(dotGit)) return realpathSync(dotGit)
+    if (isGitDirectory(dotGit)) return dotGit
     const link = readText(dotGit)
     const named = link === null ? undefined : /^gitdir: (.+?)\r?\n?$/.exec(link)?.[1]
-    if (named !== undefined) return sharedBy(resolve(folder, named))
-    if (isGitDirectory(folder)) return sharedBy(folder)
+    if (named !== undefined) return resolve(folder, named)
+    if (isGitDirectory(folder)) return folder
     if (dirname(folder) === folder) return null
   }
 }
