@@ -1,6 +1,6 @@
 import type { CommandName, Commands } from "../core/command.ts"
 import type { Actor } from "../core/entry.ts"
-import type { Seq, SessionId } from "../core/ids.ts"
+import type { AgentId, Seq, SessionId } from "../core/ids.ts"
 import type { Refusal } from "../core/refusal.ts"
 import type { Checkpoint, Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
@@ -12,6 +12,7 @@ import { aborted, overloaded, stopping, storageRefused, unknownOutcome } from ".
 import { Outage } from "./outage.ts"
 import { Pace } from "./pace.ts"
 import { Parked } from "./parked.ts"
+import { Queue } from "./queue.ts"
 import { Readers } from "./readers.ts"
 import { Replica } from "./replica.ts"
 import { newestSnapshot } from "./snapshots.ts"
@@ -43,7 +44,7 @@ export class Loop {
   readonly #outage: Outage
   readonly #subscriptions: Subscriptions
   readonly #following = new AbortController()
-  #queue: Waiting[] = []
+  readonly #queue = new Queue()
   readonly #readers = new Readers()
   #flushing = false
   #scheduled = false
@@ -101,24 +102,25 @@ export class Loop {
   execute<Name extends CommandName>(name: Name, actor: Actor, input: Commands[Name]["input"], options: ExecuteOptions = {}): Promise<Commands[Name]["output"]> {
     const { key = null, waitMs = 0, signal } = options
     return new Promise((resolve, reject) => {
-      this.admit()
+      this.admit(actor.agent)
       const parkUntilMs = waitMs > 0 ? this.nowMs() + Math.min(waitMs, WAIT_MAX_MS) : null
       this.#enqueue({ name, actor, input, key, signal, parkUntilMs, timed: false, resolve, reject })
     })
   }
 
-  /** Whether a command would hear `overloaded` right now. */
-  get full(): boolean {
-    return this.#pace.isFull(this.#queue.length)
+  /** Whether a command of this agent would hear `overloaded` right now. */
+  isFull(agent: AgentId): boolean {
+    const { length, agents } = this.#queue
+    return this.#pace.isFull({ length, agents, own: this.#queue.heldBy(agent) })
   }
 
   /**
-   * Throws what any command would hear right now, whatever it is: `overloaded`, `storage_refused` or `hub_stopping`. For whoever would have to read and
+   * Throws what any command of this agent would hear right now, whatever it is: `overloaded`, `storage_refused` or `hub_stopping`. For whoever would have to read and
    * check a command first: under overload a refusal must cost less than the work.
    */
-  admit(): void {
+  admit(agent: AgentId): void {
     if (this.#phase !== "open") throw stopping()
-    if (this.full) {
+    if (this.isFull(agent)) {
       this.#stats.overloaded += 1
       throw overloaded(this.#queue.length, this.#pace.retryAfterMs(this.#queue.length))
     }
@@ -263,8 +265,7 @@ export class Loop {
     this.#phase = "over"
     this.#flushing = false
     for (const waiting of batch) waiting.reject(unknownOutcome())
-    for (const waiting of [...this.#queue, ...this.#parked.takeAll()]) waiting.reject(stopping())
-    this.#queue = []
+    for (const waiting of [...this.#queue.takeAll(), ...this.#parked.takeAll()]) waiting.reject(stopping())
     this.#readers.fail(stopping())
     this.#sweeps.stop()
     void this.#upkeep.stop()
@@ -280,7 +281,7 @@ export class Loop {
     const batch: Waiting[] = []
     if (this.#checkpoints.due) batch.push(this.#ownCheckpoint())
     if (this.#sweeps.due || this.#sweeps.overdue) batch.push(this.#ownSweep())
-    batch.push(...this.#queue.splice(0, this.#o.batchMax))
+    batch.push(...this.#queue.take(this.#o.batchMax))
     return batch
   }
 
@@ -348,7 +349,7 @@ export class Loop {
 
   /** Something may be ready now: whoever is parked decides again, first come first served. */
   #wake(): void {
-    if (this.#stirred && this.#parked.size > 0 && this.#replica.state.board.readyCount > 0) this.#queue = [...this.#parked.takeAll(), ...this.#queue]
+    if (this.#stirred && this.#parked.size > 0 && this.#replica.state.board.readyCount > 0) this.#queue.unshift(this.#parked.takeAll())
     this.#stirred = false
   }
 
@@ -367,8 +368,7 @@ export class Loop {
   /** Nothing was written: callers are told so, reads go on, and the store is tried again until it takes a write. */
   #storageRefused(error: LedgerFailure, batch: readonly Waiting[]): void {
     if (this.#outage.refused(error)) this.#o.log.error({ err: error, workspace: this.name }, "the ledger refuses writes")
-    for (const { reject } of [...batch, ...this.#queue]) reject(storageRefused(error))
-    this.#queue = []
+    for (const { reject } of [...batch, ...this.#queue.takeAll()]) reject(storageRefused(error))
   }
 
   /** Many hubs on one ledger: folds what others append while this one has nothing to say. */

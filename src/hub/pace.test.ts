@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { Pace } from "./pace.ts"
+import { type Crowd, Pace } from "./pace.ts"
 
 test("before a batch was full no wait is known", () => {
   const pace = new Pace({ batchMax: 100, queueMax: 10_000, queueWaitMs: 250 })
@@ -30,4 +30,55 @@ test("quiet between two batches is no wait", () => {
   pace.batch(60_000, 100, 500)
   pace.batch(60_010, 100, 500)
   expect(pace.waitMs(100)).toBeCloseTo(10)
+})
+
+const LIMITS = { batchMax: 100, queueMax: 10_000, queueWaitMs: 250 }
+const crowd = (length: number, own: number, agents = 10): Crowd => ({ length, own, agents })
+
+/** Full batches, one every 10 ms, from `fromMs` on. */
+function busy(pace: Pace, batches: number, fromMs = 0): void {
+  for (let at = 0; at < batches; at += 1) pace.batch(fromMs + at * 10, 100, 0)
+}
+
+test("a burst may fill the queue up to its wait; a load that stays may fill no more than the next batch", () => {
+  const pace = new Pace(LIMITS)
+  busy(pace, 5)
+  expect([pace.standing, pace.isFull(crowd(1_000, 500))]).toEqual([false, false])
+  busy(pace, 20, 50)
+  expect([pace.standing, pace.isFull(crowd(99, 50)), pace.isFull(crowd(100, 50))]).toEqual([true, false, true])
+})
+
+test("under a load that stays each agent has its share of the next batch, and one with nothing waiting is taken", () => {
+  const pace = new Pace(LIMITS)
+  busy(pace, 30)
+  expect(pace.isFull(crowd(100, 0))).toBe(false)
+  expect([pace.isFull(crowd(105, 9)), pace.isFull(crowd(105, 10))]).toEqual([false, true])
+  // Where there are more agents than a batch has places, one each; and the wait of all is bounded as ever.
+  expect([pace.isFull(crowd(500, 0, 500)), pace.isFull(crowd(500, 1, 500))]).toEqual([false, true])
+  expect([pace.isFull(crowd(2_400, 0, 2_400)), pace.isFull(crowd(2_600, 0, 2_600))]).toEqual([false, true])
+})
+
+test("the first batch that is not half full ends it at once, and so does a pause", () => {
+  const pace = new Pace(LIMITS)
+  busy(pace, 30)
+  pace.batch(300, 49, 0)
+  expect([pace.standing, pace.isFull(crowd(150, 100))]).toEqual([false, false])
+  busy(pace, 30, 310)
+  expect(pace.standing).toBe(true)
+  pace.batch(5_000, 100, 0)
+  expect(pace.standing).toBe(false)
+})
+
+test("the more is refused the later it may come, spread over that time; without a load it is soon", () => {
+  const pace = new Pace(LIMITS)
+  expect(pace.retryAfterMs(50)).toBe(20)
+  busy(pace, 30)
+  const told = Array.from({ length: 1_000 }, () => pace.retryAfterMs(100))
+  expect(Math.min(...told)).toBeGreaterThanOrEqual(20)
+  expect(Math.max(...told)).toBeLessThanOrEqual(120)
+  const [early, late] = [told.slice(0, 200), told.slice(800)].map((some) => Math.max(...some)) as [number, number]
+  expect(late).toBeGreaterThan(2 * early)
+  expect(new Set(told.slice(800)).size).toBeGreaterThan(40)
+  busy(pace, 60, 300)
+  expect(pace.retryAfterMs(100)).toBe(20)
 })

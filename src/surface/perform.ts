@@ -88,7 +88,7 @@ export function performer(options: PerformOptions): Perform {
     if (loop === null)
       throw new SkeinError("not_found", `there is no workspace ${caller.workspace}`, "`workspace.list` lists them.", { workspace: caller.workspace })
     // Before it is read: a hub that is overloaded must not spend itself on refusals.
-    if (row.command) loop.admit()
+    if (row.command) loop.admit(actor.agent)
     const parsed = row.schema.safeParse(withoutIdentity(row, caller, call.input ?? {}))
     if (!parsed.success) throw invalidInput(row.name, parsed.error)
     const key = keyOf(row, call.key, parsed.data)

@@ -254,7 +254,7 @@ export class SocketConnection {
     const cancel = parks ? new AbortController() : null
     this.#inFlight.set(call, cancel)
     if (!parks) this.#working += 1
-    if (this.#o.hub.workspace(caller.workspace)?.full === true) this.#pause()
+    if (this.#o.hub.workspace(caller.workspace)?.isFull(caller.actor.agent) === true) this.#pause()
     else if (this.#working >= IN_FLIGHT_READ) this.#ws.pause()
     const answered = (): void => {
       this.#inFlight.delete(call)
