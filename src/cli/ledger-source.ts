@@ -3,14 +3,20 @@ import { join } from "node:path"
 import { fromHex } from "../core/chain.ts"
 import type { Seq } from "../core/ids.ts"
 import type { OutsideCheckpoint, Report } from "../ledger/audit.ts"
-import type { Stored } from "../ledger/ledger.ts"
+import type { Elsewhere, Stored } from "../ledger/ledger.ts"
 import type { Verifier } from "../ledger/note.ts"
 import type { HubConnection } from "./connection.ts"
 import { UsageError } from "./failure.ts"
 import type { Instance } from "./instance.ts"
 
 /** A ledger to read: its file, beside a running hub or without one; or another machine's hub. */
-export type LedgerSource = { name: string; read(from: Seq, limit: number): Promise<Stored[]>; backup(path: string): Promise<void>; close(): Promise<void> }
+export type LedgerSource = {
+  name: string
+  elsewhere?: Elsewhere
+  read(from: Seq, limit: number): Promise<Stored[]>
+  backup(path: string): Promise<void>
+  close(): Promise<void>
+}
 
 export function ledgerFile({ directory }: Instance, workspace: string): string {
   return join(directory, "ledger", `${workspace}.sqlite`)
@@ -19,9 +25,15 @@ export function ledgerFile({ directory }: Instance, workspace: string): string {
 /** Opens a ledger's file for reading alone. */
 export async function openLedgerFile(path: string): Promise<LedgerSource> {
   if (!existsSync(path)) throw new UsageError(`there is no ledger at ${path}`, "Name a workspace with -w, a ledger file with --file, or start a hub: skein up.")
-  const { openSqlite } = await import("../ledger/sqlite.ts")
-  const ledger = openSqlite({ path, readOnly: true })
-  return { name: path, read: (from, limit) => ledger.read(from, limit), backup: (to) => ledger.backup(to), close: () => ledger.close() }
+  const { openForReading } = await import("../ledger/sqlite.ts")
+  const ledger = openForReading(path)
+  return {
+    name: path,
+    elsewhere: ledger.elsewhere,
+    read: (from, limit) => ledger.read(from, limit),
+    backup: (to) => ledger.backup(to),
+    close: () => ledger.close(),
+  }
 }
 
 /** Reads a ledger through its hub. */
@@ -70,7 +82,7 @@ export type Audit = {
 }
 
 /** Verifies and replays. The kept checkpoint finds a ledger that was cut at an entry's end. */
-export async function auditLedger(source: Pick<LedgerSource, "read">, outside: readonly OutsideCheckpoint[]): Promise<Audit> {
+export async function auditLedger(source: Pick<LedgerSource, "read" | "elsewhere">, outside: readonly OutsideCheckpoint[]): Promise<Audit> {
   const [{ verify }, { replayOnTwoCores }, { sha256 }] = await Promise.all([
     import("../ledger/audit.ts"),
     import("../hub/replay-apart.ts"),

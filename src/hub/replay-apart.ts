@@ -2,57 +2,61 @@ import { once } from "node:events"
 import { Worker } from "node:worker_threads"
 import type { Sha256 } from "../core/chain.ts"
 import { digestText } from "../core/digest.ts"
-import { decodeEntry, ENTRY_MAX_BYTES } from "../core/entry.ts"
+import { decodeEntry } from "../core/entry.ts"
+import type { Change, Table } from "../core/table.ts"
 import { type Checkpoint, evolve, Workspace } from "../core/workspace.ts"
-import type { Ledger, Stored } from "../ledger/ledger.ts"
-import { type Tally, Uncounted } from "./fingerprint.ts"
+import type { Elsewhere, Source, Stored } from "../ledger/ledger.ts"
 import { comparedWith, PAGE, replay, type Replayed } from "./replay.ts"
-import { COUNT_IN, COUNT_OUT, ENTRY, HASH_BYTES, type Hashed, HEAD_BYTES, MARK, type Piece } from "./replay-hashing.ts"
+import { COUNT_IN, COUNT_OUT, FORGET, type FromHashing, HASH_BYTES, type Hashed, HEAD_BYTES, KEEP, MARK, type Piece, type ToHashing } from "./replay-hashing.ts"
 
 const PIECE_BYTES = 1024 * 1024
 /** Pieces that may wait: so far this thread may be ahead of the hashing. */
 const AHEAD = 8
+/** Pages that the other thread may be ahead of this one. */
+const READ_AHEAD = 3
 
 /**
- * As `replay`, comparing every checkpoint, and where the ledger is long on two cores: a quarter less work for this thread. Throws what `replay` throws.
+ * As `replay`, comparing every checkpoint, and where the ledger is long on two cores: less than two thirds of the work for this thread. Throws what
+ * `replay` throws.
  */
-export async function replayOnTwoCores(ledger: Pick<Ledger, "read">, sha256: Sha256, to = Number.MAX_SAFE_INTEGER): Promise<Replayed> {
+export async function replayOnTwoCores(ledger: Source, sha256: Sha256, to = Number.MAX_SAFE_INTEGER): Promise<Replayed> {
   const isLong = to > PAGE && (await ledger.read(PAGE + 1, 1)).length === 1
   return (isLong ? await replayApart(ledger, to) : null) ?? replay(ledger, sha256, { to })
 }
 
 /**
- * This thread reads, folds, and writes out what is to be hashed; another hashes. Null where anything is wrong with the ledger,
- * or no thread can be had: `replay` then does all in one, and says what.
+ * Another thread reads, chains, and hands the texts over; this one folds them, and writes out the records that the other is to count. Null where anything
+ * is wrong with the ledger, or no thread can be had: `replay` then does all in one, and says what.
  */
-export async function replayApart(ledger: Pick<Ledger, "read">, to: number): Promise<Replayed | null> {
+export async function replayApart(ledger: Source, to: number): Promise<Replayed | null> {
   const state = new Workspace()
-  const uncounted = new Uncounted()
+  const changed = new Changed()
   const recorded: { seq: number; data: Checkpoint | null }[] = []
   let hasher: Hasher | null = null
   try {
-    hasher = new Hasher()
-    for (let from = 1; from <= to; from = state.seq + 1) {
-      const page = await ledger.read(from, Math.min(PAGE, to - from + 1))
-      if (page.length === 0) break
-      for (const stored of page) {
-        if (stored.seq !== state.seq + 1) return null
-        const entry = decodeEntry(stored.bytes)
+    hasher = new Hasher(ledger.elsewhere ?? null)
+    for await (const page of pagesOf(ledger, hasher, to)) {
+      for (const bytes of page) {
+        const entry = decodeEntry(bytes)
         if (entry.type === "checkpoint.recorded") {
-          uncounted.settle(hasher)
+          changed.note(state.journal.drain())
+          changed.tell(hasher)
           hasher.mark()
           recorded.push({ seq: entry.seq, data: entry.data as Checkpoint | null })
         }
-        hasher.entry(stored)
         evolve(state, entry)
-        uncounted.note(state.journal.drain())
       }
+      changed.note(state.journal.drain())
       await hasher.room()
     }
-    uncounted.settle(hasher)
-    const { broken, marks, digest, chain } = await hasher.end()
-    if (broken) return null
-    const compared = recorded.map(({ seq, data }, at) => comparedWith(seq, data, marks[at]?.root ?? "", marks[at]?.digest ?? ""))
+    changed.tell(hasher)
+    const { roots, digests, digest, chain } = await hasher.end()
+    if (chain.seq !== state.seq || digests.length !== recorded.length) return null
+    const compared = recorded.map(({ seq, data }, at) => {
+      const root = roots.get(seq)
+      if (root === undefined) throw new RangeError("a checkpoint that is not written as one")
+      return comparedWith(seq, data, root, digests[at] ?? "")
+    })
     return { state, digest, chain, entries: state.seq, compared }
   } catch {
     return null
@@ -61,22 +65,86 @@ export async function replayApart(ledger: Pick<Ledger, "read">, to: number): Pro
   }
 }
 
-/** Hands operations to the thread that hashes, a piece of memory at a time; a piece comes back when it is done with. */
-class Hasher implements Tally {
-  readonly #worker = new Worker(new URL(import.meta.url.endsWith(".ts") ? "./replay-hashing.ts" : "./replay-hashing.js", import.meta.url))
+/** The texts of all entries in order. From a file they come seen to chain; else they are read here, and looked at while they are folded. */
+async function* pagesOf(ledger: Source, hasher: Hasher, to: number): AsyncIterable<readonly string[]> {
+  const limit = (from: number): number => Math.min(PAGE, to - from + 1)
+  if (ledger.elsewhere === undefined) {
+    for (let from = 1; from <= to;) {
+      const page = await ledger.read(from, limit(from))
+      if (page.length === 0) return
+      yield hasher.check(from, page)
+      from += page.length
+    }
+    return
+  }
+  let asked = 1
+  for (let from = 1; from <= to; from += PAGE) {
+    for (; asked <= to && asked <= from + READ_AHEAD * PAGE; asked += PAGE) hasher.ask(asked, limit(asked))
+    const page = await hasher.page()
+    if (page.length > 0) yield page
+    if (page.length < PAGE) return
+  }
+}
+
+/** The table whose records change most: the other thread keeps what it counted of each, so that it need not be told again what to count out. */
+const KEPT = "tasks"
+
+/** Records that changed since they were last told of, each with what it was then. */
+class Changed {
+  readonly #before = new Map<Table<unknown>, Map<string, unknown>>()
+
+  note(changes: readonly Change[]): void {
+    let table: Table<unknown> | null = null
+    let records = new Map<string, unknown>()
+    for (const change of changes) {
+      if (change.table !== table) {
+        table = change.table
+        const known = this.#before.get(table)
+        if (known === undefined) this.#before.set(table, (records = new Map<string, unknown>()))
+        else records = known
+      }
+      if (!records.has(change.key)) records.set(change.key, change.before)
+    }
+  }
+
+  tell(hasher: Hasher): void {
+    for (const [table, records] of this.#before) {
+      const { name } = table
+      for (const [key, before] of records) {
+        const now = table.get(key)
+        if (name === KEPT) hasher.keep(name, key, now === undefined ? null : table.text(now))
+        else {
+          if (before !== undefined) hasher.remove(name, key, table.text(before))
+          if (now !== undefined) hasher.add(name, key, table.text(now))
+        }
+      }
+      records.clear()
+    }
+  }
+}
+
+/** Hands operations to the thread that hashes, a piece of memory at a time, which both threads see; a piece comes back when it is done with. */
+class Hasher {
+  readonly #worker: Worker
   readonly #encoder = new TextEncoder()
-  readonly #free: ArrayBuffer[] = []
-  #memory = new Uint8Array(PIECE_BYTES)
+  readonly #free: SharedArrayBuffer[] = []
+  #memory = new Uint8Array(new SharedArrayBuffer(PIECE_BYTES))
   #view = new DataView(this.#memory.buffer)
   #at = 0
   #ahead = 0
+  readonly #pages: string[][] = []
   #hashed: Hashed | null = null
   #failure: Error | null = null
 
-  constructor() {
+  /** `elsewhere`: where the other thread is to read the ledger. */
+  constructor(elsewhere: Elsewhere | null) {
+    const file = import.meta.url.endsWith(".ts") ? "./replay-hashing.ts" : "./replay-hashing.js"
+    this.#worker = new Worker(new URL(file, import.meta.url), { workerData: elsewhere })
     this.#worker.on("error", (error: Error) => (this.#failure = error))
-    this.#worker.on("message", (message: ArrayBuffer | Hashed) => {
-      if (message instanceof ArrayBuffer) this.#takeBack(message)
+    this.#worker.on("message", (message: FromHashing) => {
+      if (message instanceof SharedArrayBuffer) this.#takeBack(message)
+      else if (Array.isArray(message)) this.#pages.push(message)
+      else if (message === null) this.#failure = new RangeError("the ledger does not chain")
       else this.#hashed = message
     })
   }
@@ -89,14 +157,41 @@ class Hasher implements Tally {
     this.#write(COUNT_OUT, digestText(table, key, recordJson))
   }
 
+  /** Counts the record in, in the place of what was kept of it; null: counts that out. */
+  keep(table: string, key: string, recordJson: string | null): void {
+    // The other thread takes the key to end at the second NUL.
+    if (key.includes("\0")) throw new RangeError("not a key")
+    this.#write(recordJson === null ? FORGET : KEEP, digestText(table, key, recordJson ?? ""))
+  }
+
   mark(): void {
     this.#write(MARK, "")
   }
 
-  entry({ bytes, hash }: Stored): void {
-    const written = this.#write(ENTRY, bytes, 2 * HASH_BYTES)
-    if (written > ENTRY_MAX_BYTES || hash.length !== HASH_BYTES) throw new RangeError("not an entry")
-    this.#memory.set(hash, this.#at - written - 2 * HASH_BYTES)
+  /** Has a page read, chained and handed over. */
+  ask(from: number, limit: number): void {
+    this.#post({ from, limit })
+  }
+
+  /** The next page that was asked for. */
+  async page(): Promise<string[]> {
+    for (;;) {
+      const page = this.#pages.shift()
+      if (page !== undefined) return page
+      await this.#heard()
+    }
+  }
+
+  /** Has a page chained that was read here, and answers its texts. */
+  check(from: number, page: readonly Stored[]): string[] {
+    const texts = page.map(({ bytes }) => bytes)
+    const hashes = new Uint8Array(page.length * HASH_BYTES)
+    for (const [at, { seq, hash }] of page.entries()) {
+      if (seq !== from + at || hash.length !== HASH_BYTES) throw new RangeError("not an entry")
+      hashes.set(hash, at * HASH_BYTES)
+    }
+    this.#post({ from, texts, hashes })
+    return texts
   }
 
   /** Resolves when there is room for more. */
@@ -106,8 +201,7 @@ class Hasher implements Tally {
 
   async end(): Promise<Hashed> {
     this.#send()
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port has no origin
-    this.#worker.postMessage(null)
+    this.#post(null)
     while (this.#hashed === null) await this.#heard()
     return this.#hashed
   }
@@ -116,7 +210,12 @@ class Hasher implements Tally {
     await this.#worker.terminate()
   }
 
-  #takeBack(memory: ArrayBuffer): void {
+  #post(message: ToHashing): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port has no origin
+    this.#worker.postMessage(message)
+  }
+
+  #takeBack(memory: SharedArrayBuffer): void {
     this.#ahead -= 1
     if (memory.byteLength === PIECE_BYTES) this.#free.push(memory)
   }
@@ -126,24 +225,21 @@ class Hasher implements Tally {
     await once(this.#worker, "message")
   }
 
-  /** Writes one operation, its text after `before` bytes that the caller fills in; answers the bytes of the text. */
-  #write(kind: number, text: string, before = 0): number {
-    const start = HEAD_BYTES + before
+  #write(kind: number, text: string): void {
     // UTF-8 takes at most three bytes for each UTF-16 unit.
-    const atMost = start + text.length * 3
+    const atMost = HEAD_BYTES + text.length * 3
     if (this.#at + atMost > this.#memory.length) this.#send(atMost)
-    const { written } = this.#encoder.encodeInto(text, this.#memory.subarray(this.#at + start))
+    const { written } = this.#encoder.encodeInto(text, this.#memory.subarray(this.#at + HEAD_BYTES))
     this.#memory[this.#at] = kind
-    this.#view.setUint32(this.#at + 1, before + written, true)
-    this.#at += start + written
-    return written
+    this.#view.setUint32(this.#at + 1, written, true)
+    this.#at += HEAD_BYTES + written
   }
 
   #send(next = 0): void {
     const piece: Piece = { memory: this.#memory.buffer, bytes: this.#at }
-    this.#worker.postMessage(piece, [piece.memory])
+    this.#post(piece)
     this.#ahead += 1
-    this.#memory = new Uint8Array(next > PIECE_BYTES ? new ArrayBuffer(next) : (this.#free.pop() ?? new ArrayBuffer(PIECE_BYTES)))
+    this.#memory = new Uint8Array(next > PIECE_BYTES ? new SharedArrayBuffer(next) : (this.#free.pop() ?? new SharedArrayBuffer(PIECE_BYTES)))
     this.#view = new DataView(this.#memory.buffer)
     this.#at = 0
   }

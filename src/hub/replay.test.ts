@@ -1,3 +1,7 @@
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { expect, test } from "vitest"
 import { PLAN } from "../../test/scenario.ts"
 import { CLAIM_ANY, DONE, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
@@ -5,6 +9,7 @@ import { decodeEntry, encodeEntry } from "../core/entry.ts"
 import { Chain, toHex } from "../core/chain.ts"
 import type { Stored } from "../ledger/ledger.ts"
 import { sha256 } from "../ledger/sha256.ts"
+import { openSqlite } from "../ledger/sqlite.ts"
 import { digestOf } from "./fingerprint.ts"
 import { replay } from "./replay.ts"
 import { replayApart, replayOnTwoCores } from "./replay-apart.ts"
@@ -134,4 +139,28 @@ test("a long ledger is replayed on two cores as on one, and its damage named", a
   expect(await replayOnTwoCores(ledgerOf(long), sha256, 2_500)).toMatchObject({ entries: 2_500 })
   long[2_700] = { ...long[2_700]!, hash: long[0]!.hash }
   await expect(replayOnTwoCores(ledgerOf(long), sha256)).rejects.toMatchObject({ code: "damaged", seq: 2_701 })
+})
+
+test("a ledger in a file is read by the thread that hashes, and its damage named all the same", async () => {
+  const rig = await busyRig()
+  const last = rig.entries().at(-1)!
+  const more = Array.from({ length: 3_000 }, (_, at) =>
+    encodeEntry({ ...last, seq: last.seq + 1 + at, type: "agent.edited", data: { name: "a", changes: { maxActive: at, note: "ünïcode 🪿" } } }),
+  )
+  const path = join(mkdtempSync(join(tmpdir(), "skein-replay-")), "main.sqlite")
+  const writer = openSqlite({ path })
+  await writer.append(0, chained([...rig.entries().map(encodeEntry), ...more]))
+  await writer.close()
+  const ledger = openSqlite({ path, readOnly: true })
+  const { state: _state, ...alone } = await replay(ledger, sha256)
+  expect(await replayApart(ledger, Number.MAX_SAFE_INTEGER)).toMatchObject(alone)
+  expect(await replayApart(ledger, 2_500)).toMatchObject({ entries: 2_500 })
+  await ledger.close()
+  const database = new DatabaseSync(path)
+  database.exec("DROP TRIGGER entries_only_grow; UPDATE entries SET bytes = replace(bytes, 'ünïcode', 'UNICODE') WHERE seq = 2700")
+  database.close()
+  const damaged = openSqlite({ path, readOnly: true })
+  expect(await replayApart(damaged, Number.MAX_SAFE_INTEGER)).toBeNull()
+  await expect(replayOnTwoCores(damaged, sha256)).rejects.toMatchObject({ code: "damaged", seq: 2_700 })
+  await damaged.close()
 })

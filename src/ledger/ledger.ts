@@ -34,6 +34,12 @@ export interface Ledger {
   close(): Promise<void>
 }
 
+/** How another thread opens the same store for reading: `module`, a URL, exports `openForReading(path)`. */
+export type Elsewhere = { module: string; path: string }
+export type Reader = Pick<Ledger, "read" | "close">
+/** A ledger as a replay needs it; `elsewhere` where its store can be opened twice. */
+export type Source = Pick<Ledger, "read"> & { readonly elsewhere?: Elsewhere }
+
 export type LedgerFailureCode = "rolled_back" | "unknown_outcome" | "locked" | "damaged" | "unsupported"
 
 /** A store's failure, with what to do about it. */

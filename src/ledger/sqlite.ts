@@ -5,7 +5,7 @@ import { EntryHasher, GENESIS, sameHash } from "../core/chain.ts"
 import { decodeEntry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { isTooLong } from "./damage.ts"
-import { LedgerFailure, oneWriter, type Appended, type Head, type Ledger, type Stored } from "./ledger.ts"
+import { LedgerFailure, oneWriter, type Appended, type Elsewhere, type Head, type Ledger, type Stored } from "./ledger.ts"
 import { sha256 } from "./sha256.ts"
 import { WriterLock, createPrivately, type Owner } from "./writer-lock.ts"
 
@@ -68,6 +68,11 @@ export function openSqlite(options: SqliteOptions): SqliteLedger {
   }
 }
 
+/** Opens a ledger beside its writer, or without one. Throws as `openSqlite` does. */
+export function openForReading(path: string): SqliteLedger {
+  return openSqlite({ path, readOnly: true })
+}
+
 /**
  * The default store. A batch is one transaction, committed in the calling thread with the disk's sync: a worker would add 0.1 ms to each.
  * The write-ahead log is not checkpointed while anybody waits, and its file is written over, not cut: overwriting syncs in half the time.
@@ -75,6 +80,7 @@ export function openSqlite(options: SqliteOptions): SqliteLedger {
 export class SqliteLedger implements Ledger {
   readonly supports = { durable: true, manyWriters: false }
   readonly path: string
+  readonly elsewhere: Elsewhere
   readonly #database: DatabaseSync
   readonly #lock: WriterLock | null
   readonly #walBytes: number
@@ -93,6 +99,7 @@ export class SqliteLedger implements Ledger {
 
   constructor(database: DatabaseSync, options: SqliteOptions, lock: WriterLock | null) {
     this.path = options.path
+    this.elsewhere = { module: import.meta.url, path: options.path }
     this.#database = database
     this.#lock = lock
     this.#walBytes = options.walBytes ?? 16 * 1024 * 1024
