@@ -160,6 +160,64 @@ describe("backpressure", () => {
     await rig.run(add("d"))
   })
 
+  test("a load that stays may fill no more than the next batch, each agent its share; a bystander is in that batch; with the load it is over", async () => {
+    const rig = await openRig({ limits: { batchMax: 12 } })
+    const flooders = ["flood1", "flood2", "flood3"]
+    const refused: SkeinError[] = []
+    let accepted = 0
+    let tasks = 0
+    const add = (agent: string): Promise<unknown> => {
+      const id = `t${(tasks += 1)}`
+      return rig.loop.execute("task.add", actor(agent, null, "operator"), { id, title: id })
+    }
+    const flood = (each: number): void => {
+      for (let at = 0; at < each; at += 1)
+        for (const agent of flooders)
+          add(agent).then(
+            () => (accepted += 1),
+            (error: unknown) => refused.push(error as SkeinError),
+          )
+    }
+    /** One batch's sync, 10 ms long, and the next one begins. */
+    const batch = async (): Promise<void> => {
+      await rig.clock.advance(10)
+      rig.disk.release()
+      rig.disk.held = true
+      await rig.clock.advance(1)
+    }
+    rig.disk.held = true
+    flood(8)
+    // A burst is taken whole, while batches have not been full for long.
+    expect(rig.loop.stats()).toMatchObject({ queue: 24, overloaded: 0 })
+    for (let at = 0; at < 30; at += 1) {
+      await batch()
+      flood(8)
+    }
+    await rig.clock.advance(0)
+    expect(refused.length).toBeGreaterThan(200)
+    expect(new Set(refused.map(({ code }) => code))).toEqual(new Set(["overloaded"]))
+    expect(refused.every(({ retryAfterMs }) => (retryAfterMs as number) >= 20)).toBe(true)
+    expect(rig.loop.stats()["queue"]).toBeLessThanOrEqual(12 + flooders.length)
+    let served = false
+    const bystander = add("bystander").then(() => (served = true))
+    flood(8)
+    await batch()
+    expect(served).toBe(false)
+    await batch()
+    expect(served).toBe(true)
+    await bystander
+    // The load falls: what was accepted is done, and the next burst is taken whole again.
+    for (let at = 0; at < 4; at += 1) await batch()
+    expect(rig.loop.stats()["queue"]).toBe(0)
+    const before = refused.length
+    const [was, offered] = [accepted, 24]
+    flood(8)
+    for (let at = 0; at < 4; at += 1) await batch()
+    expect([refused.length - before, accepted - was]).toEqual([0, offered])
+    rig.disk.release()
+    await rig.close()
+  })
+
   test("claims park up to the queue's limit; beyond it they hear at once that nothing is ready", async () => {
     const rig = await openRig({ limits: { queueMax: 2 } })
     const agents = await rig.agents("a", "b", "c")

@@ -5,10 +5,11 @@ import type { Refusal } from "../core/refusal.ts"
 import type { Checkpoint, Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { Head, Ledger, LedgerFailure, Stored } from "../ledger/ledger.ts"
+import { Admission } from "./admission.ts"
 import type { Batch } from "./batch.ts"
 import { Checkpoints } from "./checkpoints.ts"
 import type { ExecuteOptions, LoopOptions } from "./loop-options.ts"
-import { aborted, overloaded, stopping, storageRefused, unknownOutcome } from "./failures.ts"
+import { aborted, stopping, storageRefused, unknownOutcome } from "./failures.ts"
 import { Outage } from "./outage.ts"
 import { Pace } from "./pace.ts"
 import { Parked } from "./parked.ts"
@@ -19,11 +20,10 @@ import { newestSnapshot } from "./snapshots.ts"
 import { type Sink, Subscriptions } from "./subscriptions.ts"
 import { Sweeps } from "./sweeps.ts"
 import { Upkeep } from "./upkeep.ts"
-import { ownCommand, type Waiting } from "./waiting.ts"
+import { ownCommand, WAIT_MAX_MS, type Waiting } from "./waiting.ts"
 
 export type { Key } from "./waiting.ts"
 
-const WAIT_MAX_MS = 150_000
 /**
  * One workspace's loop: decide, append, publish. What arrives while a batch is in flight is the next batch; nothing is answered, published or
  * read before the ledger holds it.
@@ -34,6 +34,7 @@ const WAIT_MAX_MS = 150_000
  */
 export class Loop {
   readonly name: string
+  readonly admission: Admission
   readonly #o: LoopOptions
   readonly #replica: Replica
   readonly #sweeps: Sweeps
@@ -53,7 +54,7 @@ export class Loop {
   #closed: Promise<void> | null = null
   /** Whether an entry came that may let a parked claim succeed. */
   #stirred = false
-  #stats = { batches: 0, entries: 0, commands: 0, refused: 0, overloaded: 0, lostRaces: 0, largestBatch: 0, flushMs: 0 }
+  #stats = { batches: 0, entries: 0, commands: 0, refused: 0, lostRaces: 0, largestBatch: 0, flushMs: 0 }
 
   constructor(options: LoopOptions) {
     const { name, clock, state, ledger, log, sign, checkpointEntries: entries, checkpointMs: ms } = options
@@ -61,6 +62,7 @@ export class Loop {
     this.name = name
     this.#replica = new Replica({ ...options, workspace: name, onKept: (stored, stirred) => this.#kept(stored, stirred) })
     this.#pace = new Pace(options)
+    this.admission = new Admission(this.#queue, this.#pace)
     this.#parked = new Parked(clock, (waiting) => this.#enqueue(waiting))
     // A checkpoint is a write like any other, and one that we would want now anyway.
     this.#outage = new Outage(clock, () => {
@@ -92,7 +94,14 @@ export class Loop {
   }
 
   stats(): Readonly<Record<string, number>> {
-    return { ...this.#stats, seq: this.head.seq, queue: this.#queue.length, parked: this.#parked.size, subscribers: this.#subscriptions.size }
+    return {
+      ...this.#stats,
+      overloaded: this.admission.refused,
+      seq: this.head.seq,
+      queue: this.#queue.length,
+      parked: this.#parked.size,
+      subscribers: this.#subscriptions.size,
+    }
   }
 
   /**
@@ -108,22 +117,10 @@ export class Loop {
     })
   }
 
-  /** Whether a command of this agent would hear `overloaded` right now. */
-  isFull(agent: AgentId): boolean {
-    const { length, agents } = this.#queue
-    return this.#pace.isFull({ length, agents, own: this.#queue.heldBy(agent) })
-  }
-
-  /**
-   * Throws what any command of this agent would hear right now, whatever it is: `overloaded`, `storage_refused` or `hub_stopping`. For whoever would have to read and
-   * check a command first: under overload a refusal must cost less than the work.
-   */
+  /** Throws what any command of this agent would hear right now, whatever it is: `overloaded`, `storage_refused` or `hub_stopping`. */
   admit(agent: AgentId): void {
     if (this.#phase !== "open") throw stopping()
-    if (this.isFull(agent)) {
-      this.#stats.overloaded += 1
-      throw overloaded(this.#queue.length, this.#pace.retryAfterMs(this.#queue.length))
-    }
+    if (this.admission.isFull(agent)) throw this.admission.refuse()
     if (this.#outage.failure !== null) throw storageRefused(this.#outage.failure)
   }
 
@@ -355,14 +352,14 @@ export class Loop {
 
   #ownCheckpoint(): Waiting {
     const waiters = this.#checkpoints.take()
-    const resolve = (): void => waiters.forEach((waiter) => waiter.resolve())
-    return ownCommand("hub.checkpoint", null, resolve, (error) => waiters.forEach((waiter) => waiter.reject(error)))
+    const failed = (error: unknown): void => waiters.forEach(({ reject }) => reject(error))
+    return ownCommand("hub.checkpoint", null, () => waiters.forEach(({ resolve }) => resolve()), failed)
   }
 
   #ownSweep(): Waiting {
     const sweep = this.#sweeps.take()
-    const resolve = (): void => this.#sweeps.plan()
-    return ownCommand("hub.sweep", sweep, resolve, () => this.#sweeps.failed(sweep))
+    const failed = (): void => this.#sweeps.failed(sweep)
+    return ownCommand("hub.sweep", sweep, () => this.#sweeps.plan(), failed)
   }
 
   /** Nothing was written: callers are told so, reads go on, and the store is tried again until it takes a write. */

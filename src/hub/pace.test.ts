@@ -33,7 +33,7 @@ test("quiet between two batches is no wait", () => {
 })
 
 const LIMITS = { batchMax: 100, queueMax: 10_000, queueWaitMs: 250 }
-const crowd = (length: number, own: number, agents = 10): Crowd => ({ length, own, agents })
+const crowd = (length: number, own: number, agents = 10): [Crowd, number] => [{ length, agents }, own]
 
 /** Full batches, one every 10 ms, from `fromMs` on. */
 function busy(pace: Pace, batches: number, fromMs = 0): void {
@@ -43,26 +43,26 @@ function busy(pace: Pace, batches: number, fromMs = 0): void {
 test("a burst may fill the queue up to its wait; a load that stays may fill no more than the next batch", () => {
   const pace = new Pace(LIMITS)
   busy(pace, 5)
-  expect([pace.standing, pace.isFull(crowd(1_000, 500))]).toEqual([false, false])
+  expect([pace.standing, pace.isFull(...crowd(1_000, 500))]).toEqual([false, false])
   busy(pace, 20, 50)
-  expect([pace.standing, pace.isFull(crowd(99, 50)), pace.isFull(crowd(100, 50))]).toEqual([true, false, true])
+  expect([pace.standing, pace.isFull(...crowd(99, 50)), pace.isFull(...crowd(100, 50))]).toEqual([true, false, true])
 })
 
 test("under a load that stays each agent has its share of the next batch, and one with nothing waiting is taken", () => {
   const pace = new Pace(LIMITS)
   busy(pace, 30)
-  expect(pace.isFull(crowd(100, 0))).toBe(false)
-  expect([pace.isFull(crowd(105, 9)), pace.isFull(crowd(105, 10))]).toEqual([false, true])
+  expect(pace.isFull(...crowd(100, 0))).toBe(false)
+  expect([pace.isFull(...crowd(105, 9)), pace.isFull(...crowd(105, 10))]).toEqual([false, true])
   // Where there are more agents than a batch has places, one each; and the wait of all is bounded as ever.
-  expect([pace.isFull(crowd(500, 0, 500)), pace.isFull(crowd(500, 1, 500))]).toEqual([false, true])
-  expect([pace.isFull(crowd(2_400, 0, 2_400)), pace.isFull(crowd(2_600, 0, 2_600))]).toEqual([false, true])
+  expect([pace.isFull(...crowd(500, 0, 500)), pace.isFull(...crowd(500, 1, 500))]).toEqual([false, true])
+  expect([pace.isFull(...crowd(2_400, 0, 2_400)), pace.isFull(...crowd(2_600, 0, 2_600))]).toEqual([false, true])
 })
 
 test("the first batch that is not half full ends it at once, and so does a pause", () => {
   const pace = new Pace(LIMITS)
   busy(pace, 30)
   pace.batch(300, 49, 0)
-  expect([pace.standing, pace.isFull(crowd(150, 100))]).toEqual([false, false])
+  expect([pace.standing, pace.isFull(...crowd(150, 100))]).toEqual([false, false])
   busy(pace, 30, 310)
   expect(pace.standing).toBe(true)
   pace.batch(5_000, 100, 0)

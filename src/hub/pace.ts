@@ -12,8 +12,8 @@ const STILL_COMING = 0.9
 /** Multiples of it fall into an interval as evenly as can be (Weyl, 1916): what dice would do, and the same in each run. */
 const GOLDEN = 0.618_033_988_749_895
 
-/** What of the queue's is to be known for one who wants in: its length, from how many agents, and how much of it this agent has. */
-export type Crowd = { length: number; agents: number; own: number }
+/** Who waits: so many commands, of so many agents. */
+export type Crowd = { length: number; agents: number }
 
 /**
  * How long what waits will have to wait, told from how long full batches took, the reading of requests between them included. Only while batches
@@ -46,11 +46,16 @@ export class Pace {
     return this.#standing
   }
 
-  /** Whether this agent's next command is refused. Whoever has less than its share waiting is not the one who makes others wait, and is taken. */
-  isFull({ length, agents, own }: Crowd): boolean {
+  /** Whether the next command of an agent with `own` waiting is refused. Whoever has less than its share waiting is not the one who makes others wait, and is taken. */
+  isFull({ length, agents }: Crowd, own: number): boolean {
     const { queueMax, queueWaitMs, batchMax } = this.#o
     if (length >= queueMax || (length >= 2 * batchMax && this.waitMs(length) > queueWaitMs)) return true
-    return this.#standing && length >= batchMax && own >= Math.max(1, Math.floor(batchMax / agents))
+    return length >= batchMax && own >= this.share(agents)
+  }
+
+  /** How much of the next batch is one agent's while more is asked than the hub can do, of so many that ask; without that load, all that it wants. */
+  share(agents: number): number {
+    return this.#standing ? Math.max(1, Math.floor(this.#o.batchMax / Math.max(1, agents))) : Number.POSITIVE_INFINITY
   }
 
   /**

@@ -4,6 +4,9 @@ import { type Actor, HUB } from "../core/entry.ts"
 /** Idempotency: the caller's key, and the first 128 bits of the SHA-256 of what it asked, in hex. */
 export type Key = { id: string; hash: string }
 
+/** The longest that a claim is parked. */
+export const WAIT_MAX_MS = 150_000
+
 /** A command that waits for its batch, and then for its answer. */
 export type Waiting = {
   name: CommandName

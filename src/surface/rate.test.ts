@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import { SkeinError } from "../contract/errors.ts"
-import { Buckets } from "./rate.ts"
+import { Buckets, Refusals } from "./rate.ts"
 
 function refusalOf(take: () => void): SkeinError | null {
   try {
@@ -55,4 +55,14 @@ test("a bucket that is forgotten was full: nobody gains by many names", () => {
   for (let at = 0; at < 10_001; at += 1) buckets.take(`other${at}`)
   expect(refusalOf(() => buckets.take("ada"))).toBeNull()
   expect(refusalOf(() => buckets.take("ada"))).not.toBeNull()
+})
+
+test("refusals beyond the rate are paid for by rest, one after the other, and time makes up for them", () => {
+  let nowMs = 0
+  const refusals = new Refusals({ perSecond: 100, burst: 3 }, () => nowMs)
+  expect([refusals.take(), refusals.take(), refusals.take()]).toEqual([0, 0, 0])
+  expect([refusals.take(), refusals.take()].map(Math.round)).toEqual([10, 20])
+  nowMs = 1_000
+  expect([refusals.take(), refusals.take(), refusals.take()].map(Math.round)).toEqual([0, 0, 0])
+  expect(refusals.take()).toBeGreaterThan(0)
 })

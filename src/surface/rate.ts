@@ -58,3 +58,27 @@ export class Buckets {
     }
   }
 }
+
+/**
+ * What may be spent on saying no: to be told so is a client's due, and to tell everybody each time would take the hub's time from those whom it can serve. A
+ * refusal beyond the rate is paid for by rest, each of those who ask after the other.
+ */
+export class Refusals {
+  readonly #rate: Rate
+  readonly #monotonicMs: () => number
+  /** When, in ms, the bucket would be full. */
+  #fullAtMs = 0
+
+  constructor(rate: Rate, monotonicMs: () => number = () => performance.now()) {
+    this.#rate = rate
+    this.#monotonicMs = monotonicMs
+  }
+
+  /** One more is refused. Answers for how long whoever asked is to be left alone, in ms: 0 within the rate. */
+  take(): number {
+    const { perSecond, burst } = this.#rate
+    const nowMs = this.#monotonicMs()
+    this.#fullAtMs = Math.max(this.#fullAtMs, nowMs) + 1_000 / perSecond
+    return Math.max(0, this.#fullAtMs - nowMs - (burst / perSecond) * 1_000)
+  }
+}

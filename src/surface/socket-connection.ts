@@ -1,21 +1,20 @@
 import type { Duplex } from "node:stream"
 import { type RawData, WebSocket } from "ws"
 import type { SkeinError } from "../contract/errors.ts"
+import { KINDS, type OperationName } from "../contract/names.ts"
 import type { SessionId } from "../core/ids.ts"
 import type { Hub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"
 import type { Auth, Caller } from "./auth.ts"
+import { Intake } from "./intake.ts"
 import { encodeFrame, type Outbox } from "./outbox.ts"
 import { type Perform, type SurfaceLog, told, workspaceOf } from "./perform.ts"
+import type { Refusals } from "./rate.ts"
 // prettier-ignore
 import { beyondHead, callId, CLOSE, echo, expired, foreignIdentity, needsHello, needsId, noHello, readFrames, type Request, textFrame, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
 
 /** Bytes that may wait for a slow reader: then events are resynced; at four times this the connection ends. */
 const BUFFER_MAX = 4 * 1024 * 1024
-/** Calls in flight above which nothing more is read from a connection, until half of them are answered. */
-const IN_FLIGHT_READ = 256
-/** Nothing is read from a connection whose call found the hub overloaded for this long, in ms. */
-const REST_MS = 25
 /** Time for the first `hello`, in ms. */
 const HELLO_MS = 10_000
 
@@ -51,25 +50,22 @@ export class SocketConnection {
   #eventBytes = 0
   #unsubscribe: (() => void) | null = null
   #alive = true
-  #draining = false
-  #greeting = false
   #hello: Promise<void> = Promise.resolve()
   readonly #helloTimer: NodeJS.Timeout
-  /** Calls in flight that are answered as soon as may be: a claim that waits may be parked for minutes, and must not stop all else. */
-  #working = 0
-  /** Until it is over nothing is taken up: the hub was overloaded. */
-  #rest: NodeJS.Timeout | null = null
-  /** What had been read when the connection was paused; it is taken up, in order, before more is read. */
-  readonly #unread: [RawData, boolean][] = []
+  readonly #intake: Intake
+  /** The caller's workspace; it never changes. */
+  #loop: Loop | null = null
 
-  constructor(ws: WebSocket, socket: Duplex, loopback: boolean, options: SocketOptions, outbox: Outbox) {
+  constructor(ws: WebSocket, socket: Duplex, loopback: boolean, options: SocketOptions, outbox: Outbox, refusals: Refusals) {
     this.#ws = ws
     this.#socket = socket
     this.#loopback = loopback
     this.#o = options
     this.#outbox = outbox
+    const share = (): number => this.#loop?.admission.share ?? Number.POSITIVE_INFINITY
+    this.#intake = new Intake({ ws, refusals, share, take: (data, isBinary) => this.#message(data, isBinary) })
     this.#helloTimer = setTimeout(() => this.#refuse(noHello()), HELLO_MS)
-    ws.on("message", (data, isBinary) => this.#received(data, isBinary))
+    ws.on("message", (data, isBinary) => this.#intake.received(data, isBinary))
     ws.on("pong", () => this.#heard())
     // `ws` ends the connection itself; what it says of a bad frame is told at level debug.
     ws.on("error", (error) => options.log.debug({ err: error }, "a connection broke the WebSocket protocol"))
@@ -101,13 +97,12 @@ export class SocketConnection {
 
   /** Whether every call that is answered as soon as may be is answered. */
   get idle(): boolean {
-    return this.#working === 0
+    return this.#intake.idle
   }
 
   /** The hub is going down: what comes from now on is not taken up, and comes again on the next connection. */
   drain(): void {
-    this.#draining = true
-    this.#ws.pause()
+    this.#intake.end()
   }
 
   terminate(): void {
@@ -117,7 +112,7 @@ export class SocketConnection {
   /** The connection is gone: what it waited for ends, its sessions have three heartbeats to come back. */
   closed(): void {
     clearTimeout(this.#helloTimer)
-    if (this.#rest !== null) clearTimeout(this.#rest)
+    this.#intake.end()
     this.#gone.abort()
     for (const controller of this.#inFlight.values()) controller?.abort()
     this.#unsubscribe?.()
@@ -177,32 +172,6 @@ export class SocketConnection {
     for (const [session, loop] of this.#sessions) loop.beat(session)
   }
 
-  /**
-   * Takes up a message, or keeps it for later: a connection with much in flight, or one that was told `overloaded`, is not read. What its client sends
-   * meanwhile fills that client's own socket, and costs the hub nothing; refusing it all, one by one, would cost what the hub has too little of.
-   */
-  #received(data: RawData, isBinary: boolean): void {
-    if (this.#draining) return
-    if (this.#ready && this.#unread.length === 0) this.#message(data, isBinary)
-    else this.#unread.push([data, isBinary])
-  }
-
-  get #ready(): boolean {
-    return !this.#greeting && this.#rest === null && this.#working < IN_FLIGHT_READ
-  }
-
-  #goOn(): void {
-    if (!this.#ws.isPaused || this.#draining) return
-    while (this.#ready) {
-      const next = this.#unread.shift()
-      if (next === undefined) {
-        this.#ws.resume()
-        return
-      }
-      this.#message(...next)
-    }
-  }
-
   #message(data: RawData, isBinary: boolean): void {
     const bytes = data as Buffer
     let frames: Request[]
@@ -247,19 +216,23 @@ export class SocketConnection {
       this.#fail(call, wrong)
       return
     }
+    // Here already, before anything is made for it: under overload a refusal must cost less than the work.
+    const admission = this.#loop?.admission
+    if (admission?.isFull(caller.actor.agent) === true && KINDS[op as OperationName] === "command") {
+      this.#intake.refused()
+      this.#fail(call, admission.refuse())
+      return
+    }
     const key = typeof request.key === "string" ? request.key : null
     const requestId = this.#o.requestId()
     const parks = op === "task.claimNext" && (input as { waitMs?: unknown } | null | undefined)?.waitMs !== undefined
     // Only what may be parked can be called off: all else is answered as soon as may be.
     const cancel = parks ? new AbortController() : null
     this.#inFlight.set(call, cancel)
-    if (!parks) this.#working += 1
-    if (this.#o.hub.workspace(caller.workspace)?.isFull(caller.actor.agent) === true) this.#pause()
-    else if (this.#working >= IN_FLIGHT_READ) this.#ws.pause()
+    if (!parks) this.#intake.begun()
     const answered = (): void => {
       this.#inFlight.delete(call)
-      if (!parks) this.#working -= 1
-      if (this.#working <= IN_FLIGHT_READ / 2) this.#goOn()
+      if (!parks) this.#intake.answered()
     }
     this.#o.perform(caller, { operation: op, input, key, requestId, connection: this, ...(cancel === null ? {} : { signal: cancel.signal }) }).then(
       (ok) => {
@@ -273,31 +246,17 @@ export class SocketConnection {
     )
   }
 
-  #pause(): void {
-    if (this.#rest !== null) return
-    this.#ws.pause()
-    this.#rest = setTimeout(() => {
-      this.#rest = null
-      this.#goOn()
-    }, REST_MS)
-    this.#rest.unref()
-  }
-
   #fail(id: number, error: SkeinError): void {
     this.#answer(`{"id":${id},"error":${JSON.stringify(error)}}`)
   }
 
   #greet(hello: unknown): void {
     // Who calls is settled before anything else is taken up.
-    this.#greeting = true
-    this.#ws.pause()
+    this.#intake.hold()
     this.#hello = this.#hello
       .then(() => this.#welcome(hello))
       .catch((error: unknown) => this.#refuse(told(this.#o.log, error, { requestId: this.#o.requestId() })))
-      .finally(() => {
-        this.#greeting = false
-        this.#goOn()
-      })
+      .finally(() => this.#intake.goOn())
   }
 
   async #welcome(hello: unknown): Promise<void> {
@@ -318,6 +277,7 @@ export class SocketConnection {
     clearTimeout(this.#helloTimer)
     this.caller = caller
     const loop = workspaceOf(this.#o.hub, caller)
+    this.#loop = loop
     if (caller.actor.session !== null) this.own(loop, caller.actor.session)
     const { agent, role, session: bound } = caller.actor
     this.#answer(

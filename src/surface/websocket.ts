@@ -4,6 +4,7 @@ import { WebSocketServer } from "ws"
 import { SkeinError } from "../contract/errors.ts"
 import type { Caller } from "./auth.ts"
 import { Outbox } from "./outbox.ts"
+import { Refusals } from "./rate.ts"
 import { isLoopback, refuseRaw } from "./request.ts"
 import { SocketConnection, type SocketOptions } from "./socket-connection.ts"
 import { CLOSE } from "./socket-frames.ts"
@@ -11,6 +12,8 @@ import { CLOSE } from "./socket-frames.ts"
 /** Time that calls in flight get to be answered when the hub goes down, in ms, and then the connections to close. */
 const DRAIN_MS = 1_000
 const CLOSE_MS = 500
+/** What all connections together may cost the hub in refusals: about a twentieth of a core. */
+const REFUSALS = { perSecond: 5_000, burst: 500 } as const
 
 /** All WebSocket connections of a hub. */
 export class Sockets {
@@ -18,6 +21,7 @@ export class Sockets {
   readonly #server: WebSocketServer
   readonly #connections = new Set<SocketConnection>()
   readonly #outbox = new Outbox()
+  readonly #refusals = new Refusals(REFUSALS)
   readonly #pings: NodeJS.Timeout
 
   constructor(options: SocketOptions) {
@@ -49,7 +53,7 @@ export class Sockets {
   /** Takes over a request whose Host, Origin and path were checked. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.#server.handleUpgrade(request, socket, head, (ws) => {
-      const connection = new SocketConnection(ws, socket, isLoopback(request), this.#options, this.#outbox)
+      const connection = new SocketConnection(ws, socket, isLoopback(request), this.#options, this.#outbox, this.#refusals)
       this.#connections.add(connection)
       ws.on("close", () => {
         this.#connections.delete(connection)

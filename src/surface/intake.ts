@@ -1,0 +1,119 @@
+import type { RawData, WebSocket } from "ws"
+import type { Refusals } from "./rate.ts"
+
+/** Calls in flight above which nothing more is read from a connection, until half of them are answered. */
+const IN_FLIGHT_READ = 256
+/** The same while more is asked than the hub can do, at the least: what is read then is read instead of somebody else's call. */
+const IN_FLIGHT_LEAST = 16
+/** Nothing is read from a connection of those that ask on and on of an overloaded hub for this long at the least, in ms. */
+const REST_MS = 25
+
+type IntakeOptions = {
+  ws: Pick<WebSocket, "isPaused" | "pause" | "resume">
+  refusals: Refusals
+  /** How many commands this caller may have waiting right now. */
+  share(): number
+  take(data: RawData, isBinary: boolean): void
+}
+
+/**
+ * When a connection's messages are taken up: not while much of it is in flight, nor while it goes on asking where the hub has said `overloaded` as often as it can
+ * afford. What its client sends meanwhile fills that client's own socket, and costs the hub nothing; refusing it all, one by one, would cost what the hub has too
+ * little of.
+ */
+export class Intake {
+  readonly #o: IntakeOptions
+  /** What had been read when the connection was paused; it is taken up, in order, before more is read. */
+  readonly #unread: [RawData, boolean][] = []
+  /** Calls in flight that are answered as soon as may be: a claim that waits may be parked for minutes, and must not stop all else. */
+  #working = 0
+  #rest: NodeJS.Timeout | null = null
+  #held = false
+  #over = false
+
+  constructor(options: IntakeOptions) {
+    this.#o = options
+  }
+
+  /** Whether every call that is answered as soon as may be is answered. */
+  get idle(): boolean {
+    return this.#working === 0
+  }
+
+  received(data: RawData, isBinary: boolean): void {
+    if (this.#over) return
+    if (this.#ready && this.#unread.length === 0) this.#o.take(data, isBinary)
+    else {
+      // How much may be in flight changes with the load: it may be too much by now without another call.
+      this.#o.ws.pause()
+      this.#unread.push([data, isBinary])
+    }
+  }
+
+  /** Nothing is taken up until `goOn`. */
+  hold(): void {
+    this.#held = true
+    this.#o.ws.pause()
+  }
+
+  goOn(): void {
+    this.#held = false
+    this.#next()
+  }
+
+  /** Nothing is taken up any more. */
+  end(): void {
+    this.#over = true
+    this.#o.ws.pause()
+    if (this.#rest !== null) clearTimeout(this.#rest)
+  }
+
+  /** A call begins that is answered as soon as may be. */
+  begun(): void {
+    this.#working += 1
+    if (!this.#mayTake) this.#o.ws.pause()
+  }
+
+  answered(): void {
+    this.#working -= 1
+    if (this.#working <= IN_FLIGHT_LEAST / 2 || 2 * this.#working <= this.#window) this.#next()
+  }
+
+  /** A call was told `overloaded`. */
+  refused(): void {
+    const ms = this.#o.refusals.take()
+    if (ms === 0 || this.#rest !== null) return
+    this.#o.ws.pause()
+    const over = (): void => {
+      this.#rest = null
+      this.#next()
+    }
+    this.#rest = setTimeout(over, Math.max(ms, REST_MS))
+    this.#rest.unref()
+  }
+
+  get #ready(): boolean {
+    return !this.#held && this.#rest === null && this.#mayTake
+  }
+
+  get #mayTake(): boolean {
+    return this.#working < IN_FLIGHT_LEAST || this.#working < this.#window
+  }
+
+  /** Under a load that stays, four times what of the next batch is this caller's: enough for it to hear `overloaded`, and heed it. */
+  get #window(): number {
+    return Math.min(IN_FLIGHT_READ, Math.max(IN_FLIGHT_LEAST, 4 * this.#o.share()))
+  }
+
+  #next(): void {
+    if (!this.#o.ws.isPaused || this.#over) return
+    while (this.#ready) {
+      const next = this.#unread.shift()
+      if (next === undefined) {
+        this.#o.ws.resume()
+        return
+      }
+      this.#o.take(...next)
+    }
+  }
+}
