@@ -24,9 +24,11 @@ export class StateDigest {
     for (let i = 0; i < 8; i++) this.#limbs[7 - i] = Number.parseInt(from.slice(8 * i, 8 * i + 8), 16)
   }
 
-  /** Counts a record in. `recordJson` MUST be the same text whenever the record is the same (keys in a fixed order). */
-  add(table: string, key: string, recordJson: string): void {
-    this.addHash(this.#hash(table, key, recordJson))
+  /** Counts a record in. `recordJson` MUST be the same text whenever the record is the same (keys in a fixed order). Answers its hash, for `removeHash`. */
+  add(table: string, key: string, recordJson: string): Uint8Array {
+    const hash = this.#hash(table, key, recordJson)
+    this.addHash(hash)
+    return hash
   }
 
   /** Counts a record out again, as it was counted in. */

@@ -42,7 +42,18 @@ export const ENTRY_MAX_BYTES = 65_535
 /** The bytes that are stored, hashed and replayed: JSON in UTF-8, keys in this order. Encoded once, never re-encoded. */
 export function encodeEntry(entry: Entry): string {
   const { seq, atMs, type, v, actor, commandId, commandHash, causedBy, data } = entry
-  return JSON.stringify({ seq, atMs, type, v, actor: { agent: actor.agent, session: actor.session, role: actor.role }, commandId, commandHash, causedBy, data })
+  // Written out: JSON.stringify takes twice as long for the whole as for the data alone.
+  const by = `{"agent":${textOf(actor.agent)},"session":${textOf(actor.session)},"role":"${actor.role}"}`
+  return `{"seq":${seq},"atMs":${atMs},"type":"${type}","v":${v},"actor":${by},"commandId":${textOf(commandId)},"commandHash":${textOf(commandHash)},"causedBy":${causedBy},"data":${JSON.stringify(data)}}`
+}
+
+/** Texts that JSON quotes as they stand. */
+const PLAIN = /^[A-Za-z0-9 ._:-]*$/
+
+/** What JSON.stringify says of a text or of nothing. */
+function textOf(text: string | null): string {
+  if (text === null) return "null"
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
 }
 
 /**

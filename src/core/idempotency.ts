@@ -15,13 +15,23 @@ export function rememberedText({ hash, first, last, atMs }: Remembered): string 
   return `${hash} ${first} ${last} ${atMs}`
 }
 
-function keyOf(agent: AgentId, commandId: string): string {
-  return `${agent} ${commandId}`
+/** The key under which a command is remembered. A command is looked up, then recorded: the text that its first turn made serves the second. */
+class KeyText {
+  #agent: AgentId = ""
+  #commandId = ""
+  #text = " "
+
+  of(agent: AgentId, commandId: string): string {
+    if (commandId === this.#commandId && agent === this.#agent) return this.#text
+    this.#agent = agent
+    this.#commandId = commandId
+    return (this.#text = `${agent} ${commandId}`)
+  }
 }
 
 /** What the same key did before: null where it is new, a refusal where it came with another payload. */
 export function recall(state: Workspace, agent: AgentId, commandId: string, hash: string): Remembered | Refusal | null {
-  const remembered = state.keys.get(keyOf(agent, commandId))
+  const remembered = state.keys.get(state.keyAges.text.of(agent, commandId))
   if (remembered === undefined) return null
   if (remembered.hash === hash) return remembered
   return refuse("idempotency_conflict", `key ${commandId} came before with another payload`, "Use a new key for a new request.", {
@@ -32,7 +42,7 @@ export function recall(state: Workspace, agent: AgentId, commandId: string, hash
 
 export function remember(state: Workspace, { seq, atMs, actor, commandId, commandHash }: Entry): void {
   if (commandId === null || commandHash === null) return
-  const key = keyOf(actor.agent, commandId)
+  const key = state.keyAges.text.of(actor.agent, commandId)
   const known = state.keys.get(key)
   const goesOn = known?.hash === commandHash && known.last === seq - 1
   state.keys.replace(key, known, goesOn ? { ...known, last: seq } : { hash: commandHash, first: seq, last: seq, atMs })
@@ -48,6 +58,7 @@ const ROOM = 1_024
 
 /** The keys by age: a queue that an undo can run backwards. In columns, since there may be a million. */
 export class KeyAges {
+  readonly text = new KeyText()
   #keys: string[] = []
   #firsts: Seq[] = []
   #atMs: number[] = []

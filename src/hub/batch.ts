@@ -86,24 +86,21 @@ export class Batch {
       }
       const decision = commands[name].decide(state, actor, input, this.#nowMs)
       if (isRefusal(decision)) return { kind: "refusal", refusal: decision }
-      entries = decision.map((event, at): Entry => ({
-        seq: state.seq + 1 + at,
-        atMs: this.#nowMs,
-        type: event.type,
-        v: 1,
-        actor,
-        commandId: key?.id ?? null,
-        commandHash: key?.hash ?? null,
-        causedBy: event.causedBy ?? null,
-        data: event.data,
-      }))
-      texts = entries.map(encodeEntry)
+      entries = []
+      texts = []
+      for (const { type, causedBy = null, data } of decision) {
+        const seq = state.seq + 1 + entries.length
+        const entry: Entry = { seq, atMs: this.#nowMs, type, v: 1, actor, commandId: key?.id ?? null, commandHash: key?.hash ?? null, causedBy, data }
+        entries.push(entry)
+        texts.push(encodeEntry(entry))
+      }
     } catch (error) {
       return { kind: "fault", error, recorded: false }
     }
     const long = texts.findIndex(tooLong)
     if (long >= 0) return { kind: "refusal", refusal: tooLarge(entries[long] as Entry) }
-    for (const [at, entry] of entries.entries()) {
+    for (let at = 0; at < entries.length; at += 1) {
+      const entry = entries[at] as Entry
       const bytes = texts[at] as string
       evolve(state, entry)
       this.stored.push({ seq: entry.seq, bytes, hash: this.#chain.append(bytes) })
