@@ -8,7 +8,7 @@ const kind = z.enum(EVENT_KINDS)
 const directive = z.enum(DIRECTIVES)
 const target = z.union([z.strictObject({ agent: name }), z.strictObject({ role }), z.strictObject({ everyone: z.literal(true) })])
 
-const openNotice = z.object({
+export const openNotice = z.object({
   seq,
   from: name,
   atMs: timeMs,

@@ -62,6 +62,7 @@ export const KINDS = {
   "task.unblock": "command",
   "task.update": "command",
   "token.mint": "action",
+  "work.wait": "read",
   "workspace.create": "action",
   "workspace.list": "read",
 } as const satisfies Record<Exclude<CommandName, Internal | OnceOnly>, "command"> & Record<string, OperationKind>

@@ -9,6 +9,7 @@ import { KINDS, type OperationName } from "./names.ts"
 import { EVERY_COMMAND, EVERYWHERE, type Operation } from "./operation.ts"
 import { planOperations } from "./plan.ts"
 import { helpOperations, leaseOperations, taskOperations } from "./task.ts"
+import { workOperations } from "./work.ts"
 
 /** Every operation once. A row is its name's whole truth: least role, documentation, input and output. */
 export const operations = {
@@ -22,6 +23,7 @@ export const operations = {
   ...ledgerOperations,
   ...hubOperations,
   ...workspaceOperations,
+  ...workOperations,
 } satisfies Record<OperationName, Operation>
 
 export type Operations = typeof operations

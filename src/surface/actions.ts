@@ -8,6 +8,7 @@ import { checkSession, makeCredential } from "./auth.ts"
 import type { Composite, Context, Doers } from "./context.ts"
 import { reads } from "./reads.ts"
 import { sendEvent } from "./send-event.ts"
+import { waitForWork } from "./work-wait.ts"
 
 /** Roles whose tokens a supervisor may mint: never one that could do more than it can itself. */
 const MINTABLE: readonly Role[] = ["worker", "observer", "plugin", "orchestrator"]
@@ -49,6 +50,8 @@ export const composites: Doers<Composite> = {
     loop.execute("task.claimNext", caller.actor, filter, { key, waitMs, ...(signal === undefined ? {} : { signal }) }),
 
   "event.send": sendEvent,
+
+  "work.wait": waitForWork,
 
   "credential.issue": async ({ loop, caller }, { agent }) => {
     const { credential, id, hash } = makeCredential(agent)

@@ -103,6 +103,7 @@ test("every operation answers what its row in the contract says, field by field"
   await call("ledger.consistency", { from: 3, to: 9 })
   await call("ledger.snapshots", {})
   await call("credential.revoke", { agent: "ben", id: ben["id"], reason: "r" })
+  await call("work.wait", { waitMs: 0 }, ada)
   await call("session.end", { session })
   await call("agent.retire", { name: "ben", reason: "r" })
   expect([...called].sort()).toEqual(Object.keys(KINDS))

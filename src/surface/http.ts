@@ -7,7 +7,7 @@ import { SkeinError } from "../contract/errors.ts"
 import type { Hub } from "../hub/hub.ts"
 import { type Auth, type Caller, TOKEN_MS } from "./auth.ts"
 import { type EventStream, streamEvents } from "./events.ts"
-import { type Call, type Perform, performer, type SurfaceLog, told, workspaceOf } from "./perform.ts"
+import { type Call, PARKED, type Perform, performer, type SurfaceLog, told, workspaceOf } from "./perform.ts"
 import { Buckets, type Rate } from "./rate.ts"
 import { refuseRaw, bearerOf, checkOrigin, type Guard, guardFor, headerOf, isLoopback, readJson, SECURE_HEADERS, sendError, sendJson } from "./request.ts"
 import { decodeInput, encodeError, encodeOutput, operationAt, type RpcPrefix } from "./rpc.ts"
@@ -205,8 +205,8 @@ class Surface {
     const operation = operationAt(pathname, prefix)
     const input = decodeInput(prefix, await readJson(request, operation === "plan.add" ? planMaxBytes : bodyMaxBytes))
     const call: Call = { operation, input, key: headerOf(request, "idempotency-key"), requestId }
-    // Only a claim can be parked, and then dies with its connection.
-    if (operation === "task.claimNext") call.signal = goneWith(response)
+    // What can be parked dies with its connection.
+    if (PARKED.has(operation)) call.signal = goneWith(response)
     const output = await this.#perform(caller, call)
     sendJson(response, 200, encodeOutput(prefix, output), { "X-Request-Id": requestId })
   }

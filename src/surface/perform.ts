@@ -43,6 +43,9 @@ export type PerformOptions = {
   /** Something was revoked: connections of such callers end. */ revoked(matches: (caller: Caller) => boolean): void
 }
 
+/** Operations that may wait for what they ask for, and are called off when their caller goes. */
+export const PARKED: ReadonlySet<string> = new Set<OperationName>(["task.claimNext", "work.wait"])
+
 export type Perform = (caller: Caller, call: Call) => Promise<unknown>
 
 const KEY = /^[A-Za-z0-9._:-]{1,128}$/

@@ -1,0 +1,15 @@
+import * as z from "zod"
+import { openNotice } from "./event.ts"
+import { operation } from "./operation.ts"
+import { taskId } from "./schema.ts"
+
+export const workOperations = {
+  "work.wait": operation({
+    least: "observer",
+    summary: "Wait until there is something to do.",
+    text: "Answers at once where the caller has events that wait for it (`notices`) or could claim a task (`ready`: the best that fit, at most 5), else as soon as that is so, at the latest after `waitMs` with both empty. It claims nothing: whoever claims first has the task. A call that waits ends with the caller's connection.",
+    errors: [],
+    input: z.strictObject({ waitMs: z.int().min(0).max(150_000).default(30_000) }),
+    output: z.object({ notices: z.array(openNotice), ready: z.array(taskId), waitedMs: z.int() }),
+  }),
+}

@@ -1,0 +1,84 @@
+import { afterEach, beforeEach, expect, test } from "vitest"
+import { connect } from "../client/client.ts"
+import { type Instance, startInstance } from "./served.contract.ts"
+import { ask } from "./wire.contract.ts"
+
+let hub: Instance
+let ada: string
+const operator = { agent: "operator", session: null, role: "operator" as const }
+
+beforeEach(async () => {
+  hub = await startInstance()
+  ada = await hub.agent("ada")
+})
+afterEach(() => hub.close())
+
+async function wait(waitMs: number, bearer = ada): Promise<{ ready: string[]; notices: { text: string }[]; waitedMs: number; code?: string }> {
+  const { body } = await ask(hub.url, "/api/orpc/work/wait", { headers: { authorization: `Bearer ${bearer}` }, body: JSON.stringify({ waitMs }) })
+  return body as never
+}
+const addTask = (id: string, more: object = {}) => hub.loop.execute("task.add", operator, { id, title: id, ...more })
+const pause = (ms: number): Promise<void> => new Promise((settle) => setTimeout(settle, ms))
+
+test("a task that the caller could claim is answered at once, one that it could not is not", async () => {
+  await addTask("hard", { requires: { cobol: 3 } })
+  expect(await wait(0)).toMatchObject({ ready: [], notices: [], waitedMs: expect.any(Number) })
+  await addTask("easy")
+  expect((await wait(30_000)).ready).toEqual(["easy"])
+})
+
+test("a caller that waits is woken by the very entry that gives it work", async () => {
+  const waiting = wait(30_000)
+  await pause(100)
+  await addTask("one")
+  const { ready, waitedMs } = await waiting
+  expect(ready).toEqual(["one"])
+  expect(waitedMs).toBeGreaterThanOrEqual(80)
+  expect(waitedMs).toBeLessThan(2_000)
+})
+
+test("a directive wakes its target, and nobody else", async () => {
+  const ben = await hub.agent("ben")
+  const both = [wait(5_000), wait(400, ben)]
+  await pause(50)
+  await hub.loop.execute("event.send", operator, {
+    kind: "directive",
+    directive: "pause",
+    to: { agent: "ada" },
+    task: null,
+    priority: "high",
+    text: "hold on",
+    payload: {},
+    requiresAck: true,
+  })
+  const [first, second] = await Promise.all(both)
+  expect(first?.notices.map(({ text }) => text)).toEqual(["hold on"])
+  expect(second?.notices).toEqual([])
+})
+
+test("with nothing to do it answers empty when the time is up", async () => {
+  const { ready, waitedMs } = await wait(150)
+  expect(ready).toEqual([])
+  expect(waitedMs).toBeGreaterThanOrEqual(145)
+})
+
+test("a wait ends with its connection, and leaves no subscriber behind", async () => {
+  const client = await connect({ url: hub.url, credential: ada })
+  const gone = client.call("work.wait", { waitMs: 30_000 }).then(
+    () => "answered",
+    () => "given up",
+  )
+  await pause(100)
+  expect(hub.loop.stats()["subscribers"]).toBe(1)
+  await client.close()
+  expect(await gone).toBe("given up")
+  await pause(100)
+  expect(hub.loop.stats()["subscribers"]).toBe(0)
+})
+
+test("a hub that goes down says so to those who wait", async () => {
+  const waiting = wait(30_000)
+  await pause(100)
+  await hub.stop()
+  expect((await waiting).code).toBe("hub_stopping")
+})
