@@ -8,9 +8,10 @@ import type { Hub } from "../hub/hub.ts"
 import { type Auth, type Caller, TOKEN_MS } from "./auth.ts"
 import { type EventStream, streamEvents } from "./events.ts"
 import { type Call, PARKED, type Perform, performer, type SurfaceLog, told, workspaceOf } from "./perform.ts"
+import type { McpEndpoint } from "./mcp-http.ts"
 import { Buckets, type Rate } from "./rate.ts"
 import { refuseRaw, bearerOf, checkOrigin, type Guard, guardFor, headerOf, isLoopback, readJson, SECURE_HEADERS, sendError, sendJson } from "./request.ts"
-import { decodeInput, encodeError, encodeOutput, operationAt, type RpcPrefix } from "./rpc.ts"
+import { decodeInput, encodeError, encodeOutput, type ErrorStyle, operationAt, type RpcPrefix } from "./rpc.ts"
 import { Sockets } from "./websocket.ts"
 
 export type ServeOptions = {
@@ -67,6 +68,8 @@ class Surface {
   #requests = 0
   #closing = false
   #openapi: Promise<string> | null = null
+  #mcp: Promise<McpEndpoint> | null = null
+  #mcpLoaded: McpEndpoint | null = null
   url = ""
 
   constructor(options: ServeOptions) {
@@ -77,6 +80,7 @@ class Surface {
       setImmediate(() => {
         this.#sockets.end(matches)
         for (const stream of this.#streams) if (matches(stream.caller)) stream.end("revoked")
+        this.#mcpLoaded?.forget(matches)
       })
     }
     const metrics = (): Record<string, number> => ({
@@ -133,6 +137,7 @@ class Surface {
       this.#server.close(() => resolve())
     })
     for (const stream of this.#streams) stream.end("closing")
+    await this.#mcpLoaded?.close()
     await this.#sockets.close()
     this.#server.closeIdleConnections()
     const patience = setTimeout(() => this.#server.closeAllConnections(), 1_000)
@@ -167,7 +172,7 @@ class Surface {
     } catch (error) {
       if (response.destroyed) return
       const refusal = told(this.#o.log, error, { requestId })
-      const body = encodeError(request.url?.startsWith("/rpc/") === true ? "/rpc" : "/api/orpc", refusal)
+      const body = encodeError(styleOf(request), refusal)
       sendError(request, response, refusal, requestId, body)
     }
   }
@@ -191,6 +196,8 @@ class Surface {
         return this.#page(exchange)
       case "/api/openapi.json":
         return this.#document(exchange)
+      case "/mcp":
+        return this.#serveMcp(exchange)
       case "/ws":
         throw new SkeinError("method_not_allowed", "/ws is a WebSocket", "Connect with the WebSocket protocol.")
       default:
@@ -209,6 +216,23 @@ class Surface {
     if (PARKED.has(operation)) call.signal = goneWith(response)
     const output = await this.#perform(caller, call)
     sendJson(response, 200, encodeOutput(prefix, output), { "X-Request-Id": requestId })
+  }
+
+  /** MCP in every revision: loaded at the first request, since most hubs start without anybody asking for it. */
+  async #serveMcp({ request, response }: Exchange): Promise<void> {
+    const caller = await this.#caller(request)
+    const body = request.method === "POST" ? await readJson(request, this.#o.bodyMaxBytes ?? BODY_MAX_BYTES) : undefined
+    this.#mcp ??= this.#loadMcp()
+    const mcp = await this.#mcp
+    const { workspace } = caller
+    const bound = await mcp.withSession(caller, (session) => this.#o.auth.caller(bearerOf(request), { workspace, session, loopback: isLoopback(request) }))
+    await mcp.serve(request, response, bound, body, goneWith(response))
+  }
+
+  async #loadMcp(): Promise<McpEndpoint> {
+    const { McpEndpoint } = await import("./mcp-http.ts")
+    this.#mcpLoaded = new McpEndpoint({ version: this.#o.version, log: this.#o.log, perform: this.#perform, requestId: () => this.#requestId() })
+    return this.#mcpLoaded
   }
 
   async #token({ request, response }: Exchange): Promise<void> {
@@ -271,6 +295,12 @@ class Surface {
       throw new SkeinError("invalid_input", "address and header name different workspaces", "Name it once.")
     return this.#o.auth.caller(bearerOf(request), { workspace: workspace ?? named, session: headerOf(request, "skein-session"), loopback: isLoopback(request) })
   }
+}
+
+/** How this way in writes its errors. */
+function styleOf({ url = "" }: IncomingMessage): ErrorStyle {
+  if (url.startsWith("/rpc/")) return "/rpc"
+  return url === "/mcp" || url.startsWith("/mcp?") ? "/mcp" : "/api/orpc"
 }
 
 /** The path as it was sent: parsing the whole address would cost a call more than its routing. */

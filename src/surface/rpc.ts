@@ -5,6 +5,11 @@ import { ERRORS, SkeinError } from "../contract/errors.ts"
  * contract: `{"json": VALUE, "meta": [...]}`, where `meta` names values that JSON has no form for. The contract has none, so a call costs no codec.
  */
 export type RpcPrefix = "/rpc" | "/api/orpc"
+/** How an error is written: MCP's clients look for one of JSON-RPC. */
+export type ErrorStyle = RpcPrefix | "/mcp"
+
+/** JSON-RPC leaves the codes from here on to the server. */
+const JSON_RPC_ERROR = -32_000
 
 /** `/rpc/task/claim` → `task.claim`. Names are checked by whoever looks them up. */
 export function operationAt(pathname: string, prefix: RpcPrefix): string {
@@ -25,8 +30,9 @@ export function encodeOutput(prefix: RpcPrefix, output: unknown): unknown {
   return prefix === "/rpc" ? { json: output } : output
 }
 
-/** An error where oRPC's client looks for it: our own body is its `data`. */
-export function encodeError(prefix: RpcPrefix, error: SkeinError): unknown {
-  if (prefix !== "/rpc") return error
+/** An error where the way in's clients look for it: our own body is its `data`. */
+export function encodeError(style: ErrorStyle, error: SkeinError): unknown {
+  if (style === "/api/orpc") return error
+  if (style === "/mcp") return { jsonrpc: "2.0", id: null, error: { code: JSON_RPC_ERROR, message: `${error.message}. ${error.remedy}`, data: error.toJSON() } }
   return { json: { defined: false, code: error.code, status: ERRORS[error.code].http, message: error.message, data: error.toJSON() } }
 }

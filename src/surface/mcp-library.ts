@@ -1,0 +1,9 @@
+import { toNodeHandler } from "@modelcontextprotocol/node"
+import { createMcpHandler, ProtocolError, ProtocolErrorCode, ResourceNotFoundError, Server } from "@modelcontextprotocol/server"
+import { serveStdio } from "@modelcontextprotocol/server/stdio"
+
+/**
+ * All that Skein takes of the MCP library, in one module: the build replaces its output by a bundle, so that the published package needs none of the
+ * library's own. Loaded at the first MCP request, never at the start.
+ */
+export const mcp = { createMcpHandler, ProtocolError, ProtocolErrorCode, ResourceNotFoundError, Server, serveStdio, toNodeHandler }
