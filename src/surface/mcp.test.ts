@@ -1,0 +1,217 @@
+import { type Client } from "@modelcontextprotocol/client"
+import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { ERRORS, type ErrorCode } from "../contract/errors.ts"
+import { CORE } from "../contract/tools.ts"
+import { connectMcp, REVISIONS, useTool } from "./mcp.contract.ts"
+import { type Instance, startInstance } from "./served.contract.ts"
+import { ask } from "./wire.contract.ts"
+
+let hub: Instance
+let ada: string
+const open: Client[] = []
+const operator = { agent: "operator", session: null, role: "operator" as const }
+
+beforeEach(async () => {
+  hub = await startInstance()
+  ada = await hub.agent("ada")
+})
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((client) => client.close()))
+  await hub.close()
+})
+
+async function join(bearer = ada, revision: (typeof REVISIONS)[number] = "2025-11-25", headers = {}): Promise<Client> {
+  const client = await connectMcp(hub.url, bearer, revision, headers)
+  open.push(client)
+  return client
+}
+const addTask = (id: string, more: object = {}) => hub.loop.execute("task.add", operator, { id, title: id, ...more })
+const tokenOf = async (credential: string, session?: string): Promise<string> =>
+  (
+    await ask(hub.url, "/token", {
+      headers: { authorization: `Bearer ${credential}` },
+      body: JSON.stringify({ ...(session === undefined ? {} : { session }) }),
+    })
+  ).body["token"] as string
+
+describe.each(REVISIONS)("a client of revision %s", (revision) => {
+  test("finds the core tools, each marked to be loaded always", async () => {
+    const client = await join(ada, revision)
+    expect(client.getNegotiatedProtocolVersion()).toBe(revision)
+    const { tools } = await client.listTools()
+    expect(tools.map(({ name }) => name)).toEqual([...CORE.map(({ tool }) => tool), "more_tools"])
+    for (const { _meta } of tools) expect(_meta).toMatchObject({ "anthropic/alwaysLoad": true })
+    expect(client.getInstructions()).toContain("start_session")
+  })
+
+  test("goes through an agent's day: session, claim, progress, delivery", async () => {
+    await addTask("t1", { body: "Do it well." })
+    const client = await join(ada, revision)
+    const { session } = (await useTool(client, "start_session")).data
+    const claim = await useTool(client, "claim_task")
+    expect(claim.data).toMatchObject({ claims: [{ task: { id: "t1", owner: "ada", session } }] })
+    expect(claim.text).toMatch(/^You hold task t1 under fence \d+/)
+    const [{ fence }] = claim.data["claims"] as [{ fence: number }]
+    expect((await useTool(client, "update_task", { task: "t1", fence, progress: 0.5 })).text).toMatch(/^Noted/)
+    const done = await useTool(client, "complete_task", { task: "t1", fence, deliverable: { text: "done" } })
+    expect(done.text).toMatch(/^Delivered\..*Next: claim_task/)
+    expect(await hub.loop.read((state) => state.tasks.get("t1")?.status)).toBe("completed")
+  })
+
+  test("hears an error as a result with code, message and remedy", async () => {
+    const client = await join(ada, revision)
+    const { isError, text, data } = await useTool(client, "claim_task", { task: "nowhere" })
+    expect(isError).toBe(true)
+    expect(data).toMatchObject({ code: "not_found", message: "there is no task nowhere", remedy: expect.any(String) })
+    expect(text).toMatch(/^not_found: .*\nWhat to do: /)
+  })
+
+  test("hears of progress while it waits, and then of the task", async () => {
+    const client = await join(ada, revision)
+    const heard: unknown[] = []
+    const waiting = useTool(client, "wait_for_work", { waitMs: 20_000 }, { onprogress: (progress) => heard.push(progress) })
+    await new Promise((settle) => setTimeout(settle, 150))
+    expect(heard).toEqual([{ progress: 0, message: "waiting" }])
+    await addTask("late")
+    expect((await waiting).data).toMatchObject({ ready: ["late"], next: "Next: claim_task (ready for you: late)." })
+  })
+
+  test("reads resources and prompts", async () => {
+    await addTask("t1")
+    const client = await join(ada, revision)
+    expect((await client.listResources()).resources.map(({ uri }) => uri)).toEqual(["skein://board", "skein://status"])
+    expect((await client.listResourceTemplates()).resourceTemplates.map(({ uriTemplate }) => uriTemplate)).toContain("skein://task/{id}")
+    for (const uri of ["skein://board", "skein://status", "skein://task/t1", "skein://agent/ada"]) {
+      const { contents } = await client.readResource({ uri })
+      expect(contents[0]).toMatchObject({ uri, mimeType: "application/json", text: expect.stringContaining(/task|board/.test(uri) ? "t1" : "ada") })
+    }
+    await expect(client.readResource({ uri: "skein://task/none" })).rejects.toThrow("there is no task none")
+    await expect(client.readResource({ uri: "file:///etc/passwd" })).rejects.toThrow()
+    const { messages } = await client.getPrompt({ name: "hand_over", arguments: { task: "t1", to: "ben" } })
+    expect(messages).toMatchObject([{ role: "user", content: { text: expect.stringContaining('the task <data from="user">t1</data>') } }])
+    expect((await client.listPrompts()).prompts.map(({ name }) => name)).toEqual(["join_team", "hand_over"])
+  })
+})
+
+describe("more_tools", () => {
+  test("lists by one line each what the caller's role may call, and no core tool", async () => {
+    const worker = await useTool(await join(), "more_tools")
+    expect(worker.data["tools"]).toContain("get_task: Show one task with its dependents")
+    expect(worker.text).not.toMatch(/^(?:retire_agent|claim_task|start_session):/m)
+    expect((await useTool(await join(hub.operator), "more_tools")).text).toMatch(/^retire_agent: /m)
+  })
+
+  test("shows what a tool takes, and calls it", async () => {
+    const client = await join()
+    expect((await useTool(client, "more_tools", { tool: "add_task" })).data).toMatchObject({ tool: "add_task", inputSchema: { required: ["title", "id"] } })
+    await useTool(client, "more_tools", { tool: "add_task", arguments: { id: "x", title: "From a model" } })
+    expect((await useTool(client, "more_tools", { tool: "get_task", arguments: '{"task":"x"}' })).data).toMatchObject({ task: { id: "x" } })
+  })
+
+  test("says what is wrong with a tool or arguments that are none", async () => {
+    const client = await join()
+    const code = async (given: Record<string, unknown>): Promise<unknown> => (await useTool(client, "more_tools", given)).data["code"]
+    expect(await code({ tool: "explode" })).toBe("unknown_operation")
+    expect(await code({ tool: "issue_credential", arguments: {} })).toBe("unknown_operation")
+    expect(await code({ tool: "get_task", arguments: [] })).toBe("invalid_input")
+    expect(await code({ tool: "retire_agent", arguments: { name: "ada", reason: "r" } })).toBe("forbidden")
+  })
+
+  test("gives short pages of a list, and refuses an answer that would crowd everything else out", async () => {
+    for (let n = 0; n < 30; n += 1) await addTask(`t${n}`, { body: "x".repeat(4_000) })
+    const client = await join()
+    const list = (limit?: number) => useTool(client, "more_tools", { tool: "list_tasks", arguments: limit === undefined ? {} : { limit } })
+    expect((await list(30)).data).toMatchObject({ code: "too_large", remedy: expect.stringContaining("limit") })
+    expect((await list(2)).data["tasks"]).toHaveLength(2)
+  })
+})
+
+describe("who calls", () => {
+  const rpc = (headers: Record<string, string>, body: unknown = { jsonrpc: "2.0", id: 1, method: "tools/list" }) =>
+    ask(hub.url, "/mcp", { headers: { accept: "application/json, text/event-stream", ...headers }, body: JSON.stringify(body) })
+  const code = ({ body }: { body: Record<string, unknown> }): ErrorCode => (body["error"] as { data: { code: ErrorCode } }).data.code
+
+  test("a request without a bearer, or with a wrong one, is 401 with a body that says what to do", async () => {
+    const none = await rpc({})
+    expect(none.status).toBe(401)
+    expect(none.headers["www-authenticate"]).toContain("Bearer")
+    expect(none.body).toMatchObject({
+      jsonrpc: "2.0",
+      id: null,
+      error: { message: expect.stringContaining("Authorization: Bearer"), data: { code: "unauthenticated" } },
+    })
+    expect((await rpc({ authorization: "Bearer nonsense" })).status).toBe(401)
+    const authorization = `Bearer ${await tokenOf(ada)}`
+    expect((await rpc({ authorization })).status).toBe(200)
+    hub.wall.aheadMs = 16 * 60_000
+    const over = await rpc({ authorization })
+    expect([over.status, code(over)]).toEqual([401, "token_expired"])
+  })
+
+  test("other hosts and origins are refused, and bodies are bounded", async () => {
+    const authorization = `Bearer ${ada}`
+    expect(await rpc({ authorization, host: "evil.example" })).toMatchObject({ status: 403 })
+    expect(code(await rpc({ authorization, origin: "http://evil.example" }))).toBe("origin_refused")
+    const huge = await rpc({ authorization }, { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "x".repeat(300_000) } })
+    expect([huge.status, code(huge)]).toEqual([ERRORS.body_too_large.http, "body_too_large"])
+  })
+
+  test("the bearer alone says it: neither Mcp-Session-Id nor a payload changes it", async () => {
+    const ben = await hub.agent("ben")
+    await addTask("t1")
+    const first = await join(ada, "2025-11-25", { "mcp-session-id": "ben's" })
+    const second = await join(ben, "2025-11-25", { "mcp-session-id": "ben's" })
+    const a = (await useTool(first, "start_session")).data
+    const b = (await useTool(second, "start_session")).data
+    expect([a["agent"], b["agent"]]).toEqual(["ada", "ben"])
+    expect((await useTool(first, "claim_task", { task: "t1", agent: "ben" })).data).toMatchObject({ code: "claim_mismatch" })
+    expect((await useTool(first, "claim_task", { task: "t1" })).data).toMatchObject({ task: { owner: "ada", session: a["session"] } })
+    expect((await useTool(second, "claim_task", { task: "t1" })).data).toMatchObject({ code: "claim_denied", details: { heldBy: "ada" } })
+  })
+
+  test("a token that names a session keeps to it", async () => {
+    const { session } = await hub.loop.execute(
+      "session.start",
+      { agent: "ada", session: null, role: "worker" },
+      { id: "s_own", agent: "ada", runtime: "x", resumeId: null, owned: false },
+    )
+    const client = await join(await tokenOf(ada, session))
+    expect((await useTool(client, "start_session")).data).toMatchObject({ session: "s_own", agent: "ada" })
+  })
+
+  test("a session that has ended, or a credential that was revoked, is bound no more", async () => {
+    await addTask("t1")
+    const client = await join()
+    const first = (await useTool(client, "start_session")).data["session"]
+    await useTool(client, "more_tools", { tool: "end_session", arguments: { session: first } })
+    const claim = (await useTool(client, "claim_task")).data["claims"] as [{ task: { session?: string } }]
+    expect(claim[0].task.session).toBeUndefined()
+    await useTool(client, "start_session")
+    const [id] = await hub.loop.read((state) => Object.keys(state.agents.get("ada")!.credentials))
+    await ask(hub.url, "/api/orpc/credential/revoke", {
+      headers: { authorization: `Bearer ${hub.operator}` },
+      body: JSON.stringify({ agent: "ada", id, reason: "r" }),
+    })
+    expect((await rpc({ authorization: `Bearer ${ada}` })).status).toBe(401)
+  })
+})
+
+test("a wait ends with its connection, and with the hub", async () => {
+  const pause = (): Promise<void> => new Promise((settle) => setTimeout(settle, 150))
+  const cancelling = await join(ada, "2026-07-28")
+  const gone = new AbortController()
+  const left = useTool(cancelling, "wait_for_work", { waitMs: 60_000 }, { signal: gone.signal }).catch(() => "left")
+  const closing = await join()
+  const closed = useTool(closing, "wait_for_work", { waitMs: 60_000 }).catch(() => "closed")
+  await pause()
+  expect(hub.loop.stats()["subscribers"]).toBe(2)
+  gone.abort()
+  await closing.close()
+  expect(await Promise.all([left, closed])).toEqual(["left", "closed"])
+  await pause()
+  expect(hub.loop.stats()["subscribers"]).toBe(0)
+  const stopped = useTool(cancelling, "wait_for_work", { waitMs: 60_000 })
+  await pause()
+  await hub.stop()
+  expect((await stopped).data["code"]).toBe("hub_stopping")
+})
