@@ -1,4 +1,4 @@
-import { Client, type CallToolResult, StreamableHTTPClientTransport } from "@modelcontextprotocol/client"
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client"
 
 /** The revisions that the four agents speak. */
 export const REVISIONS = ["2025-06-18", "2025-11-25", "2026-07-28"] as const
@@ -28,7 +28,7 @@ export async function useTool(
   given: Record<string, unknown> = {},
   options: Parameters<Client["callTool"]>[1] = {},
 ): Promise<Called> {
-  const { content, structuredContent, isError } = (await client.callTool({ name, arguments: given }, options)) as CallToolResult
+  const { content, structuredContent, isError } = await client.callTool({ name, arguments: given }, options)
   const text = content.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n")
   return { isError: isError === true, text, data: (structuredContent ?? {}) as Record<string, unknown> }
 }
