@@ -209,6 +209,7 @@ describe("backpressure", () => {
     // The load falls: what was accepted is done, and the next burst is taken whole again.
     for (let at = 0; at < 4; at += 1) await batch()
     expect(rig.loop.stats()["queue"]).toBe(0)
+    await rig.clock.advance(1_000)
     const before = refused.length
     const [was, offered] = [accepted, 24]
     flood(8)

@@ -61,7 +61,7 @@ export class Loop {
     this.#o = options
     this.name = name
     this.#replica = new Replica({ ...options, workspace: name, onKept: (stored, stirred) => this.#kept(stored, stirred) })
-    this.#pace = new Pace(options)
+    this.#pace = new Pace(options, () => clock.monotonicMs())
     this.admission = new Admission(this.#queue, this.#pace)
     this.#parked = new Parked(clock, (waiting) => this.#enqueue(waiting))
     // A checkpoint is a write like any other, and one that we would want now anyway.

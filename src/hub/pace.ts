@@ -7,6 +7,8 @@ const RETRY_MAX_MS = 2_000
 const NEWEST = 0.3
 /** A burst may fill the queue; where batches have been full for so long without a lull, in ms, the load is more than the hub holds. */
 const BURST_MS = 100
+/** And where none was full for so long, in ms, it is over: those who were refused come again within that time, and a lull while they wait is none. */
+const CALM_MS = 1_000
 /** Of those who were refused, so many are still expected to come again one batch later. */
 const STILL_COMING = 0.9
 /** Multiples of it fall into an interval as evenly as can be (Weyl, 1916): what dice would do, and the same in each run. */
@@ -25,6 +27,7 @@ export type Crowd = { length: number; agents: number }
  */
 export class Pace {
   readonly #o: Pick<LoopOptions, "queueMax" | "queueWaitMs" | "batchMax">
+  readonly #monotonicMs: () => number
   #fullBatchMs = 0
   #startMs = 0
   /** Commands of the last batch, or 0 where it was less than half full, or left nobody waiting and no load stays. */
@@ -32,18 +35,20 @@ export class Pace {
   #left = false
   /** When the first of those batches began that have been full since, one soon after the other. */
   #fullSinceMs: number | null = null
+  #lastFullMs = Number.NEGATIVE_INFINITY
   #standing = false
   /** Refused of late and expected again. */
   #refused = 0
   #draws = 0
 
-  constructor(options: Pick<LoopOptions, "queueMax" | "queueWaitMs" | "batchMax">) {
+  constructor(options: Pick<LoopOptions, "queueMax" | "queueWaitMs" | "batchMax">, monotonicMs: () => number) {
     this.#o = options
+    this.#monotonicMs = monotonicMs
   }
 
   /** Whether more is asked than the hub can do, and has been for a while. */
   get standing(): boolean {
-    return this.#standing
+    return this.#standing && this.#monotonicMs() - this.#lastFullMs <= CALM_MS
   }
 
   /** Whether the next command of an agent with `own` waiting is refused. Whoever has less than its share waiting is not the one who makes others wait, and is taken. */
@@ -55,7 +60,7 @@ export class Pace {
 
   /** How much of the next batch is one agent's while more is asked than the hub can do, of so many that ask; without that load, all that it wants. */
   share(agents: number): number {
-    return this.#standing ? Math.max(1, Math.floor(this.#o.batchMax / Math.max(1, agents))) : Number.POSITIVE_INFINITY
+    return this.standing ? Math.max(1, Math.floor(this.#o.batchMax / Math.max(1, agents))) : Number.POSITIVE_INFINITY
   }
 
   /**
@@ -79,8 +84,12 @@ export class Pace {
     }
     const full = size * 2 >= batchMax
     if (!full || paused) this.#fullSinceMs = null
-    this.#standing = this.#fullSinceMs !== null && nowMs - this.#fullSinceMs > BURST_MS
-    if (full) this.#fullSinceMs ??= nowMs
+    if (this.#fullSinceMs !== null && nowMs - this.#fullSinceMs > BURST_MS) this.#standing = true
+    else if (nowMs - this.#lastFullMs > CALM_MS) this.#standing = false
+    if (full) {
+      this.#fullSinceMs ??= nowMs
+      this.#lastFullMs = nowMs
+    }
     this.#refused *= STILL_COMING
     this.#startMs = nowMs
     this.#size = full && (left > 0 || this.#standing) ? size : 0

@@ -100,9 +100,9 @@ export class Intake {
     return this.#working < IN_FLIGHT_LEAST || this.#working < this.#window
   }
 
-  /** Under a load that stays, four times what of the next batch is this caller's: enough for it to hear `overloaded`, and heed it. */
+  /** Under a load that stays, eight times what of the next batch is this caller's: enough for it to hear `overloaded`, and heed it. */
   get #window(): number {
-    return Math.min(IN_FLIGHT_READ, Math.max(IN_FLIGHT_LEAST, 4 * this.#o.share()))
+    return Math.min(IN_FLIGHT_READ, Math.max(IN_FLIGHT_LEAST, 8 * this.#o.share()))
   }
 
   #next(): void {
