@@ -101,7 +101,7 @@ export class Table<Rec> {
     this.#onChange?.(key, before, undefined)
   }
 
-  /** Puts a record back as it was before a change (undefined: it was not there). Only the journal calls this. */
+  /** Puts a record back as it was before a change (undefined: it was not there), or as a snapshot has it. Nothing undoes this. */
   restore(key: string, before: Rec | undefined): void {
     const now = this.#rows.get(key)
     if (before === undefined) this.#rows.delete(key)

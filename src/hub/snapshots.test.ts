@@ -85,10 +85,28 @@ describe("a snapshot", () => {
     ["cut off", (text: string) => text.slice(0, -20)],
     ["cut at a line's end", (text: string) => `${text.split("\n").slice(0, -2).join("\n")}\n`],
     ["empty", () => ""],
+    ["a line left out", (text: string) => text.split("\n").toSpliced(2, 1).join("\n")],
+    [
+      "lines swapped",
+      (text: string) =>
+        text
+          .split("\n")
+          .map((line, at, lines) => lines[at === 2 ? 3 : at === 3 ? 2 : at] ?? line)
+          .join("\n"),
+    ],
+    [
+      "a seal changed",
+      (text: string) =>
+        text
+          .split("\n")
+          .map((line, at) => (at === 3 ? `${line.startsWith("0") ? "1" : "0"}${line.slice(1)}` : line))
+          .join("\n"),
+    ],
+    ["a record doubled at its end", (text: string) => `${text}${text.split("\n").at(-3)}\n`],
     ["a record changed", (text: string) => text.replace(/"title":"t3"/, '"title":"t4"')],
     ["its time changed", (text: string) => text.replace(/"atMs":(\d+)/, (_, ms: string) => `"atMs":${Number(ms) + 3_600_000}`)],
     ["a bit of its tree changed", (text: string) => text.replace(/"roots":\["(.)/, (_, digit: string) => `"roots":["${digit === "0" ? "1" : "0"}`)],
-    ["of a later version", (text: string) => text.replace('"version":1', '"version":2')],
+    ["of a later version", (text: string) => text.replace('"version":2', '"version":3')],
     ["no JSON", (text: string) => text.replace("{", "")],
   ])("that is damaged (%s) is passed over for the one before it", async (_, damage) => {
     const limits = { snapshotEntries: 20, checkpointMs: 1_000 }
@@ -147,8 +165,8 @@ describe("a snapshot", () => {
     const kept = await rig.run(rig.loop.snapshot(rig.loop.head.seq))
     let text = ""
     for await (const lines of kept!.lines) text += lines
-    const tasks = text.split("\n").filter((line) => line.startsWith('["tasks"'))
-    expect(tasks.length).toBe(kept!.seq - 2)
+    const rows = text.split("\n").flatMap((line) => (line.slice(64).startsWith('["tasks"') ? (JSON.parse(line.slice(64)) as [string, unknown[]])[1] : []))
+    expect(rows.length).toBe(kept!.seq - 2)
   })
 })
 
@@ -204,7 +222,7 @@ describe("snapshot files", () => {
     const before = await hub.workspace("main")!.read((state) => state.tasks.size)
     await hub.close()
     const [seq] = await snapshots.list("main")
-    const { head } = await readSnapshot((await snapshots.open("main", seq!))!)
+    const { head } = await readSnapshot(sha256, (await snapshots.open("main", seq!))!)
     expect([seq, head.seq]).toEqual([10, 10])
     const warned: string[] = []
     hub = await openHub({ ...options, log: { ...log, warn: (_, text) => void warned.push(text) } })

@@ -77,21 +77,27 @@ function changeLine(bytes: Buffer, choices: Choices): Buffer {
       lines.splice(choices.below(lines.length), 0, line)
       break
     case 2:
-      lines[at] = choices.pick([
-        "null",
-        "[]",
-        "{}",
-        "1",
-        '["tasks"]',
-        '["__proto__","polluted",true]',
-        '["none","a",{}]',
-        '["tasks","a",null]',
-        '["agents","__proto__",{}]',
-        "",
-      ])
+      lines[at] =
+        sealOf(line) +
+        choices.pick([
+          "null",
+          "[]",
+          "{}",
+          "1",
+          '["tasks"]',
+          '["__proto__","polluted",true]',
+          '["none","a",{}]',
+          '["tasks","a",null]',
+          '["agents","__proto__",{}]',
+          "",
+        ])
       break
     default:
-      lines[at] = writeJson(mutateValue(JSON.parse(line) as Json, choices))
+      lines[at] = line === "" ? "{}" : sealOf(line) + writeJson(mutateValue(JSON.parse(line.slice(sealOf(line).length)) as Json, choices))
   }
   return Buffer.from(lines.join("\n"))
+}
+
+function sealOf(line: string): string {
+  return line.slice(0, 64)
 }
