@@ -86,6 +86,16 @@ export class Auth {
     return wanted.session === null || wanted.session === caller.actor.session ? caller : this.#bound(caller, wanted.session)
   }
 
+  /** The same for a bearer that is known already and asks for nothing besides, without a promise; null: ask `caller`. */
+  known(bearer: string | null, wanted: { workspace: string | null; session: SessionId | null; loopback: boolean }): Caller | null {
+    if (bearer === null || wanted.session !== null) return null
+    const isCredential = bearer.startsWith("skc_")
+    if (isCredential && !wanted.loopback) return null
+    const caller = this.#known.get(isCredential ? `${wanted.workspace ?? ""} ${bearer}` : bearer)
+    if (caller === undefined || this.isOver(caller)) return null
+    return wanted.workspace === null || wanted.workspace === caller.workspace ? caller : null
+  }
+
   /** Exchanges a credential for a token; a `session` of the same agent may be bound to it. */
   async exchange(
     credential: string,

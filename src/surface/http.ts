@@ -207,7 +207,8 @@ class Surface {
 
   async #call(prefix: RpcPrefix, { request, response, pathname, requestId }: Exchange): Promise<void> {
     allow(request, "POST")
-    const caller = await this.#caller(request)
+    const asked = this.#caller(request)
+    const caller = asked instanceof Promise ? await asked : asked
     const { bodyMaxBytes = BODY_MAX_BYTES, planMaxBytes = PLAN_MAX_BYTES } = this.#o
     const operation = operationAt(pathname, prefix)
     const input = decodeInput(prefix, await readJson(request, operation === "plan.add" ? planMaxBytes : bodyMaxBytes))
@@ -289,11 +290,14 @@ class Surface {
     response.end(await this.#openapi)
   }
 
-  #caller(request: IncomingMessage, workspace: string | null = null): Promise<Caller> {
+  /** Known callers are answered without a promise: it would cost a call more than its routing. */
+  #caller(request: IncomingMessage, workspace: string | null = null): Promise<Caller> | Caller {
     const named = headerOf(request, "skein-workspace")
     if (workspace !== null && named !== null && workspace !== named)
       throw new SkeinError("invalid_input", "address and header name different workspaces", "Name it once.")
-    return this.#o.auth.caller(bearerOf(request), { workspace: workspace ?? named, session: headerOf(request, "skein-session"), loopback: isLoopback(request) })
+    const bearer = bearerOf(request)
+    const wanted = { workspace: workspace ?? named, session: headerOf(request, "skein-session"), loopback: isLoopback(request) }
+    return this.#o.auth.known(bearer, wanted) ?? this.#o.auth.caller(bearer, wanted)
   }
 }
 

@@ -11,7 +11,7 @@ import { encodeFrame, type Outbox } from "./outbox.ts"
 import { PARKED, type Perform, type SurfaceLog, told, workspaceOf } from "./perform.ts"
 import type { Refusals } from "./rate.ts"
 // prettier-ignore
-import { beyondHead, callId, CLOSE, echo, expired, foreignIdentity, needsHello, needsId, noHello, readFrames, type Request, textFrame, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
+import { asciiFrame, beyondHead, callId, CLOSE, echo, expired, foreignIdentity, needsHello, needsId, noHello, readFrames, type Request, textFrame, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
 
 /** Bytes that may wait for a slow reader: then events are resynced; at four times this the connection ends. */
 const BUFFER_MAX = 4 * 1024 * 1024
@@ -78,7 +78,8 @@ export class SocketConnection {
     const answers = this.#answers
     if (answers.length === 0) return
     this.#answers = []
-    this.#write(textFrame(answers.length === 1 ? (answers[0] as string) : `[${answers.join(",")}]`))
+    const text = answers.length === 1 ? (answers[0] as string) : `[${answers.join(",")}]`
+    this.#write(asciiFrame(text) ?? textFrame(text))
   }
 
   sendEvents(): void {
@@ -144,9 +145,9 @@ export class SocketConnection {
     this.#sessions.delete(session)
   }
 
-  #write(frame: Buffer): void {
+  #write(frame: Buffer | string): void {
     if (this.#ws.readyState !== WebSocket.OPEN) return
-    this.#socket.write(frame)
+    this.#socket.write(frame, "latin1")
     if (this.#ws.bufferedAmount > 4 * BUFFER_MAX) this.#ws.close(CLOSE.tooSlow, "too much waits to be read")
   }
 

@@ -2,7 +2,7 @@ import { once } from "node:events"
 import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
-import { textFrame } from "./socket-frames.ts"
+import { asciiFrame, textFrame } from "./socket-frames.ts"
 
 /** Lengths in bytes at which the head of a frame changes its form. */
 const LENGTHS = [0, 1, 125, 126, 127, 65_535, 65_536, 65_537]
@@ -33,4 +33,12 @@ test("a frame of ours reads as its text, at every form of head, between messages
   const [code] = (await once(client, "close")) as [number]
   expect(code).toBe(1000)
   expect(heard).toEqual(texts.flatMap((text) => [text, "by ws"]))
+})
+
+test("a frame of ASCII as characters is the same bytes; of anything else there is none", () => {
+  for (const text of texts) {
+    const frame = asciiFrame(text)
+    if (/^[\x00-\x7f]*$/.test(text) && text.length < 65_536) expect(Buffer.from(frame ?? "", "latin1")).toEqual(textFrame(text))
+    else expect(frame).toBeNull()
+  }
 })

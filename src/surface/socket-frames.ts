@@ -66,6 +66,14 @@ export function textFrame(text: string): Buffer {
   return frame
 }
 
+/** `textFrame` for a text that is ASCII: as characters that are its bytes, to be written as `latin1`. Or null. It saves the buffer. */
+export function asciiFrame(text: string): string | null {
+  const { length } = text
+  if (length >= 65_536 || Buffer.byteLength(text) !== length) return null
+  const head = length < 126 ? String.fromCharCode(FINAL_TEXT, length) : String.fromCharCode(FINAL_TEXT, 126, length >> 8, length & 255)
+  return head + text
+}
+
 /** A call's id, or null where it cannot be one. */
 export function callId({ id }: Request, inFlight: ReadonlyMap<number, unknown>): number | null {
   return Number.isSafeInteger(id) && (id as number) >= 0 && !inFlight.has(id as number) ? (id as number) : null
