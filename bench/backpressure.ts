@@ -109,12 +109,12 @@ function figures(
   }
 }
 
-/** The most that is accepted in a second: more is offered until more makes no difference. */
+/** The most that is accepted in a second: more is offered until it falls behind what is offered. */
 async function findCapacity(crowd: Child): Promise<number> {
   let best = 0
   // One round in which the machine was busy elsewhere says nothing.
-  let worse = 0
-  for (let perSecond = 4_000; perSecond <= 256_000; perSecond *= 1.4) {
+  let behind = 0
+  for (let perSecond = 8_000; perSecond <= 256_000; perSecond *= 1.4) {
     await crowd.call("offer", { perSecond })
     await sleep(400)
     await crowd.call("take")
@@ -122,9 +122,9 @@ async function findCapacity(crowd: Child): Promise<number> {
     await sleep(1_200)
     const { accepted } = await crowd.call<Interval>("take")
     const rate = accepted / ((performance.now() - startMs) / 1_000)
-    worse = rate > best * 1.05 ? 0 : worse + 1
+    behind = rate > 0.8 * perSecond ? 0 : behind + 1
     best = Math.max(best, rate)
-    if (worse === 2) break
+    if (behind === 2) break
   }
   await crowd.call("offer", { perSecond: 0 })
   await sleep(1_500)

@@ -21,6 +21,8 @@ export type Sweep = {
   beats: readonly SessionId[]
   /** Owned sessions of this hub's own connections that have been silent for three intervals. */
   silent: readonly { id: SessionId; silentMs: number }[]
+  /** Of `beats`, those who came to this hub from another: named in any case, so that the other no longer takes their silence for their end. */
+  arrived?: readonly SessionId[]
 }
 export type EndLease = { task: TaskId; reason: string }
 export type RenewLease = { task: TaskId; fence: Seq }
@@ -107,15 +109,16 @@ export function decideEndLease(state: Workspace, actor: Actor, { task: id, reaso
  * One sweep: renew what beat, declare lost what fell silent, end what ran out, flag what stalled. Renewals come first, so that no lease ends
  * whose owner was heard of in time.
  */
-export function decideSweep(state: Workspace, { beats, silent }: Sweep, nowMs: number): (TaskEvent | AgentEvent | DirectiveEvent)[] {
+export function decideSweep(state: Workspace, { beats, silent, arrived = [] }: Sweep, nowMs: number): (TaskEvent | AgentEvent | DirectiveEvent)[] {
   const beating = new Set(beats)
   const events: (TaskEvent | AgentEvent | DirectiveEvent)[] = []
   const renewed = new Set<SessionId>()
+  const moved = new Set(arrived)
   for (const id of beating) {
     const session = state.sessions.get(id)
     if (session === undefined || session.status === "ended") continue
     if (session.status === "lost") events.push({ type: "session.returned", data: { id } })
-    if (state.board.heldBySession(id).some((task) => isDue(task, nowMs))) renewed.add(id)
+    if (moved.has(id) || state.board.heldBySession(id).some((task) => isDue(task, nowMs))) renewed.add(id)
   }
   const sessions = [...renewed]
   for (let at = 0; at < sessions.length; at += RENEWED_PER_ENTRY) {

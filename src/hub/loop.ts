@@ -60,7 +60,12 @@ export class Loop {
     const { name, clock, state, ledger, log, sign, checkpointEntries: entries, checkpointMs: ms } = options
     this.#o = options
     this.name = name
-    this.#replica = new Replica({ ...options, workspace: name, onKept: (stored, stirred) => this.#kept(stored, stirred) })
+    this.#replica = new Replica({
+      ...options,
+      workspace: name,
+      onKept: (stored, stirred) => this.#kept(stored, stirred),
+      onForeign: (entry) => this.#sweeps.heardElsewhere(entry),
+    })
     this.#pace = new Pace(options, () => clock.monotonicMs())
     this.admission = new Admission(this.#queue, this.#pace)
     this.#parked = new Parked(clock, (waiting) => this.#enqueue(waiting))

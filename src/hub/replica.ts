@@ -1,5 +1,5 @@
 import { type Chain, type Sha256, toHex } from "../core/chain.ts"
-import { decodeEntry } from "../core/entry.ts"
+import { decodeEntry, type Entry } from "../core/entry.ts"
 import { type Checkpoint, evolve, type Mark, mark, undoTo, type Workspace } from "../core/workspace.ts"
 import { type Head, type Ledger, LedgerFailure, type Stored } from "../ledger/ledger.ts"
 import { Batch, stirs } from "./batch.ts"
@@ -17,6 +17,8 @@ type ReplicaOptions = {
   fingerprint: Fingerprint
   sha256: Sha256
   clock: Clock
+  /** Another hub has appended this. */
+  onForeign(entry: Entry): void
   /** The ledger holds these entries: from here on they may be read, heard of and answered. `stirred`: a parked claim may succeed now. */
   onKept(stored: readonly Stored[], stirred: boolean): void
 }
@@ -48,6 +50,11 @@ export class Replica {
 
   nowMs(): number {
     return this.#time.nowMs()
+  }
+
+  /** Whether this hub is the only one on its ledger. */
+  get alone(): boolean {
+    return !this.#o.ledger.supports.manyWriters
   }
 
   /** How many records the state has, in all tables. */
@@ -95,6 +102,7 @@ export class Replica {
           throw new LedgerFailure("damaged", `entry ${entry.seq} does not chain`, "Run `skein ledger verify`.", entry.seq)
         evolve(this.state, entry)
         this.#time.catchUp(entry.atMs)
+        this.#o.onForeign(entry)
         stirred ||= stirs(entry.type)
       }
       this.#keep(page, stirred)

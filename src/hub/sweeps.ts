@@ -1,4 +1,5 @@
 import type { Session } from "../core/agent.ts"
+import type { Entry } from "../core/entry.ts"
 import type { SessionId } from "../core/ids.ts"
 import type { Sweep } from "../core/lease.ts"
 import type { Clock } from "./clock.ts"
@@ -24,6 +25,8 @@ export class Sweeps {
   #cancel: (() => void) | null = null
   #atMs = Number.POSITIVE_INFINITY
   #due = false
+  /** Whom the sweep that is being decided is about to declare lost. */
+  #silent: { id: SessionId; silentMs: number }[] = []
   /** No lease ends before the hub has recorded its start: whoever held one then has its time of grace. */
   #running = false
 
@@ -35,8 +38,8 @@ export class Sweeps {
   attach(session: SessionId): void {
     const record = this.#record(session)
     if (record === undefined) return
-    this.#presence.attach(session, record.heartbeatMs, this.#nowMs())
-    this.#heard(record)
+    const known = this.#presence.attach(session, record.heartbeatMs, this.#nowMs())
+    this.#heard(record, !known)
     this.plan()
   }
 
@@ -49,8 +52,9 @@ export class Sweeps {
   beat(session: SessionId): boolean {
     const record = this.#record(session)
     if (record === undefined || !record.owned || record.status === "ended") return false
-    if (!this.#presence.beat(session, this.#nowMs(), record.heartbeatMs)) this.plan()
-    this.#heard(record)
+    const known = this.#presence.beat(session, this.#nowMs(), record.heartbeatMs)
+    if (!known) this.plan()
+    this.#heard(record, !known)
     return true
   }
 
@@ -82,23 +86,37 @@ export class Sweeps {
     if (this.#nextLeaseEndMs() < this.#atMs) this.plan()
   }
 
+  /**
+   * Another hub has appended this: whoever it says was there spoke to that hub, and is no longer this one's to declare lost. Where that hub won a race, a sweep that
+   * lost it is decided again, and MUST NOT say any more what it was about to.
+   */
+  heardElsewhere({ type, actor, data }: Entry): void {
+    const named = type === "leases.renewed" ? (data as { sessions: readonly SessionId[] }).sessions : type === "session.returned" ? [(data as Session).id] : []
+    for (const session of actor.session === null ? named : [actor.session]) {
+      if (!this.#presence.leave(session)) continue
+      const at = this.#silent.findIndex(({ id }) => id === session)
+      if (at >= 0) this.#silent.splice(at, 1)
+    }
+  }
+
   /** What the sweep of this batch says. */
   take(): Sweep {
     this.#due = false
-    const silent = this.#presence.silent(this.#nowMs()).filter(({ id }) => {
+    this.#silent = this.#presence.silent(this.#nowMs()).filter(({ id }) => {
       const known = this.#record(id)
       // Ended, or lost already: a beat makes it known again.
       if (known?.status !== "live") this.#presence.forget(id)
       return known?.status === "live" && known.owned
     })
     // The last beat of a session that has been silent since for too long renews nothing.
-    const lost = new Set(silent.map(({ id }) => id))
-    return { beats: this.#presence.takeBeats().filter((id) => !lost.has(id)), silent }
+    const lost = new Set(this.#silent.map(({ id }) => id))
+    const arrived = this.#presence.takeArrived()
+    return { beats: this.#presence.takeBeats().filter((id) => !lost.has(id)), silent: this.#silent, ...(this.#o.replica.alone ? {} : { arrived }) }
   }
 
   /** The sweep was not recorded: what it said is said again by the next, once the disk may take it. */
-  failed({ beats }: Sweep): void {
-    this.#presence.giveBack(beats)
+  failed({ beats, arrived }: Sweep): void {
+    this.#presence.giveBack(beats, arrived)
     const nowMs = this.#nowMs()
     this.#ringAt(nowMs + PROBE_MS, nowMs)
   }
@@ -126,10 +144,10 @@ export class Sweeps {
     return this.#o.replica.state.board.nextLeaseEndMs ?? Number.POSITIVE_INFINITY
   }
 
-  /** A lost session came back: that is recorded at once. */
-  #heard({ status }: Session): void {
+  /** A lost session came back, or one came from another hub: that is recorded at once. */
+  #heard({ status }: Session, arrived: boolean): void {
     const nowMs = this.#nowMs()
-    if (status === "lost") this.#ringAt(nowMs, nowMs)
+    if (status === "lost" || (arrived && !this.#o.replica.alone)) this.#ringAt(nowMs, nowMs)
   }
 
   /** One timer: a later plan never puts an earlier one off. */
