@@ -1,8 +1,9 @@
-/** Compiles src/ to dist/ when something changed since the last build, and removes from dist/ what has no source any more. */
+/** Compiles src/ to dist/ when something changed since the last build, bundles the MCP library, and removes from dist/ what has no source any more. */
 import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
+import { bundle, BUNDLED } from "./bundle.ts"
 
 const STAMP = "dist/.stamp"
 const OUTPUTS = [/\.js$/, /\.d\.ts$/]
@@ -17,7 +18,15 @@ function filesUnder(directory: string): string[] {
 /** Changes whenever a file that the output depends on was edited, added or removed. */
 function fingerprint(sources: string[]): string {
   const hash = createHash("sha256")
-  for (const file of [...sources, "tsconfig.json", "tsconfig.build.json", "node_modules/typescript/package.json", "scripts/build.ts"]) {
+  for (const file of [
+    ...sources,
+    "tsconfig.json",
+    "tsconfig.build.json",
+    "node_modules/typescript/package.json",
+    "scripts/build.ts",
+    "scripts/bundle.ts",
+    ...BUNDLED,
+  ]) {
     hash.update(file).update("\0").update(readFileSync(file)).update("\0")
   }
   return hash.digest("hex")
@@ -53,6 +62,7 @@ if (!(complete && stamp() === wanted)) {
   const compiled = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], { stdio: "inherit" })
   if (compiled.status !== 0) process.exit(compiled.status ?? 1)
   prune(sources)
+  await bundle()
   mkdirSync(dirname(STAMP), { recursive: true })
   writeFileSync(STAMP, wanted)
   console.log(`built dist/ from ${sources.length} files in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`)

@@ -80,9 +80,20 @@ function bytesOnDisk(directory: string): number {
 
 test("the package holds the launcher, the compiled code, licence and readme, and no test", () => {
   expect(packed).toEqual(
-    expect.arrayContaining(["package.json", "LICENSE", "README.md", "bin/skein.cjs", "bin/start.cjs", "dist/cli/main.js", "dist/client/client.d.ts"]),
+    expect.arrayContaining([
+      "package.json",
+      "LICENSE",
+      "README.md",
+      "bin/skein.cjs",
+      "bin/start.cjs",
+      "dist/cli/main.js",
+      "dist/client/client.d.ts",
+      "dist/THIRD-PARTY.txt",
+    ]),
   )
-  expect(packed.filter((path) => !/^(package\.json|LICENSE|README\.md|bin\/(?:skein|start)\.cjs|dist\/.*\.(js|d\.ts))$/.test(path))).toEqual([])
+  expect(
+    packed.filter((path) => !/^(package\.json|LICENSE|README\.md|bin\/(?:skein|start)\.cjs|dist\/.*\.(js|d\.ts)|dist\/THIRD-PARTY\.txt)$/.test(path)),
+  ).toEqual([])
   expect(packed.filter((path) => /\.(test|contract)\./.test(path))).toEqual([])
 })
 

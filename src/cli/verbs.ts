@@ -35,6 +35,7 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
     verbs: [
       { name: "agent", summary: "add | list | show | edit | retire | credential | revoke", load: () => import("./agent.ts") },
       { name: "session", summary: "start | end | list | beat", load: () => import("./session.ts") },
+      { name: "mcp", summary: "serve MCP on stdio, as an agent's settings start it", load: () => import("./mcp.ts") },
       { name: "token", summary: "print a token for the hub", load: () => import("./token.ts") },
       { name: "assist", summary: "want | answer: ask for help with a task, and give it", load: () => import("./assist.ts") },
       { name: "send-event", summary: "say something to an agent, a role or everyone", load: () => import("./event.ts") },

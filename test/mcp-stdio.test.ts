@@ -1,0 +1,121 @@
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import type { Client } from "@modelcontextprotocol/client"
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio"
+import { afterAll, afterEach, expect, test } from "vitest"
+import { clientOf, type Revision, REVISIONS, useTool } from "../src/surface/mcp.contract.ts"
+import { json, newRepository, skein, tidyUp, until } from "./cli-driver.ts"
+
+/** `skein mcp` as an agent starts it: the built command, spoken to over its pipes by a real MCP client. */
+
+const open: Client[] = []
+
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((client) => client.close()))
+})
+afterAll(tidyUp)
+
+async function joinTeam(
+  folder: string,
+  { revision = "2025-11-25" as Revision, args = ["--agent", "claude"], env = {} as Record<string, string> } = {},
+): Promise<Client> {
+  const client = clientOf(revision)
+  open.push(client)
+  const kept = { PATH: process.env["PATH"] ?? "", HOME: folder, NODE_OPTIONS: "--disable-warning=ExperimentalWarning" }
+  await client.connect(
+    new StdioClientTransport({
+      command: process.execPath,
+      args: [resolve("bin/skein.cjs"), "mcp", ...args],
+      cwd: folder,
+      env: { ...kept, ...env },
+      stderr: "inherit",
+    }),
+  )
+  return client
+}
+
+async function team(): Promise<string> {
+  const folder = newRepository()
+  await json(folder, ["up"])
+  await json(folder, ["agent", "add", "claude"])
+  return folder
+}
+
+type Session = { id: string; status: string; owned: boolean; active: boolean }
+const sessions = (folder: string): Promise<Session[]> => json<Session>(folder, ["session", "list"])
+
+test.each(REVISIONS)("a client of revision %s works a day over stdio, and its session ends with its pipe", async (revision) => {
+  const folder = await team()
+  await json(folder, ["task", "add", "t1", "First"])
+  const startedMs = performance.now()
+  const client = await joinTeam(folder, { revision })
+  console.log(`skein mcp answered a client of ${revision} after ${Math.round(performance.now() - startedMs)} ms`)
+  expect(client.getNegotiatedProtocolVersion()).toBe(revision)
+  expect((await client.listTools()).tools.map(({ name }) => name)).toContain("claim_task")
+  const { data } = await useTool(client, "start_session", { resumeId: "conversation-7" })
+  expect(data).toMatchObject({ agent: "claude", next: expect.stringContaining("claim_task") })
+  expect(await sessions(folder)).toMatchObject([{ id: data["session"], status: "live", owned: true, active: true, resumeId: "conversation-7", runtime: "mcp" }])
+  const claim = await useTool(client, "claim_task")
+  const [{ fence }] = claim.data["claims"] as [{ fence: number }]
+  expect((await useTool(client, "complete_task", { task: "t1", fence, deliverable: { text: "done" } })).isError).toBe(false)
+  expect((await client.readResource({ uri: "skein://task/t1" })).contents[0]).toMatchObject({ text: expect.stringContaining('"status":"completed"') })
+  await client.close()
+  await until(async () => ((await sessions(folder))[0]?.status === "ended" ? true : undefined), "the session ends")
+})
+
+test("without a hub it lists its tools, says in each answer what to do, and works once there is one", async () => {
+  const folder = await team()
+  await json(folder, ["down"])
+  const client = await joinTeam(folder)
+  expect((await client.listTools()).tools.length).toBeGreaterThan(5)
+  const away = await useTool(client, "claim_task")
+  expect(away.isError).toBe(true)
+  expect(away.text).toMatch(/^hub_unreachable: no hub is running for .*\nWhat to do: Start it: skein up/)
+  await json(folder, ["up"])
+  expect((await useTool(client, "start_session")).data).toMatchObject({ agent: "claude" })
+})
+
+test("a hub that restarts is found again: same session, same claim", async () => {
+  const folder = await team()
+  await json(folder, ["task", "add", "t1", "First"])
+  const client = await joinTeam(folder)
+  const { data } = await useTool(client, "start_session")
+  const [{ fence }] = (await useTool(client, "claim_task")).data["claims"] as [{ fence: number }]
+  await json(folder, ["down"])
+  const meanwhile = useTool(client, "update_task", { task: "t1", fence, progress: 0.3 })
+  await json(folder, ["up"])
+  expect((await meanwhile).text).toMatch(/^Noted/)
+  expect(await sessions(folder)).toMatchObject([{ id: data["session"], status: "live", owned: true }])
+  expect((await useTool(client, "complete_task", { task: "t1", fence, deliverable: { text: "done" } })).isError).toBe(false)
+})
+
+test("a session that somebody else ended is started anew by the next call", async () => {
+  const folder = await team()
+  const client = await joinTeam(folder)
+  const { session } = (await useTool(client, "start_session")).data
+  await json(folder, ["session", "end", session as string])
+  const next = async (): Promise<unknown> => {
+    const again = (await useTool(client, "start_session")).data["session"]
+    return again === undefined || again === session ? undefined : again
+  }
+  expect(await until(next, "a new session")).toMatch(/^s_/)
+})
+
+test("without a credential, or outside of any repository, each answer says what to do", async () => {
+  const folder = await team()
+  const nobody = await useTool(await joinTeam(folder, { args: ["--agent", "nobody"] }), "start_session")
+  expect(nobody.text).toMatch(/^unauthenticated: there is no credential of the agent nobody.*\nWhat to do: Have a person run: skein agent add nobody/)
+  const elsewhere = mkdtempSync(join(tmpdir(), "skein-nowhere-"))
+  mkdirSync(join(elsewhere, "in"))
+  const lost = await useTool(await joinTeam(join(elsewhere, "in")), "start_session")
+  expect(lost.text).toMatch(/is not inside a git repository\nWhat to do: /)
+  rmSync(elsewhere, { recursive: true, force: true })
+})
+
+test("stdout carries the protocol alone, and a wrong option is told on stderr", async () => {
+  const folder = await team()
+  const { status, stdout, stderr } = await skein(folder, ["mcp", "--agnet", "claude"])
+  expect({ status, stdout }).toEqual({ status: 2, stdout: "" })
+  expect(stderr).toContain("--agnet")
+})
