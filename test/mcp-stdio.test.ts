@@ -18,7 +18,7 @@ afterAll(tidyUp)
 
 async function joinTeam(
   folder: string,
-  { revision = "2025-11-25" as Revision, args = ["--agent", "claude"], env = {} as Record<string, string> } = {},
+  { revision = "2025-11-25", args = ["--agent", "claude"] }: { revision?: Revision; args?: string[] } = {},
 ): Promise<Client> {
   const client = clientOf(revision)
   open.push(client)
@@ -28,7 +28,7 @@ async function joinTeam(
       command: process.execPath,
       args: [resolve("bin/skein.cjs"), "mcp", ...args],
       cwd: folder,
-      env: { ...kept, ...env },
+      env: kept,
       stderr: "inherit",
     }),
   )
