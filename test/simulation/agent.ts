@@ -43,6 +43,13 @@ export class Caller {
     return this.world.hosts[this.#host] as Host
   }
 
+  /** From now on it speaks to another hub. Answers to the one that it left. */
+  protected change(): Host {
+    const { host } = this
+    this.#host = (this.#host + 1) % this.world.hosts.length
+    return host
+  }
+
   /** Waits; never comes back where it died meanwhile. */
   async sleep(ms: number): Promise<void> {
     const { life } = this
@@ -114,6 +121,14 @@ export class SimulatedAgent extends Caller {
     this.life += 1
     const { loop } = this.host
     if (session !== null && loop !== null) this.world.clock.after(30, () => loop.detach(session))
+  }
+
+  /** Goes on with the same session at another hub, as a client does whose connection broke: the old hub hears of that, or does not. */
+  move(): void {
+    const { session } = this.actor
+    const left = this.change()
+    const { loop } = left
+    if (session !== null && loop !== null && this.world.chance.happens(0.7)) left.arrive(() => left.loop === loop && loop.detach(session))
   }
 
   async #beat(): Promise<void> {

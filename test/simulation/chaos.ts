@@ -14,7 +14,7 @@ export async function chaos(world: World): Promise<void> {
 function misfortune(world: World): void {
   const { clock, chance } = world
   const nowMs = clock.monotonicMs()
-  switch (chance.below(12)) {
+  switch (chance.below(world.hosts.length === 1 ? 12 : 16)) {
     case 0:
     case 1:
       return world.kill(chance.pick(world.hosts))
@@ -55,6 +55,14 @@ function misfortune(world: World): void {
         stopped.go()
       })
       return
+    }
+    case 12:
+    case 13:
+    case 14:
+    case 15: {
+      const agent = chance.pick(world.agents)
+      world.trace(`${agent.name} moves`)
+      return agent.move()
     }
     default: {
       const agent = chance.pick(world.agents)

@@ -39,6 +39,8 @@ export class Host {
   clock: ProcessClock
   /** The last beats of each session that the hub of this life has taken, on the simulation's clock. */
   readonly beats = new Map<SessionId, number[]>()
+  /** When the hub of this life last heard of each session, by a connection or a beat, on the simulation's clock. */
+  readonly heard = new Map<SessionId, number>()
   #life: Life | null = null
   readonly #options: (clock: ProcessClock, openLedger: HubOptions["openLedger"], fatal: () => void) => HubOptions
   readonly #makeClock: () => ProcessClock
@@ -78,11 +80,15 @@ export class Host {
 
   /** A connection comes up or goes, or its owner beats, as the hub gets to know of it. */
   attach(session: SessionId): void {
-    this.arrive(() => this.loop?.attach(session))
+    this.arrive(() => {
+      this.loop?.attach(session)
+      this.heard.set(session, this.clock.monotonicMs())
+    })
   }
 
   beat(session: SessionId): void {
     this.arrive(() => {
+      this.heard.set(session, this.clock.monotonicMs())
       if (this.loop?.beat(session) === true) this.beats.set(session, [...(this.beats.get(session) ?? []).slice(-20), this.clock.monotonicMs()])
     })
   }
@@ -105,6 +111,7 @@ export class Host {
       this.#life = life as Life
       this.starts += 1
       this.beats.clear()
+      this.heard.clear()
       this.#listen(life as Life)
       return true
     } catch {

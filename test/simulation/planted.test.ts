@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest"
 import { commands } from "../../src/core/command.ts"
 import type { Seq } from "../../src/core/ids.ts"
 import type { Clock } from "../../src/hub/clock.ts"
+import { Presence } from "../../src/hub/presence.ts"
 import type { Appended, Ledger, Stored } from "../../src/ledger/ledger.ts"
 import { Violation } from "./oracle.ts"
 import { ThroughLedger } from "./through-ledger.ts"
@@ -218,6 +219,16 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
       () => find({}),
     )
     expect(sly).toMatch(/replay/)
+  })
+
+  test("a hub that does not let go of a session that moved to another", async () => {
+    const sound = Presence.prototype.leave
+    Presence.prototype.leave = () => false
+    try {
+      expect(await find({ hubs: 2 })).toMatch(/declares \w+ lost, which spoke to hub \d/)
+    } finally {
+      Presence.prototype.leave = sound
+    }
   })
 
   test("a clock of which some timers never ring", async () => {

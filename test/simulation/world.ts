@@ -14,6 +14,7 @@ import { chaos } from "./chaos.ts"
 import { Director } from "./director.ts"
 import { Host } from "./host.ts"
 import { Oracle, Violation } from "./oracle.ts"
+import { Ownership } from "./ownership.ts"
 import { ProcessClock } from "./process-clock.ts"
 import { settle, VirtualClock } from "./virtual-clock.ts"
 import { Watch } from "./watch.ts"
@@ -43,6 +44,9 @@ export type Outcome = {
   lostRaces: number
   starts: number
   types: Map<string, number>
+  /** Sessions that spoke to another hub than before, and sessions that were declared lost. */
+  moved: number
+  lost: number
   history: Heard[]
   /** Leases that the ledger ended, with the moment at which that was there; and every claim that it holds. */
   leaseEnds: { task: string; fence: number; moment: number }[]
@@ -63,6 +67,7 @@ export class World {
   readonly director: Director
   oracle = new Oracle()
   readonly watch: Watch
+  readonly ownership: Ownership
   readonly wire: Wire
   readonly snapshots = memorySnapshots()
   readonly history: Heard[] = []
@@ -90,6 +95,7 @@ export class World {
     this.#queueMax = this.chance.pick([2, 4, 24])
     this.store = new MemoryStore({ manyWriters: hubs === 2, disk: { reach: () => this.#reach(), sync: () => this.#sync(), read: () => this.#read() } })
     this.hosts = Array.from({ length: hubs }, (_, index) => this.#host(index))
+    this.ownership = new Ownership(this.hosts)
     this.watch = new Watch(this)
     const { clock, chance } = this
     this.wire = new Wire({
@@ -136,6 +142,8 @@ export class World {
       lostRaces: this.#lostRaces,
       starts,
       types: oracle.types,
+      moved: this.ownership.moved,
+      lost: this.ownership.lost,
       history,
       leaseEnds: this.#leaseEnds,
       claims: [...oracle.claims].map(([fence, claim]) => ({ fence, ...claim })),
@@ -247,6 +255,7 @@ export class World {
     this.#down = false
     this.#guarded(() => {
       this.oracle = new Oracle()
+      this.ownership.cut(this.store.entries.length)
       this.oracle.read(this.store.entries, this.clock.monotonicMs())
       this.watch.everythingIsThere()
     })
@@ -254,6 +263,7 @@ export class World {
 
   /** After every step: whatever is new in the ledger is held against the rules. */
   #check(): void {
+    if (!this.#down) this.ownership.read(this.store.entries, this.clock.monotonicMs())
     if (!this.#down && this.oracle.seq !== this.store.entries.length) {
       const from = this.oracle.seq
       this.oracle.read(this.store.entries, this.clock.monotonicMs())
@@ -292,7 +302,7 @@ export class World {
   #host(index: number): Host {
     const { wrapLedger = (ledger) => ledger, wrapClock = (clock) => clock } = this.#options
     const open = (): Ledger => {
-      const ledger = wrapLedger(this.store.open(`hub ${index}`))
+      const ledger = wrapLedger(this.ownership.watched(index, this.store.open(`hub ${index}`)))
       if (this.#down) this.#afterPowerCut()
       return ledger
     }

@@ -1,0 +1,91 @@
+import { createHash } from "node:crypto"
+import type { Entry } from "../../src/core/entry.ts"
+import type { Seq, SessionId } from "../../src/core/ids.ts"
+import type { Appended, Stored } from "../../src/ledger/ledger.ts"
+import { type Host } from "./host.ts"
+import { Violation } from "./oracle.ts"
+import { ThroughLedger } from "./through-ledger.ts"
+
+const nameOf = ({ seq, bytes }: Stored): string => `${seq} ${createHash("sha256").update(bytes).digest("hex")}`
+
+/** A hub's way to its ledger on which is noted what that hub asks to have appended, and what of it was refused: two hubs may ask for the very same bytes. */
+class Signed extends ThroughLedger {
+  noted: (batch: readonly Stored[], written: boolean) => void = () => undefined
+
+  override async append(expected: Seq, batch: readonly Stored[]): Promise<Appended> {
+    this.noted(batch, true)
+    const appended = await super.append(expected, batch)
+    if (!appended.ok) this.noted(batch, false)
+    return appended
+  }
+}
+
+/**
+ * Only the hub that a session last spoke to may declare it lost. Entries do not say which hub wrote them, so each hub's way to the ledger is watched; when an entry
+ * came is when it could first be read.
+ */
+export class Ownership {
+  readonly #hosts: readonly Host[]
+  /** By whom an entry may have been written. */
+  readonly #authors = new Map<string, Set<number>>()
+  /** When an entry of which hub last said of a session that it was there, on the simulation's clock. */
+  readonly #named = new Map<SessionId, Map<number, number>>()
+  #seq: Seq = 0
+  /** Sessions that spoke to another hub than before, and those that were declared lost. */
+  moved = 0
+  lost = 0
+
+  constructor(hosts: readonly Host[]) {
+    this.#hosts = hosts
+  }
+
+  watched(index: number, inner: ThroughLedger["inner"]): ThroughLedger {
+    const signed = new Signed(inner)
+    signed.noted = (batch, written) => {
+      for (const stored of batch) {
+        const authors = this.#authors.get(nameOf(stored)) ?? new Set<number>()
+        if (written) this.#authors.set(nameOf(stored), authors.add(index))
+        else authors.delete(index)
+      }
+    }
+    return signed
+  }
+
+  /** What a power cut left was judged when it came. */
+  cut(length: Seq): void {
+    this.#seq = Math.min(this.#seq, length)
+  }
+
+  /** Reads what is new. Throws `Violation`. */
+  read(entries: readonly Stored[], nowMs: number): void {
+    for (; this.#seq < entries.length; this.#seq += 1) this.#entry(entries[this.#seq] as Stored, nowMs)
+  }
+
+  #entry(stored: Stored, nowMs: number): void {
+    const { type, actor, data } = JSON.parse(stored.bytes) as Entry<string, { id?: SessionId; sessions?: SessionId[] }>
+    const [author, other] = this.#authors.get(nameOf(stored)) ?? []
+    if (author === undefined || other !== undefined) return
+    if (type === "session.lost") {
+      this.#lost(stored.seq, data.id as SessionId, author)
+      return
+    }
+    const named =
+      actor.session !== null ? [actor.session] : type === "leases.renewed" ? (data.sessions ?? []) : type === "session.returned" ? [data.id as string] : []
+    for (const session of named) {
+      const by = this.#named.get(session) ?? new Map<number, number>()
+      if (!by.has(author) && by.size > 0) this.moved += 1
+      this.#named.set(session, by.set(author, nowMs))
+    }
+  }
+
+  #lost(seq: Seq, session: SessionId, author: number): void {
+    this.lost += 1
+    const heardMs = this.#hosts[author]?.heard.get(session)
+    if (heardMs === undefined) throw new Violation(`entry ${seq}: hub ${author} declares ${session} lost, of which it never heard`)
+    for (const [other, namedMs] of this.#named.get(session) ?? [])
+      if (other !== author && namedMs > heardMs)
+        throw new Violation(
+          `entry ${seq}: hub ${author} declares ${session} lost, which spoke to hub ${other} ${namedMs - heardMs} ms after it last spoke to that one`,
+        )
+  }
+}
