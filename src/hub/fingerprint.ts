@@ -56,8 +56,7 @@ export class Fingerprint {
         // One by one only where some may be left: forgetting them all at once costs a tenth of it.
         if (limit !== Number.POSITIVE_INFINITY) records.delete(key)
       }
-      // Empty or not: a map keeps the places of what was deleted, and walks over all of them the next time.
-      records.clear()
+      if (records.size > 0) records.clear()
     }
   }
 
