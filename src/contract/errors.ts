@@ -43,6 +43,8 @@ export const ERRORS: Record<ErrorCode, ErrorRow> = {
   plan_conflict: { http: 409, exit: 1, retry: "never", meaning: "The plan contradicts one that is there." },
   idempotency_conflict: { http: 409, exit: 1, retry: "never", meaning: "The same key came before with another payload." },
   help_taken: { http: 409, exit: 1, retry: "never", meaning: "Another helper was first." },
+  cursor_ahead: { http: 409, exit: 1, retry: "when_changed", meaning: "The thread has no such message yet; the answer names its head." },
+  cursor_regression: { http: 409, exit: 1, retry: "never", meaning: "A read cursor never goes back; the answer names where it stands." },
   retired: { http: 409, exit: 1, retry: "never", meaning: "The agent is retired." },
   too_large: { http: 413, exit: 1, retry: "never", meaning: "A value is over its limit; the answer names it." },
   invalid: { http: 422, exit: 1, retry: "never", meaning: "The request contradicts itself or the state." },

@@ -1,7 +1,7 @@
 import * as z from "zod"
 import { DIRECTIVES, EVENT_KINDS, type OpenNotice } from "../core/directive.ts"
 import { operation } from "./operation.ts"
-import { body, name, payload, priority, role, seq, taskId, timeMs } from "./schema.ts"
+import { body, name, payload, priority, role, seq, taskId, threadId, timeMs } from "./schema.ts"
 import { done } from "./task.ts"
 
 const kind = z.enum(EVENT_KINDS)
@@ -21,6 +21,7 @@ export const openNotice = z.object({
   payload: z.record(z.string(), z.unknown()),
   requiresAck: z.boolean(),
   ackedBy: z.array(name),
+  thread: threadId.optional(),
 }) satisfies z.ZodType<OpenNotice>
 
 export const eventOperations = {
@@ -32,6 +33,7 @@ export const eventOperations = {
       "`task_claim` is `task.claim`; `task_update` is `task.update`, `task.block`, `task.complete` or `task.fail` by `payload.status` (`in_progress`, `blocked`, `completed`, `failed`);",
       "`blocker` is `task.block`; `help_wanted` is `help.want`; `ack` is `event.ack` of `payload.seq`; `heartbeat` is `session.beat` of the caller's session.",
       "The answer's `as` names the operation and `answer` is its answer. Every other kind is recorded and reaches its target; with `requiresAck` it waits in an inbox until it is acknowledged.",
+      "It is also a message: of its task's thread (`task/ID`), else of its target's (`agent/NAME`, `role/ROLE`, `team`).",
       "Only an orchestrator or the operator sends `directive` and `task_assign`.",
     ].join(" "),
     errors: ["not_found", "invalid", "claim_denied", "not_ready", "not_eligible", "at_limit", "stale_fence", "not_owner", "wrong_status", "cycle", "retired"],

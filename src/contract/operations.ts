@@ -8,6 +8,7 @@ import { ledgerOperations } from "./ledger.ts"
 import { KINDS, type OperationName } from "./names.ts"
 import { EVERY_COMMAND, EVERYWHERE, type Operation } from "./operation.ts"
 import { planOperations } from "./plan.ts"
+import { messageOperations, threadOperations } from "./thread.ts"
 import { helpOperations, leaseOperations, taskOperations } from "./task.ts"
 import { workOperations } from "./work.ts"
 
@@ -19,6 +20,8 @@ export const operations = {
   ...leaseOperations,
   ...helpOperations,
   ...eventOperations,
+  ...threadOperations,
+  ...messageOperations,
   ...planOperations,
   ...ledgerOperations,
   ...hubOperations,
@@ -34,7 +37,7 @@ export type Parsed<Name extends OperationName> = z.output<Operations[Name]["inpu
 export type Output<Name extends OperationName> = z.output<Operations[Name]["output"]>
 
 /** Commands whose parsed input is the core's, field by field; the others are completed by the surface. */
-export type PlainCommand = Exclude<CommandName & OperationName, "session.start" | "task.claimNext" | "event.send" | "workspace.create">
+export type PlainCommand = Exclude<CommandName & OperationName, "session.start" | "task.claimNext" | "event.send" | "thread.create" | "workspace.create">
 
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? (keyof A extends keyof B ? (keyof B extends keyof A ? true : false) : false) : false) : false
 /** Every row is `true`, or the contract and the core disagree about that command. */
@@ -48,6 +51,7 @@ type Agreement = {
 type Completed = {
   "session.start": Same<Omit<Parsed<"session.start">, "agent">, Omit<Commands["session.start"]["input"], "agent" | "id">>
   "task.claimNext": Same<Readonly<Omit<Parsed<"task.claimNext">, "waitMs" | "labels">>, Readonly<Omit<Commands["task.claimNext"]["input"], "labels">>>
+  "thread.create": Same<Omit<Parsed<"thread.create">, "thread">, Omit<Commands["thread.create"]["input"], "thread">>
   "event.send": Same<Parsed<"event.send">, Commands["event.send"]["input"]>
 }
 type Rows = Agreement & Completed

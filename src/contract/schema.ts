@@ -50,6 +50,11 @@ export const taskId = pattern(
   "id of a task",
   "Use a task's id: a name, or plan/name, of A-Z a-z 0-9 . _ -",
 )
+export const threadId = pattern(
+  /^([A-Za-z0-9][A-Za-z0-9._-]{0,63}|task\/[A-Za-z0-9][A-Za-z0-9._-]{0,71}(\/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?|(agent|role)\/[A-Za-z0-9][A-Za-z0-9._-]{0,63})$/,
+  "id of a thread",
+  "Use a thread's id: a name, task/ID, agent/NAME, role/ROLE or team",
+)
 /** Id of one run of a plan: the plan's name, a dot, the number of the run. */
 export const planId = pattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,71}$/, "id of a plan", "Use a plan's id, such as release.2")
 export const sessionId = pattern(/^s_[A-Za-z0-9]{1,40}$/, "id of a session", "Use a session's id, such as session.start answers it")

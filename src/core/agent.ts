@@ -1,9 +1,10 @@
 import { type Actor, type Recorded, type Role, unknownType } from "./entry.ts"
 import type { AgentId, SessionId } from "./ids.ts"
 import { isName } from "./ids.ts"
-import { type DirectiveEvent, inboxOf } from "./directive.ts"
+import type { DirectiveEvent } from "./directive.ts"
 import { leasesEnded } from "./lease.ts"
 import { refuse, type Refusal } from "./refusal.ts"
+import { inboxOf } from "./target.ts"
 import type { TaskEvent } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -29,6 +30,8 @@ export type Agent = Profile & {
   name: AgentId
   status: "present" | "retired"
   addedAtMs: number
+  /** The entry that added it; absent where that was before the first thread. What was said to its role before is not for it to read. */
+  addedSeq?: number
   /** Hashes of its live credentials by id: a secret itself never enters the ledger. */
   credentials: Readonly<Record<string, string>>
 }
@@ -160,7 +163,7 @@ export function evolveAgent(state: Workspace, event: AgentEvent, atMs: number): 
   switch (event.type) {
     case "agent.added": {
       const { name, profile } = event.data
-      agents.put(name, { name, status: "present", addedAtMs: atMs, credentials: {}, ...profile })
+      agents.put(name, { name, status: "present", addedAtMs: atMs, credentials: {}, ...profile, ...(state.threads.size === 0 ? {} : { addedSeq: state.seq }) })
       break
     }
     case "agent.edited": {

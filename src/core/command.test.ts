@@ -4,9 +4,11 @@ import { delivery, OPERATOR, Scenario, fold } from "../../test/scenario.ts"
 import { type CommandName, type Commands, commands } from "./command.ts"
 import { DIRECTIVES, EVENT_KINDS } from "./directive.ts"
 import { type Actor, HUB } from "./entry.ts"
+import { SEVERITIES } from "./message.ts"
 import { isRefusal } from "./refusal.ts"
 import { ROLES } from "./role.ts"
 import { PRIORITIES, type TaskSpec } from "./task.ts"
+import { THREAD_STATUSES, THREAD_TYPES } from "./thread.ts"
 import { takeSnapshot } from "./workspace.ts"
 
 /** Names that are allowed and that every object has already, beside ordinary ones. */
@@ -58,6 +60,7 @@ const profile = fc.record(
 )
 const written = { task: taskId, fence: fc.nat(60) }
 const target = fc.oneof(fc.record({ agent: name }), fc.record({ role: fc.constantFrom(...ROLES) }), fc.constant({ everyone: true as const }))
+const thread = fc.oneof(name, fc.constantFrom("team", "role/worker", "role/constructor", "agent/a", "agent/constructor", "task/a", "task/p.1/a"))
 const deliverable = fc.record({
   text,
   evidence: fc.record({ testsPass: fc.constantFrom(true, false, null), commit: fc.constant(null), links: fc.array(text, { maxLength: 1 }) }),
@@ -105,6 +108,26 @@ const INPUTS: { [Name in CommandName]: fc.Arbitrary<Commands[Name]["input"]> } =
     requiresAck: fc.boolean(),
   }),
   "event.ack": fc.record({ seq: fc.nat(60) }),
+  "thread.create": fc.record({ thread: name, title: text, type: fc.constantFrom(...THREAD_TYPES), participants: fc.array(name, { maxLength: 2 }) }),
+  "thread.join": fc.record({ thread }),
+  "thread.leave": fc.record({ thread }),
+  "thread.invite": fc.record({ thread, agents: fc.array(name, { minLength: 1, maxLength: 2 }) }),
+  "thread.setStatus": fc.record({ thread, status: fc.constantFrom(...THREAD_STATUSES), reason: text }),
+  "message.post": fc.record({
+    thread,
+    body: text,
+    kind: fc.constantFrom("chat", "event"),
+    inReplyTo: fc.option(fc.integer({ min: 1, max: 5 })),
+    metadata: fc.record({
+      eventType: fc.constantFrom(null, "finding", "resolution", "decision", "constructor"),
+      severity: fc.constantFrom(null, ...SEVERITIES),
+      file: fc.option(text),
+      line: fc.option(fc.nat(9)),
+      endLine: fc.option(fc.nat(9)),
+      task: fc.option(taskId),
+    }),
+  }),
+  "message.ack": fc.record({ thread, lastReadSeq: fc.nat(5) }),
   "plan.add": fc.record({
     name: fc.constantFrom("p", "constructor"),
     title: text,

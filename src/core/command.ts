@@ -6,8 +6,9 @@ import { type Claim, type ClaimNext, currentClaims, decideClaim, decideClaimNext
 import { type AckNotice, decideAckNotice, decideSendNotice, type Notice, type SendNotice } from "./directive.ts"
 import type { Actor, Entry, Recorded } from "./entry.ts"
 import { type AnswerHelp, decideAnswerHelp, decideWantHelp, type WantHelp } from "./help.ts"
-import type { AgentId, PlanId, Seq, SessionId, TaskId } from "./ids.ts"
+import type { AgentId, PlanId, Seq, SessionId, TaskId, ThreadId } from "./ids.ts"
 import { decideEndLease, decideRenewLease, decideSweep, type EndLease, type RenewLease, type Sweep } from "./lease.ts"
+import { type AckMessage, decideAckMessage, decidePostMessage, type PostMessage } from "./message.ts"
 import { type AddPlan, type CancelPlan, decideAddPlan, decideCancelPlan, findPlan } from "./plan.ts"
 import {
   type Complete,
@@ -23,6 +24,8 @@ import {
 } from "./progress.ts"
 import type { Refusal } from "./refusal.ts"
 import type { TaskStatus } from "./task.ts"
+// prettier-ignore
+import { type CreateThread, decideCreateThread, decideInviteToThread, decideJoinThread, decideLeaveThread, decideSetThreadStatus, type InviteToThread, type JoinThread, type LeaveThread, type SetThreadStatus } from "./thread-life.ts"
 import { type TaskView, viewTask } from "./view.ts"
 import type { Checkpoint, MetaEvent, Workspace } from "./workspace.ts"
 
@@ -59,6 +62,13 @@ export type Commands = {
   "help.answer": { input: AnswerHelp; output: Done & { owner: AgentId } }
   "event.send": { input: SendNotice; output: Done }
   "event.ack": { input: AckNotice; output: Done }
+  "thread.create": { input: CreateThread; output: Done & { thread: ThreadId } }
+  "thread.join": { input: JoinThread; output: Done }
+  "thread.leave": { input: LeaveThread; output: Done }
+  "thread.invite": { input: InviteToThread; output: Done }
+  "thread.setStatus": { input: SetThreadStatus; output: Done }
+  "message.post": { input: PostMessage; output: Done & { thread: ThreadId; message: number } }
+  "message.ack": { input: AckMessage; output: Done & { thread: ThreadId; lastReadSeq: number } }
   "plan.add": { input: AddPlan; output: Done & { plan: PlanId; created: boolean; tasks: number } }
   "plan.cancel": { input: CancelPlan; output: Done }
   "workspace.create": { input: { name: string }; output: Done }
@@ -199,6 +209,30 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
   },
   "event.send": { decide: decideSendNotice, answer: done },
   "event.ack": { decide: decideAckNotice, answer: done },
+  "thread.create": {
+    decide: decideCreateThread,
+    answer: (state, actor, input, entries) => {
+      // A key that comes again finds the thread that its first coming made, whatever id the hub drew for this one.
+      const made = entries[0]?.data as { id: ThreadId } | undefined
+      return { ...done(state, actor, input, entries), thread: made?.id ?? input.thread }
+    },
+  },
+  "thread.join": { decide: decideJoinThread, answer: done },
+  "thread.leave": { decide: decideLeaveThread, answer: done },
+  "thread.invite": { decide: decideInviteToThread, answer: done },
+  "thread.setStatus": { decide: decideSetThreadStatus, answer: done },
+  "message.post": {
+    decide: decidePostMessage,
+    answer: (state, actor, input, entries) => ({
+      ...done(state, actor, input, entries),
+      thread: input.thread,
+      message: (entries[0] as Entry<"message.posted", { message: number }>).data.message,
+    }),
+  },
+  "message.ack": {
+    decide: decideAckMessage,
+    answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), thread: input.thread, lastReadSeq: input.lastReadSeq }),
+  },
   "plan.add": {
     decide: (state, _, input) => decideAddPlan(state, input),
     answer: (state, actor, input, entries) => {

@@ -1,7 +1,10 @@
-import { type Actor, type Recorded, type Role, unknownType } from "./entry.ts"
-import type { AgentId, Seq, TaskId } from "./ids.ts"
+import { type Actor, HUB, type Recorded, unknownType } from "./entry.ts"
+import type { AgentId, Seq, TaskId, ThreadId } from "./ids.ts"
+import { append } from "./message-page.ts"
 import { refuse, type Refusal } from "./refusal.ts"
+import { inboxOf, type Target } from "./target.ts"
 import type { Priority } from "./task.ts"
+import { openThread, takePlace, threadOf } from "./thread.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** The kinds of event that agents exchange through `event.send`. */
@@ -22,9 +25,6 @@ export type EventKind = (typeof EVENT_KINDS)[number]
 export const DIRECTIVES = ["claim_denied", "replan", "pause", "resume", "stop", "nudge"] as const
 export type DirectiveKind = (typeof DIRECTIVES)[number]
 
-/** To whom something goes: one agent, all of a role, or everyone. */
-export type Target = { agent: AgentId } | { role: Role } | { everyone: true }
-
 /** Something said to somebody: an event with its kind, and what it is about. */
 export type Notice = {
   kind: EventKind
@@ -38,25 +38,27 @@ export type Notice = {
   requiresAck: boolean
 }
 
+/** A notice as it is recorded: with the thread that it is a message of. Ledgers from before threads have none. */
+export type Sent = Notice & { thread?: ThreadId | undefined }
 /** A notice that waits for its acknowledgement. */
-export type OpenNotice = Notice & { seq: Seq; from: AgentId; atMs: number; ackedBy: AgentId[] }
+export type OpenNotice = Sent & { seq: Seq; from: AgentId; atMs: number; ackedBy: AgentId[] }
 /** Notices that wait for one target at the most: the oldest gives way, and stays in the ledger. */
 export const INBOX_MAX = 200
 
 export type SendNotice = Notice
 export type AckNotice = { seq: Seq }
 
-export type DirectiveEvent = Recorded<"event.sent", Notice> | Recorded<"event.acked", { seq: Seq; target: string }>
+export type DirectiveEvent = Recorded<"event.sent", Sent> | Recorded<"event.acked", { seq: Seq; target: string }>
 
-/** The inbox that a target's notices wait in. */
-export function inboxOf(to: Target): string {
-  if ("agent" in to) return `agent:${to.agent}`
-  return "role" in to ? `role:${to.role}` : "everyone"
+/** The entry of a notice, in the thread where it belongs. Help is asked of each in its own inbox: the task's thread need not hear it fifty times. */
+export function sent(notice: Notice, causedBy: Seq | null = null): DirectiveEvent {
+  const { kind, to, task } = notice
+  return { type: "event.sent", data: { ...notice, thread: threadOf(to, kind === "help_wanted" ? null : task) }, causedBy }
 }
 
 /** A directive by the hub's own rules: the follow-up of somebody's action. */
 export function directive(kind: DirectiveKind, to: Target, task: TaskId | null, text: string, causedBy: Seq | null): DirectiveEvent {
-  return { type: "event.sent", data: { kind: "directive", directive: kind, to, task, priority: "high", text, payload: {}, requiresAck: true }, causedBy }
+  return sent({ kind: "directive", directive: kind, to, task, priority: "high", text, payload: {}, requiresAck: true }, causedBy)
 }
 
 /** Tells whoever is blocked on a task that it will not be completed: nothing would ever call them back. */
@@ -85,7 +87,7 @@ export function decideSendNotice(state: Workspace, actor: Actor, notice: SendNot
   }
   if (notice.kind === "directive" && notice.directive === null)
     return refuse("invalid", "a directive needs to say which", `Give \`directive\`: one of ${DIRECTIVES.join(", ")}.`, {})
-  return [{ type: "event.sent", data: notice }]
+  return [sent(notice)]
 }
 
 export function decideAckNotice(state: Workspace, actor: Actor, { seq }: AckNotice): DirectiveEvent[] | Refusal {
@@ -112,6 +114,7 @@ export function evolveDirective(state: Workspace, event: DirectiveEvent, { seq, 
   const { notices, board } = state
   switch (event.type) {
     case "event.sent": {
+      if (event.data.thread !== undefined) tell(state, event.data.thread, event.data.to, { seq, atMs, actor })
       if (!event.data.requiresAck) return
       const target = inboxOf(event.data.to)
       if (board.noticeCount(target) >= INBOX_MAX) notices.delete(String((board.noticesTo(target)[0] as OpenNotice).seq))
@@ -128,4 +131,14 @@ export function evolveDirective(state: Workspace, event: DirectiveEvent, { seq, 
     default:
       throw unknownType(event)
   }
+}
+
+/** Makes a notice a message of its thread, and whoever it is for one who reads there. */
+function tell(state: Workspace, id: ThreadId, to: Target, { seq, atMs, actor }: { seq: Seq; atMs: number; actor: Actor }): void {
+  const thread = openThread(state, id, actor.agent)
+  if ("agent" in to) takePlace(state, id, to.agent, thread.head)
+  else if (!(inboxOf(to) in thread.groups)) state.threads.put(id, { ...thread, groups: { ...thread.groups, [inboxOf(to)]: thread.head } })
+  const byHub = actor.agent === HUB.agent
+  if (!byHub && id.startsWith("task/")) takePlace(state, id, actor.agent, thread.head)
+  append(state, id, { seq, atMs, sender: byHub ? null : actor, what: byHub ? "system" : "event" })
 }

@@ -1,7 +1,6 @@
 import { presentAgent } from "./agent.ts"
 import type { Actor } from "./entry.ts"
-import type { DirectiveEvent } from "./directive.ts"
-import { directive } from "./directive.ts"
+import { directive, type DirectiveEvent, sent } from "./directive.ts"
 import type { AgentId, Seq, TaskId } from "./ids.ts"
 import { underLease } from "./lease.ts"
 import { meets } from "./ready.ts"
@@ -34,11 +33,9 @@ export function decideWantHelp(state: Workspace, actor: Actor, { task: id, fence
   const wanted: TaskEvent = { type: "task.help_wanted", data: { id, reason }, causedBy: fence }
   return [
     wanted,
-    ...chosen.map((agent): DirectiveEvent => ({
-      type: "event.sent",
-      data: { kind: "help_wanted", directive: null, to: { agent }, task: id, priority: "high", text: reason, payload: {}, requiresAck: true },
-      causedBy: fence,
-    })),
+    ...chosen.map((agent) =>
+      sent({ kind: "help_wanted", directive: null, to: { agent }, task: id, priority: "high", text: reason, payload: {}, requiresAck: true }, fence),
+    ),
   ]
 }
 

@@ -8,6 +8,8 @@ export type SessionId = string
 export type TaskId = string
 /** Id of one run of a plan: its name, a dot and the number of the run, such as `release.2`. */
 export type PlanId = string
+/** Id of a thread: a name, or of one that nobody has to create `task/ID`, `agent/NAME`, `role/ROLE` or `team`. */
+export type ThreadId = string
 /** Position of an entry in the ledger: 1-based and contiguous. */
 export type Seq = number
 

@@ -1,5 +1,5 @@
 import { unblockedBy } from "./blocker.ts"
-import { directive, type DirectiveEvent, inVain } from "./directive.ts"
+import { directive, type DirectiveEvent, inVain, sent } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import type { AgentId, Seq, TaskId } from "./ids.ts"
 import { LEASE_UNOWNED_MS, underLease } from "./lease.ts"
@@ -41,20 +41,10 @@ export function decideComplete(state: Workspace, actor: Actor, { task: id, fence
     const text = `${id} waits for review`
     return [
       { type: "task.submitted", data: { id, deliverable, usage }, causedBy: fence },
-      {
-        type: "event.sent",
-        data: {
-          kind: "request_review",
-          directive: null,
-          to: { role: "orchestrator" },
-          task: id,
-          priority: spec.priority,
-          text,
-          payload: {},
-          requiresAck: true,
-        },
-        causedBy: fence,
-      },
+      sent(
+        { kind: "request_review", directive: null, to: { role: "orchestrator" }, task: id, priority: spec.priority, text, payload: {}, requiresAck: true },
+        fence,
+      ),
     ]
   }
   return [{ type: "task.completed", data: { id, deliverable, usage }, causedBy: fence }, ...unblockedBy(state, id, `${id} is completed`, fence)]

@@ -16,6 +16,8 @@ export type RefusalCode =
   | "plan_conflict"
   | "idempotency_conflict"
   | "help_taken"
+  | "cursor_ahead"
+  | "cursor_regression"
   | "retired"
   | "too_large"
   | "invalid"

@@ -9,7 +9,7 @@ export type TaskState = Task["status"] | "ready" | "waiting" | "unreachable"
 /** A task as callers see it: what it asks for, where it stands, and what follows. */
 export type TaskView = TaskSpec & Task & { state: TaskState; pathMs: number }
 /** An agent as callers see it: never its credentials' hashes. */
-export type AgentView = Omit<Agent, "credentials"> & { credentials: string[]; busy: boolean; tasks: TaskId[]; sessions: Session[] }
+export type AgentView = Omit<Agent, "credentials" | "addedSeq"> & { credentials: string[]; busy: boolean; tasks: TaskId[]; sessions: Session[] }
 export type PlanView = Plan & { counts: Record<TaskState, number>; finished: boolean }
 
 export function taskState(state: Workspace, { id, status }: Pick<Task, "id" | "status">): TaskState {
@@ -36,7 +36,7 @@ export function viewTask(state: Workspace, id: TaskId): TaskView | null {
   }
 }
 
-export function viewAgent(state: Workspace, { credentials, ...agent }: Agent): AgentView {
+export function viewAgent(state: Workspace, { credentials, addedSeq: _, ...agent }: Agent): AgentView {
   const held = state.board.heldBy(agent.name)
   return {
     ...agent,

@@ -2,10 +2,15 @@ import { type Agent, type AgentEvent, evolveAgent, type Session } from "./agent.
 import { Board } from "./board.ts"
 import { type DirectiveEvent, evolveDirective, type OpenNotice } from "./directive.ts"
 import { type Entry, type Recorded, unknownType } from "./entry.ts"
+import { Forum } from "./forum.ts"
 import { KeyAges, remember, type Remembered, rememberedText } from "./idempotency.ts"
-import type { Seq } from "./ids.ts"
+import type { Seq, TaskId } from "./ids.ts"
+import { evolveMessage, type Finding, type MessageEvent, noteProgress } from "./message.ts"
+import type { Page } from "./message-page.ts"
 import { evolvePlan, type Plan, type PlanEvent } from "./plan.ts"
 import { Journal, Table } from "./table.ts"
+import type { Participant, Thread } from "./thread.ts"
+import { evolveThread, type ThreadEvent } from "./thread-life.ts"
 import { evolveTask, type Task, type TaskEvent, type TaskSpec, taskText } from "./task.ts"
 
 /** What is known of the workspace itself. */
@@ -18,12 +23,13 @@ export type MetaEvent =
   | Recorded<"hub.started", { graceMs: number }>
   | Recorded<"checkpoint.recorded", Checkpoint>
 
-export type SkeinEvent = AgentEvent | TaskEvent | PlanEvent | DirectiveEvent | MetaEvent
+export type SkeinEvent = AgentEvent | TaskEvent | PlanEvent | DirectiveEvent | ThreadEvent | MessageEvent | MetaEvent
 
 /** The whole state: a fold of the ledger. Tables are what counts (and what the digest covers); the rest follows from them. */
 export class Workspace {
   readonly journal = new Journal()
   readonly board: Board = new Board(this)
+  readonly forum: Forum = new Forum(this)
   readonly keyAges = new KeyAges()
   readonly meta = new Table<Meta>("meta", this.journal)
   readonly agents = new Table<Agent>("agents", this.journal)
@@ -32,16 +38,24 @@ export class Workspace {
   readonly specs = new Table<TaskSpec>("specs", this.journal, this.board.onSpec)
   readonly tasks = new Table<Task>("tasks", this.journal, this.board.onTask, taskText)
   readonly notices = new Table<OpenNotice>("notices", this.journal, this.board.onNotice)
+  readonly threads = new Table<Thread>("threads", this.journal, this.forum.onThread)
+  readonly places = new Table<Participant>("places", this.journal, this.forum.onPlace)
+  readonly pages = new Table<Page>("pages", this.journal)
+  readonly findings = new Table<Finding>("findings", this.journal, this.forum.onFinding)
   readonly keys = new Table<Remembered>("keys", this.journal, this.keyAges.onChange, rememberedText)
   /** The last entry that was folded in, and its time. */
   seq: Seq = 0
   atMs = 0
 
-  /** Every table, in the order in which snapshots keep them: specs before tasks, since the board reads them so. */
+  /** Every table, in the order in which snapshots keep them: specs before tasks and threads before places, since their indexes read them so. */
   get tables(): Table<unknown>[] {
-    return [this.meta, this.agents, this.sessions, this.plans, this.specs, this.tasks, this.notices, this.keys] as Table<unknown>[]
+    const { meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, keys } = this
+    return [meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, keys] as Table<unknown>[]
   }
 }
+
+/** Entries after which whoever talks about a task does not go round in circles. */
+const PROGRESS: ReadonlySet<string> = new Set(["task.progressed", "task.submitted", "task.completed", "task.changes_requested", "task.edited", "task.reset"])
 
 /** Folds one entry into the state. The entry MUST be the next one: it was decided, so nothing is checked again. */
 export function evolve(state: Workspace, entry: Entry): void {
@@ -51,10 +65,14 @@ export function evolve(state: Workspace, entry: Entry): void {
   const event = entry as unknown as SkeinEvent
   const { type } = event
   const noun = type.slice(0, type.indexOf("."))
-  if (noun === "task" || noun === "lease" || noun === "leases") evolveTask(state, event as TaskEvent, entry)
-  else if (noun === "agent" || noun === "session") evolveAgent(state, event as AgentEvent, entry.atMs)
+  if (noun === "task" || noun === "lease" || noun === "leases") {
+    evolveTask(state, event as TaskEvent, entry)
+    if (PROGRESS.has(type)) noteProgress(state, (event.data as { id: TaskId }).id)
+  } else if (noun === "agent" || noun === "session") evolveAgent(state, event as AgentEvent, entry.atMs)
   else if (noun === "plan") evolvePlan(state, event as PlanEvent, entry)
   else if (noun === "event") evolveDirective(state, event as DirectiveEvent, entry)
+  else if (noun === "thread") evolveThread(state, event as ThreadEvent, entry)
+  else if (noun === "message") evolveMessage(state, event as MessageEvent, entry)
   else evolveMeta(state, event as MetaEvent, entry.atMs)
   remember(state, entry)
 }

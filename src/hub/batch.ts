@@ -29,6 +29,12 @@ const QUIET: ReadonlySet<string> = new Set([
   "session.returned",
   "event.sent",
   "event.acked",
+  "thread.created",
+  "thread.joined",
+  "thread.left",
+  "thread.status_changed",
+  "message.posted",
+  "message.acked",
   "checkpoint.recorded",
 ])
 

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { SkeinError } from "../contract/errors.ts"
 import type { Role } from "../core/entry.ts"
-import type { SessionId } from "../core/ids.ts"
 import { LedgerFailure } from "../ledger/ledger.ts"
 import { prove, proveConsistency } from "../ledger/proof.ts"
 import { checkSession, makeCredential } from "./auth.ts"
@@ -9,13 +8,14 @@ import type { Composite, Context, Doers } from "./context.ts"
 import { reads } from "./reads.ts"
 import { sendEvent } from "./send-event.ts"
 import { waitForWork } from "./work-wait.ts"
+import { threadReads } from "./thread-reads.ts"
 
 /** Roles whose tokens a supervisor may mint: never one that could do more than it can itself. */
 const MINTABLE: readonly Role[] = ["worker", "observer", "plugin", "orchestrator"]
 
-/** 130 random bits: no two sessions ever share an id. */
-function drawSessionId(): SessionId {
-  let id = "s_"
+/** 130 random bits: no two sessions, or threads, ever share an id. */
+function drawId(prefix: "s_" | "t_"): string {
+  let id: string = prefix
   for (const byte of randomBytes(26)) id += "0123456789abcdefghjkmnpqrstvwxyz"[byte & 31]
   return id
 }
@@ -27,12 +27,13 @@ function directs({ caller }: Context): boolean {
 /** Every operation that is more than a command handed to the loop. */
 export const composites: Doers<Composite> = {
   ...reads,
+  ...threadReads,
 
   "session.start": async (context, { agent, ...input }) => {
     const { loop, caller, key, connection } = context
     const name = agent ?? caller.actor.agent
     if (name !== caller.actor.agent && !directs(context)) throw mismatch("agent", name, caller.actor.agent)
-    const started = await loop.execute("session.start", caller.actor, { id: drawSessionId(), agent: name, ...input }, { key })
+    const started = await loop.execute("session.start", caller.actor, { id: drawId("s_"), agent: name, ...input }, { key })
     if (input.owned) {
       loop.beat(started.session)
       connection?.own(loop, started.session)
@@ -52,6 +53,8 @@ export const composites: Doers<Composite> = {
   "event.send": sendEvent,
 
   "work.wait": waitForWork,
+  "thread.create": ({ loop, caller, key }, { thread, ...input }) =>
+    loop.execute("thread.create", caller.actor, { thread: thread ?? drawId("t_"), ...input }, { key }),
 
   "credential.issue": async ({ loop, caller }, { agent }) => {
     const { credential, id, hash } = makeCredential(agent)

@@ -87,6 +87,23 @@ test("every operation answers what its row in the contract says, field by field"
   await call("plan.show", { plan: "p.1" })
   await call("plan.report", { plan: "p.1" })
   await call("plan.cancel", { plan: "p.1", reason: "no" })
+  const thread = (await call("thread.create", { title: "T", participants: ["ben"] }, ada))["thread"] as string
+  expect(thread).toMatch(/^t_/)
+  expect(await call("message.post", { thread, body: "hello ben" }, ada, as)).toMatchObject({ thread, message: 1 })
+  const [said] = (await call("message.read", { thread }, ben["credential"] as string))["messages"] as object[]
+  expect(said).toMatchObject({ sender: "ada", session, body: "hello ben", message: 1 })
+  expect(await call("message.unread", {}, ben["credential"] as string)).toMatchObject({
+    threads: expect.arrayContaining([expect.objectContaining({ thread })]),
+  })
+  await call("message.ack", { thread, lastReadSeq: 1 }, ben["credential"] as string)
+  expect(await call("message.search", { text: "HELLO B" })).toMatchObject({ hits: [{ thread, message: 1 }], truncated: false })
+  await call("thread.join", { thread })
+  await call("thread.leave", { thread })
+  await call("thread.invite", { thread, agents: ["ben"] }, ada)
+  await call("thread.setStatus", { thread, status: "resolved", reason: "r" }, ada)
+  expect(await call("thread.summarize", { thread })).toMatchObject({ status: "resolved", headSeq: 2, shown: { messages: 2 } })
+  await call("thread.list", { mine: true }, ada)
+  await call("thread.show", { thread })
   await call("agent.list", {})
   await call("agent.show", { name: "ada" })
   await call("session.list", {})

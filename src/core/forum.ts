@@ -1,0 +1,90 @@
+import type { AgentId, TaskId, ThreadId } from "./ids.ts"
+import type { Finding } from "./message.ts"
+import type { Participant, Thread } from "./thread.ts"
+import type { Workspace } from "./workspace.ts"
+
+const none: ReadonlySet<never> = new Set()
+
+/** All that follows from threads, places and findings and is asked for: who is in which thread, who has something to read. Never recorded; an undo moves it back. */
+export class Forum {
+  readonly #state: Workspace
+  readonly #members = new Map<ThreadId, Set<AgentId>>()
+  readonly #unread = new Map<AgentId, Set<ThreadId>>()
+  readonly #groups = new Map<string, Set<ThreadId>>()
+  readonly #about = new Map<TaskId, Set<ThreadId>>()
+  readonly #findings = new Map<ThreadId, Set<string>>()
+
+  constructor(state: Workspace) {
+    this.#state = state
+  }
+
+  /** Who is in the thread by name. */
+  membersOf(thread: ThreadId): AgentId[] {
+    return [...(this.#members.get(thread) ?? none)].sort()
+  }
+
+  /** Threads that an agent is in by name and has something to read in, closed ones left out. */
+  unreadBy(agent: AgentId): ReadonlySet<ThreadId> {
+    return this.#unread.get(agent) ?? none
+  }
+
+  /** Threads of `everyone` or of a role (`role:worker`), closed ones left out. */
+  threadsOf(group: string): ReadonlySet<ThreadId> {
+    return this.#groups.get(group) ?? none
+  }
+
+  threadsAbout(task: TaskId): ReadonlySet<ThreadId> {
+    return this.#about.get(task) ?? none
+  }
+
+  /** In the order of their first messages. */
+  findingsOf(thread: ThreadId): Finding[] {
+    const marks = [...(this.#findings.get(thread) ?? none)]
+    return marks.map((mark) => this.#state.findings.get(`${thread}#${mark}`) as Finding).sort((a, b) => a.first - b.first)
+  }
+
+  onThread = (id: ThreadId, before: Thread | undefined, after: Thread | undefined): void => {
+    const wasOpen = before !== undefined && before.status !== "closed"
+    const isOpen = after !== undefined && after.status !== "closed"
+    if (before?.groups !== after?.groups || wasOpen !== isOpen) {
+      if (wasOpen) for (const group of Object.keys(before.groups)) drop(this.#groups, group, id)
+      if (isOpen) for (const group of Object.keys(after.groups)) add(this.#groups, group, id)
+    }
+    if (before?.task !== after?.task) {
+      if (typeof before?.task === "string") drop(this.#about, before.task, id)
+      if (typeof after?.task === "string") add(this.#about, after.task, id)
+    }
+    if (before?.head !== after?.head || wasOpen !== isOpen) for (const agent of this.#members.get(id) ?? none) this.#place(id, agent)
+  }
+
+  onPlace = (_key: string, before: Participant | undefined, after: Participant | undefined): void => {
+    const { thread, agent } = (after ?? before) as Participant
+    if (after?.joined === true) add(this.#members, thread, agent)
+    else drop(this.#members, thread, agent)
+    this.#place(thread, agent)
+  }
+
+  onFinding = (_key: string, before: Finding | undefined, after: Finding | undefined): void => {
+    if (before === undefined && after !== undefined) add(this.#findings, after.thread, after.mark)
+    if (before !== undefined && after === undefined) drop(this.#findings, before.thread, before.mark)
+  }
+
+  #place(id: ThreadId, agent: AgentId): void {
+    const thread = this.#state.threads.get(id)
+    const place = this.#state.places.get(`${id}#${agent}`)
+    const waits = thread !== undefined && thread.status !== "closed" && place?.joined === true && thread.head - place.lastReadSeq - place.ownAfter > 0
+    if (waits) add(this.#unread, agent, id)
+    else drop(this.#unread, agent, id)
+  }
+}
+
+function add<Item>(sets: Map<string, Set<Item>>, key: string, item: Item): void {
+  const set = sets.get(key)
+  if (set === undefined) sets.set(key, new Set([item]))
+  else set.add(item)
+}
+
+function drop<Item>(sets: Map<string, Set<Item>>, key: string, item: Item): void {
+  const set = sets.get(key)
+  if (set?.delete(item) === true && set.size === 0) sets.delete(key)
+}
