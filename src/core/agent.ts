@@ -4,7 +4,7 @@ import { isName } from "./ids.ts"
 import type { DirectiveEvent } from "./directive.ts"
 import { leasesEnded } from "./lease.ts"
 import { refuse, type Refusal } from "./refusal.ts"
-import { inboxOf } from "./target.ts"
+import { inboxOf } from "./inbox.ts"
 import type { TaskEvent } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 

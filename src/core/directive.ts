@@ -1,8 +1,8 @@
-import { type Actor, HUB, type Recorded, unknownType } from "./entry.ts"
+import { type Actor, HUB, type Recorded, type Role, unknownType } from "./entry.ts"
 import type { AgentId, Seq, TaskId, ThreadId } from "./ids.ts"
 import { append } from "./message-page.ts"
 import { refuse, type Refusal } from "./refusal.ts"
-import { inboxOf, type Target } from "./target.ts"
+import { inboxOf } from "./inbox.ts"
 import type { Priority } from "./task.ts"
 import { openThread, takePlace, threadOf } from "./thread.ts"
 import type { Workspace } from "./workspace.ts"
@@ -24,6 +24,9 @@ export const EVENT_KINDS = [
 export type EventKind = (typeof EVENT_KINDS)[number]
 export const DIRECTIVES = ["claim_denied", "replan", "pause", "resume", "stop", "nudge"] as const
 export type DirectiveKind = (typeof DIRECTIVES)[number]
+
+/** To whom something goes: one agent, all of a role, or everyone. */
+export type Target = { agent: AgentId } | { role: Role } | { everyone: true }
 
 /** Something said to somebody: an event with its kind, and what it is about. */
 export type Notice = {

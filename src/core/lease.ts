@@ -1,9 +1,8 @@
 import type { AgentEvent, Session } from "./agent.ts"
-import { directive, type DirectiveEvent, inVain } from "./directive.ts"
+import { directive, type DirectiveEvent, inVain, type Target } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
-import type { Target } from "./target.ts"
 import { isHeld, type LeaseEnd, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 

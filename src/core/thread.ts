@@ -1,7 +1,8 @@
 import type { Role } from "./entry.ts"
 import type { AgentId, Seq, TaskId, ThreadId } from "./ids.ts"
 import { countOf, groupCursor } from "./message-page.ts"
-import { inboxOf, type Target } from "./target.ts"
+import type { Target } from "./directive.ts"
+import { inboxOf } from "./inbox.ts"
 import type { Workspace } from "./workspace.ts"
 
 export const THREAD_TYPES = ["conversation", "workflow", "incident"] as const
