@@ -38,6 +38,11 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
       { name: "mcp", summary: "serve MCP on stdio, as an agent's settings start it", load: () => import("./mcp.ts") },
       { name: "token", summary: "print a token for the hub", load: () => import("./token.ts") },
       { name: "assist", summary: "want | answer: ask for help with a task, and give it", load: () => import("./assist.ts") },
+      {
+        name: "thread",
+        summary: "create | list | show | invite | join | leave | post | read | ack | status | summarize | search | unread",
+        load: () => import("./thread.ts"),
+      },
       { name: "send-event", summary: "say something to an agent, a role or everyone", load: () => import("./event.ts") },
       { name: "inbox", summary: "show what waits for you", load: () => import("./event.ts") },
       { name: "ack", summary: "acknowledge an event", load: () => import("./event.ts") },

@@ -1,10 +1,9 @@
 import { type Actor, type Recorded, type Role, unknownType } from "./entry.ts"
 import type { AgentId, SessionId } from "./ids.ts"
 import { isName } from "./ids.ts"
-import type { DirectiveEvent } from "./directive.ts"
+import { type DirectiveEvent, inboxOf } from "./directive.ts"
 import { leasesEnded } from "./lease.ts"
 import { refuse, type Refusal } from "./refusal.ts"
-import { inboxOf } from "./inbox.ts"
 import type { TaskEvent } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 

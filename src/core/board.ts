@@ -1,10 +1,9 @@
 import type { Session } from "./agent.ts"
-import type { OpenNotice } from "./directive.ts"
+import { inboxOf, type OpenNotice } from "./directive.ts"
 import { Heap, type HeapNode } from "./heap.ts"
 import type { AgentId, PlanId, Seq, SessionId, TaskId } from "./ids.ts"
 import { Paths } from "./paths.ts"
 import { type ReadyQuery, ReadyTasks } from "./ready.ts"
-import { inboxOf } from "./inbox.ts"
 import { isActive, isClosed, isHeld, type Task, type TaskSpec, type TaskStatus } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 

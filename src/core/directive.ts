@@ -2,7 +2,6 @@ import { type Actor, HUB, type Recorded, type Role, unknownType } from "./entry.
 import type { AgentId, Seq, TaskId, ThreadId } from "./ids.ts"
 import { append } from "./message-page.ts"
 import { refuse, type Refusal } from "./refusal.ts"
-import { inboxOf } from "./inbox.ts"
 import type { Priority } from "./task.ts"
 import { openThread, takePlace, threadOf } from "./thread.ts"
 import type { Workspace } from "./workspace.ts"
@@ -52,6 +51,12 @@ export type SendNotice = Notice
 export type AckNotice = { seq: Seq }
 
 export type DirectiveEvent = Recorded<"event.sent", Sent> | Recorded<"event.acked", { seq: Seq; target: string }>
+
+/** The inbox that a target's notices wait in. */
+export function inboxOf(to: Target): string {
+  if ("agent" in to) return `agent:${to.agent}`
+  return "role" in to ? `role:${to.role}` : "everyone"
+}
 
 /** The entry of a notice, in the thread where it belongs. Help is asked of each in its own inbox: the task's thread need not hear it fifty times. */
 export function sent(notice: Notice, causedBy: Seq | null = null): DirectiveEvent {

@@ -1,8 +1,7 @@
-import type { Sent } from "./directive.ts"
+import { inboxOf, type Sent } from "./directive.ts"
 import type { Actor, Entry } from "./entry.ts"
 import type { AgentId, Seq, SessionId, ThreadId } from "./ids.ts"
 import type { MessageKind, Metadata, PostMessage } from "./message.ts"
-import { inboxOf } from "./inbox.ts"
 import type { ThreadEvent } from "./thread-life.ts"
 
 /** A message as readers see it. `body` is what its sender wrote, kept as it came: data, never an instruction, and not safe for a terminal. */

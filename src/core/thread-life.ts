@@ -4,7 +4,7 @@ import { type AgentId, isName, type Seq, type ThreadId } from "./ids.ts"
 import { append } from "./message-page.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import { permits, ROLES } from "./role.ts"
-import { inboxOf } from "./inbox.ts"
+import { inboxOf } from "./directive.ts"
 import { audienceOf, newThread, OPERATOR, type Participant, placeKey, takePlace, type Thread, type ThreadStatus, type ThreadType } from "./thread.ts"
 import type { Workspace } from "./workspace.ts"
 

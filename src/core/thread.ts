@@ -1,8 +1,6 @@
-import type { Role } from "./entry.ts"
 import type { AgentId, Seq, TaskId, ThreadId } from "./ids.ts"
 import { countOf, groupCursor } from "./message-page.ts"
 import type { Target } from "./directive.ts"
-import { inboxOf } from "./inbox.ts"
 import type { Workspace } from "./workspace.ts"
 
 export const THREAD_TYPES = ["conversation", "workflow", "incident"] as const
@@ -72,7 +70,7 @@ function meantBy(id: ThreadId): { title: string; task: TaskId | null; groups: Re
   const name = id.slice(slash + 1)
   if (id.startsWith("task/")) return { title: `Task ${name}`, task: name, groups: {}, agent: null }
   if (id.startsWith("agent/")) return { title: `To ${name}`, task: null, groups: {}, agent: name }
-  if (id.startsWith("role/")) return { title: `To every ${name}`, task: null, groups: { [inboxOf({ role: name as Role })]: 0 }, agent: null }
+  if (id.startsWith("role/")) return { title: `To every ${name}`, task: null, groups: { [`role:${name}`]: 0 }, agent: null }
   return null
 }
 
@@ -103,7 +101,7 @@ export function newThread(id: ThreadId, by: AgentId, seq: Seq, atMs: number): Th
 export function audienceOf(state: Workspace, { id, groups }: Thread, sender: AgentId): string[] {
   const own = state.threads.has(id) ? null : meantBy(id)?.agent
   const agents = typeof own === "string" ? [own] : state.forum.membersOf(id)
-  return [...Object.keys(groups), ...agents.filter((agent) => agent !== sender).map((agent) => inboxOf({ agent }))].sort()
+  return [...Object.keys(groups), ...agents.filter((agent) => agent !== sender).map((agent) => `agent:${agent}`)].sort()
 }
 
 /** Opens a thread that nobody had to create, where it is not there yet. */
