@@ -5,6 +5,7 @@ import { MORE_TOOLS } from "../contract/tools.ts"
 import type { Role } from "../core/entry.ts"
 import { permits } from "../core/role.ts"
 import { errorResult, resultOf } from "./mcp-answer.ts"
+import { completionsOf } from "./mcp-completion.ts"
 import { mcp } from "./mcp-library.ts"
 import { PROMPTS, promptOf } from "./mcp-prompts.ts"
 import { fixedResources, readResource, resourceTemplates } from "./mcp-resources.ts"
@@ -26,13 +27,13 @@ const INSTRUCTIONS =
 
 /** A page of a list, where the caller does not say how long: lists are read by models. */
 const LIMIT = 20
-const PROGRESS_MS = 10_000
+const PROGRESS_MS = 5_000
 
 /** One MCP server on a backend: it keeps no state, so each request may have its own. */
 export function mcpServer(backend: McpBackend): Server {
   const server = new mcp.Server(
     { name: "skein", title: "Skein", version: backend.version },
-    { capabilities: { tools: {}, resources: {}, prompts: {} }, instructions: INSTRUCTIONS },
+    { capabilities: { tools: {}, resources: {}, prompts: {}, completions: {} }, instructions: INSTRUCTIONS },
   )
   server.setRequestHandler("tools/list", () => ({ tools: coreTools() }))
   server.setRequestHandler("tools/call", async ({ params: { name, arguments: given = {} } }, ctx) => {
@@ -54,6 +55,9 @@ export function mcpServer(backend: McpBackend): Server {
     prompts: PROMPTS.map(({ name, title, description, arguments: taken }) => ({ name, title, description, arguments: taken })),
   }))
   server.setRequestHandler("prompts/get", ({ params: { name, arguments: given = {} } }) => promptOf(name, given))
+  server.setRequestHandler("completion/complete", async ({ params: { ref, argument } }, { mcpReq: { signal } }) => ({
+    completion: { values: await completionsOf(ref, argument, (name, input) => backend.call(name, input, signal)) },
+  }))
   return server
 }
 

@@ -1,7 +1,9 @@
+import { readFileSync } from "node:fs"
 import { expect, test } from "vitest"
 import { KINDS, type OperationName } from "../contract/names.ts"
 import { CORE, MORE_TOOLS, RESOURCES, TOOLS } from "../contract/tools.ts"
 import { operations } from "../contract/operations.ts"
+import { mcpPage } from "../../scripts/mcp-reference.ts"
 import { coreTools, operationMeant, toolRows } from "./mcp-tools.ts"
 
 test("every operation has a tool, or says by null that its answer is a secret", () => {
@@ -49,4 +51,8 @@ test("a resource reads, and its field is one that its operation takes", () => {
     expect(KINDS[operation]).toBe("read")
     if (field !== null) expect(Object.keys(operations[operation].input.shape)).toContain(field)
   }
+})
+
+test("the reference of the tools is as the contract has them", () => {
+  expect(readFileSync("docs/reference/mcp.md", "utf8"), "node scripts/mcp-reference.ts writes it").toBe(mcpPage())
 })
