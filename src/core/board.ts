@@ -161,6 +161,11 @@ export class Board {
     return this.#notices.get(target)?.size ?? 0
   }
 
+  /** Does ahead of time what the next choice needs. */
+  settle(): void {
+    this.#paths.settle()
+  }
+
   /** The best ready tasks that fit a claim. */
   chooseReady(query: ReadyQuery): TaskId[] {
     this.#paths.settle()

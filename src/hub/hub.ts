@@ -9,7 +9,8 @@ import { Fingerprint } from "./fingerprint.ts"
 import { stopping } from "./failures.ts"
 import { Loop } from "./loop.ts"
 import type { LoopLog, LoopOptions } from "./loop-options.ts"
-import { foldEntry } from "./replay.ts"
+import { foldEntry, type Replayed } from "./replay.ts"
+import { replayApart } from "./replay-apart.ts"
 import { restore, type SnapshotStore } from "./snapshots.ts"
 
 /** How much a hub takes on. */
@@ -105,6 +106,8 @@ export async function openHub(options: HubOptions, workspaces: readonly string[]
 }
 
 const PAGE = 4_096
+/** From so many entries on, a second thread pays. */
+const LONG = 50_000
 
 async function openLoop(name: string, options: HubOptions): Promise<Loop> {
   const { clock, sha256, snapshots, log, sign, fatal } = options
@@ -137,14 +140,24 @@ async function fold(
   const kept = await restore(snapshots, name, ledger, sha256, head.seq, (seq, error) =>
     log.warn({ err: error, workspace: name, seq }, "a snapshot was passed over"),
   )
-  const state = kept?.state ?? new Workspace()
-  const chain = new Chain(sha256, kept?.chain)
-  const fingerprint = new Fingerprint(sha256, kept?.digest)
+  const replayed = kept === null && head.seq >= LONG ? await replayApart(ledger, head.seq) : null
+  if (replayed !== null) warnOf(replayed, name, log)
+  const state = kept?.state ?? replayed?.state ?? new Workspace()
+  const chain = new Chain(sha256, kept?.chain ?? replayed?.chain)
+  const fingerprint = new Fingerprint(sha256, kept?.digest ?? replayed?.digest)
   for (;;) {
     const page = await ledger.read(state.seq + 1, PAGE)
     if (page.length === 0) break
     for (const stored of page) foldEntry(state, chain, stored)
     fingerprint.note(state.journal.drain())
   }
+  // Else the first checkpoint would hash, and the first claim order, all that was folded, while others wait.
+  fingerprint.settle()
+  state.board.settle()
   return { state, chain, fingerprint }
+}
+
+function warnOf({ compared }: Replayed, workspace: string, log: LoopLog): void {
+  const wrong = compared.find(({ ok }) => !ok)
+  if (wrong !== undefined) log.warn({ workspace, ...wrong }, "a recorded checkpoint is not what the entries before it make: run `skein ledger replay`")
 }

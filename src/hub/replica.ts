@@ -1,11 +1,12 @@
 import { type Chain, type Sha256, toHex } from "../core/chain.ts"
-import { decodeEntry, type Entry } from "../core/entry.ts"
-import { type Checkpoint, evolve, type Mark, mark, undoTo, type Workspace } from "../core/workspace.ts"
+import type { Entry } from "../core/entry.ts"
+import { type Checkpoint, type Mark, mark, undoTo, type Workspace } from "../core/workspace.ts"
 import { type Head, type Ledger, LedgerFailure, type Stored } from "../ledger/ledger.ts"
 import { Batch, stirs } from "./batch.ts"
 import { type Clock, LedgerClock } from "./clock.ts"
 import type { Fingerprint } from "./fingerprint.ts"
 import type { LoopLog } from "./loop-options.ts"
+import { foldEntry } from "./replay.ts"
 import { snapshotLines } from "./snapshots.ts"
 
 type ReplicaOptions = {
@@ -96,11 +97,8 @@ export class Replica {
       const page = await this.#o.ledger.read(this.state.seq + 1, PAGE)
       if (page.length === 0) return
       let stirred = false
-      for (const { bytes, hash } of page) {
-        const entry = decodeEntry(bytes)
-        if (toHex(this.#chain.append(bytes)) !== toHex(hash))
-          throw new LedgerFailure("damaged", `entry ${entry.seq} does not chain`, "Run `skein ledger verify`.", entry.seq)
-        evolve(this.state, entry)
+      for (const stored of page) {
+        const entry = foldEntry(this.state, this.#chain, stored)
         this.#time.catchUp(entry.atMs)
         this.#o.onForeign(entry)
         stirred ||= stirs(entry.type)
@@ -127,6 +125,7 @@ export class Replica {
   /** Does ahead of time what the next checkpoint needs. MUST be called while no batch is in flight. Answers whether more is left. */
   settle(): boolean {
     this.#o.fingerprint.settle(SETTLE_RECORDS)
+    this.state.board.settle()
     this.#chain.fold()
     return this.#o.fingerprint.waiting > 0
   }

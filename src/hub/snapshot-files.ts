@@ -29,6 +29,9 @@ export function snapshotFiles(directory: string): SnapshotStore {
       })
       return file === null ? null : createReadStream("", { fd: file, encoding: "utf8", highWaterMark: 1 << 18 })
     },
+    async drop(workspace, seq) {
+      await rm(path(workspace, seq), { force: true })
+    },
     async list(workspace) {
       const names = await readdir(directory).catch(() => [] as string[])
       return names

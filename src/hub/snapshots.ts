@@ -10,6 +10,8 @@ export type SnapshotStore = {
   keep(workspace: string, seq: Seq, lines: AsyncIterable<string>): Promise<void>
   /** The lines of one, in pieces of any size, or null where it is not kept. */
   open(workspace: string, seq: Seq): Promise<AsyncIterable<string> | null>
+  /** Lets go of one; no error where it is not kept. */
+  drop(workspace: string, seq: Seq): Promise<void>
   /** The seqs that are kept, ascending. */
   list(workspace: string): Promise<Seq[]>
 }
@@ -150,6 +152,9 @@ export function memorySnapshots(): SnapshotStore {
       return (async function* pieces() {
         yield text
       })()
+    },
+    async drop(workspace, seq) {
+      kept.delete(`${workspace}/${seq}`)
     },
     async list(workspace) {
       return [...kept.keys()]

@@ -19,6 +19,8 @@ type UpkeepOptions = {
 
 /** Quiet before the store may tidy up, in ms. */
 const TIDY_AFTER_MS = 250
+/** When nobody waits a snapshot is kept after so much of what would else have to come: the next start has the less to fold. */
+const IDLE_SHARE = 1 / 8
 
 /** What can wait until nobody does: hashing ahead for the next checkpoint, the store's own tidying, and snapshots beside the work. */
 export class Upkeep {
@@ -37,20 +39,13 @@ export class Upkeep {
     const { seq } = options.replica.head
     this.#snapshotSeq = seq - (seq % options.snapshotEntries)
     this.#interval = Math.max(options.snapshotEntries, options.replica.records)
+    void this.#remember(seq).catch((error: unknown) => options.onFailed(error, "the snapshots could not be listed"))
   }
 
   /** After each durable batch, while none is in flight. */
   committed(): void {
     this.#batches += 1
-    const { workspace, clock, replica, snapshots, snapshotEntries, onFailed } = this.#o
-    const { seq } = replica.head
-    if (seq < this.#snapshotSeq + this.#interval) return
-    this.#snapshotSeq = seq - (seq % snapshotEntries)
-    this.#interval = Math.max(snapshotEntries, replica.records)
-    const lines = replica.snapshot(() => new Promise((resolve) => clock.soon(resolve)))
-    this.#snapshotting = this.#snapshotting
-      .then(() => snapshots.keep(workspace, seq, lines))
-      .catch((error: unknown) => onFailed(error, "a snapshot could not be kept"))
+    this.#snapshotAfter(this.#interval)
   }
 
   /** Nothing waits. */
@@ -71,6 +66,38 @@ export class Upkeep {
     await this.#snapshotting
   }
 
+  /** A start that had to fold much, for want of a newer snapshot, keeps one soon. */
+  async #remember(started: Seq): Promise<void> {
+    const newest = (await this.#o.snapshots.list(this.#o.workspace)).findLast((seq) => seq <= started) ?? 0
+    this.#snapshotSeq = Math.min(this.#snapshotSeq, newest)
+  }
+
+  /** Keeps a snapshot if so many entries have come since the last. */
+  #snapshotAfter(entries: number): void {
+    const { workspace, clock, replica, snapshots, snapshotEntries, onFailed } = this.#o
+    const { seq } = replica.head
+    if (seq < this.#snapshotSeq + entries) return
+    this.#snapshotSeq = seq
+    this.#interval = Math.max(snapshotEntries, replica.records)
+    const apart = this.#interval
+    const lines = replica.snapshot(() => new Promise((resolve) => clock.soon(resolve)))
+    this.#snapshotting = this.#snapshotting
+      .then(() => snapshots.keep(workspace, seq, lines))
+      .then(() => this.#thin(apart))
+      .catch((error: unknown) => onFailed(error, "a snapshot could not be kept"))
+  }
+
+  /** Lets go of snapshots that have a newer and an older one close by; the newest two stay, should one of them be damaged. */
+  async #thin(apart: number): Promise<void> {
+    const { workspace, snapshots } = this.#o
+    const kept = await snapshots.list(workspace)
+    let before = 0
+    for (const [at, seq] of kept.slice(0, -2).entries()) {
+      if ((kept[at + 1] as Seq) - before < apart) await snapshots.drop(workspace, seq)
+      else before = seq
+    }
+  }
+
   #planTidying(): void {
     const batches = this.#batches
     this.#cancelTidying ??= this.#o.clock.after(TIDY_AFTER_MS, () => {
@@ -78,6 +105,7 @@ export class Upkeep {
       if (!this.#o.isIdle()) return
       // Somebody was at work meanwhile: a sync of the store's own would stand in their way.
       if (this.#batches !== batches) return this.#planTidying()
+      this.#snapshotAfter(this.#interval * IDLE_SHARE)
       void this.#o.ledger.idle().catch((error: unknown) => this.#o.onFailed(error, "the ledger could not tidy up"))
     })
   }

@@ -65,7 +65,7 @@ export async function startInstance({ limits, openLedger, level = "debug", ...op
             stores.set(workspace, store)
             return Promise.resolve(store.open())
           }),
-        snapshots: { keep: async () => undefined, open: () => Promise.resolve(null), list: () => Promise.resolve([]) },
+        snapshots: { keep: async () => undefined, open: () => Promise.resolve(null), drop: async () => undefined, list: () => Promise.resolve([]) },
         sign: (_, { size, root }) => Promise.resolve(signNote(formatTreeHead({ origin: signer.verifier.name, size, root: fromHex(root) }), signer)),
         fatal: (error) => {
           throw error
