@@ -204,6 +204,7 @@ export class RunRecord {
       capabilities: agent.capabilities,
       plan: this.plan,
       labels: [],
+      isFree: (touches: readonly string[]) => !board.holdings.obstruct(touches, name),
       hasRoom: () => board.agentsAtWork(this.plan).size < most,
     }
     const real = board.chooseReady({ ...query, filler: false })[0]

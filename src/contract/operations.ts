@@ -3,6 +3,7 @@ import { type ErrorCode, ERRORS } from "./errors.ts"
 import type { CommandName, Commands } from "../core/command.ts"
 import { agentOperations, sessionOperations } from "./agent.ts"
 import { eventOperations } from "./event.ts"
+import { filesOperations } from "./files.ts"
 import { hubOperations, workspaceOperations } from "./hub.ts"
 import { ledgerOperations } from "./ledger.ts"
 import { KINDS, type OperationName } from "./names.ts"
@@ -22,6 +23,7 @@ export const operations = {
   ...eventOperations,
   ...threadOperations,
   ...messageOperations,
+  ...filesOperations,
   ...planOperations,
   ...ledgerOperations,
   ...hubOperations,

@@ -1,4 +1,5 @@
 import * as z from "zod"
+import { isGlobFault, parseGlob } from "../core/glob.ts"
 import { ROLES } from "../core/role.ts"
 
 /** Bodies, deliverables and messages: at most this many bytes of UTF-8. */
@@ -83,7 +84,16 @@ export const glob = line(400)
     (path) => !/^[/\\~]|^[A-Za-z]:|\\/.test(path) && !path.split("/").includes(".."),
     "Use a path relative to the repository's root, without `..` or backslashes",
   )
+  .refine((text) => globFault(text) === null, { error: ({ input }) => globFault(String(input)) ?? "" })
   .describe("glob under the repository's root")
+
+function globFault(text: string): string | null {
+  const glob = parseGlob(text)
+  return isGlobFault(glob) ? `At character ${glob.at + 1}: ${glob.message}. ${glob.remedy}` : null
+}
+
+/** Id of a lease on files. */
+export const leaseId = pattern(/^f[0-9]{1,16}$/, "id of a lease on files", "Use a lease's id, such as files.reserve answers it")
 
 /** Any JSON object, such as an event's payload. Its depth is bounded, so that nobody's stack is. */
 export const payload = z.record(z.string().max(200), z.unknown()).refine((value) => shallow(value, 16), "At most 16 levels deep")

@@ -22,7 +22,7 @@ export const taskOperations = {
     least: "orchestrator",
     summary: "Change what an open task asks for.",
     text: "Whoever holds the task gets a `replan` directive. `dependsOn` and `filler` can change only while nobody holds it.",
-    errors: ["not_found", "wrong_status", "unknown_dependency", "cycle", "invalid"],
+    errors: ["not_found", "wrong_status", "unknown_dependency", "cycle", "invalid", "files_conflict"],
     input: z.strictObject({ task: taskId, reason, changes: specChanges }),
     output: done,
   }),
@@ -45,15 +45,15 @@ export const taskOperations = {
   "task.claim": operation({
     least: "worker",
     summary: "Claim one task under a lease.",
-    text: "Of any number of concurrent callers exactly one wins. Write the answer's `fence` on everything done under the claim, and stop a little before `leaseEndsAtMs`. Claiming what the caller's own session holds already answers the same claim again. A lost race is `claim_denied`: its details name the holder and `retryAtMs`.",
-    errors: ["not_found", "claim_denied", "not_ready", "not_eligible", "at_limit", "wrong_status", "retired"],
+    text: "Of any number of concurrent callers exactly one wins. Write the answer's `fence` on everything done under the claim, and stop a little before `leaseEndsAtMs`. Claiming what the caller's own session holds already answers the same claim again. A lost race is `claim_denied`: its details name the holder and `retryAtMs`. The claim reserves the files that the task `touches`, for as long as the task is held: where another agent holds some of them it is `files_conflict`.",
+    errors: ["not_found", "claim_denied", "not_ready", "not_eligible", "at_limit", "wrong_status", "retired", "files_conflict"],
     input: ofTask,
     output: claimed,
   }),
   "task.claimNext": operation({
     least: "worker",
     summary: "Claim the best tasks that are ready and fit.",
-    text: "Chosen by priority, then the longest remaining chain of dependents, then preference, then age. Filler work is offered where nothing else is ready, unless `filler` says only (true) or never (false). With `waitMs` the call waits until something fits; it ends with the caller's connection. `max` up to 100 claims in one call, never more than the agent's `maxActive`. A session at its limit gets its current claims again.",
+    text: "Chosen by priority, then the longest remaining chain of dependents, then preference, then age. Filler work is offered where nothing else is ready, unless `filler` says only (true) or never (false). With `waitMs` the call waits until something fits; it ends with the caller's connection. `max` up to 100 claims in one call, never more than the agent's `maxActive`. A session at its limit gets its current claims again. Tasks whose `touches` another agent holds are passed over.",
     errors: ["nothing_ready", "at_limit", "retired", "not_found"],
     input: z.strictObject({
       plan: planId.nullable().default(null),

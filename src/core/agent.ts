@@ -1,4 +1,5 @@
 import { type Actor, type Recorded, type Role, unknownType } from "./entry.ts"
+import { filesEnded, type FilesEvent } from "./file-lease.ts"
 import type { AgentId, SessionId } from "./ids.ts"
 import { isName } from "./ids.ts"
 import { type DirectiveEvent, inboxOf } from "./directive.ts"
@@ -103,12 +104,13 @@ export function decideEditAgent(state: Workspace, { name, reason, ...changes }: 
 }
 
 /** Its leases end, its sessions end, its credentials are void: nothing of it goes on. */
-export function decideRetireAgent(state: Workspace, { name, reason }: RetireAgent): (AgentEvent | TaskEvent | DirectiveEvent)[] | Refusal {
+export function decideRetireAgent(state: Workspace, { name, reason }: RetireAgent): (AgentEvent | TaskEvent | FilesEvent | DirectiveEvent)[] | Refusal {
   const agent = presentAgent(state, name)
   if ("refused" in agent) return agent
   const sessions = state.board.sessionsOf(name).filter((session) => session.status !== "ended")
   const ended: AgentEvent[] = sessions.map(({ id }) => ({ type: "session.ended", data: { id, reason: "agent retired" } }))
-  return [...leasesEnded(state, state.board.heldBy(name), "agent_retired", name), ...ended, { type: "agent.retired", data: { name, reason } }]
+  const files = filesEnded(state.board.holdings.ofAgent(name), "agent_retired")
+  return [...leasesEnded(state, state.board.heldBy(name), "agent_retired", name), ...files, ...ended, { type: "agent.retired", data: { name, reason } }]
 }
 
 export function decideIssueCredential(state: Workspace, { agent, id, hash }: IssueCredential): AgentEvent[] | Refusal {
@@ -136,7 +138,11 @@ export function decideStartSession(state: Workspace, actor: Actor, { id, agent: 
   return [{ type: "session.started", data: { id, agent: name, runtime, resumeId, owned, heartbeatMs: agent.heartbeatMs } }]
 }
 
-export function decideEndSession(state: Workspace, actor: Actor, { session: id, reason }: EndSession): (AgentEvent | TaskEvent | DirectiveEvent)[] | Refusal {
+export function decideEndSession(
+  state: Workspace,
+  actor: Actor,
+  { session: id, reason }: EndSession,
+): (AgentEvent | TaskEvent | FilesEvent | DirectiveEvent)[] | Refusal {
   const session = state.sessions.get(id)
   if (session === undefined) return refuse("not_found", `there is no session ${id}`, "`skein agent show` lists an agent's sessions.", { session: id })
   if (actor.agent !== session.agent && actor.role !== "supervisor" && actor.role !== "operator") {
@@ -145,7 +151,8 @@ export function decideEndSession(state: Workspace, actor: Actor, { session: id, 
     })
   }
   if (session.status === "ended") return []
-  return [...leasesEnded(state, state.board.heldBySession(id), "session_ended", actor.agent), { type: "session.ended", data: { id, reason } }]
+  const files = filesEnded(state.board.holdings.ofSession(id), "session_ended")
+  return [...leasesEnded(state, state.board.heldBySession(id), "session_ended", actor.agent), ...files, { type: "session.ended", data: { id, reason } }]
 }
 
 /** An agent that may act: known and not retired. */

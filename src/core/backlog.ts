@@ -1,6 +1,7 @@
 import { waitsOn } from "./blocker.ts"
 import { directive, type DirectiveEvent, inVain } from "./directive.ts"
 import type { Actor } from "./entry.ts"
+import { conflictsWith, filesConflict } from "./file-conflict.ts"
 import { isTaskId, type PlanId, type TaskId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import { DEFAULT_SPEC, isClosed, isHeld, type TaskEvent, type TaskSpec } from "./task.ts"
@@ -41,6 +42,8 @@ export function decideEditTask(state: Workspace, _actor: Actor, { task: id, reas
   }
   const wrong = changes.dependsOn === undefined ? null : wrongDependencies(state, id, changes.dependsOn)
   if (wrong !== null) return wrong
+  const conflicts = changes.touches === undefined || task.owner === null ? [] : conflictsWith(state, task.owner, changes.touches, "exclusive", id)
+  if (conflicts.length > 0) return filesConflict(conflicts, "Leave those files out, or wait until they are free.", { task: id })
   const edited: TaskEvent = { type: "task.edited", data: { id, changes, reason } }
   if (task.owner === null || !isHeld(task.status)) return [edited]
   return [edited, directive("replan", { agent: task.owner }, id, `${id} was edited: ${reason}`, task.fence)]

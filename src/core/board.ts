@@ -1,6 +1,7 @@
 import type { Session } from "./agent.ts"
 import { inboxOf, type OpenNotice } from "./directive.ts"
 import { Heap, type HeapNode } from "./heap.ts"
+import { Holdings } from "./holdings.ts"
 import type { AgentId, PlanId, Seq, SessionId, TaskId } from "./ids.ts"
 import { Paths } from "./paths.ts"
 import { type ReadyQuery, ReadyTasks } from "./ready.ts"
@@ -42,6 +43,8 @@ export class Board {
   readonly #tasksByPlan = new Map<PlanId, Set<TaskId>>()
   readonly #notices = new Map<string, Set<Seq>>()
   readonly #paths: Paths
+  /** Who holds which files. */
+  readonly holdings = new Holdings()
 
   constructor(state: Workspace) {
     this.#state = state
@@ -117,9 +120,11 @@ export class Board {
     return this.#atWork.get(plan) ?? new Map()
   }
 
-  /** When the first lease ends, or null where there is none. */
+  /** When the first lease on a task or on files ends, or null where there is none. */
   get nextLeaseEndMs(): number | null {
-    return this.#leaseHeap.top?.endsAtMs ?? null
+    const ofTask = this.#leaseHeap.top?.endsAtMs ?? null
+    const ofFiles = this.holdings.nextEndMs
+    return ofTask === null || (ofFiles !== null && ofFiles < ofTask) ? ofFiles : ofTask
   }
 
   /** Tasks whose lease is over at `nowMs`, earliest first. O(k log k) for k leases that are over. */
@@ -182,7 +187,9 @@ export class Board {
 
   onSpec = (id: TaskId, before: TaskSpec | undefined, after: TaskSpec | undefined): void => {
     if (before === undefined || after === undefined || before.dependsOn !== after.dependsOn) this.#rewire(id, before?.dependsOn ?? [], after?.dependsOn ?? [])
-    if (this.#state.tasks.has(id)) this.#paths.changed(id)
+    const task = this.#state.tasks.get(id)
+    if (task !== undefined) this.#paths.changed(id)
+    if (task !== undefined && before?.touches !== after?.touches && isOwned(task)) this.holdings.onTouches(id, task, after)
     // After an edit the task may belong elsewhere among the ready ones.
     this.#ready.delete(id)
     this.#place(id)
@@ -192,13 +199,14 @@ export class Board {
     const was = before?.status
     const is = after?.status
     if (was !== is) this.#moveStatus(id, was, is, (after ?? before) as Task)
-    const heldWas = before !== undefined && (isHeld(before.status) || before.status === "review")
-    const heldIs = after !== undefined && (isHeld(after.status) || after.status === "review")
+    const heldWas = before !== undefined && isOwned(before)
+    const heldIs = after !== undefined && isOwned(after)
     if (heldWas !== heldIs || before?.owner !== after?.owner || before?.session !== after?.session) {
       if (heldWas && before.owner !== null) this.#heldByAgent.get(before.owner)?.delete(id)
       if (heldWas && before.session !== null) this.#heldBySession.get(before.session)?.delete(id)
       if (heldIs && after.owner !== null) add(this.#heldByAgent, after.owner, id)
       if (heldIs && after.session !== null) add(this.#heldBySession, after.session, id)
+      this.holdings.onTouches(id, heldIs ? after : undefined, this.#state.specs.get(id))
     }
     const activeWas = before !== undefined && isActive(before.status)
     const activeIs = after !== undefined && isActive(after.status)
@@ -341,6 +349,11 @@ export class Board {
 /** Whether what depends on a task can never become ready: it failed, was cancelled, or waits itself for such a one. */
 function isDeadEnd(status: TaskStatus | undefined, hasDeadDependency: boolean): boolean {
   return status === "failed" || status === "cancelled" || (status === "pending" && hasDeadDependency)
+}
+
+/** Whether somebody holds the task, under a lease or while its review waits. */
+function isOwned({ status }: Task): boolean {
+  return isHeld(status) || status === "review"
 }
 
 function add<Key, Item>(sets: Map<Key, Set<Item>>, key: Key, item: Item): void {

@@ -1,6 +1,7 @@
 import { type Agent, presentAgent } from "./agent.ts"
 import type { DirectiveEvent } from "./directive.ts"
 import type { Actor } from "./entry.ts"
+import { conflictsWith, filesConflict } from "./file-conflict.ts"
 import type { AgentId, PlanId, Seq, TaskId } from "./ids.ts"
 import { LEASE_OWNED_MS, LEASE_UNOWNED_MS, leaseEnded } from "./lease.ts"
 import { meets } from "./ready.ts"
@@ -41,6 +42,8 @@ export function decideClaim(state: Workspace, actor: Actor, { task: id }: Claim,
   const load = loadOf(state, agent, nowMs)
   const full = overLimit(state, agent, load, task, spec)
   if (full !== null) return full
+  const conflicts = spec.touches.length === 0 ? [] : conflictsWith(state, agent.name, spec.touches, "exclusive", id)
+  if (conflicts.length > 0) return filesConflict(conflicts, "Claim another task; this one can be claimed when those files are free.", { task: id })
   const ended = over && !load.over.includes(task) ? leaseEnded(state, task, "expired", actor.agent) : []
   return [...lapsed(state, actor, load), ...ended, ...freed(load, spec), claimed(state, actor, id, spec, nowMs)]
 }
@@ -81,7 +84,7 @@ export function currentClaims(state: Workspace, actor: Actor): Task[] {
 }
 
 /** An agent that may take work: present, and not by a session that is over or forgotten. */
-function claimant(state: Workspace, { agent, session }: Actor): Agent | Refusal {
+export function claimant(state: Workspace, { agent, session }: Actor): Agent | Refusal {
   if (session !== null && (state.sessions.get(session)?.status ?? "ended") === "ended")
     return refuse("not_found", `session ${session} of ${agent} has ended`, "Start a new session, then claim.", { session })
   return presentAgent(state, agent)
@@ -204,6 +207,7 @@ function choose(state: Workspace, actor: Actor, agent: Agent, { plan, labels, ma
     plan,
     labels,
     filler,
+    isFree: (touches) => !state.board.holdings.obstruct(touches, agent.name),
     hasRoom: (of) => filler || planHasRoom(state, of, agent.name),
   })
 }

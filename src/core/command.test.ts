@@ -25,6 +25,8 @@ const record = <Value>(value: fc.Arbitrary<Value>): fc.Arbitrary<Record<string, 
     .array(fc.tuple(word, value), { maxLength: 3 })
     .map((pairs) => JSON.parse(`{${pairs.map(([key, given]) => `${JSON.stringify(key)}:${JSON.stringify(given)}`).join(",")}}`) as Record<string, Value>)
 const skills = record(fc.integer({ min: 1, max: 5 }))
+const glob = fc.oneof(fc.constantFrom("src/**", "src/*.ts", "lib/a", "**", "x/{a,b/**}", "..", "[", "constructor/__proto__"), fc.string({ maxLength: 6 }))
+const leaseId = fc.nat(60).map((seq) => `f${seq}`)
 const spec: fc.Arbitrary<Partial<Omit<TaskSpec, "title">>> = fc.record(
   {
     body: text,
@@ -32,7 +34,7 @@ const spec: fc.Arbitrary<Partial<Omit<TaskSpec, "title">>> = fc.record(
     dependsOn: fc.array(taskId, { maxLength: 3 }),
     requires: skills,
     budgetMicroUsd: fc.option(count),
-    touches: fc.array(text, { maxLength: 2 }),
+    touches: fc.array(fc.oneof(text, glob), { maxLength: 2 }),
     run: fc.constantFrom(null, { command: "true" }, { argv: ["true"] }, { standIn: { ms: 0, costMicroUsd: 0 } }),
     env: record(text),
     estimateMs: fc.option(fc.nat(1_000)),
@@ -95,6 +97,16 @@ const INPUTS: { [Name in CommandName]: fc.Arbitrary<Commands[Name]["input"]> } =
   "task.review": fc.record({ task: taskId, approve: fc.boolean(), reason: text }),
   "lease.renew": fc.record(written),
   "lease.end": fc.record({ task: taskId, reason: text }),
+  "files.reserve": fc.record({
+    globs: fc.array(glob, { minLength: 1, maxLength: 3 }),
+    mode: fc.constantFrom("exclusive", "shared"),
+    ttlMs: fc.constantFrom(1_000, 900_000, 3_600_000),
+    reason: text,
+    task: fc.option(taskId),
+    fence: fc.option(fc.nat(60)),
+  }),
+  "files.release": fc.record({ lease: fc.option(leaseId), globs: fc.option(fc.array(glob, { minLength: 1, maxLength: 2 })), reason: text }),
+  "files.renew": fc.record({ lease: leaseId }),
   "help.want": fc.record({ ...written, reason: text }),
   "help.answer": fc.record({ task: taskId }),
   "event.send": fc.record({

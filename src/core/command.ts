@@ -5,8 +5,10 @@ import { type Block, decideBlock, decideUnblock, type Unblock } from "./blocker.
 import { type Claim, type ClaimNext, currentClaims, decideClaim, decideClaimNext } from "./claim.ts"
 import { type AckNotice, decideAckNotice, decideSendNotice, type Notice, type SendNotice } from "./directive.ts"
 import type { Actor, Entry, Recorded } from "./entry.ts"
+import { decideReleaseFiles, decideRenewFiles, decideReserve, type ReleaseFiles, type RenewFiles, type ReserveFiles } from "./files.ts"
+import { fenceOf, leaseIdOf } from "./file-lease.ts"
 import { type AnswerHelp, decideAnswerHelp, decideWantHelp, type WantHelp } from "./help.ts"
-import type { AgentId, PlanId, Seq, SessionId, TaskId, ThreadId } from "./ids.ts"
+import type { AgentId, LeaseId, PlanId, Seq, SessionId, TaskId, ThreadId } from "./ids.ts"
 import { decideEndLease, decideRenewLease, decideSweep, type EndLease, type RenewLease, type Sweep } from "./lease.ts"
 import { type AckMessage, decideAckMessage, decidePostMessage, type PostMessage } from "./message.ts"
 import { type AddPlan, type CancelPlan, decideAddPlan, decideCancelPlan, findPlan } from "./plan.ts"
@@ -34,6 +36,9 @@ export type Done = { seq: Seq }
 /** A claim: write `fence` on everything that is done under it, and stop a little before `leaseEndsAtMs`. */
 export type Claimed = { fence: Seq; leaseEndsAtMs: number; leaseMs: number; task: TaskView }
 
+/** A lease on files: `fence` is the seq of its entry. */
+export type Reserved = Done & { lease: LeaseId; fence: Seq; endsAtMs: number }
+
 /** Every command with what it takes and what it answers. The contract derives from this; the hub decides by it. */
 export type Commands = {
   "agent.add": { input: AddAgent; output: Done & { agent: AgentId } }
@@ -58,6 +63,9 @@ export type Commands = {
   "task.review": { input: Review; output: Done & { status: string } }
   "lease.renew": { input: RenewLease; output: Done & { leaseEndsAtMs: number | null } }
   "lease.end": { input: EndLease; output: Done & { status: string } }
+  "files.reserve": { input: ReserveFiles; output: Reserved }
+  "files.release": { input: ReleaseFiles; output: Done & { released: LeaseId[]; globs: string[] } }
+  "files.renew": { input: RenewFiles; output: Reserved }
   "help.want": { input: WantHelp; output: Done & { told: number } }
   "help.answer": { input: AnswerHelp; output: Done & { owner: AgentId } }
   "event.send": { input: SendNotice; output: Done }
@@ -128,6 +136,14 @@ function withLease(state: Workspace, actor: Actor, input: { task: TaskId; fence:
   return { ...done(state, actor, input, entries), leaseEndsAtMs: task?.fence === input.fence ? task.leaseEndsAtMs : null }
 }
 
+/** What a reservation or a renewal came to: both say so in one entry. */
+function reserved(state: Workspace, actor: Actor, input: unknown, entries: readonly Entry[]): Reserved {
+  const entry = entries.at(-1) as Entry
+  const { id, endsAtMs } = entry.data as { id?: LeaseId; endsAtMs: number }
+  const fence = id === undefined ? entry.seq : fenceOf(id)
+  return { ...done(state, actor, input, entries), lease: leaseIdOf(fence), fence, endsAtMs }
+}
+
 /** Whom a helper was announced to. */
 function ownerTold(entries: readonly Entry[]): AgentId | undefined {
   const told = entries.find((entry) => entry.type === "event.sent")?.data as Notice | undefined
@@ -196,6 +212,16 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
   "task.review": { decide: decideReview, answer: withStatus },
   "lease.renew": { decide: decideRenewLease, answer: withLease },
   "lease.end": { decide: decideEndLease, answer: withStatus },
+  "files.reserve": { decide: decideReserve, answer: reserved },
+  "files.release": {
+    decide: decideReleaseFiles,
+    answer: (state, actor, input, entries) => {
+      const released = entries.map(({ data }) => data as { id: LeaseId; globs: string[]; whole: boolean })
+      const whole = released.filter((lease) => lease.whole).map(({ id }) => id)
+      return { ...done(state, actor, input, entries), released: whole, globs: [...new Set(released.flatMap(({ globs }) => globs))] }
+    },
+  },
+  "files.renew": { decide: decideRenewFiles, answer: reserved },
   "help.want": {
     decide: decideWantHelp,
     answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), told: entries.filter((entry) => entry.type === "event.sent").length }),

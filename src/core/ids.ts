@@ -10,6 +10,8 @@ export type TaskId = string
 export type PlanId = string
 /** Id of a thread: a name, or of one that nobody has to create `task/ID`, `agent/NAME`, `role/ROLE` or `team`. */
 export type ThreadId = string
+/** Id of a lease on files: `f` and the seq of the entry that made it. */
+export type LeaseId = string
 /** Position of an entry in the ledger: 1-based and contiguous. */
 export type Seq = number
 

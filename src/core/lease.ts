@@ -1,6 +1,7 @@
 import type { AgentEvent, Session } from "./agent.ts"
 import { directive, type DirectiveEvent, inVain, type Target } from "./directive.ts"
 import type { Actor } from "./entry.ts"
+import { type FileLease, filesEnded, type FilesEvent, isFileLeaseDue } from "./file-lease.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import { isHeld, type LeaseEnd, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
@@ -109,22 +110,25 @@ export function decideEndLease(state: Workspace, actor: Actor, { task: id, reaso
  * One sweep: renew what beat, declare lost what fell silent, end what ran out, flag what stalled. Renewals come first, so that no lease ends
  * whose owner was heard of in time.
  */
-export function decideSweep(state: Workspace, { beats, silent, arrived = [] }: Sweep, nowMs: number): (TaskEvent | AgentEvent | DirectiveEvent)[] {
+export function decideSweep(state: Workspace, { beats, silent, arrived = [] }: Sweep, nowMs: number): (TaskEvent | AgentEvent | FilesEvent | DirectiveEvent)[] {
   const beating = new Set(beats)
-  const events: (TaskEvent | AgentEvent | DirectiveEvent)[] = []
+  const { holdings } = state.board
+  const events: (TaskEvent | AgentEvent | FilesEvent | DirectiveEvent)[] = []
   const renewed = new Set<SessionId>()
   const moved = new Set(arrived)
   for (const id of beating) {
     const session = state.sessions.get(id)
     if (session === undefined || session.status === "ended") continue
     if (session.status === "lost") events.push({ type: "session.returned", data: { id } })
-    if (moved.has(id) || state.board.heldBySession(id).some((task) => isDue(task, nowMs))) renewed.add(id)
+    const filesDue = holdings.ofSession(id).some((lease) => isFileLeaseDue(state.files.get(lease) as FileLease, nowMs))
+    if (moved.has(id) || filesDue || state.board.heldBySession(id).some((task) => isDue(task, nowMs))) renewed.add(id)
   }
   const sessions = [...renewed]
   for (let at = 0; at < sessions.length; at += RENEWED_PER_ENTRY) {
     events.push({ type: "leases.renewed", data: { sessions: sessions.slice(at, at + RENEWED_PER_ENTRY) } })
   }
   const ended = new Set<TaskId>()
+  const lost = new Set<SessionId>()
   const end = (tasks: readonly Task[], reason: LeaseEnd): void => {
     for (const task of tasks) {
       if (!isHeld(task.status) || ended.has(task.id)) continue
@@ -136,11 +140,16 @@ export function decideSweep(state: Workspace, { beats, silent, arrived = [] }: S
     if (beating.has(id) || !mayBeLost(state.sessions.get(id), silentMs)) continue
     events.push({ type: "session.lost", data: { id, silentMs } })
     end(state.board.heldBySession(id), "lost")
+    lost.add(id)
+    events.push(...filesEnded(holdings.ofSession(id), "lost"))
   }
   end(
     state.board.overdue(nowMs).filter((task) => task.session === null || !renewed.has(task.session)),
     "expired",
   )
+  const stands = (session: SessionId | null): boolean => session !== null && (renewed.has(session) || lost.has(session))
+  const filesOver = holdings.overdue(nowMs).filter((id) => !stands((state.files.get(id) as FileLease).session))
+  events.push(...filesEnded(filesOver, "expired"))
   return [...events, ...flagged(state, ended, nowMs)]
 }
 

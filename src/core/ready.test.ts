@@ -65,7 +65,7 @@ describe("the ready tasks", () => {
               favour(a.spec) - favour(b.spec) ||
               a.addedSeq - b.addedSeq,
           )
-          const chosen = ready.choose({ ...asked, hasRoom: (plan) => plan !== full })
+          const chosen = ready.choose({ ...asked, hasRoom: (plan) => plan !== full, isFree: () => true })
           expect(chosen).toEqual(fitting.slice(0, asked.count).map(({ id }) => id))
         }
       }),
@@ -80,7 +80,7 @@ describe("the ready tasks", () => {
       ready.add("a", null, spec, 0, 1)
       ready.add("b", null, { ...spec, prefers: null }, 0, 2)
       ready.delete("a")
-      const asked = { count: 1, agent: "ann", capabilities: {}, plan: null, filler: false, hasRoom: () => true }
+      const asked = { count: 1, agent: "ann", capabilities: {}, plan: null, filler: false, hasRoom: () => true, isFree: () => true }
       expect(ready.choose({ ...asked, labels: ["red"] })).toEqual(["b"])
       ready.delete("b")
       ready.delete("b")

@@ -23,6 +23,8 @@ export type ReadyQuery = {
   labels: readonly string[]
   filler: boolean
   hasRoom(plan: PlanId | null): boolean
+  /** Whether nobody else holds files that a task touches. */
+  isFree(touches: readonly string[]): boolean
 }
 
 /** Where a search stands in one heap: all below a place come after it. */
@@ -115,7 +117,10 @@ export class ReadyTasks {
       best.place = top
       best.preference = preference
     })
-    return best.place === null ? [] : [best.place.task.id]
+    if (best.place === null) return []
+    const { id, spec } = best.place.task
+    // Most tasks name no files, and most of those that do are free: only then is the one search not enough.
+    return spec.touches.length === 0 || query.isFree(spec.touches) ? [id] : this.#several(query, [])
   }
 
   /** Walks all heaps at once from their tops down, best first. */
@@ -133,7 +138,8 @@ export class ReadyTasks {
       const { id, spec } = step.place.task
       // Those that prefer the caller come from its own heap.
       const seen = preference === 2 && spec.prefers === query.agent
-      if (!seen && labels.every((label) => spec.labels.includes(label))) found.push(id)
+      const fits = !seen && labels.every((label) => spec.labels.includes(label))
+      if (fits && (spec.touches.length === 0 || query.isFree(spec.touches))) found.push(id)
       into(heap, preference, 2 * index + 1)
       into(heap, preference, 2 * index + 2)
     }

@@ -3,6 +3,7 @@ import { Board } from "./board.ts"
 import { type DirectiveEvent, evolveDirective, type OpenNotice } from "./directive.ts"
 import { type Entry, type Recorded, unknownType } from "./entry.ts"
 import { Forum } from "./forum.ts"
+import { dropFilesOf, evolveFiles, type FileLease, type FilesEvent, renewFiles } from "./file-lease.ts"
 import { KeyAges, remember, type Remembered, rememberedText } from "./idempotency.ts"
 import type { Seq, TaskId } from "./ids.ts"
 import { evolveMessage, type Finding, type MessageEvent, noteProgress } from "./message.ts"
@@ -11,7 +12,7 @@ import { evolvePlan, type Plan, type PlanEvent } from "./plan.ts"
 import { Journal, Table } from "./table.ts"
 import type { Participant, Thread } from "./thread.ts"
 import { evolveThread, type ThreadEvent } from "./thread-life.ts"
-import { evolveTask, type Task, type TaskEvent, type TaskSpec, taskText } from "./task.ts"
+import { evolveTask, isHeld, type Task, type TaskEvent, type TaskSpec, taskText } from "./task.ts"
 
 /** What is known of the workspace itself. */
 export type Meta = { name: string; createdAtMs: number; checkpoint: Checkpoint | null; hubStarts: number }
@@ -23,7 +24,7 @@ export type MetaEvent =
   | Recorded<"hub.started", { graceMs: number }>
   | Recorded<"checkpoint.recorded", Checkpoint>
 
-export type SkeinEvent = AgentEvent | TaskEvent | PlanEvent | DirectiveEvent | ThreadEvent | MessageEvent | MetaEvent
+export type SkeinEvent = AgentEvent | TaskEvent | FilesEvent | PlanEvent | DirectiveEvent | ThreadEvent | MessageEvent | MetaEvent
 
 /** The whole state: a fold of the ledger. Tables are what counts (and what the digest covers); the rest follows from them. */
 export class Workspace {
@@ -42,6 +43,7 @@ export class Workspace {
   readonly places = new Table<Participant>("places", this.journal, this.forum.onPlace)
   readonly pages = new Table<Page>("pages", this.journal)
   readonly findings = new Table<Finding>("findings", this.journal, this.forum.onFinding)
+  readonly files = new Table<FileLease>("files", this.journal, this.board.holdings.onLease)
   readonly keys = new Table<Remembered>("keys", this.journal, this.keyAges.onChange, rememberedText)
   /** The last entry that was folded in, and its time. */
   seq: Seq = 0
@@ -49,8 +51,8 @@ export class Workspace {
 
   /** Every table, in the order in which snapshots keep them: specs before tasks and threads before places, since their indexes read them so. */
   get tables(): Table<unknown>[] {
-    const { meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, keys } = this
-    return [meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, keys] as Table<unknown>[]
+    const { meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, files, keys } = this
+    return [meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, files, keys] as Table<unknown>[]
   }
 }
 
@@ -66,15 +68,29 @@ export function evolve(state: Workspace, entry: Entry): void {
   const { type } = event
   const noun = type.slice(0, type.indexOf("."))
   if (noun === "task" || noun === "lease" || noun === "leases") {
-    evolveTask(state, event as TaskEvent, entry)
+    evolveWork(state, event as TaskEvent, entry)
     if (PROGRESS.has(type)) noteProgress(state, (event.data as { id: TaskId }).id)
-  } else if (noun === "agent" || noun === "session") evolveAgent(state, event as AgentEvent, entry.atMs)
+  } else if (noun === "files") evolveFiles(state, event as FilesEvent, entry)
+  else if (noun === "agent" || noun === "session") evolveAgent(state, event as AgentEvent, entry.atMs)
   else if (noun === "plan") evolvePlan(state, event as PlanEvent, entry)
   else if (noun === "event") evolveDirective(state, event as DirectiveEvent, entry)
   else if (noun === "thread") evolveThread(state, event as ThreadEvent, entry)
   else if (noun === "message") evolveMessage(state, event as MessageEvent, entry)
   else evolveMeta(state, event as MetaEvent, entry.atMs)
+  // Whatever a session has recorded is a sign of its life. Few hold files: for all others this is one look-up.
+  if (state.files.size > 0 && noun !== "files") renewFiles(state, entry.actor, entry.atMs)
   remember(state, entry)
+}
+
+function evolveWork(state: Workspace, event: TaskEvent, entry: Entry): void {
+  evolveTask(state, event, entry)
+  if (state.files.size === 0) return
+  if (event.type === "leases.renewed") for (const session of event.data.sessions) renewFiles(state, { agent: "", session }, entry.atMs)
+  else if (!isWorkedOn(state.tasks.get(event.data.id))) dropFilesOf(state, event.data.id)
+}
+
+function isWorkedOn(task: Task | undefined): boolean {
+  return task !== undefined && (isHeld(task.status) || task.status === "review")
 }
 
 function evolveMeta(state: Workspace, event: MetaEvent, atMs: number): void {
@@ -86,6 +102,7 @@ function evolveMeta(state: Workspace, event: MetaEvent, atMs: number): void {
       // Whoever held a lease when the hub went down gets time to come back, before anybody takes its task.
       const until = atMs + event.data.graceMs
       for (const task of state.board.overdue(until - 1)) state.tasks.put(task.id, { ...task, leaseEndsAtMs: until })
+      for (const id of state.board.holdings.overdue(until - 1)) state.files.put(id, { ...(state.files.get(id) as FileLease), endsAtMs: until })
       state.meta.put("workspace", { ...(state.meta.get("workspace") as Meta), hubStarts: (state.meta.get("workspace") as Meta).hubStarts + 1 })
       break
     }
@@ -133,7 +150,8 @@ export function allRows(state: Workspace): Rows[] {
 function rowsOf(table: Table<unknown>): Rows {
   const rows = { table: table.name, keys: [...table.keys()], records: [...table.values()] }
   if (table.name === "keys") return inOrder(rows, (a, b) => (rows.records[a] as Remembered).first - (rows.records[b] as Remembered).first)
-  return table.name === "sessions" || table.name === "notices" ? inOrder(rows, (a, b) => ((rows.keys[a] as string) < (rows.keys[b] as string) ? -1 : 1)) : rows
+  const forgets = table.name === "sessions" || table.name === "notices" || table.name === "files"
+  return forgets ? inOrder(rows, (a, b) => ((rows.keys[a] as string) < (rows.keys[b] as string) ? -1 : 1)) : rows
 }
 
 /** Most often they are in order: a million are looked at in the time in which a thousand are put in order. */

@@ -27,6 +27,8 @@ const QUIET: ReadonlySet<string> = new Set([
   "leases.renewed",
   "session.lost",
   "session.returned",
+  "files.reserved",
+  "files.renewed",
   "event.sent",
   "event.acked",
   "thread.created",

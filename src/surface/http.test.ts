@@ -74,6 +74,18 @@ test("every operation answers what its row in the contract says, field by field"
   await call("task.list", { label: "x", limit: 2 })
   await call("task.show", { task: "one" })
   await call("event.send", { kind: "info", text: "hello" }, ada)
+  const { lease } = await call("files.reserve", { globs: ["src/**", "docs/a.md"] }, ada, as)
+  await call("files.renew", { lease }, ada, as)
+  const checked = await call("files.check", { paths: ["src/a.ts", "lib/a.ts"] }, ben["credential"] as string)
+  expect(checked).toMatchObject({
+    allowed: false,
+    paths: [
+      { allowed: false, heldBy: { agent: "ada", lease, glob: "src/**" } },
+      { allowed: true, heldBy: null },
+    ],
+  })
+  expect(await call("files.list", { path: "docs/a.md" })).toMatchObject({ holdings: [{ agent: "ada", lease, globs: ["src/**", "docs/a.md"] }], cursor: null })
+  await call("files.release", { lease }, ada, as)
   await call("plan.add", {
     name: "p",
     title: "P",

@@ -9,6 +9,7 @@ import { toHex } from "../core/chain.ts"
 import type { Workspace } from "../core/workspace.ts"
 import type { Loop } from "../hub/loop.ts"
 import type { Doers } from "./context.ts"
+import { checkFiles, listFiles } from "./file-reads.ts"
 import { reportOf } from "./report.ts"
 import { sessionWithPresence, statusOf } from "./status.ts"
 
@@ -16,6 +17,8 @@ type Reads =
   | "agent.list"
   | "agent.show"
   | "event.inbox"
+  | "files.check"
+  | "files.list"
   | "hub.metrics"
   | "hub.status"
   | "ledger.head"
@@ -79,6 +82,8 @@ export const reads: Doers<Reads> = {
   "plan.report": ({ loop }, { plan }) =>
     loop.read((state, nowMs) => reportOf(state, plan, nowMs) ?? fail(absent("plan", plan, "`skein plan list` lists the plans."))),
   "event.inbox": ({ loop, caller }, { limit }) => loop.read((state) => ({ events: openNotices(state, caller.actor).slice(0, limit) })),
+  "files.check": ({ loop, caller }, input) => loop.read((state, nowMs) => checkFiles(state, caller.actor, input, nowMs)),
+  "files.list": ({ loop }, input) => loop.read((state, nowMs) => listFiles(state, input, nowMs)),
   "ledger.head": ({ loop }) => loop.read(() => ({ seq: loop.head.seq, hash: toHex(loop.head.hash), note: loop.note() })),
   "ledger.read": async ({ loop }, { from, limit }) => {
     const head = await loop.read((state) => state.seq)

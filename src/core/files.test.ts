@@ -1,0 +1,360 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { fold, OPERATOR, Scenario, types } from "../../test/scenario.ts"
+import type { Actor } from "./entry.ts"
+import { HUB } from "./entry.ts"
+import type { FileConflict } from "./file-conflict.ts"
+import { FILE_LEASES_MAX, type ReserveFiles } from "./files.ts"
+import { globOf, intersects, matches } from "./glob-match.ts"
+import { isRefusal } from "./refusal.ts"
+import { mark, takeSnapshot, fromSnapshot, undoTo } from "./workspace.ts"
+
+function wish(globs: string[], more: Partial<ReserveFiles> = {}): ReserveFiles {
+  return { globs, mode: "exclusive", ttlMs: 900_000, reason: "work", task: null, fence: null, ...more }
+}
+
+function reserve(scenario: Scenario, actor: Actor, globs: string[], more: Partial<ReserveFiles> = {}): string {
+  return scenario.must("files.reserve", actor, wish(globs, more)).answer.lease
+}
+
+function team(): { scenario: Scenario; ann: Actor; bob: Actor } {
+  const scenario = new Scenario()
+  return { scenario, ann: scenario.agent("ann", { maxActive: 3 }), bob: scenario.agent("bob", { maxActive: 3 }) }
+}
+
+const sweep = { beats: [], silent: [] }
+
+describe("files", () => {
+  it("are one agent's at a time, also where they do not exist yet; the refusal says who, which and until when", () => {
+    const { scenario, ann, bob } = team()
+    const { answer, entries } = scenario.must("files.reserve", ann, wish(["src/core/**", "docs/*.md"]))
+    expect(answer).toMatchObject({ lease: `f${entries[0]?.seq}`, fence: entries[0]?.seq, endsAtMs: scenario.nowMs + 900_000 })
+    const refused = scenario.refuses("files_conflict", "files.reserve", bob, wish(["lib/a.ts", "**/files.ts"]))
+    const [conflict, ...others] = refused.details["conflicts"] as FileConflict[]
+    expect(others).toEqual([])
+    expect(conflict).toEqual({
+      agent: "ann",
+      session: ann.session,
+      mode: "exclusive",
+      lease: answer.lease,
+      task: null,
+      endsAtMs: answer.endsAtMs,
+      reason: "work",
+      glob: "**/files.ts",
+      theirs: "src/core/**",
+      path: "src/core/files.ts",
+    })
+    expect(refused.message).toContain("ann holds exclusive until 2023-11-14T22:28:20.000Z")
+    // All or none: what was free is not bob's either.
+    expect(scenario.state.files.size).toBe(1)
+    reserve(scenario, bob, ["lib/a.ts"])
+  })
+
+  it("can be held shared by many, and then by nobody alone", () => {
+    const { scenario, ann, bob } = team()
+    reserve(scenario, ann, ["docs/**"], { mode: "shared" })
+    reserve(scenario, bob, ["docs/*.md"], { mode: "shared" })
+    scenario.refuses("files_conflict", "files.reserve", bob, wish(["docs/a.md"]))
+  })
+
+  it("are never in an agent's own way, whichever session asks", () => {
+    const { scenario, ann } = team()
+    reserve(scenario, ann, ["src/**"])
+    reserve(scenario, scenario.session("ann"), ["src/a.ts"])
+    expect(scenario.state.files.size).toBe(2)
+  })
+
+  it("that are asked for again are renewed under the same fence", () => {
+    const { scenario, ann } = team()
+    const lease = reserve(scenario, ann, ["src/**"])
+    scenario.wait(1_000)
+    const again = scenario.must("files.reserve", ann, wish(["src/**"]))
+    expect(types(again)).toEqual(["files.renewed"])
+    expect(again.answer).toMatchObject({ lease, endsAtMs: scenario.nowMs + 900_000 })
+  })
+
+  it.each([
+    ["src/[", "invalid_glob", 4],
+    ["../x", "outside_repository", 0],
+    ["/etc/**", "outside_repository", 0],
+    ["src/a\u0000b", "invalid_glob", 5],
+  ] as const)("named by %j are refused with the place", (glob, code, position) => {
+    const { scenario, ann } = team()
+    expect(scenario.refuses(code, "files.reserve", ann, wish(["ok", glob])).details).toMatchObject({ index: 1, position })
+  })
+
+  it("are bounded for each agent", () => {
+    const { scenario, ann } = team()
+    for (let n = 0; n < FILE_LEASES_MAX; n++) reserve(scenario, ann, [`f/${n}`])
+    scenario.refuses("at_limit", "files.reserve", ann, wish(["g"]))
+  })
+
+  it("are released whole, in part, by their holder or the operator alone", () => {
+    const { scenario, ann, bob } = team()
+    const lease = reserve(scenario, ann, ["a", "b", "c"])
+    scenario.refuses("not_owner", "files.release", bob, { lease, globs: null, reason: "r" })
+    scenario.refuses("not_found", "files.release", ann, { lease, globs: ["x"], reason: "r" })
+    expect(scenario.must("files.release", ann, { lease: null, globs: ["a"], reason: "r" }).answer).toMatchObject({ released: [], globs: ["a"] })
+    reserve(scenario, bob, ["a"])
+    scenario.refuses("files_conflict", "files.reserve", bob, wish(["b"]))
+    expect(scenario.must("files.release", OPERATOR, { lease, globs: null, reason: "r" }).answer).toMatchObject({ released: [lease], globs: ["b", "c"] })
+    scenario.refuses("not_found", "files.release", ann, { lease, globs: null, reason: "r" })
+    expect(scenario.must("files.release", ann, { lease: null, globs: null, reason: "r" }).entries).toEqual([])
+  })
+})
+
+describe("a lease on files", () => {
+  it("ends at the sweep after its end, and not before a beat that came in time was counted", () => {
+    const { scenario, ann, bob } = team()
+    reserve(scenario, ann, ["a"], { ttlMs: 60_000 })
+    const lease = reserve(scenario, bob, ["b"], { ttlMs: 60_000 })
+    scenario.wait(60_000)
+    expect(scenario.state.board.nextLeaseEndMs).toBe(scenario.nowMs)
+    scenario.refuses("stale_fence", "files.renew", bob, { lease })
+    const swept = scenario.must("hub.sweep", HUB, { beats: [ann.session as string], silent: [] })
+    expect(types(swept)).toEqual(["leases.renewed", "files.ended"])
+    expect(swept.entries[1]?.data).toEqual({ leases: [lease], reason: "expired" })
+    expect([...scenario.state.files.values()].map(({ globs, endsAtMs }) => [globs, endsAtMs - scenario.nowMs])).toEqual([[["a"], 60_000]])
+  })
+
+  it("lasts as long as its session does anything, and for a caller without a session as long as that does", () => {
+    const { scenario, ann } = team()
+    const shell: Actor = { agent: "bob", session: null, role: "worker" }
+    const lease = reserve(scenario, ann, ["a"], { ttlMs: 60_000 })
+    const other = reserve(scenario, shell, ["b"], { ttlMs: 60_000 })
+    scenario.wait(50_000)
+    scenario.task("t")
+    expect(scenario.state.files.get(lease)?.endsAtMs).toBe(scenario.nowMs + 10_000)
+    scenario.claim(ann, "t")
+    expect(scenario.state.files.get(lease)?.endsAtMs).toBe(scenario.nowMs + 60_000)
+    expect(scenario.state.files.get(other)?.endsAtMs).toBe(scenario.nowMs + 10_000)
+    scenario.must("event.send", shell, {
+      kind: "info",
+      directive: null,
+      to: { everyone: true },
+      task: null,
+      priority: "low",
+      text: "",
+      payload: {},
+      requiresAck: false,
+    })
+    expect(scenario.state.files.get(other)?.endsAtMs).toBe(scenario.nowMs + 60_000)
+  })
+
+  it("ends with its session, when that is lost, and when its agent retires", () => {
+    const { scenario, ann, bob } = team()
+    reserve(scenario, ann, ["a"])
+    reserve(scenario, bob, ["b"])
+    const cat = scenario.agent("cat")
+    reserve(scenario, cat, ["c"])
+    expect(types(scenario.must("session.end", ann, { session: ann.session as string, reason: "r" }))).toEqual(["files.ended", "session.ended"])
+    expect(types(scenario.must("hub.sweep", HUB, { beats: [], silent: [{ id: bob.session as string, silentMs: 45_000 }] }))).toEqual([
+      "session.lost",
+      "files.ended",
+    ])
+    expect(types(scenario.must("agent.retire", OPERATOR, { name: "cat", reason: "r" }))).toContain("files.ended")
+    expect(scenario.state.files.size).toBe(0)
+    expect(scenario.state.board.holdings.size).toBe(0)
+  })
+
+  it("goes on in a new session of its agent once that renews it", () => {
+    const { scenario, ann } = team()
+    const lease = reserve(scenario, ann, ["a"])
+    scenario.must("files.renew", scenario.session("ann"), { lease })
+    scenario.must("session.end", ann, { session: ann.session as string, reason: "r" })
+    expect(scenario.state.files.has(lease)).toBe(true)
+  })
+
+  it("gets its time of grace when the hub starts again", () => {
+    const { scenario, ann } = team()
+    const lease = reserve(scenario, ann, ["a"], { ttlMs: 1_000 })
+    scenario.wait(5_000)
+    scenario.must("hub.start", HUB, { graceMs: 15_000 })
+    expect(scenario.state.files.get(lease)?.endsAtMs).toBe(scenario.nowMs + 15_000)
+  })
+
+  it.each([
+    ["completed", (s: Scenario, ann: Actor) => s.complete(ann, "t")],
+    [
+      "failed",
+      (s: Scenario, ann: Actor) =>
+        s.must("task.fail", ann, {
+          task: "t",
+          fence: s.at("t").fence ?? 0,
+          reason: "r",
+          retry: false,
+          usage: { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 },
+        }),
+    ],
+    ["released", (s: Scenario, ann: Actor) => s.must("task.release", ann, { task: "t", fence: s.at("t").fence ?? 0, reason: "r" })],
+    ["taken away", (s: Scenario) => s.must("lease.end", OPERATOR, { task: "t", reason: "r" })],
+    ["reset", (s: Scenario) => s.must("task.reset", OPERATOR, { task: "t", reason: "r" })],
+    ["cancelled", (s: Scenario) => s.must("task.cancel", OPERATOR, { task: "t", reason: "r" })],
+  ])("that was taken for a task goes when the task is %s", (_, end) => {
+    const { scenario, ann, bob } = team()
+    scenario.task("t", { touches: ["src/**"] })
+    const fence = scenario.claim(ann, "t")
+    reserve(scenario, ann, ["lib/**"], { task: "t", fence })
+    reserve(scenario, ann, ["own"])
+    scenario.refuses("files_conflict", "files.reserve", bob, wish(["src/a"]))
+    end(scenario, ann)
+    expect([...scenario.state.files.values()].map(({ globs }) => globs)).toEqual([["own"]])
+    reserve(scenario, bob, ["src/a", "lib/a"])
+  })
+
+  it("is taken for a task by whoever holds it alone", () => {
+    const { scenario, ann, bob } = team()
+    scenario.task("t")
+    scenario.refuses("wrong_status", "files.reserve", ann, wish(["a"], { task: "t" }))
+    const fence = scenario.claim(ann, "t")
+    scenario.refuses("not_owner", "files.reserve", bob, wish(["a"], { task: "t" }))
+    scenario.refuses("stale_fence", "files.reserve", ann, wish(["a"], { task: "t", fence: fence + 1 }))
+    scenario.refuses("not_found", "files.reserve", ann, wish(["a"], { task: "none" }))
+    reserve(scenario, ann, ["a"], { task: "t" })
+  })
+})
+
+describe("what a task touches", () => {
+  it("is reserved by its claim: another task that meets it is refused, and passed over by whoever asks for the next", () => {
+    const { scenario, ann, bob } = team()
+    scenario.task("core", { touches: ["src/core/**"], priority: "high" })
+    scenario.task("glob", { touches: ["src/core/glob.ts"], priority: "high" })
+    scenario.task("docs", { touches: ["docs/**"] })
+    scenario.claim(ann, "core")
+    const refused = scenario.refuses("files_conflict", "task.claim", bob, { task: "glob" })
+    expect(refused.details).toMatchObject({ task: "glob", heldBy: "ann", conflicts: [{ agent: "ann", lease: null, task: "core", path: "src/core/glob.ts" }] })
+    expect(scenario.next(bob)).toEqual(["docs"])
+    scenario.refuses("nothing_ready", "task.claimNext", bob, { plan: null, labels: [], filler: null, max: 1 })
+    // The holder itself is not in its own way.
+    expect(scenario.next(ann)).toEqual(["glob"])
+  })
+
+  it("stays reserved while its review waits", () => {
+    const { scenario, ann, bob } = team()
+    scenario.task("t", { touches: ["src/**"], review: true })
+    scenario.claim(ann, "t")
+    scenario.complete(ann, "t")
+    expect(scenario.at("t").status).toBe("review")
+    scenario.refuses("files_conflict", "files.reserve", bob, wish(["src/a"]))
+    scenario.must("task.review", bob, { task: "t", approve: true, reason: "r" })
+    reserve(scenario, bob, ["src/a"])
+  })
+
+  it("follows an edit of the task, which is refused where it would meet another's files", () => {
+    const { scenario, ann, bob } = team()
+    scenario.task("t", { touches: ["a"] })
+    scenario.claim(ann, "t")
+    reserve(scenario, bob, ["b"])
+    scenario.refuses("files_conflict", "task.edit", OPERATOR, { task: "t", reason: "r", changes: { touches: ["b"] } })
+    scenario.must("task.edit", OPERATOR, { task: "t", reason: "r", changes: { touches: ["c"] } })
+    reserve(scenario, bob, ["a"])
+    scenario.refuses("files_conflict", "files.reserve", bob, wish(["c"]))
+  })
+
+  it("does not keep the task itself from the next agent when its lease has run out", () => {
+    const { scenario, ann, bob } = team()
+    scenario.task("t", { touches: ["src/**"] })
+    scenario.claim(ann, "t")
+    scenario.wait(120_000)
+    expect(types(scenario.must("task.claim", bob, { task: "t" }))).toEqual(["lease.ended", "task.claimed"])
+    scenario.refuses("files_conflict", "files.reserve", ann, wish(["src/a"]))
+  })
+})
+
+const GLOBS = ["**", "src/**", "src/*.ts", "src/a.ts", "src/{a,b}.ts", "lib/**", "**/*.ts", "l?b/*", "docs/", "[ls]*/a.ts", "x/y/z"]
+const TREE = ["a.ts", "src", "src/a.ts", "src/b.ts", "src/c.md", "src/d/a.ts", "lib/a.ts", "lib/x/y", "docs/a", "x/y/z", "x/y"]
+
+describe("the index of who holds what", () => {
+  const move = fc.record({
+    do: fc.constantFrom("reserve", "reserve", "release", "claim", "complete", "wait", "renew"),
+    who: fc.nat(2),
+    globs: fc.uniqueArray(fc.constantFrom(...GLOBS), { minLength: 1, maxLength: 3 }),
+    shared: fc.boolean(),
+    n: fc.nat(20),
+  })
+
+  it("answers as a look at every lease and every held task would, whatever happened, was undone, or was loaded again", () => {
+    let conflicts = 0
+    fc.assert(
+      fc.property(fc.array(move, { minLength: 1, maxLength: 40 }), (moves) => {
+        const scenario = new Scenario()
+        const actors = ["ann", "bob", "cat"].map((name) => scenario.agent(name, { maxActive: 9 }))
+        for (const [at, { do: what, who, globs, shared, n }] of moves.entries()) {
+          const actor = actors[who] as Actor
+          const before = mark(scenario.state)
+          const leases = [...scenario.state.files.keys()]
+          const own = scenario.state.board.heldBy(actor.agent)
+          if (what === "wait") {
+            scenario.wait(n * 60_000)
+            scenario.must("hub.sweep", HUB, { ...sweep, beats: actors.map(({ session }) => session as string).slice(0, who) })
+          } else if (what === "release" && leases.length > 0)
+            scenario.attempt("files.release", actor, { lease: leases[n % leases.length] as string, globs: null, reason: "r" })
+          else if (what === "renew" && leases.length > 0) scenario.attempt("files.renew", actor, { lease: leases[n % leases.length] as string })
+          else if (what === "complete" && own.length > 0) scenario.complete(actor, own[n % own.length]?.id as string)
+          else if (what === "claim") {
+            scenario.task(`t${at}`, { touches: globs })
+            scenario.attempt("task.claim", actor, { task: `t${at}` })
+          } else if (what === "reserve") {
+            const mode = shared ? "shared" : "exclusive"
+            const expected = held(scenario).filter(
+              (other) => other.agent !== actor.agent && !(shared && other.shared) && globs.some((glob) => other.globs.some((theirs) => meets(glob, theirs))),
+            )
+            const outcome = scenario.attempt("files.reserve", actor, wish(globs, { mode, ttlMs: 600_000 }))
+            expect(isRefusal(outcome)).toBe(expected.length > 0)
+            if (isRefusal(outcome)) {
+              conflicts += 1
+              const named = (outcome.details["conflicts"] as FileConflict[]).map(({ agent }) => agent)
+              expect(new Set(named)).toEqual(new Set(expected.map(({ agent }) => agent)))
+            }
+            if (!isRefusal(outcome) && n % 5 === 0) {
+              undoTo(scenario.state, before)
+              scenario.bytes.length = before.seq
+            }
+          }
+          agrees(scenario)
+        }
+        expect(JSON.stringify(takeSnapshot(fold(scenario.bytes)))).toBe(JSON.stringify(takeSnapshot(scenario.state)))
+        scenario.state = fromSnapshot(takeSnapshot(scenario.state))
+        agrees(scenario)
+      }),
+      { numRuns: 150 },
+    )
+    expect(conflicts).toBeGreaterThan(50)
+  })
+})
+
+type Held = { agent: string; shared: boolean; globs: string[] }
+
+function held({ state }: Scenario): Held[] {
+  const leases = [...state.files.values()].map(({ agent, mode, globs }) => ({ agent, shared: mode === "shared", globs }))
+  const tasks = [...state.tasks.values()].filter(({ status }) => ["claimed", "in_progress", "blocked", "review"].includes(status))
+  return [...leases, ...tasks.map(({ id, owner }) => ({ agent: owner as string, shared: false, globs: state.specs.get(id)?.touches ?? [] }))]
+}
+
+function meets(a: string, b: string): boolean {
+  const [one, other] = [globOf(a), globOf(b)]
+  return one !== null && other !== null && intersects(one, other)
+}
+
+function agrees(scenario: Scenario): void {
+  const all = held(scenario)
+  for (const path of TREE) {
+    const expected = all.filter(({ globs }) => globs.some((text) => matches(globOf(text) as never, path))).map(({ agent }) => agent)
+    expect(
+      scenario.state.board.holdings
+        .at(path)
+        .map(({ holding }) => holding.agent)
+        .sort(),
+      path,
+    ).toEqual(expected.sort())
+  }
+  for (const [at, one] of all.entries()) {
+    for (const other of all.slice(at + 1)) {
+      if (one.agent === other.agent || (one.shared && other.shared)) continue
+      expect(
+        one.globs.some((a) => other.globs.some((b) => meets(a, b))),
+        `${JSON.stringify(one)} and ${JSON.stringify(other)}`,
+      ).toBe(false)
+    }
+  }
+}

@@ -1,0 +1,198 @@
+/** Characters as ranges of code points: ascending, apart from each other, never with a slash in them. */
+export type Ranges = readonly (readonly [low: number, high: number])[]
+
+/** What one segment of a glob is made of. */
+export type Atom =
+  | { kind: "char"; at: number; char: string }
+  | { kind: "class"; at: number; ranges: Ranges }
+  | { kind: "star"; at: number }
+  | { kind: "options"; at: number; options: Atom[][] }
+
+/** A nondeterministic automaton over the characters of one segment: `edges[state]`, the first state is 0. */
+export type Automaton = { readonly edges: readonly (readonly Edge[])[]; readonly end: number }
+/** `on` null: a step that reads nothing. */
+type Edge = { readonly on: Ranges | null; readonly to: number }
+
+const SLASH = 0x2f
+const LAST = 0x10ffff
+/** Any character that a name can hold. */
+export const ANY_CHAR: Ranges = [
+  [1, SLASH - 1],
+  [SLASH + 1, LAST],
+]
+
+/** Ranges in order, those that touch made one, the slash cut out. */
+export function ordered(ranges: readonly (readonly [number, number])[]): Ranges {
+  const merged: [number, number][] = []
+  for (const [low, high] of [...ranges].sort((a, b) => a[0] - b[0])) {
+    const last = merged.at(-1)
+    if (last !== undefined && low <= last[1] + 1) last[1] = Math.max(last[1], high)
+    else merged.push([low, high])
+  }
+  return both(merged, ANY_CHAR)
+}
+
+export function complement(ranges: Ranges): Ranges {
+  const rest: [number, number][] = []
+  let from = 0
+  for (const [low, high] of ranges) {
+    if (low > from) rest.push([from, low - 1])
+    from = high + 1
+  }
+  if (from <= LAST) rest.push([from, LAST])
+  return both(rest, ANY_CHAR)
+}
+
+function both(a: Ranges, b: Ranges): Ranges {
+  const found: [number, number][] = []
+  for (let i = 0, j = 0; i < a.length && j < b.length;) {
+    const [lowA, highA] = a[i] as [number, number]
+    const [lowB, highB] = b[j] as [number, number]
+    const low = Math.max(lowA, lowB)
+    const high = Math.min(highA, highB)
+    if (low <= high) found.push([low, high])
+    if (highA < highB) i += 1
+    else j += 1
+  }
+  return found
+}
+
+function has(ranges: Ranges, code: number): boolean {
+  for (const [low, high] of ranges) if (code <= high) return code >= low
+  return false
+}
+
+export function automaton(atoms: readonly Atom[]): Automaton {
+  const edges: Edge[][] = [[]]
+  const state = (): number => edges.push([]) - 1
+  const link = (from: number, to: number, on: Ranges | null): void => {
+    edges[from]?.push({ on, to })
+  }
+  const chain = (of: readonly Atom[], start: number): number => {
+    let from = start
+    for (const atom of of) {
+      const to = state()
+      if (atom.kind === "star") {
+        link(from, from, ANY_CHAR)
+        link(from, to, null)
+      } else if (atom.kind === "options") {
+        for (const option of atom.options) {
+          const entry = state()
+          link(from, entry, null)
+          link(chain(option, entry), to, null)
+        }
+      } else {
+        const code = atom.kind === "char" ? (atom.char.codePointAt(0) as number) : 0
+        link(from, to, atom.kind === "char" ? [[code, code]] : atom.ranges)
+      }
+      from = to
+    }
+    return from
+  }
+  const end = chain(atoms, 0)
+  return { edges, end }
+}
+
+export function automatonOf(prefix: string, suffix: string): Automaton {
+  const chars = (text: string): Atom[] => [...text].map((char) => ({ kind: "char", at: 0, char }))
+  return automaton([...chars(prefix), { kind: "star", at: 0 }, ...chars(suffix)])
+}
+
+/** Whether the automaton reads this name from end to end. Costs the name's length times the states, whatever the glob. */
+export function accepts({ edges, end }: Automaton, name: string): boolean {
+  let now = reach(edges, [0])
+  for (const char of name) {
+    const code = char.codePointAt(0) as number
+    const next: number[] = []
+    for (const from of now) for (const { on, to } of edges[from] as readonly Edge[]) if (on !== null && has(on, code)) next.push(to)
+    if (next.length === 0) return false
+    now = reach(edges, next)
+  }
+  return now.has(end)
+}
+
+/** These states, and all that are reached from them without reading. */
+function reach(edges: Automaton["edges"], from: readonly number[]): Set<number> {
+  const found = new Set(from)
+  for (const at of found) for (const { on, to } of edges[at] as readonly Edge[]) if (on === null) found.add(to)
+  return found
+}
+
+/** A name that both automata read, or null where there is none. */
+export function nameInBoth(a: Automaton, b: Automaton): string | null {
+  return search(a, b)
+}
+
+/** A name that the automaton reads, or null where it reads none that a file can have. */
+export function witness(a: Automaton): string | null {
+  return search(a, null)
+}
+
+/** Where a name stands: `.` and `..` are no names of files, and neither is nothing. */
+const [EMPTY, DOT, DOTS, NAMED] = [0, 1, 2, 3]
+const PERIOD = 0x2e
+
+/** A walk over pairs of states, each visited once; the way back to the start spells the name. */
+function search(a: Automaton, b: Automaton | null): string | null {
+  const width = b?.edges.length ?? 1
+  const came = new Map<number, { from: number; code: number }>()
+  const queue: number[] = []
+  const visit = (stateA: number, stateB: number, dots: number, from: number, code: number): void => {
+    const key = (stateA * width + stateB) * 4 + dots
+    if (came.has(key)) return
+    came.set(key, { from, code })
+    queue.push(key)
+  }
+  visit(0, 0, EMPTY, -1, -1)
+  for (let at = 0; at < queue.length; at += 1) {
+    const key = queue[at] as number
+    const dots = key % 4
+    const stateB = ((key - dots) / 4) % width
+    const stateA = ((key - dots) / 4 - stateB) / width
+    if (stateA === a.end && (b === null || stateB === b.end) && dots === NAMED) return spell(came, key)
+    const stepsA = a.edges[stateA] as readonly Edge[]
+    const stepsB = b === null ? FREE : (b.edges[stateB] as readonly Edge[])
+    for (const { on, to } of stepsA) {
+      if (on === null) visit(to, stateB, dots, key, -1)
+      else
+        for (const other of stepsB) {
+          if (other.on === null) continue
+          const shared = both(on, other.on)
+          if (shared.length === 0) continue
+          const nextB = b === null ? 0 : other.to
+          const code = pleasant(shared)
+          // Where another character than a dot is possible, whatever follows is possible after it too.
+          visit(to, nextB, code === PERIOD ? dotted(dots) : NAMED, key, code)
+        }
+    }
+    if (b !== null) for (const { on, to } of stepsB) if (on === null) visit(stateA, to, dots, key, -1)
+  }
+  return null
+}
+
+const FREE: readonly Edge[] = [{ on: ANY_CHAR, to: 0 }]
+
+function dotted(dots: number): number {
+  if (dots === EMPTY) return DOT
+  return dots === DOT ? DOTS : NAMED
+}
+
+function spell(came: ReadonlyMap<number, { from: number; code: number }>, last: number): string {
+  const codes: number[] = []
+  for (let key = last; key >= 0;) {
+    const { from, code } = came.get(key) as { from: number; code: number }
+    if (code >= 0) codes.push(code)
+    key = from
+  }
+  return codes
+    .toReversed()
+    .map((code) => String.fromCodePoint(code))
+    .join("")
+}
+
+/** A character of these that reads well in an example; a dot only where there is nothing else. */
+function pleasant(ranges: Ranges): number {
+  for (const code of [0x78, 0x61, 0x41, 0x30]) if (has(ranges, code)) return code
+  const [low, high] = ranges.find(([, to]) => to > 0x20 && to !== PERIOD) ?? ranges[0]!
+  return Math.max(low, Math.min(high, 0x21))
+}

@@ -1,0 +1,149 @@
+import { type Alternative, type Glob, isGlobFault, parseGlob, type Segment } from "./glob.ts"
+import { accepts, automatonOf, nameInBoth, witness } from "./glob-automaton.ts"
+
+/** Whether the glob matches a path that is relative to the repository's top. */
+export function matches(glob: Glob, path: string): boolean {
+  return matchesSegments(glob, path.split("/"))
+}
+
+/** `matches` for whoever has split the path already. */
+export function matchesSegments({ alternatives }: Glob, path: readonly string[]): boolean {
+  return alternatives.some((alternative) => matchesAlternative(alternative, path))
+}
+
+/** Whether there can be a path that both globs match, whether or not it exists. */
+export function intersects(a: Glob, b: Glob): boolean {
+  return pathInBoth(a, b) !== null
+}
+
+/** An example of a path that both globs match, or null where there can be none. Exact: never null where one exists. */
+export function pathInBoth(a: Glob, b: Glob): string | null {
+  for (const one of a.alternatives) {
+    for (const other of b.alternatives) {
+      const path = commonSegments(one.segments, other.segments)
+      if (path !== null) return path
+    }
+  }
+  return null
+}
+
+/** Greedy: when a later segment does not fit, only the last `**` before it need take one more. */
+export function matchesAlternative({ segments }: Alternative, path: readonly string[]): boolean {
+  let at = 0
+  let pattern = 0
+  let retryPattern = -1
+  let retryAt = 0
+  while (at < path.length) {
+    const segment = segments[pattern]
+    if (segment?.kind === "any") {
+      retryPattern = pattern
+      retryAt = at
+      pattern += 1
+    } else if (segment !== undefined && fits(segment, path[at] as string)) {
+      pattern += 1
+      at += 1
+    } else if (retryPattern >= 0) {
+      retryAt += 1
+      at = retryAt
+      pattern = retryPattern + 1
+    } else return false
+  }
+  while (segments[pattern]?.kind === "any") pattern += 1
+  return pattern === segments.length
+}
+
+function fits(segment: Exclude<Segment, { kind: "any" }>, name: string): boolean {
+  if (segment.kind === "literal") return segment.text === name
+  if (segment.kind === "pattern") return accepts(segment.automaton, name)
+  const { prefix, suffix } = segment
+  return name.length >= prefix.length + suffix.length && name.startsWith(prefix) && name.endsWith(suffix)
+}
+
+/** How a pair of positions was reached: from which, and over which segment of the path (null: none). */
+type Came = { from: number; name: string | null }
+
+/** A walk over pairs of positions in the two lists of segments; the way back to the start is the path. */
+function commonSegments(a: readonly Segment[], b: readonly Segment[]): string | null {
+  const [lastA, lastB] = [a.at(-1), b.at(-1)]
+  // Both name the last segment: where these have nothing in common, nothing before them matters.
+  if (lastA !== undefined && lastB !== undefined && lastA.kind !== "any" && lastB.kind !== "any" && common(lastA, lastB) === null) return null
+  const width = b.length + 1
+  const came = new Map<number, Came>([[0, { from: -1, name: null }]])
+  const stack = [0]
+  const visit = (atA: number, atB: number, from: number, name: string | null): void => {
+    const key = atA * width + atB
+    if (came.has(key)) return
+    came.set(key, { from, name })
+    stack.push(key)
+  }
+  for (let key = stack.pop(); key !== undefined; key = stack.pop()) {
+    const atB = key % width
+    const atA = (key - atB) / width
+    if (atA === a.length && atB === b.length) return spell(came, key, a, b)
+    const [segmentA, segmentB] = [a[atA], b[atB]]
+    if (segmentA?.kind === "any") {
+      if (segmentB !== undefined && segmentB.kind !== "any") visit(atA, atB + 1, key, example(segmentB))
+      visit(atA + 1, atB, key, null)
+    }
+    if (segmentB?.kind === "any") {
+      if (segmentA !== undefined && segmentA.kind !== "any") visit(atA + 1, atB, key, example(segmentA))
+      visit(atA, atB + 1, key, null)
+    }
+    if (segmentA === undefined || segmentB === undefined || segmentA.kind === "any" || segmentB.kind === "any") continue
+    const name = common(segmentA, segmentB)
+    if (name !== null) visit(atA + 1, atB + 1, key, name)
+  }
+  return null
+}
+
+function spell(came: ReadonlyMap<number, Came>, last: number, a: readonly Segment[], b: readonly Segment[]): string {
+  const names: string[] = []
+  for (let key = last; key >= 0;) {
+    const { from, name } = came.get(key) as Came
+    if (name !== null) names.push(name)
+    key = from
+  }
+  // `src/**` matches `src` too, but an example within it says more; a path has at least one segment anyway.
+  if (names.length === 0 || (a.at(-1)?.kind === "any" && b.at(-1)?.kind === "any")) names.unshift("x")
+  return names.toReversed().join("/")
+}
+
+type Named = Exclude<Segment, { kind: "any" }>
+
+/** A name that both segments match, or null. */
+function common(a: Named, b: Named): string | null {
+  if (a.kind === "literal") return fits(b, a.text) ? a.text : null
+  if (b.kind === "literal") return fits(a, b.text) ? b.text : null
+  if (a.kind === "star" && b.kind === "star") {
+    const prefix = a.prefix.length > b.prefix.length ? a.prefix : b.prefix
+    const suffix = a.suffix.length > b.suffix.length ? a.suffix : b.suffix
+    const one = prefix.startsWith(a.prefix) && prefix.startsWith(b.prefix) && suffix.endsWith(a.suffix) && suffix.endsWith(b.suffix)
+    return one ? `${prefix}x${suffix}` : null
+  }
+  return nameInBoth(toAutomaton(a), toAutomaton(b))
+}
+
+function toAutomaton(segment: Exclude<Named, { kind: "literal" }>): Parameters<typeof nameInBoth>[0] {
+  return segment.kind === "pattern" ? segment.automaton : automatonOf(segment.prefix, segment.suffix)
+}
+
+function example(segment: Named): string {
+  if (segment.kind === "literal") return segment.text
+  // A pattern that no name fits is no glob.
+  return segment.kind === "star" ? `${segment.prefix}x${segment.suffix}` : (witness(segment.automaton) as string)
+}
+
+/** Globs that were read before: tasks and leases are compared by the same texts again and again. Forgotten all at once when there are too many. */
+const KNOWN_MAX = 20_000
+const known = new Map<string, Glob | null>()
+
+/** `parseGlob` that remembers; null where the text is no glob. */
+export function globOf(text: string): Glob | null {
+  const found = known.get(text)
+  if (found !== undefined) return found
+  if (known.size >= KNOWN_MAX) known.clear()
+  const glob = parseGlob(text)
+  const read = isGlobFault(glob) ? null : glob
+  known.set(text, read)
+  return read
+}

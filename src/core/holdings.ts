@@ -1,0 +1,255 @@
+import type { FileLease } from "./file-lease.ts"
+import { type Alternative, type Glob, lenientGlob } from "./glob.ts"
+import { pathInBoth, globOf, matchesAlternative, matchesSegments } from "./glob-match.ts"
+import { Heap, type HeapNode } from "./heap.ts"
+import type { AgentId, LeaseId, SessionId, TaskId } from "./ids.ts"
+import type { Task, TaskSpec } from "./task.ts"
+
+/** Files that somebody holds: by a lease of its own, or because it holds a task that touches them (then `lease` is null). */
+export type Holding = {
+  readonly key: string
+  readonly agent: AgentId
+  readonly mode: "exclusive" | "shared"
+  readonly lease: LeaseId | null
+  readonly task: TaskId | null
+  readonly globs: readonly Glob[]
+}
+
+type EndNode = HeapNode & { id: LeaseId; endsAtMs: number }
+/** One alternative of one of a holding's globs, at the place in the tree that its literal segments name. */
+type Leaf = { holding: Holding; glob: Glob; alternative: Alternative }
+type Branch = { leaves: Set<Leaf>; below: Map<string, Branch>; size: number }
+
+/**
+ * Who holds which files, kept true with every change of a lease or a task, and found by the literal segments that a glob begins with: a path meets
+ * only what lies on its way down, a glob besides that only what lies below its own literal part. Derived: never recorded, never in the digest.
+ */
+export class Holdings {
+  readonly #root: Branch = newBranch()
+  readonly #byKey = new Map<string, { holding: Holding; leaves: { path: readonly string[]; leaf: Leaf }[] }>()
+  readonly #leasesOf = new Map<string, Set<LeaseId>>()
+  readonly #ends = new Map<LeaseId, EndNode>()
+  readonly #endHeap = new Heap<EndNode>((a, b) => a.endsAtMs < b.endsAtMs || (a.endsAtMs === b.endsAtMs && a.id < b.id))
+  /** Agents that hold something which meets a task's `touches`, by that very list; void after any change. */
+  #meeting = new WeakMap<readonly string[], ReadonlySet<AgentId>>()
+
+  /** How many there are. */
+  get size(): number {
+    return this.#byKey.size
+  }
+
+  all(): Holding[] {
+    return [...this.#byKey.values()].map(({ holding }) => holding)
+  }
+
+  /** When the first lease ends, or null. */
+  get nextEndMs(): number | null {
+    return this.#endHeap.top?.endsAtMs ?? null
+  }
+
+  /** Leases that are over at `nowMs`, in the order of their ids. */
+  overdue(nowMs: number): LeaseId[] {
+    const nodes = this.#endHeap.nodes
+    const found: LeaseId[] = []
+    const open = [0]
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      const node = nodes[at]
+      if (node === undefined || node.endsAtMs > nowMs) continue
+      found.push(node.id)
+      open.push(2 * at + 1, 2 * at + 2)
+    }
+    return found.sort(byAge)
+  }
+
+  ofAgent(agent: AgentId): LeaseId[] {
+    return this.#leases(`agent ${agent}`)
+  }
+
+  ofSession(session: SessionId): LeaseId[] {
+    return this.#leases(`session ${session}`)
+  }
+
+  ofTask(task: TaskId): LeaseId[] {
+    return this.#leases(`task ${task}`)
+  }
+
+  /** Every holding whose files include this path. */
+  at(path: string): { holding: Holding; glob: Glob }[] {
+    const segments = path.split("/")
+    const found = new Map<Holding, Glob>()
+    const look = ({ leaves }: Branch): void => {
+      for (const { holding, glob, alternative } of leaves) if (!found.has(holding) && matchesAlternative(alternative, segments)) found.set(holding, glob)
+    }
+    let branch: Branch | undefined = this.#root
+    look(branch)
+    for (const segment of segments) {
+      branch = branch.below.get(segment)
+      if (branch === undefined) break
+      look(branch)
+    }
+    return ordered([...found].map(([holding, glob]) => ({ holding, glob })))
+  }
+
+  /** Every holding that can have a path in common with a glob, each once, with the glob of its own that does and such a path. */
+  meeting(glob: Glob, wanted: (holding: Holding) => boolean): { holding: Holding; glob: Glob; path: string }[] {
+    const found = new Map<Holding, { glob: Glob; path: string }>()
+    const look = ({ leaves }: Branch): void => {
+      for (const leaf of leaves) {
+        if (found.has(leaf.holding) || !wanted(leaf.holding)) continue
+        const path = pathInBoth(glob, leaf.glob)
+        if (path !== null) found.set(leaf.holding, { glob: leaf.glob, path })
+      }
+    }
+    for (const { segments, literals } of glob.alternatives) {
+      let branch: Branch | undefined = this.#root
+      for (let at = 0; branch !== undefined && at < literals; at += 1) {
+        look(branch)
+        const segment = segments[at]
+        branch = segment?.kind === "literal" ? branch.below.get(segment.text) : undefined
+      }
+      if (branch !== undefined) eachBelow(branch, look)
+    }
+    return ordered([...found].map(([holding, theirs]) => ({ holding, ...theirs })))
+  }
+
+  /** Whether somebody else than the agent holds what a task touches. Asked again for the same list it costs a look-up, until something changes. */
+  obstruct(touches: readonly string[], agent: AgentId): boolean {
+    if (touches.length === 0 || this.#byKey.size === 0) return false
+    let agents = this.#meeting.get(touches)
+    if (agents === undefined) {
+      const all = new Set<AgentId>()
+      for (const text of touches) this.meeting(read(text), (holding) => !all.has(holding.agent)).forEach(({ holding }) => all.add(holding.agent))
+      this.#meeting.set(touches, (agents = all))
+    }
+    return agents.size > 1 || (agents.size === 1 && !agents.has(agent))
+  }
+
+  // How it is kept true
+
+  onLease = (id: LeaseId, before: FileLease | undefined, after: FileLease | undefined): void => {
+    for (const [kind, name] of keysOf(before)) drop(this.#leasesOf, `${kind} ${name}`, id)
+    for (const [kind, name] of keysOf(after)) add(this.#leasesOf, `${kind} ${name}`, id)
+    if (before?.endsAtMs !== after?.endsAtMs) this.#moveEnd(id, after?.endsAtMs ?? null)
+    if (before?.globs === after?.globs && before?.mode === after?.mode && before?.agent === after?.agent) return
+    const key = `lease ${id}`
+    this.#put(key, after === undefined ? null : { key, agent: after.agent, mode: after.mode, lease: id, task: after.task, globs: after.globs.map(read) })
+  }
+
+  /** Whoever holds the task has changed, or what it touches: `task` undefined where nobody holds it. */
+  onTouches(id: TaskId, task: Task | undefined, spec: TaskSpec | undefined): void {
+    const key = `task ${id}`
+    const touches = task === undefined ? [] : (spec?.touches ?? [])
+    if (touches.length === 0 && !this.#byKey.has(key)) return
+    const holding: Holding = { key, agent: task?.owner ?? "", mode: "exclusive", lease: null, task: id, globs: touches.map(read) }
+    this.#put(key, touches.length === 0 ? null : holding)
+  }
+
+  #leases(key: string): LeaseId[] {
+    return [...(this.#leasesOf.get(key) ?? [])].sort(byAge)
+  }
+
+  #put(key: string, holding: Holding | null): void {
+    this.#meeting = new WeakMap()
+    for (const { path, leaf } of this.#byKey.get(key)?.leaves ?? []) this.#cut(path, leaf)
+    this.#byKey.delete(key)
+    if (holding === null) return
+    const leaves = holding.globs.flatMap((glob) =>
+      glob.alternatives.map((alternative) => {
+        const path = alternative.segments.slice(0, alternative.literals).map((segment) => (segment.kind === "literal" ? segment.text : ""))
+        return { path, leaf: { holding, glob, alternative } }
+      }),
+    )
+    this.#byKey.set(key, { holding, leaves })
+    for (const { path, leaf } of leaves) this.#graft(path, leaf)
+  }
+
+  #graft(path: readonly string[], leaf: Leaf): void {
+    let branch = this.#root
+    branch.size += 1
+    for (const segment of path) {
+      const next = branch.below.get(segment) ?? newBranch()
+      branch.below.set(segment, next)
+      next.size += 1
+      branch = next
+    }
+    branch.leaves.add(leaf)
+  }
+
+  #cut(path: readonly string[], leaf: Leaf): void {
+    let branch = this.#root
+    branch.size -= 1
+    for (const segment of path) {
+      const next = branch.below.get(segment) as Branch
+      next.size -= 1
+      if (next.size === 0) branch.below.delete(segment)
+      branch = next
+    }
+    branch.leaves.delete(leaf)
+  }
+
+  #moveEnd(id: LeaseId, endsAtMs: number | null): void {
+    const node = this.#ends.get(id)
+    if (endsAtMs === null) {
+      if (node !== undefined) this.#endHeap.remove(node)
+      this.#ends.delete(id)
+    } else if (node === undefined) {
+      const fresh = { id, endsAtMs, at: -1 }
+      this.#ends.set(id, fresh)
+      this.#endHeap.push(fresh)
+    } else {
+      node.endsAtMs = endsAtMs
+      this.#endHeap.moved(node)
+    }
+  }
+}
+
+/** Whether one of the globs covers the path. */
+export function covers(globs: readonly Glob[], path: string): boolean {
+  const segments = path.split("/")
+  return globs.some((glob) => matchesSegments(glob, segments))
+}
+
+function read(text: string): Glob {
+  return globOf(text) ?? lenientGlob(text)
+}
+
+function newBranch(): Branch {
+  return { leaves: new Set(), below: new Map(), size: 0 }
+}
+
+function eachBelow(from: Branch, look: (branch: Branch) => void): void {
+  const open = [from]
+  for (let branch = open.pop(); branch !== undefined; branch = open.pop()) {
+    look(branch)
+    open.push(...branch.below.values())
+  }
+}
+
+/** Sets may have been refilled by an undo: no answer may depend on their order. */
+function ordered<Found extends { holding: Holding }>(found: Found[]): Found[] {
+  return found.sort((a, b) => (a.holding.key < b.holding.key ? -1 : 1))
+}
+
+/** Ids are numbered by their entries. */
+function byAge(a: LeaseId, b: LeaseId): number {
+  return a.length - b.length || (a < b ? -1 : 1)
+}
+
+function keysOf(lease: FileLease | undefined): [string, string][] {
+  if (lease === undefined) return []
+  const keys: [string, string][] = [["agent", lease.agent]]
+  if (lease.session !== null) keys.push(["session", lease.session])
+  if (lease.task !== null) keys.push(["task", lease.task])
+  return keys
+}
+
+function add(sets: Map<string, Set<LeaseId>>, key: string, id: LeaseId): void {
+  const set = sets.get(key)
+  if (set === undefined) sets.set(key, new Set([id]))
+  else set.add(id)
+}
+
+function drop(sets: Map<string, Set<LeaseId>>, key: string, id: LeaseId): void {
+  const set = sets.get(key)
+  if (set?.delete(id) === true && set.size === 0) sets.delete(key)
+}
