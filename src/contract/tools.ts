@@ -15,6 +15,11 @@ export const TOOLS = {
   "event.ack": "ack_event",
   "event.inbox": "read_inbox",
   "event.send": "send_event",
+  "files.check": "check_files",
+  "files.list": "list_files",
+  "files.release": "release_files",
+  "files.renew": "renew_files",
+  "files.reserve": "reserve_files",
   "help.answer": "answer_help",
   "help.want": "want_help",
   "hub.metrics": "get_metrics",
@@ -94,6 +99,15 @@ export const CORE: readonly CoreTool[] = [
     tool: "complete_task",
     text: "Deliver a task that you hold: what you did, in `deliverable.text`, with evidence (testsPass, commit) where there is some.",
     without: ["usage"],
+  },
+  {
+    tool: "reserve_files",
+    text: "Reserve files before you edit them, by globs, all or none. What your task touches is reserved by its claim. A refusal names who holds what, and until when: work elsewhere, or ask them.",
+    without: ["fence", "ttlMs"],
+  },
+  {
+    tool: "release_files",
+    text: "Give back files that you reserved and no longer edit: by `lease`, by `globs`, or all.",
   },
   {
     tool: "wait_for_work",

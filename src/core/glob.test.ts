@@ -114,7 +114,9 @@ const valid = text.filter((candidate) => globOf(candidate) !== null)
 
 /** The rules once more, the slow way: braces written out whole, then a regular expression for each segment. */
 function reference(candidate: string): (path: string) => boolean {
-  const forms = writtenOut(candidate).map((form) => form.split("/").map((part) => (/^\*\*+$/.test(part) ? null : new RegExp(`^${expression(part)}$`, "u"))))
+  // Two stars that braces bring together are no `**`: only those that stand together in the text are.
+  const marked = candidate.replace(/\*\*+/g, "§")
+  const forms = writtenOut(marked).map((form) => form.split("/").map((part) => (part === "§" ? null : new RegExp(`^${expression(part)}$`, "u"))))
   const walk = (form: readonly (RegExp | null)[], path: readonly string[]): boolean => {
     const [first, ...rest] = form
     if (first === undefined) return path.length === 0
@@ -134,7 +136,7 @@ function writtenOut(candidate: string): string[] {
 
 function expression(part: string): string {
   return part
-    .replace(/\*+/g, "[^/]*")
+    .replace(/[*§]+/g, "[^/]*")
     .replace(/(?<!\[|\[!)\?/g, "[^/]")
     .replace(/\[!/g, "[^")
     .replace(/(?<!\[)\.(?![^[]*\])/g, "\\.")
