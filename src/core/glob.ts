@@ -52,7 +52,7 @@ export function parseGlob(text: string): Glob | GlobFault {
     if (/^[/\\~]|^[A-Za-z]:[/\\]/.test(text)) throw outside(0, "a path from the root of the machine")
     if (text.startsWith("!")) throw wrong(0, "a glob cannot take paths away", "Leave the `!` out, and name what is to be covered.")
     const nodes = new Reader(text).read()
-    const alternatives = expand(nodes).map(toAlternative)
+    const alternatives = expand(nodes).map((alternative) => toAlternative(alternative))
     return { text, alternatives }
   } catch (error) {
     if (error instanceof Fault) return error.found
@@ -197,16 +197,25 @@ class Reader {
   }
 }
 
-/** Braces stay where they are within one segment; those with a slash or `**` in them are written out, so that each alternative is a list of segments. */
-function expand(nodes: readonly Node[]): Node[][] {
-  let all: Node[][] = [[]]
-  for (const node of nodes) {
-    const options = node.kind === "choice" && crosses(node.options) ? node.options.flatMap(expand) : [[node]]
-    all = all.flatMap((before) => options.map((option) => [...before, ...option]))
-    if (all.length > ALTERNATIVES_MAX)
-      throw wrong(node.at, `braces that reach over segments stand for more than ${ALTERNATIVES_MAX} globs`, "Give several globs that are simpler.")
-  }
+/**
+ * Braces stay where they are within one segment; those with a slash or `**` in them or beside them are written out, so that each alternative is a list of
+ * segments.
+ */
+function expand(nodes: readonly Node[], all: Node[][] = [], from: number | null = null): Node[][] {
+  const at = nodes.findIndex((node, index) => node.kind === "choice" && (crosses(node.options) || besideGlobstar(nodes, index)))
+  const choice = nodes[at]
+  if (choice?.kind === "choice") for (const option of choice.options) expand([...nodes.slice(0, at), ...option, ...nodes.slice(at + 1)], all, from ?? choice.at)
+  else if (all.push([...nodes]) > ALTERNATIVES_MAX)
+    throw wrong(from ?? 0, `braces that reach over segments stand for more than ${ALTERNATIVES_MAX} globs`, "Give several globs that are simpler.")
   return all
+}
+
+/** Whether a `**` stands in the same segment. */
+function besideGlobstar(nodes: readonly Node[], index: number): boolean {
+  const isSlash = ({ kind }: Node): boolean => kind === "slash"
+  const start = nodes.slice(0, index).findLastIndex(isSlash) + 1
+  const length = nodes.slice(index).findIndex(isSlash)
+  return nodes.slice(start, length < 0 ? undefined : index + length).some(({ kind }) => kind === "globstar")
 }
 
 function crosses(options: readonly Node[][]): boolean {
