@@ -47,7 +47,7 @@ export function mcpPage(): string {
     "The hub serves MCP over streamable HTTP at `/mcp`, in the revisions 2025-06-18, 2025-11-25 and 2026-07-28; `skein mcp` serves the same over stdio.",
     "How to connect a client: [connect an MCP client](../how-to/connect-an-mcp-client.md).\n",
     "Who calls is said by the bearer alone (a token, or over loopback a credential), never by `Mcp-Session-Id` or a payload.",
-    "Every answer begins with the next step, as text and as `next` in `structuredContent`, which holds the same answer.",
+    "Every answer begins with the next step, as text and as `nextStep` in `structuredContent`, which holds the same answer.",
     'What others wrote stands between `<data from="NAME">` and `</data>`, in both. An error is a result with `isError`, `code`, `message` and `remedy`: [errors](errors.md).\n',
     `## Core tools\n\nListed by \`tools/list\`, marked to be loaded always: ${core.length} tools, ${bytes} bytes of JSON.\n`,
     ...core.map(({ name, description = "", inputSchema }) => `### ${name}\n\n${description}\n\n${fields(inputSchema as JsonSchema)}`),

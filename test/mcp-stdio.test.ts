@@ -54,7 +54,7 @@ test.each(REVISIONS)("a client of revision %s works a day over stdio, and its se
   expect(client.getNegotiatedProtocolVersion()).toBe(revision)
   expect((await client.listTools()).tools.map(({ name }) => name)).toContain("claim_task")
   const { data } = await useTool(client, "start_session", { resumeId: "conversation-7" })
-  expect(data).toMatchObject({ agent: "claude", next: expect.stringContaining("claim_task") })
+  expect(data).toMatchObject({ agent: "claude", nextStep: expect.stringContaining("claim_task") })
   expect(await sessions(folder)).toMatchObject([{ id: data["session"], status: "live", owned: true, active: true, resumeId: "conversation-7", runtime: "mcp" }])
   const claim = await useTool(client, "claim_task")
   const [{ fence }] = claim.data["claims"] as [{ fence: number }]

@@ -59,7 +59,7 @@ const thread = z.object({
   /** Who is in it by role or as one of all: `role:worker`, `everyone`. */
   groups: z.array(z.string()),
 })
-const unread = z.object({ thread: threadId, title: z.string(), unread: z.int(), headSeq: number, lastReadSeq: number })
+export const unread = z.object({ thread: threadId, title: z.string(), unread: z.int(), headSeq: number, lastReadSeq: number })
 const finding = z.object({ first: number, last: number, times: z.int(), severity: z.enum(SEVERITIES).nullable(), open: z.boolean() })
 const ofThread = z.strictObject({ thread: threadId })
 

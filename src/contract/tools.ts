@@ -37,7 +37,7 @@ export const TOOLS = {
   "message.post": "post_message",
   "message.read": "read_messages",
   "message.search": "search_messages",
-  "message.unread": "list_unread",
+  "message.unread": "read_messages",
   "plan.add": "add_plan",
   "plan.cancel": "cancel_plan",
   "plan.list": "list_plans",
@@ -110,6 +110,15 @@ export const CORE: readonly CoreTool[] = [
     text: "Give back files that you reserved and no longer edit: by `lease`, by `globs`, or all.",
   },
   {
+    tool: "post_message",
+    text: "Say something to the team. Threads: `task/ID` for a task, `agent/NAME` for one agent, `team` for everyone, or one that you created. `metadata.eventType`: finding, resolution (a reply to a finding), decision.",
+  },
+  {
+    tool: "read_messages",
+    text: "Without `thread`: which threads have something unread for you. With `thread`: its messages after the last that you acknowledged.",
+  },
+  { tool: "ack_read", text: "Say up to which message you have read a thread, else it stays unread and you are called again." },
+  {
     tool: "wait_for_work",
     text: "Nothing to do? Wait here, up to 150 s, until there are messages for you or a task that you could claim. Costs nothing; call it again when it comes back empty.",
   },
@@ -128,5 +137,12 @@ export const RESOURCES: readonly ResourceRow[] = [
   { name: "board", address: "skein://board", title: "The board: open tasks by where they stand", operation: "task.list", field: null },
   { name: "status", address: "skein://status", title: "Where everything stands", operation: "hub.status", field: null },
   { name: "task", address: "skein://task/{id}", title: "One task", operation: "task.show", field: "task" },
+  {
+    name: "thread",
+    address: "skein://thread/{id}",
+    title: "One thread: its status, findings and last messages",
+    operation: "thread.summarize",
+    field: "thread",
+  },
   { name: "agent", address: "skein://agent/{id}", title: "One agent with its tasks and sessions", operation: "agent.show", field: "name" },
 ]

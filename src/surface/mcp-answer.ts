@@ -23,8 +23,8 @@ export function resultOf(name: OperationName, answer: unknown, nowMs: number): C
         limit: ANSWER_MAX_CHARS,
       },
     )
-  const next = nextStep(name, answer, nowMs)
-  return { content: [{ type: "text", text: text === "{}" ? next : `${next}\n${text}` }], structuredContent: { next, ...marked } }
+  const step = nextStep(name, answer, nowMs)
+  return { content: [{ type: "text", text: text === "{}" ? step : `${step}\n${text}` }], structuredContent: { nextStep: step, ...marked } }
 }
 
 /** A refusal as a result that the model reads: what went wrong and what to do about it. */

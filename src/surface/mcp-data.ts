@@ -53,6 +53,10 @@ export function markDetails(details: Readonly<Record<string, unknown>>): unknown
 
 const TOKEN = /^[\w.:/@+*?{},[\]-]{1,120}$/
 
+/** Fields that the hub itself fills with one word, and that some rows leave free. */
+const OWN_WORDS = new Set(["status", "session", "to", "groups"])
+const WORD: Schema = { pattern: TOKEN.source, items: { pattern: TOKEN.source } }
+
 function mark(value: unknown, given: readonly Schema[], from: string): unknown {
   const known = given.length > 0
   if (typeof value === "string") {
@@ -75,8 +79,7 @@ function mark(value: unknown, given: readonly Schema[], from: string): unknown {
   const marked: Record<string, unknown> = {}
   for (const [key, inner] of Object.entries(record)) {
     const fields = shapes.flatMap((shape) => (shape[key] === undefined ? [] : [shape[key]]))
-    // Four rows answer a task's status as a bare string; the hub alone writes it.
-    const item = key === "status" ? inner : mark(inner, known && fields.length === 0 ? [{}] : fields, writer)
+    const item = mark(inner, OWN_WORDS.has(key) ? [...fields, WORD] : known && fields.length === 0 ? [{}] : fields, writer)
     if (item !== undefined) marked[key] = item
   }
   return Object.keys(marked).length === 0 ? undefined : marked

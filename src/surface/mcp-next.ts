@@ -17,7 +17,21 @@ type Answer = {
   ready: string[]
   notices: unknown[]
   events: unknown[]
+  unread: Unread[]
+  threads: Unread[]
+  thread: string
+  messages: { message: number }[]
+  message: number
+  next: number | null
+  lastReadSeq: number | null
 } & Claim
+
+type Unread = { thread: string; unread: number }
+
+function toRead(threads: readonly Unread[]): string {
+  const named = threads.slice(0, 5).map(({ thread, unread }) => `${thread} (${unread})`)
+  return `read_messages {thread}: ${named.join(", ")}${threads.length > 5 ? ` and ${threads.length - 5} more` : ""}`
+}
 
 const REST = "Next: claim_task for the next one, or wait_for_work."
 
@@ -38,8 +52,18 @@ const STEPS: Partial<Record<OperationName, (answer: Answer, nowMs: number) => st
   "task.block": () => "Noted: the task stays yours while it waits. Next: claim_task for other work, or wait_for_work.",
   "task.fail": ({ status }) => `Noted: the task is ${status}. ${REST}`,
   "task.release": () => `Given back. ${REST}`,
-  "work.wait": ({ ready, notices }) => {
+  "message.post": ({ thread, message }) => `Posted as message ${message} of ${thread}.`,
+  "message.unread": ({ threads }) => (threads.length > 0 ? `Next: ${toRead(threads)}.` : "You have read everything."),
+  "message.read": ({ thread, messages, next, lastReadSeq }) => {
+    const last = messages.at(-1)?.message
+    if (last === undefined) return "There is nothing new in it."
+    const more = next === null ? "" : `; then read_messages {thread, sinceSeq: ${next}} for the rest`
+    return last > (lastReadSeq ?? 0) ? `Next: ack_read ${JSON.stringify({ thread, lastReadSeq: last })}${more}.` : `You had read these${more}.`
+  },
+  "message.ack": ({ lastReadSeq }) => `Read up to message ${lastReadSeq}.`,
+  "work.wait": ({ ready, notices, unread }) => {
     const steps = [
+      ...(unread.length > 0 ? [toRead(unread)] : []),
       ...(notices.length > 0 ? ["follow the events in `notices`, then acknowledge each: more_tools ack_event {seq}"] : []),
       ...(ready.length > 0 ? [`claim_task (ready for you: ${ready.join(", ")})`] : []),
     ]

@@ -103,7 +103,7 @@ async function moreTools(backend: McpBackend, { tool, arguments: given }: Record
   if (given !== undefined && given !== null) return callTool(backend, row, argumentsOf(given), ctx)
   const next = `Next: more_tools {"tool":"${row.tool}","arguments":{...}} calls it.`
   const shown = { description: row.text, inputSchema: row.inputSchema }
-  return { content: [{ type: "text", text: `${next}\n${JSON.stringify(shown)}` }], structuredContent: { next, tool: row.tool, ...shown } }
+  return { content: [{ type: "text", text: `${next}\n${JSON.stringify(shown)}` }], structuredContent: { nextStep: next, tool: row.tool, ...shown } }
 }
 
 function argumentsOf(given: unknown): Record<string, unknown> {
@@ -125,5 +125,5 @@ function toolList(role: Role): CallToolResult {
   const rows = [...toolRows().values()].filter(({ core, least }) => !core && permits(least, role))
   const tools = rows.map(({ tool, text }) => `${tool}: ${/^.*?[.:](?= |$)/.exec(text)?.[0].replace(/[.:]$/, "") ?? text}`)
   const next = 'Next: more_tools {"tool":NAME} shows what a tool takes, more_tools {"tool":NAME,"arguments":{...}} calls it.'
-  return { content: [{ type: "text", text: `${next}\n${tools.join("\n")}` }], structuredContent: { next, tools } }
+  return { content: [{ type: "text", text: `${next}\n${tools.join("\n")}` }], structuredContent: { nextStep: next, tools } }
 }

@@ -3,6 +3,7 @@ import { decideClaimNext } from "../core/claim.ts"
 import { openNotices } from "../core/directive.ts"
 import type { Actor } from "../core/entry.ts"
 import { permits } from "../core/role.ts"
+import { unreadOf } from "../core/unread.ts"
 import type { Workspace } from "../core/workspace.ts"
 import { aborted, stopping } from "../hub/failures.ts"
 import type { Context } from "./context.ts"
@@ -10,6 +11,7 @@ import type { Context } from "./context.ts"
 type Work = Omit<Output<"work.wait">, "waitedMs">
 
 const READY_MAX = 5
+const UNREAD_MAX = 20
 /** One waiter looks at most so often, however fast entries come. */
 const LOOK_EVERY_MS = 20
 
@@ -17,7 +19,10 @@ const LOOK_EVERY_MS = 20
 function workFor(state: Workspace, actor: Actor, nowMs: number): Work {
   const claims = permits("worker", actor.role) ? decideClaimNext(state, actor, { plan: null, labels: [], filler: null, max: READY_MAX }, nowMs) : []
   const ready = "refused" in claims ? [] : claims.flatMap((event) => (event.type === "task.claimed" ? [event.data.id] : []))
-  return { notices: openNotices(state, actor), ready }
+  const unread = unreadOf(state, actor)
+    .slice(0, UNREAD_MAX)
+    .map((row) => ({ ...row, title: state.threads.get(row.thread)?.title ?? "" }))
+  return { unread, notices: openNotices(state, actor), ready }
 }
 
 /**
@@ -46,7 +51,8 @@ export function waitForWork({ loop, caller: { actor }, signal }: Context, { wait
       moved = false
       const work = await loop.read((state, nowMs) => workFor(state, actor, nowMs))
       looking = false
-      if (work.ready.length > 0 || work.notices.length > 0 || timeIsUp) settle(() => resolve({ ...work, waitedMs: Math.round(performance.now() - startedMs) }))
+      if (work.unread.length > 0 || work.ready.length > 0 || work.notices.length > 0 || timeIsUp)
+        settle(() => resolve({ ...work, waitedMs: Math.round(performance.now() - startedMs) }))
       else if (moved) setTimeout(start, LOOK_EVERY_MS)
     }
     const start = (): void => {
