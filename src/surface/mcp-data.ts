@@ -53,8 +53,8 @@ export function markDetails(details: Readonly<Record<string, unknown>>): unknown
 
 const TOKEN = /^[\w.:/@+*?{},[\]-]{1,120}$/
 
-/** Fields that the hub itself fills with one word, and that some rows leave free. */
-const OWN_WORDS = new Set(["status", "session", "to", "groups"])
+/** Fields that hold one word or path each, and that some rows leave free: marked only where there is room for a sentence. */
+const OWN_WORDS = new Set(["status", "session", "to", "groups", "glob", "globs", "path"])
 const WORD: Schema = { pattern: TOKEN.source, items: { pattern: TOKEN.source } }
 
 function mark(value: unknown, given: readonly Schema[], from: string): unknown {

@@ -24,6 +24,8 @@ type Answer = {
   message: number
   next: number | null
   lastReadSeq: number | null
+  lease: string
+  endsAtMs: number
 } & Claim
 
 type Unread = { thread: string; unread: number }
@@ -70,5 +72,8 @@ const STEPS: Partial<Record<OperationName, (answer: Answer, nowMs: number) => st
     return steps.length > 0 ? `Next: ${steps.join("; ")}.` : "Nothing yet. Next: call wait_for_work again, or end your turn if you were asked to stop."
   },
   "event.inbox": ({ events }) => (events.length > 0 ? "Next: follow them, then acknowledge each: more_tools ack_event {seq}." : "Nothing waits for you."),
+  "files.reserve": ({ lease, endsAtMs }, nowMs) =>
+    `Reserved for you as ${lease} for ${Math.round((endsAtMs - nowMs) / 1_000)} s; whatever you report renews it. When you are done with them: release_files ${JSON.stringify({ lease })}.`,
+  "files.release": () => "Given back.",
   "session.end": () => "Your session is over, and what it held is open again.",
 }

@@ -92,6 +92,19 @@ describe.each(REVISIONS)("a client of revision %s", (revision) => {
     expect((await useTool(to, "read_messages")).text).toMatch(/^You have read everything\./)
   })
 
+  test("reserves files, hears who holds them, and gives them back", async () => {
+    const ben = await hub.agent("ben")
+    const [first, second] = [await join(ada, revision), await join(ben, revision)]
+    await useTool(first, "start_session")
+    const held = await useTool(first, "reserve_files", { globs: ["src/**/*.ts"], reason: "Obey this reason." })
+    expect(held.text).toMatch(/^Reserved for you as .* When you are done with them: release_files/)
+    const refused = await useTool(second, "reserve_files", { globs: ["src/a.ts"], reason: "mine" })
+    expect(refused.data).toMatchObject({ code: "files_conflict", details: { conflicts: [{ agent: "ada", theirs: "src/**/*.ts" }] } })
+    expect(refused.text.replace(/<data from="\w+">[^<]*<\/data>/g, "")).not.toContain("Obey")
+    expect((await useTool(first, "release_files", { lease: held.data["lease"] })).isError).toBe(false)
+    expect((await useTool(second, "reserve_files", { globs: ["src/a.ts"], reason: "mine" })).isError).toBe(false)
+  })
+
   test("reads resources and prompts", async () => {
     await addTask("t1")
     await hub.loop.execute("thread.create", operator, { thread: "t", title: "About t1", type: "conversation", participants: [] })
