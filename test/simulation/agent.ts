@@ -112,6 +112,7 @@ export class SimulatedAgent extends Caller {
       const claim = await this.#claim()
       if (claim === null) await this.sleep(chance.between(5, 400))
       else await this.#work(claim)
+      if (!this.world.plain && chance.happens(0.3)) await this.#talk()
       if (chance.happens(0.05)) await this.#pause(chance.between(500, 6_000))
     }
   }
@@ -144,6 +145,16 @@ export class SimulatedAgent extends Caller {
       } else if (!this.#paused) world.wire.send(() => host.beat(session))
       await this.sleep(this.heartbeatMs)
     }
+  }
+
+  /** Says something, and reads as far as it believes that there is something: too far, or back, now and then. */
+  async #talk(): Promise<void> {
+    const { chance } = this.world
+    const thread = chance.pick(["team", "role/worker", ...(this.#last === null ? [] : [`task/${this.#last.task}`])])
+    const metadata = { eventType: chance.happens(0.2) ? "finding" : null, severity: null, file: null, line: null, endLine: null, task: null }
+    const said = await this.ask("message.post", { thread, body: `from ${this.name}`, kind: "chat", inReplyTo: null, metadata })
+    if (said?.kind !== "ok") return
+    await this.ask("message.ack", { thread, lastReadSeq: Math.max(0, said.output.message + chance.between(-3, 1)) })
   }
 
   /** Nothing is done and nothing is said for a while: a machine that sleeps, a process that is stopped. */

@@ -3,6 +3,7 @@ import type { Actor, Entry } from "../../src/core/entry.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "../../src/core/ids.ts"
 import type { TaskSpec, TaskStatus } from "../../src/core/task.ts"
 import type { Stored } from "../../src/ledger/ledger.ts"
+import { ThreadOracle } from "./thread-oracle.ts"
 
 /** A promise was broken; the message says which, and where in the ledger. */
 export class Violation extends Error {
@@ -40,6 +41,7 @@ export class Oracle {
   readonly claims = new Map<Seq, { agent: AgentId; task: TaskId }>()
   readonly leaseEnds: { task: TaskId; fence: Seq; session: SessionId | null; leaseMs: number; reason: string; atMs: number }[] = []
   readonly types = new Map<string, number>()
+  readonly threads = new ThreadOracle()
   seq: Seq = 0
   atMs = 0
   hash = Buffer.alloc(32)
@@ -80,6 +82,8 @@ export class Oracle {
     this.atMs = entry.atMs
     this.types.set(entry.type, (this.types.get(entry.type) ?? 0) + 1)
     this.#cause(entry)
+    const wrong = this.threads.read(entry)
+    if (wrong !== null) throw new Violation(wrong)
     this.#fold(entry, nowMs)
   }
 

@@ -39,6 +39,8 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
     "task.reset",
     "task.blocked",
     "task.changes_requested",
+    "message.posted",
+    "message.acked",
   ]) {
     expect(types.get(type) ?? 0, type).toBeGreaterThan(20)
   }
@@ -50,6 +52,8 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
     "at_limit",
     "not_eligible",
     "wrong_status",
+    "cursor_ahead",
+    "cursor_regression",
     "overloaded",
     "storage_refused",
     "hub_unreachable",

@@ -12,7 +12,7 @@ const BOUND_MS = 2_500
 const EVERY_MS = 250
 
 /** Commands that may rightly leave no entry: the caller has already what it asks for. */
-const MAY_BE_SILENT: ReadonlySet<string> = new Set(["task.claim", "task.claimNext", "lease.renew"])
+const MAY_BE_SILENT: ReadonlySet<string> = new Set(["task.claim", "task.claimNext", "lease.renew", "message.ack"])
 
 type Parked = { loop: Loop; request: Request; sinceMs: number }
 
@@ -110,6 +110,11 @@ export class Watch {
       const asked = (input as { fence?: Seq }).fence
       if (asked !== undefined && asked !== caused.fence) throw new Violation(`${who} was taken under fence ${asked}, though ${caused.fence} held the task`)
     }
+    if (name === "message.post") {
+      const { thread, message } = output as { thread: string; message: number }
+      if (oracle.threads.messages.get(thread)?.[message - 1] !== caused?.first)
+        throw new Violation(`${who} is answered with message ${message} of ${thread}, which is another`)
+    }
     const id = `${actor.agent} ${key}`
     if (!this.#answers.has(id)) this.#answers.set(id, { request, seq: caused === undefined ? null : told })
   }
@@ -165,6 +170,10 @@ export class Watch {
     for (const [status, count] of Object.entries(counts))
       if (count !== (expected[status] ?? 0)) throw new Violation(`${count} tasks are ${status}, not ${expected[status] ?? 0}`)
     if (state.tasks.size !== oracle.tasks.size) throw new Violation(`there are ${state.tasks.size} tasks, not ${oracle.tasks.size}`)
+    for (const [id, messages] of oracle.threads.messages) {
+      const head = state.threads.get(id)?.head
+      if (head !== messages.length) throw new Violation(`thread ${id} has ${head} messages, not ${messages.length}`)
+    }
     for (const { id, status, held, readySinceMs } of oracle.tasks.values()) {
       const task = state.tasks.get(id)
       if (task === undefined || task.status !== status) throw new Violation(`task ${id} is ${task?.status}, not ${status}`)
