@@ -127,6 +127,14 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
     expect(deaf).toMatch(/ended \(\w+\) \d+ ms after a beat/)
   })
 
+  test("a read cursor that anybody may move anywhere", async () => {
+    const free = await tampered(
+      (sound) => ({ "message.ack": { ...sound["message.ack"], decide: (_state, _by, data) => [{ type: "message.acked", data }] } }),
+      () => find({}),
+    )
+    expect(free).toMatch(/message\.acked by \w+ in \S+ up to \d+, (beyond its head|after) \d+/)
+  })
+
   test("a completion that nobody asks for its fence", async () => {
     const unfenced = await tampered(
       (sound) => ({
