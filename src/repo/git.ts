@@ -32,6 +32,9 @@ export class RepositoryError extends Error {
 /** How a run of git ended: its output as it came, and exit status. */
 export type GitResult = { status: number; stdout: string; stderr: string }
 
+/** What git reads on its standard input, and what it finds in its environment besides (its own `GIT_` variables). */
+export type GitMeans = { input?: string; env?: Readonly<Record<string, string>> }
+
 const OUTPUT_MAX_BYTES = 64 * 1024 * 1024
 /** A checkout of a very large repository takes minutes; nothing that git does here takes longer. */
 const TIMEOUT_MS = 600_000
@@ -41,20 +44,28 @@ const TIMEOUT_MS = 600_000
  * hook, where they point somewhere else; nothing asks for a password; and no hook of the user's can fail or delay what Skein does for itself.
  * Any exit status is an answer; `RepositoryError` is thrown for `path_missing`, `git_missing` and `repository_untrusted`, and for `git_failed` where git was killed.
  */
-export async function git(cwd: string, args: readonly string[]): Promise<GitResult> {
+export async function git(cwd: string, args: readonly string[], { input, env = {} }: GitMeans = {}): Promise<GitResult> {
   // Asked first: a missing directory and a missing git both come as ENOENT.
   if (!(await stat(cwd).catch(() => null))?.isDirectory()) {
     throw new RepositoryError("path_missing", `${JSON.stringify(cwd)} is not a directory`, "Name a directory that exists.")
   }
   const result = await new Promise<GitResult>((resolve, reject) => {
     const all = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", ...args]
-    execFile("git", all, { cwd, env: gitEnvironment(), maxBuffer: OUTPUT_MAX_BYTES, timeout: TIMEOUT_MS, encoding: "utf8" }, (error, stdout, stderr) => {
-      if (error === null) return resolve({ status: 0, stdout, stderr })
-      if (typeof error.code === "number") return resolve({ status: error.code, stdout, stderr })
-      if (error.code === "ENOENT")
-        return reject(new RepositoryError("git_missing", "git is not installed, or not on the PATH", "Install git 2.36 or newer.", { cause: error }))
-      reject(new RepositoryError("git_failed", `git ${args[0]} did not end by itself: ${error.message}`, "Run it by hand and look.", { cause: error }))
-    })
+    const run = execFile(
+      "git",
+      all,
+      { cwd, env: { ...gitEnvironment(), ...env }, maxBuffer: OUTPUT_MAX_BYTES, timeout: TIMEOUT_MS, encoding: "utf8" },
+      (error, stdout, stderr) => {
+        if (error === null) return resolve({ status: 0, stdout, stderr })
+        if (typeof error.code === "number") return resolve({ status: error.code, stdout, stderr })
+        if (error.code === "ENOENT")
+          return reject(new RepositoryError("git_missing", "git is not installed, or not on the PATH", "Install git 2.36 or newer.", { cause: error }))
+        reject(new RepositoryError("git_failed", `git ${args[0]} did not end by itself: ${error.message}`, "Run it by hand and look.", { cause: error }))
+      },
+    )
+    // A git that ends before it has read everything says why by its status.
+    run.stdin?.on("error", () => undefined)
+    if (input !== undefined) run.stdin?.end(input)
   })
   if (result.status === 128 && result.stderr.includes("dubious ownership")) {
     throw new RepositoryError(
@@ -67,8 +78,8 @@ export async function git(cwd: string, args: readonly string[]): Promise<GitResu
 }
 
 /** As `git`, where anything but success is `git_failed`: gives the output. */
-export async function gitDone(cwd: string, args: readonly string[]): Promise<string> {
-  const result = await git(cwd, args)
+export async function gitDone(cwd: string, args: readonly string[], means: GitMeans = {}): Promise<string> {
+  const result = await git(cwd, args, means)
   if (result.status === 0) return result.stdout
   const said = lastLine(result.stderr, "fatal:")
   throw new RepositoryError(
