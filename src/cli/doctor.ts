@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs
 import { join } from "node:path"
 import type { Command } from "commander"
 import { act, examples, type Context } from "./context.ts"
+import { conflictText, foreseenAtWork } from "./files-foreseen.ts"
 import { isHealthy } from "./hub-start.ts"
 import { isAlive, readHubFile, type HubFile, type Instance } from "./instance.ts"
 import { auditLedger, ledgerFile, openLedgerFile, ownCheckpoints } from "./ledger-source.ts"
@@ -176,6 +177,11 @@ async function workFindings(context: Context): Promise<Finding[]> {
       text: `${id} is held by ${owner} without a session, for ${Math.max(0, Math.round((leaseEndsAtMs - nowMs) / 1_000))} s more`,
       remedy: `Wait for its lease to end, or end it: skein lease end ${id} --reason …`,
     })
+  }
+  const atWork = agents.flatMap(({ name, tasks }) => (tasks.length > 0 ? [name] : []))
+  for (const { a, b, files } of await foreseenAtWork(context, atWork)) {
+    const text = conflictText({ a: a.name, b: b.name, files })
+    findings.push({ level: "warning", about: "conflict ahead", text, remedy: "Have them agree who goes first, or reserve the files: skein files reserve" })
   }
   return findings.length > 0
     ? findings

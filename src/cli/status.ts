@@ -2,6 +2,7 @@ import type { Command } from "commander"
 import type { Output } from "../contract/operations.ts"
 import { act, examples, type Context } from "./context.ts"
 import type { HubConnection } from "./connection.ts"
+import { conflictText, foreseenAtWork } from "./files-foreseen.ts"
 import { LiveScreen } from "./live-screen.ts"
 import { printable } from "./printable.ts"
 import { renderTable, type Cell } from "./table.ts"
@@ -27,7 +28,19 @@ async function showStatus(context: Context, { follow = false }: { follow?: boole
   const hub = await context.hub()
   const status = await hub.call("hub.status", {})
   if (follow) return followStatus(terminal, hub, status)
-  terminal.answer({ url: hub.url, ...status }, () => statusLines(terminal, hub.url, status).join("\n"))
+  const conflicts = (await foreseenAtWork(context, atWork(status))).map(({ a, b, files }) => ({ a: a.name, b: b.name, files }))
+  const { yellow, dim } = terminal.colours
+  const warnings = conflicts.flatMap((conflict) => [
+    "",
+    `${yellow("!")} ${conflictText(conflict)}`,
+    `  ${dim("Have them agree who goes first: skein files conflicts")}`,
+  ])
+  terminal.answer({ url: hub.url, ...status, conflicts }, () => [...statusLines(terminal, hub.url, status), ...warnings].join("\n"))
+}
+
+/** The agents that hold a task now. */
+function atWork({ agents }: Status): string[] {
+  return agents.flatMap(({ name, tasks }) => (tasks.length > 0 ? [name] : []))
 }
 
 async function followStatus(terminal: Terminal, hub: HubConnection, first: Status): Promise<void> {

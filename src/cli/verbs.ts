@@ -26,6 +26,7 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
         load: () => import("./task.ts"),
       },
       { name: "lease", summary: "end: take a task from its holder", load: () => import("./lease.ts") },
+      { name: "files", summary: "reserve | release | renew | list | check | conflicts: who may edit what", load: () => import("./files.ts") },
       { name: "board", summary: "show the tasks by where they stand (--md: as Markdown)", load: () => import("./board.ts") },
       { name: "export", summary: "keep plain files of the state for other tools", load: () => import("./export.ts") },
     ],
