@@ -17,6 +17,7 @@ import { sha256 } from "../ledger/sha256.ts"
 import { openSqlite, type SqliteLedger } from "../ledger/sqlite.ts"
 import { Auth, hashCredential, makeOperatorCredential, OPERATOR } from "../surface/auth.ts"
 import { serve, type Served } from "../surface/http.ts"
+import { readConfig } from "./config.ts"
 import { keepCosigned } from "./cosigning.ts"
 import { UsageError } from "./failure.ts"
 import type { Listening } from "./hub-start.ts"
@@ -39,6 +40,7 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
   const log = openLog(directory)
   const at = (...names: string[]): string => join(directory, ...names)
   mkdirSync(at("ledger"), { recursive: true, mode: 0o700 })
+  const { prices } = readConfig(directory)
   const ledgers: SqliteLedger[] = []
   const notes = checkpointNotes({ keysDirectory: at("keys"), notesDirectory: at("checkpoint"), random: (bytes) => randomBytes(bytes) })
   const openLedger = async (workspace: string): Promise<SqliteLedger> => {
@@ -72,7 +74,7 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
   let file: HubFile
   try {
     const auth = new Auth({ hub, key: tokenKey(at("keys")), operatorHash: hashCredential(operatorCredential(directory)), wallMs: () => Date.now() })
-    served = await listen({ hub, auth, log, version, host: listening.host, allowedHosts: listening.allowedHosts }, listening.port, at("port"))
+    served = await listen({ hub, auth, log, version, prices, host: listening.host, allowedHosts: listening.allowedHosts }, listening.port, at("port"))
     replacePrivately(at("port"), `${new URL(served.url).port}\n`)
     for (const ledger of ledgers) ledger.announce(served.url)
     file = { pid: process.pid, url: served.url, startedAtMs: Date.now(), version }

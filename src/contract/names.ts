@@ -80,6 +80,8 @@ export const KINDS = {
   "thread.show": "read",
   "thread.summarize": "read",
   "token.mint": "action",
+  "usage.list": "read",
+  "usage.report": "command",
   "work.wait": "read",
   "workspace.create": "action",
   "workspace.list": "read",

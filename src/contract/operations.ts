@@ -10,6 +10,7 @@ import { KINDS, type OperationName } from "./names.ts"
 import { EVERY_COMMAND, EVERYWHERE, type Operation } from "./operation.ts"
 import { planOperations } from "./plan.ts"
 import { messageOperations, threadOperations } from "./thread.ts"
+import { usageOperations } from "./usage.ts"
 import { helpOperations, leaseOperations, taskOperations } from "./task.ts"
 import { workOperations } from "./work.ts"
 
@@ -29,6 +30,7 @@ export const operations = {
   ...hubOperations,
   ...workspaceOperations,
   ...workOperations,
+  ...usageOperations,
 } satisfies Record<OperationName, Operation>
 
 export type Operations = typeof operations
@@ -39,7 +41,10 @@ export type Parsed<Name extends OperationName> = z.output<Operations[Name]["inpu
 export type Output<Name extends OperationName> = z.output<Operations[Name]["output"]>
 
 /** Commands whose parsed input is the core's, field by field; the others are completed by the surface. */
-export type PlainCommand = Exclude<CommandName & OperationName, "session.start" | "task.claimNext" | "event.send" | "thread.create" | "workspace.create">
+export type PlainCommand = Exclude<
+  CommandName & OperationName,
+  "session.start" | "task.claimNext" | "event.send" | "thread.create" | "usage.report" | "workspace.create"
+>
 
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? (keyof A extends keyof B ? (keyof B extends keyof A ? true : false) : false) : false) : false
 /** Every row is `true`, or the contract and the core disagree about that command. */
@@ -55,6 +60,7 @@ type Completed = {
   "task.claimNext": Same<Readonly<Omit<Parsed<"task.claimNext">, "waitMs" | "labels">>, Readonly<Omit<Commands["task.claimNext"]["input"], "labels">>>
   "thread.create": Same<Omit<Parsed<"thread.create">, "thread">, Omit<Commands["thread.create"]["input"], "thread">>
   "event.send": Same<Parsed<"event.send">, Commands["event.send"]["input"]>
+  "usage.report": Same<Parsed<"usage.report">, Commands["usage.report"]["input"]>
 }
 type Rows = Agreement & Completed
 type Disagreeing = { [Name in keyof Rows]: Rows[Name] extends true ? never : Name }[keyof Rows]

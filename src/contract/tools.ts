@@ -71,6 +71,8 @@ export const TOOLS = {
   "thread.show": "get_thread",
   "thread.summarize": "summarize_thread",
   "token.mint": null,
+  "usage.list": "list_usage",
+  "usage.report": "report_usage",
   "work.wait": "wait_for_work",
   "workspace.create": "create_workspace",
   "workspace.list": "list_workspaces",

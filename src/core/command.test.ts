@@ -158,6 +158,18 @@ const INPUTS: { [Name in CommandName]: fc.Arbitrary<Commands[Name]["input"]> } =
     ),
   }),
   "plan.cancel": fc.record({ plan: fc.constantFrom("p.1", "p.2", "constructor.1"), reason: text }),
+  "usage.report": fc.record({
+    agent: fc.option(name),
+    session: fc.option(session),
+    task: fc.option(taskId),
+    model: fc.option(word),
+    requests: fc.integer({ min: 1, max: 3 }),
+    inputTokens: count,
+    outputTokens: count,
+    cacheReadTokens: count,
+    cacheWriteTokens: count,
+    costMicroUsd: fc.option(count),
+  }),
   "workspace.create": fc.record({ name }),
   "hub.start": fc.record({ graceMs: fc.constantFrom(0, 60_000) }),
   "hub.sweep": fc.record({

@@ -28,6 +28,7 @@ import type { Refusal } from "./refusal.ts"
 import type { TaskStatus } from "./task.ts"
 // prettier-ignore
 import { type CreateThread, decideCreateThread, decideInviteToThread, decideJoinThread, decideLeaveThread, decideSetThreadStatus, type InviteToThread, type JoinThread, type LeaveThread, type SetThreadStatus } from "./thread-life.ts"
+import { decideReportUsage, type ReportUsage, type Spent } from "./usage.ts"
 import { type TaskView, viewTask } from "./view.ts"
 import type { Checkpoint, MetaEvent, Workspace } from "./workspace.ts"
 
@@ -79,6 +80,7 @@ export type Commands = {
   "message.ack": { input: AckMessage; output: Done & { thread: ThreadId; lastReadSeq: number } }
   "plan.add": { input: AddPlan; output: Done & { plan: PlanId; created: boolean; tasks: number } }
   "plan.cancel": { input: CancelPlan; output: Done }
+  "usage.report": { input: ReportUsage; output: Done & { task: TaskId | null; costMicroUsd: number | null } }
   "workspace.create": { input: { name: string }; output: Done }
   "hub.start": { input: { graceMs: number }; output: Done }
   "hub.sweep": { input: Sweep; output: Done }
@@ -272,6 +274,13 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
     },
   },
   "plan.cancel": { decide: (state, _, input) => decideCancelPlan(state, input), answer: done },
+  "usage.report": {
+    decide: decideReportUsage,
+    answer: (state, actor, input, entries) => {
+      const { task, costMicroUsd } = (entries[0] as Entry).data as Spent & { task: TaskId | null }
+      return { ...done(state, actor, input, entries), task, costMicroUsd }
+    },
+  },
   "workspace.create": {
     decide: (state, _, { name }): MetaEvent[] => (state.meta.has("workspace") ? [] : [{ type: "workspace.created", data: { name } }]),
     answer: done,

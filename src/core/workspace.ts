@@ -13,6 +13,7 @@ import { Journal, Table } from "./table.ts"
 import type { Participant, Thread } from "./thread.ts"
 import { evolveThread, type ThreadEvent } from "./thread-life.ts"
 import { evolveTask, isHeld, type Task, type TaskEvent, type TaskSpec, taskText } from "./task.ts"
+import { evolveUsage, type UsageEvent, type UsageSum } from "./usage.ts"
 
 /** What is known of the workspace itself. */
 export type Meta = { name: string; createdAtMs: number; checkpoint: Checkpoint | null; hubStarts: number }
@@ -24,7 +25,7 @@ export type MetaEvent =
   | Recorded<"hub.started", { graceMs: number }>
   | Recorded<"checkpoint.recorded", Checkpoint>
 
-export type SkeinEvent = AgentEvent | TaskEvent | FilesEvent | PlanEvent | DirectiveEvent | ThreadEvent | MessageEvent | MetaEvent
+export type SkeinEvent = AgentEvent | TaskEvent | FilesEvent | PlanEvent | DirectiveEvent | ThreadEvent | MessageEvent | UsageEvent | MetaEvent
 
 /** The whole state: a fold of the ledger. Tables are what counts (and what the digest covers); the rest follows from them. */
 export class Workspace {
@@ -44,6 +45,7 @@ export class Workspace {
   readonly pages = new Table<Page>("pages", this.journal)
   readonly findings = new Table<Finding>("findings", this.journal, this.forum.onFinding)
   readonly files = new Table<FileLease>("files", this.journal, this.board.holdings.onLease)
+  readonly usage = new Table<UsageSum>("usage", this.journal)
   readonly keys = new Table<Remembered>("keys", this.journal, this.keyAges.onChange, rememberedText)
   /** The last entry that was folded in, and its time. */
   seq: Seq = 0
@@ -51,8 +53,8 @@ export class Workspace {
 
   /** Every table, in the order in which snapshots keep them: specs before tasks and threads before places, since their indexes read them so. */
   get tables(): Table<unknown>[] {
-    const { meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, files, keys } = this
-    return [meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, files, keys] as Table<unknown>[]
+    const { meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, files, usage, keys } = this
+    return [meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, files, usage, keys] as Table<unknown>[]
   }
 }
 
@@ -76,6 +78,7 @@ export function evolve(state: Workspace, entry: Entry): void {
   else if (noun === "event") evolveDirective(state, event as DirectiveEvent, entry)
   else if (noun === "thread") evolveThread(state, event as ThreadEvent, entry)
   else if (noun === "message") evolveMessage(state, event as MessageEvent, entry)
+  else if (noun === "usage") evolveUsage(state, event as UsageEvent, entry)
   else evolveMeta(state, event as MetaEvent, entry.atMs)
   // Whatever a session has recorded is a sign of its life. Few hold files: for all others this is one look-up.
   if (state.files.size > 0 && noun !== "files") renewFiles(state, entry.actor, entry.atMs)

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto"
 import { SkeinError } from "../contract/errors.ts"
 import type { Role } from "../core/entry.ts"
+import { costOf, priceOf } from "../core/usage.ts"
 import { LedgerFailure } from "../ledger/ledger.ts"
 import { prove, proveConsistency } from "../ledger/proof.ts"
 import { checkSession, makeCredential } from "./auth.ts"
@@ -104,6 +105,11 @@ export const composites: Doers<Composite> = {
   },
 
   "ledger.checkpoint": ({ loop }) => loop.checkpoint(),
+
+  "usage.report": ({ loop, caller, key, prices }, input) => {
+    const price = input.costMicroUsd === null ? priceOf(prices, input.model) : null
+    return loop.execute("usage.report", caller.actor, price === null ? input : { ...input, costMicroUsd: costOf(input, price) }, { key })
+  },
 
   "workspace.create": async ({ hub }, { name }) => {
     if (hub.workspace(name) !== null)

@@ -1,6 +1,7 @@
 import type { OperationName } from "../contract/names.ts"
 import type { Output, Parsed, PlainCommand } from "../contract/operations.ts"
 import type { SessionId } from "../core/ids.ts"
+import type { Price } from "../core/usage.ts"
 import type { Hub } from "../hub/hub.ts"
 import type { Key, Loop } from "../hub/loop.ts"
 import type { Auth, Caller } from "./auth.ts"
@@ -19,7 +20,11 @@ export type Context = {
   connection: Connection | null
   /** Counters of the surface, for `hub.metrics`. */
   metrics: () => Record<string, number>
+  prices: Prices
 }
+
+/** What a model's tokens cost, by its name or the beginning of it; see `priceOf`. */
+export type Prices = ReadonlyMap<string, Price>
 
 /** Operations that are more than a command handed to the loop. */
 export type Composite = Exclude<OperationName, PlainCommand> | "credential.issue"

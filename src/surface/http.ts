@@ -6,6 +6,7 @@ import { Readable, type Duplex } from "node:stream"
 import { SkeinError } from "../contract/errors.ts"
 import type { Hub } from "../hub/hub.ts"
 import { type Auth, type Caller, TOKEN_MS } from "./auth.ts"
+import type { Prices } from "./context.ts"
 import { type EventStream, streamEvents } from "./events.ts"
 import { type Call, PARKED, type Perform, performer, type SurfaceLog, told, workspaceOf } from "./perform.ts"
 import type { McpEndpoint } from "./mcp-http.ts"
@@ -22,6 +23,8 @@ export type ServeOptions = {
   /** Where it listens: loopback unless told otherwise; port 0 draws a free one. */
   host?: string
   port?: number
+  /** What tokens cost, for usage that comes without its cost. */
+  prices?: Prices
   /** Further names under which it may be asked, as `host` or `host:port`. */
   allowedHosts?: readonly string[]
   rate?: Rate
@@ -40,6 +43,8 @@ const BODY_MAX_BYTES = 256 * 1024
 const PLAN_MAX_BYTES = 8 * 1024 * 1024
 const CONNECTIONS_MAX = 2_000
 const PING_MS = 15_000
+/** A batch of log records may carry prompts, which are passed over. */
+const TELEMETRY_BODY_MAX_BYTES = 4 * 1024 * 1024
 const TOKEN_BODY_MAX_BYTES = 4 * 1024
 
 type Exchange = { request: IncomingMessage; response: ServerResponse; pathname: string; requestId: string }
@@ -89,8 +94,8 @@ class Surface {
       streams: this.#streams.size,
       rateLimited: this.#rate.refused,
     })
-    const { hub, auth, log, version } = options
-    this.#perform = performer({ hub, auth, log, rate: this.#rate, metrics, revoked })
+    const { hub, auth, log, version, prices = new Map() } = options
+    this.#perform = performer({ hub, auth, log, rate: this.#rate, metrics, revoked, prices })
     const { bodyMaxBytes = BODY_MAX_BYTES, planMaxBytes = PLAN_MAX_BYTES, pingMs = PING_MS } = options
     this.#sockets = new Sockets({ hub, auth, log, version, perform: this.#perform, requestId: () => this.#requestId(), bodyMaxBytes, planMaxBytes, pingMs })
     // Host is checked by `checkOrigin`, with an answer that says what to do.
@@ -183,6 +188,7 @@ class Surface {
     if (pathname.startsWith("/api/orpc/")) return this.#call("/api/orpc", exchange)
     response.setHeader("X-Request-Id", exchange.requestId)
     if (pathname.startsWith("/snapshots/")) return this.#snapshot(exchange)
+    if (pathname.startsWith("/otlp/v1/")) return this.#telemetry(exchange)
     switch (pathname) {
       case "/health":
         allow(request, "GET")
@@ -273,6 +279,20 @@ class Surface {
       throw new SkeinError("not_found", `there is no snapshot at or before ${text}`, "Start from the first entry; `ledger.snapshots` lists what is kept.")
     response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", "Skein-Snapshot-Seq": String(found.seq), ...SECURE_HEADERS })
     await pipeline(Readable.from(found.lines, { objectMode: false }), response)
+  }
+
+  /** Logs are read for usage; metrics and traces are taken and passed over, since exporters cannot be told to send none. */
+  async #telemetry({ request, response, pathname, requestId }: Exchange): Promise<void> {
+    allow(request, "POST")
+    const signal = pathname.slice("/otlp/v1/".length)
+    if (signal !== "logs" && signal !== "metrics" && signal !== "traces") throw notThere(pathname)
+    const caller = await this.#caller(request)
+    const body = await readJson(request, TELEMETRY_BODY_MAX_BYTES)
+    if (signal === "logs") {
+      const { takeLogs } = await import("./otlp.ts")
+      await takeLogs(workspaceOf(this.#o.hub, caller), this.#perform, caller, body, requestId)
+    } else this.#rate.take(caller.actor.agent)
+    sendJson(response, 200, {})
   }
 
   async #page({ request, response }: Exchange): Promise<void> {

@@ -9,7 +9,7 @@ import type { Hub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"
 import { composites, mismatch } from "./actions.ts"
 import type { Auth, Caller } from "./auth.ts"
-import type { Connection, Context } from "./context.ts"
+import type { Connection, Context, Prices } from "./context.ts"
 import { invalidInput } from "./invalid-input.ts"
 import type { Buckets } from "./rate.ts"
 
@@ -40,6 +40,8 @@ export type PerformOptions = {
   log: SurfaceLog
   rate: Buckets
   metrics(): Record<string, number>
+  /** None by default: then only what comes with its cost has one. */
+  prices?: Prices
   /** Something was revoked: connections of such callers end. */ revoked(matches: (caller: Caller) => boolean): void
 }
 
@@ -80,7 +82,7 @@ const rows = new Map<string, Row>(
 
 /** Checks one call and carries it out: rate, operation, role, identity, schema, then the loop. Every way in (RPC, OpenAPI, WebSocket) ends here. */
 export function performer(options: PerformOptions): Perform {
-  const { hub, auth, rate, metrics, revoked } = options
+  const { hub, auth, rate, metrics, revoked, prices = new Map() } = options
   const run = (caller: Caller, call: Call): Promise<unknown> => {
     const { actor } = caller
     rate.take(actor.agent)
@@ -96,7 +98,7 @@ export function performer(options: PerformOptions): Perform {
     if (!parsed.success) throw invalidInput(row.name, parsed.error)
     const key = keyOf(row, call.key, parsed.data)
     if (row.composite !== null) {
-      const context: Context = { hub, auth, loop, caller, key, signal: call.signal, connection: call.connection ?? null, metrics }
+      const context: Context = { hub, auth, loop, caller, key, signal: call.signal, connection: call.connection ?? null, metrics, prices }
       return row.composite(context, parsed.data as never)
     }
     return loop.execute(row.name as PlainCommand, actor, parsed.data as never, { key })

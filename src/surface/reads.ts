@@ -4,6 +4,7 @@ import type { Session } from "../core/agent.ts"
 import { openNotices } from "../core/directive.ts"
 import { decodeEntry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
+import { totalOf, usageBy } from "../core/usage.ts"
 import { taskState, type TaskView, viewAgent, viewPlan, viewTask } from "../core/view.ts"
 import { toHex } from "../core/chain.ts"
 import type { Workspace } from "../core/workspace.ts"
@@ -31,6 +32,7 @@ type Reads =
   | "session.list"
   | "task.list"
   | "task.show"
+  | "usage.list"
   | "workspace.list"
 
 /** An answer of `ledger.read` ends with the entry that passes this many bytes. */
@@ -38,6 +40,11 @@ const READ_MAX_BYTES = 4 * 1024 * 1024
 const WHY_MAX = 1_000
 
 export const reads: Doers<Reads> = {
+  "usage.list": ({ loop }, { by, limit }) =>
+    loop.read((state) => {
+      const rows = usageBy(state, by)
+      return { rows: rows.slice(0, limit), total: totalOf(rows), more: rows.length > limit }
+    }),
   "agent.list": ({ loop }, { limit, cursor }) =>
     loop.read((state) => {
       const names = [...state.agents.keys()].filter((name) => cursor === null || name > cursor).sort()

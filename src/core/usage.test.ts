@@ -1,0 +1,88 @@
+import fc from "fast-check"
+import { expect, test } from "vitest"
+import type { Actor } from "./entry.ts"
+import { costOf, decideReportUsage, evolveUsage, priceOf, type ReportUsage, totalOf, usageBy, USAGE_BY } from "./usage.ts"
+import { Workspace } from "./workspace.ts"
+
+const actor: Actor = { agent: "ann", session: null, role: "worker" }
+const nothing: ReportUsage = {
+  agent: null,
+  session: null,
+  task: null,
+  model: null,
+  requests: 1,
+  inputTokens: 0,
+  outputTokens: 0,
+  cacheReadTokens: 0,
+  cacheWriteTokens: 0,
+  costMicroUsd: null,
+}
+
+function withAgents(...names: string[]): Workspace {
+  const state = new Workspace()
+  for (const name of names) {
+    const profile = {
+      kind: "script",
+      role: "worker",
+      capabilities: {},
+      maxActive: 1,
+      model: null,
+      account: null,
+      costPerHourMicroUsd: 0,
+      heartbeatMs: 15_000,
+    } as const
+    state.agents.put(name, { name, status: "present", addedAtMs: 0, credentials: {}, ...profile })
+  }
+  return state
+}
+
+test("a model has the price of the longest beginning of its name that has one", () => {
+  const price = (input: number) => ({ input, output: 0, cacheRead: 0, cacheWrite: 0 })
+  const prices = new Map([
+    ["gpt", price(1)],
+    ["gpt-5", price(2)],
+  ])
+  expect(priceOf(prices, "gpt-5-codex")?.input).toBe(2)
+  expect(priceOf(prices, "gpt-4")?.input).toBe(1)
+  expect(priceOf(prices, "claude")).toBeNull()
+  expect(priceOf(prices, null)).toBeNull()
+})
+
+test("a cost is whole millionths of a dollar", () => {
+  expect(
+    costOf({ inputTokens: 3, outputTokens: 2, cacheReadTokens: 10, cacheWriteTokens: 1 }, { input: 1.25, output: 10, cacheRead: 0.125, cacheWrite: 0 }),
+  ).toBe(25)
+})
+
+test("a worker reports its own usage only; a supervisor anybody's", () => {
+  const state = withAgents("ann", "bob")
+  expect(decideReportUsage(state, actor, { ...nothing, agent: "bob" })).toMatchObject({ refused: "forbidden" })
+  expect(decideReportUsage(state, { ...actor, agent: "s", role: "supervisor" }, { ...nothing, agent: "bob" })).toMatchObject([{ data: { agent: "bob" } }])
+  expect(decideReportUsage(state, { ...actor, agent: "s", role: "supervisor" }, { ...nothing, agent: "eve" })).toMatchObject({ refused: "not_found" })
+  expect(decideReportUsage(state, actor, { ...nothing, session: "s_1" })).toMatchObject({ refused: "not_found" })
+})
+
+test("whatever is reported, every way of adding it up comes to the same total, and that is the sum of the reports", () => {
+  const count = fc.nat(1_000_000)
+  const report = fc.record({
+    agent: fc.constantFrom("ann", "bob"),
+    session: fc.constant(null),
+    task: fc.constant(null),
+    model: fc.constantFrom(null, "m", "n"),
+    requests: fc.integer({ min: 1, max: 5 }),
+    inputTokens: count,
+    outputTokens: count,
+    cacheReadTokens: count,
+    cacheWriteTokens: count,
+    costMicroUsd: fc.option(count),
+  })
+  fc.assert(
+    fc.property(fc.array(fc.tuple(report, fc.nat(3)), { maxLength: 30 }), (reports) => {
+      const state = withAgents("ann", "bob")
+      for (const [at, [data, day]] of reports.entries()) evolveUsage(state, { type: "usage.reported", data }, { seq: at + 1, atMs: day * 86_400_000 })
+      const costMicroUsd = reports.reduce((sum, [data]) => sum + (data.costMicroUsd ?? 0), 0)
+      const unpriced = reports.reduce((sum, [data]) => sum + (data.costMicroUsd === null ? data.requests : 0), 0)
+      for (const by of USAGE_BY) expect(totalOf(usageBy(state, by))).toMatchObject({ costMicroUsd, unpriced })
+    }),
+  )
+})
