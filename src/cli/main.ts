@@ -54,5 +54,7 @@ const args = process.argv.slice(2)
 try {
   await main(args)
 } catch (error) {
-  process.exitCode = report(error, args.includes("--json"))
+  const status = report(error, args.includes("--json"))
+  // To an agent that calls its hooks, exit status 2 refuses the edit: a line in its settings that is wrong must not stop it.
+  process.exitCode = verbOf(args) === "hook" ? 0 : status
 }

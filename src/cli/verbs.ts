@@ -47,6 +47,7 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
       },
       { name: "send-event", summary: "say something to an agent, a role or everyone", load: () => import("./event.ts") },
       { name: "inbox", summary: "show what waits for you", load: () => import("./event.ts") },
+      { name: "hook", summary: "answer a hook of a coding agent: it calls this, not you", load: () => import("./hook.ts") },
       { name: "ack", summary: "acknowledge an event", load: () => import("./event.ts") },
     ],
   },

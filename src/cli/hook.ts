@@ -1,0 +1,169 @@
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import type { Command } from "commander"
+import { type HttpClient, httpClient } from "../client/http.ts"
+import { SkeinError } from "../contract/errors.ts"
+import { AGENT_KINDS, type AgentKind, isAgentKind } from "../repo/agent-kinds.ts"
+import { type HookAnswer, writeAnswer } from "../runtime/hook-answer.ts"
+import { type HookCall, momentOf, readCall } from "../runtime/hook-call.ts"
+import { HookMarkFile } from "../runtime/hook-mark.ts"
+import { repositoryPaths } from "../runtime/hook-paths.ts"
+import { answerTurn, type HookHub } from "../runtime/hook-turn.ts"
+import { agentIdentity } from "./agent-identity.ts"
+import { examples, type GlobalOptions } from "./context.ts"
+import { findInstance, type Instance, readHubFile } from "./instance.ts"
+import { printable } from "./printable.ts"
+
+/** An agent waits for its hooks: a hub that takes longer is as good as away. */
+const HUB_PATIENCE_MS = 2_000
+const INPUT_MAX_BYTES = 64 * 1024 * 1024
+
+type HookOptions = GlobalOptions & { agent?: string; usage?: boolean }
+
+/** `skein hook`: called by an agent at its events, never by people. */
+export function register(program: Command): void {
+  program
+    .command("hook [agent] [event]")
+    .description(
+      "Answer a hook of a coding agent: refuse an edit of a file that another agent holds, bring unread messages, count what it used. The agent calls it, with its event on standard input; `skein init` sets that up.",
+    )
+    .option("--agent <name>", "the agent in Skein that it acts for (default: the kind's name)")
+    .option("--no-usage", "do not report what the agent used: it comes another way")
+    .addHelpText(
+      "after",
+      examples(["skein hook claude PreToolUse < event.json", "prints the answer in the agent's dialect, or nothing: then the agent works on"]),
+    )
+    .action(async (kind: string | undefined, event: string | undefined, _options: object, command: Command) => {
+      // For Claude Code exit status 2 refuses the edit: whatever goes wrong here must not.
+      try {
+        await answerHook(kind, event, command.optsWithGlobals<HookOptions>())
+      } catch (error) {
+        say(error instanceof Error ? error.message : String(error))
+      }
+      process.exitCode = 0
+    })
+}
+
+async function answerHook(kind: string | undefined, event: string | undefined, options: HookOptions): Promise<void> {
+  if (kind === undefined || event === undefined || !isAgentKind(kind))
+    return say(`skein hook AGENT EVENT, with AGENT one of ${AGENT_KINDS.join(", ")}: the agent calls it, as skein init sets it up`)
+  if (momentOf(kind, event) === null) return say(`${kind} has no event ${JSON.stringify(event)} that Skein answers`)
+  const call = readCall(kind, event, await standardInput(), process.cwd())
+  if (call === null) return say("what came on standard input is no JSON object: the agent works on unhindered")
+  const answer = await answerCall(kind, call, options)
+  process.stdout.write(writeAnswer(call, answer))
+}
+
+async function answerCall(kind: AgentKind, call: HookCall, options: HookOptions): Promise<HookAnswer> {
+  const instance = instanceOf(options.repo ?? call.cwd, options)
+  // Not in a repository: an agent that is set up for all of its user's work is none of ours elsewhere.
+  if (instance === null) return {}
+  const identity = agentIdentity({ instance, env: process.env, fallback: options.agent ?? kind, cwd: call.cwd })
+  if (identity === null) return {}
+  const paths = repositoryPaths(call.paths, call.cwd, (top) => instanceOf(top, options)?.directory === instance.directory)
+  if (call.moment === "before" && paths.length === 0) return {}
+  const mark = new HookMarkFile(join(instance.directory, "hooks"), identity.agent, call.session)
+  const hub = connect(identity.file, instance, options)
+  try {
+    if (hub === null) throw new SkeinError("hub_unreachable", "no hub is running", "Start it: skein up")
+    const beat = heartbeat(hub)
+    const answer = await answerTurn({
+      call,
+      hub: bind(hub),
+      mark,
+      agent: identity.agent,
+      paths,
+      requireClaim: call.moment === "before" && requiresClaim(instance),
+      nowMs: Date.now(),
+      usageElsewhere: options.usage === false || telemetryComes(kind),
+    })
+    await beat
+    return answer
+  } catch (error) {
+    return warnOnce(mark, error)
+  } finally {
+    hub?.close()
+  }
+}
+
+/** The agent works on without the hub; the person at its terminal is told, once a conversation. */
+function warnOnce(file: HookMarkFile, error: unknown): HookAnswer {
+  const mark = file.read()
+  if (mark.warned) return {}
+  file.write({ ...mark, warned: true })
+  const why = error instanceof Error ? error.message : String(error)
+  const remedy = error instanceof SkeinError ? error.remedy : ""
+  const warning = `Skein: ${printable(why)}. The agent works on: nobody checks meanwhile who holds a file, and no messages come.${remedy === "" ? "" : ` ${printable(remedy)}`}`
+  say(warning)
+  return { warning }
+}
+
+function instanceOf(folder: string, { global }: GlobalOptions): Instance | null {
+  try {
+    return findInstance(folder, global === true)
+  } catch {
+    return null
+  }
+}
+
+function connect(credentialFile: string, instance: Instance, options: GlobalOptions): HttpClient | null {
+  const url = options.url ?? nonEmpty(process.env["SKEIN_URL"]) ?? readHubFile(instance)?.url
+  if (url === undefined) return null
+  const workspace = options.workspace ?? nonEmpty(process.env["SKEIN_WORKSPACE"])
+  const session = nonEmpty(process.env["SKEIN_SESSION"])
+  const where = { ...(workspace === undefined ? {} : { workspace }), ...(session === undefined ? {} : { session }) }
+  return httpClient({ url, credentialFile, timeoutMs: HUB_PATIENCE_MS, ...where })
+}
+
+/** One line of the instance's settings: reading them all, checked, would take longer than the answer may. */
+function requiresClaim({ directory }: Instance): boolean {
+  try {
+    return /^requireClaim:[ \t]*true[ \t]*(#.*)?\r?$/m.test(readFileSync(join(directory, "config.yaml"), "utf8"))
+  } catch {
+    return false
+  }
+}
+
+const nonEmpty = (text: string | undefined): string | undefined => (text === "" ? undefined : text)
+
+/** A session that has no shim of its own (`SKEIN_SESSION`) lives by what its agent does. */
+async function heartbeat(hub: HttpClient): Promise<void> {
+  const session = nonEmpty(process.env["SKEIN_SESSION"])
+  if (session === undefined) return
+  try {
+    await hub.call("session.beat", { sessions: [session] })
+  } catch {
+    // Whatever keeps the hub from hearing it is told with the call itself.
+  }
+}
+
+function bind(hub: HttpClient): HookHub {
+  return {
+    check: (paths) => hub.call("files.check", { paths: [...paths] }),
+    unread: () => hub.call("message.unread", { limit: 20 }),
+    read: async (thread, sinceSeq) => (await hub.call("message.read", { thread, sinceSeq, limit: 20 })).messages,
+    acknowledge: async (thread, lastReadSeq) => void (await hub.call("message.ack", { thread, lastReadSeq })),
+    report: null,
+  }
+}
+
+/** Claude Code that sends its telemetry to the hub: what it uses is counted there. */
+function telemetryComes(kind: AgentKind): boolean {
+  const { CLAUDE_CODE_ENABLE_TELEMETRY: enabled, OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: logs } = process.env
+  return kind === "claude" && enabled === "1" && [endpoint, logs].some((address) => address !== undefined && /\/otlp(\/|$)/.test(address))
+}
+
+async function standardInput(): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of process.stdin) {
+    chunks.push(chunk as Buffer)
+    bytes += (chunk as Buffer).length
+    if (bytes > INPUT_MAX_BYTES) return ""
+  }
+  return Buffer.concat(chunks).toString("utf8")
+}
+
+function say(text: string): void {
+  process.stderr.write(`skein hook: ${printable(text)}\n`)
+}

@@ -1,0 +1,75 @@
+import { closeSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+
+/** What the hooks of one conversation remember from call to call: each is a process of its own. */
+export type HookMark = {
+  /** The person at the terminal was told that the hub is away. */
+  warned: boolean
+  /** Messages by thread that were put before the model: their numbers, up to the last. */
+  shown: Readonly<Record<string, number>>
+  /** Those of `shown` that the hub has not been told of: told at the next call, which shows that the agent lived on to read them. */
+  pending: Readonly<Record<string, number>>
+  /** Turns that a stop hook asked for. */
+  turns: number
+  /** How far the agent's record was read for what it used, in bytes, and which of its last answers were counted. */
+  usageBytes: number
+  usageIds: readonly string[]
+}
+
+const FRESH: HookMark = { warned: false, shown: {}, pending: {}, turns: 0, usageBytes: 0, usageIds: [] }
+/** A process that held the lock longer than this has died. */
+const LOCK_STALE_MS = 10_000
+const KEPT_MS = 7 * 24 * 3_600_000
+
+/** The mark of one conversation: a small file in the instance's folder. What is missing or damaged counts as fresh. */
+export class HookMarkFile {
+  readonly #path: string
+
+  constructor(folder: string, agent: string, session: string | null) {
+    // The id comes from the agent: nothing of it may lead out of the folder.
+    const name = `${agent}.${session ?? "none"}`.replace(/[^\w.-]/g, "_").slice(0, 150)
+    this.#path = join(folder, `${name}.json`)
+  }
+
+  read(): HookMark {
+    try {
+      const found: unknown = JSON.parse(readFileSync(this.#path, "utf8"))
+      return typeof found === "object" && found !== null ? { ...FRESH, ...(found as Partial<HookMark>) } : FRESH
+    } catch {
+      return FRESH
+    }
+  }
+
+  write(mark: HookMark): void {
+    mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 })
+    const draft = `${this.#path}.${process.pid}`
+    writeFileSync(draft, JSON.stringify(mark), { mode: 0o600 })
+    renameSync(draft, this.#path)
+  }
+
+  /** An agent that calls tools side by side calls their hooks side by side: only one of them may deliver. Null where another does. */
+  lock(): (() => void) | null {
+    const path = `${this.#path}.lock`
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      try {
+        closeSync(openSync(path, "wx", 0o600))
+        return () => rmSync(path, { force: true })
+      } catch {
+        const heldMs = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0)
+        if (heldMs < LOCK_STALE_MS) return null
+        rmSync(path, { force: true })
+      }
+    }
+    return null
+  }
+
+  /** Removes the marks of conversations that nobody went on with for a week. */
+  sweep(): void {
+    const folder = dirname(this.#path)
+    for (const name of readdirSync(folder)) {
+      const found = statSync(join(folder, name), { throwIfNoEntry: false })
+      if (found !== undefined && Date.now() - found.mtimeMs > KEPT_MS) rmSync(join(folder, name), { force: true })
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import type { HookAnswer } from "./hook-answer.ts"
+import type { HookCall } from "./hook-call.ts"
+import type { HookMark, HookMarkFile } from "./hook-mark.ts"
+import { deliveryOf, type ShownMessage, type UnreadThread } from "./hook-messages.ts"
+import type { RepositoryPath } from "./hook-paths.ts"
+import { type UsedTokens, usageSince } from "./hook-usage.ts"
+
+/** What stands against the writing of a file. */
+export type Holding = { agent: string; task: string | null; reason: string; endsAtMs: number | null }
+export type FilesChecked = { allowed: boolean; paths: readonly { path: string; allowed: boolean; heldBy: Holding | null }[]; claimed: readonly string[] }
+
+/** What a hook asks of the hub, as the agent that called. Each may throw. */
+export type HookHub = {
+  check(paths: readonly string[]): Promise<FilesChecked>
+  unread(): Promise<{ threads: readonly (UnreadThread & { lastReadSeq: number })[] }>
+  read(thread: string, sinceSeq: number): Promise<readonly ShownMessage[]>
+  acknowledge(thread: string, lastReadSeq: number): Promise<void>
+  /** Null: this hub counts no usage. */
+  report: ((used: UsedTokens, key: string) => Promise<void>) | null
+}
+
+export type Turn = {
+  call: HookCall
+  hub: HookHub
+  mark: HookMarkFile
+  /** The name of the agent that called. */
+  agent: string
+  /** Those of `call.paths` that lie in the repository. */
+  paths: readonly RepositoryPath[]
+  /** Edits need a claimed task. */
+  requireClaim: boolean
+  nowMs: number
+  /** Usage comes another way: it is not to be counted twice. */
+  usageElsewhere: boolean
+}
+
+/** Threads that one call looks into, and messages of each. */
+const THREADS_MAX = 5
+const MESSAGES_MAX = 10
+/** Turns that stop hooks ask for in one conversation: an end to any loop, whatever its reason. */
+const TURNS_MAX = 50
+
+/** What Skein has to say at this call. Throws what the hub throws: then the agent works on, and is told once. */
+export async function answerTurn(turn: Turn): Promise<HookAnswer> {
+  const { moment } = turn.call
+  if (moment === "before") return checkEdit(turn)
+  if (moment === "usage") {
+    await reportUsage(turn, turn.mark.read())
+    return {}
+  }
+  const unlock = turn.mark.lock()
+  // Another call of the same conversation is at it: what there is to say, it says.
+  if (unlock === null) return {}
+  try {
+    let mark = await acknowledgePending(turn, turn.mark.read())
+    if (moment === "stop" || moment === "end") mark = await reportUsage(turn, mark)
+    if (moment === "end") {
+      turn.mark.write(mark)
+      turn.mark.sweep()
+      return {}
+    }
+    if (moment === "stop") return await oneMoreTurn(turn, mark)
+    const delivered = await deliver(turn, mark)
+    turn.mark.write(delivered.mark)
+    return delivered.text === null ? {} : { context: delivered.text }
+  } finally {
+    unlock()
+  }
+}
+
+async function checkEdit({ hub, paths, requireClaim, nowMs }: Turn): Promise<HookAnswer> {
+  if (paths.length === 0) return {}
+  const checked = await hub.check(paths.map(({ path }) => path))
+  const held = checked.paths.flatMap(({ path, allowed, heldBy }) => (allowed || heldBy === null ? [] : [{ path, ...heldBy }]))
+  if (held.length > 0) {
+    const lines = held.map((holding) => `- ${holding.path} is held by ${holderOf(holding, nowMs)}`)
+    const agents = [...new Set(held.map(({ agent }) => agent))].join(", ")
+    return {
+      deny: `Skein: not written, nothing was changed.\n${lines.join("\n")}\nWork on something else meanwhile, or ask ${agents} for it with post_message; wait_for_work tells when there is news.`,
+    }
+  }
+  if (!checked.allowed) return { deny: "Skein: not written: the hub does not allow it, and names no holder. Look: list_files." }
+  if (requireClaim && checked.claimed.length === 0)
+    return { deny: "Skein: not written: this repository wants a claimed task for every edit (requireClaim), and you hold none. Call claim_task first." }
+  return {}
+}
+
+function holderOf({ agent, task, reason, endsAtMs }: Holding, nowMs: number): string {
+  const why = task === null ? JSON.stringify(reason.slice(0, 200)) : `task ${task}`
+  if (endsAtMs === null) return `${agent} (${why}) until that is done`
+  const leftS = Math.max(1, Math.ceil((endsAtMs - nowMs) / 1_000))
+  const left = leftS < 120 ? `${leftS} s` : `${Math.ceil(leftS / 60)} min`
+  return `${agent} (${why}) until ${new Date(endsAtMs).toISOString().slice(11, 19)} UTC, ${left} from now unless it goes on`
+}
+
+/** Tells the hub of what was put before the model at an earlier call: that this call came shows that the model has it. */
+async function acknowledgePending({ hub }: Turn, mark: HookMark): Promise<HookMark> {
+  const pending = Object.entries(mark.pending)
+  // One that was moved further meanwhile, by the model itself, is no failure.
+  await Promise.all(pending.map(([thread, number]) => hub.acknowledge(thread, number).catch(() => undefined)))
+  return pending.length === 0 ? mark : { ...mark, pending: {} }
+}
+
+async function deliver({ hub, agent }: Turn, mark: HookMark): Promise<{ text: string | null; mark: HookMark }> {
+  const { threads } = await hub.unread()
+  const fresh = threads.filter(({ unread }) => unread > 0).slice(0, THREADS_MAX)
+  const pages = await Promise.all(fresh.map(({ thread, lastReadSeq }) => hub.read(thread, Math.max(lastReadSeq, mark.shown[thread] ?? 0))))
+  const messages = pages.flatMap((page) => page.filter(({ sender }) => sender !== agent).slice(0, MESSAGES_MAX))
+  const delivery = deliveryOf(threads, messages)
+  if (delivery === null) return { text: null, mark }
+  return { text: delivery.text, mark: { ...mark, shown: { ...mark.shown, ...delivery.shown }, pending: { ...mark.pending, ...delivery.shown } } }
+}
+
+/** Unread messages are worth another turn: each at most once, since what was shown is not shown again; and never without end. */
+async function oneMoreTurn(turn: Turn, mark: HookMark): Promise<HookAnswer> {
+  const { text, mark: after } = mark.turns >= TURNS_MAX || turn.call.again ? { text: null, mark } : await deliver(turn, mark)
+  turn.mark.write(text === null ? after : { ...after, turns: after.turns + 1 })
+  return text === null ? {} : { again: `${text}\n\nYou were about to stop: deal with these first, then stop.` }
+}
+
+async function reportUsage(turn: Turn, mark: HookMark): Promise<HookMark> {
+  const { report } = turn.hub
+  if (turn.usageElsewhere || report === null) return mark
+  const { used, mark: after } = usageSince(turn.call, mark)
+  const place = turn.call.kind === "opencode" ? String((turn.call.input["message"] as { id?: unknown } | undefined)?.id) : String(after.usageBytes)
+  try {
+    // The key says which stretch of the record it is: sent again, it counts once.
+    await Promise.all(used.map((one) => report(one, `usage:${turn.call.session ?? "none"}:${place}:${one.model}`.slice(0, 200))))
+    return after
+  } catch {
+    // It is read again at the next look.
+    return mark
+  }
+}
