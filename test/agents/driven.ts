@@ -1,0 +1,114 @@
+import { spawn } from "node:child_process"
+import { mkdirSync, writeFileSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
+import type { AgentKind } from "../../src/repo/agent-kinds.ts"
+
+export type Drive = {
+  kind: AgentKind
+  binary: string
+  /** The worktree that it works in. */
+  folder: string
+  /** A folder of its own for its settings: nothing of this user's is read or written. */
+  home: string
+  modelUrl: string
+  prompt: string
+}
+
+export type Driven = { status: number | null; output: string }
+
+const RUN_MAX_MS = 90_000
+
+/** One headless run of a real agent against a model on this machine. What its user would grant by hand (trust in the folder and its hooks) is granted here. */
+export async function drive(given: Drive): Promise<Driven> {
+  const { args, env } = PREPARE[given.kind](given)
+  mkdirSync(given.home, { recursive: true })
+  const child = spawn(given.binary, args, {
+    cwd: given.folder,
+    // opencode believes PWD, whatever folder it was started in.
+    env: { ...cleanEnvironment(), PWD: given.folder, HOME: given.home, XDG_CONFIG_HOME: join(given.home, ".config"), ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+    // A group of its own: the agents start processes, which must not outlive a run that was cut off.
+    detached: true,
+  })
+  let output = ""
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text))
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (output += text))
+  const timer = setTimeout(() => {
+    output += `\n(cut off after ${RUN_MAX_MS} ms)`
+    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL")
+  }, RUN_MAX_MS)
+  const status = await new Promise<number | null>((settle) => child.on("close", settle).on("error", () => settle(null)))
+  clearTimeout(timer)
+  return { status, output }
+}
+
+type Prepared = { args: string[]; env: Record<string, string> }
+
+const PREPARE: Readonly<Record<AgentKind, (given: Drive) => Prepared>> = {
+  claude({ folder, home, modelUrl, prompt }) {
+    write(join(home, ".claude.json"), JSON.stringify({ hasCompletedOnboarding: true, projects: { [folder]: { hasTrustDialogAccepted: true } } }))
+    return {
+      args: ["-p", prompt, "--permission-mode", "acceptEdits"],
+      env: {
+        CLAUDE_CONFIG_DIR: home,
+        ANTHROPIC_BASE_URL: modelUrl,
+        ANTHROPIC_API_KEY: "loopback",
+        CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+        DISABLE_AUTOUPDATER: "1",
+      },
+    }
+  },
+  codex({ folder, home, modelUrl, prompt }) {
+    const config = [
+      'model = "gpt-5.5"',
+      'model_provider = "loopback"',
+      'approval_policy = "never"',
+      // The machine of a test need not have what Codex's own sandbox is made of.
+      'sandbox_mode = "danger-full-access"',
+      "[model_providers.loopback]",
+      'name = "loopback"',
+      `base_url = ${JSON.stringify(`${modelUrl}/v1`)}`,
+      'wire_api = "responses"',
+      'env_key = "LOOPBACK_KEY"',
+      `[projects.${JSON.stringify(folder)}]`,
+      'trust_level = "trusted"',
+    ]
+    write(join(home, "config.toml"), `${config.join("\n")}\n`)
+    return { args: ["exec", "--json", "--dangerously-bypass-hook-trust", prompt], env: { CODEX_HOME: home, LOOPBACK_KEY: "loopback" } }
+  },
+  gemini({ home, modelUrl, prompt }) {
+    write(
+      join(home, ".gemini", "settings.json"),
+      JSON.stringify({ security: { auth: { selectedType: "gemini-api-key" } }, general: { enableAutoUpdate: false } }),
+    )
+    return {
+      args: ["-m", "gemini-2.5-flash", "--approval-mode", "yolo", "-p", prompt],
+      env: { GEMINI_API_KEY: "loopback", GOOGLE_GEMINI_BASE_URL: modelUrl, GEMINI_CLI_TRUST_WORKSPACE: "true" },
+    }
+  },
+  opencode({ modelUrl, prompt }) {
+    const model = { name: "loopback", tool_call: true, cost: { input: 3, output: 15, cache_read: 0.3 }, limit: { context: 100_000, output: 8_000 } }
+    const provider = {
+      npm: "@ai-sdk/openai-compatible",
+      name: "loopback",
+      options: { baseURL: `${modelUrl}/v1`, apiKey: "loopback" },
+      models: { loopback: model },
+    }
+    const config = { model: "loopback/loopback", autoupdate: false, share: "disabled", provider: { loopback: provider } }
+    return { args: ["run", prompt], env: { OPENCODE_CONFIG_CONTENT: JSON.stringify(config), OPENCODE_DISABLE_AUTOUPDATE: "1" } }
+  },
+}
+
+function write(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+}
+
+/** Without what would lead an agent, or Skein, to this user's own. This checkout's Node comes first on the path, as in an npm script. */
+function cleanEnvironment(): NodeJS.ProcessEnv {
+  const own = Object.entries(process.env).filter(
+    ([name]) => !/^(SKEIN_|GIT_|CLAUDE|ANTHROPIC_|CODEX_|OPENAI_|GEMINI_|GOOGLE_|OPENCODE|OTEL_|XDG_|VITEST|NODE_OPTIONS|FORCE_COLOR)/.test(name),
+  )
+  const path = [resolve("node_modules/.bin"), process.env["PATH"] ?? ""].join(":")
+  return { ...Object.fromEntries(own), PATH: path, NO_COLOR: "1" }
+}

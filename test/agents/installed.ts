@@ -1,0 +1,35 @@
+import { spawnSync } from "node:child_process"
+import { existsSync, mkdirSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { agentKind, type AgentKind } from "../../src/repo/agent-kinds.ts"
+
+/** The versions that the tests run against. None of them needs its install script: their binaries are packages of their own. */
+const VERSIONS: Readonly<Record<AgentKind, string>> = { claude: "2.1.329", codex: "0.169.0", gemini: "0.61.0", opencode: "1.18.33" }
+
+/** Where they are: `SKEIN_AGENTS_DIR` (a folder with `node_modules/`), else a folder that git ignores. Outside of the package: they weigh 1.2 GB. */
+const FOLDER = resolve(process.env["SKEIN_AGENTS_DIR"] ?? ".cache/agents")
+const INSTALL_MAX_MS = 300_000
+
+/** The agents that this run is to drive: `npm test` takes the first two, `npm run test:agents` all. */
+const WANTED: readonly string[] = (process.env["SKEIN_TEST_AGENTS"] ?? "claude,codex").split(",")
+
+export type Installed = { binary: string } | { absent: string }
+
+/** The real agent, installed from npm at its pinned version if it is not there yet; or why it cannot be had. */
+export function installed(kind: AgentKind): Installed {
+  const { npmPackage, binaries } = agentKind(kind)
+  const binary = join(FOLDER, "node_modules", ".bin", binaries[0] ?? kind)
+  if (!WANTED.includes(kind)) return { absent: `SKEIN_TEST_AGENTS does not name it: npm run test:agents` }
+  if (existsSync(binary)) return answering(binary)
+  mkdirSync(FOLDER, { recursive: true })
+  const wanted = `${npmPackage}@${VERSIONS[kind]}`
+  const args = ["install", "--prefix", FOLDER, "--no-audit", "--no-fund", "--ignore-scripts", wanted]
+  const { status, stderr, error } = spawnSync("npm", args, { encoding: "utf8", timeout: INSTALL_MAX_MS, cwd: FOLDER })
+  if (status !== 0) return { absent: `npm install ${wanted} failed: ${error?.message ?? stderr.trim().split("\n").at(-1) ?? ""}` }
+  return answering(binary)
+}
+
+function answering(binary: string): Installed {
+  const { status, error, stderr } = spawnSync(binary, ["--version"], { encoding: "utf8", timeout: 60_000 })
+  return status === 0 ? { binary } : { absent: `${binary} --version failed: ${error?.message ?? stderr.trim()}` }
+}
