@@ -23,7 +23,7 @@ export function installed(kind: AgentKind): Installed {
   if (existsSync(binary)) return answering(binary)
   mkdirSync(FOLDER, { recursive: true })
   const wanted = `${npmPackage}@${VERSIONS[kind]}`
-  const args = ["install", "--prefix", FOLDER, "--no-audit", "--no-fund", "--ignore-scripts", wanted]
+  const args = ["install", "--prefix", FOLDER, "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=60000", wanted]
   const { status, stderr, error } = spawnSync("npm", args, { encoding: "utf8", timeout: INSTALL_MAX_MS, cwd: FOLDER })
   if (status !== 0) return { absent: `npm install ${wanted} failed: ${error?.message ?? stderr.trim().split("\n").at(-1) ?? ""}` }
   return answering(binary)
