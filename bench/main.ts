@@ -7,6 +7,7 @@ import { benchCli, CLI, describeCli } from "./cli.ts"
 import type { EngineName } from "./engine.ts"
 import { benchFanout, describeFanout, FANOUT } from "./fanout.ts"
 import { benchGrowth, describeGrowth, GROWTH } from "./growth.ts"
+import { benchMcp, describeMcp, MCP } from "./mcp.ts"
 import { benchMemory, describeMemory, MEMORY } from "./memory.ts"
 import { benchReplay, describeReplay, REPLAY } from "./replay.ts"
 import { scratch } from "./scratch.ts"
@@ -30,6 +31,7 @@ const benches: Record<string, Bench> = {
   claims: bench(benchClaims, describeClaims, CLAIMS),
   fanout: bench(benchFanout, describeFanout, FANOUT),
   replay: bench(benchReplay, describeReplay, REPLAY),
+  mcp: bench(benchMcp, describeMcp, MCP),
   memory: bench(benchMemory, describeMemory, MEMORY),
   cli: bench(benchCli, describeCli, CLI),
   growth: bench(benchGrowth, describeGrowth, GROWTH),

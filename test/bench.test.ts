@@ -8,6 +8,7 @@ import { benchCli } from "../bench/cli.ts"
 import { benchFanout } from "../bench/fanout.ts"
 import { medians, percentile, spread } from "../bench/figure.ts"
 import { benchGrowth } from "../bench/growth.ts"
+import { benchMcp, describeMcp } from "../bench/mcp.ts"
 import { benchMemory } from "../bench/memory.ts"
 import { plot } from "../bench/plot.ts"
 import { benchReplay } from "../bench/replay.ts"
@@ -62,6 +63,13 @@ test("growth: a point for each step and a start with and without a snapshot, dra
   expect(report.byAgents.map(({ agents }) => agents)).toEqual([5, 10])
   expect(report.starts[0]?.fromSnapshotS).toBeGreaterThan(0)
   expect(readFileSync(svg, "utf8").match(/<circle/g)).toHaveLength(4)
+}, 30_000)
+
+test("mcp: many clients at once claim each task once, beside a constant and our own HTTP", async () => {
+  const report = await benchMcp({ directory: at("mcp"), clients: 10, tasks: 60, rounds: 1 })
+  expect(report).toMatchObject({ doubled: 0, lost: 0 })
+  for (const { callsPerS, p99Ms } of [report.mcp, report.constant, report.http]) expect(Math.min(callsPerS, p99Ms)).toBeGreaterThan(0)
+  expect(describeMcp(report)).toContain("claim_task over MCP")
 }, 30_000)
 
 test("memory, backpressure and the CLI are measured on the hub that users start", async () => {
