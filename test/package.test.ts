@@ -2,6 +2,8 @@ import { execFileSync, spawnSync } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+import { Client } from "@modelcontextprotocol/client"
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio"
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
 
 /** The package as a user gets it: packed, and installed into an empty project with nothing of this checkout in reach. */
@@ -109,6 +111,16 @@ test("npx skein --version says the version", () => {
   const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string }
   const { status, stdout, stderr } = spawnSync("npx", ["--loglevel=error", "skein", "--version"], { cwd: project, encoding: "utf8", env: modernEnv })
   expect({ status, stdout: stdout.trim(), stderr }).toEqual({ status: 0, stdout: `skein ${version}`, stderr: "" })
+})
+
+test("skein mcp serves its tools with nothing of the MCP library installed", async () => {
+  const client = new Client({ name: "test", version: "1" })
+  const args = [join(project, "node_modules/skein/bin/skein.cjs"), "mcp", "--agent", "claude"]
+  await client.connect(new StdioClientTransport({ command: join(OWN_BIN, "node"), args, cwd: project, env: { PATH: modernEnv.PATH, HOME: project } }))
+  const { tools } = await client.listTools()
+  await client.close()
+  expect(tools.map(({ name }) => name)).toContain("claim_task")
+  expect(readdirSync(join(project, "node_modules"))).not.toContain("@modelcontextprotocol")
 })
 
 test("skein/client loads, and a strict program compiles against it with every type resolved", () => {
