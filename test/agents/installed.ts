@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync } from "node:fs"
 import { join, resolve } from "node:path"
-import { agentKind, type AgentKind } from "../../src/repo/agent-kinds.ts"
+import { AGENT_KINDS, agentKind, type AgentKind } from "../../src/repo/agent-kinds.ts"
 
 /** The versions that the tests run against. None of them needs its install script: their binaries are packages of their own. */
 const VERSIONS: Readonly<Record<AgentKind, string>> = { claude: "2.1.329", codex: "0.169.0", gemini: "0.61.0", opencode: "1.18.33" }
@@ -11,7 +11,8 @@ const FOLDER = resolve(process.env["SKEIN_AGENTS_DIR"] ?? ".cache/agents")
 const INSTALL_MAX_MS = 300_000
 
 /** The agents that this run is to drive: `npm test` takes the first two, `npm run test:agents` all. */
-const WANTED: readonly string[] = (process.env["SKEIN_TEST_AGENTS"] ?? "claude,codex").split(",")
+const NAMED = (process.env["SKEIN_TEST_AGENTS"] ?? "claude,codex").split(",")
+export const WANTED: readonly AgentKind[] = AGENT_KINDS.filter((kind) => NAMED.includes(kind))
 
 export type Installed = { binary: string } | { absent: string }
 
@@ -19,7 +20,6 @@ export type Installed = { binary: string } | { absent: string }
 export function installed(kind: AgentKind): Installed {
   const { npmPackage, binaries } = agentKind(kind)
   const binary = join(FOLDER, "node_modules", ".bin", binaries[0] ?? kind)
-  if (!WANTED.includes(kind)) return { absent: `SKEIN_TEST_AGENTS does not name it: npm run test:agents` }
   if (existsSync(binary)) return answering(binary)
   mkdirSync(FOLDER, { recursive: true })
   const wanted = `${npmPackage}@${VERSIONS[kind]}`
