@@ -8,6 +8,7 @@ import type { EngineName } from "./engine.ts"
 import { benchFanout, describeFanout, FANOUT } from "./fanout.ts"
 import { benchGrowth, describeGrowth, GROWTH } from "./growth.ts"
 import { benchMcp, describeMcp, MCP } from "./mcp.ts"
+import { benchGuard, describeGuard, GUARD } from "./guard.ts"
 import { benchMemory, describeMemory, MEMORY } from "./memory.ts"
 import { benchReplay, describeReplay, REPLAY } from "./replay.ts"
 import { scratch } from "./scratch.ts"
@@ -35,6 +36,7 @@ const benches: Record<string, Bench> = {
   memory: bench(benchMemory, describeMemory, MEMORY),
   cli: bench(benchCli, describeCli, CLI),
   growth: bench(benchGrowth, describeGrowth, GROWTH),
+  guard: bench(benchGuard, describeGuard, GUARD),
   backpressure: bench(benchBackpressure, describeBackpressure, BACKPRESSURE),
 }
 /** A bench that hangs is a bench that failed. */

@@ -9,6 +9,7 @@ import { benchFanout } from "../bench/fanout.ts"
 import { medians, percentile, spread } from "../bench/figure.ts"
 import { benchGrowth } from "../bench/growth.ts"
 import { benchMcp, describeMcp } from "../bench/mcp.ts"
+import { benchGuard, describeGuard } from "../bench/guard.ts"
 import { benchMemory } from "../bench/memory.ts"
 import { plot } from "../bench/plot.ts"
 import { benchReplay } from "../bench/replay.ts"
@@ -82,6 +83,13 @@ test("memory, backpressure and the CLI are measured on the hub that users start"
   const cli = await benchCli({ directory: at("cli"), rounds: 1 })
   expect(cli.ratio).toBeGreaterThan(1)
 }, 60_000)
+
+test("guard: what is timed refuses a commit on a held file", async () => {
+  const report = await benchGuard({ directory: at("guard"), rounds: 1, files: 5, leases: 2 })
+  expect(report.gate["refusesHeld"]).toEqual({ value: 1, limit: 1, ok: true })
+  expect(report.timings.guard.p50Ms).toBeGreaterThan(0)
+  expect(describeGuard(report)).toContain("guarded")
+}, 30_000)
 
 test("percentiles and medians are those of the samples", () => {
   expect(percentile([5, 1, 4, 2, 3], 0.5)).toBe(3)

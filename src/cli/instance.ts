@@ -115,8 +115,13 @@ function isGitDirectory(path: string): boolean {
 }
 
 function isBare(commonDir: string): boolean {
+  // Where worktrees have configuration of their own, git keeps this setting in the main one's.
+  return ["config", "config.worktree"].some((file) => saysBare(readText(join(commonDir, file)) ?? ""))
+}
+
+function saysBare(config: string): boolean {
   let section = ""
-  for (const line of readText(join(commonDir, "config"))?.split("\n") ?? []) {
+  for (const line of config.split("\n")) {
     section = /^\s*\[([^\]]+)\]/.exec(line)?.[1]?.trim().toLowerCase() ?? section
     if (section === "core" && /^\s*bare\s*(=\s*(true|yes|on|1)\s*)?$/i.test(line)) return true
   }

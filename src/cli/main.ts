@@ -15,6 +15,12 @@ function verbOf(args: readonly string[]): string | undefined {
 }
 
 async function main(args: readonly string[]): Promise<void> {
+  // What the git guard's hook runs: every commit waits for it, so nothing is loaded that parses options.
+  if (args[0] === "guard" && args[1] === "check" && args.length === 4) {
+    const { guardCheck } = await import("./guard-check.ts")
+    process.exitCode = await guardCheck(args[2] as string, args[3] as string)
+    return
+  }
   const name = verbOf(args)
   if (name === undefined || (name === "help" && args.length === 1)) {
     if (args.includes("-V") || args.includes("--version")) return printVersion(args.includes("--json"))

@@ -37,6 +37,7 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
       { name: "agent", summary: "add | list | show | edit | retire | credential | revoke", load: () => import("./agent.ts") },
       { name: "session", summary: "start | end | list | beat", load: () => import("./session.ts") },
       { name: "mcp", summary: "serve MCP on stdio, as an agent's settings start it", load: () => import("./mcp.ts") },
+      { name: "guard", summary: "install | remove | status: no commit changes a file that another agent holds", load: () => import("./guard.ts") },
       { name: "token", summary: "print a token for the hub", load: () => import("./token.ts") },
       { name: "cost", summary: "what the agents' model calls took (report: by hand)", load: () => import("./cost.ts") },
       { name: "assist", summary: "want | answer: ask for help with a task, and give it", load: () => import("./assist.ts") },

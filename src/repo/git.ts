@@ -15,6 +15,8 @@ export type RepositoryErrorCode =
   | "worktree_dirty"
   | "worktree_unmerged"
   | "worktree_locked"
+  | "guard_hooks_foreign"
+  | "guard_overridden"
 
 /** What could not be done on the git side. `remedy` says what to do about it. */
 export class RepositoryError extends Error {

@@ -119,6 +119,16 @@ export async function listWorktrees(repository: Repository): Promise<Worktree[]>
   return found.sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
+/** The tops of all worktrees that are there, whoever made them. */
+export async function worktreeTops(repository: Repository): Promise<string[]> {
+  const tops: string[] = []
+  for (const fields of await allWorktrees(repository)) {
+    const top = fields.get("worktree") ?? ""
+    if (!fields.has("bare") && (await lstat(top).catch(() => null)) !== null) tops.push(top)
+  }
+  return tops
+}
+
 /** What git lists, the main worktree first: each as its fields (`worktree`, `HEAD`, `branch`, `locked`, …). */
 async function allWorktrees(repository: Repository): Promise<Map<string, string>[]> {
   const list = await gitDone(repository.commonDir, ["worktree", "list", "--porcelain", "-z"])

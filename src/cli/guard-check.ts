@@ -1,0 +1,101 @@
+import { existsSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { type HttpClient, httpClient } from "../client/http.ts"
+import { pathFault } from "../core/glob.ts"
+import { changedPaths, parseUpdates } from "../repo/guard-changes.ts"
+import { REFUSED } from "../repo/guard-script.ts"
+import { type Changer, type Checked, judge } from "../repo/guard-verdict.ts"
+import { agentIdentity } from "./agent-identity.ts"
+import { type Instance, readHubFile } from "./instance.ts"
+import { printable } from "./printable.ts"
+
+/** How long a commit waits for the hub before it goes on unchecked. */
+const HUB_MS = 5_000
+/** What one question may hold: as many paths as the hub takes, in half of the bytes that it takes. */
+const PATHS_AT_ONCE = 1_000
+const BYTES_AT_ONCE = 128 * 1024
+
+/**
+ * What the guard's `reference-transaction` hook runs, with git's lines on standard input: 0 lets the update of the refs pass, `REFUSED` stops it. Where there
+ * is no hub, or it does not answer, the update passes; an agent is told so by one line. Loads little, since every commit waits for it.
+ */
+export async function guardCheck(commonDir: string, directory: string): Promise<number> {
+  const updates = parseUpdates(readFileSync(0, "utf8"))
+  const instance: Instance = { directory, repository: commonDir }
+  const changer = whoChanges(instance)
+  if (changer === null) return 0
+  const isAgent = "agent" in changer.as
+  const url = readHubFile(instance)?.url ?? process.env["SKEIN_URL"]
+  const unchecked = (why: string): number => {
+    if (isAgent) say([`skein: warning: not checked against what others hold, and let through: ${why}`])
+    return 0
+  }
+  let hub: HttpClient | null = null
+  try {
+    // What can be no path of the contract, such as one that begins with a backslash, nobody can have named.
+    const paths = (await changedPaths({ updates, cwd: process.cwd(), commonDir })).filter((path) => pathFault(path) === null)
+    if (paths.length === 0) return 0
+    if (url === undefined) return unchecked("no hub is running")
+    if (changer.file === null) return unchecked("SKEIN_TOKEN_FILE cannot be read")
+    const workspace = process.env["SKEIN_WORKSPACE"]
+    hub = httpClient({ url, credentialFile: changer.file, timeoutMs: HUB_MS, ...(workspace === undefined ? {} : { workspace }) })
+    const checked: { paths: Checked["paths"][number][]; claimed: readonly string[] } = { paths: [], claimed: [] }
+    for (const asked of portions(paths)) {
+      const answer = await hub.call("files.check", { paths: asked, write: true })
+      checked.paths.push(...answer.paths)
+      checked.claimed = answer.claimed
+    }
+    const { passes, lines } = judge({ checked, changer: changer.as, requireClaim: isAgent && (await requireClaim(directory)), nowMs: Date.now() })
+    say(lines)
+    return passes ? 0 : REFUSED
+  } catch (error) {
+    return unchecked(error instanceof Error ? error.message : String(error))
+  } finally {
+    hub?.close()
+  }
+}
+
+/** The agent that stands here, or the person: asked about with the operator's credential. Null where nothing is to be said whoever it is. */
+function whoChanges(instance: Instance): { as: Changer; file: string | null } | null {
+  const identity = agentIdentity({ instance, env: process.env, fallback: null, cwd: process.cwd() })
+  if (identity !== null) return { as: { agent: identity.agent }, file: identity.file }
+  if ((process.env["SKEIN_TOKEN_FILE"] ?? "") !== "") return { as: { agent: "" }, file: null }
+  const people = peopleOf(instance)
+  return people === "ignore" ? null : { as: { people }, file: join(instance.directory, "operator.credential") }
+}
+
+function peopleOf({ directory }: Instance): "warn" | "refuse" | "ignore" {
+  try {
+    const { people } = JSON.parse(readFileSync(join(directory, "hooks", "guard.json"), "utf8")) as { people?: unknown }
+    return people === "refuse" || people === "ignore" ? people : "warn"
+  } catch {
+    return "warn"
+  }
+}
+
+function* portions(paths: readonly string[]): Generator<string[]> {
+  let portion: string[] = []
+  let bytes = 0
+  for (const path of paths) {
+    const own = Buffer.byteLength(JSON.stringify(path))
+    if (portion.length > 0 && (portion.length === PATHS_AT_ONCE || bytes + own > BYTES_AT_ONCE)) {
+      yield portion
+      portion = []
+      bytes = 0
+    }
+    portion.push(path)
+    bytes += own
+  }
+  if (portion.length > 0) yield portion
+}
+
+/** Where the guard is installed an agent works for a task, unless the instance's settings say otherwise. They are loaded only where there are some. */
+async function requireClaim(directory: string): Promise<boolean> {
+  if (!existsSync(join(directory, "config.yaml"))) return true
+  const { readConfig } = await import("./config.ts")
+  return readConfig(directory).requireClaim ?? true
+}
+
+function say(lines: readonly string[]): void {
+  if (lines.length > 0) process.stderr.write(`${lines.map(printable).join("\n")}\n`)
+}

@@ -1,0 +1,154 @@
+import { execFile } from "node:child_process"
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { RepositoryError } from "./git.ts"
+
+/** One line of what git tells a `reference-transaction` hook: githooks(5). */
+export type RefUpdate = { old: string; new: string; ref: string }
+
+/** A side of a symmetric difference: what the update brings, or what it drops. */
+type Sides = { added: Set<string>; dropped: Set<string>; addsCommits: boolean }
+
+const OID = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
+const ZERO = /^0+$/
+const OUTPUT_MAX_BYTES = 256 * 1024 * 1024
+/** A merge of two trees that have little in common takes seconds. */
+const TIMEOUT_MS = 60_000
+
+/** The lines on the hook's standard input. */
+export function parseUpdates(text: string): RefUpdate[] {
+  return text.split("\n").flatMap((line) => {
+    const [old = "", next = "", ...ref] = line.split(" ")
+    return OID.test(old) && OID.test(next) && ref.length > 0 ? [{ old, new: next, ref: ref.join(" ") }] : []
+  })
+}
+
+/**
+ * The files that updates of branches and of a detached HEAD change, for a hook that runs while git still holds the old values: those that commits change which
+ * no branch, remote branch or HEAD held until now (of a merge, what differs from merging by itself), and those of commits that a branch drops and nothing else
+ * holds. A file that a replaced commit (amend, rebase) changes no further is none. Renames count on both sides. Paths relative to the top of the worktree.
+ * Runs git in `cwd` with the hook's own environment, which may name objects in quarantine. Throws `RepositoryError` `git_failed`.
+ */
+export async function changedPaths({ updates, cwd, commonDir }: { updates: readonly RefUpdate[]; cwd: string; commonDir: string }): Promise<string[]> {
+  const changed = new Set<string>()
+  for (const update of await withOldValues(cwd, concerning(updates))) {
+    if (update.old === update.new) continue
+    for (const path of await changedBy(cwd, update, knownHeads(commonDir, update))) changed.add(path)
+  }
+  return [...changed].sort()
+}
+
+/** Branches, and HEAD where it is on none: on a branch git names both, and the branch says it all. A deleted branch changes no file. */
+function concerning(updates: readonly RefUpdate[]): RefUpdate[] {
+  const live = updates.filter((update) => !ZERO.test(update.new) && (update.ref === "HEAD" || update.ref.startsWith("refs/heads/")))
+  const branches = live.filter(({ ref }) => ref !== "HEAD")
+  return live.filter((update) => update.ref !== "HEAD" || !branches.some((branch) => branch.new === update.new && branch.old === update.old))
+}
+
+/** Zeros as old value mean "whatever it is" as well as "it is new": git is asked which. */
+async function withOldValues(cwd: string, updates: readonly RefUpdate[]): Promise<RefUpdate[]> {
+  const unsure = updates.filter(({ old }) => ZERO.test(old))
+  if (unsure.length === 0) return [...updates]
+  const current = new Map<string, string>()
+  const branches = unsure.filter(({ ref }) => ref !== "HEAD").map(({ ref }) => ref)
+  if (branches.length > 0) {
+    const patterns = branches.length > 100 ? ["refs/heads"] : branches
+    for (const line of (await hookGit(cwd, ["for-each-ref", "--format=%(objectname) %(refname)", ...patterns])).split("\n")) {
+      const at = line.indexOf(" ")
+      if (at > 0) current.set(line.slice(at + 1), line.slice(0, at))
+    }
+  }
+  if (branches.length < unsure.length) {
+    const head = await hookGit(cwd, ["rev-parse", "--quiet", "--verify", "HEAD^{commit}"], [0, 1])
+    if (head !== "") current.set("HEAD", head.trim())
+  }
+  return updates.map((update) => ({ ...update, old: current.get(update.ref) ?? update.old }))
+}
+
+/**
+ * Commits that detached HEADs of the worktrees stand on: what is under one was looked at when it came there. Of a HEAD that is updated itself its old value is no such.
+ * A HEAD on a branch is left to the branches.
+ */
+function knownHeads(commonDir: string, update: RefUpdate): string[] {
+  const linked = join(commonDir, "worktrees")
+  const files = [join(commonDir, "HEAD"), ...listed(linked).map((name) => join(linked, name, "HEAD"))]
+  const heads = files.map((file) => readText(file).trim()).filter((value) => OID.test(value))
+  return update.ref === "HEAD" ? heads.filter((oid) => oid !== update.old) : heads
+}
+
+async function changedBy(cwd: string, update: RefUpdate, heads: readonly string[]): Promise<Iterable<string>> {
+  const { added, dropped, addsCommits } = await bothSides(cwd, update, heads)
+  // A HEAD that leaves a commit behind for another is a checkout: it takes nothing from anybody. With a new commit in its place it is an amend.
+  if (dropped.size === 0 || (update.ref === "HEAD" && !addsCommits)) return added
+  const args = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none", update.old, update.new]
+  const differing = new Set((await hookGit(cwd, args)).split("\0").filter(Boolean))
+  const replaced = [...added].filter((path) => differing.has(path) || !dropped.has(path))
+  return [...replaced, ...[...dropped].filter((path) => differing.has(path))]
+}
+
+/** One walk for both sides: a hook has no time for more processes than it must start. */
+async function bothSides(cwd: string, update: RefUpdate, heads: readonly string[]): Promise<Sides> {
+  const range = ZERO.test(update.old) ? update.new : `${update.old}...${update.new}`
+  // The branch itself does not hold what the update takes from it.
+  const own = update.ref.startsWith("refs/heads/") ? [`--exclude=${update.ref.slice("refs/heads/".length)}`] : []
+  const log = ["-c", "log.showRoot=true", "log", "--left-right", "--format=%m%H %P%x00", "-z", "--name-only", "--no-renames", "--ignore-submodules=none"]
+  const walk = ["--no-show-signature", "--diff-merges=remerge", "--ignore-missing", range, "--not", ...own, "--branches", "--remotes", ...heads, "--"]
+  const sides: Sides = { added: new Set(), dropped: new Set(), addsCommits: false }
+  const tokens = (await hookGit(cwd, [...log, ...walk])).split("\0")
+  // After the last NUL comes nothing.
+  tokens.pop()
+  let side = sides.added
+  let isFirst = false
+  for (let at = 0; at < tokens.length; at += 1) {
+    const token = tokens[at] as string
+    // No path is empty: an empty token follows the head of a commit and nothing else.
+    if (tokens[at + 1] === "") {
+      side = token.startsWith("<") ? sides.dropped : sides.added
+      sides.addsCommits ||= side === sides.added
+      isFirst = true
+      at += 1
+      const [oid = "", ...parents] = token.slice(1).trim().split(" ")
+      if (parents.length > 2) for (const path of await octopus(cwd, oid)) side.add(path)
+      continue
+    }
+    side.add(isFirst ? token.replace(/^\n/, "") : token)
+    isFirst = false
+  }
+  return sides
+}
+
+/** A merge of more than two is not made anew by git: what differs from every parent is its own. */
+async function octopus(cwd: string, oid: string): Promise<string[]> {
+  const paths = await hookGit(cwd, ["diff-tree", "-c", "-r", "-z", "--name-only", "--no-renames", "--no-commit-id", oid])
+  return paths.split("\0").filter(Boolean)
+}
+
+/** Unlike `git` in git.ts with the environment that git gave the hook: with another it would look into another repository, or miss what is being pushed. */
+function hookGit(cwd: string, args: readonly string[], statuses: readonly number[] = [0]): Promise<string> {
+  const env = { ...process.env, GIT_OPTIONAL_LOCKS: "0", GIT_TERMINAL_PROMPT: "0", LC_ALL: "C" }
+  const all = ["--no-replace-objects", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", ...args]
+  return new Promise((resolve, reject) => {
+    execFile("git", all, { cwd, env, maxBuffer: OUTPUT_MAX_BYTES, timeout: TIMEOUT_MS, encoding: "utf8" }, (error, stdout, stderr) => {
+      const status = error === null ? 0 : error.code
+      if (typeof status === "number" && statuses.includes(status)) return resolve(stdout)
+      const said = stderr.trim().split("\n").at(-1) || error?.message || ""
+      reject(new RepositoryError("git_failed", `git ${args.find((arg) => !arg.startsWith("-")) ?? ""}: ${said}`, "Run it by hand and look.", { cause: error }))
+    })
+  })
+}
+
+function listed(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8")
+  } catch {
+    return ""
+  }
+}

@@ -1,0 +1,75 @@
+type Holder = { agent: string; mode: string; glob: string; task: string | null; endsAtMs: number | null; reason: string }
+
+/** What `files.check` answers, as far as the guard needs it. */
+export type Checked = {
+  paths: readonly { path: string; allowed: boolean; heldBy: Holder | null }[]
+  /** The tasks that the caller's agent works on. */
+  claimed: readonly string[]
+}
+
+export type Verdict = {
+  /** Whether the update of the refs goes ahead. */
+  passes: boolean
+  /** What is said about it, line by line; nothing where there is nothing to say. Foreign text in it is not made printable. */
+  lines: string[]
+}
+
+/** Who changes the files: an agent by name, or a person, about whom `people` decides. */
+export type Changer = { agent: string } | { people: "warn" | "refuse" }
+
+/** More would push the reason and the remedy out of sight. */
+const SHOWN_MAX = 8
+
+/**
+ * What becomes of an update that changes these files. An agent is stopped at files that another holds, and without a claimed task where `requireClaim` asks for
+ * one; a person only where the guard is installed to do so. Each line says who holds what, by which glob, until when; the last what to do.
+ */
+export function judge({ checked, changer, requireClaim, nowMs }: { checked: Checked; changer: Changer; requireClaim: boolean; nowMs: number }): Verdict {
+  const held = checked.paths.flatMap(({ path, allowed, heldBy }) => (allowed || heldBy === null ? [] : [{ path, heldBy }]))
+  if (held.length > 0) return heldByOthers(held, "agent" in changer || changer.people === "refuse", nowMs)
+  if ("agent" in changer && requireClaim && checked.claimed.length === 0 && checked.paths.length > 0) return withoutTask(changer.agent, checked.paths)
+  return { passes: true, lines: [] }
+}
+
+function heldByOthers(held: readonly { path: string; heldBy: Holder }[], stops: boolean, nowMs: number): Verdict {
+  const opening = stops ? "skein: refused" : "skein: warning"
+  const lines = held.slice(0, SHOWN_MAX).map(({ path, heldBy }) => `${opening}: ${path} is held by ${describe(heldBy, nowMs)}`)
+  if (held.length > SHOWN_MAX) lines.push(`${opening}: and ${held.length - SHOWN_MAX} more files that others hold`)
+  const who = [...new Set(held.map(({ heldBy }) => heldBy.agent))].sort().join(", ")
+  if (!stops) return { passes: true, lines: [...lines, `note: people are not stopped (skein guard install --people refuse would); tell ${who}.`] }
+  const them = held.length === 1 ? "it" : "them"
+  const words = held.slice(0, SHOWN_MAX).map(({ path }) => shellWord(path))
+  return {
+    passes: false,
+    lines: [
+      ...lines,
+      `remedy: leave ${them} out (git restore --staged --source=HEAD -- ${words.join(" ")}${held.length > SHOWN_MAX ? " …" : ""}), or wait until ${who} has released ${them}: skein files list. No ref has moved, and your files are as git left them.`,
+    ],
+  }
+}
+
+function withoutTask(agent: string, paths: Checked["paths"]): Verdict {
+  const files = `${paths[0]?.path ?? ""}${paths.length > 1 ? ` and ${paths.length - 1} more` : ""}`
+  return {
+    passes: false,
+    lines: [
+      `skein: refused: ${agent} holds no task, and may change files only for one: ${files}`,
+      "remedy: claim the task that this is for (skein task next, or skein task claim ID), and do it again. The rule is requireClaim in .skein/config.yaml.",
+    ],
+  }
+}
+
+function describe({ agent, mode, glob, task, endsAtMs, reason }: Holder, nowMs: number): string {
+  const facts = [mode, glob, ...(task === null ? [] : [`task ${task}`]), ...(reason === "" ? [] : [JSON.stringify(reason)])]
+  const until = endsAtMs === null ? "while it holds it" : `until ${new Date(endsAtMs).toISOString().slice(0, 19)}Z, in ${inWords(endsAtMs - nowMs)}`
+  return `${agent} (${facts.join(", ")}) ${until}`
+}
+
+function inWords(ms: number): string {
+  const seconds = Math.max(0, Math.ceil(ms / 1_000))
+  return seconds < 120 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`
+}
+
+function shellWord(path: string): string {
+  return /^[\w./@%+,:=-]+$/.test(path) && !path.startsWith("-") ? path : `'${path.replaceAll("'", `'\\''`)}'`
+}
