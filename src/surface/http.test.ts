@@ -130,6 +130,8 @@ test("every operation answers what its row in the contract says, field by field"
   const proof = await call("ledger.prove", { seq: one })
   expect(check(proof, { log: [parseVerifier(hub.vkey)] })).toMatchObject({ ok: true, seq: one })
   await call("ledger.consistency", { from: 3, to: 9 })
+  await call("usage.report", { model: "m", inputTokens: 1, costMicroUsd: 5 }, ada)
+  await call("usage.list", { by: "model" })
   await call("ledger.snapshots", {})
   await call("credential.revoke", { agent: "ben", id: ben["id"], reason: "r" })
   await call("work.wait", { waitMs: 0 }, ada)
