@@ -171,6 +171,15 @@ describe("messages", () => {
   })
 })
 
+test("what an agent used is counted at its stop, once, though the stop comes twice", async () => {
+  const transcript = join(folder, ".skein", "transcript.jsonl")
+  const message = { id: "m1", model: "claude-x", usage: { input_tokens: 100, output_tokens: 20, cache_read_input_tokens: 7 } }
+  writeFileSync(transcript, `${JSON.stringify({ type: "assistant", message })}\n`)
+  for (let time = 0; time < 2; time += 1) await answerOf(["claude", "Stop"], { session_id: "used", transcript_path: transcript })
+  const { rows } = await operator.call("usage.list", { by: "model", limit: 100 })
+  expect(rows.filter(({ key }) => key === "claude-x")).toMatchObject([{ requests: 1, inputTokens: 100, outputTokens: 20, cacheReadTokens: 7 }])
+})
+
 describe("an agent is never stopped by accident", () => {
   test.each([
     ["no JSON", ["claude", "PreToolUse"], "{ not json"],

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Command } from "commander"
@@ -143,7 +144,8 @@ function bind(hub: HttpClient): HookHub {
     unread: () => hub.call("message.unread", { limit: 20 }),
     read: async (thread, sinceSeq) => (await hub.call("message.read", { thread, sinceSeq, limit: 20 })).messages,
     acknowledge: async (thread, lastReadSeq) => void (await hub.call("message.ack", { thread, lastReadSeq })),
-    report: null,
+    report: async ({ model, ...used }, task, key) =>
+      void (await hub.call("usage.report", { ...used, task, model: model === "" ? null : model }, { key: `hook.${hash("sha256", key).slice(0, 40)}` })),
   }
 }
 

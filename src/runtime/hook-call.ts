@@ -15,6 +15,8 @@ export type HookCall = {
   cwd: string
   /** Files that the tool is about to write, as the call names them: absolute, or relative to `cwd`. */
   paths: readonly string[]
+  /** At `after`: the task that the tool was to complete, fail or give back. What was used up to here belongs to it. */
+  finished: string | null
   /** At `stop`: this turn is itself one that a stop hook asked for. */
   again: boolean
   /** The agent's own record of the conversation, a file of one JSON object a line. */
@@ -52,13 +54,16 @@ export function readCall(kind: AgentKind, event: string, text: string, cwd: stri
     return null
   }
   if (!isObject(input)) return null
+  const tool = wordOf(input["tool_name"] ?? input["tool"]) ?? ""
+  const given = objectOf(input["tool_input"] ?? input["args"])
   return {
     kind,
     event,
     moment,
     session: wordOf(input["session_id"] ?? input["sessionID"]),
     cwd: wordOf(input["cwd"]) ?? cwd,
-    paths: moment === "before" ? pathsOf(kind, wordOf(input["tool_name"] ?? input["tool"]) ?? "", objectOf(input["tool_input"] ?? input["args"])) : [],
+    paths: moment === "before" ? pathsOf(kind, tool, given) : [],
+    finished: moment === "after" && /(?:^|_)(?:complete|fail|release)_task$/.test(tool) ? wordOf(given["task"]) : null,
     again: input["stop_hook_active"] === true,
     transcript: wordOf(input["transcript_path"]),
     input,

@@ -15,8 +15,8 @@ export type HookHub = {
   unread(): Promise<{ threads: readonly (UnreadThread & { lastReadSeq: number })[] }>
   read(thread: string, sinceSeq: number): Promise<readonly ShownMessage[]>
   acknowledge(thread: string, lastReadSeq: number): Promise<void>
-  /** Null: this hub counts no usage. */
-  report: ((used: UsedTokens, key: string) => Promise<void>) | null
+  /** `task` null: that which the agent is at work on. */
+  report(used: UsedTokens, task: string | null, key: string): Promise<void>
 }
 
 export type Turn = {
@@ -53,7 +53,7 @@ export async function answerTurn(turn: Turn): Promise<HookAnswer> {
   if (unlock === null) return {}
   try {
     let mark = await acknowledgePending(turn, turn.mark.read())
-    if (moment === "stop" || moment === "end") mark = await reportUsage(turn, mark)
+    if (moment === "stop" || moment === "end" || turn.call.finished !== null) mark = await reportUsage(turn, mark)
     if (moment === "end") {
       turn.mark.write(mark)
       turn.mark.sweep()
@@ -119,13 +119,12 @@ async function oneMoreTurn(turn: Turn, mark: HookMark): Promise<HookAnswer> {
 }
 
 async function reportUsage(turn: Turn, mark: HookMark): Promise<HookMark> {
-  const { report } = turn.hub
-  if (turn.usageElsewhere || report === null) return mark
+  if (turn.usageElsewhere) return mark
   const { used, mark: after } = usageSince(turn.call, mark)
   const place = turn.call.kind === "opencode" ? String((turn.call.input["message"] as { id?: unknown } | undefined)?.id) : String(after.usageBytes)
   try {
     // The key says which stretch of the record it is: sent again, it counts once.
-    await Promise.all(used.map((one) => report(one, `usage:${turn.call.session ?? "none"}:${place}:${one.model}`.slice(0, 200))))
+    await Promise.all(used.map((one) => turn.hub.report(one, turn.call.finished, `usage:${turn.call.session ?? "none"}:${place}:${one.model}`.slice(0, 200))))
     return after
   } catch {
     // It is read again at the next look.

@@ -12,7 +12,7 @@ import { installed, WANTED } from "./installed.ts"
 import { LoopbackModel } from "./loopback-model.ts"
 import { claimOf, inOrder, type Step, untilNothingIsLeft } from "./playbook.ts"
 import { plugIn } from "./plugged.ts"
-import type { Asked, ToolCall } from "./turn.ts"
+import { type Asked, type ToolCall, USAGE } from "./turn.ts"
 
 /**
  * The real agents, each headless against a model of our own on this machine, in a repository that Skein was plugged into. `npm test` drives Claude Code and
@@ -133,7 +133,7 @@ describe.each(WANTED.filter((kind) => binaryOf(kind) !== null))("%s", (kind) => 
   })
 
   test("lists the core tools", () => {
-    expect(skeinTools(last)).toEqual(expect.arrayContaining(CORE_TOOLS))
+    expect([...new Set(model.asked.flatMap(skeinTools))]).toEqual(expect.arrayContaining(CORE_TOOLS))
   })
 
   test("is refused an edit of a file that another agent holds, with who holds it, and the file is untouched", () => {
@@ -162,6 +162,16 @@ describe.each(WANTED.filter((kind) => binaryOf(kind) !== null))("%s", (kind) => 
   test("claims its task and completes it", async () => {
     const { task } = await place.client("operator").call("task.show", { task: "greet" })
     expect(task).toMatchObject({ status: "completed", owner: kind })
+  })
+
+  test("has what it used counted, under its own name", async () => {
+    const { rows } = await place.client("operator").call("usage.list", { by: "agent" })
+    const row = rows.find(({ key }) => key === kind)
+    // The last turn may end after the agent's own record was read; all before must be there.
+    expect(row?.requests).toBeGreaterThanOrEqual(steps.length - 1)
+    expect(row?.outputTokens).toBe((row?.requests ?? 0) * USAGE.output)
+    const byTask = await place.client("operator").call("usage.list", { by: "task" })
+    expect(byTask.rows.find(({ key }) => key === "greet")?.outputTokens).toBeGreaterThanOrEqual((steps.length - 3) * USAGE.output)
   })
 })
 
