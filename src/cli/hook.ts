@@ -63,7 +63,7 @@ async function answerCall(kind: AgentKind, call: HookCall, options: HookOptions)
   if (identity === null) return {}
   const paths = repositoryPaths(call.paths, call.cwd, (top) => instanceOf(top, options)?.directory === instance.directory)
   if (call.moment === "before" && paths.length === 0) return {}
-  const mark = new HookMarkFile(join(instance.directory, "hooks"), identity.agent, call.session)
+  const mark = new HookMarkFile(join(instance.directory, "hook-marks"), identity.agent, call.session)
   const hub = connect(identity.file, instance, options)
   try {
     if (hub === null) throw new SkeinError("hub_unreachable", "no hub is running", "Start it: skein up")
