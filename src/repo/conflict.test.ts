@@ -39,8 +39,10 @@ beforeEach(async () => {
 })
 afterEach(() => rmSync(root, { recursive: true, force: true }))
 
-const named = ({ conflicts }: Awaited<ReturnType<typeof predictConflicts>>) =>
-  conflicts.map(({ a, b, files }) => [[a.name, b.name].sort().join(" and "), ...files.sort()]).sort()
+function named({ conflicts }: Awaited<ReturnType<typeof predictConflicts>>): string[][] {
+  const rows = conflicts.map(({ a, b, files }) => [[a.name, b.name].sort().join(" and "), ...files.toSorted()])
+  return rows.sort(([a = ""], [b = ""]) => (a < b ? -1 : 1))
+}
 
 test("two agents that changed the same lines are told, with the files; others are not", async () => {
   const [ann, bob, cat] = [worktree("ann"), worktree("bob"), worktree("cat")]

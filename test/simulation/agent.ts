@@ -2,6 +2,7 @@ import type { Claimed, CommandName, Commands } from "../../src/core/command.ts"
 import type { Actor, Role } from "../../src/core/entry.ts"
 import type { AgentId } from "../../src/core/ids.ts"
 import type { Chance } from "./chance.ts"
+import { GLOBS } from "./file-oracle.ts"
 import type { Host } from "./host.ts"
 import type { VirtualClock } from "./virtual-clock.ts"
 import type { Reply, Request, Wire } from "./wire.ts"
@@ -184,6 +185,7 @@ export class SimulatedAgent extends Caller {
       await this.#pause(leaseMs - chance.between(-1, 8))
       return this.#finish(under)
     }
+    if (!this.world.plain && chance.happens(0.3)) await this.#reserve(chance.happens(0.5) ? under : { task: null, fence: null })
     for (let step = chance.below(4); step > 0; step -= 1) {
       if (chance.happens(0.12)) await this.#pause(Math.floor((leaseMs * chance.between(80, 180)) / 100))
       else await this.sleep(chance.between(0, Math.floor(leaseMs / 2)))
@@ -193,6 +195,19 @@ export class SimulatedAgent extends Caller {
     }
     if (chance.happens(0.1)) await this.#pause(Math.floor((leaseMs * chance.between(90, 150)) / 100))
     await this.#finish(under)
+  }
+
+  /** Takes files besides what its task touches: some give them back, some renew them, some leave that to their end. */
+  async #reserve(under: { task: string | null; fence: number | null }): Promise<void> {
+    const { chance } = this.world
+    const mode = chance.happens(0.3) ? "shared" : "exclusive"
+    const globs = [chance.pick(GLOBS), chance.pick(GLOBS)]
+    const reserved = await this.ask("files.reserve", { globs, mode, ttlMs: chance.between(1_000, 4_000), reason: "work", ...under })
+    if (reserved?.kind !== "ok") return
+    const { lease } = reserved.output
+    const dice = chance.below(4)
+    if (dice === 0) await this.ask("files.release", { lease, globs: null, reason: "done" })
+    else if (dice === 1) await this.ask("files.renew", { lease })
   }
 
   async #step(under: { task: string; fence: number }): Promise<{ kind: "ok" | "error" } | null> {

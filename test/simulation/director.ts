@@ -1,5 +1,6 @@
 import type { AddTask } from "../../src/core/backlog.ts"
 import { Caller, type Surroundings } from "./agent.ts"
+import { GLOBS } from "./file-oracle.ts"
 import type { World } from "./world.ts"
 
 /** The human: adds agents and tasks, reviews, unblocks, and now and then steps in. */
@@ -36,6 +37,7 @@ export class Director extends Caller {
       title: id,
       dependsOn: before,
       priority: chance.pick(["critical", "high", "normal", "low"]),
+      touches: !plain && chance.happens(0.3) ? [chance.pick(GLOBS)] : [],
       requires: chance.happens(0.25) ? { rust: chance.between(1, 4) } : {},
       leaseMs: chance.between(1_000, 4_000),
       maxAttempts: plain ? 1_000 : chance.between(2, 6),

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto"
 import type { Actor, Entry } from "../../src/core/entry.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "../../src/core/ids.ts"
 import type { TaskSpec, TaskStatus } from "../../src/core/task.ts"
+import { FileOracle } from "./file-oracle.ts"
 import type { Stored } from "../../src/ledger/ledger.ts"
 import { ThreadOracle } from "./thread-oracle.ts"
 
@@ -42,6 +43,7 @@ export class Oracle {
   readonly leaseEnds: { task: TaskId; fence: Seq; session: SessionId | null; leaseMs: number; reason: string; atMs: number }[] = []
   readonly types = new Map<string, number>()
   readonly threads = new ThreadOracle()
+  readonly files = new FileOracle()
   seq: Seq = 0
   atMs = 0
   hash = Buffer.alloc(32)
@@ -57,7 +59,8 @@ export class Oracle {
   /** Tasks that anybody with `capabilities` could claim. */
   *ready(agent: AgentId): Iterable<TaskModel> {
     const { capabilities } = this.agents.get(agent) as AgentModel
-    for (const task of this.tasks.values()) if (task.readySinceMs !== null && meets(capabilities, task.spec.requires)) yield task
+    for (const task of this.tasks.values())
+      if (task.readySinceMs !== null && meets(capabilities, task.spec.requires) && !this.files.obstructs(agent, task.spec.touches)) yield task
   }
 
   activeOf(agent: AgentId): number {
@@ -85,6 +88,19 @@ export class Oracle {
     const wrong = this.threads.read(entry)
     if (wrong !== null) throw new Violation(wrong)
     this.#fold(entry, nowMs)
+    this.#files(entry)
+  }
+
+  #files(entry: Entry<string, Record<string, never>>): void {
+    const data = entry.data as { id?: TaskId; task?: TaskId | null }
+    const task = /^(task|lease)\./.test(entry.type) ? this.tasks.get(data.id ?? "") : undefined
+    if (entry.type === "files.reserved" && typeof data.task === "string") {
+      const where = `entry ${entry.seq}: files for ${data.task} by ${entry.actor.agent}`
+      this.#underLease(this.tasks.get(data.task) as TaskModel, where, entry.atMs, entry.actor, entry.causedBy)
+    }
+    const wrong = task === undefined ? null : this.files.task(task.id, task.held?.owner ?? null, task.spec.touches)
+    const found = this.files.read(entry) ?? wrong
+    if (found !== null) throw new Violation(`entry ${entry.seq}: ${entry.type} by ${entry.actor.agent} ${found}`)
   }
 
   #cause({ seq, type, actor, commandId, data }: Entry<string, { id?: TaskId }>): void {

@@ -199,6 +199,42 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
     expect(blind).toMatch(/has waited \d+ ms though/)
   })
 
+  test("a reservation that looks at no other's", async () => {
+    const blind = await tampered(
+      (sound) => ({
+        "files.reserve": {
+          ...sound["files.reserve"],
+          decide: (state, by, input, nowMs) => {
+            const decision = sound["files.reserve"].decide(state, by, input, nowMs)
+            if (!("refused" in decision) || decision.refused !== "files_conflict") return decision
+            const { mode, globs, reason, task, ttlMs } = input
+            return [{ type: "files.reserved", data: { mode, globs, reason, task, ttlMs, endsAtMs: nowMs + ttlMs } }]
+          },
+        },
+      }),
+      () => find({}),
+    )
+    expect(blind).toMatch(/files\.reserved by \w+ gives \w+ .*, though \w+ holds/)
+  })
+
+  test("a claim that takes what its task touches from another", async () => {
+    const greedy = await tampered(
+      (sound) => ({
+        "task.claim": {
+          ...sound["task.claim"],
+          decide: (state, by, input, nowMs) => {
+            const decision = sound["task.claim"].decide(state, by, input, nowMs)
+            return "refused" in decision && decision.refused === "files_conflict"
+              ? [{ type: "task.claimed", data: { id: input.task, leaseMs: 2_000, leaseEndsAtMs: nowMs + 2_000 } }]
+              : decision
+          },
+        },
+      }),
+      () => find({}),
+    )
+    expect(greedy).toMatch(/task\.claimed by \w+ gives \w+ .*, though \w+ holds/)
+  })
+
   test("an answer with another fence than the ledger's", async () => {
     const lying = await tampered(
       (sound) => ({

@@ -41,11 +41,16 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
     "task.changes_requested",
     "message.posted",
     "message.acked",
+    "files.reserved",
+    "files.renewed",
+    "files.released",
+    "files.ended",
   ]) {
     expect(types.get(type) ?? 0, type).toBeGreaterThan(20)
   }
   for (const code of [
     "claim_denied",
+    "files_conflict",
     "stale_fence",
     "nothing_ready",
     "not_ready",
