@@ -1,3 +1,5 @@
+import { once } from "node:events"
+import { type AddressInfo, createServer } from "node:net"
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { guardStatus, installGuard, removeGuard } from "../src/repo/guard.ts"
@@ -55,10 +57,12 @@ test.concurrent("an agent without a task commits nothing, unless requireClaim is
   at.write(".skein/config.yaml", "requireClaim: false\n")
   expect(await at.sh("duck", EDIT_FREE)).toMatchObject({ status: 0, stderr: "" })
   expect((await at.sh("duck", EDIT_HELD)).stderr).toContain("skein: refused: held/a.txt")
+  at.plain("reset", "-q", "--hard")
   at.write(".skein/config.yaml", "requireClaim: perhaps\n")
   const faulty = await at.sh("duck", EDIT_FREE)
   expect(faulty).toMatchObject({ status: 0 })
   expect(faulty.stderr).toContain("config.yaml:1:15: requireClaim")
+  expect((await at.sh("duck", EDIT_HELD)).stderr).toContain("skein: refused: held/a.txt")
 })
 
 test.concurrent("what was refused passes when its holder has released it", async () => {
@@ -90,6 +94,19 @@ test.concurrent("with no hub, or one that is gone, the work goes on with one war
   expect((await at.sh("goose", EDIT_HELD)).stderr).toMatch(/^skein: warning: not checked .*: no hub is running\n$/)
   expect(await at.sh("goose", EDIT_FREE, { SKEIN_TOKEN_FILE: "/nowhere" })).toMatchObject({ status: 0 })
   expect((await at.sh("goose", "git branch one")).stderr).toBe("")
+})
+
+test("a hub that takes the call and says nothing holds a commit up for a second, not more", async () => {
+  const at = await yard.guarded()
+  const silent = createServer(() => undefined).listen(0, "127.0.0.1")
+  await once(silent, "listening")
+  const where = at.path(".skein/hub.json")
+  writeFileSync(where, readFileSync(where, "utf8").replace(/127\.0\.0\.1:\d+/, `127.0.0.1:${(silent.address() as AddressInfo).port}`))
+  const startedMs = performance.now()
+  const passed = await at.sh("goose", EDIT_HELD)
+  expect(performance.now() - startedMs).toBeLessThan(4_000)
+  expect(passed).toMatchObject({ status: 0, stderr: expect.stringMatching(/^skein: warning: not checked/) as string })
+  silent.close()
 })
 
 test.concurrent("an agent is known by its worktree, where nothing else says who it is", async () => {

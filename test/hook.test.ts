@@ -198,6 +198,26 @@ describe("an agent is never stopped by accident", () => {
     expect({ status, stdout }).toEqual({ status: 0, stdout: "" })
   })
 
+  test("an agent that never closes its end is answered once its event is whole; one that says nothing is not waited for", async () => {
+    const open = async (text: string): Promise<{ stdout: string; tookMs: number }> => {
+      const startedMs = performance.now()
+      const child = spawn(process.execPath, [resolve("bin/skein.cjs"), "hook", "claude", "PreToolUse"], { cwd: folder, timeout: 20_000 })
+      let stdout = ""
+      child.stdout.setEncoding("utf8").on("data", (piece: string) => (stdout += piece))
+      child.stdin.on("error", () => undefined)
+      for (const half of [text.slice(0, 20), text.slice(20)]) {
+        child.stdin.write(half)
+        await new Promise((settle) => setTimeout(settle, 150))
+      }
+      expect(await new Promise((settle) => child.on("close", settle))).toBe(0)
+      return { stdout, tookMs: performance.now() - startedMs }
+    }
+    const [whole, silent] = await Promise.all([open(JSON.stringify({ cwd: folder, ...edit("one.ts") })), open("")])
+    expect(whole.stdout).toContain("one.ts is held by goose")
+    expect(silent.stdout).toBe("")
+    expect(silent.tookMs).toBeLessThan(10_000)
+  })
+
   test("outside of any repository nothing is said", async () => {
     expect(await hook(["claude", "PreToolUse"], { cwd: "/", ...edit("/x") }, { cwd: "/" })).toEqual({ status: 0, stdout: "", stderr: "" })
   })

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { type HttpClient, httpClient } from "../client/http.ts"
 import { pathFault } from "../core/glob.ts"
@@ -6,11 +6,12 @@ import { changedPaths, parseUpdates } from "../repo/guard-changes.ts"
 import { REFUSED } from "../repo/guard-script.ts"
 import { type Changer, type Checked, judge } from "../repo/guard-verdict.ts"
 import { agentIdentity } from "./agent-identity.ts"
+import { requiresClaim } from "./claim-rule.ts"
 import { type Instance, readHubFile } from "./instance.ts"
 import { printable } from "./printable.ts"
 
-/** How long a commit waits for the hub before it goes on unchecked. */
-const HUB_MS = 5_000
+/** How long a commit waits for a hub that says nothing before it goes on unchecked: each question has that long, and the first without an answer is the last. */
+const HUB_MS = 1_000
 /** What one question may hold: as many paths as the hub takes, in half of the bytes that it takes. */
 const PATHS_AT_ONCE = 1_000
 const BYTES_AT_ONCE = 128 * 1024
@@ -45,7 +46,9 @@ export async function guardCheck(commonDir: string, directory: string): Promise<
       checked.paths.push(...answer.paths)
       checked.claimed = answer.claimed
     }
-    const { passes, lines } = judge({ checked, changer: changer.as, requireClaim: isAgent && (await requireClaim(directory)), nowMs: Date.now() })
+    const fault = (why: string): void => say([`skein: warning: whether a task must be claimed was not looked at: ${why}`])
+    const requireClaim = isAgent && checked.claimed.length === 0 && (await requiresClaim(directory, fault))
+    const { passes, lines } = judge({ checked, changer: changer.as, requireClaim, nowMs: Date.now() })
     say(lines)
     return passes ? 0 : REFUSED
   } catch (error) {
@@ -87,13 +90,6 @@ function* portions(paths: readonly string[]): Generator<string[]> {
     bytes += own
   }
   if (portion.length > 0) yield portion
-}
-
-/** Where the guard is installed an agent works for a task, unless the instance's settings say otherwise. They are loaded only where there are some. */
-async function requireClaim(directory: string): Promise<boolean> {
-  if (!existsSync(join(directory, "config.yaml"))) return true
-  const { readConfig } = await import("./config.ts")
-  return readConfig(directory).requireClaim ?? true
 }
 
 function say(lines: readonly string[]): void {

@@ -1,5 +1,4 @@
 import { hash } from "node:crypto"
-import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Command } from "commander"
 import { type HttpClient, httpClient } from "../client/http.ts"
@@ -11,13 +10,17 @@ import { HookMarkFile } from "../runtime/hook-mark.ts"
 import { repositoryPaths } from "../runtime/hook-paths.ts"
 import { answerTurn, type HookHub } from "../runtime/hook-turn.ts"
 import { agentIdentity } from "./agent-identity.ts"
+import { requiresClaim } from "./claim-rule.ts"
 import { examples, type GlobalOptions } from "./context.ts"
 import { findInstance, type Instance, readHubFile } from "./instance.ts"
 import { printable } from "./printable.ts"
 
 /** An agent waits for its hooks: a hub that takes longer is as good as away. */
-const HUB_PATIENCE_MS = 2_000
+const HUB_PATIENCE_MS = 1_000
 const INPUT_MAX_BYTES = 64 * 1024 * 1024
+/** An agent that keeps its end open: how long the next piece of its event is waited for, and how long after one that makes it whole. */
+const INPUT_PATIENCE_MS = 2_000
+const INPUT_WHOLE_MS = 50
 
 type HookOptions = GlobalOptions & { agent?: string; usage?: boolean }
 
@@ -74,7 +77,7 @@ async function answerCall(kind: AgentKind, call: HookCall, options: HookOptions)
       mark,
       agent: identity.agent,
       paths,
-      requireClaim: call.moment === "before" && requiresClaim(instance),
+      requireClaim: call.moment === "before" && (await requiresClaim(instance.directory, say)),
       nowMs: Date.now(),
       usageElsewhere: options.usage === false || telemetryComes(kind),
     })
@@ -116,15 +119,6 @@ function connect(credentialFile: string, instance: Instance, options: GlobalOpti
   return httpClient({ url, credentialFile, timeoutMs: HUB_PATIENCE_MS, ...where })
 }
 
-/** One line of the instance's settings: reading them all, checked, would take longer than the answer may. */
-function requiresClaim({ directory }: Instance): boolean {
-  try {
-    return /^requireClaim:[ \t]*true[ \t]*(#.*)?\r?$/m.test(readFileSync(join(directory, "config.yaml"), "utf8"))
-  } catch {
-    return false
-  }
-}
-
 const nonEmpty = (text: string | undefined): string | undefined => (text === "" ? undefined : text)
 
 /** A session that has no shim of its own (`SKEIN_SESSION`) lives by what its agent does. */
@@ -155,15 +149,41 @@ function telemetryComes(kind: AgentKind): boolean {
   return kind === "claude" && enabled === "1" && [endpoint, logs].some((address) => address !== undefined && /\/otlp(\/|$)/.test(address))
 }
 
+/** What the agent gives, up to its end or until it is a whole event; what is over 64 MiB is none. */
 async function standardInput(): Promise<string> {
   const chunks: Buffer[] = []
   let bytes = 0
-  for await (const chunk of process.stdin) {
-    chunks.push(chunk as Buffer)
-    bytes += (chunk as Buffer).length
-    if (bytes > INPUT_MAX_BYTES) return ""
+  let text: string | null = null
+  let timer: NodeJS.Timeout | undefined
+  const whole = (): string => (text ??= Buffer.concat(chunks).toString("utf8"))
+  await new Promise<void>((end) => {
+    const wait = (ms: number, then: () => void): void => {
+      clearTimeout(timer)
+      timer = setTimeout(then, ms)
+    }
+    const look = (): void => (isJson(whole()) ? end() : wait(INPUT_PATIENCE_MS, end))
+    process.stdin.on("data", (chunk: Buffer) => {
+      chunks.push(chunk)
+      bytes += chunk.length
+      text = null
+      if (bytes > INPUT_MAX_BYTES) end()
+      else wait(INPUT_WHOLE_MS, look)
+    })
+    process.stdin.on("end", end).on("error", () => end())
+    wait(INPUT_PATIENCE_MS, end)
+  })
+  clearTimeout(timer)
+  process.stdin.removeAllListeners("data").destroy()
+  return bytes > INPUT_MAX_BYTES ? "" : whole()
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
   }
-  return Buffer.concat(chunks).toString("utf8")
 }
 
 function say(text: string): void {

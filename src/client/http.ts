@@ -30,9 +30,9 @@ export function httpClient({ url: address, workspace, session, timeoutMs = TIMEO
   const url = new URL(address)
   const sockets = new PlainHttp({ keepAlive: true })
   // A file may hold a token that was renewed since: it is read at each call, which costs 0.1 ms.
-  const bearer = async (): Promise<string> => {
+  const bearer = async (leftMs: number): Promise<string> => {
     const text = await readIdentity(identity)
-    return text.startsWith("skc_") && !isLoopbackUrl(url) ? (await bearerFor(url, identity, workspace)).token : text
+    return text.startsWith("skc_") && !isLoopbackUrl(url) ? (await bearerFor(url, identity, workspace, Math.max(1, leftMs))).token : text
   }
   const call = async (name: OperationName, input: unknown, options: HttpCallOptions = {}): Promise<unknown> => {
     const kind = KINDS[name]
@@ -43,7 +43,7 @@ export function httpClient({ url: address, workspace, session, timeoutMs = TIMEO
       const leftMs = deadlineMs - performance.now()
       try {
         const headers = {
-          Authorization: `Bearer ${await bearer()}`,
+          Authorization: `Bearer ${await bearer(leftMs)}`,
           ...(key === null ? {} : { "Idempotency-Key": key }),
           ...(workspace === undefined ? {} : { "Skein-Workspace": workspace }),
           ...(session === undefined ? {} : { "Skein-Session": session }),
