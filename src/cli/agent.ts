@@ -1,11 +1,8 @@
-import { mkdirSync } from "node:fs"
-import { dirname, join } from "node:path"
 import type { Command } from "commander"
 import type { Profile } from "../core/agent.ts"
 import { ROLES } from "../core/role.ts"
-import { replacePrivately } from "../ledger/private-file.ts"
+import { credentialPath, issueCredential } from "./agent-credential.ts"
 import { act, collect, examples, integer, oneOf, type Context } from "./context.ts"
-import { folderOf } from "./instance.ts"
 import { paged } from "./paging.ts"
 import { printable } from "./printable.ts"
 import { showSkills, showUsd } from "./quantity.ts"
@@ -30,10 +27,10 @@ export function register(program: Command): void {
     .option("--no-credential", "write none")
     .addHelpText(
       "after",
-      examples([
-        "skein agent add goose --capability docs:3 --capability node",
-        "then, as that agent: SKEIN_TOKEN_FILE=.skein/agents/goose.credential skein task next",
-      ]),
+      examples(
+        ["skein agent add goose --capability docs:3 --capability node", "then, as that agent: SKEIN_TOKEN_FILE=.skein/agents/goose.credential skein task next"],
+        ["skein agent add fix-bot --kind claude", "a second Claude Code: SKEIN_TOKEN_FILE=.skein/agents/fix-bot.credential claude"],
+      ),
     )
     .action(act(addAgent))
   agent
@@ -119,17 +116,16 @@ async function addAgent(
 ): Promise<void> {
   const answer = await (await context.hub()).call("agent.add", { ...profileOf(options), name, role })
   const issued = credential ? await issue(context, name) : null
-  const where = issued === null ? "" : `\nits credential is in ${issued.path}`
+  const where = issued === null ? "" : `\nits credential is in ${issued.path}\nto act as it: export SKEIN_TOKEN_FILE=${shellWord(issued.path)}`
   context.terminal.answer({ ...answer, credentialFile: issued?.path ?? null }, `added ${printable(name)} (entry ${answer.seq})${where}`)
 }
 
-/** Has the hub make a credential; the secret goes to its file and nowhere else. */
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+}
+
 async function issue(context: Context, name: string): Promise<{ id: string; path: string }> {
-  const { id, credential } = await (await context.hub()).call("credential.issue", { agent: name })
-  const path = join(folderOf(context.instance(), context.workspace, "agents"), `${name}.credential`)
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  replacePrivately(path, `${credential}\n`)
-  return { id, path }
+  return issueCredential(await context.hub(), credentialPath(context.instance(), context.workspace, name), name)
 }
 
 async function listAgents(context: Context): Promise<void> {

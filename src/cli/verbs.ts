@@ -34,8 +34,10 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
   {
     group: "Agents",
     verbs: [
+      { name: "init", summary: "plug the coding agents of this machine into the repository (--undo: take it back)", load: () => import("./init.ts") },
       { name: "agent", summary: "add | list | show | edit | retire | credential | revoke", load: () => import("./agent.ts") },
       { name: "session", summary: "start | end | list | beat", load: () => import("./session.ts") },
+      { name: "prime", summary: "print the briefing that an agent begins with", load: () => import("./prime.ts") },
       { name: "mcp", summary: "serve MCP on stdio, as an agent's settings start it", load: () => import("./mcp.ts") },
       { name: "guard", summary: "install | remove | status: no commit changes a file that another agent holds", load: () => import("./guard.ts") },
       { name: "token", summary: "print a token for the hub", load: () => import("./token.ts") },
