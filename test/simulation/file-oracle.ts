@@ -81,7 +81,7 @@ export class FileOracle {
   #ended({ leases, reason }: { leases: string[]; reason: string }, atMs: number): string | null {
     for (const id of leases) {
       const lease = this.leases.get(id)
-      if (reason === "expired" && lease !== undefined && atMs < lease.endsAtMs) return `ends ${id} ${lease.endsAtMs - atMs} ms early`
+      if (reason === "expired" && lease !== undefined && atMs < lease.endsAtMs) return `ends ${id} (expired) ${lease.endsAtMs - atMs} ms early`
       this.leases.delete(id)
     }
     return null
