@@ -9,6 +9,7 @@ import { benchFanout, describeFanout, FANOUT } from "./fanout.ts"
 import { benchGrowth, describeGrowth, GROWTH } from "./growth.ts"
 import { benchMcp, describeMcp, MCP } from "./mcp.ts"
 import { benchGuard, describeGuard, GUARD } from "./guard.ts"
+import { benchLeases, describeLeases, LEASES } from "./leases.ts"
 import { benchMemory, describeMemory, MEMORY } from "./memory.ts"
 import { benchReplay, describeReplay, REPLAY } from "./replay.ts"
 import { scratch } from "./scratch.ts"
@@ -33,6 +34,7 @@ const benches: Record<string, Bench> = {
   fanout: bench(benchFanout, describeFanout, FANOUT),
   replay: bench(benchReplay, describeReplay, REPLAY),
   mcp: bench(benchMcp, describeMcp, MCP),
+  leases: bench(benchLeases, describeLeases, LEASES),
   memory: bench(benchMemory, describeMemory, MEMORY),
   cli: bench(benchCli, describeCli, CLI),
   growth: bench(benchGrowth, describeGrowth, GROWTH),

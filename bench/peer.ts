@@ -45,7 +45,9 @@ type Bullmq = {
     options: { connection: Connection; autorun: boolean; lockDuration: number; skipStalledCheck: boolean; skipLockRenewal: boolean },
   ) => Closable & { getNextJob(token: string, options: { block: boolean }): Promise<{ id?: string } | undefined> }
 }
-type Modules = { ioredis: { Redis: new (options: object) => IoRedis }; pg: { Client: new (options: object) => PgClient }; bullmq: Bullmq }
+/** A matcher for one glob, compiled once. */
+export type Picomatch = (glob: string, options?: { dot: boolean }) => (path: string) => boolean
+type Modules = { picomatch: Picomatch; ioredis: { Redis: new (options: object) => IoRedis }; pg: { Client: new (options: object) => PgClient }; bullmq: Bullmq }
 
 export const REMEDY = "Install the peers' servers (Debian, as root): sh bench/peers/debian.sh"
 const SOURCE = join(import.meta.dirname, "peers")

@@ -10,6 +10,7 @@ import { medians, percentile, spread } from "../bench/figure.ts"
 import { benchGrowth } from "../bench/growth.ts"
 import { benchMcp, describeMcp } from "../bench/mcp.ts"
 import { benchGuard, describeGuard } from "../bench/guard.ts"
+import { benchLeases, describeLeases } from "../bench/leases.ts"
 import { benchMemory } from "../bench/memory.ts"
 import { plot } from "../bench/plot.ts"
 import { benchReplay } from "../bench/replay.ts"
@@ -48,6 +49,14 @@ test("fan-out: every subscriber hears every event", async () => {
   const { paced, burst } = await benchFanout({ directory: at("fanout"), subscribers: 5, rounds: 1, paced: 3, burst: 20, clients: 2 })
   expect(paced.count).toBe(15)
   expect(burst.eventsPerS).toBeGreaterThan(0)
+}, 30_000)
+
+test("leases: every lease is held, every glob that meets one is refused, and without its peer there is no ratio", async () => {
+  const report = await benchLeases({ directory, files: 600, leases: 40, asks: 20, rounds: 1, peer: false })
+  expect(report.skein.reserve.count).toBe(20)
+  expect(report.skein.check.p50Ms).toBeGreaterThan(0)
+  expect(report.ratio).toEqual({ check: null, reserve: null })
+  expect(describeLeases(report)).toContain("40 leases, 600 files")
 }, 30_000)
 
 test("replay: every checkpoint on the way holds", async () => {
