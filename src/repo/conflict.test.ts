@@ -75,6 +75,13 @@ test("work counts that nobody has committed, and files that git does not know ye
   expect(found.sides.find(({ agent }) => agent === "ann")).toMatchObject({ branch: "ann", path: ann, uncommitted: true })
 })
 
+test("a change counts that came in the moment of the checkout and left the file as long as it was", async () => {
+  for (const name of ["ann", "bob"]) writeFileSync(join(worktree(name), "src/a.ts"), `${name}\n3\n4\n5\n`.slice(0, 10).padEnd(10, "\n"))
+  // Git tells times apart by the second.
+  await new Promise((settle) => setTimeout(settle, 1_100))
+  expect(named(await predictConflicts(repository))).toEqual([["ann and bob", "src/a.ts"]])
+})
+
 test("nothing is changed by looking: no object, no index, no file", async () => {
   const [ann, bob] = [worktree("ann"), worktree("bob")]
   writeFileSync(join(ann, "src/a.ts"), "ANN\n")

@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, rm } from "node:fs/promises"
+import { copyFile, mkdtemp, rm, stat, utimes } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { git, gitDone, type GitMeans, RepositoryError } from "./git.ts"
@@ -99,7 +99,11 @@ async function withUncommitted(side: Side, index: string, env: Record<string, st
   const means: GitMeans = { env: { ...env, GIT_INDEX_FILE: index, ...AUTHOR } }
   const own = (await gitDone(path, ["rev-parse", "--path-format=absolute", "--git-path", "index"])).trimEnd()
   try {
+    const { mtimeMs } = await stat(own)
     await copyFile(own, index)
+    // Git reads again what changed in the moment in which the index was written: a copy that is newer would hide such a change of equal length.
+    const second = Math.floor(mtimeMs / 1_000)
+    await utimes(index, second, second)
     await gitDone(path, ["add", "--all", "--", ":/"], means)
     const tree = (await gitDone(path, ["write-tree"], means)).trim()
     const committed = (await gitDone(path, ["rev-parse", `${side.commit}^{tree}`])).trim()
