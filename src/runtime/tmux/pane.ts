@@ -1,0 +1,98 @@
+import { execFile } from "node:child_process"
+
+/** What tmux knows of a pane, at one moment. */
+export type Pane = {
+  pane: string
+  /** The process that tmux started in it; also its process group and session. */
+  pid: number
+  dead: boolean
+  exit: number | null
+  /** Copy mode, a chooser: keys go to tmux, not to the agent. */
+  inMode: boolean
+  cursorX: number
+  cursorY: number
+  tty: string
+  command: string
+  session: string
+  agent: string
+  preset: string
+  conversation: string | null
+}
+
+const FIELDS = [
+  "pane_id",
+  "pane_pid",
+  "pane_dead",
+  "pane_dead_status",
+  "pane_in_mode",
+  "cursor_x",
+  "cursor_y",
+  "pane_tty",
+  "pane_current_command",
+  "session_name",
+  "@skein_agent",
+  "@skein_preset",
+  "@skein_session",
+]
+
+const BETWEEN = "|"
+/** The command's name is the pane's own choice, so it comes last. */
+const ORDER = [...FIELDS.filter((field) => field !== "pane_current_command"), "pane_current_command"]
+export const PANE_FORMAT = ORDER.map((field) => `#{${field}}`).join(BETWEEN)
+
+export function readPane(line: string): Pane | null {
+  const words = line.split(BETWEEN)
+  const fields = new Map(ORDER.map((field, at) => [field, at === ORDER.length - 1 ? words.slice(at).join(BETWEEN) : (words[at] ?? "")]))
+  const field = (name: string): string => fields.get(name) ?? ""
+  if (!/^%\d+$/.test(field("pane_id")) || !/^\d+$/.test(field("pane_pid"))) return null
+  return {
+    pane: field("pane_id"),
+    pid: Number(field("pane_pid")),
+    dead: field("pane_dead") === "1",
+    exit: field("pane_dead_status") === "" ? null : Number(field("pane_dead_status")),
+    inMode: field("pane_in_mode") !== "0",
+    cursorX: Number(field("cursor_x")),
+    cursorY: Number(field("cursor_y")),
+    tty: field("pane_tty"),
+    command: field("pane_current_command"),
+    session: field("session_name"),
+    agent: field("@skein_agent"),
+    preset: field("@skein_preset"),
+    conversation: field("@skein_session") === "" ? null : field("@skein_session"),
+  }
+}
+
+type Process = { pid: number; group: number; foreground: number; session: number; name: string }
+
+const SHELLS = new Set(["sh", "ash", "bash", "dash", "zsh", "fish", "ksh", "mksh", "csh", "tcsh", "nu", "elvish", "xonsh", "pwsh", "busybox"])
+
+const isShell = (name: string): boolean => SHELLS.has(name.replace(/^-/, "").split("/").at(-1) ?? "")
+
+/**
+ * Whether the keyboard of the pane leads to a shell and to nothing else: the agent has died and left a prompt, where a text would be a command.
+ * The group in the foreground may hold a shell that waits for the agent which it started; then the agent is in it too.
+ */
+export async function leftAtShell(pane: Pane): Promise<boolean> {
+  if (!isShell(pane.command)) return false
+  const inFront = (await processes(["-t", pane.tty])).filter(({ group, foreground }) => group === foreground)
+  return inFront.every(({ name }) => isShell(name))
+}
+
+/** The processes that a pane's agent has started and that have stayed in its group or session, and itself. */
+export async function membersOf(pid: number): Promise<number[]> {
+  return (await processes(["-e"])).filter((one) => one.group === pid || one.session === pid).map((one) => one.pid)
+}
+
+function processes(which: readonly string[]): Promise<Process[]> {
+  return new Promise((settle) => {
+    execFile("ps", ["-o", "pid=,pgid=,tpgid=,sess=,comm=", ...which], { timeout: 5_000, maxBuffer: 16 * 1024 * 1024 }, (_error, output) => {
+      settle(
+        output.split("\n").flatMap((line) => {
+          const [, pid, group, foreground, session, name] = /^\s*(\d+)\s+(-?\d+)\s+(-?\d+)\s+(\S+)\s+(.*)$/.exec(line) ?? []
+          if (pid === undefined || name === undefined) return []
+          return [{ pid: Number(pid), group: Number(group), foreground: Number(foreground), session: Number(session), name: name.trim() }]
+        }),
+      )
+    })
+  })
+}

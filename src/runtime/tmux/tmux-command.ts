@@ -1,0 +1,83 @@
+import { spawn } from "node:child_process"
+
+/** What tmux answered to one command: its lines, or what it complained of. */
+export type Reply = { ok: true; lines: string[] } | { ok: false; error: string; lost: boolean }
+
+/** The words of one tmux command. `stdin` is given where a word is `-` that stands for it. */
+export type TmuxCommand = { words: readonly [string, ...string[]]; stdin?: string }
+
+/** How commands reach a tmux server. Never rejects: what fails is a reply. `lost` says that the server, or the way to it, is gone. */
+export type TmuxWay = { run(command: TmuxCommand): Promise<Reply> }
+
+const RUN_MAX_MS = 10_000
+const OUTPUT_MAX_BYTES = 4 * 1024 * 1024
+
+/**
+ * A word as tmux's own command language reads it back: in single quotes nothing is special but their end. An end of a line, which would end the command,
+ * needs double quotes, and in these `$`, `"` and the backslash are escaped. Throws `RangeError` on NUL.
+ */
+export function quoted(word: string): string {
+  if (word.includes("\0")) throw new RangeError("no program can be given a NUL byte")
+  if (!/[\n\r]/.test(word)) return `'${word.replaceAll("'", String.raw`'\''`)}'`
+  return `"${word
+    .replace(/[\\"$]/g, "\\$&")
+    .replaceAll("\n", "\\n")
+    .replaceAll("\r", "\\r")}"`
+}
+
+/** A word in which tmux would expand formats, kept as it is. */
+export const literal = (word: string): string => word.replaceAll("#", "##")
+
+/**
+ * A process for each command, 4 to 50 ms: what there is until control mode is up, and when it breaks. The words are given on standard input
+ * (`source-file -`), since they may hold values of the agent's environment and arguments can be read by everybody; a text has standard input for itself.
+ */
+export class ForkingWay implements TmuxWay {
+  readonly #tmux: string
+  readonly #socket: string
+  readonly #env: Readonly<Record<string, string>>
+
+  constructor(tmux: string, socket: string, env: Readonly<Record<string, string>>) {
+    this.#tmux = tmux
+    this.#socket = socket
+    this.#env = env
+  }
+
+  run({ words, stdin }: TmuxCommand): Promise<Reply> {
+    const args = stdin === undefined ? ["source-file", "-"] : [...words]
+    return this.spawn(args, stdin ?? `${words.map(quoted).join(" ")}\n`)
+  }
+
+  /** Starts the server too, where there is none: only here, so that a lost server is noticed. */
+  startServer(words: readonly string[]): Promise<Reply> {
+    return this.spawn(["-f", "/dev/null", ...words], "")
+  }
+
+  spawn(args: readonly string[], stdin: string): Promise<Reply> {
+    return new Promise((settle) => {
+      const child = spawn(this.#tmux, ["-L", this.#socket, ...args], { env: this.#env, cwd: "/", stdio: ["pipe", "pipe", "pipe"], timeout: RUN_MAX_MS })
+      let output = ""
+      let complaint = ""
+      child.stdout.setEncoding("utf8").on("data", (text: string) => {
+        if (output.length < OUTPUT_MAX_BYTES) output += text
+      })
+      child.stderr.setEncoding("utf8").on("data", (text: string) => (complaint += text.slice(0, 4_096)))
+      child.stdin.on("error", () => {})
+      child.once("error", (error) => settle({ ok: false, error: error.message, lost: true }))
+      child.once("close", (code) => {
+        if (code === 0 && complaint === "") return settle({ ok: true, lines: linesOf(output) })
+        // In 3.3a a command of source-file that fails is told with the file's place and exit status 0 or 1.
+        const error = complaint.trim().replace(/^-:\d+: /, "") || output.trim() || `tmux ended with status ${code}`
+        settle({ ok: false, error, lost: isLost(error) })
+      })
+      child.stdin.end(stdin)
+    })
+  }
+}
+
+/** What tmux says where there is no server behind its socket. */
+export const isLost = (error: string): boolean => /no server running|error connecting|server exited|lost server|No such file or directory.*tmux/i.test(error)
+
+function linesOf(output: string): string[] {
+  return output === "" ? [] : output.replace(/\n$/, "").split("\n")
+}

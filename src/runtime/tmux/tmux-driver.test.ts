@@ -1,0 +1,227 @@
+import { spawn } from "node:child_process"
+import { readdirSync, readFileSync } from "node:fs"
+import { afterEach, describe, expect, test } from "vitest"
+import { delivery, newPlace, readerPreset, started, tidyTerminals, until, withoutTmux } from "../../../test/terminal/terminals.ts"
+
+if (withoutTmux !== null) console.warn(withoutTmux)
+
+afterEach(tidyTerminals)
+
+describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
+  test("is started in a window of its own, is found alive, and is ended with all that it started", async () => {
+    const place = newPlace()
+    const address = await started(place, place.launch("ada", "paste"))
+    expect(await place.driver.alive(address)).toEqual({ alive: true })
+    expect(place.tmux("list-windows", "-t", "main", "-F", "#{window_name}").trim()).toBe("ada")
+    await until("it is ready", async () => (await place.driver.capture(address)).includes("ready for input"))
+    await place.driver.stop(address, { graceMs: 2_000 })
+    expect(await place.driver.alive(address)).toMatchObject({ alive: false })
+    expect(() => process.kill(address.pid, 0)).toThrow("ESRCH")
+  })
+
+  test("takes a text of several lines as one, and nothing of it is a key", async () => {
+    const place = newPlace()
+    const address = await started(place, place.launch("ada", "paste"))
+    const evil = "one \u001b[201~\r/die\u0003 two\u0000\u009b3~\n\tthree"
+    expect(await place.driver.deliver(address, delivery(evil))).toMatchObject({ ok: true, handed: true, channel: "tmux" })
+    await until("the model has it", () => place.heard("ada").length === 1)
+    expect(place.heard("ada")).toEqual([{ text: "one [201~\n/die two3~\n three" }])
+    expect(await place.driver.alive(address)).toEqual({ alive: true })
+  })
+
+  test("without bracketed paste gets its lines joined, so that they are one text", async () => {
+    const place = newPlace()
+    for (const mode of ["plain", "readline"] as const) {
+      const address = await started(place, place.launch(mode, mode))
+      await place.driver.deliver(address, delivery("first line\nsecond line"))
+      await until("the model has it", () => place.heard(mode).length === 1)
+      expect(place.heard(mode)).toEqual([{ text: "first line second line" }])
+    }
+  })
+
+  test("that is not ready yet is waited for: what it would swallow is not sent", async () => {
+    const place = newPlace()
+    const address = await started(place, place.launch("ada", "paste", "slow"))
+    expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: true })
+    await until("the model has it", () => place.heard("ada").length === 1)
+  })
+
+  test("that asks something gets nothing typed, at the start or later", async () => {
+    const place = newPlace()
+    const asking = await started(place, place.launch("ada", "paste", "menu"))
+    expect(await place.driver.deliver(asking, delivery("wake up"))).toMatchObject({ ok: false, code: "MENU_OPEN" })
+    const later = await started(place, place.launch("bob", "paste"))
+    await place.driver.deliver(later, delivery("/menu"))
+    await until("it asks", async () => (await place.driver.capture(later)).includes("1. Yes"))
+    expect(await place.driver.deliver(later, delivery("wake up"))).toMatchObject({ ok: false, code: "MENU_OPEN" })
+    expect([...place.heard("ada"), ...place.heard("bob")].filter(({ answered }) => answered !== undefined)).toEqual([])
+  })
+
+  test("whose account is used up is not asked again", async () => {
+    const place = newPlace()
+    const address = await started(place, place.launch("ada", "paste"))
+    await place.driver.deliver(address, delivery("/out"))
+    expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: false, code: "QUOTA_EXHAUSTED" })
+  })
+
+  test("in copy mode gets nothing: tmux would swallow it", async () => {
+    const place = newPlace()
+    const address = await started(place, place.launch("ada", "paste"))
+    await until("it is ready", async () => (await place.driver.capture(address)).includes("ready for input"))
+    place.tmux("copy-mode", "-t", address.pane)
+    expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: false, code: "COPY_MODE" })
+    place.tmux("send-keys", "-t", address.pane, "-X", "cancel")
+    expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: true })
+  })
+
+  test("with a draft in its input keeps it", async () => {
+    const place = newPlace()
+    const address = await started(place, place.launch("ada", "paste"))
+    await until("it is ready", async () => (await place.driver.capture(address)).includes("ready for input"))
+    place.tmux("send-keys", "-t", address.pane, "-l", "half a thought")
+    await until("the draft is there", async () => (await place.driver.capture(address)).includes("half a thought"))
+    expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: false, code: "DRAFT_PRESENT" })
+    place.tmux("send-keys", "-t", address.pane, "Enter")
+    await until("the person has sent it", () => place.heard("ada").length === 1)
+    expect(place.heard("ada")).toEqual([{ text: "half a thought" }])
+  })
+
+  test("gets Enter again while its text stands unsent, at most twice", async () => {
+    const place = newPlace()
+    const address = await started(place, place.launch("ada", "paste", "stubborn"))
+    expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: true, detail: "7 bytes pasted, Enter 2 times" })
+    expect(place.heard("ada")).toEqual([{ text: "wake up" }])
+  })
+
+  test("that was left with a text unsent gets it sent, not typed again: its nonce says so", async () => {
+    const place = newPlace()
+    const address = await started(place, place.launch("ada", "paste"))
+    await until("it is ready", async () => (await place.driver.capture(address)).includes("ready for input"))
+    // As after a crash between paste and Enter.
+    place.tmux("set-buffer", "-b", "crash", "wake up [n-4711]")
+    place.tmux("paste-buffer", "-p", "-b", "crash", "-t", address.pane)
+    await until("it stands there", async () => (await place.driver.capture(address)).includes("n-4711"))
+    const wake = delivery("wake up [n-4711]", { nonce: "n-4711" })
+    expect(await place.another().deliver(address, wake)).toMatchObject({ ok: true })
+    await until("the model has it", () => place.heard("ada").length === 1)
+    expect(place.heard("ada")).toEqual([{ text: "wake up [n-4711]" }])
+  })
+
+  test("that has died is told apart from one that lives, and from another in its place", async () => {
+    const ended: unknown[] = []
+    const place = newPlace({ events: { ended: (...what) => ended.push(what) } })
+    const address = await started(place, place.launch("ada", "paste"))
+    await place.driver.deliver(address, delivery("/die"))
+    await until("it is dead", async () => !(await place.driver.alive(address)).alive)
+    expect(await place.driver.alive(address)).toEqual({ alive: false, detail: "the agent has ended", exit: 3 })
+    expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: false, code: "PANE_DEAD" })
+    await until("the poll tells it", () => ended.length > 0)
+    expect(ended).toEqual([["ada", 3, "the agent has ended"]])
+    place.tmux("respawn-pane", "-t", address.pane, "cat")
+    expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: false, code: "PANE_DEAD" })
+    expect(await place.driver.capture(address)).not.toContain("wake up")
+  })
+
+  test("that has died and left a shell gets nothing typed, and nothing is run", async () => {
+    const preset = readerPreset("paste")
+    const shell = {
+      ...preset,
+      name: "wrapped",
+      interactive: { ...preset.interactive, start: ["/bin/sh", "-c", '"$@"; exec sh -i', "sh", ...preset.interactive.start] as const },
+    }
+    const place = newPlace({}, [shell])
+    const address = await started(place, { ...place.launch("ada", "paste"), preset: shell })
+    expect(await place.driver.deliver(address, delivery("hello"))).toMatchObject({ ok: true })
+    await until("the model has it", () => place.heard("ada").length === 1)
+    await place.driver.deliver(address, delivery("/die"))
+    await until("the shell is there", async () => /^[$#] ?$/m.test(await place.driver.capture(address)))
+    for (let times = 0; times < 20; times += 1) {
+      const wake = delivery("echo it was run", { quietMs: 0 })
+      expect(await place.driver.deliver(address, wake)).toMatchObject({ ok: false, code: "PANE_DEAD" })
+    }
+    expect(await place.driver.capture(address)).not.toContain("echo")
+  })
+
+  test("is left in peace while a person types there, unless the operator forces it", async () => {
+    const place = newPlace()
+    const address = await started(place, place.launch("ada", "paste"))
+    await until("it is ready", async () => (await place.driver.capture(address)).includes("ready for input"))
+    expect(await place.driver.lastHumanInputAtMs(address)).toBeNull()
+    // A terminal of its own for the person: script(1) makes one.
+    const person = spawn("script", ["-qec", `tmux -L ${place.socket} attach -t main`, "/dev/null"], {
+      stdio: ["pipe", "ignore", "ignore"],
+      env: { ...process.env, TERM: "xterm" },
+    })
+    try {
+      await until("the person is there", () => place.tmux("list-clients", "-F", "#{client_control_mode}").includes("0"))
+      person.stdin.write("hm\u007f\u007f")
+      await until("it is noticed", async () => (await place.driver.lastHumanInputAtMs(address)) !== null)
+      expect(Math.abs(((await place.driver.lastHumanInputAtMs(address)) ?? 0) - Date.now())).toBeLessThan(5_000)
+      expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: false, code: "OPERATOR_BUSY" })
+      expect(place.heard("ada")).toEqual([])
+      expect(await place.driver.deliver(address, delivery("forced", { quietMs: 0 }))).toMatchObject({ ok: true })
+      await until("the model has it", () => place.heard("ada").length === 1)
+    } finally {
+      person.kill("SIGKILL")
+    }
+  })
+
+  test("outlives its supervisor, and the next one finds it", async () => {
+    const place = newPlace()
+    const address = await started(place, place.launch("ada", "paste"))
+    await place.driver.close()
+    const next = place.another()
+    expect(await next.running()).toEqual([address])
+    expect(await next.deliver(address, delivery("still there?"))).toMatchObject({ ok: true })
+    expect(await next.start(place.launch("ada", "paste"))).toMatchObject({ ok: false, code: "SPAWN_FAILED" })
+  })
+
+  test("is reached by processes when the control client dies, and by control mode again later", async () => {
+    const place = newPlace()
+    const address = await started(place, place.launch("ada", "paste"))
+    await until("control mode is up", () => place.driver.server.mode === "control")
+    process.kill(place.driver.server.controlPid ?? 0, "SIGKILL")
+    await until("it is noticed", () => place.driver.server.mode === "forking")
+    expect(await place.driver.deliver(address, delivery("one"))).toMatchObject({ ok: true })
+    await until("control mode is back", async () => (await place.driver.alive(address)).alive && place.driver.server.mode === "control")
+    expect(await place.driver.deliver(address, delivery("two"))).toMatchObject({ ok: true })
+    await until("both have come", () => place.heard("ada").length === 2)
+  })
+
+  test("that was lost with its tmux server is dead, and can be started again", async () => {
+    const place = newPlace()
+    const address = await started(place, place.launch("ada", "paste"))
+    place.tmux("kill-server")
+    await until("it is noticed", async () => !(await place.driver.alive(address)).alive)
+    expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: false, code: "PANE_DEAD" })
+    const again = await started(place, place.launch("ada", "paste"))
+    expect(await place.driver.deliver(again, delivery("wake up"))).toMatchObject({ ok: true })
+  })
+
+  test("is not started where its program or folder is missing", async () => {
+    const place = newPlace()
+    const launch = place.launch("ada", "paste")
+    expect(await place.driver.start({ ...launch, binary: "no-such-agent" })).toMatchObject({ ok: false, code: "SPAWN_FAILED" })
+    expect(await place.driver.start({ ...launch, cwd: `${place.folder}/nowhere` })).toMatchObject({ ok: false, code: "SPAWN_FAILED" })
+    expect(await place.driver.start({ ...launch, resumeId: "7" })).toMatchObject({ ok: false, code: "RESUME_FAILED" })
+  })
+
+  test("gets its environment without any process showing it among its arguments", async () => {
+    for (const controlMode of [true, false]) {
+      const place = newPlace({ controlMode })
+      const secret = `s'e\\c"r$et-${Math.random()}`
+      const address = await started(place, { ...place.launch("ada", "paste"), env: { AGENT_KEY: secret } })
+      expect(readFileSync(`/proc/${address.pid}/environ`, "utf8").split("\0")).toContain(`AGENT_KEY=${secret}`)
+      const shown = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && argumentsOf(pid).includes(secret))
+      expect(shown).toEqual([])
+
+      function argumentsOf(pid: string): string {
+        try {
+          return readFileSync(`/proc/${pid}/cmdline`, "utf8")
+        } catch {
+          return ""
+        }
+      }
+    }
+  })
+})

@@ -1,0 +1,174 @@
+import { randomBytes } from "node:crypto"
+import { setTimeout as sleep } from "node:timers/promises"
+import { type Delivered, type Delivery, type Refused, refused } from "../driver.ts"
+import type { ScreenFacts } from "../presets/preset.ts"
+import { leftAtShell, type Pane, PANE_FORMAT, readPane } from "./pane.ts"
+import type { People } from "./people.ts"
+import { CLIENT_FORMAT } from "./people.ts"
+import { hasDraft, type Screen, shows, sightOf } from "./screen.ts"
+import type { TmuxWay } from "./tmux-command.ts"
+import { typable } from "./typable.ts"
+
+/** Enter may come again this often, while the text stands in the input and nobody has seen it arrive. */
+const ENTER_AGAIN_MAX = 2
+const ENTER_AGAIN_MS = 1_500
+const LOOK_MS = 50
+/** A program that draws moves its cursor about: two looks with the same place, at most so many. */
+const STEADY_MS = 30
+const STEADY_LOOKS = 10
+
+type Place = { pane: string; pid: number }
+type Seen = { pane: Pane; screen: Screen }
+
+/**
+ * Types texts into panes. Every key is sent under a condition that tmux itself checks in the same step (same process, alive, not in a mode, cursor where it
+ * was seen), so nothing that happens between a look and a key can lead the key astray.
+ */
+export class Typing {
+  readonly #tmux: TmuxWay
+  readonly #people: People
+  readonly #nowMs: () => number
+  /** When a text of ours was left unsent in a pane's input. */
+  readonly #unsent = new Map<string, number>()
+
+  constructor(tmux: TmuxWay, people: People, nowMs: () => number) {
+    this.#tmux = tmux
+    this.#people = people
+    this.#nowMs = nowMs
+  }
+
+  async type(place: Place, facts: ScreenFacts, delivery: Delivery): Promise<Delivered> {
+    const text = typable(delivery.text, delivery.form, facts.bracketedPaste)
+    const seen = await this.#look(place, facts, delivery)
+    if ("ok" in seen) return seen
+    const there = delivery.nonce !== null && shows(seen.screen, delivery.nonce)
+    const draft = hasDraft(seen.screen, facts)
+    if (there && !draft && (facts.emptyCursorX !== null || !this.#unsent.has(place.pane))) {
+      this.#unsent.delete(place.pane)
+      return { ok: true, channel: "tmux", handed: false, detail: "the text was there already" }
+    }
+    if (draft && !(there && this.#untouched(place.pane))) return refused("DRAFT_PRESENT", "the input line holds a draft")
+    if (!there) {
+      const pasted = await this.#paste(place, seen.pane, text)
+      if (pasted !== null) return pasted
+      this.#unsent.set(place.pane, this.#nowMs())
+    }
+    return this.#enter(place, facts, delivery, Buffer.byteLength(text))
+  }
+
+  /** What stands in the way, or what was seen where nothing does. */
+  async #look(place: Place, facts: ScreenFacts, { quietMs }: Pick<Delivery, "quietMs">): Promise<Seen | Refused> {
+    const pane = await this.pane(place.pane)
+    if (pane === null) return refused("PANE_DEAD", `there is no pane ${place.pane}`)
+    const gone = await unfit(pane, place)
+    if (gone !== null) return gone
+    if (quietMs > 0 && (await this.#busy(place.pane, quietMs))) return refused("OPERATOR_BUSY", `a person has typed in the last ${quietMs} ms`)
+    const steady = await this.#steady(pane, facts)
+    if (steady === null) return refused("PANE_DEAD", `pane ${place.pane} has gone`)
+    const text = await this.#tmux.run({ words: ["capture-pane", "-p", "-J", "-t", place.pane] })
+    if (!text.ok) return refused("PANE_DEAD", text.error)
+    const screen = { text: text.lines.join("\n"), cursorX: steady.cursorX }
+    const sight = sightOf(screen, facts)
+    if (sight.exhausted) return refused("QUOTA_EXHAUSTED", "the agent says that its account is used up")
+    if (sight.menu) return refused("MENU_OPEN", "the agent asks something: nothing is typed into a menu")
+    return { pane: steady, screen }
+  }
+
+  async pane(id: string): Promise<Pane | null> {
+    const found = await this.#tmux.run({ words: ["display-message", "-p", "-t", id, PANE_FORMAT] })
+    return found.ok ? readPane(found.lines[0] ?? "") : null
+  }
+
+  async #busy(pane: string, quietMs: number): Promise<boolean> {
+    const clients = await this.#tmux.run({ words: ["list-clients", "-F", CLIENT_FORMAT] })
+    if (clients.ok) this.#people.look(clients.lines)
+    const typedAtMs = this.#people.typedAtMs(pane)
+    return typedAtMs !== null && this.#nowMs() - typedAtMs < quietMs
+  }
+
+  /** Nobody has typed since our text was left there. */
+  #untouched(pane: string): boolean {
+    const atMs = this.#unsent.get(pane)
+    const typedAtMs = this.#people.typedAtMs(pane)
+    return atMs === undefined || typedAtMs === null || typedAtMs < atMs
+  }
+
+  /** An empty input that is seen twice running is empty; so is a draft a draft. */
+  async #steady(first: Pane, facts: ScreenFacts): Promise<Pane | null> {
+    let last = first
+    if (facts.emptyCursorX === null) return last
+    for (let looks = 0; looks < STEADY_LOOKS; looks += 1) {
+      await sleep(STEADY_MS)
+      const next = await this.pane(first.pane)
+      if (next === null) return null
+      if (next.cursorX === last.cursorX && next.cursorY === last.cursorY) return next
+      last = next
+    }
+    return last
+  }
+
+  async #paste(place: Place, seen: Pane, text: string): Promise<Refused | null> {
+    const name = `skein-${randomBytes(6).toString("hex")}`
+    const loaded = await this.#tmux.run({ words: ["load-buffer", "-b", name, "-"], stdin: text })
+    if (!loaded.ok) return refused("SEND_KEYS_ERROR", loaded.error)
+    const condition = `#{&&:${fit(place)},#{==:#{cursor_x},${seen.cursorX}}}`
+    // -d takes the buffer away with the paste: one that is still there was not pasted.
+    const sent = await this.#tmux.run({ words: ["if-shell", "-F", "-t", place.pane, condition, `paste-buffer -p -d -b ${name} -t ${place.pane}`] })
+    const left = await this.#tmux.run({ words: ["delete-buffer", "-b", name] })
+    if (!left.ok && left.lost) return refused("SEND_KEYS_ERROR", `tmux was lost while the text was typed: ${left.error}`)
+    if (!left.ok && sent.ok) return null
+    return refused("SEND_KEYS_ERROR", sent.ok ? "the pane changed in the moment of typing: nothing was typed" : sent.error)
+  }
+
+  async #enter(place: Place, facts: ScreenFacts, delivery: Delivery, bytes: number): Promise<Delivered> {
+    for (let times = 1; ; times += 1) {
+      if (times === 1) await sleep(facts.enterAfterMs)
+      const before = await this.#look(place, facts, { quietMs: 0 })
+      if ("ok" in before) return { ...before, detail: `${before.detail}; the text may stand unsent in the input` }
+      await this.#busy(place.pane, 1)
+      if (!this.#untouched(place.pane) && delivery.quietMs > 0) return refused("OPERATOR_BUSY", "a person began to type: the text stands unsent in the input")
+      const pressed = await this.#press(place)
+      if (pressed !== null) return pressed
+      const after = await this.#sent(place, facts, delivery)
+      if (after === "sent") {
+        this.#unsent.delete(place.pane)
+        return { ok: true, channel: "tmux", handed: true, detail: `${bytes} bytes pasted, Enter ${times === 1 ? "once" : `${times} times`}` }
+      }
+      if (after === "gone") return refused("PANE_DEAD", `pane ${place.pane} died after the text was sent`)
+      if (times > ENTER_AGAIN_MAX) return refused("SEND_KEYS_ERROR", `Enter was pressed ${times} times, and the text still stands in the input`)
+    }
+  }
+
+  async #press({ pane, pid }: Place): Promise<Refused | null> {
+    const name = `skein-${randomBytes(6).toString("hex")}`
+    const words = ["if-shell", "-F", "-t", pane, fit({ pane, pid }), `send-keys -t ${pane} Enter`, `set-buffer -b ${name} no`] as const
+    const sent = await this.#tmux.run({ words })
+    const left = await this.#tmux.run({ words: ["delete-buffer", "-b", name] })
+    if (sent.ok && !left.ok && !left.lost) return null
+    return refused("SEND_KEYS_ERROR", sent.ok ? "Enter was not pressed: the pane changed; the text stands unsent in the input" : sent.error)
+  }
+
+  /** Whether the input has been emptied: where the preset does not know how that looks, one Enter has to do. */
+  async #sent(place: Place, facts: ScreenFacts, delivery: Delivery): Promise<"sent" | "there" | "gone"> {
+    const endsAt = performance.now() + ENTER_AGAIN_MS
+    while (performance.now() < endsAt) {
+      if (delivery.acknowledged() || facts.emptyCursorX === null) return "sent"
+      await sleep(LOOK_MS)
+      const pane = await this.pane(place.pane)
+      if (pane === null || pane.dead || pane.pid !== place.pid) return "gone"
+      if (pane.cursorX === facts.emptyCursorX) return "sent"
+    }
+    return "there"
+  }
+}
+
+/** tmux's own condition for a key: the pane still holds the process, alive, and its keyboard is not tmux's. */
+const fit = ({ pid }: Place): string => `#{&&:#{==:#{pane_pid},${pid}},#{&&:#{==:#{pane_dead},0},#{==:#{pane_in_mode},0}}}`
+
+async function unfit(pane: Pane, { pid }: Place): Promise<Refused | null> {
+  if (pane.dead) return refused("PANE_DEAD", `the agent in pane ${pane.pane} has ended${pane.exit === null ? "" : ` with status ${pane.exit}`}`)
+  if (pane.pid !== pid) return refused("PANE_DEAD", `pane ${pane.pane} holds process ${pane.pid}, not ${pid}`)
+  if (pane.inMode) return refused("COPY_MODE", `pane ${pane.pane} is in a mode of tmux: keys would not reach the agent`)
+  if (await leftAtShell(pane)) return refused("PANE_DEAD", `the agent in pane ${pane.pane} has ended and left a shell: nothing is typed into it`)
+  return null
+}
