@@ -13,6 +13,7 @@ export class Forum {
   readonly #groups = new Map<string, Set<ThreadId>>()
   readonly #about = new Map<TaskId, Set<ThreadId>>()
   readonly #findings = new Map<ThreadId, Set<string>>()
+  readonly #findingAt = new Map<string, Finding>()
 
   constructor(state: Workspace) {
     this.#state = state
@@ -43,6 +44,11 @@ export class Forum {
     return marks.map((mark) => this.#state.findings.get(`${thread}#${mark}`) as Finding).sort((a, b) => a.first - b.first)
   }
 
+  /** The finding whose first or last message this is. */
+  findingAt(thread: ThreadId, message: number): Finding | undefined {
+    return this.#findingAt.get(`${thread}#${message}`)
+  }
+
   onThread = (id: ThreadId, before: Thread | undefined, after: Thread | undefined): void => {
     const wasOpen = before !== undefined && before.status !== "closed"
     const isOpen = after !== undefined && after.status !== "closed"
@@ -65,6 +71,8 @@ export class Forum {
   }
 
   onFinding = (_key: string, before: Finding | undefined, after: Finding | undefined): void => {
+    for (const message of before === undefined ? [] : [before.first, before.last]) this.#findingAt.delete(`${before?.thread}#${message}`)
+    for (const message of after === undefined ? [] : [after.first, after.last]) this.#findingAt.set(`${after?.thread}#${message}`, after as Finding)
     if (before === undefined && after !== undefined) add(this.#findings, after.thread, after.mark)
     if (before !== undefined && after === undefined) drop(this.#findings, before.thread, before.mark)
   }

@@ -68,7 +68,9 @@ export function underLease(state: Workspace, actor: Actor, id: TaskId, fence: Se
     return refuse(
       "stale_fence",
       `task ${id} is held by ${task.owner} under fence ${task.fence}, not ${fence}`,
-      "Stop working on it: somebody else holds it now.",
+      task.owner === actor.agent
+        ? `You claimed it again since: if it was this run of yours, go on under fence ${task.fence}, else stop working on it.`
+        : "Stop working on it: somebody else holds it now.",
       { task: id, fence, heldBy: task.owner },
     )
   }

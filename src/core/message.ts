@@ -86,12 +86,11 @@ function joinsBy(state: Workspace, thread: Thread, actor: Actor): boolean {
 }
 
 function notNow({ id, status, reason }: Thread, { role }: Actor): Refusal {
-  const because = reason === null ? "" : `: ${reason}`
   const remedy =
     status === "closed"
       ? "Have an orchestrator open it again, or create another thread."
       : "An orchestrator or the operator has to say how it goes on: thread.setStatus."
-  return refuse("wrong_status", `thread ${id} is ${status} and takes no message of a ${role}${because}`, remedy, { thread: id, status })
+  return refuse("wrong_status", `thread ${id} is ${status} and takes no message of a ${role}`, remedy, { thread: id, status, reason })
 }
 
 /** Moves the caller's own cursor; where it stands already, nothing is recorded. */
@@ -135,10 +134,11 @@ export function evolveMessage(state: Workspace, event: MessageEvent, { seq, atMs
     }
     case "message.acked": {
       const { thread: id, lastReadSeq } = event.data
-      const thread = state.threads.get(id) as Thread
       const key = placeKey(id, actor.agent)
       const place: Participant = state.places.get(key) ?? { thread: id, agent: actor.agent, number: 0, joined: false, lastReadSeq: 0, ownAfter: 0 }
-      state.places.put(key, { ...place, lastReadSeq, ownAfter: countOf(state, id, place.number, lastReadSeq + 1, thread.head) })
+      // Counts what was read, not what is left: a long backlog that is read message by message would be counted through each time.
+      const ownRead = countOf(state, id, place.number, place.lastReadSeq + 1, lastReadSeq)
+      state.places.put(key, { ...place, lastReadSeq, ownAfter: place.ownAfter - ownRead })
       break
     }
     default:
@@ -173,7 +173,7 @@ function found(state: Workspace, thread: ThreadId, message: number, body: string
 }
 
 function resolve(state: Workspace, thread: ThreadId, message: number): void {
-  const finding = state.forum.findingsOf(thread).find(({ first, last }) => first === message || last === message)
+  const finding = state.forum.findingAt(thread, message)
   if (finding !== undefined) state.findings.put(`${thread}#${finding.mark}`, { ...finding, open: false })
 }
 

@@ -238,7 +238,13 @@ class Surface {
 
   async #loadMcp(): Promise<McpEndpoint> {
     const { McpEndpoint } = await import("./mcp-http.ts")
-    this.#mcpLoaded = new McpEndpoint({ version: this.#o.version, log: this.#o.log, perform: this.#perform, requestId: () => this.#requestId() })
+    const { hub, log, version } = this.#o
+    const sessionsOf = (caller: Caller): Promise<string[]> =>
+      workspaceOf(hub, caller).read((state) => {
+        const live = state.board.sessionsOf(caller.actor.agent).filter(({ status, runtime, owned }) => status === "live" && runtime === "mcp" && !owned)
+        return live.map(({ id }) => id)
+      })
+    this.#mcpLoaded = new McpEndpoint({ version, log, perform: this.#perform, requestId: () => this.#requestId(), sessionsOf })
     return this.#mcpLoaded
   }
 

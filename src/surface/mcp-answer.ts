@@ -1,29 +1,23 @@
 import type { CallToolResult } from "@modelcontextprotocol/server"
 import { SkeinError } from "../contract/errors.ts"
 import type { OperationName } from "../contract/names.ts"
-import { clean, markAnswer, markDetails } from "./mcp-data.ts"
+import { clean, markDetails } from "./mcp-data.ts"
+import { ANSWER_MAX_CHARS, fitting } from "./mcp-fit.ts"
 import { nextStep } from "./mcp-next.ts"
-
-/** Of JSON: more would crowd out what a model is at. */
-const ANSWER_MAX_CHARS = 64_000
 
 /**
  * A tool's result: the next step first, then the answer. Some clients hand on the text alone and some the structured content alone, so each holds all of
  * it; and in both what others wrote is marked as data. Throws `too_large` where a read found too much.
  */
 export function resultOf(name: OperationName, answer: unknown, nowMs: number): CallToolResult {
-  const marked = markAnswer(name, answer)
+  const fit = fitting(name, answer)
+  if (fit === null)
+    throw new SkeinError("too_large", `the answer has over ${ANSWER_MAX_CHARS} characters of JSON`, "Ask for less: a smaller `limit`, or a narrower filter.", {
+      limit: ANSWER_MAX_CHARS,
+    })
+  const { marked, cut } = fit
   const text = JSON.stringify(marked)
-  if (text.length > ANSWER_MAX_CHARS)
-    throw new SkeinError(
-      "too_large",
-      `the answer has ${text.length} characters, ${ANSWER_MAX_CHARS} are the most`,
-      "Ask for less: a smaller `limit`, or a narrower filter.",
-      {
-        limit: ANSWER_MAX_CHARS,
-      },
-    )
-  const step = nextStep(name, answer, nowMs)
+  const step = `${nextStep(name, fit.answer, nowMs)}${cut ? " Long texts are cut: the command line shows them whole." : ""}`
   return { content: [{ type: "text", text: text === "{}" ? step : `${step}\n${text}` }], structuredContent: { nextStep: step, ...marked } }
 }
 

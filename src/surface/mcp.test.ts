@@ -1,4 +1,7 @@
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { type Client } from "@modelcontextprotocol/client"
+import { pino } from "pino"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { ERRORS, type ErrorCode } from "../contract/errors.ts"
 import { CORE } from "../contract/tools.ts"
@@ -224,6 +227,61 @@ describe("who calls", () => {
     })
     expect((await rpc({ authorization: `Bearer ${ada}` })).status).toBe(401)
   })
+})
+
+describe("after a restart of the hub", () => {
+  test("a credential goes on with the session that it started before, and with what that holds", async () => {
+    await addTask("t1")
+    const { session } = (await useTool(await join(), "start_session")).data
+    await useTool(await join(), "claim_task", { task: "t1" })
+    await hub.restart()
+    const client = await join()
+    expect((await useTool(client, "claim_task")).data).toMatchObject({ claims: [{ task: { id: "t1", session } }] })
+    await useTool(client, "more_tools", { tool: "end_session", arguments: { session } })
+    await hub.restart()
+    const claim = (await useTool(await join(), "claim_task")).data["claims"] as [{ task: { session?: string } }]
+    expect(claim[0].task.session).toBeUndefined()
+  })
+
+  test("nobody is bound to one of several, to one that somebody beats for, or to another credential's", async () => {
+    await addTask("t1")
+    await addTask("t2")
+    const start = (agent: string, runtime: string, owned: boolean) =>
+      hub.loop.execute("session.start", operator, { id: `s_${agent}_${runtime}`, agent, runtime, resumeId: null, owned })
+    const ben = await hub.agent("ben")
+    await start("ada", "process", false)
+    await start("ben", "mcp", true)
+    await hub.restart()
+    for (const [bearer, task] of [
+      [ada, "t1"],
+      [ben, "t2"],
+    ] as const) {
+      const { data } = await useTool(await join(bearer), "claim_task", { task })
+      expect((data["task"] as { session?: string }).session).toBeUndefined()
+    }
+  })
+})
+
+test("a call that takes its time to stop is still answered when the hub does", async () => {
+  const { McpEndpoint } = await import("./mcp-http.ts")
+  const slow = new McpEndpoint({
+    version: "1",
+    log: pino({ level: "silent" }),
+    requestId: () => "r",
+    sessionsOf: () => Promise.resolve([]),
+    perform: (_, { signal }) => new Promise((_resolve, reject) => signal?.addEventListener("abort", () => setTimeout(() => reject(new Error("aborted")), 100))),
+  })
+  const caller = { actor: { agent: "ada", session: null, role: "worker" as const }, workspace: "main", credential: "c", expiresAtMs: null }
+  const body = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "wait_for_work", arguments: {} } }
+  const server = createServer((request, response) => void slow.serve(request, response, caller, body, new AbortController().signal))
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening))
+  const { port } = server.address() as AddressInfo
+  const headers = { accept: "application/json, text/event-stream" }
+  const answer = ask(`http://127.0.0.1:${port}`, "/", { headers, body: JSON.stringify(body) })
+  await new Promise((settle) => setTimeout(settle, 150))
+  await slow.close()
+  expect((await answer).text).toContain("hub_stopping")
+  server.close()
 })
 
 test("a wait ends with its connection, and with the hub", async () => {
