@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { ERRORS, type ErrorCode } from "../contract/errors.ts"
 import { CORE } from "../contract/tools.ts"
 import { connectMcp, REVISIONS, useTool } from "./mcp.contract.ts"
+import { readJson } from "./request.ts"
 import { type Instance, startInstance } from "./served.contract.ts"
 import { ask } from "./wire.contract.ts"
 
@@ -246,15 +247,19 @@ describe("after a restart of the hub", () => {
   test("nobody is bound to one of several, to one that somebody beats for, or to another credential's", async () => {
     await addTask("t1")
     await addTask("t2")
-    const start = (agent: string, runtime: string, owned: boolean) =>
-      hub.loop.execute("session.start", operator, { id: `s_${agent}_${runtime}`, agent, runtime, resumeId: null, owned })
-    const ben = await hub.agent("ben")
-    await start("ada", "process", false)
-    await start("ben", "mcp", true)
+    await addTask("t3")
+    const start = (agent: string, n: number, runtime: string, owned: boolean) =>
+      hub.loop.execute("session.start", operator, { id: `s_${agent}_${n}`, agent, runtime, resumeId: null, owned })
+    const [ben, cy] = [await hub.agent("ben"), await hub.agent("cy")]
+    await start("ada", 1, "process", false)
+    await start("ben", 1, "mcp", true)
+    await start("cy", 1, "mcp", false)
+    await start("cy", 2, "mcp", false)
     await hub.restart()
     for (const [bearer, task] of [
       [ada, "t1"],
       [ben, "t2"],
+      [cy, "t3"],
     ] as const) {
       const { data } = await useTool(await join(bearer), "claim_task", { task })
       expect((data["task"] as { session?: string }).session).toBeUndefined()
@@ -262,7 +267,7 @@ describe("after a restart of the hub", () => {
   })
 })
 
-test("a call that takes its time to stop is still answered when the hub does", async () => {
+test.each(REVISIONS)("a call of revision %s that takes its time to stop is still answered when the hub does", async (revision) => {
   const { McpEndpoint } = await import("./mcp-http.ts")
   const slow = new McpEndpoint({
     version: "1",
@@ -272,15 +277,19 @@ test("a call that takes its time to stop is still answered when the hub does", a
     perform: (_, { signal }) => new Promise((_resolve, reject) => signal?.addEventListener("abort", () => setTimeout(() => reject(new Error("aborted")), 100))),
   })
   const caller = { actor: { agent: "ada", session: null, role: "worker" as const }, workspace: "main", credential: "c", expiresAtMs: null }
-  const body = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "wait_for_work", arguments: {} } }
-  const server = createServer((request, response) => void slow.serve(request, response, caller, body, new AbortController().signal))
+  const server = createServer((request, response) => {
+    void (async () => {
+      const body = request.method === "POST" ? await readJson(request, 10_000) : undefined
+      await slow.serve(request, response, caller, body, new AbortController().signal)
+    })()
+  })
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening))
-  const { port } = server.address() as AddressInfo
-  const headers = { accept: "application/json, text/event-stream" }
-  const answer = ask(`http://127.0.0.1:${port}`, "/", { headers, body: JSON.stringify(body) })
+  const client = await connectMcp(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, ada, revision)
+  open.push(client)
+  const waiting = useTool(client, "wait_for_work", { waitMs: 60_000 }, { timeout: 3_000 })
   await new Promise((settle) => setTimeout(settle, 150))
   await slow.close()
-  expect((await answer).text).toContain("hub_stopping")
+  expect((await waiting).data["code"]).toBe("hub_stopping")
   server.close()
 })
 

@@ -42,7 +42,8 @@ export type PerformOptions = {
   metrics(): Record<string, number>
   /** None by default: then only what comes with its cost has one. */
   prices?: Prices
-  /** Something was revoked: connections of such callers end. */ revoked(matches: (caller: Caller) => boolean): void
+  /** Something was revoked: connections of such callers end. */
+  revoked(matches: (caller: Caller) => boolean): void
 }
 
 /** Operations that may wait for what they ask for, and are called off when their caller goes. */
