@@ -146,5 +146,6 @@ async function fromTop({ options }: Context, path: string): Promise<string> {
   const [{ findRepository }, { repositoryPath }] = await Promise.all([import("../repo/instance.ts"), import("../repo/path.ts")])
   const from = options.repo ?? process.cwd()
   const repository = await findRepository(from).catch(() => null)
-  return repository?.top == null ? path : repositoryPath(repository.top, from, path)
+  const top = repository?.top ?? null
+  return top === null ? path : repositoryPath(top, from, path)
 }

@@ -1,6 +1,6 @@
 import type { FileLease } from "./file-lease.ts"
 import { type Alternative, type Glob, lenientGlob } from "./glob.ts"
-import { pathInBoth, globOf, matchesAlternative, matchesSegments } from "./glob-match.ts"
+import { pathInBoth, globOf, matchesAlternative } from "./glob-match.ts"
 import { Heap, type HeapNode } from "./heap.ts"
 import type { AgentId, LeaseId, SessionId, TaskId } from "./ids.ts"
 import type { Task, TaskSpec } from "./task.ts"
@@ -201,12 +201,6 @@ export class Holdings {
       this.#endHeap.moved(node)
     }
   }
-}
-
-/** Whether one of the globs covers the path. */
-export function covers(globs: readonly Glob[], path: string): boolean {
-  const segments = path.split("/")
-  return globs.some((glob) => matchesSegments(glob, segments))
 }
 
 function read(text: string): Glob {

@@ -30,7 +30,7 @@ export type Prediction = {
 }
 
 /** More lines of work than this are not compared each with each: 64 make 2,016 pairs, about 3 s. */
-export const SIDES_MAX = 64
+const SIDES_MAX = 64
 
 /**
  * Which lines of work would conflict if they were merged with each other now: every worktree with its uncommitted and new files, and the branches that are
