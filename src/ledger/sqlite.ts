@@ -7,6 +7,7 @@ import type { Seq } from "../core/ids.ts"
 import { isTooLong } from "./damage.ts"
 import { LedgerFailure, oneWriter, type Appended, type Elsewhere, type Head, type Ledger, type Stored } from "./ledger.ts"
 import { sha256 } from "./sha256.ts"
+import { growLog, GROWN_LOG_BYTES } from "./grown-log.ts"
 import { WriterLock, createPrivately, type Owner } from "./writer-lock.ts"
 
 export type SqliteOptions = {
@@ -25,6 +26,7 @@ export type SqliteOptions = {
 const APPLICATION_ID = 0x536b_656e // "Sken"
 const SCHEMA_VERSION = 1
 const PAGE_BYTES = 4096
+const WAL_BYTES = 16 * 1024 * 1024
 /** Fewer entries than this are read row by row. */
 const FEW = 8
 /** How many of the last entries are checked at each start; `skein ledger verify` checks all. */
@@ -102,7 +104,7 @@ export class SqliteLedger implements Ledger {
     this.elsewhere = { module: import.meta.url, path: options.path }
     this.#database = database
     this.#lock = lock
-    this.#walBytes = options.walBytes ?? 16 * 1024 * 1024
+    this.#walBytes = options.walBytes ?? WAL_BYTES
     this.#begin = database.prepare("BEGIN IMMEDIATE")
     this.#commit = database.prepare("COMMIT")
     this.#insert = database.prepare("INSERT INTO entries (seq, bytes, hash) VALUES (?, ?, ?)")
@@ -344,6 +346,7 @@ function prepare(database: DatabaseSync, options: SqliteOptions, readOnly: boole
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA trusted_schema = OFF")
   if (options.maxBytes !== undefined) database.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(options.maxBytes / PAGE_BYTES))}`)
   if (isNew) database.exec(`BEGIN; ${SCHEMA} COMMIT`)
+  growLog(database, options.path, Math.min(options.walBytes ?? WAL_BYTES, GROWN_LOG_BYTES))
 }
 
 /** Entries lie in the table that we made, and nothing acts on a write but what we wrote: a view in its place, or a trigger, answers and does what it likes. */
