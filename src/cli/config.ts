@@ -6,7 +6,7 @@ import type { Price } from "../core/usage.ts"
 import { UsageError } from "./failure.ts"
 
 /** Where an instance's settings are, below its folder; none need be there. */
-export const CONFIG_FILE = "config.yaml"
+const CONFIG_FILE = "config.yaml"
 const CONFIG_MAX_BYTES = 256 * 1024
 
 /** US dollars for a million tokens. */

@@ -24,7 +24,7 @@ const metadata = z.strictObject({
 })
 const metadataGiven = metadata.default({ eventType: null, severity: null, file: null, line: null, endLine: null, task: null })
 
-export const message = z.object({
+const message = z.object({
   thread: threadId,
   message: number,
   seq,

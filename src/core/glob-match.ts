@@ -7,7 +7,7 @@ export function matches(glob: Glob, path: string): boolean {
 }
 
 /** `matches` for whoever has split the path already. */
-export function matchesSegments({ alternatives }: Glob, path: readonly string[]): boolean {
+function matchesSegments({ alternatives }: Glob, path: readonly string[]): boolean {
   return alternatives.some((alternative) => matchesAlternative(alternative, path))
 }
 

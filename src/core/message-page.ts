@@ -14,7 +14,7 @@ export type What = (typeof WHAT)[number]
 export type Page = { seqs: readonly Seq[]; by: readonly number[]; what: readonly number[] }
 
 /** Messages of one page: what one more message copies. */
-export const PAGE_MESSAGES = 64
+const PAGE_MESSAGES = 64
 
 function pageKey(thread: ThreadId, page: number): string {
   return `${thread}#${page}`

@@ -178,7 +178,7 @@ function resolve(state: Workspace, thread: ThreadId, message: number): void {
 }
 
 /** What two messages share that report the same finding: kind, file, lines, and the text without regard to case and spacing. */
-export function markOf(body: string, { eventType, file, line, endLine }: Metadata): string {
+function markOf(body: string, { eventType, file, line, endLine }: Metadata): string {
   const text = body.normalize("NFKC").toLowerCase().replaceAll(/\s+/g, " ").trim()
   return hash53(`${eventType}\0${file ?? ""}\0${line ?? ""}\0${endLine ?? line ?? ""}\0${text}`)
 }

@@ -137,7 +137,7 @@ function notWithin(state: Workspace, actor: Actor, { id, groups }: Thread): Refu
   return refuse("forbidden", `${actor.agent} is not in thread ${id}`, "Join it first: thread.join.", { thread: id })
 }
 
-export function inGroup(groups: Thread["groups"], { role }: Pick<Actor, "role">): boolean {
+function inGroup(groups: Thread["groups"], { role }: Pick<Actor, "role">): boolean {
   return "everyone" in groups || inboxOf({ role }) in groups
 }
 
