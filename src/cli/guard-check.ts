@@ -12,8 +12,8 @@ import { printable } from "./printable.ts"
 
 /** How long a commit waits for a hub that says nothing before it goes on unchecked: each question has that long, and the first without an answer is the last. */
 const HUB_MS = 1_000
-/** What one question may hold: as many paths as the hub takes, in half of the bytes that it takes. */
-const PATHS_AT_ONCE = 1_000
+/** What one question may hold: paths that the hub answers for in an instant, in half of the bytes that it takes. */
+const PATHS_AT_ONCE = 250
 const BYTES_AT_ONCE = 128 * 1024
 
 /**

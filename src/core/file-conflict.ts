@@ -1,5 +1,5 @@
 import type { FileLease, FileMode } from "./file-lease.ts"
-import { globOf } from "./glob-match.ts"
+import { globOf, newEffort } from "./glob-match.ts"
 import type { Holding } from "./holdings.ts"
 import type { AgentId, LeaseId, SessionId, TaskId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
@@ -36,10 +36,11 @@ export function conflictsWith(state: Workspace, agent: AgentId, globs: readonly 
   const against = (holding: Holding): boolean =>
     holding.agent !== agent && (mode === "exclusive" || holding.mode === "exclusive") && (besides === null || holding.task !== besides)
   const found: FileConflict[] = []
+  const effort = newEffort()
   for (const text of globs) {
     const glob = globOf(text)
     if (glob === null) continue
-    for (const { holding, glob: theirs, path } of holdings.meeting(glob, against)) {
+    for (const { holding, glob: theirs, path } of holdings.meeting(glob, against, effort)) {
       if (found.length >= NAMED_MAX) return found
       found.push({ ...holderOf(state, holding), glob: text, theirs: theirs.text, path })
     }

@@ -13,6 +13,22 @@ export type Automaton = { readonly edges: readonly (readonly Edge[])[]; readonly
 /** `on` null: a step that reads nothing. */
 type Edge = { readonly on: Ranges | null; readonly to: number }
 
+/** Steps that a comparison may still take; it counts down. What one call compares shares one, so that no globs keep the hub from everybody else. */
+export type Effort = { left: number }
+/** Steps for one call that compares globs: half a second at the worst. */
+export const EFFORT_MAX = 1_000_000
+/** Steps for one call that asks about paths: hundreds of thousands of comparisons with globs as people write them, a second with the worst. */
+export const CHECK_EFFORT_MAX = 30_000_000
+
+/** Thrown where `Effort` is at its end. */
+export class TooLong extends Error {}
+const tooLong = new TooLong("the globs take too long to compare")
+
+export function spend(effort: Effort, steps: number): void {
+  effort.left -= steps
+  if (effort.left < 0) throw tooLong
+}
+
 const SLASH = 0x2f
 const LAST = 0x10ffff
 /** Any character that a name can hold. */
@@ -98,17 +114,54 @@ export function automatonOf(prefix: string, suffix: string): Automaton {
   return automaton([...chars(prefix), { kind: "star", at: 0 }, ...chars(suffix)])
 }
 
-/** Whether the automaton reads this name from end to end. Costs the name's length times the states, whatever the glob. */
-export function accepts({ edges, end }: Automaton, name: string): boolean {
-  let now = reach(edges, [0])
+/** Sets of states that names have led to, with the way from each on a character: names look alike, so that nearly every step is a look-up. */
+type Way = { readonly states: readonly number[]; readonly ends: boolean; readonly next: Map<number, Way> }
+type Ways = { readonly start: Way; readonly byStates: Map<string, Way> }
+/** Steps that are remembered, of all automata together; forgotten all at once when there are too many. */
+const KEPT_MAX = 200_000
+let ways = new WeakMap<Automaton, Ways>()
+let kept = 0
+
+/** Whether the automaton reads this name from end to end. Costs at most the name's length times the states, whatever the glob. Throws `TooLong`. */
+export function accepts(automaton: Automaton, name: string, effort: Effort): boolean {
+  let known = ways.get(automaton)
+  if (known === undefined) {
+    known = { start: wayTo(automaton, [0]), byStates: new Map() }
+    ways.set(automaton, known)
+  }
+  let at = known.start
+  spend(effort, name.length)
   for (const char of name) {
     const code = char.codePointAt(0) as number
-    const next: number[] = []
-    for (const from of now) for (const { on, to } of edges[from] as readonly Edge[]) if (on !== null && has(on, code)) next.push(to)
-    if (next.length === 0) return false
-    now = reach(edges, next)
+    let next = at.next.get(code)
+    if (next === undefined) {
+      spend(effort, 4 * at.states.length)
+      next = step(automaton, known, at, code)
+    }
+    if (next.states.length === 0) return false
+    at = next
   }
-  return now.has(end)
+  return at.ends
+}
+
+function step(automaton: Automaton, { byStates }: Ways, from: Way, code: number): Way {
+  const reached: number[] = []
+  for (const state of from.states) for (const { on, to } of automaton.edges[state] as readonly Edge[]) if (on !== null && has(on, code)) reached.push(to)
+  const key = reached.join(" ")
+  let way = byStates.get(key)
+  if (way === undefined) byStates.set(key, (way = wayTo(automaton, reached)))
+  from.next.set(code, way)
+  kept += 1 + way.states.length
+  if (kept > KEPT_MAX) {
+    ways = new WeakMap()
+    kept = 0
+  }
+  return way
+}
+
+function wayTo({ edges, end }: Automaton, from: readonly number[]): Way {
+  const states = reach(edges, from)
+  return { states: [...states], ends: states.has(end), next: new Map() }
 }
 
 /** These states, and all that are reached from them without reading. */
@@ -118,14 +171,14 @@ function reach(edges: Automaton["edges"], from: readonly number[]): Set<number> 
   return found
 }
 
-/** A name that both automata read, or null where there is none. */
-export function nameInBoth(a: Automaton, b: Automaton): string | null {
-  return search(a, b)
+/** A name that both automata read, or null where there is none. Throws `TooLong`. */
+export function nameInBoth(a: Automaton, b: Automaton, effort: Effort): string | null {
+  return search(a, b, effort)
 }
 
 /** A name that the automaton reads, or null where it reads none that a file can have. */
 export function witness(a: Automaton): string | null {
-  return search(a, null)
+  return search(a, null, { left: Infinity })
 }
 
 /** Where a name stands: `.` and `..` are no names of files, and neither is nothing. */
@@ -133,7 +186,7 @@ const [EMPTY, DOT, DOTS, NAMED] = [0, 1, 2, 3]
 const PERIOD = 0x2e
 
 /** A walk over pairs of states, each visited once; the way back to the start spells the name. */
-function search(a: Automaton, b: Automaton | null): string | null {
+function search(a: Automaton, b: Automaton | null, effort: Effort): string | null {
   const width = b?.edges.length ?? 1
   const came = new Map<number, { from: number; code: number }>()
   const queue: number[] = []
@@ -152,6 +205,7 @@ function search(a: Automaton, b: Automaton | null): string | null {
     if (stateA === a.end && (b === null || stateB === b.end) && dots === NAMED) return spell(came, key)
     const stepsA = a.edges[stateA] as readonly Edge[]
     const stepsB = b === null ? FREE : (b.edges[stateB] as readonly Edge[])
+    spend(effort, stepsA.length * stepsB.length)
     for (const { on, to } of stepsA) {
       if (on === null) visit(to, stateB, dots, key, -1)
       else

@@ -1,14 +1,23 @@
-import { type Alternative, type Glob, isGlobFault, parseGlob, type Segment } from "./glob.ts"
-import { accepts, automatonOf, nameInBoth, witness } from "./glob-automaton.ts"
+import { type Alternative, composed, type Glob, isGlobFault, parseGlob, type Segment } from "./glob.ts"
+import { accepts, automatonOf, type Effort, EFFORT_MAX, nameInBoth, spend, TooLong, witness } from "./glob-automaton.ts"
 
-/** Whether the glob matches a path that is relative to the repository's top. */
-export function matches(glob: Glob, path: string): boolean {
-  return matchesSegments(glob, path.split("/"))
+/** For what one call compares. */
+export function newEffort(steps = EFFORT_MAX): Effort {
+  return { left: steps }
 }
 
 /** `matches` for whoever has split the path already. */
 function matchesSegments({ alternatives }: Glob, path: readonly string[]): boolean {
   return alternatives.some((alternative) => matchesAlternative(alternative, path))
+/** Whether the glob matches a path that is relative to the repository's top. */
+export function matches(glob: Glob, path: string, effort = newEffort()): boolean {
+  const segments = segmentsOf(path)
+  return glob.alternatives.some((alternative) => matchesAlternative(alternative, segments, effort))
+}
+
+/** The segments of a path, its characters composed: however a disk spells a name that looks the same, it is the same. */
+export function segmentsOf(path: string): string[] {
+  return composed(path).split("/")
 }
 
 /** Whether there can be a path that both globs match, whether or not it exists. */
@@ -16,19 +25,51 @@ export function intersects(a: Glob, b: Glob): boolean {
   return pathInBoth(a, b) !== null
 }
 
-/** An example of a path that both globs match, or null where there can be none. Exact: never null where one exists. */
-export function pathInBoth(a: Glob, b: Glob): string | null {
-  for (const one of a.alternatives) {
-    for (const other of b.alternatives) {
-      const path = commonSegments(one.segments, other.segments)
-      if (path !== null) return path
+/**
+ * An example of a path that both globs match, or null where there can be none. Exact, and never null where one exists; where the effort is at its end they
+ * count as meeting, in a path of the first: who takes too long to compare blocks nobody but those in whose way it is.
+ */
+export function pathInBoth(a: Glob, b: Glob, effort = newEffort()): string | null {
+  try {
+    for (const one of a.alternatives) {
+      for (const other of b.alternatives) {
+        spend(effort, 1)
+        const path = commonSegments(one.segments, other.segments, effort)
+        if (path !== null) return path
+      }
     }
+    return null
+  } catch (error) {
+    if (error instanceof TooLong) return exampleOf(a)
+    throw error
   }
-  return null
+}
+
+const examples = new WeakMap<Glob, string>()
+
+/** A path that the glob matches. */
+function exampleOf(glob: Glob): string {
+  const known = examples.get(glob)
+  if (known !== undefined) return known
+  const segments = glob.alternatives[0]?.segments ?? []
+  const names = segments.flatMap((segment) => (segment.kind === "any" ? [] : [example(segment)]))
+  const path = names.length === 0 || segments.at(-1)?.kind === "any" ? [...names, "x"].join("/") : names.join("/")
+  examples.set(glob, path)
+  return path
+}
+
+/** What takes too long to tell counts as matched. */
+export function matchesAlternative(alternative: Alternative, path: readonly string[], effort: Effort): boolean {
+  try {
+    return walk(alternative, path, effort)
+  } catch (error) {
+    if (error instanceof TooLong) return true
+    throw error
+  }
 }
 
 /** Greedy: when a later segment does not fit, only the last `**` before it need take one more. */
-export function matchesAlternative({ segments }: Alternative, path: readonly string[]): boolean {
+function walk({ segments }: Alternative, path: readonly string[], effort: Effort): boolean {
   let at = 0
   let pattern = 0
   let retryPattern = -1
@@ -39,7 +80,7 @@ export function matchesAlternative({ segments }: Alternative, path: readonly str
       retryPattern = pattern
       retryAt = at
       pattern += 1
-    } else if (segment !== undefined && fits(segment, path[at] as string)) {
+    } else if (segment !== undefined && fits(segment, path[at] as string, effort)) {
       pattern += 1
       at += 1
     } else if (retryPattern >= 0) {
@@ -52,9 +93,9 @@ export function matchesAlternative({ segments }: Alternative, path: readonly str
   return pattern === segments.length
 }
 
-function fits(segment: Exclude<Segment, { kind: "any" }>, name: string): boolean {
+function fits(segment: Exclude<Segment, { kind: "any" }>, name: string, effort: Effort): boolean {
   if (segment.kind === "literal") return segment.text === name
-  if (segment.kind === "pattern") return accepts(segment.automaton, name)
+  if (segment.kind === "pattern") return accepts(segment.automaton, name, effort)
   const { prefix, suffix } = segment
   return name.length >= prefix.length + suffix.length && name.startsWith(prefix) && name.endsWith(suffix)
 }
@@ -63,10 +104,10 @@ function fits(segment: Exclude<Segment, { kind: "any" }>, name: string): boolean
 type Came = { from: number; name: string | null }
 
 /** A walk over pairs of positions in the two lists of segments; the way back to the start is the path. */
-function commonSegments(a: readonly Segment[], b: readonly Segment[]): string | null {
+function commonSegments(a: readonly Segment[], b: readonly Segment[], effort: Effort): string | null {
   const [lastA, lastB] = [a.at(-1), b.at(-1)]
   // Both name the last segment: where these have nothing in common, nothing before them matters.
-  if (lastA !== undefined && lastB !== undefined && lastA.kind !== "any" && lastB.kind !== "any" && common(lastA, lastB) === null) return null
+  if (lastA !== undefined && lastB !== undefined && lastA.kind !== "any" && lastB.kind !== "any" && common(lastA, lastB, effort) === null) return null
   const width = b.length + 1
   const came = new Map<number, Came>([[0, { from: -1, name: null }]])
   const stack = [0]
@@ -77,6 +118,7 @@ function commonSegments(a: readonly Segment[], b: readonly Segment[]): string | 
     stack.push(key)
   }
   for (let key = stack.pop(); key !== undefined; key = stack.pop()) {
+    spend(effort, 1)
     const atB = key % width
     const atA = (key - atB) / width
     if (atA === a.length && atB === b.length) return spell(came, key, a, b)
@@ -90,7 +132,7 @@ function commonSegments(a: readonly Segment[], b: readonly Segment[]): string | 
       visit(atA, atB + 1, key, null)
     }
     if (segmentA === undefined || segmentB === undefined || segmentA.kind === "any" || segmentB.kind === "any") continue
-    const name = common(segmentA, segmentB)
+    const name = common(segmentA, segmentB, effort)
     if (name !== null) visit(atA + 1, atB + 1, key, name)
   }
   return null
@@ -111,16 +153,16 @@ function spell(came: ReadonlyMap<number, Came>, last: number, a: readonly Segmen
 type Named = Exclude<Segment, { kind: "any" }>
 
 /** A name that both segments match, or null. */
-function common(a: Named, b: Named): string | null {
-  if (a.kind === "literal") return fits(b, a.text) ? a.text : null
-  if (b.kind === "literal") return fits(a, b.text) ? b.text : null
+function common(a: Named, b: Named, effort: Effort): string | null {
+  if (a.kind === "literal") return fits(b, a.text, effort) ? a.text : null
+  if (b.kind === "literal") return fits(a, b.text, effort) ? b.text : null
   if (a.kind === "star" && b.kind === "star") {
     const prefix = a.prefix.length > b.prefix.length ? a.prefix : b.prefix
     const suffix = a.suffix.length > b.suffix.length ? a.suffix : b.suffix
     const one = prefix.startsWith(a.prefix) && prefix.startsWith(b.prefix) && suffix.endsWith(a.suffix) && suffix.endsWith(b.suffix)
     return one ? `${prefix}x${suffix}` : null
   }
-  return nameInBoth(toAutomaton(a), toAutomaton(b))
+  return nameInBoth(toAutomaton(a), toAutomaton(b), effort)
 }
 
 function toAutomaton(segment: Exclude<Named, { kind: "literal" }>): Parameters<typeof nameInBoth>[0] {

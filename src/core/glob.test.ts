@@ -204,6 +204,27 @@ test("the worst globs that are let in are compared in bounded time", () => {
   expect(performance.now() - startedAt).toBeLessThan(1_000)
 })
 
+test("what takes too long to tell counts as meeting, in a path that the first one matches", () => {
+  const [a, b] = [glob(`${"*a".repeat(60)}b`), glob(`${"*a".repeat(60)}c`)]
+  expect(pathInBoth(a, b)).toBeNull()
+  const path = pathInBoth(a, b, { left: 1_000 })
+  expect(path !== null && matches(a, path)).toBe(true)
+})
+
+test("however a disk spells a letter with a mark, it is the same file; capitals are told from small letters", () => {
+  for (const [pattern, path] of [
+    ["caf\u00e9/*", "cafe\u0301/x"],
+    ["cafe\u0301/**", "caf\u00e9/x"],
+    ["caf?", "cafe\u0301"],
+    ["[\u00e0-\u00ff]", "e\u0301"],
+    ["*.{cafe\u0301,x}", "a.caf\u00e9"],
+  ] as const) {
+    expect(matches(glob(pattern), path), pattern).toBe(true)
+    expect(intersects(glob(pattern), glob(globOfPath(path))), pattern).toBe(true)
+  }
+  expect(matches(glob("README.md"), "readme.md")).toBe(false)
+})
+
 test("a path becomes the glob that matches it and nothing else", () => {
   const path = "app/[id]/{x}/a*b?.tsx"
   expect(matches(glob(globOfPath(path)), path)).toBe(true)

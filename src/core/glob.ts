@@ -4,6 +4,7 @@ import { type Automaton, automaton, ANY_CHAR, type Atom, type Ranges, complement
  * A set of paths, as agents name the files that they will edit. Paths are relative to the repository's top, with `/` between their segments.
  * `*` is any text within a segment, `?` any one character, `[a-z]` one of a class (`[!a-z]` one outside it), `{a,b}` one of several, `**` as a whole
  * segment any number of segments, none included. A slash at the end means all that lies below. There is no escape: what is special goes into a class, `[*]`.
+ * Letters with marks are compared composed (NFC), in whichever form they are written: some disks do not tell the forms apart. Capitals are told from small letters.
  */
 export type Glob = {
   readonly text: string
@@ -51,13 +52,18 @@ export function parseGlob(text: string): Glob | GlobFault {
     if (text.length > GLOB_MAX) throw wrong(GLOB_MAX, `a glob has at most ${GLOB_MAX} characters`, "Shorten it, or give several.")
     if (/^[/\\~]|^[A-Za-z]:[/\\]/.test(text)) throw outside(0, "a path from the root of the machine")
     if (text.startsWith("!")) throw wrong(0, "a glob cannot take paths away", "Leave the `!` out, and name what is to be covered.")
-    const nodes = new Reader(text).read()
+    const nodes = new Reader(composed(text)).read()
     const alternatives = expand(nodes).map((alternative) => toAlternative(alternative))
     return { text, alternatives }
   } catch (error) {
     if (error instanceof Fault) return error.found
     throw error
   }
+}
+
+/** The form in which texts are compared: Unicode's NFC. */
+export function composed(text: string): string {
+  return text.normalize("NFC")
 }
 
 export function isGlobFault(glob: Glob | GlobFault): glob is GlobFault {
@@ -68,7 +74,7 @@ export function isGlobFault(glob: Glob | GlobFault): glob is GlobFault {
 export function lenientGlob(text: string): Glob {
   const glob = parseGlob(text)
   if (!isGlobFault(glob)) return glob
-  const segments = text
+  const segments = composed(text)
     .split("/")
     .filter((segment) => segment !== "")
     .map((segment): Segment => ({ kind: "literal", text: segment }))

@@ -1,6 +1,8 @@
 import type { FileLease } from "./file-lease.ts"
 import { type Alternative, type Glob, lenientGlob } from "./glob.ts"
 import { pathInBoth, globOf, matchesAlternative } from "./glob-match.ts"
+import { CHECK_EFFORT_MAX, type Effort } from "./glob-automaton.ts"
+import { pathInBoth, globOf, matchesAlternative, newEffort, segmentsOf } from "./glob-match.ts"
 import { Heap, type HeapNode } from "./heap.ts"
 import type { AgentId, LeaseId, SessionId, TaskId } from "./ids.ts"
 import type { Task, TaskSpec } from "./task.ts"
@@ -73,12 +75,13 @@ export class Holdings {
     return this.#leases(`task ${task}`)
   }
 
-  /** Every holding whose files include this path. */
-  at(path: string): { holding: Holding; glob: Glob }[] {
-    const segments = path.split("/")
+  /** Every holding whose files include this path. Paths that are asked about together share an effort. */
+  at(path: string, effort = newEffort(CHECK_EFFORT_MAX)): { holding: Holding; glob: Glob }[] {
+    const segments = segmentsOf(path)
     const found = new Map<Holding, Glob>()
     const look = ({ leaves }: Branch): void => {
-      for (const { holding, glob, alternative } of leaves) if (!found.has(holding) && matchesAlternative(alternative, segments)) found.set(holding, glob)
+      for (const { holding, glob, alternative } of leaves)
+        if (!found.has(holding) && matchesAlternative(alternative, segments, effort)) found.set(holding, glob)
     }
     let branch: Branch | undefined = this.#root
     look(branch)
@@ -91,12 +94,12 @@ export class Holdings {
   }
 
   /** Every holding that can have a path in common with a glob, each once, with the glob of its own that does and such a path. */
-  meeting(glob: Glob, wanted: (holding: Holding) => boolean): { holding: Holding; glob: Glob; path: string }[] {
+  meeting(glob: Glob, wanted: (holding: Holding) => boolean, effort: Effort): { holding: Holding; glob: Glob; path: string }[] {
     const found = new Map<Holding, { glob: Glob; path: string }>()
     const look = ({ leaves }: Branch): void => {
       for (const leaf of leaves) {
         if (found.has(leaf.holding) || !wanted(leaf.holding)) continue
-        const path = pathInBoth(glob, leaf.glob)
+        const path = pathInBoth(glob, leaf.glob, effort)
         if (path !== null) found.set(leaf.holding, { glob: leaf.glob, path })
       }
     }
@@ -118,7 +121,8 @@ export class Holdings {
     let agents = this.#meeting.get(touches)
     if (agents === undefined) {
       const all = new Set<AgentId>()
-      for (const text of touches) this.meeting(read(text), (holding) => !all.has(holding.agent)).forEach(({ holding }) => all.add(holding.agent))
+      const effort = newEffort()
+      for (const text of touches) this.meeting(read(text), (holding) => !all.has(holding.agent), effort).forEach(({ holding }) => all.add(holding.agent))
       this.#meeting.set(touches, (agents = all))
     }
     return agents.size > 1 || (agents.size === 1 && !agents.has(agent))

@@ -4,6 +4,8 @@ import type { Actor } from "../core/entry.ts"
 import { holderOf } from "../core/file-conflict.ts"
 import type { FileLease } from "../core/file-lease.ts"
 import { pathFault } from "../core/glob.ts"
+import { CHECK_EFFORT_MAX } from "../core/glob-automaton.ts"
+import { newEffort } from "../core/glob-match.ts"
 import type { Holding } from "../core/holdings.ts"
 import { isActive, type Task } from "../core/task.ts"
 import type { Workspace } from "../core/workspace.ts"
@@ -26,9 +28,10 @@ export function listFiles(state: Workspace, { agent, path, limit, cursor }: Pars
 
 /** Whether the caller's agent may edit these paths, and who stands against it. */
 export function checkFiles(state: Workspace, actor: Actor, { paths, write }: Parsed<"files.check">, nowMs: number): Output<"files.check"> {
+  const effort = newEffort(CHECK_EFFORT_MAX)
   const checked = paths.map((path, index): Output<"files.check">["paths"][number] => {
     checkPath(path, `paths[${index}]`)
-    const found = state.board.holdings.at(path).filter(({ holding }) => stands(state, holding, nowMs))
+    const found = state.board.holdings.at(path, effort).filter(({ holding }) => stands(state, holding, nowMs))
     const mine = found.some(({ holding }) => holding.agent === actor.agent)
     const others = found.filter(({ holding }) => holding.agent !== actor.agent)
     const against = others.find(({ holding }) => holding.mode === "exclusive") ?? (mine ? undefined : others[0])
