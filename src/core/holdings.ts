@@ -1,6 +1,5 @@
 import type { FileLease } from "./file-lease.ts"
 import { type Alternative, type Glob, lenientGlob } from "./glob.ts"
-import { pathInBoth, globOf, matchesAlternative } from "./glob-match.ts"
 import { CHECK_EFFORT_MAX, type Effort } from "./glob-automaton.ts"
 import { pathInBoth, globOf, matchesAlternative, newEffort, segmentsOf } from "./glob-match.ts"
 import { Heap, type HeapNode } from "./heap.ts"
