@@ -98,7 +98,8 @@ export const leaseId = pattern(/^f[0-9]{1,16}$/, "id of a lease on files", "Use 
 /** Any JSON object, such as an event's payload. Its depth is bounded, so that nobody's stack is. */
 export const payload = z.record(z.string().max(200), z.unknown()).refine((value) => shallow(value, 16), "At most 16 levels deep")
 
-function shallow(value: unknown, levels: number): boolean {
+/** Whether a JSON value nests at most so many levels. */
+export function shallow(value: unknown, levels: number): boolean {
   if (typeof value !== "object" || value === null) return true
   return levels > 0 && Object.values(value).every((inner) => shallow(inner, levels - 1))
 }

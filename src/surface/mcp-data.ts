@@ -74,7 +74,7 @@ function mark(value: unknown, given: readonly Schema[], from: string): unknown {
   if (Object.keys(record).length === 0) return undefined
   const shapes = schemas.flatMap(({ properties }) => (properties === undefined ? [] : [properties]))
   // Its very keys are the writer's own: a payload, or settings by name.
-  if (known && shapes.length === 0 && !isTally(record)) return asData(JSON.stringify(record), writerOf(record, from))
+  if (known && shapes.length === 0 && !isTally(record)) return asData(JSON.stringify(record, cleaned), writerOf(record, from))
   const writer = writerOf(record, from)
   const marked: Record<string, unknown> = {}
   for (const [key, inner] of Object.entries(record)) {
@@ -83,6 +83,11 @@ function mark(value: unknown, given: readonly Schema[], from: string): unknown {
     if (item !== undefined) marked[key] = item
   }
   return Object.keys(marked).length === 0 ? undefined : marked
+}
+
+/** Before it is written as JSON: that would hide a control in an escape. */
+function cleaned(_key: string, value: unknown): unknown {
+  return typeof value === "string" ? clean(value) : value
 }
 
 /** Numbers by the hub's own words, such as tasks by status. */

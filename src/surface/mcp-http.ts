@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { NodeIncomingMessageLike } from "@modelcontextprotocol/node"
 import { SkeinError } from "../contract/errors.ts"
+import { shallow } from "../contract/schema.ts"
 import type { Output } from "../contract/operations.ts"
 import type { SessionId } from "../core/ids.ts"
 import type { Caller } from "./auth.ts"
@@ -17,6 +18,8 @@ export type McpEndpointOptions = {
   sessionsOf(caller: Caller): Promise<SessionId[]>
 }
 
+/** Of a request: the library goes down into it level by level, and would run out of stack. */
+const LEVELS_MAX = 64
 /** How long answers may take to get out once their calls are over, in ms. */
 const CLOSE_MS = 1_000
 
@@ -86,6 +89,10 @@ export class McpEndpoint {
   }
 
   async serve(request: IncomingMessage, response: ServerResponse, caller: Caller, body: unknown, gone: AbortSignal): Promise<void> {
+    if (!shallow(body, LEVELS_MAX))
+      throw new SkeinError("invalid_input", `the body nests more than ${LEVELS_MAX} levels deep`, "Send what the tool's schema describes.", {
+        limit: LEVELS_MAX,
+      })
     const asking: Asking = { caller, gone }
     const auth = { token: "", clientId: caller.actor.agent, scopes: [], extra: { ...asking } }
     const served = this.#serve(Object.assign(request, { auth }) as NodeIncomingMessageLike, response, body)
