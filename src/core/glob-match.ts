@@ -6,9 +6,6 @@ export function newEffort(steps = EFFORT_MAX): Effort {
   return { left: steps }
 }
 
-/** `matches` for whoever has split the path already. */
-function matchesSegments({ alternatives }: Glob, path: readonly string[]): boolean {
-  return alternatives.some((alternative) => matchesAlternative(alternative, path))
 /** Whether the glob matches a path that is relative to the repository's top. */
 export function matches(glob: Glob, path: string, effort = newEffort()): boolean {
   const segments = segmentsOf(path)
