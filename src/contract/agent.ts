@@ -3,6 +3,7 @@ import type { AgentView } from "../core/view.ts"
 import { operation } from "./operation.ts"
 import { credentialId, line, microUsd, name, reason, role, sessionId, skills, taskId, timeMs } from "./schema.ts"
 import { done } from "./task.ts"
+import { triggerId } from "./trigger.ts"
 
 const profile = {
   kind: name,
@@ -37,6 +38,8 @@ const sessionShape = {
   startedAtMs: timeMs,
   endedAtMs: timeMs.nullable(),
   reason: z.string().nullable(),
+  /** The supervisor's session that keeps its process. */
+  managedBy: z.string().exactOptional(),
 }
 const sessionView = z.object(sessionShape)
 const agentView = z.object({
@@ -147,6 +150,26 @@ export const sessionOperations = {
     errors: ["not_found"],
     input: z.strictObject({ session: sessionId, reason: reason.default("ended") }),
     output: done,
+  }),
+  "session.adopt": operation({
+    least: "supervisor",
+    summary: "Take a session into a supervisor's keeping.",
+    text: "One that nobody keeps, or whose supervisor is gone or was an earlier run of the caller. Only its keeper delivers to it live.",
+    errors: ["not_found", "wrong_status", "not_owner"],
+    input: z.strictObject({ session: sessionId }),
+    output: done,
+  }),
+  "session.turn": operation({
+    least: "observer",
+    summary: "Say that the caller's agent began or ended a turn.",
+    text: "Called by the agent's own hook. Kept in memory: in the middle of a turn nothing is started beside it, and its time to answer a wake does not run. `nonce`: the one that stood in the prompt; the wake it belongs to is delivered, which is recorded. `conversation` tells several of one agent apart.",
+    errors: [],
+    input: z.strictObject({
+      state: z.enum(["started", "ended"]),
+      nonce: triggerId.nullable().default(null),
+      conversation: line(200).nullable().default(null),
+    }),
+    output: z.object({ delivered: z.boolean() }),
   }),
   "session.list": operation({
     least: "observer",

@@ -8,12 +8,14 @@ import type { CommandName } from "../core/command.ts"
 export type OperationKind = "command" | "action" | "read" | "presence"
 
 /** Commands that the hub gives itself; nobody can send them. */
-type Internal = "hub.start" | "hub.sweep" | "hub.checkpoint" | "workspace.create"
+type Internal = "hub.start" | "hub.sweep" | "hub.checkpoint" | "workspace.create" | "trigger.confirm"
 /** Commands whose answer cannot be built a second time: a secret leaves the hub once. */
 type OnceOnly = "credential.issue"
 
 /** Every operation by name with its kind: all that a client has to know at run time. The rows themselves are in `operations.ts`. */
 export const KINDS = {
+  "account.exhausted": "command",
+  "account.restored": "command",
   "agent.add": "command",
   "agent.edit": "command",
   "agent.list": "read",
@@ -52,10 +54,12 @@ export const KINDS = {
   "plan.list": "read",
   "plan.report": "read",
   "plan.show": "read",
+  "session.adopt": "command",
   "session.beat": "presence",
   "session.end": "command",
   "session.list": "read",
   "session.start": "command",
+  "session.turn": "presence",
   "task.add": "command",
   "task.block": "command",
   "task.cancel": "command",
@@ -72,16 +76,29 @@ export const KINDS = {
   "task.unblock": "command",
   "task.update": "command",
   "thread.create": "command",
+  "thread.escalate": "command",
   "thread.invite": "command",
   "thread.join": "command",
   "thread.leave": "command",
   "thread.list": "read",
+  "thread.overrideClose": "command",
   "thread.setStatus": "command",
   "thread.show": "read",
   "thread.summarize": "read",
+  "thread.unblock": "command",
   "token.mint": "action",
+  "trigger.cancel": "command",
+  "trigger.claim": "command",
+  "trigger.list": "read",
+  "trigger.participant": "command",
+  "trigger.record": "command",
+  "trigger.retry": "command",
+  "trigger.show": "read",
+  "trigger.why": "read",
   "usage.list": "read",
   "usage.report": "command",
+  "wake.policy": "read",
+  "wake.setPolicy": "command",
   "work.wait": "read",
   "workspace.create": "action",
   "workspace.list": "read",

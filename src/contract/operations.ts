@@ -10,6 +10,7 @@ import { KINDS, type OperationName } from "./names.ts"
 import { EVERY_COMMAND, EVERYWHERE, type Operation } from "./operation.ts"
 import { planOperations } from "./plan.ts"
 import { messageOperations, threadOperations } from "./thread.ts"
+import { accountOperations, triggerOperations, wakeOperations } from "./trigger.ts"
 import { usageOperations } from "./usage.ts"
 import { helpOperations, leaseOperations, taskOperations } from "./task.ts"
 import { workOperations } from "./work.ts"
@@ -31,6 +32,9 @@ export const operations = {
   ...workspaceOperations,
   ...workOperations,
   ...usageOperations,
+  ...triggerOperations,
+  ...wakeOperations,
+  ...accountOperations,
 } satisfies Record<OperationName, Operation>
 
 export type Operations = typeof operations
@@ -43,7 +47,15 @@ export type Output<Name extends OperationName> = z.output<Operations[Name]["outp
 /** Commands whose parsed input is the core's, field by field; the others are completed by the surface. */
 export type PlainCommand = Exclude<
   CommandName & OperationName,
-  "session.start" | "task.claimNext" | "event.send" | "thread.create" | "usage.report" | "workspace.create"
+  | "session.start"
+  | "task.claimNext"
+  | "event.send"
+  | "thread.create"
+  | "usage.report"
+  | "workspace.create"
+  | "trigger.participant"
+  | "trigger.claim"
+  | "trigger.record"
 >
 
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? (keyof A extends keyof B ? (keyof B extends keyof A ? true : false) : false) : false) : false
@@ -60,6 +72,9 @@ type Completed = {
   "task.claimNext": Same<Readonly<Omit<Parsed<"task.claimNext">, "waitMs" | "labels">>, Readonly<Omit<Commands["task.claimNext"]["input"], "labels">>>
   "thread.create": Same<Omit<Parsed<"thread.create">, "thread">, Omit<Commands["thread.create"]["input"], "thread">>
   "event.send": Same<Parsed<"event.send">, Commands["event.send"]["input"]>
+  "trigger.participant": Same<Omit<Parsed<"trigger.participant">, "requestId">, Omit<Commands["trigger.participant"]["input"], "job" | "request">>
+  "trigger.claim": Same<Parsed<"trigger.claim">, Omit<Commands["trigger.claim"]["input"], "busy">>
+  "trigger.record": Same<Parsed<"trigger.record">, Omit<Commands["trigger.record"]["input"], "bits">>
   "usage.report": Same<Parsed<"usage.report">, Commands["usage.report"]["input"]>
 }
 type Rows = Agreement & Completed

@@ -39,7 +39,7 @@ export function line(max: number): z.ZodString {
 }
 
 /** Text of one form; `what` is what it is, for the documents. */
-function pattern(form: RegExp, what: string, remedy: string): z.ZodString {
+export function pattern(form: RegExp, what: string, remedy: string): z.ZodString {
   return z.string().regex(form, remedy).describe(what)
 }
 

@@ -51,6 +51,8 @@ export type Session = {
   /** When it ended or was lost; null while it is live. */
   endedAtMs: number | null
   reason: string | null
+  /** The supervisor's session that keeps its process; absent where none does. */
+  managedBy?: SessionId
 }
 
 export const DEFAULT_PROFILE: Profile = {
@@ -75,6 +77,7 @@ export type IssueCredential = { agent: AgentId; id: string; hash: string }
 export type RevokeCredential = { agent: AgentId; id: string; reason: string }
 /** `id` is made by the hub, so that the core stays free of randomness. */
 export type StartSession = { id: SessionId; agent: AgentId; runtime: string; resumeId: string | null; owned: boolean }
+export type AdoptSession = { session: SessionId }
 export type EndSession = { session: SessionId; reason: string }
 
 export type AgentEvent =
@@ -83,7 +86,11 @@ export type AgentEvent =
   | Recorded<"agent.retired", { name: AgentId; reason: string }>
   | Recorded<"agent.credential_issued", { agent: AgentId; id: string; hash: string }>
   | Recorded<"agent.credential_revoked", { agent: AgentId; id: string; reason: string }>
-  | Recorded<"session.started", { id: SessionId; agent: AgentId; runtime: string; resumeId: string | null; owned: boolean; heartbeatMs: number }>
+  | Recorded<
+      "session.started",
+      { id: SessionId; agent: AgentId; runtime: string; resumeId: string | null; owned: boolean; heartbeatMs: number; managedBy?: SessionId }
+    >
+  | Recorded<"session.adopted", { id: SessionId; by: SessionId }>
   | Recorded<"session.lost", { id: SessionId; silentMs: number }>
   | Recorded<"session.returned", { id: SessionId }>
   | Recorded<"session.ended", { id: SessionId; reason: string }>
@@ -135,7 +142,26 @@ export function decideStartSession(state: Workspace, actor: Actor, { id, agent: 
     })
   }
   if (state.sessions.has(id)) return refuse("already_exists", `there is a session ${id} already`, "Ask again: the hub draws another id.", { session: id })
-  return [{ type: "session.started", data: { id, agent: name, runtime, resumeId, owned, heartbeatMs: agent.heartbeatMs } }]
+  const managedBy = actor.role === "supervisor" && actor.session !== null && actor.agent !== name ? { managedBy: actor.session } : {}
+  return [{ type: "session.started", data: { id, agent: name, runtime, resumeId, owned, heartbeatMs: agent.heartbeatMs, ...managedBy } }]
+}
+
+/** A supervisor takes a session into its keeping: its own after a restart, or one that nobody living keeps. */
+export function decideAdoptSession(state: Workspace, actor: Actor, { session: id }: AdoptSession): AgentEvent[] | Refusal {
+  const session = state.sessions.get(id)
+  if (session === undefined) return refuse("not_found", `there is no session ${id}`, "`skein session list` lists the sessions.", { session: id })
+  if (actor.session === null)
+    return refuse("wrong_status", "a session is kept by a supervisor with a session of its own", "Start one with session.start (owned).", { session: id })
+  if (session.status === "ended") return refuse("wrong_status", `session ${id} has ended`, "Start another.", { session: id, status: "ended" })
+  const { managedBy } = session
+  if (managedBy === actor.session) return []
+  const keeper = managedBy === undefined ? undefined : state.sessions.get(managedBy)
+  if (keeper?.status === "live" && keeper.agent !== actor.agent)
+    return refuse("not_owner", `session ${id} is kept by ${keeper.agent} (${keeper.id})`, "Wait until that supervisor has ended.", {
+      session: id,
+      managedBy: keeper.id,
+    })
+  return [{ type: "session.adopted", data: { id, by: actor.session } }]
 }
 
 export function decideEndSession(
@@ -195,13 +221,17 @@ export function evolveAgent(state: Workspace, event: AgentEvent, atMs: number): 
       break
     }
     case "session.started": {
-      const { id, agent, runtime, resumeId, owned, heartbeatMs } = event.data
+      const { id, agent, runtime, resumeId, owned, heartbeatMs, managedBy } = event.data
       for (const old of state.board.sessionsOf(agent)) {
         if (old.endedAtMs !== null && old.endedAtMs + FORGET_SESSION_MS < atMs) sessions.delete(old.id)
       }
-      sessions.put(id, { id, agent, status: "live", runtime, resumeId, owned, heartbeatMs, startedAtMs: atMs, endedAtMs: null, reason: null })
+      const kept = managedBy === undefined ? {} : { managedBy }
+      sessions.put(id, { id, agent, status: "live", runtime, resumeId, owned, heartbeatMs, startedAtMs: atMs, endedAtMs: null, reason: null, ...kept })
       break
     }
+    case "session.adopted":
+      sessions.put(event.data.id, { ...(sessions.get(event.data.id) as Session), managedBy: event.data.by })
+      break
     case "session.lost":
       sessions.put(event.data.id, { ...(sessions.get(event.data.id) as Session), status: "lost", endedAtMs: atMs })
       break
@@ -209,6 +239,7 @@ export function evolveAgent(state: Workspace, event: AgentEvent, atMs: number): 
       sessions.put(event.data.id, { ...(sessions.get(event.data.id) as Session), status: "live", endedAtMs: null })
       break
     case "session.ended":
+      state.supervisors.delete(event.data.id)
       sessions.put(event.data.id, { ...(sessions.get(event.data.id) as Session), status: "ended", endedAtMs: atMs, reason: event.data.reason })
       break
     default:

@@ -6,6 +6,8 @@ import { DIRECTIVES, EVENT_KINDS } from "./directive.ts"
 import { type Actor, HUB } from "./entry.ts"
 import { SEVERITIES } from "./message.ts"
 import { isRefusal } from "./refusal.ts"
+import { REASON_CODES } from "./trigger.ts"
+import { RECORD_STEPS } from "./trigger-claim.ts"
 import { ROLES } from "./role.ts"
 import { PRIORITIES, type TaskSpec } from "./task.ts"
 import { THREAD_STATUSES, THREAD_TYPES } from "./thread.ts"
@@ -63,6 +65,8 @@ const profile = fc.record(
 const written = { task: taskId, fence: fc.nat(60) }
 const target = fc.oneof(fc.record({ agent: name }), fc.record({ role: fc.constantFrom(...ROLES) }), fc.constant({ everyone: true as const }))
 const thread = fc.oneof(name, fc.constantFrom("team", "role/worker", "role/constructor", "agent/a", "agent/constructor", "task/a", "task/p.1/a"))
+const job = fc.constantFrom("r000000000000000000000000", "r111111111111111111111111", "u1.0.a", "constructor")
+const account = fc.constantFrom("agent/a", "agent/constructor", "constructor", "none")
 const deliverable = fc.record({
   text,
   evidence: fc.record({ testsPass: fc.constantFrom(true, false, null), commit: fc.constant(null), links: fc.array(text, { maxLength: 1 }) }),
@@ -125,6 +129,30 @@ const INPUTS: { [Name in CommandName]: fc.Arbitrary<Commands[Name]["input"]> } =
   "thread.leave": fc.record({ thread }),
   "thread.invite": fc.record({ thread, agents: fc.array(name, { minLength: 1, maxLength: 2 }) }),
   "thread.setStatus": fc.record({ thread, status: fc.constantFrom(...THREAD_STATUSES), reason: text }),
+  "session.adopt": fc.record({ session }),
+  "thread.escalate": fc.record({ thread, reason: text }),
+  "thread.unblock": fc.record({ thread, reason: text }),
+  "thread.overrideClose": fc.record({ thread, reason: text }),
+  "trigger.participant": fc.record({ job, request: text, thread, target: name, reason: text, prompt: text }),
+  "trigger.claim": fc.record({ agents: fc.array(name, { maxLength: 3 }), max: fc.nat(3), busy: fc.array(name, { maxLength: 1 }) }),
+  "trigger.record": fc.record({
+    job,
+    fence: fc.nat(60),
+    step: fc.constantFrom(...RECORD_STEPS),
+    channel: fc.option(text),
+    code: fc.constantFrom(null, ...REASON_CODES),
+    detail: text,
+    session: fc.option(session),
+    beside: fc.boolean(),
+    untilMs: fc.option(fc.nat()),
+    bits: fc.nat(0xffffffff),
+  }),
+  "trigger.retry": fc.record({ job, reason: text, force: fc.boolean() }),
+  "trigger.cancel": fc.record({ job, reason: text }),
+  "trigger.confirm": fc.record({ job, evidence: fc.constantFrom("turn", "nonce") }),
+  "account.exhausted": fc.record({ account, untilMs: fc.nat(), reason: text }),
+  "account.restored": fc.record({ account, reason: text }),
+  "wake.setPolicy": fc.record({ changes: fc.constantFrom({}, { ackMs: 600 }, { turnsMax: 0 }, { retries: 3, resumes: 0 }), reason: text }),
   "message.post": fc.record({
     thread,
     body: text,

@@ -1,5 +1,5 @@
 // prettier-ignore
-import { type AddAgent, decideAddAgent, decideEditAgent, decideEndSession, decideIssueCredential, decideRetireAgent, decideRevokeCredential, decideStartSession, type EditAgent, type EndSession, type IssueCredential, type RetireAgent, type RevokeCredential, type StartSession } from "./agent.ts"
+import { type AddAgent, type AdoptSession, decideAddAgent, decideAdoptSession, decideEditAgent, decideEndSession, decideIssueCredential, decideRetireAgent, decideRevokeCredential, decideStartSession, type EditAgent, type EndSession, type IssueCredential, type RetireAgent, type RevokeCredential, type StartSession } from "./agent.ts"
 import { type AddTask, type CancelTask, decideAddTask, decideCancelTask, decideEditTask, decideResetTask, type EditTask, type ResetTask } from "./backlog.ts"
 import { type Block, decideBlock, decideUnblock, type Unblock } from "./blocker.ts"
 import { type Claim, type ClaimNext, currentClaims, decideClaim, decideClaimNext } from "./claim.ts"
@@ -28,6 +28,16 @@ import type { Refusal } from "./refusal.ts"
 import type { TaskStatus } from "./task.ts"
 // prettier-ignore
 import { type CreateThread, decideCreateThread, decideInviteToThread, decideJoinThread, decideLeaveThread, decideSetThreadStatus, type InviteToThread, type JoinThread, type LeaveThread, type SetThreadStatus } from "./thread-life.ts"
+import { decideExhaustAccount, decideRestoreAccount, type ExhaustAccount, type RestoreAccount } from "./account.ts"
+// prettier-ignore
+import { decideEscalateThread, decideOverrideClose, decideUnblockThread, type EscalateThread, type OverrideCloseThread, type UnblockThread } from "./thread-guard.ts"
+import type { Trigger, TriggerId } from "./trigger.ts"
+import { type ClaimedTrigger, claimedIn } from "./trigger-view.ts"
+import { type ClaimTriggers, decideClaimTriggers, decideRecordTrigger, type RecordTrigger } from "./trigger-claim.ts"
+// prettier-ignore
+import { type CancelTrigger, decideCancelTrigger, decideRetryTrigger, decideTrigger, envelopeOf, type RetryTrigger, type TriggerEnvelope, type TriggerParticipant } from "./trigger-request.ts"
+import { type ConfirmTrigger, decideConfirmTrigger, decideWakes } from "./wake.ts"
+import { decideSetWakePolicy, type SetWakePolicy } from "./wake-policy.ts"
 import { decideReportUsage, type ReportUsage, type Spent } from "./usage.ts"
 import { type TaskView, viewTask } from "./view.ts"
 import type { Checkpoint, MetaEvent, Workspace } from "./workspace.ts"
@@ -40,6 +50,9 @@ export type Claimed = { fence: Seq; leaseEndsAtMs: number; leaseMs: number; task
 /** A lease on files: `fence` is the seq of its entry. */
 export type Reserved = Done & { lease: LeaseId; fence: Seq; endsAtMs: number }
 
+/** How a job stands after a step of it. */
+export type Outcome = { job: TriggerId; status: Trigger["status"]; hop: Trigger["hop"]; notBeforeMs: number }
+
 /** Every command with what it takes and what it answers. The contract derives from this; the hub decides by it. */
 export type Commands = {
   "agent.add": { input: AddAgent; output: Done & { agent: AgentId } }
@@ -49,6 +62,7 @@ export type Commands = {
   "credential.revoke": { input: RevokeCredential; output: Done }
   "session.start": { input: StartSession; output: Done & { session: SessionId; agent: AgentId; heartbeatMs: number } }
   "session.end": { input: EndSession; output: Done }
+  "session.adopt": { input: AdoptSession; output: Done }
   "task.add": { input: AddTask; output: Done & { task: TaskId } }
   "task.edit": { input: EditTask; output: Done }
   "task.reset": { input: ResetTask; output: Done }
@@ -78,6 +92,18 @@ export type Commands = {
   "thread.setStatus": { input: SetThreadStatus; output: Done }
   "message.post": { input: PostMessage; output: Done & { thread: ThreadId; message: number } }
   "message.ack": { input: AckMessage; output: Done & { thread: ThreadId; lastReadSeq: number } }
+  "thread.escalate": { input: EscalateThread; output: Done }
+  "thread.unblock": { input: UnblockThread; output: Done }
+  "thread.overrideClose": { input: OverrideCloseThread; output: Done }
+  "trigger.participant": { input: TriggerParticipant; output: Done & TriggerEnvelope }
+  "trigger.claim": { input: ClaimTriggers; output: Done & { jobs: ClaimedTrigger[] } }
+  "trigger.record": { input: RecordTrigger; output: Done & Outcome }
+  "trigger.retry": { input: RetryTrigger; output: Done & Outcome }
+  "trigger.cancel": { input: CancelTrigger; output: Done & Outcome }
+  "trigger.confirm": { input: ConfirmTrigger; output: Done & Outcome }
+  "account.exhausted": { input: ExhaustAccount; output: Done }
+  "account.restored": { input: RestoreAccount; output: Done }
+  "wake.setPolicy": { input: SetWakePolicy; output: Done }
   "plan.add": { input: AddPlan; output: Done & { plan: PlanId; created: boolean; tasks: number } }
   "plan.cancel": { input: CancelPlan; output: Done }
   "usage.report": { input: ReportUsage; output: Done & { task: TaskId | null; costMicroUsd: number | null } }
@@ -146,6 +172,11 @@ function reserved(state: Workspace, actor: Actor, input: unknown, entries: reado
   return { ...done(state, actor, input, entries), lease: leaseIdOf(fence), fence, endsAtMs }
 }
 
+function withJob(state: Workspace, actor: Actor, input: { job: TriggerId }, entries: readonly Entry[]): Done & Outcome {
+  const { id, status, hop, notBeforeMs } = state.triggers.get(input.job) as Trigger
+  return { ...done(state, actor, input, entries), job: id, status, hop, notBeforeMs }
+}
+
 /** Whom a helper was announced to. */
 function ownerTold(entries: readonly Entry[]): AgentId | undefined {
   const told = entries.find((entry) => entry.type === "event.sent")?.data as Notice | undefined
@@ -189,6 +220,7 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
     },
   },
   "session.end": { decide: decideEndSession, answer: done },
+  "session.adopt": { decide: decideAdoptSession, answer: done },
   "task.add": { decide: decideAddTask, answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), task: input.id }) },
   "task.edit": { decide: decideEditTask, answer: done },
   "task.reset": { decide: decideResetTask, answer: done },
@@ -261,6 +293,24 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
     decide: decideAckMessage,
     answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), thread: input.thread, lastReadSeq: input.lastReadSeq }),
   },
+  "thread.escalate": { decide: decideEscalateThread, answer: done },
+  "thread.unblock": { decide: decideUnblockThread, answer: done },
+  "thread.overrideClose": { decide: decideOverrideClose, answer: done },
+  "trigger.participant": {
+    decide: decideTrigger,
+    answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), ...envelopeOf(state, input.job) }),
+  },
+  "trigger.claim": {
+    decide: decideClaimTriggers,
+    answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), jobs: claimedIn(state, input, entries) }),
+  },
+  "trigger.record": { decide: decideRecordTrigger, answer: withJob },
+  "trigger.retry": { decide: (state, _, input, nowMs) => decideRetryTrigger(state, input, nowMs), answer: withJob },
+  "trigger.cancel": { decide: (state, _, input) => decideCancelTrigger(state, input), answer: withJob },
+  "trigger.confirm": { decide: decideConfirmTrigger, answer: withJob },
+  "account.exhausted": { decide: (state, _, input, nowMs) => decideExhaustAccount(state, input, nowMs), answer: done },
+  "account.restored": { decide: (state, _, input) => decideRestoreAccount(state, input), answer: done },
+  "wake.setPolicy": { decide: (state, _, input) => decideSetWakePolicy(state, input), answer: done },
   "plan.add": {
     decide: (state, _, input) => decideAddPlan(state, input),
     answer: (state, actor, input, entries) => {
@@ -286,7 +336,10 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
     answer: done,
   },
   "hub.start": { decide: (_state, _actor, { graceMs }): MetaEvent[] => [{ type: "hub.started", data: { graceMs } }], answer: done },
-  "hub.sweep": { decide: (state, _, input, nowMs) => decideSweep(state, input, nowMs), answer: done },
+  "hub.sweep": {
+    decide: (state, _, input, nowMs) => [...decideSweep(state, input, nowMs), ...(input.wakes === undefined ? [] : decideWakes(state, input.wakes, nowMs))],
+    answer: done,
+  },
   "hub.checkpoint": {
     // Decided against the very state that the digest was taken of: if anything came between, the next checkpoint covers it.
     decide: (state, _, input): MetaEvent[] => (input.size === state.seq ? [{ type: "checkpoint.recorded", data: input }] : []),

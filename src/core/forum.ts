@@ -15,6 +15,9 @@ export class Forum {
   readonly #findings = new Map<ThreadId, Set<string>>()
   readonly #findingAt = new Map<string, Finding>()
 
+  /** Grows with whatever may give somebody something to read. */
+  moves = 0
+
   constructor(state: Workspace) {
     this.#state = state
   }
@@ -60,11 +63,13 @@ export class Forum {
       if (typeof before?.task === "string") drop(this.#about, before.task, id)
       if (typeof after?.task === "string") add(this.#about, after.task, id)
     }
+    if (before?.head !== after?.head || before?.status !== after?.status) this.moves += 1
     if (before?.head !== after?.head || wasOpen !== isOpen) for (const agent of this.#members.get(id) ?? none) this.#place(id, agent)
   }
 
   onPlace = (_key: string, before: Participant | undefined, after: Participant | undefined): void => {
     const { thread, agent } = (after ?? before) as Participant
+    if (before?.joined !== after?.joined) this.moves += 1
     if (after?.joined === true) add(this.#members, thread, agent)
     else drop(this.#members, thread, agent)
     this.#place(thread, agent)

@@ -4,6 +4,7 @@ import type { Actor } from "./entry.ts"
 import { type FileLease, filesEnded, type FilesEvent, isFileLeaseDue } from "./file-lease.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
+import type { WakeSweep } from "./trigger.ts"
 import { isHeld, type LeaseEnd, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -24,6 +25,8 @@ export type Sweep = {
   silent: readonly { id: SessionId; silentMs: number }[]
   /** Of `beats`, those who came to this hub from another: named in any case, so that the other no longer takes their silence for their end. */
   arrived?: readonly SessionId[]
+  /** What it knows of turns, for waking agents. */
+  wakes?: WakeSweep
 }
 export type EndLease = { task: TaskId; reason: string }
 export type RenewLease = { task: TaskId; fence: Seq }

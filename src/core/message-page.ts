@@ -91,6 +91,14 @@ export function countOf(state: Workspace, id: ThreadId, sender: number, from: nu
   return count
 }
 
+/** The number of the last message that this sender did not write; 0 where there is none. */
+export function lastOfOthers(state: Workspace, { id, head }: Pick<Thread, "id" | "head">, sender: number): number {
+  if (sender === 0) return head
+  let number = head
+  while (number > 0 && pageAt(state, id, pageOf(number)).by[(number - 1) % PAGE_MESSAGES] === sender) number -= 1
+  return number
+}
+
 /** The numbers of the newest messages that are `what`, newest first. */
 export function newestOf(state: Workspace, { id, head }: Pick<Thread, "id" | "head">, what: What, limit: number): number[] {
   const found: number[] = []

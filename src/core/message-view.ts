@@ -1,5 +1,5 @@
 import { inboxOf, type Sent } from "./directive.ts"
-import type { Actor, Entry } from "./entry.ts"
+import { type Actor, type Entry, HUB } from "./entry.ts"
 import type { AgentId, Seq, SessionId, ThreadId } from "./ids.ts"
 import type { MessageKind, Metadata, PostMessage } from "./message.ts"
 import type { ThreadEvent } from "./thread-life.ts"
@@ -35,9 +35,10 @@ export function viewMessage(entry: Entry, message: number): MessageView | null {
     return { ...from, thread, kind, body, inReplyTo, metadata, to: null }
   }
   if (entry.type === "thread.status_changed") {
-    const { id, from: before, to, reason } = entry.data as (ThreadEvent & { type: "thread.status_changed" })["data"]
+    const { id, from: before, to, reason, auto = false } = entry.data as (ThreadEvent & { type: "thread.status_changed" })["data"]
     return {
       ...from,
+      ...(auto ? { sender: HUB.agent, session: null, role: HUB.role } : {}),
       thread: id,
       kind: "system",
       body: `${before} -> ${to}: ${reason}`,

@@ -1,11 +1,15 @@
 import { type Actor, type Recorded, unknownType } from "./entry.ts"
 import type { Seq, TaskId, ThreadId } from "./ids.ts"
+import { markOf } from "./finding-mark.ts"
 import { append, countOf, type What } from "./message-page.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import { permits } from "./role.ts"
 import { audienceOf, openThread, type Participant, placeKey, takePlace, type Thread } from "./thread.ts"
 import { full, PARTICIPANTS_MAX, POSTING, threadToPost } from "./thread-life.ts"
+import { autoBlock, circleOf, type PostEvent } from "./thread-guard.ts"
+import type { TriggerEvent, TriggerId } from "./trigger.ts"
 import { cursorOf } from "./unread.ts"
+import { decideConfirmTrigger, readBy } from "./wake.ts"
 import type { Workspace } from "./workspace.ts"
 
 export const SEVERITIES = ["critical", "high", "medium", "low", "info"] as const
@@ -27,7 +31,8 @@ export type Metadata = {
 export type MessageKind = "chat" | "event"
 
 export type PostMessage = { thread: ThreadId; body: string; kind: MessageKind; inReplyTo: number | null; metadata: Metadata }
-export type AckMessage = { thread: ThreadId; lastReadSeq: number }
+/** `trigger`: the nonce of a wake, where one led here. */
+export type AckMessage = { thread: ThreadId; lastReadSeq: number; trigger?: TriggerId }
 
 export type MessageEvent =
   | Recorded<"message.posted", PostMessage & { message: number; audience: string[] }>
@@ -46,7 +51,7 @@ export type Finding = {
   open: boolean
 }
 
-export function decidePostMessage(state: Workspace, actor: Actor, message: PostMessage): MessageEvent[] | Refusal {
+export function decidePostMessage(state: Workspace, actor: Actor, message: PostMessage): PostEvent[] | Refusal {
   const { thread: id, body, inReplyTo, metadata } = message
   const thread = threadToPost(state, id)
   if ("refused" in thread) return thread
@@ -77,7 +82,9 @@ export function decidePostMessage(state: Workspace, actor: Actor, message: PostM
   if (metadata.task !== null && !state.tasks.has(metadata.task))
     return refuse("not_found", `there is no task ${metadata.task}`, "`skein task list` lists the tasks.", { task: metadata.task })
   if (joinsBy(state, thread, actor) && state.forum.membersOf(id).length >= PARTICIPANTS_MAX) return full(id)
-  return [{ type: "message.posted", data: { ...message, message: thread.head + 1, audience: audienceOf(state, thread, actor.agent) } }]
+  const posted: MessageEvent = { type: "message.posted", data: { ...message, message: thread.head + 1, audience: audienceOf(state, thread, actor.agent) } }
+  const circle = circleOf(state, actor, thread, message)
+  return circle === null ? [posted] : [posted, ...autoBlock(state, thread, circle)]
 }
 
 /** Whether posting makes the caller a participant by name: not where it is one, nor one by its role, nor in another's inbox. */
@@ -93,8 +100,19 @@ function notNow({ id, status, reason }: Thread, { role }: Actor): Refusal {
   return refuse("wrong_status", `thread ${id} is ${status} and takes no message of a ${role}`, remedy, { thread: id, status, reason })
 }
 
-/** Moves the caller's own cursor; where it stands already, nothing is recorded. */
-export function decideAckMessage(state: Workspace, actor: Actor, { thread: id, lastReadSeq }: AckMessage): MessageEvent[] | Refusal {
+/** Moves the caller's own cursor; where it stands already, nothing is recorded of it. A wake that led here is delivered by it. */
+export function decideAckMessage(state: Workspace, actor: Actor, ack: AckMessage): (MessageEvent | TriggerEvent)[] | Refusal {
+  const moved = decideMoveCursor(state, actor, ack)
+  if ("refused" in moved) return moved
+  const { thread, lastReadSeq, trigger } = ack
+  const confirmed = moved.length > 0 ? readBy(state, actor, thread, lastReadSeq) : []
+  // A nonce that is wrong or old is no reason to refuse the cursor.
+  const named = trigger === undefined ? [] : decideConfirmTrigger(state, actor, { job: trigger, evidence: "nonce" })
+  const isNew = ({ data }: TriggerEvent): boolean => !("id" in data) || !confirmed.some((known) => "id" in known.data && known.data.id === data.id)
+  return [...moved, ...confirmed, ...("refused" in named ? [] : named.filter(isNew))]
+}
+
+function decideMoveCursor(state: Workspace, actor: Actor, { thread: id, lastReadSeq }: AckMessage): MessageEvent[] | Refusal {
   const thread = state.threads.get(id)
   if (thread === undefined) return refuse("not_found", `there is no thread ${id}`, "`skein thread list` lists the threads.", { thread: id })
   const cursor = cursorOf(state, actor, thread)

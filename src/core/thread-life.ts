@@ -1,5 +1,5 @@
 import { presentAgent } from "./agent.ts"
-import { type Actor, type Recorded, type Role, unknownType } from "./entry.ts"
+import { type Actor, HUB, type Recorded, type Role, unknownType } from "./entry.ts"
 import { type AgentId, isName, type Seq, type ThreadId } from "./ids.ts"
 import { append } from "./message-page.ts"
 import { refuse, type Refusal } from "./refusal.ts"
@@ -22,7 +22,8 @@ export type ThreadEvent =
   /** `fromSeq`: the last message that they need not read. */
   | Recorded<"thread.joined", { id: ThreadId; agents: AgentId[]; fromSeq: number }>
   | Recorded<"thread.left", { id: ThreadId; agent: AgentId }>
-  | Recorded<"thread.status_changed", { id: ThreadId; message: number; from: ThreadStatus; to: ThreadStatus; reason: string; audience: string[] }>
+  /** `auto`: by the hub's own rule, whoever's message it was that broke it. */
+  | Recorded<"thread.status_changed", { id: ThreadId; message: number; from: ThreadStatus; to: ThreadStatus; reason: string; audience: string[]; auto?: true }>
 
 /** The least role that may take a thread from one status to another; what is not here cannot be done at all. */
 const TRANSITIONS: Readonly<Record<ThreadStatus, Partial<Record<ThreadStatus, Role>>>> = {
@@ -37,7 +38,7 @@ const TRANSITIONS: Readonly<Record<ThreadStatus, Partial<Record<ThreadStatus, Ro
 export const POSTING: Readonly<Record<ThreadStatus, Role | null>> = { active: "worker", blocked: "orchestrator", resolved: "worker", closed: null }
 
 /** A thread of one target rather than of a subject: nobody joins, leaves or closes it. */
-function isInbox(id: ThreadId): boolean {
+export function isInbox(id: ThreadId): boolean {
   return id === "team" || id.startsWith("agent/") || id.startsWith("role/")
 }
 
@@ -173,9 +174,10 @@ export function evolveThread(state: Workspace, event: ThreadEvent, { seq, atMs, 
       break
     }
     case "thread.status_changed": {
-      const { id, to, reason } = event.data
-      state.threads.put(id, { ...(state.threads.get(id) as Thread), status: to, reason, changedBy: actor.agent, changedAtMs: atMs, turns: 0 })
-      append(state, id, { seq, atMs, sender: actor, what: "system" })
+      const { id, to, reason, auto = false } = event.data
+      const changedBy = auto ? HUB.agent : actor.agent
+      state.threads.put(id, { ...(state.threads.get(id) as Thread), status: to, reason, changedBy, changedAtMs: atMs, turns: 0 })
+      append(state, id, { seq, atMs, sender: auto ? null : actor, what: "system" })
       break
     }
     default:

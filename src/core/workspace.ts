@@ -13,7 +13,12 @@ import { Journal, Table } from "./table.ts"
 import type { Participant, Thread } from "./thread.ts"
 import { evolveThread, type ThreadEvent } from "./thread-life.ts"
 import { evolveTask, isHeld, type Task, type TaskEvent, type TaskSpec, taskText } from "./task.ts"
+import { type AccountEvent, evolveAccount, type Exhausted } from "./account.ts"
+import type { Supervision, Trigger, TriggerEvent, Wake } from "./trigger.ts"
+import { evolveTrigger } from "./trigger-fold.ts"
+import { Jobs } from "./trigger-index.ts"
 import { evolveUsage, type UsageEvent, type UsageSum } from "./usage.ts"
+import { evolvePolicy, type PolicyEvent, type WakePolicy } from "./wake-policy.ts"
 
 /** What is known of the workspace itself. */
 export type Meta = { name: string; createdAtMs: number; checkpoint: Checkpoint | null; hubStarts: number }
@@ -25,13 +30,26 @@ export type MetaEvent =
   | Recorded<"hub.started", { graceMs: number }>
   | Recorded<"checkpoint.recorded", Checkpoint>
 
-export type SkeinEvent = AgentEvent | TaskEvent | FilesEvent | PlanEvent | DirectiveEvent | ThreadEvent | MessageEvent | UsageEvent | MetaEvent
+export type SkeinEvent =
+  | AgentEvent
+  | TaskEvent
+  | FilesEvent
+  | PlanEvent
+  | DirectiveEvent
+  | ThreadEvent
+  | MessageEvent
+  | UsageEvent
+  | TriggerEvent
+  | AccountEvent
+  | PolicyEvent
+  | MetaEvent
 
 /** The whole state: a fold of the ledger. Tables are what counts (and what the digest covers); the rest follows from them. */
 export class Workspace {
   readonly journal = new Journal()
   readonly board: Board = new Board(this)
   readonly forum: Forum = new Forum(this)
+  readonly jobs: Jobs = new Jobs(this)
   readonly keyAges = new KeyAges()
   readonly meta = new Table<Meta>("meta", this.journal)
   readonly agents = new Table<Agent>("agents", this.journal)
@@ -46,6 +64,13 @@ export class Workspace {
   readonly findings = new Table<Finding>("findings", this.journal, this.forum.onFinding)
   readonly files = new Table<FileLease>("files", this.journal, this.board.holdings.onLease)
   readonly usage = new Table<UsageSum>("usage", this.journal)
+  readonly triggers = new Table<Trigger>("triggers", this.journal, this.jobs.onTrigger)
+  readonly wakes = new Table<Wake>("wakes", this.journal)
+  readonly supervisors = new Table<Supervision>("supervisors", this.journal, this.jobs.onSupervision)
+  readonly accounts = new Table<Exhausted>("accounts", this.journal)
+  /** When agents' processes went away lately, by agent. */
+  readonly crashes = new Table<readonly number[]>("crashes", this.journal)
+  readonly policies = new Table<Partial<WakePolicy>>("policies", this.journal)
   readonly keys = new Table<Remembered>("keys", this.journal, this.keyAges.onChange, rememberedText)
   /** The last entry that was folded in, and its time. */
   seq: Seq = 0
@@ -54,7 +79,9 @@ export class Workspace {
   /** Every table, in the order in which snapshots keep them: specs before tasks and threads before places, since their indexes read them so. */
   get tables(): Table<unknown>[] {
     const { meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, files, usage, keys } = this
-    return [meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, files, usage, keys] as Table<unknown>[]
+    const { triggers, wakes, supervisors, accounts, crashes, policies } = this
+    const waking = [triggers, wakes, supervisors, accounts, crashes, policies]
+    return [meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, files, usage, ...waking, keys] as Table<unknown>[]
   }
 }
 
@@ -79,6 +106,9 @@ export function evolve(state: Workspace, entry: Entry): void {
   else if (noun === "thread") evolveThread(state, event as ThreadEvent, entry)
   else if (noun === "message") evolveMessage(state, event as MessageEvent, entry)
   else if (noun === "usage") evolveUsage(state, event as UsageEvent, entry)
+  else if (noun === "trigger" || noun === "supervisor") evolveTrigger(state, event as TriggerEvent, entry)
+  else if (noun === "account") evolveAccount(state, event as AccountEvent, entry)
+  else if (noun === "policy") evolvePolicy(state, event as PolicyEvent)
   else evolveMeta(state, event as MetaEvent, entry.atMs)
   // Whatever a session has recorded is a sign of its life. Few hold files: for all others this is one look-up.
   if (state.files.size > 0 && noun !== "files") renewFiles(state, entry.actor, entry.atMs)
@@ -146,6 +176,9 @@ export function allRows(state: Workspace): Rows[] {
   return state.tables.map(rowsOf)
 }
 
+/** Tables of which records go away again; keys have an order of their own. */
+const FORGETTING: ReadonlySet<string> = new Set(["sessions", "notices", "files", "triggers", "supervisors", "accounts", "crashes"])
+
 /**
  * Rows in an order that follows from the ledger alone. Where records are forgotten, an undo may have given some back: they come last in their table
  * and are put in order; keys by age, as their queue needs them. The other tables only grow.
@@ -153,8 +186,7 @@ export function allRows(state: Workspace): Rows[] {
 function rowsOf(table: Table<unknown>): Rows {
   const rows = { table: table.name, keys: [...table.keys()], records: [...table.values()] }
   if (table.name === "keys") return inOrder(rows, (a, b) => (rows.records[a] as Remembered).first - (rows.records[b] as Remembered).first)
-  const forgets = table.name === "sessions" || table.name === "notices" || table.name === "files"
-  return forgets ? inOrder(rows, (a, b) => ((rows.keys[a] as string) < (rows.keys[b] as string) ? -1 : 1)) : rows
+  return FORGETTING.has(table.name) ? inOrder(rows, (a, b) => ((rows.keys[a] as string) < (rows.keys[b] as string) ? -1 : 1)) : rows
 }
 
 /** Most often they are in order: a million are looked at in the time in which a thousand are put in order. */

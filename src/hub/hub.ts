@@ -42,6 +42,8 @@ export type HubOptions = {
   /** A commit's outcome is unknown: the process MUST end and start again. */
   fatal(error: unknown): void
   limits?: Partial<Limits>
+  /** 32 random bits, for pauses that differ; the system's own by default. */
+  bits?(): number
 }
 
 /** Several workspaces under one roof. They share nothing: each has its ledger, its order and its loop. */
@@ -105,6 +107,8 @@ export async function openHub(options: HubOptions, workspaces: readonly string[]
   }
 }
 
+const randomBits = (): number => crypto.getRandomValues(new Uint32Array(1))[0] as number
+
 const PAGE = 4_096
 /** From so many entries on, a second thread pays. */
 const LONG = 50_000
@@ -118,7 +122,7 @@ async function openLoop(name: string, options: HubOptions): Promise<Loop> {
     const started = clock.monotonicMs()
     const folded = await fold(name, ledger, options)
     log.info({ workspace: name, seq: folded.state.seq, tookMs: Math.round(clock.monotonicMs() - started) }, "workspace open")
-    loop = new Loop({ name, clock, sha256, ledger, snapshots, log, sign, fatal, ...folded, ...limits })
+    loop = new Loop({ name, clock, sha256, ledger, snapshots, log, sign, fatal, bits: options.bits ?? randomBits, ...folded, ...limits })
     await loop.execute("workspace.create", HUB, { name })
     await loop.execute("hub.start", HUB, { graceMs: limits.graceMs })
     loop.start()

@@ -30,6 +30,8 @@ export type LoopOptions = {
   sign(workspace: string, checkpoint: Checkpoint): Promise<string>
   /** The commit's outcome is unknown: the hub MUST stop; restart and replay tell the truth. */
   fatal(error: unknown): void
+  /** 32 random bits, for pauses that differ. */
+  bits(): number
   /** Commands that may wait at once, and claims that may be parked; beyond it callers hear `overloaded`, or that nothing is ready. */
   queueMax: number
   /** How long a command may have to wait for its batch, in ms: where those before it take longer, it hears `overloaded` and nothing is done. */

@@ -19,6 +19,7 @@ import { Replica } from "./replica.ts"
 import { newestSnapshot } from "./snapshots.ts"
 import { type Sink, Subscriptions } from "./subscriptions.ts"
 import { Sweeps } from "./sweeps.ts"
+import { Turns } from "./turns.ts"
 import { Upkeep } from "./upkeep.ts"
 import { ownCommand, WAIT_MAX_MS, type Waiting } from "./waiting.ts"
 
@@ -37,6 +38,7 @@ export class Loop {
   readonly admission: Admission
   readonly #o: LoopOptions
   readonly #replica: Replica
+  /** Who is in a turn. */ readonly turns = new Turns()
   readonly #sweeps: Sweeps
   readonly #checkpoints: Checkpoints
   readonly #parked: Parked
@@ -57,7 +59,7 @@ export class Loop {
   #stats = { batches: 0, entries: 0, commands: 0, refused: 0, lostRaces: 0, largestBatch: 0, flushMs: 0 }
 
   constructor(options: LoopOptions) {
-    const { name, clock, state, ledger, log, sign, checkpointEntries: entries, checkpointMs: ms } = options
+    const { name, clock, state, ledger, log, sign, bits, checkpointEntries: entries, checkpointMs: ms } = options
     this.#o = options
     this.name = name
     this.#replica = new Replica({
@@ -75,7 +77,7 @@ export class Loop {
     })
     this.#subscriptions = new Subscriptions((from, limit) => ledger.read(from, limit), state.seq)
     const due = (): void => this.#schedule()
-    this.#sweeps = new Sweeps({ clock, due, replica: this.#replica })
+    this.#sweeps = new Sweeps({ clock, due, bits, replica: this.#replica, turns: this.turns })
     const onUnsigned = (error: unknown): void => log.error({ err: error, workspace: name }, "a checkpoint could not be signed")
     this.#checkpoints = new Checkpoints({ clock, entries, ms, due, onUnsigned, sign: (checkpoint) => sign(name, checkpoint) }, this.#replica.covered())
     const isIdle = (): boolean => !this.#flushing && !this.#scheduled && this.#phase === "open"
@@ -344,7 +346,7 @@ export class Loop {
     this.#stats.largestBatch = Math.max(this.#stats.largestBatch, stored.length)
     this.#stirred ||= stirred
     this.#subscriptions.publish(stored)
-    this.#sweeps.leasesMoved()
+    this.#sweeps.stateMoved()
     this.#checkpoints.committed(this.head.seq, this.#replica.covered())
     this.#upkeep.committed()
   }

@@ -4,8 +4,12 @@ import type { SessionId } from "../core/ids.ts"
 import type { Sweep } from "../core/lease.ts"
 import type { Clock } from "./clock.ts"
 import { PROBE_MS } from "./failures.ts"
+import type { Workspace } from "../core/workspace.ts"
 import { Presence } from "./presence.ts"
 import type { Replica } from "./replica.ts"
+import type { Turns } from "./turns.ts"
+import type { WakeSweep } from "../core/trigger.ts"
+import { nextWakeLookMs } from "../core/wake.ts"
 
 /** Sweeps are no closer together than the first, and no further apart than the second: work that stalls is flagged by them. */
 const SWEEP_MIN_MS = 100
@@ -14,6 +18,8 @@ const SWEEP_MAX_MS = 60_000
 type SweepsOptions = {
   clock: Clock
   replica: Replica
+  turns: Turns
+  bits(): number
   /** A sweep is due: one goes into the next batch. */
   due(): void
 }
@@ -29,6 +35,9 @@ export class Sweeps {
   #silent: { id: SessionId; silentMs: number }[] = []
   /** No lease ends before the hub has recorded its start: whoever held one then has its time of grace. */
   #running = false
+  /** How the threads and the supervisors stood when wakes were last looked for. */
+  #movesSeen = 0
+  #supervisorsSeen = 0
 
   constructor(options: SweepsOptions) {
     this.#o = options
@@ -78,12 +87,22 @@ export class Sweeps {
     const leaseEndMs = this.#nextLeaseEndMs()
     const silenceMs = this.#presence.nextSilenceMs(nowMs) ?? Number.POSITIVE_INFINITY
     const halfWayMs = Math.min(leaseEndMs, nowMs + Math.max(SWEEP_MIN_MS, (leaseEndMs - nowMs) / 2))
-    this.#ringAt(Math.min(halfWayMs, silenceMs, nowMs + SWEEP_MAX_MS), nowMs)
+    const wakeMs = nextWakeLookMs(this.#state, nowMs) ?? Number.POSITIVE_INFINITY
+    this.#ringAt(Math.min(halfWayMs, silenceMs, wakeMs, nowMs + SWEEP_MAX_MS), nowMs)
   }
 
-  /** Plans again where the first lease now ends before the sweep that is planned. */
-  leasesMoved(): void {
+  /** Plans again where the first lease now ends before the sweep that is planned; sweeps at once where there may be something new to read for somebody who sleeps. */
+  stateMoved(): void {
     if (this.#nextLeaseEndMs() < this.#atMs) this.plan()
+    const { supervisors, jobs, forum } = this.#state
+    if (supervisors.size === 0 && jobs.liveCount === 0) return
+    const nowMs = this.#nowMs()
+    this.#o.turns.look(this.#state, nowMs)
+    const isNews = forum.moves !== this.#movesSeen || supervisors.size !== this.#supervisorsSeen
+    this.#movesSeen = forum.moves
+    this.#supervisorsSeen = supervisors.size
+    if (isNews) this.#ringAt(nowMs, nowMs)
+    else if ((nextWakeLookMs(this.#state, nowMs) as number) < this.#atMs) this.plan()
   }
 
   /**
@@ -111,7 +130,13 @@ export class Sweeps {
     // The last beat of a session that has been silent since for too long renews nothing.
     const lost = new Set(this.#silent.map(({ id }) => id))
     const arrived = this.#presence.takeArrived()
-    return { beats: this.#presence.takeBeats().filter((id) => !lost.has(id)), silent: this.#silent, ...(this.#o.replica.alone ? {} : { arrived }) }
+    const wakes = this.#wakes()
+    return {
+      ...(wakes === null ? {} : { wakes }),
+      beats: this.#presence.takeBeats().filter((id) => !lost.has(id)),
+      silent: this.#silent,
+      ...(this.#o.replica.alone ? {} : { arrived }),
+    }
   }
 
   /** The sweep was not recorded: what it said is said again by the next, once the disk may take it. */
@@ -130,6 +155,18 @@ export class Sweeps {
     this.#running = false
     this.#due = false
     this.#cancel?.()
+  }
+
+  #wakes(): WakeSweep | null {
+    const state = this.#state
+    if (state.supervisors.size === 0 && state.jobs.liveCount === 0) return null
+    const nowMs = this.#nowMs()
+    const unacked = this.#o.turns.look(state, nowMs)
+    return { busy: this.#o.turns.busy(state, nowMs), unacked, bits: this.#o.bits() }
+  }
+
+  get #state(): Workspace {
+    return this.#o.replica.state
   }
 
   #record(id: SessionId): Session | undefined {

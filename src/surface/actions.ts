@@ -10,6 +10,7 @@ import { reads } from "./reads.ts"
 import { sendEvent } from "./send-event.ts"
 import { waitForWork } from "./work-wait.ts"
 import { threadReads } from "./thread-reads.ts"
+import { triggerActions } from "./trigger-actions.ts"
 
 /** Roles whose tokens a supervisor may mint: never one that could do more than it can itself. */
 const MINTABLE: readonly Role[] = ["worker", "observer", "plugin", "orchestrator"]
@@ -29,6 +30,7 @@ function directs({ caller }: Context): boolean {
 export const composites: Doers<Composite> = {
   ...reads,
   ...threadReads,
+  ...triggerActions,
 
   "session.start": async (context, { agent, ...input }) => {
     const { loop, caller, key, connection } = context

@@ -13,6 +13,7 @@ beforeEach(async () => {
   hub = await startInstance()
   ada = await hub.agent("ada")
   await hub.agent("ben")
+  await hub.loop.execute("wake.setPolicy", ADA, { changes: { turnsMax: 10_000 }, reason: "these threads have no progress" })
   await hub.loop.execute("thread.create", ADA, { thread: "plan", title: "Plan", type: "conversation", participants: ["ben"] })
 })
 afterEach(() => hub.close())

@@ -11,6 +11,7 @@ import { cursorOf, unreadOf } from "../core/unread.ts"
 import type { Workspace } from "../core/workspace.ts"
 import type { Loop } from "../hub/loop.ts"
 import type { Doers } from "./context.ts"
+import { confirmTrigger } from "./trigger-actions.ts"
 
 type ThreadReads = "thread.list" | "thread.show" | "thread.summarize" | "message.read" | "message.search" | "message.unread"
 
@@ -62,7 +63,9 @@ export const threadReads: Doers<ThreadReads> = {
     return { thread: id, status: thread.status, text, headSeq: thread.head, openFindings, decisions, shown, seq }
   },
 
-  "message.read": async ({ loop, caller }, { thread: id, sinceSeq, limit }) => {
+  "message.read": async (context, { thread: id, sinceSeq, limit, trigger }) => {
+    const { loop, caller } = context
+    if (trigger !== undefined) await confirmTrigger(context, { job: trigger, evidence: "nonce" })
     const { thread, own, since, seqs } = await loop.read((state) => {
       const found = threadIn(state, id)
       const cursor = cursorOf(state, caller.actor, found)?.lastReadSeq ?? null
