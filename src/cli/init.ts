@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs"
+import { join, normalize, sep } from "node:path"
 import { createInterface } from "node:readline/promises"
 import { isatty } from "node:tty"
 import type { Command } from "commander"
@@ -140,7 +141,8 @@ async function undo(here: Here): Promise<void> {
   const retire = agents.length > 0 && (await agreed(here, "Retire these agents? What they hold is open again, and their names stay taken."))
   const left = { ...record, places: others }
   writeChanges(changes)
-  removeEmptyFolders(place?.folders ?? [])
+  // The record is a file that somebody may have put there: nothing outside is touched on its word.
+  removeEmptyFolders(place?.folders.filter((folder) => normalize(folder).startsWith(join(top, sep))) ?? [])
   writeRecord(instance.directory, { ...left, agents: record.agents })
   const told = retire ? await retired(here, agents) : []
   writeRecord(instance.directory, others.length > 0 ? { ...left, agents: record.agents } : null)
@@ -225,6 +227,10 @@ function tellDone({ terminal }: Context, joining: readonly Joining[], changes: r
     const missing = isInstalled(kind, process.env) ? [] : [`  It is not installed yet: npm install --global ${npmPackage}`]
     return [`${title} is plugged in as ${agent}.`, `  ${trust}`, ...missing]
   })
-  if (changes.length > 0) lines.push("Commit these files, and every worktree has them. skein init --undo takes all of it back.")
+  if (changes.length > 0)
+    lines.push(
+      "Commit these files, and every worktree has them. skein init --undo takes all of it back.",
+      "skein guard install has git itself stop commits of files that another agent holds.",
+    )
   terminal.answer({ files: changes.map((change) => ({ file: change.file, deed: deed(change) })), agents: joining }, lines.join("\n"))
 }

@@ -178,7 +178,7 @@ describe("for any settings that were there", () => {
         undo(top, done)
         expect(tree(top)).toEqual(before)
       }),
-      { numRuns: 60 },
+      { numRuns: 20 },
     )
   })
 
@@ -203,7 +203,7 @@ describe("for any settings that were there", () => {
           }
         }
       }),
-      { numRuns: 25 },
+      { numRuns: 20 },
     )
   })
 
@@ -216,7 +216,7 @@ describe("for any settings that were there", () => {
         undo(top, done)
         expect(tree(top)).toEqual(before)
       }),
-      { numRuns: 60 },
+      { numRuns: 20 },
     )
   })
 
@@ -238,9 +238,19 @@ describe("for any settings that were there", () => {
         expect(at(top, "CLAUDE.md").trimEnd()).toBe(`# new first line\n${files["CLAUDE.md"] ?? ""}`.trimEnd())
         expect(sameValue(parseToml(at(top, ".codex/config.toml")), parseToml(files[".codex/config.toml"] ?? ""))).toBe(true)
       }),
-      { numRuns: 60 },
+      { numRuns: 20 },
     )
   })
+})
+
+test("a file that init made, and that an agent put its schema into, goes; one with a setting of its user's stays", () => {
+  const top = worktree()
+  const done = init(top, ["opencode", "gemini"])
+  put(top, "opencode.json", at(top, "opencode.json").replace("{", '{\n  "$schema": "https://opencode.ai/config.json",'))
+  put(top, ".gemini/settings.json", at(top, ".gemini/settings.json").replace("{", '{\n  "theme": "dark",'))
+  undo(top, done)
+  expect(Object.keys(tree(top))).toEqual([".gemini", ".gemini/settings.json"])
+  expect(at(top, ".gemini/settings.json")).toBe('{\n  "theme": "dark"\n}\n')
 })
 
 describe("formatting stays", () => {

@@ -54,14 +54,9 @@ export function takeJson(file: string, given: string, edit: JsonEdit, before: st
   return bom + source.text
 }
 
-/** Whether nothing is left in it: no key, no comment. */
+/** Whether nothing of anybody's is left in it: no key, no comment. `$schema` counts for nothing: agents put it there by themselves, opencode does. */
 export function isBlankJson(text: string): boolean {
-  return (
-    text
-      .replace(BOM, "")
-      .replace(/\s/g, "")
-      .replace(/^\{\}$/, "") === ""
-  )
+  return /^(\{("\$schema":"[^"]*",?)?\})?$/.test(text.replace(BOM, "").replace(/\s/g, ""))
 }
 
 function putValue(source: JsonText, edit: JsonEdit, found: Node | null, earlier: readonly JsonEdit[]): Splice[] {
