@@ -138,7 +138,7 @@ function notWithin(state: Workspace, actor: Actor, { id, groups }: Thread): Refu
   return refuse("forbidden", `${actor.agent} is not in thread ${id}`, "Join it first: thread.join.", { thread: id })
 }
 
-function inGroup(groups: Thread["groups"], { role }: Pick<Actor, "role">): boolean {
+export function inGroup(groups: Thread["groups"], { role }: Pick<Actor, "role">): boolean {
   return "everyone" in groups || inboxOf({ role }) in groups
 }
 
