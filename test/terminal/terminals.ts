@@ -24,7 +24,7 @@ export function readerPreset(mode: Mode, facts: Partial<ScreenFacts> = {}): Agen
       ready: ["^ready for input"],
       menus: ["^❯ 1\\. Yes"],
       exhausted: ["hit your usage limit"],
-      emptyCursorX: 2,
+      emptyInput: "^> $",
       bracketedPaste: mode === "paste",
       enterAfterMs: mode === "paste" ? 150 : 30,
       readyWithinMs: 10_000,

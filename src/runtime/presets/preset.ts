@@ -32,8 +32,11 @@ export type ScreenFacts = {
   menus: readonly string[]
   /** One that matches says that its account is used up. */
   exhausted: readonly string[]
-  /** Column of the cursor in an empty input line, from 0; null: not known, then no draft is recognised. */
-  emptyCursorX: number | null
+  /**
+   * Matches (flag `u`) what stands before the cursor in its row while the input is empty: a prompt and nothing else. Null: not known; then no draft is
+   * recognised, and Enter is not repeated.
+   */
+  emptyInput: string | null
   /** It turns on bracketed paste: a text keeps its lines. Else they are joined by spaces, since each end of a line would send what it has. */
   bracketedPaste: boolean
   /** Milliseconds between the paste and Enter: a key that comes too soon is taken as part of the paste. */

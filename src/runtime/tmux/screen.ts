@@ -1,7 +1,12 @@
 import type { ScreenFacts } from "../presets/preset.ts"
 
-/** What a pane shows, lines joined by LF, and where its cursor is. */
-export type Screen = { text: string; cursorX: number }
+/** What a pane shows, rows joined by LF, and what stands before the cursor in its row. */
+export type Screen = { text: string; before: string }
+
+/** Blanks at the end of a row are not told by tmux. */
+export function screenOf(rows: readonly string[], cursor: { x: number; y: number }): Screen {
+  return { text: rows.join("\n"), before: (rows[cursor.y] ?? "").slice(0, cursor.x).padEnd(cursor.x) }
+}
 
 export type Sight = { ready: boolean; menu: boolean; exhausted: boolean }
 
@@ -14,9 +19,9 @@ function matches(text: string, patterns: readonly string[]): boolean {
   return patterns.some((pattern) => new RegExp(pattern, "mu").test(text))
 }
 
-/** The input line holds something. False where the preset does not know where the cursor stands in an empty one. */
-export function hasDraft({ cursorX }: Screen, { emptyCursorX }: ScreenFacts): boolean {
-  return emptyCursorX !== null && cursorX !== emptyCursorX
+/** The input line holds something. False where the preset does not know what an empty one looks like. */
+export function hasDraft({ before }: Screen, { emptyInput }: ScreenFacts): boolean {
+  return emptyInput !== null && !new RegExp(emptyInput, "u").test(before)
 }
 
 /** Whether the nonce can be read on the screen, however the agent has broken and framed its lines. */

@@ -211,7 +211,8 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
       const place = newPlace({ controlMode })
       const secret = `s'e\\c"r$et-${Math.random()}`
       const address = await started(place, { ...place.launch("ada", "paste"), env: { AGENT_KEY: secret } })
-      expect(readFileSync(`/proc/${address.pid}/environ`, "utf8").split("\0")).toContain(`AGENT_KEY=${secret}`)
+      // A moment ago it was still tmux.
+      await until("it has its key", () => readFileSync(`/proc/${address.pid}/environ`, "utf8").split("\0").includes(`AGENT_KEY=${secret}`))
       const shown = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && argumentsOf(pid).includes(secret))
       expect(shown).toEqual([])
 

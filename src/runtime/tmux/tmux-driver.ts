@@ -182,7 +182,7 @@ export class TmuxDriver implements Driver {
           "PANE_DEAD",
           alive.exit === null ? alive.detail : `${alive.detail} with status ${alive.exit}: ${await this.capture(address, { lines: 5 })}`,
         )
-      const sight = sightOf({ text: await this.capture(address, { lines: 50 }), cursorX: 0 }, preset.screen)
+      const sight = sightOf({ text: await this.capture(address, { lines: 50 }), before: "" }, preset.screen)
       if (sight.menu) return refused("MENU_OPEN", "the agent asks something before it begins")
       if (sight.ready) break
       // It takes longer than it should, or looks otherwise: what stands in the way of typing is looked for all the same.

@@ -5,7 +5,7 @@ import type { ScreenFacts } from "../presets/preset.ts"
 import { leftAtShell, type Pane, PANE_FORMAT, readPane } from "./pane.ts"
 import type { People } from "./people.ts"
 import { CLIENT_FORMAT } from "./people.ts"
-import { hasDraft, type Screen, shows, sightOf } from "./screen.ts"
+import { hasDraft, type Screen, screenOf, shows, sightOf } from "./screen.ts"
 import type { TmuxWay } from "./tmux-command.ts"
 import { typable } from "./typable.ts"
 
@@ -13,7 +13,6 @@ import { typable } from "./typable.ts"
 const ENTER_AGAIN_MAX = 2
 const ENTER_AGAIN_MS = 1_500
 const LOOK_MS = 50
-/** A program that draws moves its cursor about: two looks with the same place, at most so many. */
 const STEADY_MS = 30
 const STEADY_LOOKS = 10
 
@@ -43,7 +42,7 @@ export class Typing {
     if ("ok" in seen) return seen
     const there = delivery.nonce !== null && shows(seen.screen, delivery.nonce)
     const draft = hasDraft(seen.screen, facts)
-    if (there && !draft && (facts.emptyCursorX !== null || !this.#unsent.has(place.pane))) {
+    if (there && !draft && (facts.emptyInput !== null || !this.#unsent.has(place.pane))) {
       this.#unsent.delete(place.pane)
       return { ok: true, channel: "tmux", handed: false, detail: "the text was there already" }
     }
@@ -63,15 +62,13 @@ export class Typing {
     const gone = await unfit(pane, place)
     if (gone !== null) return gone
     if (quietMs > 0 && (await this.#busy(place.pane, quietMs))) return refused("OPERATOR_BUSY", `a person has typed in the last ${quietMs} ms`)
-    const steady = await this.#steady(pane, facts)
+    const steady = await this.#steady(place.pane, facts)
     if (steady === null) return refused("PANE_DEAD", `pane ${place.pane} has gone`)
-    const text = await this.#tmux.run({ words: ["capture-pane", "-p", "-J", "-t", place.pane] })
-    if (!text.ok) return refused("PANE_DEAD", text.error)
-    const screen = { text: text.lines.join("\n"), cursorX: steady.cursorX }
+    const { screen } = steady
     const sight = sightOf(screen, facts)
     if (sight.exhausted) return refused("QUOTA_EXHAUSTED", "the agent says that its account is used up")
     if (sight.menu) return refused("MENU_OPEN", "the agent asks something: nothing is typed into a menu")
-    return { pane: steady, screen }
+    return steady
   }
 
   async pane(id: string): Promise<Pane | null> {
@@ -93,18 +90,23 @@ export class Typing {
     return atMs === undefined || typedAtMs === null || typedAtMs < atMs
   }
 
-  /** An empty input that is seen twice running is empty; so is a draft a draft. */
-  async #steady(first: Pane, facts: ScreenFacts): Promise<Pane | null> {
-    let last = first
-    if (facts.emptyCursorX === null) return last
-    for (let looks = 0; looks < STEADY_LOOKS; looks += 1) {
+  /** A program that draws moves its cursor about: what is seen twice running is so. */
+  async #steady(pane: string, facts: ScreenFacts): Promise<Seen | null> {
+    let last = await this.#see(pane)
+    for (let looks = 0; facts.emptyInput !== null && last !== null && looks < STEADY_LOOKS; looks += 1) {
       await sleep(STEADY_MS)
-      const next = await this.pane(first.pane)
+      const next = await this.#see(pane)
       if (next === null) return null
-      if (next.cursorX === last.cursorX && next.cursorY === last.cursorY) return next
+      if (next.pane.cursorY === last.pane.cursorY && next.screen.before === last.screen.before) return next
       last = next
     }
     return last
+  }
+
+  async #see(id: string): Promise<Seen | null> {
+    const pane = await this.pane(id)
+    const shown = await this.#tmux.run({ words: ["capture-pane", "-p", "-t", id] })
+    return pane === null || !shown.ok ? null : { pane, screen: screenOf(shown.lines, { x: pane.cursorX, y: pane.cursorY }) }
   }
 
   async #paste(place: Place, seen: Pane, text: string): Promise<Refused | null> {
@@ -152,11 +154,11 @@ export class Typing {
   async #sent(place: Place, facts: ScreenFacts, delivery: Delivery): Promise<"sent" | "there" | "gone"> {
     const endsAt = performance.now() + ENTER_AGAIN_MS
     while (performance.now() < endsAt) {
-      if (delivery.acknowledged() || facts.emptyCursorX === null) return "sent"
+      if (delivery.acknowledged() || facts.emptyInput === null) return "sent"
       await sleep(LOOK_MS)
-      const pane = await this.pane(place.pane)
-      if (pane === null || pane.dead || pane.pid !== place.pid) return "gone"
-      if (pane.cursorX === facts.emptyCursorX) return "sent"
+      const seen = await this.#see(place.pane)
+      if (seen === null || seen.pane.dead || seen.pane.pid !== place.pid) return "gone"
+      if (!hasDraft(seen.screen, facts)) return "sent"
     }
     return "there"
   }
