@@ -1,17 +1,16 @@
 import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { type HttpClient, httpClient } from "../../src/client/http.ts"
 import { CORE, MORE_TOOLS } from "../../src/contract/tools.ts"
-import { type AgentKind, agentKind, settingsOf } from "../../src/repo/agent-kinds.ts"
+import { type AgentKind, agentKind } from "../../src/repo/agent-kinds.ts"
 import { git, json, newRepository, tidyUp } from "../cli-driver.ts"
 import { drive, type Driven } from "./driven.ts"
 import { type Hands, handsOf, skeinTools } from "./hands.ts"
 import { installed, WANTED } from "./installed.ts"
 import { LoopbackModel } from "./loopback-model.ts"
 import { claimOf, inOrder, type Step, untilNothingIsLeft } from "./playbook.ts"
-import { plugIn } from "./plugged.ts"
 import { type Asked, type ToolCall, USAGE } from "./turn.ts"
 
 /**
@@ -45,15 +44,13 @@ function newHome(): string {
   return home
 }
 
-const SKEIN = [process.execPath, "--disable-warning=ExperimentalWarning", resolve("bin/skein.cjs")]
-
-/** A repository with two files, a hub, the agents, and Skein in the agents' settings. */
+/** A repository with two files that the agents joined by `skein init` alone. */
 async function team(kinds: readonly AgentKind[]): Promise<{ folder: string; client(agent: string): HttpClient; close(): void }> {
   const folder = realpathSync(newRepository())
   for (const name of ["free.txt", "held.txt"]) writeFileSync(join(folder, name), "one\n")
   git(folder, "add", ".")
   git(folder, "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-q", "-m", "two files")
-  await json(folder, ["up"])
+  await json(folder, ["init", "--yes", "--agents", kinds.join(",")])
   const clients: HttpClient[] = []
   const { url } = JSON.parse(readFileSync(join(folder, ".skein", "hub.json"), "utf8")) as { url: string }
   const client = (agent: string): HttpClient => {
@@ -63,10 +60,7 @@ async function team(kinds: readonly AgentKind[]): Promise<{ folder: string; clie
     return made
   }
   await json(folder, ["agent", "add", "goose"])
-  for (const kind of kinds) {
-    await json(folder, ["agent", "add", kind, "--kind", kind, "--capability", kind])
-    plugIn(folder, settingsOf(kind, { agent: kind, command: SKEIN }))
-  }
+  for (const kind of kinds) await json(folder, ["agent", "edit", kind, "--capability", kind, "--reason", "tasks of the plan ask for it"])
   return { folder, client, close: () => clients.forEach((one) => one.close()) }
 }
 
