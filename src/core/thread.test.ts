@@ -116,6 +116,21 @@ describe("a thread", () => {
   })
 })
 
+describe("a task's thread", () => {
+  it("outlives its task: what is said after the delivery reaches whoever delivered, and a participant may end it", () => {
+    const { scenario, ann, boss } = team()
+    scenario.task("t")
+    scenario.claim(ann, "t")
+    post(scenario, ann, "task/t", "done soon")
+    scenario.complete(ann, "t")
+    expect(scenario.state.tasks.get("t")?.status).toBe("completed")
+    post(scenario, boss, "task/t", "What of the second case?")
+    expect(unreadOf(scenario.state, ann)).toMatchObject([{ thread: "task/t", unread: 1 }])
+    for (const status of ["resolved", "closed"] as const) scenario.must("thread.setStatus", ann, { thread: "task/t", status, reason: "answered" })
+    expect(unreadOf(scenario.state, ann)).toEqual([])
+  })
+})
+
 describe("a thread's status", () => {
   /** Who may take it from one to another, said once more: w worker in it, o orchestrator, d operator, - nobody. */
   const TABLE: Record<ThreadStatus, Record<ThreadStatus, string>> = {
