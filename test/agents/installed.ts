@@ -19,14 +19,18 @@ export type Installed = { binary: string } | { absent: string }
 /** The real agent, installed from npm at its pinned version if it is not there yet; or why it cannot be had. */
 export function installed(kind: AgentKind): Installed {
   const { npmPackage, binaries } = agentKind(kind)
-  const binary = join(FOLDER, "node_modules", ".bin", binaries[0] ?? kind)
-  if (existsSync(binary)) return answering(binary)
+  const name = binaries[0] ?? kind
+  // A package without its install script may leave a placeholder as its command: what that script would put there is a package beside it.
+  const beside = join(FOLDER, "node_modules", `${npmPackage}-${process.platform}-${process.arch}`, name)
+  const command = join(FOLDER, "node_modules", ".bin", name)
+  const binary = (): string => (existsSync(beside) ? beside : command)
+  if (existsSync(binary())) return answering(binary())
   mkdirSync(FOLDER, { recursive: true })
   const wanted = `${npmPackage}@${VERSIONS[kind]}`
   const args = ["install", "--prefix", FOLDER, "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=60000", wanted]
   const { status, stderr, error } = spawnSync("npm", args, { encoding: "utf8", timeout: INSTALL_MAX_MS, cwd: FOLDER })
   if (status !== 0) return { absent: `npm install ${wanted} failed: ${error?.message ?? stderr.trim().split("\n").at(-1) ?? ""}` }
-  return answering(binary)
+  return answering(binary())
 }
 
 function answering(binary: string): Installed {
