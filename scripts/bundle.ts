@@ -3,22 +3,30 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { rolldown } from "rolldown"
 
-/** The module that alone imports the MCP library, as tsc left it. */
-const ENTRY = "dist/surface/mcp-library.js"
+/** The modules that alone import a library which is bundled, as tsc left them. */
+const ENTRIES = ["dist/surface/mcp-library.js", "dist/runtime/acp-library.js"]
 const NOTICES = "dist/THIRD-PARTY.txt"
 /** Real dependencies of the package: one copy of each, the user's. */
 const OUTSIDE = [/^node:/, /^zod(?:\/|$)/]
 
 /** What a change of must make a new bundle, besides the sources. */
 export const BUNDLED = [
+  "node_modules/@agentclientprotocol/sdk/package.json",
   "node_modules/@modelcontextprotocol/server/package.json",
   "node_modules/@modelcontextprotocol/node/package.json",
   "node_modules/rolldown/package.json",
 ]
 
 export async function bundle(): Promise<void> {
+  const texts: string[] = []
+  for (const entry of ENTRIES) texts.push(`${entry} holds code of these packages.\n`, ...notices(await bundled(entry)))
+  writeFileSync(NOTICES, texts.join(`\n${"-".repeat(80)}\n\n`))
+}
+
+/** The modules that went into it. */
+async function bundled(entry: string): Promise<string[]> {
   const build = await rolldown({
-    input: ENTRY,
+    input: entry,
     platform: "node",
     external: OUTSIDE,
     onLog(level, { message }) {
@@ -31,23 +39,22 @@ export async function bundle(): Promise<void> {
     const [{ code, modules, imports }, ...more] = output
     const strange = imports.filter((name) => !OUTSIDE.some((pattern) => pattern.test(name)))
     if (more.length > 0 || strange.length > 0) throw new Error(`the bundle is not whole: ${more.length} further chunks; imports ${strange.join(", ")}`)
-    writeFileSync(ENTRY, code)
-    writeFileSync(NOTICES, notices(Object.keys(modules)))
+    writeFileSync(entry, code)
+    return Object.keys(modules)
   } finally {
     await build.close()
   }
 }
 
 /** Name, version and licence text of each package that something was taken from. */
-function notices(modules: readonly string[]): string {
+function notices(modules: readonly string[]): string[] {
   const folders = new Set(modules.flatMap((module) => packageFolder(module) ?? []))
-  const texts = [...folders].sort().map((folder) => {
+  return [...folders].sort().map((folder) => {
     const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { name: string; version: string; license: string }
     const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry))
     if (file === undefined) throw new Error(`${name} comes without the text of its licence`)
     return `${name} ${version} (${license})\n\n${readFileSync(join(folder, file), "utf8").trim()}\n`
   })
-  return [`${ENTRY} holds code of these packages.\n`, ...texts].join(`\n${"-".repeat(80)}\n\n`)
 }
 
 /** The nearest folder above a module that is a package of its own. */

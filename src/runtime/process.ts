@@ -14,6 +14,8 @@ export type StartOptions = Program & {
   env?: Environment
   /** Written to the child's standard input, which is then closed. Without it standard input is empty. */
   stdin?: string
+  /** Standard input stays open and is written through `input`: for a child that is talked with. */
+  keepInput?: boolean
   onOutput?: (chunk: OutputChunk) => void
   /** Output is appended to this file, made with mode 0600. */
   logFile?: string
@@ -30,6 +32,8 @@ export type RunningProcess = {
   /** Also the id of its process group. */
   readonly pid: number
   alive(): boolean
+  /** Its standard input, where `keepInput` asked for it; else null. */
+  readonly input: Writable | null
   /** SIGINT to the whole group, as Ctrl-C on a terminal would. */
   interrupt(): void
   /**
@@ -146,7 +150,7 @@ function spawned(options: StartOptions, args: readonly string[], env: Record<str
         cwd: options.cwd,
         env,
         detached: true,
-        stdio: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe", "pipe"],
+        stdio: [options.stdin === undefined && options.keepInput !== true ? "ignore" : "pipe", "pipe", "pipe", "pipe"],
       })
       child.once("error", failed)
       child.once("spawn", () => resolve(child))
@@ -161,7 +165,7 @@ function supervise(child: ChildProcess, options: StartOptions, startedAt: number
   if (pid <= 1) throw new Error("a spawned child has a pid")
   const output = new ChildOutput({ onOutput: options.onOutput, logFile: options.logFile, maxBytes: options.outputMaxBytes ?? OUTPUT_MAX_BYTES })
   const pipes = Promise.all([drained(child.stdout, (chunk) => output.take("stdout", chunk)), drained(child.stderr, (chunk) => output.take("stderr", chunk))])
-  feed(child.stdin, options.stdin)
+  feed(child.stdin, options)
   // The lifeline: nothing is ever sent on it. An error on it means that the group is gone.
   child.stdio[3]?.on("error", () => {})
 
@@ -222,6 +226,7 @@ function supervise(child: ChildProcess, options: StartOptions, startedAt: number
     name: options.name,
     pid,
     alive: () => running,
+    input: options.keepInput === true ? child.stdin : null,
     interrupt: () => signalGroup("SIGINT"),
     stop,
     kill() {
@@ -241,11 +246,12 @@ function drained(pipe: Readable | null, take: (chunk: Buffer) => void): Promise<
   return new Promise((resolve) => pipe.once("close", resolve))
 }
 
-function feed(pipe: Writable | null, text: string | undefined): void {
+function feed(pipe: Writable | null, { stdin, keepInput }: StartOptions): void {
   if (pipe === null) return
   // EPIPE: the child does not read its input, which is its right.
   pipe.on("error", () => {})
-  pipe.end(text)
+  if (keepInput !== true) pipe.end(stdin)
+  else if (stdin !== undefined) pipe.write(stdin)
 }
 
 function after(ms: number): Promise<void> {
