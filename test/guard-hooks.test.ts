@@ -252,6 +252,27 @@ test.concurrent("where Skein or Node is gone the work goes on with one warning",
   expect(ran.stderr).toContain("skein: the guard could not look, and lets this pass. Mend it: skein guard install")
 })
 
+test.concurrent("whatever was done to core.hooksPath since, nothing of the guard's stays in it", async () => {
+  const at = yard.bare()
+  const repository = await repositoryOf(at)
+  const values = (): string => [...at.plain("config", "--local", "--list").matchAll(/^core\.hookspath=(.*)$/gm)].map(([, value]) => value).join(" ")
+  for (const [before, since, left] of [
+    [null, ["core.hooksPath", ".husky/_"], ".husky/_"],
+    [null, ["--add", "core.hooksPath", ".husky/_"], ".husky/_"],
+    [".husky/_", ["--unset", "core.hooksPath"], ""],
+    [".husky/_", ["core.hooksPath", "elsewhere"], "elsewhere"],
+    [".husky/_", ["user.name", "T"], ".husky/_"],
+  ] as const) {
+    if (before !== null) at.plain("config", "core.hooksPath", before)
+    await at.guard()
+    at.plain("config", ...since)
+    expect(await removeGuard(repository)).toBe(true)
+    expect(values(), since.join(" ")).toBe(left)
+    expect(existsSync(at.path(".skein/hooks"))).toBe(false)
+    if (left !== "") at.plain("config", "--unset-all", "core.hooksPath")
+  }
+})
+
 test.concurrent("skein guard, as typed: install twice, status, remove", async () => {
   const at = yard.bare()
   expect(await json(at.folder, ["guard", "install"])).toMatchObject([{ installed: true, changed: true, agent: null }])

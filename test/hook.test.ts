@@ -205,11 +205,12 @@ describe("an agent is never stopped by accident", () => {
       let stdout = ""
       child.stdout.setEncoding("utf8").on("data", (piece: string) => (stdout += piece))
       child.stdin.on("error", () => undefined)
+      const ended = new Promise((settle) => child.on("close", settle))
       for (const half of [text.slice(0, 20), text.slice(20)]) {
         child.stdin.write(half)
         await new Promise((settle) => setTimeout(settle, 150))
       }
-      expect(await new Promise((settle) => child.on("close", settle))).toBe(0)
+      expect(await ended).toBe(0)
       return { stdout, tookMs: performance.now() - startedMs }
     }
     const [whole, silent] = await Promise.all([open(JSON.stringify({ cwd: folder, ...edit("one.ts") })), open("")])

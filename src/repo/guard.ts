@@ -94,9 +94,11 @@ export async function removeGuard(repository: Repository): Promise<boolean> {
   const folder = guardFolder(repository)
   const recorded = await guardRecord(folder)
   const { local } = await hooksPaths(repository)
-  // Whoever set another path since meant it.
-  if (local.at(-1) === folder) await setHooksPath(repository, recorded?.before ?? [])
-  if (recorded === null && (await lstat(folder).catch(() => null)) === null) return local.at(-1) === folder
+  // Whoever set another path since meant it; but where the guard's stays among several, git would look there once the others are taken away.
+  const others = local.filter((value) => value !== folder)
+  if (local.at(-1) === folder) await setHooksPath(repository, recorded?.before ?? others)
+  else if (others.length < local.length) await setHooksPath(repository, others)
+  if (recorded === null && (await lstat(folder).catch(() => null)) === null) return others.length < local.length
   await refuseForeign(folder)
   await removeScripts(folder)
   return true

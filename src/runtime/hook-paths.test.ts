@@ -33,6 +33,13 @@ test("what lies outside, in another repository, or in .git and .skein is nobody'
   expect(pathsOf([join(root, "x"), "/etc/hosts", join(other, "a.ts"), "../other/a.ts", ".git/config", ".skein/hub.json", ".", "a\0b"])).toEqual([])
 })
 
+test("a file of a submodule is one of the repository around it; one of a clone that merely lies there is not", () => {
+  mkdirSync(join(top, "vendor", "lib", "src"), { recursive: true })
+  writeFileSync(join(top, "vendor", "lib", ".git"), "gitdir: ../../.git/modules/vendor/lib\n")
+  mkdirSync(join(top, "tmp", "clone", ".git"), { recursive: true })
+  expect(pathsOf(["vendor/lib/src/a.ts", "tmp/clone/a.ts"])).toEqual(["vendor/lib/src/a.ts"])
+})
+
 test("links are followed, and the link itself counts too", () => {
   expect(pathsOf(["alias/a.ts"]).sort()).toEqual(["src/a.ts"])
   expect(pathsOf(["out"])).toEqual(["out"])
