@@ -1,3 +1,4 @@
+import { GroupFeed } from "./group-feed.ts"
 import type { AgentId, TaskId, ThreadId } from "./ids.ts"
 import type { Finding } from "./message.ts"
 import type { Participant, Thread } from "./thread.ts"
@@ -10,7 +11,8 @@ export class Forum {
   readonly #state: Workspace
   readonly #members = new Map<ThreadId, Set<AgentId>>()
   readonly #unread = new Map<AgentId, Set<ThreadId>>()
-  readonly #groups = new Map<string, Set<ThreadId>>()
+  /** Threads of `everyone` or of a role (`role:worker`), closed ones left out. */
+  readonly groups = new GroupFeed()
   readonly #about = new Map<TaskId, Set<ThreadId>>()
   readonly #findings = new Map<ThreadId, Set<string>>()
   readonly #findingAt = new Map<string, Finding>()
@@ -32,11 +34,6 @@ export class Forum {
     return this.#unread.get(agent) ?? none
   }
 
-  /** Threads of `everyone` or of a role (`role:worker`), closed ones left out. */
-  threadsOf(group: string): ReadonlySet<ThreadId> {
-    return this.#groups.get(group) ?? none
-  }
-
   threadsAbout(task: TaskId): ReadonlySet<ThreadId> {
     return this.#about.get(task) ?? none
   }
@@ -55,10 +52,7 @@ export class Forum {
   onThread = (id: ThreadId, before: Thread | undefined, after: Thread | undefined): void => {
     const wasOpen = before !== undefined && before.status !== "closed"
     const isOpen = after !== undefined && after.status !== "closed"
-    if (before?.groups !== after?.groups || wasOpen !== isOpen) {
-      if (wasOpen) for (const group of Object.keys(before.groups)) drop(this.#groups, group, id)
-      if (isOpen) for (const group of Object.keys(after.groups)) add(this.#groups, group, id)
-    }
+    this.groups.onThread(id, before, after)
     if (before?.task !== after?.task) {
       if (typeof before?.task === "string") drop(this.#about, before.task, id)
       if (typeof after?.task === "string") add(this.#about, after.task, id)
@@ -70,6 +64,7 @@ export class Forum {
   onPlace = (_key: string, before: Participant | undefined, after: Participant | undefined): void => {
     const { thread, agent } = (after ?? before) as Participant
     if (before?.joined !== after?.joined) this.moves += 1
+    if (before !== undefined && (after === undefined || after.lastReadSeq < before.lastReadSeq)) this.groups.forget()
     if (after?.joined === true) add(this.#members, thread, agent)
     else drop(this.#members, thread, agent)
     this.#place(thread, agent)

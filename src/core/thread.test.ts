@@ -116,6 +116,45 @@ describe("a thread", () => {
   })
 })
 
+describe("what is unread of a group's threads", () => {
+  const tell = (scenario: Scenario, actor: Actor, task: string | null): unknown =>
+    scenario.must("event.send", actor, {
+      kind: "info",
+      directive: null,
+      to: { everyone: true },
+      task,
+      priority: "normal",
+      text: "n",
+      payload: {},
+      requiresAck: false,
+    })
+
+  it("is unread again when an acknowledgement lost its race", () => {
+    const { scenario, ann, boss } = team()
+    tell(scenario, boss, null)
+    const point = mark(scenario.state)
+    scenario.must("message.ack", ann, { thread: "team", lastReadSeq: 1 })
+    expect(unreadOf(scenario.state, ann)).toEqual([])
+    undoTo(scenario.state, point)
+    expect(unreadOf(scenario.state, ann)).toMatchObject([{ thread: "team", unread: 1 }])
+  })
+
+  it("is found where a thread that lost its race stood in the ledger before it", () => {
+    const { scenario, ann, boss } = team()
+    scenario.task("t")
+    tell(scenario, boss, null)
+    scenario.must("message.ack", ann, { thread: "team", lastReadSeq: 1 })
+    const [point, kept] = [mark(scenario.state), scenario.bytes.length]
+    post(scenario, boss, "plan")
+    tell(scenario, boss, "t")
+    undoTo(scenario.state, point)
+    scenario.bytes.length = kept
+    expect(unreadOf(scenario.state, ann)).toEqual([])
+    tell(scenario, boss, null)
+    expect(unreadOf(scenario.state, ann)).toMatchObject([{ thread: "team", unread: 1 }])
+  })
+})
+
 describe("a task's thread", () => {
   it("outlives its task: what is said after the delivery reaches whoever delivered, and a participant may end it", () => {
     const { scenario, ann, boss } = team()
@@ -364,13 +403,18 @@ describe("over any history of threads", () => {
             const before = JSON.stringify(takeSnapshot(scenario.state))
             const unread = everybody.map((actor) => unreadOf(scenario.state, actor))
             const [point, kept] = [mark(scenario.state), scenario.bytes.length]
-            for (const other of steps.slice(0, 12)) take(scenario, actors, other)
+            for (const other of steps.slice(0, 12)) {
+              take(scenario, actors, other)
+              for (const actor of everybody) unreadOf(scenario.state, actor)
+            }
             undoTo(scenario.state, point)
             scenario.bytes.length = kept
             expect(JSON.stringify(takeSnapshot(scenario.state))).toBe(before)
             expect(everybody.map((actor) => unreadOf(scenario.state, actor))).toEqual(unread)
           }
           take(scenario, actors, each)
+          // Asked at any time, it answers no differently later.
+          if (each.n % 3 === 0) for (const actor of everybody) unreadOf(scenario.state, actor)
           for (const thread of scenario.state.threads.values()) {
             for (const actor of everybody) {
               const cursor = cursorOf(scenario.state, actor, thread)

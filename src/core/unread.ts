@@ -1,5 +1,5 @@
 import type { Actor } from "./entry.ts"
-import type { ThreadId } from "./ids.ts"
+import type { Seq, ThreadId } from "./ids.ts"
 import { countOf, groupCursor } from "./message-page.ts"
 import { placeKey, type Thread } from "./thread.ts"
 import type { Workspace } from "./workspace.ts"
@@ -22,13 +22,21 @@ export function cursorOf(state: Workspace, reader: Reader, thread: Thread): Unre
 
 /**
  * The threads in which somebody has something to read, the one that waits longest for an answer last: by their last message, newest first. Closed threads
- * are left out. Costs as much as there are threads with something unread, and threads of its role.
+ * are left out. Costs as much as there are threads with something unread, and threads of its groups since the oldest of these.
  */
 export function unreadOf(state: Workspace, reader: Reader): Unread[] {
-  const ids = new Set([...state.forum.unreadBy(reader.agent), ...state.forum.threadsOf("everyone"), ...state.forum.threadsOf(`role:${reader.role}`)])
+  const { groups } = state.forum
+  const { agent, role } = reader
+  const own = ["everyone", `role:${role}`]
+  const ids = new Set([...state.forum.unreadBy(agent), ...own.flatMap((group) => groups.toRead(group, agent))])
   const threads = [...ids].map((id) => state.threads.get(id) as Thread).sort((a, b) => b.lastSeq - a.lastSeq)
-  return threads.flatMap((thread) => {
+  let oldest: Seq | null = null
+  const unread = threads.flatMap((thread) => {
     const cursor = thread.status === "closed" ? null : cursorOf(state, reader, thread)
-    return cursor === null || cursor.unread === 0 ? [] : [cursor]
+    if (cursor === null || cursor.unread === 0) return []
+    oldest = thread.lastSeq
+    return [cursor]
   })
+  for (const group of own) groups.haveRead(group, agent, oldest)
+  return unread
 }

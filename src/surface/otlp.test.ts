@@ -86,6 +86,21 @@ test("an export is recorded under the caller's name with the table's price, and 
   ])
 })
 
+test("an export that comes again under another session is taken to its end, and counts once", async () => {
+  const of = (model: string) => log("claude_code.api_request", { ...claude, model })
+  const body = exported(of("again-1"), of("again-2"))
+  const actor = { agent: "codex", session: null, role: "worker" as const }
+  expect((await send(body)).status).toBe(200)
+  await instance.loop.execute("session.start", actor, { id: "s_later", agent: "codex", runtime: "x", resumeId: null, owned: false })
+  expect(await send(body)).toMatchObject({ status: 200 })
+  const { rows } = await usage("model")
+  expect(rows.filter(({ key }) => String(key).startsWith("again")).map(({ key, requests }) => [key, requests])).toEqual([
+    ["again-1", 1],
+    ["again-2", 1],
+  ])
+  await instance.loop.execute("session.end", actor, { session: "s_later", reason: "r" })
+})
+
 test("a model without a price counts as unpriced, and never as free", async () => {
   await send(exported(log("codex.sse_event", { ...codex, model: "unheard-of" })))
   expect((await usage("model")).rows).toContainEqual(expect.objectContaining({ key: "unheard-of", costMicroUsd: 0, unpriced: 1 }))

@@ -85,7 +85,12 @@ export async function takeLogs(loop: Loop, perform: Perform, caller: Caller, bod
   for (const [at, { conversation, ...call }] of calls.entries()) {
     const session = await loop.read((state) => sessionOf(state, caller.actor.agent, conversation))
     const input: ReportUsage = { agent: null, session, task: null, ...call }
-    await perform(caller, { operation: "usage.report", input: named(input, caller), key: `otlp.${print}.${at}`, requestId })
+    try {
+      await perform(caller, { operation: "usage.report", input: named(input, caller), key: `otlp.${print}.${at}`, requestId })
+    } catch (error) {
+      // It was recorded when it came first, under the session of that time: the rest of the export may not be.
+      if (!(error instanceof SkeinError && error.code === "idempotency_conflict")) throw error
+    }
   }
 }
 
