@@ -62,9 +62,15 @@ test("what agents' model calls took is read from their log records, and calls of
   expect(calls).toEqual([
     { requests: 2, model: "claude-x", conversation: "c1", inputTokens: 20, outputTokens: 40, cacheReadTokens: 600, cacheWriteTokens: 8, costMicroUsd: 24_600 },
   ])
-  expect(callsIn(exported(log("codex.sse_event", codex), log("codex.sse_event", { ...codex, "event.kind": "response.output_item.done" })))).toMatchObject([
-    { inputTokens: 400, cacheReadTokens: 600, outputTokens: 50, costMicroUsd: null },
-  ])
+  expect(
+    callsIn(
+      exported(
+        log("codex.sse_event", codex),
+        log("codex.sse_event", { ...codex, "event.kind": "response.output_item.done" }),
+        log("codex.sse_event", { "event.kind": "response.completed", duration_ms: 3 }),
+      ),
+    ),
+  ).toMatchObject([{ inputTokens: 400, cacheReadTokens: 600, outputTokens: 50, costMicroUsd: null }])
 })
 
 test("an export is recorded under the caller's name with the table's price, and once however often it comes", async () => {

@@ -34,7 +34,8 @@ const READERS: Readonly<Record<string, (of: Attributes) => Call | null>> = {
   }),
   // Codex: one record for each streamed event; the last one has the tokens, those from the cache counted as input too.
   "codex.sse_event": (of) => {
-    if (textOf(of, "event.kind") !== "response.completed") return null
+    // The end of a response comes twice, once with how long it took and once with its tokens.
+    if (textOf(of, "event.kind") !== "response.completed" || !of.has("output_token_count")) return null
     return withCacheCounted(of, "input_token_count", "cached_token_count", "output_token_count", "conversation.id")
   },
   // Gemini CLI: thoughts are paid for as output.

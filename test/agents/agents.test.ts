@@ -169,6 +169,38 @@ describe.each(WANTED.filter((kind) => binaryOf(kind) !== null))("%s", (kind) => 
   })
 })
 
+describe.each(WANTED.filter((kind) => binaryOf(kind) !== null && (kind === "claude" || kind === "codex")))("%s, telling the hub of itself", (kind) => {
+  test("has its model calls counted from its telemetry, as the model gave them", { timeout: 120_000 }, async () => {
+    const place = await team([kind])
+    const plain = newHome()
+    git(plain, "init", "-q")
+    const { url } = JSON.parse(readFileSync(join(place.folder, ".skein", "hub.json"), "utf8")) as { url: string }
+    const credential = readFileSync(join(place.folder, ".skein", "agents", `${kind}.credential`), "utf8").trim()
+    const model = new LoopbackModel(inOrder(kind, plain, [(_asked, { shell }) => shell("echo hello")]))
+    const modelUrl = await model.listen()
+    // In another repository, where no hook counts the same.
+    const ran = await drive({
+      kind,
+      binary: binaryOf(kind) ?? "",
+      folder: plain,
+      home: newHome(),
+      modelUrl,
+      prompt: "Say hello.",
+      telemetry: { url, credential },
+    })
+    expect(ran, ran.output).toMatchObject({ status: 0 })
+    const operator = place.client("operator")
+    const rows = async (): Promise<{ requests: number; outputTokens: number }[]> => (await operator.call("usage.list", { by: "agent" })).rows
+    // Two turns at the least: the call and the end.
+    await expect.poll(rows, { timeout: 10_000 }).toEqual([expect.objectContaining({ key: kind })])
+    await expect.poll(async () => (await rows())[0]?.requests, { timeout: 10_000 }).toBeGreaterThanOrEqual(2)
+    const [row] = await rows()
+    expect(row?.outputTokens).toBe((row?.requests ?? 0) * USAGE.output)
+    await model.close()
+    place.close()
+  })
+})
+
 const pair = WANTED.filter((kind) => binaryOf(kind) !== null).slice(0, 2)
 
 describe.runIf(pair.length === 2)("two different agents", () => {

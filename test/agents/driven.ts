@@ -12,6 +12,8 @@ export type Drive = {
   home: string
   modelUrl: string
   prompt: string
+  /** Where it sends its telemetry, and as whom; nowhere by default. */
+  telemetry?: { url: string; credential: string }
 }
 
 export type Driven = { status: number | null; output: string }
@@ -45,7 +47,7 @@ export async function drive(given: Drive): Promise<Driven> {
 type Prepared = { args: string[]; env: Record<string, string> }
 
 const PREPARE: Readonly<Record<AgentKind, (given: Drive) => Prepared>> = {
-  claude({ folder, home, modelUrl, prompt }) {
+  claude({ folder, home, modelUrl, prompt, telemetry }) {
     write(join(home, ".claude.json"), JSON.stringify({ hasCompletedOnboarding: true, projects: { [folder]: { hasTrustDialogAccepted: true } } }))
     return {
       args: ["-p", prompt, "--permission-mode", "acceptEdits"],
@@ -55,10 +57,11 @@ const PREPARE: Readonly<Record<AgentKind, (given: Drive) => Prepared>> = {
         ANTHROPIC_API_KEY: "loopback",
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
         DISABLE_AUTOUPDATER: "1",
+        ...(telemetry === undefined ? {} : { CLAUDE_CODE_ENABLE_TELEMETRY: "1", OTEL_LOGS_EXPORTER: "otlp", ...exporting(telemetry) }),
       },
     }
   },
-  codex({ folder, home, modelUrl, prompt }) {
+  codex({ folder, home, modelUrl, prompt, telemetry }) {
     const config = [
       'model = "gpt-5.5"',
       'model_provider = "loopback"',
@@ -72,6 +75,7 @@ const PREPARE: Readonly<Record<AgentKind, (given: Drive) => Prepared>> = {
       'env_key = "LOOPBACK_KEY"',
       `[projects.${JSON.stringify(folder)}]`,
       'trust_level = "trusted"',
+      ...(telemetry === undefined ? [] : codexExporting(telemetry)),
     ]
     write(join(home, "config.toml"), `${config.join("\n")}\n`)
     return { args: ["exec", "--json", "--dangerously-bypass-hook-trust", prompt], env: { CODEX_HOME: home, LOOPBACK_KEY: "loopback" } }
@@ -97,6 +101,27 @@ const PREPARE: Readonly<Record<AgentKind, (given: Drive) => Prepared>> = {
     const config = { model: "loopback/loopback", autoupdate: false, share: "disabled", provider: { loopback: provider } }
     return { args: ["run", prompt], env: { OPENCODE_CONFIG_CONTENT: JSON.stringify(config), OPENCODE_DISABLE_AUTOUPDATE: "1" } }
   },
+}
+
+/** OpenTelemetry's own variables. */
+function exporting({ url, credential }: { url: string; credential: string }): Record<string, string> {
+  return {
+    OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+    OTEL_EXPORTER_OTLP_ENDPOINT: `${url}/otlp`,
+    OTEL_EXPORTER_OTLP_HEADERS: `Authorization=Bearer ${credential}`,
+    OTEL_LOGS_EXPORT_INTERVAL: "200",
+  }
+}
+
+function codexExporting({ url, credential }: { url: string; credential: string }): string[] {
+  const header = JSON.stringify(`Bearer ${credential}`)
+  return [
+    "[otel]",
+    "[otel.exporter.otlp-http]",
+    `endpoint = ${JSON.stringify(`${url}/otlp/v1/logs`)}`,
+    'protocol = "json"',
+    `headers = { "Authorization" = ${header} }`,
+  ]
 }
 
 function write(path: string, text: string): void {
