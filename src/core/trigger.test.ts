@@ -1,0 +1,464 @@
+import { describe, expect, it } from "vitest"
+import { OPERATOR } from "../../test/scenario.ts"
+import { BITS, PLAIN, Waking } from "../../test/waking.ts"
+import { unreadJobId } from "./trigger.ts"
+import { standOf } from "./trigger-why.ts"
+import { wakesDue } from "./unread-wake.ts"
+
+describe("unread messages", () => {
+  it("make one job of an agent that a supervisor wakes, and the same unread state never makes a second", () => {
+    const waking = new Waking()
+    waking.asleep("bob")
+    waking.post(waking.ann, "agent/bob")
+    expect(waking.sweep()).toEqual([])
+    waking.claim_(["bob"])
+    expect(waking.sweep()).toEqual(["trigger.requested"])
+    expect(waking.sweep()).toEqual([])
+    expect(waking.of("bob")).toMatchObject({ origin: "unread", thread: "agent/bob", message: 1, reason: "1 unread message", status: "fallback_spawn" })
+    const [claim] = waking.claim_(["bob"])
+    waking.send(claim!)
+    waking.must("trigger.confirm", { agent: "bob", session: null, role: "worker" }, { job: claim!.job, evidence: "turn" })
+    expect(waking.sweep()).toEqual([])
+    waking.post(waking.ann, "agent/bob")
+    expect(waking.sweep()).toEqual(["trigger.requested"])
+  })
+
+  it("wake nobody who is in a turn, retired, not in the thread, or whose thread is closed", () => {
+    const waking = new Waking()
+    const bob = waking.agent("bob")
+    waking.claim_(["bob", "ann", "boss"])
+    waking.must("thread.create", waking.ann, { thread: "plan", title: "P", type: "conversation", participants: ["bob"] })
+    waking.post(waking.ann, "plan")
+    const due = (busy: string[] = []): string[] => wakesDue(waking.state, new Set(busy)).map(({ target }) => target)
+    expect(due()).toEqual(["bob"])
+    expect(due(["bob"])).toEqual([])
+    waking.must("thread.setStatus", waking.boss, { thread: "plan", status: "closed", reason: "r" })
+    expect(due()).toEqual([])
+    waking.must("thread.setStatus", waking.boss, { thread: "plan", status: "active", reason: "r" })
+    expect(due()).toEqual(["ann", "bob"])
+    waking.must("thread.leave", bob, { thread: "plan" })
+    expect(due()).toEqual(["ann"])
+    waking.must("agent.retire", OPERATOR, { name: "ann", reason: "r" })
+    expect(due()).toEqual([])
+  })
+
+  it("are not counted anew by what the agent itself says", () => {
+    const waking = new Waking()
+    const bob = waking.agent("bob")
+    waking.must("thread.create", waking.ann, { thread: "plan", title: "P", type: "conversation", participants: ["bob"] })
+    waking.post(waking.ann, "plan")
+    waking.claim_(["bob"])
+    waking.sweep()
+    const [claim] = waking.claim_(["bob"])
+    waking.send(claim!)
+    waking.must("trigger.confirm", bob, { job: claim!.job, evidence: "turn" })
+    waking.post(bob, "plan")
+    expect(waking.sweep()).toEqual([])
+    expect(unreadJobId(7, 0, "bob")).toBe("u7.0.bob")
+  })
+
+  it("are retracted as soon as they are read, the thread is closed, or no supervisor is left; and found again by the next supervisor", () => {
+    const waking = new Waking()
+    const bob = waking.agent("bob")
+    waking.post(waking.ann, "agent/bob")
+    waking.claim_(["bob"])
+    waking.sweep()
+    waking.must("message.ack", bob, { thread: "agent/bob", lastReadSeq: 1 })
+    expect(waking.of("bob")).toMatchObject({ status: "cancelled", code: "RETRACTED", detail: "bob has read it" })
+    waking.must("thread.create", waking.ann, { thread: "plan", title: "P", type: "conversation", participants: ["bob"] })
+    waking.post(waking.ann, "plan")
+    waking.sweep()
+    const first = waking.of("bob").id
+    waking.must("thread.setStatus", waking.boss, { thread: "plan", status: "closed", reason: "r" })
+    expect(waking.sweep()).toEqual(["trigger.cancelled"])
+    expect(waking.job(first)).toMatchObject({ status: "cancelled", code: "RETRACTED" })
+    waking.must("thread.setStatus", waking.boss, { thread: "plan", status: "active", reason: "r" })
+    waking.sweep()
+    expect(waking.of("bob")).toMatchObject({ status: "queued", thread: "plan" })
+    waking.must("session.end", waking.keeper, { session: waking.keeper.session as string, reason: "down" })
+    expect(waking.sweep()).toEqual(["trigger.cancelled"])
+    const other = waking.agent("other", { role: "supervisor" })
+    waking.claim_(["bob"], other)
+    expect(waking.sweep()).toEqual(["trigger.requested"])
+  })
+})
+
+describe("trigger.participant", () => {
+  it("answers the same envelope again for the same request, and a conflict for another payload", () => {
+    const waking = new Waking()
+    waking.agent("bob")
+    const input = { job: `r${"0".repeat(24)}`, request: "q", thread: "agent/bob", target: "bob", reason: "now", prompt: "p" }
+    const first = waking.must("trigger.participant", waking.ann, input)
+    expect(first.answer).toMatchObject({
+      mode: "trigger_runtime",
+      action: "queued",
+      status: "queued",
+      code: "NO_SUPERVISOR",
+      trace: { request: "q", caller: "ann", target: "bob" },
+    })
+    const again = waking.must("trigger.participant", waking.ann, input)
+    expect(again.entries).toEqual([])
+    expect({ ...again.answer, seq: first.answer.seq }).toEqual(first.answer)
+    waking.refuses("idempotency_conflict", "trigger.participant", waking.ann, { ...input, prompt: "other" })
+  })
+
+  it("is for members of the thread, and reaches only members of it", () => {
+    const waking = new Waking()
+    waking.agent("bob")
+    waking.must("thread.create", waking.boss, { thread: "plan", title: "P", type: "conversation", participants: [] })
+    const input = { job: `r${"0".repeat(24)}`, request: "q", thread: "plan", target: "bob", reason: "now", prompt: "" }
+    waking.refuses("forbidden", "trigger.participant", waking.ann, input)
+    waking.refuses("forbidden", "trigger.participant", waking.boss, input)
+    expect(waking.refuses("not_found", "trigger.participant", waking.boss, { ...input, target: "none" }).details).toMatchObject({ code: "TARGET_NOT_FOUND" })
+    waking.must("thread.invite", waking.boss, { thread: "plan", agents: ["bob", "ann"] })
+    waking.must("trigger.participant", waking.ann, input)
+    waking.must("thread.overrideClose", OPERATOR, { thread: "plan", reason: "r" })
+    waking.refuses("wrong_status", "trigger.participant", waking.boss, { ...input, job: `r${"1".repeat(24)}` })
+    waking.sweep()
+    expect(waking.of("bob")).toMatchObject({ status: "cancelled", code: "RETRACTED", detail: "thread plan is closed" })
+  })
+
+  it("takes the live session, else one that can be resumed and was heard of within 12 h, else a new one", () => {
+    const waking = new Waking()
+    const bob = waking.asleep("bob")
+    const action = (): string => {
+      const id = waking.ask(waking.ann, "bob")
+      waking.must("trigger.cancel", waking.boss, { job: id, reason: "looked" })
+      return waking.job(id).route
+    }
+    expect(action()).toBe("spawn")
+    const session = waking.kept("bob", "s_b1", { resumeId: "conversation" })
+    expect(action()).toBe("live")
+    waking.must("session.end", bob, { session, reason: "over" })
+    waking.wait(43_200_000)
+    expect(action()).toBe("resume")
+    waking.wait(1)
+    expect(action()).toBe("spawn")
+  })
+
+  it("is put off beyond 10 of one agent and thread in a minute", () => {
+    const waking = new Waking()
+    waking.agent("bob")
+    for (let at = 0; at < 10; at += 1) expect(waking.job(waking.ask(waking.ann, "bob")).code).toBeNull()
+    waking.wait(1_000)
+    const late = waking.job(waking.ask(waking.ann, "bob"))
+    expect(late).toMatchObject({ status: "deferred", code: "TRIGGER_RATE_LIMITED", notBeforeMs: waking.nowMs - 1_000 + 60_000 })
+    waking.wait(59_000)
+    expect(waking.job(waking.ask(waking.ann, "bob")).code).toBeNull()
+  })
+
+  it("shows NO_SUPERVISOR when nobody took it for 15 s, and is claimed all the same later", () => {
+    const waking = new Waking()
+    waking.agent("bob")
+    const id = waking.ask(waking.ann, "bob")
+    waking.wait(14_999)
+    expect(waking.sweep()).toEqual([])
+    waking.wait(1)
+    expect(waking.sweep()).toEqual(["trigger.flagged"])
+    expect(waking.sweep()).toEqual([])
+    expect(waking.job(id).code).toBe("NO_SUPERVISOR")
+    expect(waking.claim_(["bob"])).toMatchObject([{ job: id }])
+    expect(waking.job(id).code).toBeNull()
+  })
+})
+
+describe("a claim", () => {
+  it("gives a job to one supervisor only, one job of an agent at a time, and to the next once it has run out", () => {
+    const waking = new Waking()
+    const bob = waking.agent("bob")
+    const other = waking.agent("other", { role: "supervisor" })
+    const first = waking.ask(waking.ann, "bob")
+    const second = waking.ask(waking.ann, "bob")
+    const [mine] = waking.claim_(["bob"])
+    expect(mine?.job).toBe(first)
+    expect(waking.claim_(["bob"], other)).toEqual([])
+    waking.wait(30_000)
+    const late = { job: first, fence: mine!.fence, channel: null, code: null, detail: "", session: null, beside: false, untilMs: null, bits: 0 }
+    waking.refuses("stale_fence", "trigger.record", waking.keeper, { ...late, step: "delivering" })
+    expect(waking.sweep()).toEqual(["trigger.released"])
+    const [theirs] = waking.claim_(["bob"], other)
+    expect(theirs?.job).toBe(first)
+    waking.refuses("stale_fence", "trigger.record", waking.keeper, { ...late, step: "delivering" })
+    waking.refuses("stale_fence", "trigger.record", waking.keeper, { ...late, fence: theirs!.fence, step: "delivering" })
+    waking.record(theirs!, "delivering", {}, other)
+    waking.record(theirs!, "sent", {}, other)
+    expect(waking.claim_(["bob"])).toEqual([])
+    waking.must("message.post", waking.ann, { thread: "agent/bob", body: "x", kind: "chat", inReplyTo: null, metadata: PLAIN })
+    waking.must("message.ack", bob, { thread: "agent/bob", lastReadSeq: 1 })
+    expect(waking.job(first)).toMatchObject({ status: "delivered", evidence: "cursor" })
+    expect(waking.claim_(["bob"])[0]?.job).toBe(second)
+  })
+
+  it("of a supervisor that fell silent in the middle of a delivery counts as sent: whoever tries again is told to look for its nonce", () => {
+    const waking = new Waking()
+    waking.agent("bob")
+    const id = waking.ask(waking.ann, "bob")
+    const [claim] = waking.claim_(["bob"])
+    waking.record(claim!, "delivering")
+    waking.wait(30_000)
+    expect(waking.sweep()).toEqual(["trigger.sent"])
+    expect(waking.timesOut(id)).toMatchObject({ status: "retrying", code: "ACK_TIMEOUT" })
+    waking.wait(3_000)
+    expect(waking.claim_(["bob"])).toMatchObject([{ job: id, maybeSent: true }])
+  })
+
+  it("leaves a live session to the supervisor that keeps it, while that one lives", () => {
+    const waking = new Waking()
+    waking.asleep("bob")
+    const other = waking.agent("other", { role: "supervisor" })
+    waking.kept("bob", "s_b1", { by: other })
+    const id = waking.ask(waking.ann, "bob")
+    expect(waking.claim_(["bob"])).toEqual([])
+    waking.must("session.end", other, { session: other.session as string, reason: "gone" })
+    expect(waking.claim_(["bob"])).toMatchObject([{ job: id, hop: "live", session: "s_b1" }])
+    waking.must("session.adopt", waking.keeper, { session: "s_b1" })
+    expect(waking.state.sessions.get("s_b1")?.managedBy).toBe(waking.keeper.session)
+  })
+
+  it("starts nothing beside an agent that is in a turn", () => {
+    const waking = new Waking()
+    waking.asleep("bob")
+    const id = waking.ask(waking.ann, "bob")
+    expect(waking.claim_(["bob"], waking.keeper, ["bob"])).toEqual([])
+    expect(waking.claim_(["bob"])).toMatchObject([{ job: id, hop: "spawn" }])
+  })
+})
+
+describe("the chain", () => {
+  it("is three attempts at the live session, two resumes, one spawn, then the dead letter, which an operator opens again", () => {
+    const waking = new Waking()
+    waking.asleep("bob")
+    waking.kept("bob", "s_b1", { resumeId: "c" })
+    const id = waking.ask(waking.ann, "bob")
+    const walked: [string, string, number][] = []
+    for (let at = 0; at < 6; at += 1) {
+      const [claim] = waking.claim_(["bob"])
+      expect(claim, `attempt ${at}`).toBeDefined()
+      waking.send(claim!)
+      const { status, notBeforeMs } = waking.timesOut(id)
+      walked.push([claim!.hop, status, notBeforeMs - waking.nowMs])
+      waking.wait(notBeforeMs - waking.nowMs)
+    }
+    expect(walked.map(([hop, status]) => [hop, status])).toEqual([
+      ["live", "retrying"],
+      ["live", "retrying"],
+      ["live", "fallback_resume"],
+      ["resume", "fallback_resume"],
+      ["resume", "fallback_spawn"],
+      ["spawn", "dead"],
+    ])
+    for (const [at, ms] of [2_000, 4_000].entries()) expect(Math.abs(walked[at]![2] - ms)).toBeLessThanOrEqual(ms / 4)
+    expect(waking.job(id)).toMatchObject({ code: "ACK_TIMEOUT", failed: { live: 3, resume: 2, spawn: 1 } })
+    expect(waking.claim_(["bob"])).toEqual([])
+    waking.must("trigger.retry", OPERATOR, { job: id, reason: "mended", force: false })
+    expect(waking.job(id)).toMatchObject({ status: "queued", failed: { live: 0, resume: 0, spawn: 0 } })
+  })
+
+  it("skips what cannot help: a dead pane is not tried again, a stale conversation and a crash loop are not resumed", () => {
+    const waking = new Waking()
+    const bob = waking.asleep("bob")
+    waking.kept("bob", "s_b1", { resumeId: "c" })
+    const fails = (code: "PANE_DEAD" | "REGISTRY_DRIFT" | "TARGET_NOT_FOUND" | "RESUME_FAILED"): string => {
+      waking.ask(waking.ann, "bob")
+      const [claim] = waking.claim_(["bob"])
+      const { status } = waking.record(claim!, "failed", { code })
+      waking.must("trigger.cancel", waking.boss, { job: claim!.job, reason: "looked" })
+      return status
+    }
+    expect(fails("TARGET_NOT_FOUND")).toBe("fallback_resume")
+    expect(fails("PANE_DEAD")).toBe("fallback_resume")
+    expect(fails("REGISTRY_DRIFT")).toBe("fallback_resume")
+    expect(fails("PANE_DEAD")).toBe("fallback_spawn")
+    waking.wait(900_001)
+    expect(fails("PANE_DEAD")).toBe("fallback_resume")
+    waking.must("session.end", bob, { session: "s_b1", reason: "crashed" })
+    expect(fails("RESUME_FAILED")).toBe("fallback_resume")
+    waking.wait(43_200_001)
+    expect(waking.job(waking.ask(waking.ann, "bob")).hop).toBe("spawn")
+    const [claim] = waking.claim_(["bob"])
+    expect(waking.record(claim!, "failed", { code: "SPAWN_FAILED", detail: "no such command" })).toMatchObject({ status: "dead", code: "SPAWN_FAILED" })
+  })
+
+  it("goes back to a live session that came meanwhile", () => {
+    const waking = new Waking()
+    waking.asleep("bob")
+    waking.kept("bob", "s_b1", { resumeId: "c" })
+    const id = waking.ask(waking.ann, "bob")
+    const [claim] = waking.claim_(["bob"])
+    expect(waking.record(claim!, "failed", { code: "PANE_DEAD" }).status).toBe("fallback_resume")
+    waking.wait(1)
+    waking.kept("bob", "s_b2")
+    expect(waking.claim_(["bob"])).toMatchObject([{ job: id, hop: "live", session: "s_b2" }])
+  })
+
+  it("waits for a person: put off every 5 s, after 60 s given up where something may run beside the session, else shown and tried each minute", () => {
+    for (const beside of [false, true]) {
+      const waking = new Waking()
+      waking.agent("bob")
+      const id = waking.ask(waking.ann, "bob")
+      for (const [at, code] of (["OPERATOR_BUSY", "MENU_OPEN", "DRAFT_PRESENT", "COPY_MODE"] as const).entries()) {
+        const [claim] = waking.claim_(["bob"])
+        expect(waking.record(claim!, "deferred", { code })).toMatchObject({ status: "deferred", code, notBeforeMs: waking.nowMs + 5_000 })
+        waking.wait(at === 3 ? 44_999 : 5_000)
+      }
+      const [early] = waking.claim_(["bob"])
+      expect(waking.record(early!, "deferred", { code: "OPERATOR_BUSY" }).code).toBe("OPERATOR_BUSY")
+      waking.wait(5_000)
+      const [claim] = waking.claim_(["bob"])
+      const { code, status, notBeforeMs, failed } = waking.record(claim!, "deferred", { code: "OPERATOR_BUSY", beside })
+      expect({ code, status, failed }).toEqual({
+        code: "DEFER_TIMEOUT",
+        status: beside ? "fallback_spawn" : "deferred",
+        failed: { live: 0, resume: 0, spawn: 0 },
+      })
+      if (!beside) expect(notBeforeMs).toBe(waking.nowMs + 60_000)
+      waking.must("trigger.retry", OPERATOR, { job: id, reason: "it is urgent", force: true })
+      const [forced] = waking.claim_(["bob"])
+      expect(forced).toMatchObject({ job: id, forced: { by: "olga", reason: "it is urgent" } })
+    }
+  })
+
+  it("takes from a supervisor only reasons that are its to give", () => {
+    const waking = new Waking()
+    waking.agent("bob")
+    waking.ask(waking.ann, "bob")
+    const [claim] = waking.claim_(["bob"])
+    const input = { job: claim!.job, fence: claim!.fence, channel: null, detail: "", session: null, beside: false, untilMs: null, bits: BITS }
+    waking.refuses("invalid", "trigger.record", waking.keeper, { ...input, step: "failed", code: "ACK_TIMEOUT" })
+    waking.refuses("invalid", "trigger.record", waking.keeper, { ...input, step: "failed", code: null })
+    waking.refuses("invalid", "trigger.record", waking.keeper, { ...input, step: "deferred", code: "PANE_DEAD" })
+    expect(waking.record(claim!, "failed", { code: "SEND_KEYS_ERROR" })).toMatchObject({ status: "retrying", code: "SEND_KEYS_ERROR" })
+  })
+})
+
+describe("delivered", () => {
+  it("is a job by what the hub saw: three steps, in whatever order they come", () => {
+    const waking = new Waking()
+    const bob = waking.agent("bob")
+    waking.post(waking.ann, "agent/bob")
+    const id = waking.ask(waking.ann, "bob")
+    expect(waking.must("trigger.confirm", bob, { job: id, evidence: "nonce" }).entries).toEqual([])
+    const [claim] = waking.claim_(["bob"])
+    waking.record(claim!, "delivering")
+    expect(waking.record(claim!, "acked").status).toBe("delivering")
+    expect(waking.record(claim!, "sent").sentAtMs).toBe(waking.nowMs)
+    expect(waking.record(claim!, "turn_started").status).toBe("awaiting_ack")
+    waking.refuses("forbidden", "trigger.confirm", waking.ann, { job: id, evidence: "turn" })
+    waking.wait(10)
+    waking.must("trigger.confirm", bob, { job: id, evidence: "turn" })
+    expect(waking.job(id)).toMatchObject({ status: "delivered", evidence: "turn", turnAtMs: waking.nowMs, readAtMs: null })
+    waking.wait(10)
+    waking.must("message.ack", bob, { thread: "agent/bob", lastReadSeq: 1 })
+    expect(waking.job(id)).toMatchObject({ evidence: "turn", readAtMs: waking.nowMs })
+    expect(waking.must("trigger.confirm", bob, { job: id, evidence: "turn" }).entries).toEqual([])
+  })
+
+  it("is one whose nonce came with an acknowledgement that moved nothing", () => {
+    const waking = new Waking()
+    const bob = waking.agent("bob")
+    waking.post(waking.ann, "agent/bob")
+    waking.must("message.ack", bob, { thread: "agent/bob", lastReadSeq: 1 })
+    const id = waking.ask(waking.ann, "bob")
+    waking.send(waking.claim_(["bob"])[0]!)
+    expect(waking.must("message.ack", bob, { thread: "agent/bob", lastReadSeq: 1, trigger: id }).entries.map(({ type }) => type)).toEqual(["trigger.confirmed"])
+    expect(waking.job(id)).toMatchObject({ status: "delivered", evidence: "nonce" })
+    waking.must("message.ack", bob, { thread: "agent/bob", lastReadSeq: 1, trigger: "r000000000000000000000099" })
+  })
+})
+
+describe("a quota that is exhausted", () => {
+  it("pauses every agent of the account until its reset, burns no attempt, and lets the jobs go on then", () => {
+    const waking = new Waking()
+    for (const name of ["bob", "cat"]) waking.agent(name, { account: "team" })
+    waking.agent("dan")
+    const jobs = ["bob", "cat", "dan"].map((name) => waking.ask(waking.ann, name))
+    const claims = waking.claim_(["bob", "cat", "dan"])
+    waking.send(claims[1]!)
+    waking.record(claims[0]!, "failed", { code: "QUOTA_EXHAUSTED", untilMs: waking.nowMs + 3_600_000, detail: "limit reached" })
+    for (const id of jobs.slice(0, 2)) {
+      expect(waking.job(id)).toMatchObject({ status: "deferred", code: "QUOTA_EXHAUSTED", failed: { live: 0, resume: 0, spawn: 0 } })
+      expect(standOf(waking.state, waking.job(id), waking.nowMs)).toMatchObject({ code: "QUOTA_EXHAUSTED", text: expect.stringContaining("60 min") as string })
+    }
+    expect(waking.job(jobs[2]!).status).toBe("claimed")
+    waking.wait(3_599_999)
+    waking.sweep()
+    expect(waking.claim_(["bob", "cat"])).toEqual([])
+    waking.wait(1)
+    expect(waking.claim_(["bob", "cat"]).map(({ job }) => job)).toEqual(jobs.slice(0, 2))
+  })
+
+  it("ends before its time when somebody says so", () => {
+    const waking = new Waking()
+    waking.agent("bob")
+    waking.must("account.exhausted", waking.keeper, { account: "agent/bob", untilMs: waking.nowMs + 9_000, reason: "limit" })
+    const id = waking.ask(waking.ann, "bob")
+    expect(waking.claim_(["bob"])).toEqual([])
+    waking.must("account.restored", waking.keeper, { account: "agent/bob", reason: "paid" })
+    expect(waking.claim_(["bob"])).toMatchObject([{ job: id }])
+    waking.refuses("not_found", "account.exhausted", waking.keeper, { account: "none", untilMs: waking.nowMs + 9_000, reason: "limit" })
+  })
+})
+
+describe("a thread that goes round in circles", () => {
+  const talk = (): Waking => {
+    const waking = new Waking()
+    waking.agent("bob")
+    waking.must("thread.create", waking.ann, { thread: "plan", title: "P", type: "conversation", participants: ["bob", "boss"] })
+    return waking
+  }
+
+  it("is blocked after 20 turns without progress, and only an orchestrator or the operator continues it", () => {
+    const waking = talk()
+    waking.claim_(["bob"])
+    for (let turn = 0; turn < 19; turn += 1) waking.post(waking.ann, "plan")
+    waking.sweep()
+    expect(waking.state.threads.get("plan")).toMatchObject({ status: "active", turns: 19 })
+    waking.post(waking.ann, "plan")
+    expect(waking.state.threads.get("plan")).toMatchObject({ status: "blocked", changedBy: "hub", head: 21, turns: 0 })
+    waking.sweep()
+    expect(waking.claim_(["bob"])).toEqual([])
+    expect(standOf(waking.state, waking.of("bob"), waking.nowMs).code).toBe("THREAD_AUTO_BLOCKED")
+    const message = { thread: "plan", body: "x", kind: "chat", inReplyTo: null, metadata: PLAIN } as const
+    waking.refuses("wrong_status", "message.post", waking.ann, message)
+    const asked = { job: `r${"9".repeat(24)}`, request: "q", thread: "plan", target: "bob", reason: "now", prompt: "" }
+    expect(waking.refuses("wrong_status", "trigger.participant", waking.ann, asked).details).toMatchObject({ code: "THREAD_AUTO_BLOCKED" })
+    waking.refuses("forbidden", "thread.unblock", waking.ann, { thread: "plan", reason: "r" })
+    waking.must("thread.unblock", waking.boss, { thread: "plan", reason: "go on" })
+    expect(waking.claim_(["bob"])).toHaveLength(1)
+    waking.post(waking.ann, "plan")
+    expect(waking.state.threads.get("plan")?.status).toBe("active")
+  })
+
+  it("is blocked when the same finding comes the third time, and the sixth", () => {
+    const waking = talk()
+    const say = (): string => {
+      waking.post(waking.ann, "plan", "Null dereference", { eventType: "finding", file: "a.ts", line: 3 })
+      return waking.state.threads.get("plan")?.status as string
+    }
+    expect([say(), say(), say()]).toEqual(["active", "active", "blocked"])
+    waking.must("thread.unblock", OPERATOR, { thread: "plan", reason: "go on" })
+    expect([say(), say(), say()]).toEqual(["active", "active", "blocked"])
+  })
+
+  it("is not blocked while there is progress, nor is an inbox, nor one in which an orchestrator speaks", () => {
+    const waking = talk()
+    for (let turn = 0; turn < 45; turn += 1) {
+      waking.post(waking.ann, "plan", `finding ${turn}`, turn % 15 === 14 ? { eventType: "finding" } : {})
+      waking.post(waking.ann, "team")
+    }
+    expect(waking.state.threads.get("plan")?.status).toBe("active")
+    expect(waking.state.threads.get("team")?.status).toBe("active")
+  })
+})
+
+describe("the policy", () => {
+  it("is changed by an operator within its bounds, and counts from then on", () => {
+    const waking = new Waking()
+    waking.agent("bob")
+    waking.refuses("invalid", "wake.setPolicy", OPERATOR, { changes: { ratePerMinute: 0 }, reason: "r" })
+    waking.must("wake.setPolicy", OPERATOR, { changes: { ratePerMinute: 1, turnsMax: 2 }, reason: "r" })
+    expect(waking.must("wake.setPolicy", OPERATOR, { changes: { ratePerMinute: 1 }, reason: "r" }).entries).toEqual([])
+    waking.ask(waking.ann, "bob")
+    expect(waking.job(waking.ask(waking.ann, "bob")).code).toBe("TRIGGER_RATE_LIMITED")
+  })
+})
