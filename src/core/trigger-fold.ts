@@ -60,7 +60,7 @@ export function evolveTrigger(state: Workspace, event: TriggerEvent, at: At): vo
       return put({ ...next, ...free, code, detail, deferredSinceMs: job.deferredSinceMs ?? at.atMs })
     }
     case "trigger.released":
-      return put({ status: waitingFor(job.hop), ...free, detail: event.data.reason })
+      return put({ status: waitingFor(job.hop), ...free, notBeforeMs: at.atMs, detail: event.data.reason })
     case "trigger.confirmed":
       return confirmed(state, job, event.data.evidence, at, put)
     case "trigger.flagged":

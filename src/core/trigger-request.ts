@@ -6,6 +6,7 @@ import { permits } from "./role.ts"
 import { placeKey, type Thread } from "./thread.ts"
 import { inGroup, threadToPost } from "./thread-life.ts"
 import { type Hop, isAutoBlocked, isInFlight, isLive, type ReasonCode, type Trigger, type TriggerEvent, type TriggerId, wakeKey } from "./trigger.ts"
+import { goneReason } from "./trigger-end.ts"
 import { routeOf, routeTo } from "./trigger-route.ts"
 import { cursorOf } from "./unread.ts"
 import { wakePolicy } from "./wake-policy.ts"
@@ -98,6 +99,8 @@ export function decideRetryTrigger(state: Workspace, { job: id, reason, force }:
   const refused = (message: string, remedy: string): Refusal => refuse("wrong_status", message, remedy, { job: id, status: job.status })
   if (job.status === "delivered") return refused(`job ${id} is delivered`, "Trigger the agent again: skein wake.")
   if (isInFlight(job)) return refused(`job ${id} is ${job.status}: somebody is at it`, "Wait for its outcome: skein trigger why.")
+  const gone = goneReason(state, job)
+  if (gone !== null) return refused(`the reason for job ${id} has gone: ${gone}`, "Trigger the agent anew where it is to be woken: skein wake.")
   const { hop } = isLive(job) ? routeOf(state, job, nowMs) : routeTo(state, job.target, nowMs)
   const status = hop === "live" ? "queued" : hop === "resume" ? "fallback_resume" : "fallback_spawn"
   return [{ type: "trigger.retried", data: { id, reason, force, next: { status, hop, notBeforeMs: nowMs } } }]
