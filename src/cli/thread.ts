@@ -6,6 +6,7 @@ import { act, asText, collect, examples, integer, oneOf, type Context } from "./
 import { paged } from "./paging.ts"
 import { printable, printableLines } from "./printable.ts"
 import { renderFields, renderTable, showTime } from "./table.ts"
+import { registerCare } from "./thread-care.ts"
 
 type Message = Output<"message.read">["messages"][number]
 type PostOptions = { event?: boolean; type?: string; replyTo?: number; severity?: Severity; file?: string; line?: number; task?: string }
@@ -20,6 +21,7 @@ export function register(program: Command): void {
   registerMembership(thread)
   registerMessages(thread)
   registerReading(thread)
+  registerCare(thread)
 }
 
 function registerMembership(thread: Command): void {

@@ -45,9 +45,12 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
       { name: "assist", summary: "want | answer: ask for help with a task, and give it", load: () => import("./assist.ts") },
       {
         name: "thread",
-        summary: "create | list | show | invite | join | leave | post | read | ack | status | summarize | search | unread",
+        summary:
+          "create | list | show | invite | join | leave | post | read | ack | status | summarize | search | unread | inspect | escalate | unblock | override-close",
         load: () => import("./thread.ts"),
       },
+      { name: "wake", summary: "wake an agent that sleeps", load: () => import("./wake.ts") },
+      { name: "trigger", summary: "list | show | why | retry | cancel | policy: who is woken, and why not yet", load: () => import("./trigger.ts") },
       { name: "send-event", summary: "say something to an agent, a role or everyone", load: () => import("./event.ts") },
       { name: "inbox", summary: "show what waits for you", load: () => import("./event.ts") },
       { name: "hook", summary: "answer a hook of a coding agent: it calls this, not you", load: () => import("./hook.ts") },

@@ -15,7 +15,7 @@ const SEED = Number(process.env["CORE_SEED"] ?? Date.now() % 0x7fffffff)
 const AGENTS = ["bob", "cat"] as const
 
 /** What is known without the core: who holds which job, and whose text is out. */
-type Model = { claims: (ClaimedTrigger & { by: Actor })[] }
+type Model = { claims: (Omit<ClaimedTrigger, "by"> & { by: Actor })[] }
 class World extends Waking {
   readonly supervisors = [this.keeper, this.agent("other", { role: "supervisor" })]
   readonly actors = new Map(AGENTS.map((name) => [name as string, this.agent(name)]))
@@ -74,8 +74,24 @@ const steps = (): fc.Arbitrary<Step>[] => {
   const agent = fc.constantFrom(...AGENTS)
   const supervisor = fc.nat(1)
   const record = { channel: null, detail: "", session: null, untilMs: null, bits: 7 }
-  const which = fc.nat(9)
+  // Mostly the newest claims; now and then one that is long over.
+  const which = fc.oneof({ weight: 3, arbitrary: fc.nat(1) }, fc.nat(9))
+  const claims = (supervisors: fc.Arbitrary<number>): fc.Arbitrary<Step> =>
+    fc.tuple(supervisors, fc.boolean()).map(([who, deliver]) =>
+      step(`supervisor ${who} claims${deliver ? " and delivers" : ""}`, (model, world) => {
+        const by = world.supervisors[who] as Actor
+        if (world.state.sessions.get(by.session as string)?.status !== "live") return
+        for (const claim of world.claim_([...AGENTS], by)) {
+          model.claims.push({ ...claim, by })
+          if (!deliver) continue
+          world.record(claim, "delivering", {}, by)
+          world.record(claim, "sent", {}, by)
+        }
+      }),
+    )
   return [
+    claims(supervisor),
+    claims(fc.constant(0)),
     fc.tuple(agent, fc.constantFrom("agent", "team")).map(([to, where]) =>
       step(`post to ${to} in ${where}`, (_, world) => {
         const thread = where === "team" ? "team" : `agent/${to}`
@@ -83,13 +99,6 @@ const steps = (): fc.Arbitrary<Step>[] => {
       }),
     ),
     agent.map((to) => step(`trigger ${to}`, (_, world) => void world.ask(world.ann, to))),
-    fc.tuple(supervisor, fc.boolean()).map(([who, busy]) =>
-      step(`supervisor ${who} claims${busy ? ", bob busy" : ""}`, (model, world) => {
-        const by = world.supervisors[who] as Actor
-        if (world.state.sessions.get(by.session as string)?.status !== "live") return
-        for (const claim of world.claim_([...AGENTS], by, busy ? ["bob"] : [])) model.claims.push({ ...claim, by } as never)
-      }),
-    ),
     fc
       .tuple(
         which,
@@ -100,7 +109,7 @@ const steps = (): fc.Arbitrary<Step>[] => {
       .map(([at, kind, code, beside]) =>
         step(`record ${kind} ${code} of claim ${at}`, (model, world) => {
           // Any claim that was ever given, also one that is long over: only the fence keeps it out.
-          const claim = model.claims.at(-1 - (at % Math.max(1, model.claims.length))) as unknown as (ClaimedTrigger & { by: Actor }) | undefined
+          const claim = model.claims.at(-1 - (at % Math.max(1, model.claims.length)))
           if (claim === undefined) return
           const untilMs = code === "QUOTA_EXHAUSTED" ? world.nowMs + 5_000 : null
           quietly(world.attempt("trigger.record", claim.by, { ...record, job: claim.job, fence: claim.fence, step: kind, code, beside, untilMs }))
@@ -119,13 +128,13 @@ const steps = (): fc.Arbitrary<Step>[] => {
         quietly(world.attempt("message.ack", world.actors.get(who) as Actor, { thread, lastReadSeq: head }))
       }),
     ),
-    fc.constantFrom(10, 2_000, 5_000, 30_000, 61_000).map((ms) => step(`${ms} ms go by`, (_, world) => world.wait(ms))),
+    fc.constantFrom(10, 3_000, 5_000, 5_000, 31_000).map((ms) => step(`${ms} ms go by`, (_, world) => world.wait(ms))),
     fc.boolean().map((late) =>
       step(`sweep${late ? ", all unacked" : ""}`, (_, world) => {
         const unacked = late ? world.state.jobs.awaiting().map(({ id, fence }) => ({ id, fence: fence as number, idleMs: 30_000 })) : []
-        world.sweep({ unacked })
-        // Idempotent: at the same moment nothing is left to do. What only now is the first of its agent may show that nobody takes it.
-        expect(world.sweep().filter((type) => type !== "trigger.flagged")).toEqual([])
+        const ended = world.sweep({ unacked }).some((type) => type === "trigger.failed" || type === "trigger.cancelled")
+        // Idempotent: at the same moment nothing is left to do, but what a job that ended stood in the way of.
+        expect(world.sweep().filter((type) => type !== "trigger.flagged" && !(ended && type === "trigger.requested"))).toEqual([])
         expect(world.sweep()).toEqual([])
       }),
     ),
@@ -150,7 +159,7 @@ const steps = (): fc.Arbitrary<Step>[] => {
 }
 
 it(`no job is ever delivered by two, attempts are bounded, and no job waits without a reason (seed ${SEED})`, () => {
-  const commands = fc.commands(steps(), { maxCommands: 60, size: "max" })
+  const commands = fc.commands(steps(), { maxCommands: 150, size: "max" })
   fc.assert(
     fc.property(commands, (cmds) => {
       const real = new World()
@@ -161,6 +170,6 @@ it(`no job is ever delivered by two, attempts are bounded, and no job waits with
       expect(restored.jobs.live()).toEqual(real.state.jobs.live())
       expect(restored.jobs.covered()).toEqual(real.state.jobs.covered())
     }),
-    { seed: SEED, numRuns: 300 },
+    { seed: SEED, numRuns: 200 },
   )
 })
