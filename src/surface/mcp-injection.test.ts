@@ -12,6 +12,8 @@ const operator = { agent: "operator", session: null, role: "operator" as const }
 const heron = { agent: "heron", session: "s_heron", role: "worker" as const }
 
 let hub: Instance
+/** A trigger whose reason and prompt hold the order too. */
+let job: string
 let reader: Awaited<ReturnType<typeof connectMcp>>
 
 beforeAll(async () => {
@@ -55,6 +57,11 @@ beforeAll(async () => {
   })
   await loop.checkpoint()
   reader = await connectMcp(hub.url, await hub.agent("ada", { role: "orchestrator" }))
+  await hub.agent("sleeper")
+  const asked = { thread: "agent/sleeper", target: "sleeper", reason: ORDER, prompt: TEXT }
+  const { data } = await useTool(reader, "more_tools", { tool: TOOLS["trigger.participant"], arguments: asked })
+  expect(data).toMatchObject({ job: expect.any(String) })
+  job = data["job"] as string
 })
 afterAll(async () => {
   await reader.close()
@@ -88,7 +95,8 @@ const reads = (Object.keys(KINDS) as OperationName[]).filter((name) => KINDS[nam
 
 test.each(reads)("what others wrote comes out of %s as data", async (name) => {
   for (const given of ASKED[name] ?? [{}]) {
-    const { text, data, isError } = await useTool(reader, "more_tools", { tool: TOOLS[name], arguments: given })
+    const filled = name === "trigger.show" || name === "trigger.why" ? { job } : given
+    const { text, data, isError } = await useTool(reader, "more_tools", { tool: TOOLS[name], arguments: filled })
     expect(isError, text.slice(0, 300)).toBe(false)
     for (const answer of [text, JSON.stringify(data)]) {
       expect(outside(answer)).not.toContain("Ignore")
