@@ -334,6 +334,25 @@ describe("the index of who holds what", () => {
     )
     expect(conflicts).toBeGreaterThan(50)
   })
+
+  it("knows who is in a task's way after any number of changes, also those that it was not asked between", () => {
+    const { scenario, ann, bob } = team()
+    const { holdings } = scenario.state.board
+    const touches = ["src/**"]
+    reserve(scenario, ann, ["elsewhere"])
+    for (const changes of [1, 63, 64, 65, 127, 128, 129, 300]) {
+      const lease = reserve(scenario, ann, ["src/a.ts"])
+      expect(holdings.obstruct(touches, "bob")).toBe(true)
+      scenario.must("files.release", ann, { lease, globs: null, reason: "r" })
+      for (let at = 1; at < changes; at += 1) {
+        if (at % 2 === 1) reserve(scenario, bob, ["lib/x"])
+        else scenario.must("files.release", bob, { lease: null, globs: null, reason: "r" })
+      }
+      scenario.must("files.release", bob, { lease: null, globs: null, reason: "r" })
+      expect(holdings.obstruct(touches, "bob"), `${changes}`).toBe(false)
+      expect(holdings.obstruct(touches, "ann")).toBe(false)
+    }
+  })
 })
 
 type Held = { agent: string; shared: boolean; globs: string[] }
@@ -349,8 +368,17 @@ function meets(a: string, b: string): boolean {
   return one !== null && other !== null && intersects(one, other)
 }
 
+/** The very same lists each time: what is known of one is brought up to date. */
+const TOUCHES = GLOBS.map((glob) => [glob, "nowhere"])
+
 function agrees(scenario: Scenario): void {
   const all = held(scenario)
+  for (const touches of TOUCHES) {
+    for (const agent of ["ann", "bob", "cat"]) {
+      const expected = all.some((other) => other.agent !== agent && touches.some((glob) => other.globs.some((theirs) => meets(glob, theirs))))
+      expect(scenario.state.board.holdings.obstruct(touches, agent), `${agent} ${touches[0]}`).toBe(expected)
+    }
+  }
   for (const path of TREE) {
     const expected = all.filter(({ globs }) => globs.some((text) => matches(globOf(text) as never, path))).map(({ agent }) => agent)
     expect(

@@ -21,6 +21,10 @@ type EndNode = HeapNode & { id: LeaseId; endsAtMs: number }
 type Leaf = { holding: Holding; glob: Glob; alternative: Alternative }
 type Branch = { leaves: Set<Leaf>; below: Map<string, Branch>; size: number }
 
+/** Holders by the keys of what they hold, of all that meets these globs. `asOf`: how many changes that takes in. */
+type Meeting = { readonly globs: readonly Glob[]; readonly holders: Map<string, AgentId>; asOf: number }
+const CHANGES_KEPT = 64
+
 /**
  * Who holds which files, kept true with every change of a lease or a task, and found by the literal segments that a glob begins with: a path meets
  * only what lies on its way down, a glob besides that only what lies below its own literal part. Derived: never recorded, never in the digest.
@@ -31,8 +35,11 @@ export class Holdings {
   readonly #leasesOf = new Map<string, Set<LeaseId>>()
   readonly #ends = new Map<LeaseId, EndNode>()
   readonly #endHeap = new Heap<EndNode>((a, b) => a.endsAtMs < b.endsAtMs || (a.endsAtMs === b.endsAtMs && a.id < b.id))
-  /** Agents that hold something which meets a task's `touches`, by that very list; void after any change. */
-  #meeting = new WeakMap<readonly string[], ReadonlySet<AgentId>>()
+  /** By a task's `touches`, that very list: what others hold of it, as of a change. */
+  readonly #meetings = new WeakMap<readonly string[], Meeting>()
+  /** The last changes, and how many there were in all: a list that was looked at before is brought up to date by them alone. */
+  readonly #changes: { key: string; holding: Holding | null }[] = []
+  #changed = 0
 
   /** How many there are. */
   get size(): number {
@@ -114,17 +121,33 @@ export class Holdings {
     return ordered([...found].map(([holding, theirs]) => ({ holding, ...theirs })))
   }
 
-  /** Whether somebody else than the agent holds what a task touches. Asked again for the same list it costs a look-up, until something changes. */
+  /** Whether somebody else than the agent holds what a task touches. Asked again for the same list it costs a look at what has changed since. */
   obstruct(touches: readonly string[], agent: AgentId): boolean {
     if (touches.length === 0 || this.#byKey.size === 0) return false
-    let agents = this.#meeting.get(touches)
-    if (agents === undefined) {
-      const all = new Set<AgentId>()
-      const effort = newEffort()
-      for (const text of touches) this.meeting(read(text), (holding) => !all.has(holding.agent), effort).forEach(({ holding }) => all.add(holding.agent))
-      this.#meeting.set(touches, (agents = all))
+    for (const holder of this.#meetingOf(touches).holders.values()) if (holder !== agent) return true
+    return false
+  }
+
+  #meetingOf(touches: readonly string[]): Meeting {
+    const effort = newEffort()
+    const known = this.#meetings.get(touches)
+    if (known !== undefined && this.#changed - known.asOf <= this.#changes.length) {
+      const since = known.asOf - this.#changed
+      for (const { key, holding } of since === 0 ? [] : this.#changes.slice(since)) {
+        known.holders.delete(key)
+        const { globs } = known
+        if (holding !== null && globs.some((glob) => holding.globs.some((theirs) => pathInBoth(glob, theirs, effort) !== null)))
+          known.holders.set(key, holding.agent)
+      }
+      known.asOf = this.#changed
+      return known
     }
-    return agents.size > 1 || (agents.size === 1 && !agents.has(agent))
+    const globs = known?.globs ?? touches.map(read)
+    const holders = new Map<string, AgentId>()
+    for (const glob of globs) for (const { holding } of this.meeting(glob, ({ key }) => !holders.has(key), effort)) holders.set(holding.key, holding.agent)
+    const found = { globs, holders, asOf: this.#changed }
+    this.#meetings.set(touches, found)
+    return found
   }
 
   // How it is kept true
@@ -152,7 +175,9 @@ export class Holdings {
   }
 
   #put(key: string, holding: Holding | null): void {
-    this.#meeting = new WeakMap()
+    this.#changed += 1
+    this.#changes.push({ key, holding })
+    if (this.#changes.length > 2 * CHANGES_KEPT) this.#changes.splice(0, CHANGES_KEPT)
     for (const { path, leaf } of this.#byKey.get(key)?.leaves ?? []) this.#cut(path, leaf)
     this.#byKey.delete(key)
     if (holding === null) return
