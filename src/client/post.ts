@@ -19,7 +19,7 @@ const RETRY_AFTER_MAX_MS = 3_600_000
 /** One POST of JSON. Throws `hub_unreachable` where it never arrived, `timed_out` where its outcome is unknown. */
 export async function postJson(url: URL, body: unknown, { headers, timeoutMs, signal, sockets }: PostOptions): Promise<Posted> {
   const ends = new AbortController()
-  const timer = setTimeout(() => ends.abort(timedOut(`no answer within ${timeoutMs} ms`)), timeoutMs)
+  const timer = setTimeout(() => ends.abort(timedOut(`no answer within ${Math.round(timeoutMs)} ms`)), timeoutMs)
   const givenUp = (): void => ends.abort(timedOut("the call was given up"))
   if (signal?.aborted === true) givenUp()
   signal?.addEventListener("abort", givenUp, { once: true })
