@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process"
 import { hash } from "node:crypto"
 import { join } from "node:path"
 import type { Command } from "commander"
@@ -8,6 +9,7 @@ import { type HookAnswer, writeAnswer } from "../runtime/hook-answer.ts"
 import { type HookCall, momentOf, readCall } from "../runtime/hook-call.ts"
 import { HookMarkFile } from "../runtime/hook-mark.ts"
 import { repositoryPaths } from "../runtime/hook-paths.ts"
+import { RewakeWaiter, waitToRewake } from "../runtime/hook-rewake.ts"
 import { answerTurn, type HookHub } from "../runtime/hook-turn.ts"
 import { agentIdentity } from "./agent-identity.ts"
 import { requiresClaim } from "./claim-rule.ts"
@@ -17,6 +19,8 @@ import { printable } from "./printable.ts"
 
 /** An agent waits for its hooks: a hub that takes longer is as good as away. */
 const HUB_PATIENCE_MS = 1_000
+/** A waiter has time; the hub answers it after half a minute at the latest. */
+const WAIT_PATIENCE_MS = 60_000
 const INPUT_MAX_BYTES = 64 * 1024 * 1024
 /** An agent that keeps its end open: how long the next piece of its event is waited for, and how long after one that makes it whole. */
 const INPUT_PATIENCE_MS = 2_000
@@ -40,7 +44,15 @@ export function register(program: Command): void {
     .action(async (kind: string | undefined, event: string | undefined, _options: object, command: Command) => {
       // For Claude Code exit status 2 refuses the edit: whatever goes wrong here must not.
       try {
-        await answerHook(kind, event, command.optsWithGlobals<HookOptions>())
+        const options = command.optsWithGlobals<HookOptions>()
+        if (kind === "claude" && event === "rewake") {
+          const text = await waitForNews(options)
+          // Status 2 of this one wakes an idle Claude Code with what stands on standard error.
+          if (text !== null) process.stderr.write(`${text}\n`)
+          process.exitCode = text === null ? 0 : 2
+          return
+        }
+        await answerHook(kind, event, options)
       } catch (error) {
         say(error instanceof Error ? error.message : String(error))
       }
@@ -90,6 +102,47 @@ async function answerCall(kind: AgentKind, call: HookCall, options: HookOptions)
   }
 }
 
+/** `skein hook claude rewake`: waits beside an idle agent until there are messages for it. Null: it is no longer wanted. */
+async function waitForNews(options: HookOptions): Promise<string | null> {
+  const call = readCall("claude", "Stop", await standardInput(), process.cwd())
+  const instance = call === null ? null : instanceOf(options.repo ?? call.cwd, options)
+  if (call === null || instance === null) return null
+  const identity = agentIdentity({ instance, env: process.env, fallback: options.agent ?? "claude", cwd: call.cwd })
+  if (identity === null) return null
+  const folder = join(instance.directory, "hook-marks")
+  const living = parents()
+  return waitToRewake({
+    agent: identity.agent,
+    mark: new HookMarkFile(folder, identity.agent, call.session),
+    waiter: new RewakeWaiter(folder, identity.agent, call.session),
+    wanted: () => process.ppid === living[0] && living.every(lives),
+    async withHub(use) {
+      const hub = connect(identity.file, instance, options, WAIT_PATIENCE_MS)
+      if (hub === null) throw new SkeinError("hub_unreachable", "no hub is running", "Start it: skein up")
+      try {
+        return await use({ ...bind(hub), wait: (waitMs) => hub.call("work.wait", { waitMs }) })
+      } finally {
+        hub.close()
+      }
+    },
+  })
+}
+
+/** Who started this process, and who started that one: a shell between it and its agent may outlive the agent. */
+function parents(): number[] {
+  const { stdout } = spawnSync("ps", ["-o", "ppid=", "-p", String(process.ppid)], { encoding: "utf8", timeout: 5_000 })
+  const above = Number.parseInt(stdout ?? "", 10)
+  return above > 1 ? [process.ppid, above] : [process.ppid]
+}
+
+function lives(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
 /** The agent works on without the hub; the person at its terminal is told, once a conversation. */
 function warnOnce(file: HookMarkFile, error: unknown): HookAnswer {
   const mark = file.read()
@@ -110,13 +163,13 @@ function instanceOf(folder: string, { global }: GlobalOptions): Instance | null 
   }
 }
 
-function connect(credentialFile: string, instance: Instance, options: GlobalOptions): HttpClient | null {
+function connect(credentialFile: string, instance: Instance, options: GlobalOptions, timeoutMs = HUB_PATIENCE_MS): HttpClient | null {
   const url = options.url ?? nonEmpty(process.env["SKEIN_URL"]) ?? readHubFile(instance)?.url
   if (url === undefined) return null
   const workspace = options.workspace ?? nonEmpty(process.env["SKEIN_WORKSPACE"])
   const session = nonEmpty(process.env["SKEIN_SESSION"])
   const where = { ...(workspace === undefined ? {} : { workspace }), ...(session === undefined ? {} : { session }) }
-  return httpClient({ url, credentialFile, timeoutMs: HUB_PATIENCE_MS, ...where })
+  return httpClient({ url, credentialFile, timeoutMs, ...where })
 }
 
 const nonEmpty = (text: string | undefined): string | undefined => (text === "" ? undefined : text)

@@ -155,9 +155,10 @@ export function mcpEntry(kind: AgentKind, { agent, command }: Plug): SettingsEdi
 export function hookEntries(kind: AgentKind, plug: Plug): SettingsEdit[] {
   switch (kind) {
     case "claude":
-      return FACTS.claude.events.map((given) =>
-        hookEntry(CLAUDE_SETTINGS, given, { type: "command", command: hookCommand(kind, given.event, plug), timeout: given.timeoutS }),
-      )
+      return FACTS.claude.events.map((given) => {
+        const answer = { type: "command", command: hookCommand(kind, given.event, plug), timeout: given.timeoutS }
+        return hookEntry(CLAUDE_SETTINGS, given, answer, ...(REWAKING.has(given.event) ? [rewakeHook(plug)] : []))
+      })
     case "codex":
       return FACTS.codex.events.map((given) =>
         hookEntry(".codex/hooks.json", given, { type: "command", command: hookCommand(kind, given.event, plug), timeout: given.timeoutS }),
@@ -176,8 +177,16 @@ const CLAUDE_SETTINGS = ".claude/settings.json"
 const GEMINI_SETTINGS = ".gemini/settings.json"
 const OPENCODE_PLUGIN = ".opencode/plugins/skein.js"
 
-function hookEntry(file: string, { event, matcher }: HookEvent, hook: JsonValue): SettingsEdit {
-  return { do: "include", file, format: "json", at: ["hooks", event], value: { ...(matcher === null ? {} : { matcher }), hooks: [hook] } }
+function hookEntry(file: string, { event, matcher }: HookEvent, ...hooks: readonly JsonValue[]): SettingsEdit {
+  return { do: "include", file, format: "json", at: ["hooks", event], value: { ...(matcher === null ? {} : { matcher }), hooks } }
+}
+
+/** Events after which Claude Code is idle: from there a command waits beside it, and wakes it by its end. */
+const REWAKING: ReadonlySet<string> = new Set(["SessionStart", "Stop"])
+const REWAKE_TIMEOUT_S = 3_600
+
+function rewakeHook(plug: Plug): JsonValue {
+  return { type: "command", command: hookCommand("claude", "rewake", plug), async: true, asyncRewake: true, timeout: REWAKE_TIMEOUT_S }
 }
 
 /** The words of a hook's command line, for a shell. */

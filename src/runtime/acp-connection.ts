@@ -42,7 +42,8 @@ export class AcpConnection {
   readonly #callbacks: AcpCallbacks
   readonly #asked = new Set<(none: null) => void>()
   #costUsd = 0
-  #reportedUsd = 0
+  /** Null until it is known: what a conversation that is gone on with had cost before is none of its new turns'. */
+  #reportedUsd: number | null = 0
 
   constructor(agent: string, connection: ClientConnection, child: RunningProcess, callbacks: AcpCallbacks) {
     this.agent = agent
@@ -51,8 +52,17 @@ export class AcpConnection {
     this.#callbacks = callbacks
   }
 
+  /** The conversation is one from before. */
+  goesOnWith(session: string): void {
+    this.session = session
+    this.#reportedUsd = null
+  }
+
   take(update: SessionUpdate): void {
-    if (update.sessionUpdate === "usage_update" && update.cost?.currency === "USD") this.#costUsd = update.cost.amount
+    if (update.sessionUpdate === "usage_update" && update.cost?.currency === "USD") {
+      this.#costUsd = update.cost.amount
+      if (!this.busy) this.#reportedUsd ??= this.#costUsd
+    }
     if (update.sessionUpdate === "agent_message_chunk" && update.content.type === "text") this.#show(update.content.text)
     if (update.sessionUpdate === "tool_call") this.#show(`\n[${update.title}]\n`)
     this.#callbacks.update?.(this.agent, update)
@@ -77,8 +87,10 @@ export class AcpConnection {
   reportUsage(usage: unknown): void {
     const fields = (typeof usage === "object" && usage !== null ? usage : {}) as Record<string, unknown>
     const count = (name: string): number | null => (typeof fields[name] === "number" ? fields[name] : null)
-    const costMicroUsd = this.#costUsd > this.#reportedUsd ? Math.round((this.#costUsd - this.#reportedUsd) * 1e6) : null
-    this.#reportedUsd = Math.max(this.#reportedUsd, this.#costUsd)
+    const before = this.#reportedUsd
+    const costMicroUsd = before !== null && this.#costUsd > before ? Math.round((this.#costUsd - before) * 1e6) : null
+    this.#reportedUsd = Math.max(before ?? 0, this.#costUsd)
+    this.#show("\n")
     const [inputTokens, outputTokens] = [count("inputTokens"), count("outputTokens")]
     if (costMicroUsd === null && inputTokens === null && outputTokens === null) return
     const [cacheReadTokens, cacheWriteTokens] = [count("cachedReadTokens"), count("cachedWriteTokens")]

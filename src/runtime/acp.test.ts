@@ -84,6 +84,18 @@ test("a turn's tokens and its own share of the cost are told", async () => {
   for (const usage of told) expect(usage).toMatchObject({ agent: "ada", inputTokens: 12, outputTokens: 34, costMicroUsd: 250_000 })
 })
 
+test("what a conversation had cost before it was gone on with is not counted again", async () => {
+  const told: TurnUsage[] = []
+  const here = place({ usage: (usage) => told.push(usage) })
+  const address = await started(here)
+  await here.driver.stop(address)
+  const again = await here.driver.start({ ...here.launch, resumeId: address.session })
+  if (!again.ok) throw new Error(again.detail)
+  for (const text of ["one", "two"]) await here.driver.deliver(again.address, delivery(text))
+  await until("both are told", () => told.length === 2)
+  expect(told.map(({ costMicroUsd }) => costMicroUsd)).toEqual([null, 250_000])
+})
+
 test("an interrupted turn ends, also while a permission is awaited, and the next one begins", async () => {
   const here = place({ permission: () => new Promise(() => {}) })
   const address = await started(here)

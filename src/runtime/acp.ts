@@ -167,7 +167,7 @@ export class AcpDriver implements Driver {
       if (agentCapabilities?.sessionCapabilities?.resume) await within(agent, peer.request(acp.methods.agent.session.resume, params), signal)
       else if (agentCapabilities?.loadSession === true) await within(agent, peer.request(acp.methods.agent.session.load, params), signal)
       else return refused("RESUME_FAILED", "it cannot go on with an earlier conversation")
-      agent.session = resumeId
+      agent.goesOnWith(resumeId)
       return null
     } catch (error) {
       return refused(failed, messageOf(error))

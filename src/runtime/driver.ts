@@ -44,7 +44,6 @@ export type Launch = {
 export type Address =
   | { channel: "tmux"; agent: string; preset: string; session: string | null; socket: string; pane: string; pid: number }
   | { channel: "process" | "acp"; agent: string; preset: string; session: string | null; pid: number }
-  | { channel: "native"; agent: string; preset: string; session: string; url: string | null; cwd: string }
 
 export type Started = { ok: true; address: Address } | Refused
 

@@ -101,7 +101,8 @@ async function acknowledgePending({ hub }: Turn, mark: HookMark): Promise<HookMa
   return pending.length === 0 ? mark : { ...mark, pending: {} }
 }
 
-async function deliver({ hub, agent }: Turn, mark: HookMark): Promise<{ text: string | null; mark: HookMark }> {
+/** Unread messages that this conversation was not shown yet, and the mark that remembers them. */
+export async function deliver({ hub, agent }: Pick<Turn, "hub" | "agent">, mark: HookMark): Promise<{ text: string | null; mark: HookMark }> {
   const { threads } = await hub.unread()
   const fresh = threads.filter(({ unread }) => unread > 0).slice(0, THREADS_MAX)
   const pages = await Promise.all(fresh.map(({ thread, lastReadSeq }) => hub.read(thread, Math.max(lastReadSeq, mark.shown[thread] ?? 0))))

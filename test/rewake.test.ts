@@ -1,0 +1,111 @@
+import { spawn } from "node:child_process"
+import { readFileSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
+import { type HttpClient, httpClient } from "../src/client/http.ts"
+import { rewakeWaits } from "../src/runtime/hook-rewake.ts"
+import { deliverNatively } from "../src/runtime/native-inbox.ts"
+import { presetNamed } from "../src/runtime/presets/presets.ts"
+import { json, newRepository, tidyUp } from "./cli-driver.ts"
+import { until } from "./terminal/terminals.ts"
+
+/** The waiter that Claude Code keeps beside itself: a process that ends with status 2 and a text when there are messages. */
+
+let folder: string
+let goose: HttpClient
+let claude: HttpClient
+let marks: string
+
+beforeAll(async () => {
+  folder = newRepository()
+  await json(folder, ["up"])
+  for (const name of ["claude", "goose"]) await json(folder, ["agent", "add", name])
+  const { url } = JSON.parse(readFileSync(join(folder, ".skein", "hub.json"), "utf8")) as { url: string }
+  goose = httpClient({ url, credentialFile: join(folder, ".skein", "agents", "goose.credential") })
+  claude = httpClient({ url, credentialFile: join(folder, ".skein", "agents", "claude.credential") })
+  marks = join(folder, ".skein", "hook-marks")
+})
+/** A new conversation is told of all that is unread: here nothing is. */
+beforeEach(async () => {
+  const { threads } = await claude.call("message.unread", { limit: 20 })
+  for (const { thread, headSeq } of threads) await claude.call("message.ack", { thread, lastReadSeq: headSeq })
+})
+afterAll(async () => {
+  goose.close()
+  claude.close()
+  await tidyUp()
+})
+
+type Waiter = { ended: Promise<{ status: number | null; stderr: string }>; over(): boolean; kill(): void }
+
+function waiter(session: string): Waiter {
+  const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(SKEIN_|GIT_|NODE_OPTIONS|VITEST)/.test(name)))
+  const child = spawn(process.execPath, [resolve("bin/skein.cjs"), "hook", "claude", "rewake"], { cwd: folder, env: own })
+  let stderr = ""
+  let over = false
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text))
+  child.stdin.end(JSON.stringify({ session_id: session, cwd: folder }))
+  const ended = new Promise<{ status: number | null; stderr: string }>((settle) =>
+    child.on("close", (status) => {
+      over = true
+      settle({ status, stderr })
+    }),
+  )
+  return { ended, over: () => over, kill: () => child.kill("SIGKILL") }
+}
+
+async function post(thread: string, body: string): Promise<void> {
+  await goose.call("message.post", { thread, body, kind: "chat", inReplyTo: null, metadata: {} })
+}
+
+test("a message ends the wait with status 2 and its text, once for a conversation", async () => {
+  const { thread } = await goose.call("thread.create", { title: "Who takes the parser", participants: ["claude"] })
+  const first = waiter("s1")
+  await until("it waits", () => rewakeWaits(marks, "claude", "s1"))
+  const target = { agent: "claude", preset: presetNamed("claude") ?? never(), session: "s1", cwd: folder, env: {}, marks }
+  expect(await deliverNatively(target, { text: "news", form: "nudge" })).toMatchObject({ ok: true, handed: false })
+  await post(thread, "please take the parser")
+  const { status, stderr } = await first.ended
+  expect(status).toBe(2)
+  expect(stderr).toContain("| please take the parser")
+  expect(rewakeWaits(marks, "claude", "s1")).toBe(false)
+  expect(await deliverNatively(target, { text: "news", form: "nudge" })).toMatchObject({ ok: false, code: "TARGET_NOT_FOUND" })
+
+  // It is still unread to the hub; the next waiter must not wake for it again, but for what comes after.
+  const second = waiter("s1")
+  await until("it waits", () => rewakeWaits(marks, "claude", "s1"))
+  await new Promise((settle) => {
+    setTimeout(settle, 1_000)
+  })
+  expect(second.over()).toBe(false)
+  await post(thread, "and the lexer")
+  const next = await second.ended
+  expect(next.status).toBe(2)
+  expect(next.stderr).toContain("| and the lexer")
+  expect(next.stderr).not.toContain("please take the parser")
+})
+
+test("the later of two waiters of a conversation wakes it; the earlier ends without a word", async () => {
+  const { thread } = await goose.call("thread.create", { title: "Two waiters", participants: ["claude"] })
+  const first = waiter("s2")
+  await until("it waits", () => rewakeWaits(marks, "claude", "s2"))
+  const before = readFileSync(join(marks, "claude.s2.waiter"), "utf8")
+  const later = waiter("s2")
+  await until("the later has taken over", () => readFileSync(join(marks, "claude.s2.waiter"), "utf8") !== before)
+  await post(thread, "one wake is enough")
+  const [a, b] = await Promise.all([first.ended, later.ended])
+  expect([a.status, b.status]).toEqual([0, 2])
+  expect(a.stderr).toBe("")
+})
+
+test("a waiter that was killed is not waiting", async () => {
+  const one = waiter("s3")
+  await until("it waits", () => rewakeWaits(marks, "claude", "s3"))
+  one.kill()
+  await one.ended
+  expect(rewakeWaits(marks, "claude", "s3")).toBe(false)
+})
+
+function never(): never {
+  throw new Error("there is a preset for each kind")
+}
