@@ -1,5 +1,6 @@
 import { accountOf, type AccountEvent, putBack } from "./account.ts"
 import type { DirectiveEvent } from "./directive.ts"
+import type { Session } from "./agent.ts"
 import type { Actor } from "./entry.ts"
 import type { AgentId, Seq, SessionId } from "./ids.ts"
 import { isRefusal, refuse, type Refusal } from "./refusal.ts"
@@ -86,18 +87,17 @@ function nextJob(
     if (nowMs < job.notBeforeMs || heldBy(state, job, nowMs) !== null || goneReason(state, job) !== null) continue
     const { hop, session } = routeOf(state, job, nowMs)
     if (hop !== "live" && busy) continue
-    const keeper = session === null ? undefined : state.sessions.get(session)?.managedBy
-    // A session in another supervisor's keeping is reached by that one, while it lives.
-    if (
-      keeper !== undefined &&
-      keeper !== supervisor &&
-      state.sessions.get(session as string)?.status === "live" &&
-      state.sessions.get(keeper)?.status === "live"
-    )
-      continue
+    if (hop === "live" && isKeptByAnother(state, supervisor, session as SessionId)) continue
     return { job, hop, target: session }
   }
   return null
+}
+
+/** Whether a session is in the keeping of another supervisor that lives: then that one reaches it. An earlier run of the same supervisor is no other. */
+function isKeptByAnother(state: Workspace, supervisor: SessionId, session: SessionId): boolean {
+  const { managedBy } = state.sessions.get(session) as Session
+  const keeper = managedBy === undefined || managedBy === supervisor ? undefined : state.sessions.get(managedBy)
+  return keeper?.status === "live" && keeper.agent !== state.sessions.get(supervisor)?.agent
 }
 
 /** One step of an attempt, under the fence of its claim. */

@@ -126,7 +126,7 @@ function requested(state: Workspace, data: (TriggerEvent & { type: "trigger.requ
     createdSeq: seq,
     createdAtMs: atMs,
     endedAtMs: null,
-    entries: [seq],
+    entries: [...(state.triggers.get(data.id)?.entries ?? []).slice(1 - ENTRIES_KEPT), seq],
   })
 }
 

@@ -42,6 +42,22 @@ describe("unread messages", () => {
     expect(due()).toEqual([])
   })
 
+  it("wake again where the session that was woken for them has ended without reading", () => {
+    const waking = new Waking()
+    const bob = waking.agent("bob")
+    waking.post(waking.ann, "agent/bob")
+    waking.claim_(["bob"])
+    waking.sweep()
+    const [claim] = waking.claim_(["bob"])
+    waking.send(claim!)
+    waking.must("trigger.confirm", bob, { job: claim!.job, evidence: "turn" })
+    expect(waking.sweep()).toEqual([])
+    waking.must("session.end", bob, { session: bob.session as string, reason: "crashed" })
+    expect(waking.sweep()).toEqual(["trigger.requested"])
+    expect(waking.job(claim!.job)).toMatchObject({ status: "fallback_spawn", failed: { live: 0 } })
+    expect(waking.job(claim!.job).entries.length).toBe(6)
+  })
+
   it("are not counted anew by what the agent itself says", () => {
     const waking = new Waking()
     const bob = waking.agent("bob")

@@ -148,6 +148,8 @@ export class Sweeps {
 
   start(): void {
     this.#running = true
+    // A supervisor that died while the hub was down would be taken for alive for ever, and what it keeps left to it. One hub alone may judge its silence.
+    if (this.#o.replica.alone) for (const session of [...this.#state.supervisors.keys()]) this.beat(session)
     this.plan()
   }
 
