@@ -44,11 +44,26 @@ export async function drive(given: Drive): Promise<Driven> {
   return { status, output }
 }
 
+/** What a real agent needs to run against that model, headless or in a terminal: its settings are written, and this is its environment. */
+export function environmentFor(given: Drive): Record<string, string> {
+  mkdirSync(given.home, { recursive: true })
+  const path = [resolve("node_modules/.bin"), process.env["PATH"] ?? ""].join(":")
+  const own = { PATH: path, LANG: "C.UTF-8", PWD: given.folder, HOME: given.home, XDG_CONFIG_HOME: join(given.home, ".config") }
+  return { ...own, ...PREPARE[given.kind](given).env }
+}
+
 type Prepared = { args: string[]; env: Record<string, string> }
 
 const PREPARE: Readonly<Record<AgentKind, (given: Drive) => Prepared>> = {
   claude({ folder, home, modelUrl, prompt, telemetry }) {
-    write(join(home, ".claude.json"), JSON.stringify({ hasCompletedOnboarding: true, projects: { [folder]: { hasTrustDialogAccepted: true } } }))
+    write(
+      join(home, ".claude.json"),
+      JSON.stringify({
+        hasCompletedOnboarding: true,
+        customApiKeyResponses: { approved: ["loopback"], rejected: [] },
+        projects: { [folder]: { hasTrustDialogAccepted: true } },
+      }),
+    )
     return {
       args: ["-p", prompt, "--permission-mode", "acceptEdits"],
       env: {

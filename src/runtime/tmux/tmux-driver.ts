@@ -28,6 +28,7 @@ export type TmuxOptions = {
 const POLL_MS = 1_000
 const GRACE_MS = 5_000
 const LOOK_MS = 100
+const KILLED_WITHIN_MS = 2_000
 /** An agent that was found running may have been started a moment ago; it may also be at work, and show no prompt. */
 const FOUND_READY_WITHIN_MS = 2_000
 
@@ -251,15 +252,23 @@ function own(address: Address): PaneAddress {
 }
 
 async function endProcesses(pid: number, graceMs: number): Promise<void> {
-  const endsAt = performance.now() + graceMs
   let members = await membersOf(pid)
   signal(members, "SIGTERM")
   signal(members, "SIGCONT")
-  while (members.length > 0 && performance.now() < endsAt) {
-    await sleep(LOOK_MS)
-    members = await membersOf(pid)
-  }
+  members = await goneWithin(pid, members, graceMs)
   signal(members, "SIGKILL")
+  await goneWithin(pid, members, KILLED_WITHIN_MS)
+}
+
+/** Who is left. */
+async function goneWithin(pid: number, members: number[], withinMs: number): Promise<number[]> {
+  const endsAt = performance.now() + withinMs
+  let left = members
+  while (left.length > 0 && performance.now() < endsAt) {
+    await sleep(LOOK_MS)
+    left = await membersOf(pid)
+  }
+  return left
 }
 
 function signal(pids: readonly number[], name: NodeJS.Signals): void {
