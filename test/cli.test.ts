@@ -246,7 +246,7 @@ describe("help", () => {
     const helps = await Promise.all(verbs.map(async (verb) => ({ verb, ...(await skein(repository, [verb, "--help"])) })))
     for (const { verb, status, stdout: help } of helps) expect([verb, status, /Usage:/.test(help)]).toEqual([verb, 0, true])
     const subcommands = helps
-      .flatMap(({ verb, stdout: help }) => (help.split("Commands:")[1] ?? "").match(/^ {2}[a-z]+/gm)?.map((name) => [verb, name.trim()]) ?? [])
+      .flatMap(({ verb, stdout: help }) => (help.split("Commands:")[1] ?? "").match(/^ {2}[a-z-]+/gm)?.map((name) => [verb, name.trim()]) ?? [])
       .filter(([, name]) => name !== "help")
     expect(subcommands.length).toBeGreaterThan(35)
     const lone = helps.filter(({ stdout: help }) => !help.includes("Commands:")).map(({ verb }) => [verb])

