@@ -1,0 +1,20 @@
+/** The supervisor's own numbers: `wake:` in the instance's settings. Times are in ms. */
+export const SUPERVISOR_NUMBERS = {
+  reconcileMs: { is: 5_000, min: 50, max: 60_000, means: "how often what runs is held against what is wanted" },
+  restartMs: { is: 1_000, min: 10, max: 600_000, means: "pause before an agent that died is started again, doubled each time" },
+  restartMaxMs: { is: 60_000, min: 10, max: 3_600_000, means: "the longest such pause" },
+  restarts: { is: 5, min: 0, max: 1_000, means: "deaths within `restartWindowMs` after which an agent is not started again by itself" },
+  restartWindowMs: { is: 900_000, min: 1_000, max: 86_400_000, means: "the window for `restarts`" },
+  stopMs: { is: 5_000, min: 0, max: 600_000, means: "how long an agent that is stopped may take before it is killed" },
+} as const satisfies Record<string, { is: number; min: number; max: number; means: string }>
+
+export type SupervisorNumber = keyof typeof SUPERVISOR_NUMBERS
+export type SupervisorNumbers = Readonly<Record<SupervisorNumber, number>>
+
+export const SUPERVISOR_DEFAULTS = Object.fromEntries(Object.entries(SUPERVISOR_NUMBERS).map(([name, { is }]) => [name, is])) as SupervisorNumbers
+
+/** The pause after the latest of `deaths`, or null where that was one too many: it is not started again by itself. */
+export function restartPauseMs(deaths: readonly number[], nowMs: number, { restartMs, restartMaxMs, restarts, restartWindowMs }: SupervisorNumbers): number | null {
+  const recent = deaths.filter((atMs) => nowMs - atMs < restartWindowMs).length
+  return recent > restarts ? null : Math.min(restartMaxMs, restartMs * 2 ** Math.max(0, recent - 1))
+}
