@@ -2,6 +2,7 @@ import type { Command } from "commander"
 import type { Profile } from "../core/agent.ts"
 import { ROLES } from "../core/role.ts"
 import { credentialPath, issueCredential } from "./agent-credential.ts"
+import { registerRunning } from "./agent-run.ts"
 import { act, collect, examples, integer, oneOf, type Context } from "./context.ts"
 import { paged } from "./paging.ts"
 import { printable } from "./printable.ts"
@@ -84,6 +85,7 @@ export function register(program: Command): void {
         context.terminal.answer({ agent: name, id, ...answer }, `credential ${printable(id)} of ${printable(name)} is void (entry ${answer.seq})`)
       }),
     )
+  registerRunning(agent)
 }
 
 function withProfile(command: Command): Command {

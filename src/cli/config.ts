@@ -3,6 +3,10 @@ import { join } from "node:path"
 import { LineCounter, parseDocument } from "yaml"
 import * as z from "zod"
 import type { Price } from "../core/usage.ts"
+import { WAKE_NUMBERS, type WakeNumber } from "../core/wake-policy.ts"
+import { SUPERVISOR_DEFAULTS, SUPERVISOR_NUMBERS, type SupervisorNumber, type SupervisorNumbers } from "../runtime/supervisor-numbers.ts"
+import type { AgentPreset } from "../runtime/presets/preset.ts"
+import { presetSchema } from "./config-preset.ts"
 import { UsageError } from "./failure.ts"
 
 /** Where an instance's settings are, below its folder; none need be there. */
@@ -23,10 +27,25 @@ const schema = z.strictObject({
   requireClaim: z.boolean().optional(),
   /** By model, or by the beginning of its name: what agents cost that report only tokens. */
   prices: z.record(z.string().min(1).max(200), price).default({}),
+  /** Numbers by which agents are woken: the supervisor's own, and the hub's. */
+  wake: z.strictObject({ ...numbers(SUPERVISOR_NUMBERS), ...numbers(WAKE_NUMBERS) }).default({}),
+  /** Kinds of agents besides those that Skein knows, or in their place. */
+  presets: z.record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, "a name is letters, digits, _ and -"), presetSchema).default({}),
 })
 
-/** The settings of an instance. `requireClaim`: null where the file does not say. */
-export type Config = { requireClaim: boolean | null; prices: ReadonlyMap<string, Price> }
+function numbers<Name extends string>(table: Record<Name, { min: number; max: number }>): Record<Name, z.ZodOptional<z.ZodInt>> {
+  const rows = Object.entries<{ min: number; max: number }>(table).map(([name, { min, max }]) => [name, z.int().min(min).max(max).optional()])
+  return Object.fromEntries(rows) as Record<Name, z.ZodOptional<z.ZodInt>>
+}
+
+/** The settings of an instance. `requireClaim`: null where the file does not say. `wake`: what the file says of the hub's numbers, and nothing else. */
+export type Config = {
+  requireClaim: boolean | null
+  prices: ReadonlyMap<string, Price>
+  wake: Partial<Record<WakeNumber, number>>
+  supervisor: SupervisorNumbers
+  presets: ReadonlyMap<string, AgentPreset>
+}
 
 /**
  * Reads `config.yaml` of an instance's folder; defaults where there is none. Throws `UsageError` with line and column on a file that is no YAML, is over
@@ -57,8 +76,13 @@ export function parseConfig(text: string, path: string): Config {
     const said = unknown === undefined ? `${keys.join(".")}: ${issue?.message ?? ""}` : `there is no setting ${[...keys, unknown].join(".")}`
     throw new UsageError(`${where(node?.range?.[0] ?? 0)}: ${said}`, "docs/reference/files.md says what may stand in it.")
   }
-  const { requireClaim, prices } = read.data
+  const { requireClaim, prices, wake, presets } = read.data
+  const said = Object.entries(wake).filter((row): row is [string, number] => row[1] !== undefined)
+  const own = (name: string): name is SupervisorNumber => Object.hasOwn(SUPERVISOR_NUMBERS, name)
   return {
+    wake: Object.fromEntries(said.filter(([name]) => !own(name))),
+    supervisor: { ...SUPERVISOR_DEFAULTS, ...Object.fromEntries(said.filter(([name]) => own(name))) },
+    presets: new Map(Object.entries(presets).map(([name, preset]) => [name, { name, ...preset }])),
     requireClaim: requireClaim ?? null,
     prices: new Map(
       Object.entries(prices).map(([model, { input, output, cacheRead, cacheWrite }]) => [

@@ -5,13 +5,16 @@ import { SkeinError } from "../contract/errors.ts"
 import { act, examples, type Context } from "./context.ts"
 import { isHealthy } from "./hub-start.ts"
 import { STOP_MS, stopHub } from "./hub-stop.ts"
+import { stopSupervisors } from "./supervisor-start.ts"
 import { isAlive, readHubFile } from "./instance.ts"
 
 /** `skein down`: stops the hub of the instance cleanly. */
 export function register(program: Command): void {
   program
     .command("down")
-    .description("Stop the hub: it answers what waits, records a last checkpoint and closes its ledgers. Agents find it again after the next `skein up`.")
+    .description(
+      "Stop the supervisor and its agents, where one runs, then the hub: it answers what waits, records a last checkpoint and closes its ledgers. Agents find it again after the next `skein up`.",
+    )
     .addHelpText("after", examples(["skein down", "and the hub is gone; its ledger stays"]))
     .action(act(down))
 }
@@ -19,6 +22,8 @@ export function register(program: Command): void {
 async function down(context: Context): Promise<void> {
   const { terminal } = context
   const instance = context.instance()
+  // First, so that it can say farewell: its agents and their sessions end in order.
+  for (const pid of await stopSupervisors(instance)) terminal.notice(`the supervisor (process ${pid}) is down, with its agents`)
   const file = readHubFile(instance)
   if (file === null) {
     terminal.answer({ down: true, already: true }, "no hub is running")

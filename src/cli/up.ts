@@ -1,9 +1,10 @@
 import type { Command } from "commander"
 import { act, asText, collect, examples, integer, type Context } from "./context.ts"
+import { UsageError } from "./failure.ts"
 import { ensureHub } from "./hub-start.ts"
 import { showTime } from "./table.ts"
 
-type UpOptions = { foreground?: boolean; host: string; port?: number; allowHost?: string[] }
+type UpOptions = { foreground?: boolean; host: string; port?: number; allowHost?: string[]; supervise?: boolean }
 
 /** `skein up`: starts the hub of the instance, in the background unless told otherwise. */
 export function register(program: Command): void {
@@ -11,15 +12,24 @@ export function register(program: Command): void {
     .command("up")
     .description("Start the hub of this repository, and wait until it answers. Where it is up already, that is said and nothing else happens.")
     .option("--foreground", "stay in this terminal until Ctrl-C, as a service manager wants it")
+    .option("--supervise", "start a supervisor too: it runs agents, restarts what dies, and wakes who has something unread")
     .option("--port <n>", "listen here (default: the port of the last time, else a free one)", integer(0, 65_535))
     .option("--host <address>", "listen on this address; anything but loopback lets other machines in", "127.0.0.1")
     .option("--allow-host <name>", "a further name that the hub may be asked by, such as a proxy's; may be repeated", collect(asText))
-    .addHelpText("after", examples(["skein up", "a hub in the background"], ["skein up --foreground --port 7700", "one that a service manager keeps"]))
+    .addHelpText(
+      "after",
+      examples(
+        ["skein up", "a hub in the background"],
+        ["skein up --supervise", "and a supervisor beside it: skein swarm spawn gives it agents"],
+        ["skein up --foreground --port 7700", "one that a service manager keeps"],
+      ),
+    )
     .action(act(up))
 }
 
-async function up(context: Context, { foreground = false, host, port, allowHost = [] }: UpOptions): Promise<void> {
+async function up(context: Context, { foreground = false, host, port, allowHost = [], supervise = false }: UpOptions): Promise<void> {
   const { terminal } = context
+  if (foreground && supervise) throw new UsageError("--foreground keeps the hub alone in this terminal", "Start the supervisor in another: skein supervisor")
   if (foreground) {
     const { serveHub } = await import("./hub-process.ts")
     await serveHub(context.instance(), { host, port: port ?? null, allowedHosts: allowHost }, (url) =>
@@ -30,4 +40,8 @@ async function up(context: Context, { foreground = false, host, port, allowHost 
   const { hub, already } = await ensureHub(context.instance(), { host, port: port ?? null, allowedHosts: allowHost })
   const since = already ? `is up already, since ${showTime(hub.startedAtMs)},` : "is up"
   terminal.answer({ up: true, already, ...hub }, `the hub ${since} at ${hub.url} (process ${hub.pid})`)
+  if (!supervise) return
+  const { ensureSupervisor } = await import("./supervisor-start.ts")
+  const { supervisor, already: ran } = await ensureSupervisor(context)
+  terminal.answer({ supervising: true, already: ran, pid: supervisor.pid }, `the supervisor ${ran ? "runs already" : "is up"} (process ${supervisor.pid})`)
 }

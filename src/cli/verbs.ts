@@ -35,7 +35,13 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
     group: "Agents",
     verbs: [
       { name: "init", summary: "plug the coding agents of this machine into the repository (--undo: take it back)", load: () => import("./init.ts") },
-      { name: "agent", summary: "add | list | show | edit | retire | credential | revoke", load: () => import("./agent.ts") },
+      {
+        name: "agent",
+        summary: "add | list | show | edit | retire | credential | revoke | attach | pause | resume | stop | logs",
+        load: () => import("./agent.ts"),
+      },
+      { name: "swarm", summary: "spawn: have the supervisor run a team of agents", load: () => import("./swarm.ts") },
+      { name: "supervisor", summary: "run agents and wake them, in this terminal", load: () => import("./supervisor.ts") },
       { name: "session", summary: "start | end | list | beat", load: () => import("./session.ts") },
       { name: "prime", summary: "print the briefing that an agent begins with", load: () => import("./prime.ts") },
       { name: "mcp", summary: "serve MCP on stdio, as an agent's settings start it", load: () => import("./mcp.ts") },

@@ -168,7 +168,10 @@ export class AgentKeeper {
   // Steps; each runs alone
 
   #minded(wanted: Wanted): void {
-    this.#record({ revision: wanted.revision, ...(this.#now.state === "given_up" || this.#now.state === "ended" ? { state: "idle", crashes: [], notBeforeMs: 0 } : {}) })
+    this.#record({
+      revision: wanted.revision,
+      ...(this.#now.state === "given_up" || this.#now.state === "ended" ? { state: "idle", crashes: [], notBeforeMs: 0 } : {}),
+    })
   }
 
   /** Whether it still runs; where it does not, what follows. */

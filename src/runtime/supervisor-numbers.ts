@@ -14,7 +14,11 @@ export type SupervisorNumbers = Readonly<Record<SupervisorNumber, number>>
 export const SUPERVISOR_DEFAULTS = Object.fromEntries(Object.entries(SUPERVISOR_NUMBERS).map(([name, { is }]) => [name, is])) as SupervisorNumbers
 
 /** The pause after the latest of `deaths`, or null where that was one too many: it is not started again by itself. */
-export function restartPauseMs(deaths: readonly number[], nowMs: number, { restartMs, restartMaxMs, restarts, restartWindowMs }: SupervisorNumbers): number | null {
+export function restartPauseMs(
+  deaths: readonly number[],
+  nowMs: number,
+  { restartMs, restartMaxMs, restarts, restartWindowMs }: SupervisorNumbers,
+): number | null {
   const recent = deaths.filter((atMs) => nowMs - atMs < restartWindowMs).length
   return recent > restarts ? null : Math.min(restartMaxMs, restartMs * 2 ** Math.max(0, recent - 1))
 }

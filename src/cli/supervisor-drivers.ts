@@ -1,0 +1,23 @@
+import type { Drivers } from "../runtime/agent-keeper.ts"
+import type { DriverEvents } from "../runtime/driver.ts"
+import type { AgentPreset } from "../runtime/presets/preset.ts"
+import { TmuxDriver } from "../runtime/tmux/tmux-driver.ts"
+import { socketName } from "../runtime/tmux/server.ts"
+import type { Config } from "./config.ts"
+import type { Instance } from "./instance.ts"
+
+/** A kind of agent by name: as the settings describe it, else as Skein knows it. */
+export function presetNamed({ presets }: Config, name: string): AgentPreset | null {
+  return presets.get(name) ?? null
+}
+
+/** Where the agents of a workspace have their windows: the server's and the session's name. */
+export function terminalsOf({ directory }: Instance, workspace: string): { socket: string; session: string } {
+  return { socket: socketName(directory), session: workspace.replace(/[^\w-]/g, "_").slice(0, 64) }
+}
+
+export function driversOf(instance: Instance, workspace: string, config: Config, events: DriverEvents = {}): Drivers {
+  const { socket, session } = terminalsOf(instance, workspace)
+  const preset = (name: string): AgentPreset | null => presetNamed(config, name)
+  return { tmux: new TmuxDriver({ socket, workspace: session, preset, events }), acp: null, process: null, native: null }
+}
