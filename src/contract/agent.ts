@@ -87,6 +87,14 @@ export const agentOperations = {
     input: z.strictObject({ name, reason }),
     output: done,
   }),
+  "agent.handled": operation({
+    least: "supervisor",
+    summary: "Say that a person worked in an agent's terminal.",
+    text: "Said by its supervisor once the person has been quiet for a while, and before anything is typed there again: orchestrators get a message, the operator where there is none.",
+    errors: ["not_found", "retired"],
+    input: z.strictObject({ agent: name, untilMs: timeMs }),
+    output: done,
+  }),
   "agent.list": operation({
     least: "observer",
     summary: "List the agents by name.",

@@ -18,6 +18,7 @@ export const KINDS = {
   "account.restored": "command",
   "agent.add": "command",
   "agent.edit": "command",
+  "agent.handled": "command",
   "agent.list": "read",
   "agent.retire": "command",
   "agent.show": "read",

@@ -10,6 +10,7 @@ export const TOOLS = {
   "agent.add": "add_agent",
   "agent.edit": "edit_agent",
   "agent.list": "list_agents",
+  "agent.handled": "report_handled",
   "agent.retire": "retire_agent",
   "agent.show": "get_agent",
   "credential.issue": null,

@@ -3,6 +3,7 @@ import { type AddAgent, type AdoptSession, decideAddAgent, decideAdoptSession, d
 import { type AddTask, type CancelTask, decideAddTask, decideCancelTask, decideEditTask, decideResetTask, type EditTask, type ResetTask } from "./backlog.ts"
 import { type Block, decideBlock, decideUnblock, type Unblock } from "./blocker.ts"
 import { type Claim, type ClaimNext, currentClaims, decideClaim, decideClaimNext } from "./claim.ts"
+import { decideHandled, type HandledAgent } from "./handled.ts"
 import { type AckNotice, decideAckNotice, decideSendNotice, type Notice, type SendNotice } from "./directive.ts"
 import type { Actor, Entry, Recorded } from "./entry.ts"
 import { decideReleaseFiles, decideRenewFiles, decideReserve, type ReleaseFiles, type RenewFiles, type ReserveFiles } from "./files.ts"
@@ -57,6 +58,7 @@ export type Outcome = { job: TriggerId; status: Trigger["status"]; hop: Trigger[
 export type Commands = {
   "agent.add": { input: AddAgent; output: Done & { agent: AgentId } }
   "agent.edit": { input: EditAgent; output: Done }
+  "agent.handled": { input: HandledAgent; output: Done }
   "agent.retire": { input: RetireAgent; output: Done }
   "credential.issue": { input: IssueCredential; output: Done & { agent: AgentId; id: string } }
   "credential.revoke": { input: RevokeCredential; output: Done }
@@ -205,6 +207,7 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
     answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), agent: input.name }),
   },
   "agent.edit": { decide: (state, _, input) => decideEditAgent(state, input), answer: done },
+  "agent.handled": { decide: (state, _, input) => decideHandled(state, input), answer: done },
   "agent.retire": { decide: (state, _, input) => decideRetireAgent(state, input), answer: done },
   "credential.issue": {
     decide: (state, _, input) => decideIssueCredential(state, input),
