@@ -1,0 +1,107 @@
+import { spawnSync } from "node:child_process"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { type HttpClient, httpClient } from "../src/client/http.ts"
+import type { Running } from "../src/runtime/supervised.ts"
+import { bornOf, SupervisorFolder } from "../src/runtime/supervisor-folder.ts"
+import { socketName } from "../src/runtime/tmux/server.ts"
+import { json, newRepository, skein, until } from "./cli-driver.ts"
+
+/** Null where tmux is, else what a run without it has to say. */
+export const withoutTmux: string | null = spawnSync("tmux", ["-V"]).status === 0 ? null : "SKIPPED: no agent is run in a terminal, since there is no tmux: apt-get install tmux"
+
+export type Heard = { atMs: number; pid: number; event: string; how?: string; text?: string; nonce?: string | null; thread?: string; message?: number; body?: string; conversation?: string }
+
+/** Fast enough for a test, slow enough for two busy processors. */
+const WAKE = { reconcileMs: 400, restartMs: 100, restartMaxMs: 500, restarts: 1_000, stopMs: 1_500, ackMs: 3_000, startAckMs: 10_000, retryMs: 300, quietMs: 500, pollMs: 500, claimMs: 6_000, recheckMs: 300 }
+
+export type Rig = {
+  folder: string
+  /** Where the agents write what happens to them. */
+  heardIn: string
+  hub: HttpClient
+  registry: SupervisorFolder
+  socket: string
+  skein(...args: string[]): Promise<Record<string, unknown>[]>
+  tmux(...args: string[]): string
+  heard(agent: string, event?: string): Heard[]
+  running(agent: string): Running
+  /** Posts a message in a thread of the agents, and gives its body. */
+  post(thread: string, body: string): Promise<string>
+  /** Settles when the agent has read it. */
+  hasRead(agent: string, body: string, ms?: number): Promise<Heard>
+  supervisorPid(): number
+  down(): Promise<void>
+}
+
+const rigs: { folder: string; socket: string; hub: HttpClient }[] = []
+
+/** A repository with a hub and a supervisor whose agents are scripted, in real terminals. */
+export async function newRig({ wake = {}, supervise = true }: { wake?: Partial<Record<string, number>>; supervise?: boolean } = {}): Promise<Rig> {
+  const folder = newRepository()
+  const heardIn = join(folder, "heard")
+  mkdirSync(join(folder, ".skein"), { recursive: true, mode: 0o700 })
+  mkdirSync(heardIn)
+  const script = [process.execPath, "--disable-warning=ExperimentalWarning", resolve("test/terminal/reading-agent.ts"), heardIn]
+  const reader = {
+    interactive: { start: [...script, "new"], resume: [...script, "resume", "{session}"], chooseSession: ["{session}"] },
+    screen: { ready: ["^ready for input"], emptyCursorX: 2, bracketedPaste: true, enterAfterMs: 60, readyWithinMs: 10_000 },
+  }
+  writeFileSync(join(folder, ".skein", "config.yaml"), JSON.stringify({ wake: { ...WAKE, ...wake }, presets: { reader } }))
+  await json(folder, ["up", ...(supervise ? ["--supervise"] : [])])
+  const { url } = JSON.parse(readFileSync(join(folder, ".skein", "hub.json"), "utf8")) as { url: string }
+  const hub = httpClient({ url, credentialFile: join(folder, ".skein", "operator.credential"), timeoutMs: 10_000 })
+  const registry = new SupervisorFolder(join(folder, ".skein", "supervisor"))
+  const socket = socketName(join(folder, ".skein"))
+  rigs.push({ folder, socket, hub })
+  const heard = (agent: string, event?: string): Heard[] => {
+    const file = join(heardIn, `${agent}.jsonl`)
+    const lines = existsSync(file) ? readFileSync(file, "utf8").split("\n") : []
+    const all = lines.flatMap((line) => (line.endsWith("}") ? [JSON.parse(line) as Heard] : []))
+    return event === undefined ? all : all.filter((one) => one.event === event)
+  }
+  return {
+    folder,
+    heardIn,
+    hub,
+    registry,
+    socket,
+    skein: (...args) => json(folder, args),
+    tmux: (...args) => spawnSync("tmux", ["-L", socket, ...args], { encoding: "utf8", timeout: 10_000 }).stdout,
+    heard,
+    running: (agent) => registry.runningOf(agent),
+    post: async (thread, body) => {
+      await hub.call("message.post", { thread, body })
+      return body
+    },
+    hasRead: (agent, body, ms = 30_000) => until(() => heard(agent, "read").find((one) => one.body === body), `${agent} has read ${JSON.stringify(body)}: ${JSON.stringify(heard(agent).slice(-5))}`, ms),
+    supervisorPid: () => registry.holder()?.pid ?? 0,
+    down: async () => void (await skein(folder, ["down"])),
+  }
+}
+
+/** What of a rig still runs: processes whose command line, or environment, names its folder. */
+export function leftRunning({ folder, socket }: Pick<Rig, "folder" | "socket">): string[] {
+  const listed = spawnSync("ps", ["-eo", "pid=,args="], { encoding: "utf8" }).stdout.split("\n")
+  return listed.filter((line) => (line.includes(folder) || line.includes(socket)) && !line.includes("ps -eo"))
+}
+
+/** Ends all that tests left, whatever state it is in. */
+export async function tidyRigs(): Promise<void> {
+  for (const { folder, socket, hub } of rigs.splice(0)) {
+    hub.close()
+    const holder = new SupervisorFolder(join(folder, ".skein", "supervisor")).holder()
+    if (holder !== null) kill(holder.pid)
+    await until(() => (holder === null || bornOf(holder.pid) === null ? true : undefined), "the supervisor is gone")
+    spawnSync("tmux", ["-L", socket, "kill-server"])
+    await until(() => (leftRunning({ folder, socket }).filter((line) => line.includes("reading-agent")).length === 0 ? true : undefined), "the agents are gone")
+  }
+}
+
+export function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL")
+  } catch {
+    // It is gone already.
+  }
+}
