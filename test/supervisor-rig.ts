@@ -8,12 +8,37 @@ import { socketName } from "../src/runtime/tmux/server.ts"
 import { json, newRepository, skein, until } from "./cli-driver.ts"
 
 /** Null where tmux is, else what a run without it has to say. */
-export const withoutTmux: string | null = spawnSync("tmux", ["-V"]).status === 0 ? null : "SKIPPED: no agent is run in a terminal, since there is no tmux: apt-get install tmux"
+export const withoutTmux: string | null =
+  spawnSync("tmux", ["-V"]).status === 0 ? null : "SKIPPED: no agent is run in a terminal, since there is no tmux: apt-get install tmux"
 
-export type Heard = { atMs: number; pid: number; event: string; how?: string; text?: string; nonce?: string | null; thread?: string; message?: number; body?: string; conversation?: string }
+export type Heard = {
+  atMs: number
+  pid: number
+  event: string
+  how?: string
+  text?: string
+  nonce?: string | null
+  thread?: string
+  message?: number
+  body?: string
+  conversation?: string
+}
 
 /** Fast enough for a test, slow enough for two busy processors. */
-const WAKE = { reconcileMs: 400, restartMs: 100, restartMaxMs: 500, restarts: 1_000, stopMs: 1_500, ackMs: 3_000, startAckMs: 10_000, retryMs: 300, quietMs: 500, pollMs: 500, claimMs: 6_000, recheckMs: 300 }
+const WAKE = {
+  reconcileMs: 400,
+  restartMs: 100,
+  restartMaxMs: 500,
+  restarts: 1_000,
+  stopMs: 1_500,
+  ackMs: 3_000,
+  startAckMs: 10_000,
+  retryMs: 300,
+  quietMs: 500,
+  pollMs: 500,
+  claimMs: 6_000,
+  recheckMs: 300,
+}
 
 export type Rig = {
   folder: string
@@ -45,7 +70,14 @@ export async function newRig({ wake = {}, supervise = true }: { wake?: Partial<R
   const script = [process.execPath, "--disable-warning=ExperimentalWarning", resolve("test/terminal/reading-agent.ts"), heardIn]
   const reader = {
     interactive: { start: [...script, "new"], resume: [...script, "resume", "{session}"], chooseSession: ["{session}"] },
-    screen: { ready: ["^ready for input"], emptyCursorX: 2, bracketedPaste: true, enterAfterMs: 60, readyWithinMs: 10_000 },
+    screen: {
+      ready: ["^ready for input"],
+      exhausted: ["hit your usage limit"],
+      emptyInput: "^> $",
+      bracketedPaste: true,
+      enterAfterMs: 60,
+      readyWithinMs: 10_000,
+    },
   }
   writeFileSync(join(folder, ".skein", "config.yaml"), JSON.stringify({ wake: { ...WAKE, ...wake }, presets: { reader } }))
   await json(folder, ["up", ...(supervise ? ["--supervise"] : [])])
@@ -74,7 +106,12 @@ export async function newRig({ wake = {}, supervise = true }: { wake?: Partial<R
       await hub.call("message.post", { thread, body })
       return body
     },
-    hasRead: (agent, body, ms = 30_000) => until(() => heard(agent, "read").find((one) => one.body === body), `${agent} has read ${JSON.stringify(body)}: ${JSON.stringify(heard(agent).slice(-5))}`, ms),
+    hasRead: (agent, body, ms = 30_000) =>
+      until(
+        () => heard(agent, "read").find((one) => one.body === body),
+        `${agent} has read ${JSON.stringify(body)}: ${JSON.stringify(heard(agent).slice(-5))}`,
+        ms,
+      ),
     supervisorPid: () => registry.holder()?.pid ?? 0,
     down: async () => void (await skein(folder, ["down"])),
   }

@@ -128,7 +128,7 @@ async function logs(context: Context, name: string, { lines }: { lines: number }
     const text = address === null || driver === null ? "" : await driver.capture(address, { lines })
     context.terminal.answer({ agent: name, running: address !== null, text }, text === "" ? `${printable(name)} shows nothing` : printableLines(text))
   } finally {
-    await Promise.all(Object.values(drivers).map((one) => one?.close()))
+    await Promise.all(Object.values(drivers).flatMap((one) => (one === null ? [] : [one.close()])))
   }
 }
 

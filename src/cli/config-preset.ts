@@ -15,7 +15,7 @@ export const presetSchema = z.strictObject({
       ready: z.array(expression).default([]),
       menus: z.array(expression).default([]),
       exhausted: z.array(expression).default([]),
-      emptyCursorX: z.int().min(0).max(1_000).nullable().default(null),
+      emptyInput: expression.nullable().default(null),
       bracketedPaste: z.boolean().default(false),
       enterAfterMs: ms.default(300),
       readyWithinMs: ms.default(20_000),
@@ -48,7 +48,7 @@ export const presetSchema = z.strictObject({
 
 function isExpression(text: string): boolean {
   try {
-    return new RegExp(text, "mu") instanceof RegExp
+    return new RegExp(text, "u") instanceof RegExp
   } catch {
     return false
   }

@@ -1,9 +1,12 @@
 import { expect, test } from "vitest"
+import { WAKE_NUMBERS } from "../core/wake-policy.ts"
+import { SUPERVISOR_DEFAULTS, SUPERVISOR_NUMBERS } from "../runtime/supervisor-numbers.ts"
 import { parseConfig } from "./config.ts"
 
 test("an instance without settings has the defaults", () => {
-  expect(parseConfig("", "config.yaml")).toEqual({ requireClaim: null, prices: new Map() })
-  expect(parseConfig("# nothing yet\n", "config.yaml")).toEqual({ requireClaim: null, prices: new Map() })
+  const defaults = { requireClaim: null, prices: new Map(), wake: {}, supervisor: SUPERVISOR_DEFAULTS, presets: new Map() }
+  expect(parseConfig("", "config.yaml")).toEqual(defaults)
+  expect(parseConfig("# nothing yet\n", "config.yaml")).toEqual(defaults)
 })
 
 test("prices are dollars for a million tokens; a cache that has none costs as much as input", () => {
@@ -21,4 +24,31 @@ test.each([
   ["- a list\n", "config.yaml:1:1"],
 ])("what is wrong in %j is named with its place", (text, place) => {
   expect(() => parseConfig(text, "config.yaml")).toThrow(place)
+})
+
+test("every number of waking may be set up to its bounds, and not beyond; those of the supervisor and of the hub are told apart", () => {
+  const numbers = { ...SUPERVISOR_NUMBERS, ...WAKE_NUMBERS }
+  for (const [name, { min, max }] of Object.entries(numbers)) {
+    for (const value of [min, max]) {
+      const { wake, supervisor } = parseConfig(`wake: { ${name}: ${value} }`, "config.yaml")
+      expect({ ...supervisor, ...wake }[name as "quietMs"]).toBe(value)
+      expect(Object.keys(wake)).toEqual(Object.hasOwn(WAKE_NUMBERS, name) ? [name] : [])
+    }
+    for (const value of [min - 1, max + 1]) expect(() => parseConfig(`wake: { ${name}: ${value} }`, "config.yaml")).toThrow(`wake.${name}`)
+  }
+  expect(() => parseConfig("wake: { acks: 3 }", "config.yaml")).toThrow("there is no setting wake.acks")
+})
+
+test("a kind of agent needs no more than how it is started; what is wrong in it is named with its place", () => {
+  const { presets } = parseConfig("presets:\n  mine:\n    interactive: { start: [my-agent, --chat] }\n", "config.yaml")
+  expect(presets.get("mine")).toMatchObject({
+    name: "mine",
+    interactive: { start: ["my-agent", "--chat"], resume: null },
+    screen: { bracketedPaste: false },
+    acp: null,
+  })
+  expect(() => parseConfig("presets:\n  mine:\n    interactive: { start: [''] }\n", "config.yaml")).toThrow("config.yaml:3:")
+  expect(() => parseConfig("presets:\n  mine:\n    interactive: { start: [a] }\n    screen: { ready: ['('] }\n", "config.yaml")).toThrow(
+    "no regular expression",
+  )
 })

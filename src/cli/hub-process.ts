@@ -8,7 +8,7 @@ import { checkpointNotes } from "../hub/notes.ts"
 import { snapshotFiles } from "../hub/snapshot-files.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { toHex } from "../core/chain.ts"
-import { decodeEntry } from "../core/entry.ts"
+import { decodeEntry, HUB } from "../core/entry.ts"
 import type { Checkpoint } from "../core/workspace.ts"
 import type { OutsideCheckpoint } from "../ledger/audit.ts"
 import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
@@ -40,7 +40,7 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
   const log = openLog(directory)
   const at = (...names: string[]): string => join(directory, ...names)
   mkdirSync(at("ledger"), { recursive: true, mode: 0o700 })
-  const { prices } = readConfig(directory)
+  const { prices, wake } = readConfig(directory)
   const ledgers: SqliteLedger[] = []
   const notes = checkpointNotes({ keysDirectory: at("keys"), notesDirectory: at("checkpoint"), random: (bytes) => randomBytes(bytes) })
   const openLedger = async (workspace: string): Promise<SqliteLedger> => {
@@ -70,6 +70,8 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
     },
     workspacesIn(at("ledger")),
   )
+  if (Object.keys(wake).length > 0)
+    for (const name of hub.names()) await hub.workspace(name)?.execute("wake.setPolicy", HUB, { changes: wake, reason: "config.yaml says so" })
   let served: Served | null = null
   let file: HubFile
   try {

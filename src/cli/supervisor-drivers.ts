@@ -1,14 +1,16 @@
 import type { Drivers } from "../runtime/agent-keeper.ts"
 import type { DriverEvents } from "../runtime/driver.ts"
+import { HeadlessDriver } from "../runtime/headless.ts"
 import type { AgentPreset } from "../runtime/presets/preset.ts"
+import { presetNamed } from "../runtime/presets/presets.ts"
 import { TmuxDriver } from "../runtime/tmux/tmux-driver.ts"
 import { socketName } from "../runtime/tmux/server.ts"
 import type { Config } from "./config.ts"
 import type { Instance } from "./instance.ts"
 
 /** A kind of agent by name: as the settings describe it, else as Skein knows it. */
-export function presetNamed({ presets }: Config, name: string): AgentPreset | null {
-  return presets.get(name) ?? null
+export function kindNamed({ presets }: Config, name: string): AgentPreset | null {
+  return presetNamed(name, [...presets.values()])
 }
 
 /** Where the agents of a workspace have their windows: the server's and the session's name. */
@@ -18,6 +20,6 @@ export function terminalsOf({ directory }: Instance, workspace: string): { socke
 
 export function driversOf(instance: Instance, workspace: string, config: Config, events: DriverEvents = {}): Drivers {
   const { socket, session } = terminalsOf(instance, workspace)
-  const preset = (name: string): AgentPreset | null => presetNamed(config, name)
-  return { tmux: new TmuxDriver({ socket, workspace: session, preset, events }), acp: null, process: null, native: null }
+  const preset = (name: string): AgentPreset | null => kindNamed(config, name)
+  return { tmux: new TmuxDriver({ socket, workspace: session, preset, events }), acp: null, process: new HeadlessDriver({ events }), native: null }
 }

@@ -8,7 +8,7 @@ import { readConfig } from "./config.ts"
 import type { HubConnection } from "./connection.ts"
 import type { Context } from "./context.ts"
 import { hubMissing, type Instance, readHubFile } from "./instance.ts"
-import { driversOf, presetNamed } from "./supervisor-drivers.ts"
+import { driversOf, kindNamed } from "./supervisor-drivers.ts"
 
 export type SupervisorChoice = { name: string; keepAgents: boolean }
 
@@ -38,7 +38,7 @@ export async function serveSupervisor(context: Context, { name, keepAgents }: Su
     url,
     workspace,
     drivers: (events) => driversOf(instance, workspace, config, events),
-    preset: (kind) => presetNamed(config, kind),
+    preset: (kind) => kindNamed(config, kind),
     numbers: config.supervisor,
     told,
     lost: (error) => stopped.stop(error),

@@ -15,7 +15,7 @@ import type { HubConnection } from "./connection.ts"
 import type { Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { skeinCommand } from "./init-agents.ts"
-import { presetNamed } from "./supervisor-drivers.ts"
+import { kindNamed } from "./supervisor-drivers.ts"
 import { agentNamed, supervisorFolder } from "./supervisor-process.ts"
 
 export type SwarmMember = {
@@ -35,7 +35,7 @@ export type SwarmMember = {
 }
 
 /** What agents need of the environment to reach their models: passed on where the supervisor has it, and kept in no file. */
-export const PASSED: Readonly<Record<string, readonly string[]>> = {
+const PASSED: Readonly<Record<string, readonly string[]>> = {
   claude: ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "ANTHROPIC_MODEL", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_OAUTH_TOKEN"],
   codex: ["OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_HOME"],
   gemini: ["GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_CLOUD_PROJECT"],
@@ -61,7 +61,7 @@ export async function addMember(context: Context, hub: HubConnection, member: Sw
   const { agent, preset, by, role, account } = member
   if (!/^[\w-]{1,64}$/.test(agent)) throw new UsageError(`${JSON.stringify(agent)} cannot name an agent in a terminal`, "Use letters, digits, _ and -.")
   const instance = context.instance()
-  if (presetNamed(readConfig(instance.directory), preset) === null)
+  if (kindNamed(readConfig(instance.directory), preset) === null)
     throw new UsageError(
       `there is no kind of agent ${JSON.stringify(preset)}`,
       "Write claude, codex, gemini or opencode, or one of `presets` in .skein/config.yaml.",

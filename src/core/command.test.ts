@@ -77,6 +77,7 @@ const INPUTS: { [Name in CommandName]: fc.Arbitrary<Commands[Name]["input"]> } =
   "agent.add": fc.tuple(fc.record({ name }), profile).map(([a, b]) => ({ ...b, ...a })),
   "agent.edit": fc.tuple(fc.record({ name, reason: text }), profile).map(([a, { role: _, ...b }]) => ({ ...b, ...a })),
   "agent.retire": fc.record({ name, reason: text }),
+  "agent.handled": fc.record({ agent: name, untilMs: fc.nat() }),
   "credential.issue": fc.record({ agent: name, id: name, hash: text }),
   "credential.revoke": fc.record({ agent: name, id: name, reason: text }),
   "session.start": fc.record({ id: session, agent: name, runtime: text, resumeId: fc.option(text), owned: fc.boolean() }),

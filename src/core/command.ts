@@ -207,7 +207,7 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
     answer: (state, actor, input, entries) => ({ ...done(state, actor, input, entries), agent: input.name }),
   },
   "agent.edit": { decide: (state, _, input) => decideEditAgent(state, input), answer: done },
-  "agent.handled": { decide: (state, _, input) => decideHandled(state, input), answer: done },
+  "agent.handled": { decide: (state, _, input, nowMs) => decideHandled(state, input, nowMs), answer: done },
   "agent.retire": { decide: (state, _, input) => decideRetireAgent(state, input), answer: done },
   "credential.issue": {
     decide: (state, _, input) => decideIssueCredential(state, input),

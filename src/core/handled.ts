@@ -8,9 +8,10 @@ import type { Workspace } from "./workspace.ts"
 export type HandledAgent = { agent: AgentId; untilMs: number }
 
 /** Tells those who direct, before automation goes on with that agent: the orchestrators, and the operator where there is none. */
-export function decideHandled(state: Workspace, { agent: name, untilMs }: HandledAgent): DirectiveEvent[] | Refusal {
+export function decideHandled(state: Workspace, { agent: name, untilMs: saidMs }: HandledAgent, nowMs: number): DirectiveEvent[] | Refusal {
   const agent = presentAgent(state, name)
   if ("refused" in agent) return agent
+  const untilMs = Math.min(saidMs, nowMs)
   const role = [...state.agents.values()].some((one) => one.role === "orchestrator" && one.status === "present") ? "orchestrator" : "operator"
   const tasks = state.board.heldBy(name).map(({ id }) => id)
   const holding = tasks.length === 0 ? "It holds no task." : `It holds ${tasks.join(", ")}.`

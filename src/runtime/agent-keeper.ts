@@ -207,8 +207,6 @@ export class AgentKeeper {
       return
     }
     if (state === "given_up" || state === "ended" || this.#o.nowMs() < notBeforeMs) return
-    // One that is run headless has nothing to do until it is told something.
-    if (this.#wanted.by === "process" && prompt === null) return
     const recent = crashes.filter((atMs) => this.#o.nowMs() - atMs < this.#o.numbers.restartWindowMs).length
     const resume = starts > 0 && recent <= RESUMES_IN_A_ROW && this.#preset()?.interactive.resume !== null ? conversation : null
     const failed = await this.#start(resume, resume === null ? prompt : null)

@@ -223,9 +223,7 @@ export class Supervisor {
     await Promise.all(this.agents.map((keeper) => keeper.adopt(found.filter(({ agent }) => agent === keeper.agent))))
     // Of agents that nobody wants any more.
     const known = new Set(wanted.map(({ agent }) => agent))
-    await Promise.all(
-      found.filter(({ agent }) => !known.has(agent)).map((address) => this.#driverOf(address)?.stop(address, { graceMs: this.#o.numbers.stopMs })),
-    )
+    for (const address of found) if (!known.has(address.agent)) await this.#driverOf(address)?.stop(address, { graceMs: this.#o.numbers.stopMs })
   }
 
   #lookSoon(inMs = SOON_MS): void {

@@ -1,7 +1,8 @@
 /**
  * A scripted agent for a terminal: raw input with bracketed paste, a prompt, and instead of a model this: at each text it reads what is unread for it at the hub,
  * and acknowledges it with the trigger's nonce, as a real agent does with its tools. What happens to it stands in FOLDER/AGENT.jsonl.
- * Arguments: FOLDER [new ID | resume ID]. Texts that it obeys: `/die` (status 3), `/exit`, `/deaf` (takes texts, and does nothing with them from now on).
+ * Arguments: FOLDER [new ID | resume ID]. Texts that it obeys: `/die` (status 3), `/exit`, `/deaf` (takes texts, and does nothing with
+ * them from now on), `/out` (its account is used up).
  */
 import { appendFileSync, existsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -69,6 +70,7 @@ function submit(line: string): void {
   if (line === "/die") process.exit(3)
   if (line === "/exit") process.exit(0)
   if (line === "/deaf") deaf = true
+  if (line === "/out") process.stdout.write("You've hit your usage limit\r\n")
   if (!deaf) work = work.then(() => readAtLast(nonce))
 }
 

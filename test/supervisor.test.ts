@@ -1,0 +1,308 @@
+import { spawn } from "node:child_process"
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterEach, describe, expect, test } from "vitest"
+import { bornOf } from "../src/runtime/supervisor-folder.ts"
+import { hubPid, json, newRepository, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
+import { kill, leftRunning, newRig, type Rig, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
+
+if (withoutTmux !== null) console.warn(withoutTmux)
+
+afterEach(async () => {
+  await tidyRigs()
+  await tidyUp()
+})
+
+/** Agents `reader-1` …, each in a thread of its own with the operator, `talk-1` …. */
+async function spawned(rig: Rig, count = 1, ...options: string[]): Promise<void> {
+  await rig.skein("swarm", "spawn", "--agent", "reader", "--count", String(count), ...options)
+  for (let number = 1; number <= count; number += 1) {
+    await rig.hub.call("thread.create", { thread: `talk-${number}`, title: "Talk", participants: [`reader-${number}`] })
+    await until(() => (rig.tmux("capture-pane", "-p", "-t", `main:reader-${number}`).includes("ready for input") ? true : undefined), "it takes input")
+  }
+}
+
+function pidOf(rig: Rig, agent: string): number {
+  const { address } = rig.running(agent)
+  return address !== null && "pid" in address ? address.pid : 0
+}
+
+async function jobs(rig: Rig, target: string): Promise<{ status: string; code: string | null; hop: string; job: string; failed: Record<string, number> }[]> {
+  return (await rig.hub.call("trigger.list", { target })).triggers
+}
+
+const ended = (pid: number): Promise<true> => until(() => (bornOf(pid) === null ? true : undefined), `process ${pid} has ended`)
+
+describe.skipIf(withoutTmux !== null)("a supervised agent", { timeout: 90_000 }, () => {
+  test("is woken by a message, once, and what shows it is the hub's own: its cursor", async () => {
+    const rig = await newRig()
+    await spawned(rig)
+    await rig.hasRead("reader-1", await rig.post("talk-1", "good morning"))
+    await until(async () => ((await jobs(rig, "reader-1"))[0]?.status === "delivered" ? true : undefined), "the wake is delivered")
+    expect(await jobs(rig, "reader-1")).toHaveLength(1)
+    expect(rig.heard("reader-1", "text")).toHaveLength(1)
+    expect(rig.heard("reader-1", "text")[0]?.text).toMatch(/^Skein: 1 unread message in thread talk-1\.\nRead it with read_messages/)
+    const { sessions } = await rig.hub.call("session.list", { agent: "reader-1", status: "live" })
+    await rig.down()
+    expect(leftRunning(rig)).toEqual([])
+    expect(sessions).toMatchObject([{ runtime: "tmux", owned: true, resumeId: rig.running("reader-1").conversation }])
+  })
+
+  test("that is killed is started again with its conversation, without anyone's help, and reads what came meanwhile", async () => {
+    const rig = await newRig()
+    await spawned(rig)
+    const before = pidOf(rig, "reader-1")
+    const { conversation } = rig.running("reader-1")
+    kill(before)
+    await rig.hasRead("reader-1", await rig.post("talk-1", "are you there"))
+    expect(rig.heard("reader-1", "started")).toMatchObject([
+      { how: "new", conversation },
+      { how: "resume", conversation },
+    ])
+    expect(pidOf(rig, "reader-1")).not.toBe(before)
+    rig.tmux("kill-server")
+    await rig.hasRead("reader-1", await rig.post("talk-1", "and without your terminal"))
+    const { sessions } = await rig.hub.call("session.list", { agent: "reader-1", status: "live" })
+    expect(sessions).toHaveLength(1)
+  })
+
+  test("that ended by itself stays so until it is woken: then its conversation is resumed", async () => {
+    const rig = await newRig()
+    await spawned(rig)
+    rig.tmux("send-keys", "-t", "main:reader-1", "/exit", "Enter")
+    await until(() => (rig.running("reader-1").state === "ended" ? true : undefined), "it has ended")
+    await new Promise((settle) => setTimeout(settle, 1_000))
+    expect(rig.heard("reader-1", "started")).toHaveLength(1)
+    await rig.hasRead("reader-1", await rig.post("talk-1", "come back"))
+    expect(rig.heard("reader-1", "started").at(-1)).toMatchObject({ how: "resume" })
+    await until(async () => ((await jobs(rig, "reader-1"))[0]?.status === "delivered" ? true : undefined), "it is delivered")
+    expect(await jobs(rig, "reader-1")).toMatchObject([{ hop: "resume", failed: { live: 0, resume: 0, spawn: 0 } }])
+  })
+
+  test("whose conversation is lost is spawned with the thread's summary", async () => {
+    const rig = await newRig()
+    await spawned(rig)
+    await rig.hub.call("message.post", { thread: "talk-1", body: "We take the northern route.", metadata: { eventType: "decision" } })
+    await until(() => rig.heard("reader-1", "done")[0], "the decision is read")
+    rig.tmux("send-keys", "-t", "main:reader-1", "/exit", "Enter")
+    await until(() => (rig.running("reader-1").state === "ended" ? true : undefined), "it has ended")
+    rmSync(join(rig.heardIn, `${rig.running("reader-1").conversation}.conversation`))
+    await rig.hasRead("reader-1", await rig.post("talk-1", "which route was it?"))
+    expect(rig.heard("reader-1").filter(({ event }) => event === "unknown")).not.toEqual([])
+    expect(rig.heard("reader-1", "started").at(-1)).toMatchObject({ how: "new" })
+    expect(rig.heard("reader-1", "text").at(-1)?.text).toMatch(/started anew by Skein[\s\S]*We take the northern route\./)
+    const [job] = await jobs(rig, "reader-1")
+    expect(job).toMatchObject({ hop: "spawn" })
+    expect(job?.failed["resume"]).toBeGreaterThan(0)
+  })
+
+  test("that cannot be started any more is a dead letter that the operator sees and can send again", async () => {
+    const rig = await newRig()
+    await spawned(rig)
+    writeFileSync(join(rig.heardIn, "reader-1.broken"), "")
+    rig.tmux("send-keys", "-t", "main:reader-1", "/exit", "Enter")
+    await until(() => (rig.running("reader-1").state === "ended" ? true : undefined), "it has ended")
+    await rig.post("talk-1", "hello?")
+    const dead = await until(async () => (await jobs(rig, "reader-1")).find(({ status }) => status === "dead"), "it is dead")
+    expect(dead).toMatchObject({ code: "SPAWN_FAILED", hop: "spawn" })
+    rmSync(join(rig.heardIn, "reader-1.broken"))
+    await rig.hub.call("trigger.retry", { job: dead.job, reason: "it is mended" })
+    await rig.hasRead("reader-1", "hello?")
+  })
+
+  test("is found again by the next supervisor when one was killed: the same process, the same session, nothing said twice", async () => {
+    const rig = await newRig()
+    await spawned(rig, 2)
+    const pids = ["reader-1", "reader-2"].map((agent) => pidOf(rig, agent))
+    const { session } = rig.running("reader-1")
+    const pid = rig.supervisorPid()
+    kill(pid)
+    await ended(pid)
+    // One of them dies while nobody looks.
+    kill(pids[1] as number)
+    await rig.post("talk-1", "is anybody there")
+    await rig.post("talk-2", "you too")
+    await rig.skein("up", "--supervise")
+    await rig.hasRead("reader-1", "is anybody there")
+    await rig.hasRead("reader-2", "you too")
+    expect(pidOf(rig, "reader-1")).toBe(pids[0])
+    expect(rig.running("reader-1").session).toBe(session)
+    expect(rig.heard("reader-1", "started")).toHaveLength(1)
+    expect(rig.heard("reader-1", "text")).toHaveLength(1)
+    expect(rig.heard("reader-2", "started")).toHaveLength(2)
+  })
+
+  test("that was begun by a supervisor which died before it could note where is adopted, not begun twice", async () => {
+    const rig = await newRig()
+    await spawned(rig)
+    const before = pidOf(rig, "reader-1")
+    const pid = rig.supervisorPid()
+    kill(pid)
+    await ended(pid)
+    rig.registry.record({ ...rig.running("reader-1"), state: "starting", address: null })
+    await rig.skein("up", "--supervise")
+    await rig.hasRead("reader-1", await rig.post("talk-1", "still you"))
+    expect(pidOf(rig, "reader-1")).toBe(before)
+    expect(rig.heard("reader-1", "started")).toHaveLength(1)
+  })
+
+  test("outlives its hub: what was posted before and after a crash is read", async () => {
+    const rig = await newRig()
+    await spawned(rig)
+    const before = pidOf(rig, "reader-1")
+    await rig.post("talk-1", "just before")
+    kill(hubPid(rig.folder) as number)
+    await rig.skein("up")
+    await rig.hasRead("reader-1", "just before")
+    await rig.hasRead("reader-1", await rig.post("talk-1", "just after"))
+    expect(pidOf(rig, "reader-1")).toBe(before)
+  })
+
+  test("that dies again and again is given up, and told so; a person's word tries it anew", async () => {
+    const rig = await newRig({ wake: { restarts: 2 } })
+    await spawned(rig)
+    for (let times = 0; times < 3; times += 1) {
+      const pid = await until(() => pidOf(rig, "reader-1") || undefined, "it runs")
+      kill(pid)
+      await until(() => (pidOf(rig, "reader-1") === pid ? undefined : true), "its death is noticed")
+    }
+    expect(rig.running("reader-1")).toMatchObject({ state: "given_up", address: null })
+    const [resumed] = await rig.skein("agent", "resume", "reader-1")
+    expect(resumed).toMatchObject({ state: "running" })
+    await rig.hasRead("reader-1", await rig.post("talk-1", "again"))
+  })
+})
+
+describe.skipIf(withoutTmux !== null)("a person", { timeout: 90_000 }, () => {
+  test("pauses, resumes and stops an agent, and reads what it shows", async () => {
+    const rig = await newRig()
+    await spawned(rig)
+    expect(await rig.skein("agent", "pause", "reader-1", "--reason", "a look at it")).toMatchObject([{ state: "paused" }])
+    await rig.post("talk-1", "not now")
+    await new Promise((settle) => setTimeout(settle, 1_500))
+    expect(rig.heard("reader-1", "text")).toEqual([])
+    expect(await rig.skein("agent", "resume", "reader-1")).toMatchObject([{ state: "running" }])
+    await rig.hasRead("reader-1", "not now")
+    expect((await rig.skein("agent", "logs", "reader-1"))[0]?.["text"]).toContain("ready for input")
+    const pid = pidOf(rig, "reader-1")
+    expect(await rig.skein("agent", "stop", "reader-1")).toMatchObject([{ state: "stopped" }])
+    expect(bornOf(pid)).toBeNull()
+    const { sessions } = await rig.hub.call("session.list", { agent: "reader-1", status: "live" })
+    expect(sessions).toEqual([])
+    const missing = await skein(rig.folder, ["agent", "stop", "nobody"])
+    expect(missing).toMatchObject({ status: 1 })
+    expect(missing.stderr).toContain("skein swarm spawn")
+  })
+
+  test("who types in an agent's terminal is not typed over, and the orchestrator hears of it before the agent is woken", async () => {
+    const rig = await newRig({ wake: { quietMs: 2_500, recheckMs: 300 } })
+    await spawned(rig)
+    await rig.hub.call("agent.add", { name: "boss", role: "orchestrator" })
+    const person = spawn("script", ["-qfc", `tmux -L ${rig.socket} attach -t main:reader-1`, "/dev/null"], {
+      stdio: ["pipe", "ignore", "ignore"],
+      env: { ...process.env, TERM: "xterm" },
+    })
+    try {
+      await until(() => (rig.tmux("list-clients", "-F", "#{client_control_mode}").includes("0") ? true : undefined), "the person looks")
+      person.stdin.write("by hand\r")
+      await until(() => rig.heard("reader-1", "text").find(({ text }) => text === "by hand"), "the person's text is there")
+      await rig.post("talk-1", "when you have time")
+      const put = await until(async () => (await jobs(rig, "reader-1")).find(({ code }) => code === "OPERATOR_BUSY"), "it is put off")
+      await rig.hasRead("reader-1", "when you have time")
+      expect((await rig.hub.call("trigger.show", { job: put.job })).trigger.failed).toEqual({ live: 0, resume: 0, spawn: 0 })
+      const { messages } = await rig.hub.call("message.read", { thread: "role/orchestrator", sinceSeq: 0 })
+      expect(messages).toMatchObject([{ sender: "supervisor", body: expect.stringContaining("A person worked in the terminal of reader-1") as string }])
+      const { hops } = await rig.hub.call("trigger.why", { job: put.job })
+      expect(messages[0]?.seq).toBeLessThan(hops.findLast(({ type }) => type === "trigger.sent")?.seq ?? 0)
+    } finally {
+      kill(person.pid as number)
+      rig.tmux("detach-client", "-a")
+    }
+  })
+})
+
+describe.skipIf(withoutTmux !== null)("a supervisor", { timeout: 90_000 }, () => {
+  test("pauses the whole account of an agent that is out of quota, and burns no attempt", async () => {
+    const rig = await newRig()
+    await spawned(rig, 2, "--account", "shared")
+    rig.tmux("send-keys", "-t", "main:reader-1", "/out", "Enter")
+    await until(() => (rig.tmux("capture-pane", "-p", "-t", "main:reader-1").includes("usage limit") ? true : undefined), "it says so")
+    await rig.post("talk-1", "one")
+    await until(async () => (await jobs(rig, "reader-1")).find(({ code }) => code === "QUOTA_EXHAUSTED"), "its wake waits")
+    await rig.post("talk-2", "two")
+    await new Promise((settle) => setTimeout(settle, 1_500))
+    expect(rig.heard("reader-2", "text")).toEqual([])
+    expect((await jobs(rig, "reader-1"))[0]?.failed).toEqual({ live: 0, resume: 0, spawn: 0 })
+    rig.tmux("send-keys", "-t", "main:reader-1", "-R", "C-l")
+    rig.tmux("clear-history", "-t", "main:reader-1")
+    await rig.hub.call("account.restored", { account: "shared", reason: "paid" })
+    await rig.hasRead("reader-2", "two")
+  })
+
+  test("is one to a workspace and machine, ends with all that it runs, and leaves no wake to anybody", async () => {
+    const rig = await newRig()
+    await spawned(rig)
+    const second = await skein(rig.folder, ["supervisor"])
+    expect(second).toMatchObject({ status: 1 })
+    expect(second.stderr).toContain("another supervisor runs here")
+    const agent = pidOf(rig, "reader-1")
+    const pid = rig.supervisorPid()
+    process.kill(pid, "SIGTERM")
+    await ended(pid)
+    expect(bornOf(agent)).toBeNull()
+    expect(rig.registry.holder()).toBeNull()
+    const { sessions } = await rig.hub.call("session.list", { status: "live" })
+    expect(sessions).toEqual([])
+    await rig.post("talk-1", "to nobody")
+    await new Promise((settle) => setTimeout(settle, 800))
+    expect(await jobs(rig, "reader-1")).toEqual([])
+  })
+
+  test("shares a hub with those of other machines: each wakes its own agents, and none another's", async () => {
+    const rig = await newRig()
+    await spawned(rig)
+    // Another machine: a repository with an instance of its own, and no hub.
+    const there = newRepository()
+    mkdirSync(join(there, ".skein", "supervisor", "wanted"), { recursive: true, mode: 0o700 })
+    writeFileSync(join(there, ".skein", "config.yaml"), readFileSync(join(rig.folder, ".skein", "config.yaml"), "utf8"))
+    const files: Record<string, string> = {}
+    for (const [name, role] of [
+      ["lab", "supervisor"],
+      ["far-1", "worker"],
+    ] as const) {
+      await rig.hub.call("agent.add", { name, role, kind: "reader" })
+      files[name] = join(there, ".skein", `${name}.credential`)
+      writeFileSync(files[name], `${(await rig.hub.call("credential.issue", { agent: name })).credential}\n`, { mode: 0o600 })
+    }
+    const { revision: _, ...like } = rig.registry.wantedOf("reader-1") ?? { revision: 0 }
+    writeFileSync(
+      join(there, ".skein", "supervisor", "wanted", "far-1.json"),
+      JSON.stringify({ ...like, agent: "far-1", cwd: there, credentialFile: files["far-1"], revision: 1 }),
+    )
+    const { url } = JSON.parse(readFileSync(join(rig.folder, ".skein", "hub.json"), "utf8")) as { url: string }
+    const lab = startSkein(there, ["supervisor", "--name", "lab", "--url", url, "--json"], { SKEIN_TOKEN_FILE: files["lab"] as string })
+    try {
+      await rig.hub.call("thread.create", { thread: "both", title: "Both", participants: ["reader-1", "far-1"] })
+      await rig.post("both", "all of you")
+      await rig.hasRead("reader-1", "all of you")
+      await rig.hasRead("far-1", "all of you")
+      const { triggers } = await rig.hub.call("trigger.list", {})
+      const { sessions } = await rig.hub.call("session.list", {})
+      const keeper = (id: string | null): string | undefined => sessions.find((session) => session.id === id)?.agent
+      expect(Object.fromEntries(triggers.map(({ target, supervisor }) => [target, keeper(supervisor)]))).toEqual({ "reader-1": "supervisor", "far-1": "lab" })
+      expect(rig.heard("far-1", "text")).toHaveLength(1)
+      expect(rig.heard("reader-1", "text")).toHaveLength(1)
+    } finally {
+      lab.child.kill("SIGTERM")
+      await lab.ended
+    }
+    expect(leftRunning({ folder: there, socket: "no-socket" })).toEqual([])
+  })
+
+  test("in worktrees of their own, agents are told apart by git too", async () => {
+    const rig = await newRig()
+    await json(rig.folder, ["swarm", "spawn", "--agent", "reader", "--count", "2", "--worktrees", "--name", "tree"])
+    const cwds = ["tree-1", "tree-2"].map((agent) => rig.registry.wantedOf(agent)?.cwd)
+    expect(cwds).toEqual([join(rig.folder, ".skein/worktrees/tree-1"), join(rig.folder, ".skein/worktrees/tree-2")])
+  })
+})
