@@ -92,8 +92,9 @@ describe.skipIf(withoutTmux !== null)("a supervised agent", { timeout: 90_000 },
     expect(rig.heard("reader-1", "started").at(-1)).toMatchObject({ how: "new" })
     expect(rig.heard("reader-1", "text").at(-1)?.text).toMatch(/started anew by Skein[\s\S]*We take the northern route\./)
     const [job] = await jobs(rig, "reader-1")
-    expect(job).toMatchObject({ hop: "spawn" })
-    expect(job?.failed["resume"]).toBeGreaterThan(0)
+    const { hops } = await rig.hub.call("trigger.why", { job: job?.job ?? "" })
+    expect(hops.flatMap(({ type, code }) => (type === "trigger.failed" ? [code] : []))).toEqual(["RESUME_FAILED", "RESUME_FAILED"])
+    expect(job).toMatchObject({ status: "delivered", hop: "spawn" })
   })
 
   test("that cannot be started any more is a dead letter that the operator sees and can send again", async () => {
@@ -213,7 +214,7 @@ describe.skipIf(withoutTmux !== null)("a person", { timeout: 90_000 }, () => {
       const { messages } = await rig.hub.call("message.read", { thread: "role/orchestrator", sinceSeq: 0 })
       expect(messages).toMatchObject([{ sender: "supervisor", body: expect.stringContaining("A person worked in the terminal of reader-1") as string }])
       const { hops } = await rig.hub.call("trigger.why", { job: put.job })
-      expect(messages[0]?.seq).toBeLessThan(hops.findLast(({ type }) => type === "trigger.sent")?.seq ?? 0)
+      expect(messages[0]?.seq).toBeLessThan(hops.findLast(({ type }) => type === "trigger.delivering")?.seq ?? 0)
     } finally {
       kill(person.pid as number)
       rig.tmux("detach-client", "-a")

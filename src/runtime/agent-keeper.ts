@@ -127,9 +127,11 @@ export class AgentKeeper {
         if (typedAtMs !== null && this.#o.nowMs() - typedAtMs < quietMs) return refused("OPERATOR_BUSY", `a person has typed in the last ${quietMs} ms`)
         await this.#end(`it did not answer: ${resume ? "resumed" : "started anew"}`)
       }
-      const { conversation } = this.#now
+      const { conversation, state } = this.#now
       if (resume && (conversation === null || this.#preset()?.interactive.resume === null)) return refused("RESUME_FAILED", "its conversation is not known")
       const failed = await this.#start(resume ? conversation : null, prompt)
+      // How it goes on is the wake's to say; one that waits for its restart goes on waiting.
+      if (failed !== null) this.#record({ state: state === "waiting" ? "waiting" : "ended" })
       if (failed !== null) return { ...failed, code: failed.code === "QUOTA_EXHAUSTED" ? failed.code : resume ? "RESUME_FAILED" : "SPAWN_FAILED" }
       await this.#openSession()
       return { ok: true, detail: resume ? `resumed ${conversation}` : "started anew", session: this.#now.session }

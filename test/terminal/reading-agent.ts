@@ -1,5 +1,5 @@
 /**
- * A scripted agent for a terminal: raw input with bracketed paste, a prompt, and instead of a model this: at each text it reads what is unread for it at the hub,
+ * A scripted agent for a terminal: raw input with bracketed paste, a prompt, and instead of a model this: at each wake it reads what is unread for it at the hub,
  * and acknowledges it with the trigger's nonce, as a real agent does with its tools. What happens to it stands in FOLDER/AGENT.jsonl.
  * Arguments: FOLDER [new ID | resume ID]. Texts that it obeys: `/die` (status 3), `/exit`, `/deaf` (takes texts, and does nothing with
  * them from now on), `/out` (its account is used up).
@@ -71,7 +71,7 @@ function submit(line: string): void {
   if (line === "/exit") process.exit(0)
   if (line === "/deaf") deaf = true
   if (line === "/out") process.stdout.write("You've hit your usage limit\r\n")
-  if (!deaf) work = work.then(() => readAtLast(nonce))
+  if (!deaf && nonce !== null) work = work.then(() => readAtLast(nonce))
 }
 
 function draw(): void {
@@ -93,7 +93,7 @@ function take(input: string): void {
   draw()
 }
 
-process.stdout.write("ready for input\r\n\x1b[?2004h")
 process.stdin.setRawMode(true)
 process.stdin.setEncoding("utf8").on("data", take)
+process.stdout.write("ready for input\r\n\x1b[?2004h")
 draw()
