@@ -123,12 +123,11 @@ async function logs(context: Context, name: string, { lines }: { lines: number }
   const { driversOf } = await import("./supervisor-drivers.ts")
   const instance = context.instance()
   const drivers = driversOf(instance, context.workspace, readConfig(instance.directory))
-  const driver = address === null ? null : drivers[address.channel]
   try {
-    const text = address === null || driver === null ? "" : await driver.capture(address, { lines })
+    const text = address === null ? "" : await drivers[address.channel].capture(address, { lines })
     context.terminal.answer({ agent: name, running: address !== null, text }, text === "" ? `${printable(name)} shows nothing` : printableLines(text))
   } finally {
-    await Promise.all(Object.values(drivers).flatMap((one) => (one === null ? [] : [one.close()])))
+    await Promise.all(Object.values(drivers).map((one) => one.close()))
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Drivers } from "../runtime/agent-keeper.ts"
+import { AcpDriver } from "../runtime/acp.ts"
 import type { DriverEvents } from "../runtime/driver.ts"
 import { HeadlessDriver } from "../runtime/headless.ts"
 import type { AgentPreset } from "../runtime/presets/preset.ts"
@@ -21,5 +22,5 @@ export function terminalsOf({ directory }: Instance, workspace: string): { socke
 export function driversOf(instance: Instance, workspace: string, config: Config, events: DriverEvents = {}): Drivers {
   const { socket, session } = terminalsOf(instance, workspace)
   const preset = (name: string): AgentPreset | null => kindNamed(config, name)
-  return { tmux: new TmuxDriver({ socket, workspace: session, preset, events }), acp: null, process: new HeadlessDriver({ events }), native: null }
+  return { tmux: new TmuxDriver({ socket, workspace: session, preset, events }), acp: new AcpDriver({ events }), process: new HeadlessDriver({ events }) }
 }

@@ -38,6 +38,7 @@ export async function serveSupervisor(context: Context, { name, keepAgents }: Su
     url,
     workspace,
     drivers: (events) => driversOf(instance, workspace, config, events),
+    marks: join(instance.directory, "hook-marks"),
     preset: (kind) => kindNamed(config, kind),
     numbers: config.supervisor,
     told,

@@ -100,7 +100,7 @@ async function settled(context: Context, names: readonly string[]): Promise<Runn
   const deadline = performance.now() + PATIENCE_MS
   for (;;) {
     const states = names.map((name) => folder.runningOf(name))
-    const open = states.some(({ agent, state, revision }) => revision !== folder.wantedOf(agent)?.revision || state === "starting" || state === "idle")
+    const open = states.some(({ agent, state, revision }) => revision !== folder.wantedOf(agent)?.revision || ["starting", "idle", "waiting"].includes(state))
     if (!open || performance.now() > deadline) return states
     await new Promise((settle) => setTimeout(settle, 100))
   }

@@ -1,13 +1,14 @@
 import type { Client } from "../client/client.ts"
 import { SkeinError } from "../contract/errors.ts"
-import { type Address, type Delivered, type Delivery, type Driver, type Refused, refused } from "./driver.ts"
+import { type Address, type Channel, type Delivered, type Delivery, type Driver, type Refused, refused } from "./driver.ts"
+import { deliverNatively, type NativeTarget } from "./native-inbox.ts"
 import type { AgentPreset } from "./presets/preset.ts"
 import type { Running, RunBy, Wanted } from "./supervised.ts"
 import type { SupervisorFolder } from "./supervisor-folder.ts"
 import { restartPauseMs, type SupervisorNumbers } from "./supervisor-numbers.ts"
 
-/** The ways that an agent can be run by, and the one that reaches it without its terminal. */
-export type Drivers = Readonly<Record<RunBy | "native", Driver | null>>
+/** The ways that an agent can be run by. */
+export type Drivers = Readonly<Record<RunBy, Driver>>
 
 export type Keeping = {
   folder: SupervisorFolder
@@ -16,6 +17,8 @@ export type Keeping = {
   url(): string
   workspace: string
   drivers: Drivers
+  /** Where the agents' hooks leave their marks. */
+  marks: string
   preset(name: string): AgentPreset | null
   numbers: SupervisorNumbers
   nowMs(): number
@@ -97,20 +100,24 @@ export class AgentKeeper {
     })
   }
 
-  /** Puts a text before the live agent, by its native inbox where it has one, else the way it is run. `onChannel` is told before each try; false ends them. */
-  reach(delivery: Delivery, onChannel: (channel: Address["channel"]) => Promise<boolean>): Promise<Delivered> {
+  /**
+   * Puts a text before the live agent: by its own inbox where `native` allows that and there is one, else the way it is run. `onChannel` is told before each
+   * try; false ends them.
+   */
+  reach(delivery: Delivery, { native, onChannel }: { native: boolean; onChannel(channel: Channel): Promise<boolean> }): Promise<Delivered> {
     return this.#alone(async () => {
       await this.#check()
       const { address } = this.#now
       if (this.#closing || address === null) return refused("PANE_DEAD", this.#now.detail === "" ? "it does not run" : this.#now.detail)
-      let answer: Delivered = refused("TARGET_NOT_FOUND", "there is no way to it")
-      for (const way of await this.#ways(address)) {
-        if (!(await onChannel(way.channel))) return refused("TARGET_NOT_FOUND", "the job is somebody else's now")
-        answer = await this.#driver(way).deliver(way, delivery)
+      const gone = refused("TARGET_NOT_FOUND", "the job is somebody else's now")
+      if (native && this.#preset()?.native !== null) {
+        if (!(await onChannel("native"))) return gone
+        const answer = await deliverNatively(this.#nativeTarget(), delivery)
+        // Where the inbox does not answer, its terminal may.
         if (answer.ok) return answer
-        // Where the inbox does not answer, its terminal may. What a terminal refuses stands.
-        if (way.channel !== "native") break
       }
+      if (!(await onChannel(address.channel))) return gone
+      const answer = await this.#driver(address).deliver(address, delivery)
       if (!answer.ok && answer.code === "PANE_DEAD") await this.#check()
       return answer
     })
@@ -220,7 +227,6 @@ export class AgentKeeper {
     const preset = this.#preset()
     const driver = this.#o.drivers[by]
     if (preset === null) return refused("SPAWN_FAILED", `there is no preset ${this.#wanted.preset}`)
-    if (driver === null) return refused("SPAWN_FAILED", `agents cannot be run by ${by} here`)
     const was = this.#now
     this.#record({ state: "starting", address: null, starts: was.starts + 1, startedAtMs: this.#o.nowMs(), detail: "" })
     const env = this.#environment()
@@ -317,19 +323,23 @@ export class AgentKeeper {
     this.#record({ toldAtMs: atMs })
   }
 
-  async #ways(address: Address): Promise<Address[]> {
-    const { native } = this.#o.drivers
-    const inbox = this.#preset()?.native ?? null
-    const { conversation } = this.#now
-    if (native === null || inbox === null || conversation === null) return [address]
-    const way: Address = { channel: "native", agent: this.agent, preset: this.#wanted.preset, session: conversation, url: null, cwd: this.#wanted.cwd }
-    return (await native.alive(way)).alive ? [way, address] : [address]
+  #nativeTarget(): NativeTarget {
+    const { agent, cwd, binary, preset } = this.#wanted
+    const facts = this.#preset()
+    if (facts === null) throw new RangeError(`there is no preset ${preset}`)
+    return {
+      agent,
+      preset: facts,
+      session: this.#now.conversation,
+      cwd,
+      env: this.#environment(),
+      marks: this.#o.marks,
+      ...(binary === null ? {} : { binary }),
+    }
   }
 
   #driver({ channel }: Address): Driver {
-    const driver = this.#o.drivers[channel]
-    if (driver === null) throw new RangeError(`${this.agent} runs by ${channel}, and there is no driver for it here`)
-    return driver
+    return this.#o.drivers[channel]
   }
 
   #preset(): AgentPreset | null {

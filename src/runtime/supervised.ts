@@ -37,7 +37,7 @@ const address = z.custom<Address>(
     typeof value === "object" &&
     value !== null &&
     typeof (value as Address).agent === "string" &&
-    ["tmux", "acp", "process", "native"].includes((value as Address).channel),
+    (RUN_BY as readonly string[]).includes((value as Address).channel),
 )
 
 /** How one agent runs: written by its supervisor alone, so that the next one finds it again. */

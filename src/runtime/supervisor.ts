@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { type Client, connect, type Entry, type LiveSession } from "../client/client.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { AgentKeeper, type Drivers } from "./agent-keeper.ts"
-import type { Address, Driver, DriverEvents } from "./driver.ts"
+import type { Driver, DriverEvents } from "./driver.ts"
 import type { AgentPreset } from "./presets/preset.ts"
 import type { SupervisorFolder } from "./supervisor-folder.ts"
 import type { SupervisorNumbers } from "./supervisor-numbers.ts"
@@ -18,6 +18,8 @@ export type SupervisorOptions = {
   url(): string
   workspace: string
   drivers(events: DriverEvents): Drivers
+  /** Where the agents' hooks leave their marks. */
+  marks: string
   preset(name: string): AgentPreset | null
   numbers: SupervisorNumbers
   /** One line for whoever watches. */
@@ -53,6 +55,7 @@ export class Supervisor {
   #beats: NodeJS.Timeout | undefined
   #soon: NodeJS.Timeout | undefined
   readonly #due = new Set<NodeJS.Timeout>()
+  readonly #telling = new Map<string, Promise<unknown>>()
   #looking: Promise<void> | null = null
   #watcher: FSWatcher | null = null
 
@@ -223,7 +226,7 @@ export class Supervisor {
     await Promise.all(this.agents.map((keeper) => keeper.adopt(found.filter(({ agent }) => agent === keeper.agent))))
     // Of agents that nobody wants any more.
     const known = new Set(wanted.map(({ agent }) => agent))
-    for (const address of found) if (!known.has(address.agent)) await this.#driverOf(address)?.stop(address, { graceMs: this.#o.numbers.stopMs })
+    for (const address of found) if (!known.has(address.agent)) await this.#drivers[address.channel].stop(address, { graceMs: this.#o.numbers.stopMs })
   }
 
   #lookSoon(inMs = SOON_MS): void {
@@ -293,28 +296,31 @@ export class Supervisor {
   async #tellOfPerson(keeper: AgentKeeper): Promise<void> {
     const { personAtMs, toldAtMs } = keeper.running
     if (personAtMs === null || personAtMs <= (toldAtMs ?? 0) || Date.now() - personAtMs < this.#policyQuietMs) return
-    await this.#hub.call("agent.handled", { agent: keeper.agent, untilMs: personAtMs })
-    keeper.personTold(personAtMs)
+    // A look and a wake may come here at once: told is it once, and the wake waits for it.
+    const telling = this.#telling.get(keeper.agent) ?? this.#hub.call("agent.handled", { agent: keeper.agent, untilMs: personAtMs })
+    this.#telling.set(keeper.agent, telling)
+    try {
+      await telling
+      keeper.personTold(personAtMs)
+    } finally {
+      this.#telling.delete(keeper.agent)
+    }
   }
 
   #keeper(agent: string): AgentKeeper | undefined {
     const known = this.#keepers.get(agent)
     if (known !== undefined) return known
-    const { folder, workspace, preset, numbers, told } = this.#o
+    const { folder, workspace, preset, numbers, told, marks } = this.#o
     const wanted = folder.wantedOf(agent)
     if (wanted === null) return undefined
-    const keeping = { folder, hub: this.#hub, url: () => this.#url, workspace, drivers: this.#drivers, preset, numbers, nowMs: () => Date.now(), told }
+    const keeping = { folder, hub: this.#hub, url: () => this.#url, workspace, drivers: this.#drivers, marks, preset, numbers, nowMs: () => Date.now(), told }
     const keeper = new AgentKeeper(wanted, keeping)
     this.#keepers.set(agent, keeper)
     return keeper
   }
 
   #everyDriver(): Driver[] {
-    return Object.values(this.#drivers).flatMap((driver) => driver ?? [])
-  }
-
-  #driverOf({ channel }: Address): Driver | null {
-    return this.#drivers[channel]
+    return Object.values(this.#drivers)
   }
 }
 

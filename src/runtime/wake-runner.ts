@@ -101,11 +101,15 @@ export class WakeRunner {
     }
     let told: Channel | null = null
     let lost = false
-    const answer = await keeper.reach(delivery, async (channel) => {
-      // The claim's first channel is recorded; where that one fails at once, the next is named with the outcome.
-      if (told === null) lost = !(await this.#record(job, "delivering", { channel }))
-      told = channel
-      return !lost
+    const answer = await keeper.reach(delivery, {
+      // An inbox that was tried in vain is not tried again; and a hook brings messages, not what somebody asks besides.
+      native: job.failed.live === 0 && job.origin === "unread",
+      onChannel: async (channel) => {
+        // The claim's first channel is recorded; where that one fails at once, the next is named with the outcome.
+        if (told === null) lost = !(await this.#record(job, "delivering", { channel }))
+        told = channel
+        return !lost
+      },
     })
     over = true
     if (lost) return null

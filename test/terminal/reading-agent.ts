@@ -7,6 +7,7 @@
 import { appendFileSync, existsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { httpClient } from "../../src/client/http.ts"
+import { noncesIn } from "../../src/core/trigger.ts"
 
 const [, , folder = ".", how = "new", conversation = "none"] = process.argv
 const agent = process.env["SKEIN_AGENT"] ?? "nobody"
@@ -65,7 +66,7 @@ async function readAtLast(nonce: string | null): Promise<void> {
 
 function submit(line: string): void {
   if (line.trim() === "") return
-  const nonce = /\[trigger ([^\]]+)\]/.exec(line)?.[1] ?? null
+  const nonce = noncesIn(line)[0] ?? null
   record({ event: "text", text: line, nonce })
   if (line === "/die") process.exit(3)
   if (line === "/exit") process.exit(0)

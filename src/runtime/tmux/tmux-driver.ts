@@ -148,13 +148,16 @@ export class TmuxDriver implements Driver {
   async #open(launch: Launch, argv: readonly [string, ...string[]], env: Readonly<Record<string, string>>, session: string | null): Promise<Started> {
     const { workspace } = this.#options
     const exists = (await this.#ask(["has-session", "-t", `=${workspace}`])).ok
-    const where = exists ? (["new-window", "-d", "-t", `=${workspace}:`] as const) : (["new-session", "-d", "-s", workspace, "-x", "200", "-y", "50"] as const)
+    const window = ["new-window", "-d", "-t", `=${workspace}:`] as const
+    const where = exists ? window : (["new-session", "-d", "-s", workspace, "-x", "200", "-y", "50"] as const)
     // Which terminal it has, tmux knows.
     const variables = Object.entries(env).flatMap(([name, value]) => (name === "TERM" ? [] : ["-e", `${name}=${value}`]))
     // tmux gives a single word to a shell; this one only ever sees its own text.
     const program = argv.length === 1 ? ["/bin/sh", "-c", 'exec "$@"', "sh", ...argv] : argv
     const words = ["-n", launch.agent, "-P", "-F", PANE_FORMAT, "-c", literal(launch.cwd), ...variables, "--", ...program]
-    const opened = await this.server.run({ words: [...where, ...words] })
+    const first = await this.server.run({ words: [...where, ...words] })
+    // Two agents that start at once both find no session: the second is a window of the first one's.
+    const opened = !first.ok && /duplicate session/.test(first.error) ? await this.server.run({ words: [...window, ...words] }) : first
     if (!opened.ok) return refused("SPAWN_FAILED", opened.error)
     const pane = readPane(opened.lines.at(-1) ?? "")
     if (pane === null) return refused("SPAWN_FAILED", `tmux did not say which pane it opened: ${opened.lines.join(" ")}`)
