@@ -242,6 +242,25 @@ test("a hook answers in the time that four bare starts of Node take: under 150 m
   expect(fastest.hook / fastest.bare).toBeLessThan(150 / 35)
 })
 
+test("a turn that begins with a wake's nonce delivers the wake; a nonce that nobody made delivers nothing", async () => {
+  await operator.call("thread.create", { thread: "wake", title: "wake", type: "conversation", participants: ["claude", "goose"] })
+  const { job } = await operator.call("trigger.participant", { thread: "wake", target: "claude", reason: "news", prompt: "read it" })
+  await json(folder, ["agent", "add", "keeper", "--role", "supervisor"])
+  const keeper = clientOf("agents/keeper.credential")
+  const { session } = await keeper.call("session.start", { runtime: "test", owned: true })
+  keeper.close()
+  const keeping = httpClient({ url: url(), credentialFile: join(folder, ".skein", "agents/keeper.credential"), session })
+  const claim = (await keeping.call("trigger.claim", { agents: ["claude"], max: 10 })).jobs.find((each) => each.job === job)
+  await keeping.call("trigger.record", { job, fence: claim?.fence ?? 0, step: "delivering", channel: "process" })
+  await keeping.call("trigger.record", { job, fence: claim?.fence ?? 0, step: "sent" })
+  const status = async (): Promise<string> => (await operator.call("trigger.show", { job })).trigger.status
+  await answerOf(["claude", "UserPromptSubmit"], { prompt: "[skein:rnobody] wake up" })
+  expect(await status()).not.toBe("delivered")
+  await answerOf(["claude", "UserPromptSubmit"], { prompt: `[skein:${job}] wake up` })
+  expect((await operator.call("trigger.show", { job })).trigger).toMatchObject({ status: "delivered", evidence: "turn" })
+  keeping.close()
+})
+
 test("without a hub the agent works on, and its user is told once a conversation", async () => {
   const stopped = newRepository()
   await json(stopped, ["up"])

@@ -191,6 +191,7 @@ function bind(hub: HttpClient): HookHub {
     unread: () => hub.call("message.unread", { limit: 20 }),
     read: async (thread, sinceSeq) => (await hub.call("message.read", { thread, sinceSeq, limit: 20 })).messages,
     acknowledge: async (thread, lastReadSeq) => void (await hub.call("message.ack", { thread, lastReadSeq })),
+    turn: async (state, nonce, conversation) => void (await hub.call("session.turn", { state, nonce, conversation })),
     report: async ({ model, ...used }, task, key) =>
       void (await hub.call("usage.report", { ...used, task, model: model === "" ? null : model }, { key: `hook.${hash("sha256", key).slice(0, 40)}` })),
   }

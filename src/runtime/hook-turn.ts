@@ -1,3 +1,4 @@
+import { noncesIn } from "../core/trigger.ts"
 import type { HookAnswer } from "./hook-answer.ts"
 import type { HookCall } from "./hook-call.ts"
 import type { HookMark, HookMarkFile } from "./hook-mark.ts"
@@ -15,6 +16,8 @@ export type HookHub = {
   unread(): Promise<{ threads: readonly (UnreadThread & { lastReadSeq: number })[] }>
   read(thread: string, sinceSeq: number): Promise<readonly ShownMessage[]>
   acknowledge(thread: string, lastReadSeq: number): Promise<void>
+  /** Says that a turn began or ended; `nonce`: that of a wake, where one stands in the prompt. */
+  turn(state: "started" | "ended", nonce: string | null, conversation: string | null): Promise<void>
   /** `task` null: that which the agent is at work on. */
   report(used: UsedTokens, task: string | null, key: string): Promise<void>
 }
@@ -48,6 +51,7 @@ export async function answerTurn(turn: Turn): Promise<HookAnswer> {
     await reportUsage(turn, turn.mark.read())
     return {}
   }
+  if (moment === "prompt") await tellTurn(turn, "started", noncesIn(promptOf(turn.call))[0] ?? null)
   const unlock = turn.mark.lock()
   // Another call of the same conversation is at it: what there is to say, it says.
   if (unlock === null) return {}
@@ -57,15 +61,37 @@ export async function answerTurn(turn: Turn): Promise<HookAnswer> {
     if (moment === "end") {
       turn.mark.write(mark)
       turn.mark.sweep()
+      await tellTurn(turn, "ended", null)
       return {}
     }
-    if (moment === "stop") return await oneMoreTurn(turn, mark)
+    if (moment === "stop") {
+      const answer = await oneMoreTurn(turn, mark)
+      if (answer.again === undefined) await tellTurn(turn, "ended", null)
+      return answer
+    }
     const delivered = await deliver(turn, mark)
     turn.mark.write(delivered.mark)
     return delivered.text === null ? {} : { context: delivered.text }
   } finally {
     unlock()
   }
+}
+
+/** A wake counts as delivered when its turn begins; while a turn goes on, nothing is started beside it. What hinders this hinders the agent in nothing. */
+async function tellTurn({ hub, call }: Turn, state: "started" | "ended", nonce: string | null): Promise<void> {
+  try {
+    await hub.turn(state, nonce, call.session?.slice(0, 200) ?? null)
+  } catch {
+    // Then the moved cursor is the evidence, or the nonce in a tool call.
+  }
+}
+
+const PROMPT_SEARCHED_MAX = 256 * 1024
+
+/** What the agent was given; opencode hands its parts over. */
+function promptOf({ input }: HookCall): string {
+  const { prompt } = input
+  return (typeof prompt === "string" ? prompt : JSON.stringify(input)).slice(0, PROMPT_SEARCHED_MAX)
 }
 
 async function checkEdit({ hub, paths, requireClaim, nowMs }: Turn): Promise<HookAnswer> {
