@@ -15,7 +15,7 @@ export function liveSession(state: Workspace, agent: AgentId): Session | null {
 }
 
 /** The agent's session whose conversation can be resumed: it was heard of lately enough. */
-export function resumable(state: Workspace, agent: AgentId, nowMs: number): Session | null {
+function resumable(state: Workspace, agent: AgentId, nowMs: number): Session | null {
   const { staleMs } = wakePolicy(state)
   const heardOf = ({ endedAtMs, owned, startedAtMs }: Session): number => endedAtMs ?? (owned ? nowMs : startedAtMs)
   return newest(state.board.sessionsOf(agent).filter((session) => session.resumeId !== null && nowMs - heardOf(session) <= staleMs))
@@ -42,7 +42,7 @@ function routeBeside(state: Workspace, agent: AgentId, nowMs: number, more: numb
   return session === null ? { hop: "spawn", session: null } : { hop: "resume", session: session.id }
 }
 
-export function isCrashLoop(state: Workspace, agent: AgentId, nowMs: number, more = 0): boolean {
+function isCrashLoop(state: Workspace, agent: AgentId, nowMs: number, more = 0): boolean {
   const { crashes, crashWindowMs } = wakePolicy(state)
   const recent = (state.crashes.get(agent) ?? []).filter((atMs) => nowMs - atMs <= crashWindowMs)
   return recent.length + more >= crashes

@@ -76,7 +76,7 @@ export class ForkingWay implements TmuxWay {
 }
 
 /** What tmux says where there is no server behind its socket. */
-export const isLost = (error: string): boolean => /no server running|error connecting|server exited|lost server|No such file or directory.*tmux/i.test(error)
+const isLost = (error: string): boolean => /no server running|error connecting|server exited|lost server|No such file or directory.*tmux/i.test(error)
 
 function linesOf(output: string): string[] {
   return output === "" ? [] : output.replace(/\n$/, "").split("\n")
