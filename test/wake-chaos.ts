@@ -31,10 +31,12 @@ export async function wakeChaos({ seed, agents, messages, killMs, log }: Chaos):
   for (const name of names) await rig.hub.call("thread.create", { thread: `to-${name}`, title: "Chaos", participants: [name] })
   const kills: Record<string, number> = { supervisor: 0, hub: 0, tmux: 0, pane: 0 }
   const endsAt = performance.now() + killMs
+  // Each kind comes once before any comes again by chance.
+  const first = [...new Set(KINDS)].map((kind) => ({ kind, at: random() })).sort((a, b) => a.at - b.at)
   const killing = (async () => {
     while (performance.now() < endsAt) {
       await new Promise((settle) => setTimeout(settle, 400 + random() * 2_200))
-      const kind = KINDS[Math.floor(random() * KINDS.length)] ?? "pane"
+      const kind = first.shift()?.kind ?? KINDS[Math.floor(random() * KINDS.length)] ?? "pane"
       if (strike(rig, kind, names[Math.floor(random() * names.length)] as string)) kills[kind] = (kills[kind] ?? 0) + 1
       if (kind === "hub" || kind === "supervisor") await revive(rig)
     }

@@ -14,7 +14,11 @@ export function register(program: Command): void {
         "The same file on the same commit goes on where it stopped; finished, there is nothing to do. Ctrl-C stops it cleanly. " +
         "Exit status 1 when a task has failed, 130 after Ctrl-C.",
     )
-    .option("--agents <names>", "start only these of the plan's agents, with commas between", list)
+    .option(
+      "--agents <names>",
+      "start only these of the plan's agents, with commas between; or coding agents in terminals, so many of each: claude=2,codex=1",
+      list,
+    )
     .option("--add <agent>", "one agent more, with the profile of this one (bus: bus-2); may be repeated", collect(asText))
     .option("--chaos", "kill an agent in the middle of a task, and see that nothing is lost")
     .option("--speed <n>", "do stand-in work so many times faster; leases and all else keep their pace", speed, 1)
@@ -25,10 +29,15 @@ export function register(program: Command): void {
         ["skein run examples/hello.yaml", "the smallest plan"],
         ["skein run examples/repository-check.yaml --repo ../project --chaos", "checks another repository, and survives the loss of an agent"],
         ["skein run examples/phase-zero.yaml --speed 1000", "18 hours of a team in a minute"],
+        ["skein run plan.yaml --agents claude=2,codex=1", "three coding agents in terminals, kept at it until the plan is finished"],
       ),
     )
     .action(
       act(async (context: Context, file: string, options: RunOptions) => {
+        if (options.agents?.some((word) => word.includes("=")) === true) {
+          const [{ readPlanFile }, { runSwarm }] = await Promise.all([import("./plan-source.ts"), import("./run-swarm.ts")])
+          return runSwarm(context, await readPlanFile(file), options.agents)
+        }
         const [{ readPlanFile }, { runPlan }] = await Promise.all([import("./plan-source.ts"), import("./run-plan.ts")])
         await runPlan(context, await readPlanFile(file), { ...options, planDirectory: file === "-" ? process.cwd() : dirname(resolve(file)) })
       }),

@@ -32,6 +32,8 @@ export type SwarmMember = {
   /** In a worktree of its own, at the repository's current commit. */
   worktree: boolean
   account: string | null
+  /** What it is to be able to do; unset: as it is. */
+  capabilities?: Profile["capabilities"]
 }
 
 /** What agents need of the environment to reach their models: passed on where the supervisor has it, and kept in no file. */
@@ -67,8 +69,10 @@ export async function addMember(context: Context, hub: HubConnection, member: Sw
       "Write claude, codex, gemini or opencode, or one of `presets` in .skein/config.yaml.",
     )
   const found = await agentNamed(hub, agent)
-  if (found === null) await hub.call("agent.add", { name: agent, kind: preset, role, ...(account === null ? {} : { account }) })
+  const profile = { ...(account === null ? {} : { account }), ...(member.capabilities === undefined ? {} : { capabilities: member.capabilities }) }
+  if (found === null) await hub.call("agent.add", { name: agent, kind: preset, role, ...profile })
   else if (found.status === "retired") throw new SkeinError("retired", `agent ${agent} is retired`, "Its name stays taken: choose another.", { agent })
+  else if (Object.keys(profile).length > 0) await hub.call("agent.edit", { name: agent, reason: "as it is run from now on", ...profile })
   const credentialFile = credentialPath(instance, context.workspace, agent)
   const id = existsSync(credentialFile) ? credentialId(credentialFile) : null
   if (id === null || found?.credentials.includes(id) !== true) await issueCredential(hub, credentialFile, agent)

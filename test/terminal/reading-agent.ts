@@ -2,7 +2,8 @@
  * A scripted agent for a terminal: raw input with bracketed paste, a prompt, and instead of a model this: at each wake it reads what is unread for it at the hub,
  * and acknowledges it with the trigger's nonce, as a real agent does with its tools. What happens to it stands in FOLDER/AGENT.jsonl.
  * Arguments: FOLDER [new ID | resume ID]. Texts that it obeys: `/die` (status 3), `/exit`, `/deaf` (takes texts, and does nothing with
- * them from now on), `/out` (its account is used up).
+ * them from now on), `/out` (its account is used up). One that names
+ * `claim_task` has it work on tasks.
  */
 import { appendFileSync, existsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -52,6 +53,18 @@ async function read(nonce: string | null): Promise<void> {
   record({ event: "done", nonce })
 }
 
+/** Takes tasks as long as any is ready. */
+async function workOn(): Promise<void> {
+  for (;;) {
+    const claimed = await hub.call("task.claimNext", { max: 1, waitMs: 0 }).catch(() => null)
+    const claim = claimed?.claims[0]
+    if (claim === undefined) return
+    await hub.call("task.update", { task: claim.task.id, fence: claim.fence })
+    await hub.call("task.complete", { task: claim.task.id, fence: claim.fence, deliverable: { text: `done by ${agent}` } })
+    record({ event: "completed", text: claim.task.id })
+  }
+}
+
 /** A hub that is away comes back. */
 async function readAtLast(nonce: string | null): Promise<void> {
   for (;;) {
@@ -73,6 +86,7 @@ function submit(line: string): void {
   if (line === "/deaf") deaf = true
   if (line === "/out") process.stdout.write("You've hit your usage limit\r\n")
   if (!deaf && nonce !== null) work = work.then(() => readAtLast(nonce))
+  if (!deaf && line.includes("claim_task")) work = work.then(workOn)
 }
 
 function draw(): void {
