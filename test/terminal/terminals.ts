@@ -78,9 +78,9 @@ export function newPlace(options: { controlMode?: boolean; events?: DriverEvents
     heard: (agent) =>
       existsSync(fileOf(agent))
         ? readFileSync(fileOf(agent), "utf8")
-            .trim()
             .split("\n")
-            .filter((line) => line !== "")
+            // The last piece is empty, or a line that is being written.
+            .slice(0, -1)
             .map((line) => JSON.parse(line) as { text?: string; answered?: string })
         : [],
     another,

@@ -14,13 +14,13 @@ const OUTPUT_MAX_BYTES = 4 * 1024 * 1024
 
 /**
  * A word as tmux's own command language reads it back: in single quotes nothing is special but their end. An end of a line, which would end the command,
- * needs double quotes, and in these `$`, `"` and the backslash are escaped. Throws `RangeError` on NUL.
+ * needs double quotes, and in these `$`, `~`, `"` and the backslash are escaped. Throws `RangeError` on NUL.
  */
 export function quoted(word: string): string {
   if (word.includes("\0")) throw new RangeError("no program can be given a NUL byte")
   if (!/[\n\r]/.test(word)) return `'${word.replaceAll("'", String.raw`'\''`)}'`
   return `"${word
-    .replace(/[\\"$]/g, "\\$&")
+    .replace(/[\\"$~]/g, "\\$&")
     .replaceAll("\n", "\\n")
     .replaceAll("\r", "\\r")}"`
 }

@@ -1,6 +1,17 @@
 import { randomUUID } from "node:crypto"
 import { setTimeout as sleep } from "node:timers/promises"
-import { type Address, type Alive, type Delivered, type Delivery, type Driver, type DriverEvents, type Launch, refused, type Started } from "../driver.ts"
+import {
+  type Address,
+  type Alive,
+  type Delivered,
+  type Delivery,
+  type Driver,
+  type DriverEvents,
+  type Launch,
+  type Refused,
+  refused,
+  type Started,
+} from "../driver.ts"
 import { childEnvironment, findExecutable, unusableDirectory } from "../environment.ts"
 import { type AgentPreset, commandLine } from "../presets/preset.ts"
 import { membersOf, type Pane, PANE_FORMAT, readPane } from "./pane.ts"
@@ -69,11 +80,15 @@ export class TmuxDriver implements Driver {
     const env = childEnvironment(launch.env)
     const program = await findExecutable(launch.binary ?? name, launch.cwd, env["PATH"] ?? "/usr/bin:/bin")
     if (typeof program !== "string") return refused("SPAWN_FAILED", `there is no program ${program.path} that can be run: install it, or name its path`)
-    const problem = await this.server.ensure()
-    if (problem !== null) return refused("SPAWN_FAILED", problem)
-    const rival = (await this.running()).find((one) => one.agent === agent)
-    if (rival !== undefined) return refused("SPAWN_FAILED", `${agent} runs already, in pane ${rival.channel === "tmux" ? rival.pane : ""}`)
-    return this.#open(launch, [program, ...words, ...chosen, ...(launch.args ?? [])], env, session)
+    const argv = [program, ...words, ...chosen, ...(launch.args ?? [])] as const
+    const opened = await this.#inTurn("start", async () => {
+      const problem = await this.server.ensure()
+      if (problem !== null) return refused("SPAWN_FAILED", problem)
+      const rival = (await this.running()).find((one) => one.agent === agent)
+      if (rival !== undefined) return refused("SPAWN_FAILED", `${agent} runs already, in pane ${rival.channel === "tmux" ? rival.pane : ""}`)
+      return this.#open(launch, argv, env, session)
+    })
+    return "ok" in opened ? opened : this.#begin(launch, opened)
   }
 
   deliver(address: Address, delivery: Delivery): Promise<Delivered> {
@@ -145,7 +160,12 @@ export class TmuxDriver implements Driver {
     await this.server.close()
   }
 
-  async #open(launch: Launch, argv: readonly [string, ...string[]], env: Readonly<Record<string, string>>, session: string | null): Promise<Started> {
+  async #open(
+    launch: Launch,
+    argv: readonly [string, ...string[]],
+    env: Readonly<Record<string, string>>,
+    session: string | null,
+  ): Promise<PaneAddress | Refused> {
     const { workspace } = this.#options
     const exists = (await this.#ask(["has-session", "-t", `=${workspace}`])).ok
     const window = ["new-window", "-d", "-t", `=${workspace}:`] as const
@@ -158,6 +178,10 @@ export class TmuxDriver implements Driver {
     const first = await this.server.run({ words: [...where, ...words] })
     // Two agents that start at once both find no session: the second is a window of the first one's.
     const opened = !first.ok && /duplicate session/.test(first.error) ? await this.server.run({ words: [...window, ...words] }) : first
+    const fresh = await this.server.run({ words: ["new-session", "-d", "-s", workspace, "-x", "200", "-y", "50", ...words] })
+    // Asking first would leave a moment in which another supervisor opens the session.
+    const there = !fresh.ok && /duplicate session/.test(fresh.error)
+    const opened = there ? await this.server.run({ words: ["new-window", "-d", "-t", `=${workspace}:`, ...words] }) : fresh
     if (!opened.ok) return refused("SPAWN_FAILED", opened.error)
     const pane = readPane(opened.lines.at(-1) ?? "")
     if (pane === null) return refused("SPAWN_FAILED", `tmux did not say which pane it opened: ${opened.lines.join(" ")}`)
@@ -165,6 +189,11 @@ export class TmuxDriver implements Driver {
     for (const [name, value] of Object.entries(marks)) await this.server.run({ words: ["set-option", "-p", "-t", pane.pane, `@skein_${name}`, value] })
     const address = this.#addressOf({ ...pane, agent: launch.agent, preset: launch.preset.name, conversation: session })
     this.#know(address, launch.preset.screen.readyWithinMs)
+    return address
+  }
+
+  /** Gives it its first text. */
+  async #begin(launch: Launch, address: PaneAddress): Promise<Started> {
     if (launch.prompt === null) return { ok: true, address }
     const given = await this.deliver(address, { text: launch.prompt, nonce: null, form: "body", quietMs: 0, acknowledged: () => false })
     if (given.ok) return { ok: true, address }
