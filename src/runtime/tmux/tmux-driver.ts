@@ -167,17 +167,11 @@ export class TmuxDriver implements Driver {
     session: string | null,
   ): Promise<PaneAddress | Refused> {
     const { workspace } = this.#options
-    const exists = (await this.#ask(["has-session", "-t", `=${workspace}`])).ok
-    const window = ["new-window", "-d", "-t", `=${workspace}:`] as const
-    const where = exists ? window : (["new-session", "-d", "-s", workspace, "-x", "200", "-y", "50"] as const)
     // Which terminal it has, tmux knows.
     const variables = Object.entries(env).flatMap(([name, value]) => (name === "TERM" ? [] : ["-e", `${name}=${value}`]))
     // tmux gives a single word to a shell; this one only ever sees its own text.
     const program = argv.length === 1 ? ["/bin/sh", "-c", 'exec "$@"', "sh", ...argv] : argv
     const words = ["-n", launch.agent, "-P", "-F", PANE_FORMAT, "-c", literal(launch.cwd), ...variables, "--", ...program]
-    const first = await this.server.run({ words: [...where, ...words] })
-    // Two agents that start at once both find no session: the second is a window of the first one's.
-    const opened = !first.ok && /duplicate session/.test(first.error) ? await this.server.run({ words: [...window, ...words] }) : first
     const fresh = await this.server.run({ words: ["new-session", "-d", "-s", workspace, "-x", "200", "-y", "50", ...words] })
     // Asking first would leave a moment in which another supervisor opens the session.
     const there = !fresh.ok && /duplicate session/.test(fresh.error)
