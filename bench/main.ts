@@ -6,6 +6,7 @@ import { benchClaims, CLAIMS, describeClaims } from "./claims.ts"
 import { benchCli, CLI, describeCli } from "./cli.ts"
 import type { EngineName } from "./engine.ts"
 import { benchFanout, describeFanout, FANOUT } from "./fanout.ts"
+import { benchGovernor, describeGovernor, GOVERNOR } from "./governor.ts"
 import { benchGrowth, describeGrowth, GROWTH } from "./growth.ts"
 import { benchMcp, describeMcp, MCP } from "./mcp.ts"
 import { benchGuard, describeGuard, GUARD } from "./guard.ts"
@@ -38,6 +39,7 @@ const benches: Record<string, Bench> = {
   memory: bench(benchMemory, describeMemory, MEMORY),
   cli: bench(benchCli, describeCli, CLI),
   growth: bench(benchGrowth, describeGrowth, GROWTH),
+  governor: bench(benchGovernor, describeGovernor, GOVERNOR),
   guard: bench(benchGuard, describeGuard, GUARD),
   backpressure: bench(benchBackpressure, describeBackpressure, BACKPRESSURE),
 }
