@@ -31,10 +31,17 @@ describe("late bloomers", () => {
   })
 
   test("after the alarm the old belief is void: the mean is 0.8", () => {
-    let belief = prior(false)
-    let bloomed = false
-    while (!bloomed) ({ after: belief, bloomed } = learnt(belief, outcome(true)))
-    expect([belief.good, belief.bad, belief.rise]).toEqual([3.2, 0.8, 1])
+    const low: Posterior = { ...prior(false), bad: 8 }
+    const alarms = [1, 2, 3, 4].map((after) =>
+      alarmAfter(
+        low,
+        Array.from({ length: after }, () => true),
+      ),
+    )
+    expect(alarms).toEqual([null, 2, 2, 2])
+    const { after, bloomed } = learnt(learnt(low, outcome(true)).after, outcome(true))
+    expect(bloomed).toBe(true)
+    expect([after.good, after.bad, after.rise]).toEqual([3.2, 0.8, 1])
   })
 
   test("the product is the CUSUM of logarithms: never below its start, alarm at h = 3", () => {
