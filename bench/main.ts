@@ -13,6 +13,7 @@ import { benchGuard, describeGuard, GUARD } from "./guard.ts"
 import { benchLeases, describeLeases, LEASES } from "./leases.ts"
 import { benchMemory, describeMemory, MEMORY } from "./memory.ts"
 import { benchReplay, describeReplay, REPLAY } from "./replay.ts"
+import { benchWake, describeWake, WAKE } from "./wake.ts"
 import { scratch } from "./scratch.ts"
 
 /** `rounds`, `entries` and `engines` where the caller asked for others than the verb has. */
@@ -41,6 +42,7 @@ const benches: Record<string, Bench> = {
   growth: bench(benchGrowth, describeGrowth, GROWTH),
   governor: bench(benchGovernor, describeGovernor, GOVERNOR),
   guard: bench(benchGuard, describeGuard, GUARD),
+  wake: bench(benchWake, describeWake, WAKE),
   backpressure: bench(benchBackpressure, describeBackpressure, BACKPRESSURE),
 }
 /** A bench that hangs is a bench that failed. */
