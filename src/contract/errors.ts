@@ -51,6 +51,18 @@ export const ERRORS: Record<ErrorCode, ErrorRow> = {
     retry: "when_changed",
     meaning: "Another agent holds files that the request can match; the answer names who, which, and until when.",
   },
+  budget_spent: {
+    http: 409,
+    exit: 1,
+    retry: "when_changed",
+    meaning: "A budget has too little left for the claim, or is closed; the answer names it and its sums.",
+  },
+  breaker_open: {
+    http: 409,
+    exit: 1,
+    retry: "when_changed",
+    meaning: "What the claim needs has failed or was throttled too often lately; the answer names the breaker, and until when.",
+  },
   invalid_glob: { http: 422, exit: 2, retry: "never", meaning: "A glob cannot be read; the answer names the place in it." },
   outside_repository: { http: 422, exit: 2, retry: "never", meaning: "A path or glob reaches out of the repository." },
   retired: { http: 409, exit: 1, retry: "never", meaning: "The agent is retired." },

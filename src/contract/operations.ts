@@ -2,6 +2,8 @@ import type * as z from "zod"
 import { type ErrorCode, ERRORS } from "./errors.ts"
 import type { CommandName, Commands } from "../core/command.ts"
 import { agentOperations, sessionOperations } from "./agent.ts"
+import { breakerOperations } from "./breaker.ts"
+import { budgetOperations, refundOperations } from "./budget.ts"
 import { eventOperations } from "./event.ts"
 import { filesOperations } from "./files.ts"
 import { hubOperations, workspaceOperations } from "./hub.ts"
@@ -32,6 +34,9 @@ export const operations = {
   ...workspaceOperations,
   ...workOperations,
   ...usageOperations,
+  ...refundOperations,
+  ...budgetOperations,
+  ...breakerOperations,
   ...triggerOperations,
   ...wakeOperations,
   ...accountOperations,

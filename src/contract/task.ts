@@ -4,6 +4,7 @@ import { body, fence, label, line, name, note, planId, reason, seq, taskId, time
 import { blocker, evidenceGiven, specChanges, specGiven, status, taskState, taskView, usageGiven } from "./task-schema.ts"
 
 export const done = z.object({ seq })
+const throttled = z.strictObject({ untilMs: timeMs.nullable() }).exactOptional()
 const NO_USAGE = { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 }
 const claimed = z.object({ fence, leaseEndsAtMs: timeMs, leaseMs: z.int(), task: taskView })
 const underLease = ["not_found", "stale_fence", "not_owner", "wrong_status"] as const
@@ -46,7 +47,7 @@ export const taskOperations = {
     least: "worker",
     summary: "Claim one task under a lease.",
     text: "Of any number of concurrent callers exactly one wins. Write the answer's `fence` on everything done under the claim, and stop a little before `leaseEndsAtMs`. Claiming what the caller's own session holds already answers the same claim again. A lost race is `claim_denied`: its details name the holder and `retryAtMs`. The claim reserves the files that the task `touches`, for as long as the task is held: where another agent holds some of them it is `files_conflict`.",
-    errors: ["not_found", "claim_denied", "not_ready", "not_eligible", "at_limit", "wrong_status", "retired", "files_conflict"],
+    errors: ["not_found", "claim_denied", "not_ready", "not_eligible", "at_limit", "wrong_status", "retired", "files_conflict", "budget_spent", "breaker_open"],
     input: ofTask,
     output: claimed,
   }),
@@ -54,7 +55,7 @@ export const taskOperations = {
     least: "worker",
     summary: "Claim the best tasks that are ready and fit.",
     text: "Chosen by priority, then the longest remaining chain of dependents, then preference, then age. Filler work is offered where nothing else is ready, unless `filler` says only (true) or never (false). With `waitMs` the call waits until something fits; it ends with the caller's connection. `max` up to 100 claims in one call, never more than the agent's `maxActive`. A session at its limit gets its current claims again. Tasks whose `touches` another agent holds are passed over.",
-    errors: ["nothing_ready", "at_limit", "retired", "not_found"],
+    errors: ["nothing_ready", "at_limit", "retired", "not_found", "budget_spent", "breaker_open"],
     input: z.strictObject({
       plan: planId.nullable().default(null),
       labels: z.array(label).max(32).default([]),
@@ -104,17 +105,17 @@ export const taskOperations = {
   "task.fail": operation({
     least: "worker",
     summary: "Give up an attempt.",
-    text: "With `retry`, and attempts left, the task is open again; else it has failed and its dependents are unreachable.",
+    text: "With `retry`, and attempts left, the task is open again; else it has failed and its dependents are unreachable. `throttled`: it was no failure, the provider asked to be left alone (until `untilMs`, where it said so); told from the words of `reason` where it is left out.",
     errors: underLease,
-    input: z.strictObject({ task: taskId, fence, reason, retry: z.boolean().default(true), usage: usageGiven.default(NO_USAGE) }),
+    input: z.strictObject({ task: taskId, fence, reason, retry: z.boolean().default(true), usage: usageGiven.default(NO_USAGE), throttled }),
     output: done.extend({ status: z.string() }),
   }),
   "task.release": operation({
     least: "worker",
     summary: "Give a task back unharmed.",
-    text: "It is pending again and no attempt is counted.",
+    text: "It is pending again and no attempt is counted. `throttled` as with `task.fail`.",
     errors: underLease,
-    input: z.strictObject({ task: taskId, fence, reason: reason.default("released") }),
+    input: z.strictObject({ task: taskId, fence, reason: reason.default("released"), throttled }),
     output: done,
   }),
   "task.review": operation({

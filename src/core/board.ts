@@ -120,11 +120,13 @@ export class Board {
     return this.#atWork.get(plan) ?? new Map()
   }
 
-  /** When the first lease on a task or on files ends, or null where there is none. */
+  /** When the first lease on a task or on files ends, or somebody has to have handed over; null where nothing of it is ahead. */
   get nextLeaseEndMs(): number | null {
     const ofTask = this.#leaseHeap.top?.endsAtMs ?? null
     const ofFiles = this.holdings.nextEndMs
-    return ofTask === null || (ofFiles !== null && ofFiles < ofTask) ? ofFiles : ofTask
+    const ofLeases = ofTask === null || (ofFiles !== null && ofFiles < ofTask) ? ofFiles : ofTask
+    const stopMs = this.#state.books.nextStopMs
+    return ofLeases === null || (stopMs !== null && stopMs < ofLeases) ? stopMs : ofLeases
   }
 
   /** Tasks whose lease is over at `nowMs`, earliest first. O(k log k) for k leases that are over. */

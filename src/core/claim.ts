@@ -1,4 +1,5 @@
 import { type Agent, presentAgent } from "./agent.ts"
+import { ClaimGate } from "./claim-gate.ts"
 import type { DirectiveEvent } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import { conflictsWith, filesConflict } from "./file-conflict.ts"
@@ -44,8 +45,12 @@ export function decideClaim(state: Workspace, actor: Actor, { task: id }: Claim,
   if (full !== null) return full
   const conflicts = spec.touches.length === 0 ? [] : conflictsWith(state, agent.name, spec.touches, "exclusive", id)
   if (conflicts.length > 0) return filesConflict(conflicts, "Claim another task; this one can be claimed when those files are free.", { task: id })
-  const ended = over && !load.over.includes(task) ? leaseEnded(state, task, "expired", actor.agent) : []
-  return [...lapsed(state, actor, load), ...ended, ...freed(load, spec), claimed(state, actor, id, spec, nowMs)]
+  const isOthers = over && !load.over.includes(task)
+  const gate = new ClaimGate(state, agent, nowMs, [...load.over, ...(isOthers ? [task] : []), ...(spec.filler ? [] : load.fillers)])
+  const kept = gate.shut() ?? gate.admit(id, spec)
+  if (kept !== null) return kept
+  const ended = isOthers ? leaseEnded(state, task, "expired", actor.agent) : []
+  return [...lapsed(state, actor, load), ...ended, ...freed(load, spec), claimed(state, actor, id, spec, nowMs, gate)]
 }
 
 /**
@@ -57,20 +62,24 @@ export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNex
   if ("refused" in agent) return agent
   const load = loadOf(state, agent, nowMs)
   const room = agent.maxActive - load.active
+  const gate = new ClaimGate(state, agent, nowMs, load.over)
+  const shut = room <= 0 ? null : gate.shut()
+  if (shut !== null) return shut
   const take = (ids: readonly TaskId[], free: TaskEvent[]): Events => [
     ...lapsed(state, actor, load),
     ...free,
-    ...ids.map((id) => claimed(state, actor, id, state.specs.get(id) as TaskSpec, nowMs)),
+    ...ids.map((id) => claimed(state, actor, id, state.specs.get(id) as TaskSpec, nowMs, gate)),
   ]
-  const real = filter.filler === true || room <= 0 ? [] : choose(state, actor, agent, filter, false, room)
+  const real = filter.filler === true || room <= 0 ? [] : choose(state, actor, agent, filter, false, room, gate)
   if (real.length > 0) return take(real, freed(load, state.specs.get(real[0] as TaskId) as TaskSpec))
   const left = room - load.fillers.length
   if (left <= 0 && (room <= 0 || filter.filler !== false)) {
     const over = new Set(load.over.map((task) => task.id))
     return currentClaims(state, actor).some((task) => !over.has(task.id)) ? take([], []) : atLimit(agent)
   }
-  const fillers = filter.filler === false ? [] : choose(state, actor, agent, filter, true, left)
+  const fillers = filter.filler === false ? [] : choose(state, actor, agent, filter, true, left, gate)
   if (fillers.length > 0) return take(fillers, [])
+  if (gate.refusal !== null) return gate.refusal
   const { pending } = state.board.counts
   return refuse("nothing_ready", "no task that fits is ready", "Wait for one with `wait`, or look at `skein status` for what is blocked.", {
     pending,
@@ -187,11 +196,11 @@ function freed({ fillers }: Load, taken: TaskSpec): TaskEvent[] {
   return fillers.map((task) => ({ type: "task.released", data: { id: task.id, reason: "real work was ready" }, causedBy: task.fence }))
 }
 
-function claimed(state: Workspace, actor: Actor, id: TaskId, spec: TaskSpec, nowMs: number): TaskEvent {
+function claimed(state: Workspace, actor: Actor, id: TaskId, spec: TaskSpec, nowMs: number, gate: ClaimGate): TaskEvent {
   const owned = actor.session !== null && state.sessions.get(actor.session)?.owned === true
   const leaseMs = spec.leaseMs ?? (owned ? LEASE_OWNED_MS : LEASE_UNOWNED_MS)
   const task = state.tasks.get(id) as Task
-  return { type: "task.claimed", data: { id, leaseMs, leaseEndsAtMs: nowMs + leaseMs }, causedBy: readySince(state, task, spec) }
+  return { type: "task.claimed", data: { id, leaseMs, leaseEndsAtMs: nowMs + leaseMs, ...gate.reservesOf(id) }, causedBy: readySince(state, task, spec) }
 }
 
 /** The entry that made the task ready: its own last one, or the completion of the last that it waited for. */
@@ -199,7 +208,7 @@ function readySince(state: Workspace, task: Task, spec: TaskSpec): Seq {
   return spec.dependsOn.reduce((seq, dependency) => Math.max(seq, state.tasks.get(dependency)?.lastSeq ?? 0), task.lastSeq)
 }
 
-function choose(state: Workspace, actor: Actor, agent: Agent, { plan, labels, max }: ClaimNext, filler: boolean, room: number): TaskId[] {
+function choose(state: Workspace, actor: Actor, agent: Agent, { plan, labels, max }: ClaimNext, filler: boolean, room: number, gate: ClaimGate): TaskId[] {
   return state.board.chooseReady({
     count: Math.min(max, room),
     agent: agent.name,
@@ -208,6 +217,7 @@ function choose(state: Workspace, actor: Actor, agent: Agent, { plan, labels, ma
     labels,
     filler,
     isFree: (touches) => !state.board.holdings.obstruct(touches, agent.name),
-    hasRoom: (of) => filler || planHasRoom(state, of, agent.name),
+    hasRoom: (of) => (filler || planHasRoom(state, of, agent.name)) && gate.isOpen(of),
+    admits: (id, spec) => gate.admits(id, spec),
   })
 }

@@ -72,6 +72,20 @@ const deliverable = fc.record({
   evidence: fc.record({ testsPass: fc.constantFrom(true, false, null), commit: fc.constant(null), links: fc.array(text, { maxLength: 1 }) }),
 })
 
+const scope = fc.constantFrom(
+  "workspace",
+  "plan/p.1",
+  "plan/constructor.1",
+  "task/a",
+  "task/p.1/a",
+  "agent/a",
+  "agent/constructor",
+  "account/agent/a",
+  "account/constructor",
+)
+const windowMs = fc.constantFrom(null, null, 60_000)
+const breaker = fc.constantFrom("agent/a", "agent/constructor", "account/agent/a", "account/constructor", "model/a", "kind/constructor")
+
 /** Whatever the contract lets through, command by command. */
 const INPUTS: { [Name in CommandName]: fc.Arbitrary<Commands[Name]["input"]> } = {
   "agent.add": fc.tuple(fc.record({ name }), profile).map(([a, b]) => ({ ...b, ...a })),
@@ -186,6 +200,21 @@ const INPUTS: { [Name in CommandName]: fc.Arbitrary<Commands[Name]["input"]> } =
       { maxLength: 4 },
     ),
   }),
+  "budget.set": fc.record({
+    scope,
+    windowMs,
+    limitMicroUsd: fc.option(count),
+    perClaimMicroUsd: fc.option(count),
+    warnPercent: fc.constantFrom([], [50, 80]),
+    graceMs: fc.constantFrom(0, 60_000),
+    absorb: fc.boolean(),
+    reason: text,
+  }),
+  "budget.topUp": fc.record({ scope, windowMs, amountMicroUsd: fc.integer({ min: 1, max: 1_000 }), reason: text }),
+  "usage.refund": fc.record({ agent: name, task: fc.option(taskId), costMicroUsd: fc.integer({ min: 1, max: 1_000 }), reason: text }),
+  "breaker.trip": fc.record({ breaker, untilMs: fc.option(fc.nat()), reason: text }),
+  "breaker.reset": fc.record({ breaker, reason: text }),
+  "breaker.setPolicy": fc.record({ changes: fc.constantFrom({}, { consecutive: 2 }, { ratePercent: 101 }, { openMs: 100, outcomes: 2 }), reason: text }),
   "plan.cancel": fc.record({ plan: fc.constantFrom("p.1", "p.2", "constructor.1"), reason: text }),
   "usage.report": fc.record({
     agent: fc.option(name),

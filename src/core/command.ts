@@ -39,7 +39,11 @@ import { type ClaimTriggers, decideClaimTriggers, decideRecordTrigger, type Reco
 import { type CancelTrigger, decideCancelTrigger, decideRetryTrigger, decideTrigger, envelopeOf, type RetryTrigger, type TriggerEnvelope, type TriggerParticipant } from "./trigger-request.ts"
 import { type ConfirmTrigger, decideConfirmTrigger, decideWakes } from "./wake.ts"
 import { decideSetWakePolicy, type SetWakePolicy } from "./wake-policy.ts"
-import { decideReportUsage, type ReportUsage, type Spent } from "./usage.ts"
+import { decideRefundUsage, decideReportUsage, type RefundUsage, type ReportUsage, type Spent } from "./usage.ts"
+// prettier-ignore
+import { decideResetBreaker, decideSetBreakerPolicy, decideTripBreaker, type ResetBreaker, type SetBreakerPolicy, type TripBreaker } from "./breaker.ts"
+import { decideSetBudget, decideTopUpBudget, type SetBudget, type TopUpBudget } from "./budget.ts"
+import { withNotices } from "./governor-notice.ts"
 import { type TaskView, viewTask } from "./view.ts"
 import type { Checkpoint, MetaEvent, Workspace } from "./workspace.ts"
 
@@ -109,6 +113,12 @@ export type Commands = {
   "plan.add": { input: AddPlan; output: Done & { plan: PlanId; created: boolean; tasks: number } }
   "plan.cancel": { input: CancelPlan; output: Done }
   "usage.report": { input: ReportUsage; output: Done & { task: TaskId | null; costMicroUsd: number | null } }
+  "budget.set": { input: SetBudget; output: Done }
+  "budget.topUp": { input: TopUpBudget; output: Done }
+  "breaker.trip": { input: TripBreaker; output: Done }
+  "breaker.reset": { input: ResetBreaker; output: Done }
+  "breaker.setPolicy": { input: SetBreakerPolicy; output: Done }
+  "usage.refund": { input: RefundUsage; output: Done }
   "workspace.create": { input: { name: string }; output: Done }
   "hub.start": { input: { graceMs: number }; output: Done }
   "hub.sweep": { input: Sweep; output: Done }
@@ -120,6 +130,13 @@ type Decider<Name extends CommandName> = {
   decide(state: Workspace, actor: Actor, input: Commands[Name]["input"], nowMs: number): Recorded[] | Refusal
   /** Builds the answer from the entries that the command made (none where there was nothing to record) and the state after them; again for a key that comes twice. */
   answer(state: Workspace, actor: Actor, input: Commands[Name]["input"], entries: readonly Entry[]): Commands[Name]["output"]
+}
+
+type Decide<Input> = (state: Workspace, actor: Actor, input: Input, nowMs: number) => Recorded[] | Refusal
+
+/** A decider of which budgets or breakers may have something to tell. */
+function noticed<Input>(decide: Decide<Input>): Decide<Input> {
+  return (state, actor, input, nowMs) => withNotices(state, actor, decide(state, actor, input, nowMs), nowMs)
 }
 
 function done(state: Workspace, _actor: Actor, _input: unknown, entries: readonly Entry[]): Done {
@@ -241,11 +258,11 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
   "task.block": { decide: decideBlock, answer: done },
   "task.unblock": { decide: decideUnblock, answer: done },
   "task.complete": {
-    decide: decideComplete,
+    decide: noticed(decideComplete),
     answer: (state, actor, input, entries) => ({ ...withStatus(state, actor, input, entries), ready: readyBy(state, input.task, entries) }),
   },
-  "task.fail": { decide: decideFail, answer: withStatus },
-  "task.release": { decide: decideRelease, answer: done },
+  "task.fail": { decide: noticed(decideFail), answer: withStatus },
+  "task.release": { decide: noticed(decideRelease), answer: done },
   "task.review": { decide: decideReview, answer: withStatus },
   "lease.renew": { decide: decideRenewLease, answer: withLease },
   "lease.end": { decide: decideEndLease, answer: withStatus },
@@ -327,8 +344,14 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
     },
   },
   "plan.cancel": { decide: (state, _, input) => decideCancelPlan(state, input), answer: done },
+  "budget.set": { decide: (state, _, input) => decideSetBudget(state, input), answer: done },
+  "budget.topUp": { decide: (state, _, input, nowMs) => decideTopUpBudget(state, input, nowMs), answer: done },
+  "breaker.trip": { decide: (state, _, input, nowMs) => decideTripBreaker(state, input, nowMs), answer: done },
+  "breaker.reset": { decide: (state, _, input) => decideResetBreaker(state, input), answer: done },
+  "breaker.setPolicy": { decide: (state, _, input) => decideSetBreakerPolicy(state, input), answer: done },
+  "usage.refund": { decide: (state, _, input) => decideRefundUsage(state, input), answer: done },
   "usage.report": {
-    decide: decideReportUsage,
+    decide: noticed(decideReportUsage),
     answer: (state, actor, input, entries) => {
       const { task, costMicroUsd } = (entries[0] as Entry).data as Spent & { task: TaskId | null }
       return { ...done(state, actor, input, entries), task, costMicroUsd }
@@ -338,9 +361,12 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
     decide: (state, _, { name }): MetaEvent[] => (state.meta.has("workspace") ? [] : [{ type: "workspace.created", data: { name } }]),
     answer: done,
   },
-  "hub.start": { decide: (_state, _actor, { graceMs }): MetaEvent[] => [{ type: "hub.started", data: { graceMs } }], answer: done },
+  "hub.start": { decide: (_state, _actor, { graceMs }): MetaEvent[] => [{ type: "hub.started", data: { graceMs, breakers: true } }], answer: done },
   "hub.sweep": {
-    decide: (state, _, input, nowMs) => [...decideSweep(state, input, nowMs), ...(input.wakes === undefined ? [] : decideWakes(state, input.wakes, nowMs))],
+    decide: noticed((state, _, input, nowMs) => [
+      ...decideSweep(state, input, nowMs),
+      ...(input.wakes === undefined ? [] : decideWakes(state, input.wakes, nowMs)),
+    ]),
     answer: done,
   },
   "hub.checkpoint": {

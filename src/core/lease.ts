@@ -5,6 +5,7 @@ import { type FileLease, filesEnded, type FilesEvent, isFileLeaseDue } from "./f
 import type { AgentId, Seq, SessionId, TaskId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import type { WakeSweep } from "./trigger.ts"
+import { takenBack } from "./governor-notice.ts"
 import { isHeld, type LeaseEnd, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -155,7 +156,9 @@ export function decideSweep(state: Workspace, { beats, silent, arrived = [] }: S
   const stands = (session: SessionId | null): boolean => session !== null && (renewed.has(session) || lost.has(session))
   const filesOver = holdings.overdue(nowMs).filter((id) => !stands((state.files.get(id) as FileLease).session))
   events.push(...filesEnded(filesOver, "expired"))
-  return [...events, ...flagged(state, ended, nowMs)]
+  const takenBackNow = takenBack(state, ended, nowMs)
+  for (const event of takenBackNow) if (event.type === "task.released") ended.add(event.data.id)
+  return [...events, ...takenBackNow, ...flagged(state, ended, nowMs)]
 }
 
 /** Work of which nothing was heard for too long: told to its owner, then to the operator. */

@@ -1,4 +1,5 @@
 import { unblockedBy } from "./blocker.ts"
+import { type Throttled, throttledBy } from "./breaker-outcome.ts"
 import { directive, type DirectiveEvent, inVain, sent } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import type { AgentId, Seq, TaskId } from "./ids.ts"
@@ -10,8 +11,8 @@ import type { Workspace } from "./workspace.ts"
 export type Update = { task: TaskId; fence: Seq; progress: number | null; note: string | null }
 export type Complete = { task: TaskId; fence: Seq; deliverable: Deliverable; usage: Usage }
 /** `retry`: whether another attempt may help; where attempts are left the task is then open again. */
-export type Fail = { task: TaskId; fence: Seq; reason: string; retry: boolean; usage: Usage }
-export type Release = { task: TaskId; fence: Seq; reason: string }
+export type Fail = { task: TaskId; fence: Seq; reason: string; retry: boolean; usage: Usage; throttled?: Throttled }
+export type Release = { task: TaskId; fence: Seq; reason: string; throttled?: Throttled }
 export type Review = { task: TaskId; approve: boolean; reason: string }
 
 type Events = (TaskEvent | DirectiveEvent)[]
@@ -50,22 +51,24 @@ export function decideComplete(state: Workspace, actor: Actor, { task: id, fence
   return [{ type: "task.completed", data: { id, deliverable, usage }, causedBy: fence }, ...unblockedBy(state, id, `${id} is completed`, fence)]
 }
 
-export function decideFail(state: Workspace, actor: Actor, { task: id, fence, reason, retry, usage }: Fail, nowMs: number): Events | Refusal {
+export function decideFail(state: Workspace, actor: Actor, { task: id, fence, reason, retry, usage, throttled: told }: Fail, nowMs: number): Events | Refusal {
   const task = underLease(state, actor, id, fence, nowMs)
   if ("refused" in task) return task
   if (task.status === "review") return refuse("wrong_status", `task ${id} is in review`, "Wait for the review.", { task: id })
   const { maxAttempts } = state.specs.get(id) as TaskSpec
   const again = retry && task.attempts + 1 < maxAttempts
-  const data = { id, reason, usage }
+  const throttled = told ?? throttledBy(reason)
+  const data = { id, reason, usage, ...(throttled === null ? {} : { throttled }) }
   return again ? [{ type: "task.retried", data, causedBy: fence }] : [{ type: "task.failed", data, causedBy: fence }, ...inVain(state, id, "failed", fence)]
 }
 
 /** Gives the task back unharmed: no attempt is counted. */
-export function decideRelease(state: Workspace, actor: Actor, { task: id, fence, reason }: Release, nowMs: number): TaskEvent[] | Refusal {
+export function decideRelease(state: Workspace, actor: Actor, { task: id, fence, reason, throttled: told }: Release, nowMs: number): TaskEvent[] | Refusal {
   const task = underLease(state, actor, id, fence, nowMs)
   if ("refused" in task) return task
   if (task.status === "review") return refuse("wrong_status", `task ${id} is in review`, "Wait for the review.", { task: id })
-  return [{ type: "task.released", data: { id, reason }, causedBy: fence }]
+  const throttled = told ?? throttledBy(reason)
+  return [{ type: "task.released", data: { id, reason, ...(throttled === null ? {} : { throttled }) }, causedBy: fence }]
 }
 
 /** Somebody other than the owner approves, or asks for changes. */

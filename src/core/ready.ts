@@ -25,6 +25,8 @@ export type ReadyQuery = {
   hasRoom(plan: PlanId | null): boolean
   /** Whether nobody else holds files that a task touches. */
   isFree(touches: readonly string[]): boolean
+  /** Whether money and breakers let it be claimed. Asked last, of what is otherwise chosen: a yes counts as taken. */
+  admits?(id: TaskId, spec: TaskSpec): boolean
 }
 
 /** Where a search stands in one heap: all below a place come after it. */
@@ -120,7 +122,7 @@ export class ReadyTasks {
     if (best.place === null) return []
     const { id, spec } = best.place.task
     // Most tasks name no files, and most of those that do are free: only then is the one search not enough.
-    return spec.touches.length === 0 || query.isFree(spec.touches) ? [id] : this.#several(query, [])
+    return (spec.touches.length === 0 || query.isFree(spec.touches)) && query.admits?.(id, spec) !== false ? [id] : this.#several(query, [])
   }
 
   /** Walks all heaps at once from their tops down, best first. */
@@ -139,7 +141,7 @@ export class ReadyTasks {
       // Those that prefer the caller come from its own heap.
       const seen = preference === 2 && spec.prefers === query.agent
       const fits = !seen && labels.every((label) => spec.labels.includes(label))
-      if (fits && (spec.touches.length === 0 || query.isFree(spec.touches))) found.push(id)
+      if (fits && (spec.touches.length === 0 || query.isFree(spec.touches)) && query.admits?.(id, spec) !== false) found.push(id)
       into(heap, preference, 2 * index + 1)
       into(heap, preference, 2 * index + 2)
     }

@@ -19,6 +19,8 @@ export type RefusalCode =
   | "cursor_ahead"
   | "cursor_regression"
   | "files_conflict"
+  | "budget_spent"
+  | "breaker_open"
   | "invalid_glob"
   | "outside_repository"
   | "retired"

@@ -1,4 +1,6 @@
 import type { Skills } from "./agent.ts"
+import type { Throttled } from "./breaker-outcome.ts"
+import type { Reserves } from "./claim-gate.ts"
 import { type Recorded, unknownType } from "./entry.ts"
 import type { AgentId, PlanId, Seq, SessionId, TaskId } from "./ids.ts"
 import type { Workspace } from "./workspace.ts"
@@ -104,7 +106,7 @@ export type LeaseEnd = "expired" | "lost" | "session_ended" | "agent_retired" | 
 export type TaskEvent =
   | Recorded<"task.added", { id: TaskId; plan: PlanId | null; spec: TaskSpec }>
   | Recorded<"task.edited", { id: TaskId; changes: Partial<TaskSpec>; reason: string }>
-  | Recorded<"task.claimed", { id: TaskId; leaseMs: number; leaseEndsAtMs: number }>
+  | Recorded<"task.claimed", { id: TaskId; leaseMs: number; leaseEndsAtMs: number } & Reserves>
   | Recorded<"task.started", { id: TaskId }>
   | Recorded<"task.progressed", { id: TaskId; progress: number | null; note: string | null }>
   | Recorded<"task.blocked", { id: TaskId; kind: BlockedOn["kind"]; ref: string; reason: string }>
@@ -112,9 +114,9 @@ export type TaskEvent =
   | Recorded<"task.submitted", { id: TaskId; deliverable: Deliverable; usage: Usage }>
   | Recorded<"task.changes_requested", { id: TaskId; reason: string; leaseEndsAtMs: number }>
   | Recorded<"task.completed", { id: TaskId; deliverable: Deliverable; usage: Usage }>
-  | Recorded<"task.failed", { id: TaskId; reason: string; usage: Usage }>
-  | Recorded<"task.retried", { id: TaskId; reason: string; usage: Usage }>
-  | Recorded<"task.released", { id: TaskId; reason: string }>
+  | Recorded<"task.failed", { id: TaskId; reason: string; usage: Usage; throttled?: Throttled }>
+  | Recorded<"task.retried", { id: TaskId; reason: string; usage: Usage; throttled?: Throttled }>
+  | Recorded<"task.released", { id: TaskId; reason: string; throttled?: Throttled }>
   | Recorded<"task.cancelled", { id: TaskId; reason: string }>
   | Recorded<"task.reset", { id: TaskId; reason: string }>
   | Recorded<"task.flagged", { id: TaskId; to: "owner" | "operator"; silentMs: number }>

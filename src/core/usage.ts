@@ -37,7 +37,12 @@ export type UsageSum = Tokens & {
   lastSeq: Seq
 }
 
-export type UsageEvent = Recorded<"usage.reported", Spent & { agent: AgentId; session: SessionId | null; task: TaskId | null; model: string | null }>
+/** Money that came back, or was never spent. It is counted on the day of its entry. */
+export type RefundUsage = { agent: AgentId; task: TaskId | null; costMicroUsd: number; reason: string }
+
+export type UsageEvent =
+  | Recorded<"usage.reported", Spent & { agent: AgentId; session: SessionId | null; task: TaskId | null; model: string | null }>
+  | Recorded<"usage.refunded", RefundUsage>
 
 const DAY_MS = 86_400_000
 
@@ -83,7 +88,8 @@ function taskOf(state: Workspace, agent: AgentId, session: SessionId | null): Ta
 }
 
 export function evolveUsage(state: Workspace, event: UsageEvent, { seq, atMs }: { seq: Seq; atMs: number }): void {
-  if (event.type !== "usage.reported") throw unknownType(event.type)
+  if (event.type === "usage.refunded") return evolveRefund(state, event.data, seq, atMs)
+  if (event.type !== "usage.reported") throw unknownType(event)
   const { agent, session, task: id, model, requests, costMicroUsd, ...tokens } = event.data
   const day = Math.floor(atMs / DAY_MS)
   const key = JSON.stringify([day, agent, session, id, model])
@@ -115,6 +121,39 @@ export function evolveUsage(state: Workspace, event: UsageEvent, { seq, atMs }: 
       outputTokens: usage.outputTokens + tokens.outputTokens,
     },
   })
+}
+
+/** Takes money back out of the sums: never more than the task, or else the agent without a task, has cost. */
+export function decideRefundUsage(state: Workspace, input: RefundUsage): UsageEvent[] | Refusal {
+  const { agent, task: id, costMicroUsd } = input
+  const task = id === null ? undefined : state.tasks.get(id)
+  if (id !== null && task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
+  if (!state.agents.has(agent)) return refuse("not_found", `there is no agent ${agent}`, "`skein agent list` lists the agents.", { agent })
+  let spent = task?.usage.costMicroUsd ?? 0
+  if (task === undefined) for (const sum of state.usage.values()) if (sum.agent === agent && sum.task === null) spent += sum.costMicroUsd
+  if (costMicroUsd > spent)
+    return refuse(
+      "invalid",
+      `${task === undefined ? agent : task.id} has cost ${spent} micro-USD, not ${costMicroUsd}`,
+      "Refund at the most what was spent there.",
+      {
+        spentMicroUsd: spent,
+        costMicroUsd,
+      },
+    )
+  return [{ type: "usage.refunded", data: input }]
+}
+
+function evolveRefund(state: Workspace, { agent, task: id, costMicroUsd }: RefundUsage, seq: Seq, atMs: number): void {
+  const day = Math.floor(atMs / DAY_MS)
+  const key = JSON.stringify([day, agent, null, id, null])
+  const before = state.usage.get(key) ?? {
+    ...{ day, agent, session: null, task: id, model: null, requests: 0 },
+    ...{ inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, costMicroUsd: 0, unpriced: 0, lastSeq: seq },
+  }
+  state.usage.put(key, { ...before, costMicroUsd: before.costMicroUsd - costMicroUsd, lastSeq: seq })
+  const task = id === null ? undefined : state.tasks.get(id)
+  if (task !== undefined) state.tasks.put(task.id, { ...task, usage: { ...task.usage, costMicroUsd: task.usage.costMicroUsd - costMicroUsd } })
 }
 
 type Sums = Omit<UsageRow, "key">

@@ -1,5 +1,10 @@
 import { type Agent, type AgentEvent, evolveAgent, type Session } from "./agent.ts"
 import { Board } from "./board.ts"
+import { bookClaim, bookRefund, bookRelease, Books, bookSpending, type Reservation } from "./account-book.ts"
+import { type Breaker, type BreakerEvent, type BreakerPolicy, evolveBreaker } from "./breaker.ts"
+import { foldOutcome, foldProbe } from "./breaker-outcome.ts"
+import { type Budget, type BudgetEvent, evolveBudget } from "./budget.ts"
+import { areBreakersOn, spendingOf } from "./governor-notice.ts"
 import { type DirectiveEvent, evolveDirective, type OpenNotice } from "./directive.ts"
 import { type Entry, type Recorded, unknownType } from "./entry.ts"
 import { Forum } from "./forum.ts"
@@ -21,13 +26,13 @@ import { evolveUsage, type UsageEvent, type UsageSum } from "./usage.ts"
 import { evolvePolicy, type PolicyEvent, type WakePolicy } from "./wake-policy.ts"
 
 /** What is known of the workspace itself. */
-export type Meta = { name: string; createdAtMs: number; checkpoint: Checkpoint | null; hubStarts: number }
+export type Meta = { name: string; createdAtMs: number; checkpoint: Checkpoint | null; hubStarts: number; breakers?: true }
 /** The ledger through entry `size`: its Merkle root and the digest of the state that follows from it, both in hex. */
 export type Checkpoint = { size: Seq; root: string; digest: string }
 
 export type MetaEvent =
   | Recorded<"workspace.created", { name: string }>
-  | Recorded<"hub.started", { graceMs: number }>
+  | Recorded<"hub.started", { graceMs: number; breakers?: true }>
   | Recorded<"checkpoint.recorded", Checkpoint>
 
 export type SkeinEvent =
@@ -42,6 +47,8 @@ export type SkeinEvent =
   | TriggerEvent
   | AccountEvent
   | PolicyEvent
+  | BudgetEvent
+  | BreakerEvent
   | MetaEvent
 
 /** The whole state: a fold of the ledger. Tables are what counts (and what the digest covers); the rest follows from them. */
@@ -50,6 +57,7 @@ export class Workspace {
   readonly board: Board = new Board(this)
   readonly forum: Forum = new Forum(this)
   readonly jobs: Jobs = new Jobs(this)
+  readonly books: Books = new Books(this)
   readonly keyAges = new KeyAges()
   readonly meta = new Table<Meta>("meta", this.journal)
   readonly agents = new Table<Agent>("agents", this.journal)
@@ -71,6 +79,10 @@ export class Workspace {
   /** When agents' processes went away lately, by agent. */
   readonly crashes = new Table<readonly number[]>("crashes", this.journal)
   readonly policies = new Table<Partial<WakePolicy>>("policies", this.journal)
+  readonly budgets = new Table<Budget>("budgets", this.journal, this.books.onBudget)
+  readonly reservations = new Table<Reservation>("reservations", this.journal, this.books.onReservation)
+  readonly breakers = new Table<Breaker>("breakers", this.journal)
+  readonly breakerPolicy = new Table<Partial<BreakerPolicy>>("breakerPolicy", this.journal)
   readonly keys = new Table<Remembered>("keys", this.journal, this.keyAges.onChange, rememberedText)
   /** The last entry that was folded in, and its time. */
   seq: Seq = 0
@@ -81,7 +93,25 @@ export class Workspace {
     const { meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, files, usage, keys } = this
     const { triggers, wakes, supervisors, accounts, crashes, policies } = this
     const waking = [triggers, wakes, supervisors, accounts, crashes, policies]
-    return [meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, files, usage, ...waking, keys] as Table<unknown>[]
+    const governing = [this.budgets, this.reservations, this.breakers, this.breakerPolicy]
+    return [
+      meta,
+      agents,
+      sessions,
+      plans,
+      specs,
+      tasks,
+      notices,
+      threads,
+      places,
+      pages,
+      findings,
+      files,
+      usage,
+      ...waking,
+      ...governing,
+      keys,
+    ] as Table<unknown>[]
   }
 }
 
@@ -105,10 +135,12 @@ export function evolve(state: Workspace, entry: Entry): void {
   else if (noun === "event") evolveDirective(state, event as DirectiveEvent, entry)
   else if (noun === "thread") evolveThread(state, event as ThreadEvent, entry)
   else if (noun === "message") evolveMessage(state, event as MessageEvent, entry)
-  else if (noun === "usage") evolveUsage(state, event as UsageEvent, entry)
+  else if (noun === "usage") evolveSpending(state, event as UsageEvent, entry)
   else if (noun === "trigger" || noun === "supervisor") evolveTrigger(state, event as TriggerEvent, entry)
   else if (noun === "account") evolveAccount(state, event as AccountEvent, entry)
   else if (noun === "policy") evolvePolicy(state, event as PolicyEvent)
+  else if (noun === "budget") evolveBudget(state, event as BudgetEvent, entry)
+  else if (noun === "breaker") evolveBreaker(state, event as BreakerEvent, entry)
   else evolveMeta(state, event as MetaEvent, entry.atMs)
   // Whatever a session has recorded is a sign of its life. Few hold files: for all others this is one look-up.
   if (state.files.size > 0 && noun !== "files") renewFiles(state, entry.actor, entry.atMs)
@@ -116,10 +148,36 @@ export function evolve(state: Workspace, entry: Entry): void {
 }
 
 function evolveWork(state: Workspace, event: TaskEvent, entry: Entry): void {
+  const before = event.type === "leases.renewed" ? undefined : state.tasks.get(event.data.id)
   evolveTask(state, event, entry)
+  if (before !== undefined) evolveGoverned(state, event, before, entry)
   if (state.files.size === 0) return
   if (event.type === "leases.renewed") for (const session of event.data.sessions) renewFiles(state, { agent: "", session }, entry.atMs)
   else if (!isWorkedOn(state.tasks.get(event.data.id))) dropFilesOf(state, event.data.id)
+}
+
+/** What an entry about a task means for money and breakers: spent first, then let go of. */
+function evolveGoverned(state: Workspace, event: TaskEvent, before: Task, { seq, atMs, actor }: Entry): void {
+  if (event.type === "task.claimed") {
+    const { id, reserves } = event.data
+    if (reserves !== undefined) bookClaim(state, id, reserves, seq, actor.agent, atMs)
+    if (state.breakers.size > 0) foldProbe(state, before, seq, actor.agent, atMs)
+    return
+  }
+  if (state.budgets.size > 0) {
+    const spending = spendingOf(event, actor)
+    if (spending !== null) bookSpending(state, spending, atMs)
+  }
+  if (state.reservations.size > 0 && !isWorkedOn(state.tasks.get(before.id))) bookRelease(state, before.id, atMs)
+  if (areBreakersOn(state)) foldOutcome(state, event, before, atMs)
+}
+
+function evolveSpending(state: Workspace, event: UsageEvent, entry: Entry): void {
+  evolveUsage(state, event, entry)
+  if (state.budgets.size === 0) return
+  if (event.type === "usage.refunded") return bookRefund(state, event.data, entry.atMs)
+  const spending = spendingOf(event, entry.actor)
+  if (spending !== null) bookSpending(state, spending, entry.atMs)
 }
 
 function isWorkedOn(task: Task | undefined): boolean {
@@ -136,7 +194,8 @@ function evolveMeta(state: Workspace, event: MetaEvent, atMs: number): void {
       const until = atMs + event.data.graceMs
       for (const task of state.board.overdue(until - 1)) state.tasks.put(task.id, { ...task, leaseEndsAtMs: until })
       for (const id of state.board.holdings.overdue(until - 1)) state.files.put(id, { ...(state.files.get(id) as FileLease), endsAtMs: until })
-      state.meta.put("workspace", { ...(state.meta.get("workspace") as Meta), hubStarts: (state.meta.get("workspace") as Meta).hubStarts + 1 })
+      const meta = state.meta.get("workspace") as Meta
+      state.meta.put("workspace", { ...meta, hubStarts: meta.hubStarts + 1, ...(event.data.breakers === true ? { breakers: true } : {}) })
       break
     }
     case "checkpoint.recorded":
@@ -177,7 +236,18 @@ export function allRows(state: Workspace): Rows[] {
 }
 
 /** Tables of which records go away again; keys have an order of their own. */
-const FORGETTING: ReadonlySet<string> = new Set(["sessions", "notices", "files", "triggers", "supervisors", "accounts", "crashes"])
+const FORGETTING: ReadonlySet<string> = new Set([
+  "sessions",
+  "notices",
+  "files",
+  "triggers",
+  "supervisors",
+  "accounts",
+  "crashes",
+  "budgets",
+  "reservations",
+  "breakers",
+])
 
 /**
  * Rows in an order that follows from the ledger alone. Where records are forgotten, an undo may have given some back: they come last in their table

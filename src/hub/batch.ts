@@ -52,7 +52,6 @@ const QUIET: ReadonlySet<string> = new Set([
   "supervisor.covering",
   "session.adopted",
   "account.exhausted",
-  "account.restored",
   "policy.changed",
   "checkpoint.recorded",
 ])

@@ -21,7 +21,7 @@ import { type Sink, Subscriptions } from "./subscriptions.ts"
 import { Sweeps } from "./sweeps.ts"
 import { Turns } from "./turns.ts"
 import { Upkeep } from "./upkeep.ts"
-import { ownCommand, WAIT_MAX_MS, type Waiting } from "./waiting.ts"
+import { ownCommand, parksUntilMs, WAIT_MAX_MS, type Waiting } from "./waiting.ts"
 
 export type { Key } from "./waiting.ts"
 
@@ -327,10 +327,9 @@ export class Loop {
 
   /** A claim that may wait is parked, all else hears its refusal. */
   readonly #refused = (waiting: Waiting, refusal: Refusal): void => {
-    const { parkUntilMs } = waiting
-    const mayChange = refusal.refused === "nothing_ready" || refusal.refused === "at_limit"
-    if (parkUntilMs !== null && mayChange && this.#phase === "open" && this.#parked.size < this.#o.queueMax) {
-      this.#parked.add(waiting, parkUntilMs - this.nowMs())
+    const untilMs = parksUntilMs(waiting, refusal)
+    if (untilMs !== null && this.#phase === "open" && this.#parked.size < this.#o.queueMax) {
+      this.#parked.add(waiting, untilMs - this.nowMs())
     } else {
       this.#stats.refused += 1
       waiting.reject(SkeinError.fromRefusal(refusal))

@@ -1,3 +1,4 @@
+import type { Refusal } from "../core/refusal.ts"
 import type { CommandName } from "../core/command.ts"
 import { type Actor, HUB } from "../core/entry.ts"
 
@@ -21,6 +22,16 @@ export type Waiting = {
   timed: boolean
   resolve(output: unknown): void
   reject(error: unknown): void
+}
+
+/** Refusals of a claim that somebody else's work, or time, may take back. */
+const MAY_CHANGE: ReadonlySet<string> = new Set(["nothing_ready", "at_limit", "budget_spent", "breaker_open"])
+
+/** Until when a claim that was refused waits; null where it does not. Where the refusal names a time it decides again then: no entry will tell of it. */
+export function parksUntilMs({ parkUntilMs }: Waiting, { refused, details }: Refusal): number | null {
+  if (parkUntilMs === null || !MAY_CHANGE.has(refused)) return null
+  const { retryAtMs } = details
+  return typeof retryAtMs === "number" ? Math.min(parkUntilMs, retryAtMs) : parkUntilMs
 }
 
 /** What the hub does of itself. */

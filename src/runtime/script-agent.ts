@@ -73,7 +73,12 @@ async function claimNext(port: AgentPort, { plan, signal: stopped }: ScriptAgent
     if (stopped.aborted || signal.aborted) return null
     if (
       error instanceof SkeinError &&
-      (error.code === "nothing_ready" || error.code === "at_limit" || error.code === "timed_out" || error.code === "hub_stopping")
+      (error.code === "nothing_ready" ||
+        error.code === "at_limit" ||
+        error.code === "budget_spent" ||
+        error.code === "breaker_open" ||
+        error.code === "timed_out" ||
+        error.code === "hub_stopping")
     )
       return null
     throw error

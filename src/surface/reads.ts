@@ -1,6 +1,9 @@
 import { SkeinError } from "../contract/errors.ts"
 import type { Output } from "../contract/operations.ts"
 import type { Session } from "../core/agent.ts"
+import { breakerPolicy } from "../core/breaker.ts"
+import { breakerViews } from "../core/breaker-view.ts"
+import { budgetViews } from "../core/budget-view.ts"
 import { openNotices } from "../core/directive.ts"
 import { decodeEntry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
@@ -16,6 +19,8 @@ import { sessionWithPresence, statusOf } from "./status.ts"
 
 type Reads =
   | "agent.list"
+  | "breaker.list"
+  | "budget.show"
   | "agent.show"
   | "event.inbox"
   | "files.check"
@@ -44,6 +49,16 @@ export const reads: Doers<Reads> = {
     loop.read((state) => {
       const rows = usageBy(state, by)
       return { rows: rows.slice(0, limit), total: totalOf(rows), more: rows.length > limit }
+    }),
+  "budget.show": ({ loop }, { scope, limit }) =>
+    loop.read((state, nowMs) => {
+      const budgets = budgetViews(state, scope, nowMs)
+      return { budgets: budgets.slice(0, limit), more: budgets.length > limit }
+    }),
+  "breaker.list": ({ loop }, { limit }) =>
+    loop.read((state, nowMs) => {
+      const breakers = breakerViews(state, nowMs)
+      return { breakers: breakers.slice(0, limit), more: breakers.length > limit, policy: breakerPolicy(state) }
     }),
   "agent.list": ({ loop }, { limit, cursor }) =>
     loop.read((state) => {

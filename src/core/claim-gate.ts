@@ -1,0 +1,181 @@
+import { accountOf, pausedUntilMs } from "./account.ts"
+import type { Agent } from "./agent.ts"
+import { phaseOf } from "./breaker.ts"
+import { breakersOf } from "./breaker-outcome.ts"
+import { type Budget, budgetAt, type BudgetId, freeOf, limitOf, windowEndMs } from "./budget.ts"
+import type { PlanId, TaskId } from "./ids.ts"
+import { refuse, type Refusal } from "./refusal.ts"
+import type { Task, TaskSpec } from "./task.ts"
+import type { Workspace } from "./workspace.ts"
+
+/** What a claim sets aside, by budget; absent where it falls under none. */
+export type Reserves = { reserves?: Readonly<Record<BudgetId, number>> }
+
+/**
+ * Whether money and breakers let an agent claim, and what each claim reserves. One gate is for one decision: it counts what it let through, so that two
+ * tasks of one claim never reserve the same money, and never both are the probe.
+ */
+export class ClaimGate {
+  readonly #state: Workspace
+  readonly #agent: Agent
+  readonly #nowMs: number
+  readonly #reserved = new Map<BudgetId, number>()
+  readonly #probing = new Set<string>()
+  readonly #taken = new Map<TaskId, [BudgetId, number][]>()
+  /** Why the first was kept out: the answer where nothing is left. */
+  refusal: Refusal | null = null
+
+  /** `ending`: tasks whose claims end in the same decision, before it takes anything: what they reserved is free. */
+  constructor(state: Workspace, agent: Agent, nowMs: number, ending: readonly Task[] = []) {
+    this.#state = state
+    this.#agent = agent
+    this.#nowMs = nowMs
+    if (state.reservations.size === 0) return
+    for (const { id } of ending) {
+      for (const [budget, left] of Object.entries(state.reservations.get(id)?.left ?? {})) this.#reserved.set(budget, (this.#reserved.get(budget) ?? 0) - left)
+    }
+  }
+
+  /** What keeps the agent from everything: its breaker, its account's, or a budget of its own that is closed. */
+  shut(): Refusal | null {
+    const { accounts, breakers, budgets } = this.#state
+    if (accounts.size === 0 && breakers.size === 0 && budgets.size === 0) return null
+    const { name } = this.#agent
+    const account = accountOf(this.#state, name)
+    const kept = this.#broken([`agent/${name}`, `account/${account}`], null)
+    return kept ?? this.#closed(this.#state.books.under(name, account, null, null))
+  }
+
+  /** Whether a plan's budget is open. */
+  isOpen(plan: PlanId | null): boolean {
+    if (plan === null || this.#state.budgets.size === 0) return true
+    return this.#keep(this.#closed(this.#state.books.ofScope(`plan/${plan}`))) === null
+  }
+
+  /** Whether this task may be claimed; then it counts as claimed. */
+  admits(id: TaskId, spec: TaskSpec): boolean {
+    return this.#keep(this.admit(id, spec)) === null
+  }
+
+  admit(id: TaskId, spec: TaskSpec): Refusal | null {
+    const kept = this.#state.breakers.size === 0 && this.#state.accounts.size === 0 ? null : this.#broken(breakersOf(this.#state, this.#agent.name, spec), id)
+    if (kept !== null) return kept
+    const wanted = this.#wanted(id, spec)
+    if ("refused" in wanted) return wanted
+    for (const [budget, amount] of wanted.amounts) this.#reserved.set(budget, (this.#reserved.get(budget) ?? 0) + amount)
+    this.#taken.set(id, wanted.amounts)
+    if (this.#state.breakers.size > 0)
+      for (const breaker of breakersOf(this.#state, this.#agent.name, spec))
+        if (phaseOf(this.#state.breakers.get(breaker), this.#nowMs) === "half_open") this.#probing.add(breaker)
+    return null
+  }
+
+  /** What a task that was let through reserves, for its `task.claimed`. */
+  reservesOf(id: TaskId): Reserves {
+    const amounts = this.#taken.get(id) ?? []
+    return amounts.length === 0 ? {} : { reserves: Object.fromEntries(amounts) }
+  }
+
+  #keep(refusal: Refusal | null): Refusal | null {
+    this.refusal ??= refusal
+    return refusal
+  }
+
+  #broken(ids: readonly string[], task: TaskId | null): Refusal | null {
+    const untilMs = pausedUntilMs(this.#state, this.#agent.name, this.#nowMs)
+    if (untilMs !== null) return open(`account/${accountOf(this.#state, this.#agent.name)}`, "its quota is used up", untilMs, task)
+    for (const id of ids) {
+      const breaker = this.#state.breakers.get(id)
+      const phase = phaseOf(breaker, this.#nowMs)
+      if (phase === "open") return open(id, breaker?.open?.reason ?? "", breaker?.open?.untilMs ?? null, task)
+      if (phase !== "half_open") continue
+      const probe = breaker?.probe?.task ?? null
+      if (probe !== null || this.#probing.has(id)) return open(id, `${probe ?? "another task of this claim"} is its probe`, null, task)
+    }
+    return null
+  }
+
+  #closed(ids: readonly BudgetId[]): Refusal | null {
+    for (const id of ids) {
+      const budget = budgetAt(this.#state, id, this.#nowMs)
+      if (budget !== null && budget.closedAtMs !== null) return this.#spent(budget, 0, null)
+    }
+    return null
+  }
+
+  /** What the claim of a task reserves in each of its budgets, or the first that has too little. */
+  #wanted(id: TaskId, spec: TaskSpec): { amounts: [BudgetId, number][] } | Refusal {
+    const { budgets, plans, tasks, books } = this.#state
+    const plan = tasks.get(id)?.plan ?? null
+    const ofPlan = plan !== null && (plans.get(plan)?.budgetMicroUsd ?? null) !== null
+    if (budgets.size === 0 && spec.budgetMicroUsd === null && !ofPlan) return { amounts: [] }
+    const { name } = this.#agent
+    const ids = new Set(books.under(name, accountOf(this.#state, name), plan, id))
+    if (ofPlan) ids.add(`plan/${plan}`)
+    if (spec.budgetMicroUsd !== null) ids.add(`task/${id}`)
+    const own = [...ids].flatMap((budget) => budgetAt(this.#state, budget, this.#nowMs) ?? [])
+    const estimate = this.#estimate(spec)
+    const caps = own.flatMap((budget) => (budget.scope === `task/${id}` ? (this.#free(budget) ?? []) : []))
+    const cap = caps.length === 0 ? null : Math.min(...caps)
+    const amounts: [BudgetId, number][] = []
+    for (const budget of own) {
+      const limit = limitOf(this.#state, budget)
+      const free = this.#free(budget)
+      if (limit === null || free === null) continue
+      const amount = cap ?? estimate ?? budget.perClaimMicroUsd ?? Math.ceil(limit / 10)
+      const isDry = amount <= 0 && estimate !== 0
+      if (budget.closedAtMs !== null || amount > free || isDry) return this.#spent(budget, Math.max(0, amount), id)
+      amounts.push([budget.id, Math.max(0, amount)])
+    }
+    return { amounts }
+  }
+
+  /** What the claim is expected to cost, where anybody can know. */
+  #estimate({ run, estimateMs }: TaskSpec): number | null {
+    if (run !== null && "standIn" in run) return run.standIn.costMicroUsd
+    const { costPerHourMicroUsd } = this.#agent
+    return estimateMs === null || costPerHourMicroUsd === 0 ? null : Math.ceil((estimateMs * costPerHourMicroUsd) / 3_600_000)
+  }
+
+  #free(budget: Budget): number | null {
+    const limit = limitOf(this.#state, budget)
+    return limit === null ? null : freeOf(budget, limit) - (this.#reserved.get(budget.id) ?? 0)
+  }
+
+  #spent(budget: Budget, wantedMicroUsd: number, task: TaskId | null): Refusal {
+    const { id, settledMicroUsd, overrunMicroUsd, reservedMicroUsd, closedAtMs } = budget
+    const limit = limitOf(this.#state, budget) ?? 0
+    const free = Math.max(0, this.#free(budget) ?? 0)
+    const what = closedAtMs === null ? `has ${usd(free)} of ${usd(limit)} left` : `is closed: ${usd(overrunMicroUsd)} beyond what was reserved`
+    const endsAtMs = windowEndMs(budget)
+    const later = endsAtMs === null ? "" : ` It starts anew at ${new Date(endsAtMs).toISOString()}.`
+    const wants = task === null || closedAtMs !== null ? "" : `; task ${task} would reserve ${usd(wantedMicroUsd)}`
+    const remedy = `Ask the operator for more: skein budget top-up ${budget.scope}.${reservedMicroUsd > 0 ? " What others have reserved may become free, too." : ""}${later}`
+    const details = {
+      budget: id,
+      task,
+      limitMicroUsd: limit,
+      settledMicroUsd,
+      overrunMicroUsd,
+      reservedMicroUsd,
+      freeMicroUsd: free,
+      wantedMicroUsd,
+      retryAtMs: endsAtMs,
+    }
+    return refuse("budget_spent", `budget ${id} ${what}${wants}`, remedy, details)
+  }
+}
+
+function open(breaker: string, reason: string, untilMs: number | null, task: TaskId | null): Refusal {
+  const until = untilMs === null ? "" : ` until ${new Date(untilMs).toISOString()}`
+  const remedy =
+    untilMs === null
+      ? "Wait for its probe, or ask the operator to reset it: skein breaker reset."
+      : "Do not try before then; the operator can reset it: skein breaker reset."
+  return refuse("breaker_open", `breaker ${breaker} is open${until}: ${reason}`, remedy, { breaker, task, retryAtMs: untilMs })
+}
+
+/** Micro-USD in words. */
+export function usd(microUsd: number): string {
+  return `${microUsd / 1_000_000} USD`
+}

@@ -1,0 +1,109 @@
+import { bookingOf, type Spending } from "./account-book.ts"
+import { type Breaker, type BreakerId, phaseOf } from "./breaker.ts"
+import { breakersAfter } from "./breaker-outcome.ts"
+import { limitOf } from "./budget.ts"
+import { usd } from "./claim-gate.ts"
+import { directive, type DirectiveEvent, sent } from "./directive.ts"
+import type { Actor, Recorded } from "./entry.ts"
+import { isRefusal, type Refusal } from "./refusal.ts"
+import { isHeld, type Task, type TaskEvent } from "./task.ts"
+import type { UsageEvent } from "./usage.ts"
+import type { Workspace } from "./workspace.ts"
+
+/** Percent of its reservation after which a claim is told. */
+const NEARLY = 80
+
+/** Adds to a decision what has to be told of it: thresholds that were reached, budgets that close, breakers that open, and who has to hand over. */
+export function withNotices(state: Workspace, actor: Actor, decision: Recorded[] | Refusal, nowMs: number): Recorded[] | Refusal {
+  if (isRefusal(decision)) return decision
+  const spendings = state.budgets.size === 0 ? [] : decision.flatMap((event) => spendingOf(event as TaskEvent | UsageEvent, actor) ?? [])
+  const told = [...spendings.flatMap((spending) => budgetNotices(state, spending, nowMs)), ...breakerNotices(state, decision, nowMs)]
+  return told.length === 0 ? decision : [...decision, ...told]
+}
+
+/** The money that an entry tells of; null where it tells of none. */
+export function spendingOf(event: TaskEvent | UsageEvent, actor: Actor): Spending | null {
+  switch (event.type) {
+    case "task.submitted":
+    case "task.completed":
+    case "task.failed":
+    case "task.retried":
+      return event.data.usage.costMicroUsd > 0 ? { agent: actor.agent, task: event.data.id, costMicroUsd: event.data.usage.costMicroUsd } : null
+    case "usage.reported": {
+      const { agent, task, costMicroUsd } = event.data
+      return costMicroUsd !== null && costMicroUsd > 0 ? { agent, task, costMicroUsd } : null
+    }
+    default:
+      return null
+  }
+}
+
+function budgetNotices(state: Workspace, spending: Spending, nowMs: number): DirectiveEvent[] {
+  const { budgets, reservation } = bookingOf(state, spending, nowMs)
+  const told: DirectiveEvent[] = []
+  for (const after of budgets) {
+    const before = state.budgets.get(after.id)
+    const limit = limitOf(state, after)
+    if (before === undefined || limit === null) continue
+    const spent = `${usd(after.settledMicroUsd + after.overrunMicroUsd)} of ${usd(limit)}`
+    const isNewWindow = after.window !== before.window
+    if (after.closedAtMs !== null && (before.closedAtMs === null || isNewWindow)) {
+      const on = spending.task === null ? "" : ` on ${spending.task}`
+      const text = `budget ${after.id} is closed: ${spending.agent} used ${usd(after.overrunMicroUsd)}${on} beyond what was reserved (${spent}). skein budget top-up opens it.`
+      told.push(toOperator(text, "high"))
+    } else if (after.warnedPercent > (isNewWindow ? 0 : before.warnedPercent)) {
+      told.push(toOperator(`budget ${after.id} has reached ${after.warnedPercent} %: ${spent}`, "normal"))
+    }
+  }
+  const task = spending.task === null ? undefined : state.tasks.get(spending.task)
+  if (reservation === null || task === undefined || !isHeld(task.status)) return told
+  const before = state.reservations.get(task.id)
+  const { capMicroUsd, usedMicroUsd, stopAtMs } = reservation
+  if (stopAtMs !== null && before?.stopAtMs === null) {
+    const until = new Date(stopAtMs).toISOString()
+    const text = `${task.id} has used more than it had: hand it over before ${until}. Commit, say in a note where you are, then complete or release it; else it is taken back.`
+    told.push(directive("pause", { agent: spending.agent }, task.id, text, task.fence))
+  } else if (stopAtMs === null && usedMicroUsd * 100 >= NEARLY * capMicroUsd && (before?.usedMicroUsd ?? 0) * 100 < NEARLY * capMicroUsd) {
+    const text = `${task.id} has used ${usd(usedMicroUsd)} of the ${usd(capMicroUsd)} that it may: finish it, or hand it over in time.`
+    told.push(directive("nudge", { agent: spending.agent }, task.id, text, task.fence))
+  }
+  return told
+}
+
+/** Breakers that a decision opens, seen through the same steps that the fold will take. */
+function breakerNotices(state: Workspace, decision: readonly Recorded[], nowMs: number): DirectiveEvent[] {
+  if (!areBreakersOn(state)) return []
+  const seen = new Map<BreakerId, Breaker | undefined>()
+  const known = (id: BreakerId): Breaker | undefined => (seen.has(id) ? seen.get(id) : state.breakers.get(id))
+  for (const event of decision as readonly TaskEvent[]) {
+    if (!/^(task|lease)\./.test(event.type)) continue
+    const before: Task | undefined = "id" in event.data ? state.tasks.get(event.data.id) : undefined
+    if (before !== undefined) for (const [id, breaker] of breakersAfter(state, event, before, nowMs, known)) seen.set(id, breaker)
+  }
+  return [...seen].flatMap(([id, breaker]) => {
+    const was = phaseOf(state.breakers.get(id), nowMs)
+    if (breaker === undefined || breaker.open === null || was === "open" || phaseOf(breaker, nowMs) !== "open") return []
+    const { untilMs, cause, reason } = breaker.open
+    const until = untilMs === null ? "" : ` until ${new Date(untilMs).toISOString()}`
+    return [toOperator(`breaker ${id} is open${until} (${cause}): ${reason.slice(0, 500)}`, "high")]
+  })
+}
+
+/** Ledgers from before breakers count nothing, so that they fold as they did. */
+export function areBreakersOn(state: Workspace): boolean {
+  return state.meta.get("workspace")?.breakers === true
+}
+
+function toOperator(text: string, priority: "high" | "normal"): DirectiveEvent {
+  return sent({ kind: "info", directive: null, to: { role: "operator" }, task: null, priority, text, payload: {}, requiresAck: true })
+}
+
+/** Takes back what was not handed over in time. No attempt is counted: it is the money that ended. */
+export function takenBack(state: Workspace, ended: ReadonlySet<string>, nowMs: number): (TaskEvent | DirectiveEvent)[] {
+  if (state.books.nextStopMs === null) return []
+  return state.books.overdue(nowMs).flatMap(({ task: id, agent, fence }): (TaskEvent | DirectiveEvent)[] => {
+    if (ended.has(id)) return []
+    const released: TaskEvent = { type: "task.released", data: { id, reason: "its budget is spent, and its time to hand over is up" }, causedBy: fence }
+    return [released, directive("stop", { agent }, id, `${id} was taken back: its budget is spent`, fence)]
+  })
+}
