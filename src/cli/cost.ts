@@ -1,8 +1,8 @@
 import type { Command } from "commander"
 import { USAGE_BY, type UsageBy, type UsageRow } from "../core/usage.ts"
 import { act, type Context, examples, integer, oneOf } from "./context.ts"
-import { parseUsd, showUsd } from "./quantity.ts"
-import { InvalidArgumentError } from "commander"
+import { usd } from "./budget.ts"
+import { showUsd } from "./quantity.ts"
 import { renderTable } from "./table.ts"
 
 type Report = { agent?: string; task?: string; model?: string; input: number; output: number; cacheRead: number; cacheWrite: number; cost?: number }
@@ -16,7 +16,15 @@ export function register(program: Command): void {
     .description("Show what the agents' model calls took, added up by one thing.")
     .option("--by <what>", USAGE_BY.join(", "), oneOf(USAGE_BY), "agent" as UsageBy)
     .option("--limit <n>", "at the most so many rows", integer(1, 1_000), 100)
-    .addHelpText("after", examples(["skein cost --by task", "the dearest task first"], ["skein cost --by day", "what each day cost (UTC)"]))
+    .option("--follow", "stay, and show the sums again whenever something was spent")
+    .addHelpText(
+      "after",
+      examples(
+        ["skein cost --by task", "the dearest task first"],
+        ["skein cost --by day", "what each day cost (UTC)"],
+        ["skein cost --follow --by model", "as it is spent, until Ctrl-C"],
+      ),
+    )
     .action(act(showCost))
   cost
     .command("report")
@@ -31,15 +39,47 @@ export function register(program: Command): void {
     .option("--cost <usd>", "what it cost, in US dollars", usd)
     .addHelpText("after", examples(["skein cost report --model gpt-5 --input 12000 --output 800", "counts for the task at hand"]))
     .action(act(reportCost))
+  cost
+    .command("refund <usd>")
+    .description("Take back money that was not spent after all: it is free again in the budgets that it counted in.")
+    .requiredOption("--agent <name>", "whose it was")
+    .option("--task <id>", "the task that it was for")
+    .option("--reason <text>", "why")
+    .addHelpText("after", examples(["skein cost refund 0.40 --agent claude --task t1 --reason 'the call failed'", "the sums and the budgets have it back"]))
+    .action(act(refundCost))
 }
 
-function usd(text: string): number {
-  const micro = text.trim() === "" ? Number.NaN : parseUsd(Number(text))
-  if (typeof micro !== "number" || Number.isNaN(micro)) throw new InvalidArgumentError("Write US dollars as a number: 0.25")
-  return micro
+type Shown = { by: UsageBy; limit: number; follow?: boolean }
+
+/** Entries after which the sums are others. */
+const SPENDING: ReadonlySet<string> = new Set(["usage.reported", "usage.refunded"])
+
+async function showCost(context: Context, shown: Shown): Promise<void> {
+  if (shown.follow !== true) return showSums(context, shown)
+  const hub = await context.hub()
+  const stopped = new AbortController()
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopped.abort())
+  const from = (await hub.call("ledger.head", {})).seq + 1
+  await showSums(context, shown)
+  try {
+    for await (const { type, seq } of hub.events({ from, signal: stopped.signal })) {
+      if (!SPENDING.has(type)) continue
+      if (!context.terminal.json) context.terminal.print(`\nat entry ${seq}:`)
+      await showSums(context, shown)
+    }
+  } catch (error) {
+    if (!stopped.signal.aborted) throw error
+  }
 }
 
-async function showCost(context: Context, { by, limit }: { by: UsageBy; limit: number }): Promise<void> {
+async function refundCost(context: Context, amount: string, { agent, task, reason }: { agent: string; task?: string; reason?: string }): Promise<void> {
+  const costMicroUsd = usd(amount)
+  const hub = await context.hub()
+  const answer = await hub.call("usage.refund", { agent, task: task ?? null, costMicroUsd, ...(reason === undefined ? {} : { reason }) })
+  context.terminal.answer(answer, `${showUsd(costMicroUsd)} taken back (entry ${answer.seq})`)
+}
+
+async function showSums(context: Context, { by, limit }: Shown): Promise<void> {
   const { terminal } = context
   const { rows, total, more } = await (await context.hub()).call("usage.list", { by, limit })
   for (const row of rows) terminal.record(row)

@@ -1,6 +1,7 @@
+import { ClaimGate } from "../core/claim-gate.ts"
 import type { Entry } from "../core/entry.ts"
 import type { AgentId, PlanId, TaskId } from "../core/ids.ts"
-import { isActive, type Task } from "../core/task.ts"
+import { isActive, type Task, type TaskSpec } from "../core/task.ts"
 import { evolve, Workspace } from "../core/workspace.ts"
 
 /** What an agent does at a moment. `offline`: no session of it lives. */
@@ -206,6 +207,8 @@ export class RunRecord {
       labels: [],
       isFree: (touches: readonly string[]) => !board.holdings.obstruct(touches, name),
       hasRoom: () => board.agentsAtWork(this.plan).size < most,
+      // What money or a breaker keeps it from is no work that it leaves lying.
+      admits: (id: TaskId, spec: TaskSpec) => new ClaimGate(this.state, agent, this.#lastMs).admits(id, spec),
     }
     const real = board.chooseReady({ ...query, filler: false })[0]
     if (real !== undefined || mode === "filler") return real ?? null

@@ -1,5 +1,6 @@
 import { meets } from "../core/ready.ts"
-import { isActive } from "../core/task.ts"
+import { ClaimGate } from "../core/claim-gate.ts"
+import { isActive, type TaskSpec } from "../core/task.ts"
 import { taskState } from "../core/view.ts"
 import { showSkills } from "./quantity.ts"
 import type { RunRecord } from "./run-record.ts"
@@ -26,7 +27,16 @@ function whyStalled(record: RunRecord): string[] {
     switch (taskState(state, task)) {
       case "ready": {
         // It will be claimed in a moment.
-        if (present.some((agent) => meets(agent, requires))) return []
+        const able = present.filter((agent) => meets(agent, requires))
+        const kept = able.map((agent) => {
+          const gate = new ClaimGate(state, agent, Date.now())
+          return gate.shut() ?? gate.admit(task.id, state.specs.get(task.id) as TaskSpec)
+        })
+        if (kept.includes(null)) return []
+        if (kept[0] !== undefined && kept[0] !== null) {
+          reasons.push(`${task.id} is ready, but ${kept[0].message}. ${kept[0].remedy}`)
+          break
+        }
         reasons.push(
           `${task.id} is ready and requires ${showSkills(requires) || "an agent"}, which none of the agents here has: skein agent edit NAME --capability …`,
         )

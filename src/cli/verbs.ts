@@ -47,7 +47,9 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
       { name: "mcp", summary: "serve MCP on stdio, as an agent's settings start it", load: () => import("./mcp.ts") },
       { name: "guard", summary: "install | remove | status: no commit changes a file that another agent holds", load: () => import("./guard.ts") },
       { name: "token", summary: "print a token for the hub", load: () => import("./token.ts") },
-      { name: "cost", summary: "what the agents' model calls took (report: by hand)", load: () => import("./cost.ts") },
+      { name: "cost", summary: "what the agents' model calls took (--follow: live; report | refund: by hand)", load: () => import("./cost.ts") },
+      { name: "budget", summary: "set | show | top-up: limits that no claim goes beyond", load: () => import("./budget.ts") },
+      { name: "breaker", summary: "list | trip | reset | policy: what fails is left alone for a while", load: () => import("./breaker.ts") },
       { name: "assist", summary: "want | answer: ask for help with a task, and give it", load: () => import("./assist.ts") },
       {
         name: "thread",

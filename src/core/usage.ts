@@ -151,7 +151,10 @@ function evolveRefund(state: Workspace, { agent, task: id, costMicroUsd }: Refun
     ...{ day, agent, session: null, task: id, model: null, requests: 0 },
     ...{ inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, costMicroUsd: 0, unpriced: 0, lastSeq: seq },
   }
-  state.usage.put(key, { ...before, costMicroUsd: before.costMicroUsd - costMicroUsd, lastSeq: seq })
+  // What came with a completion stands in the task's sum only.
+  let reported = 0
+  for (const sum of state.usage.values()) if (sum.agent === agent && sum.task === id) reported += sum.costMicroUsd
+  if (reported > 0) state.usage.put(key, { ...before, costMicroUsd: before.costMicroUsd - Math.min(costMicroUsd, reported), lastSeq: seq })
   const task = id === null ? undefined : state.tasks.get(id)
   if (task !== undefined) state.tasks.put(task.id, { ...task, usage: { ...task.usage, costMicroUsd: task.usage.costMicroUsd - costMicroUsd } })
 }
