@@ -14,6 +14,8 @@ import { auditText } from "./run-report.ts"
 type Finding = { level: "ok" | "warning" | "problem"; about: string; text: string; remedy: string | null }
 
 const PRIVATE = ["operator.credential", "keys", "ledger", "agents", "hub.json"]
+/** Alerts of the hub that may pass by themselves. */
+const WARNINGS: ReadonlySet<string> = new Set(["lost_agent", "stale_task", "deferred_wake", "no_supervisor"])
 const DISK_LOW_BYTES = 200 * 1024 * 1024
 
 /** `skein doctor`: what is wrong, and what to do about it. */
@@ -149,7 +151,7 @@ async function workFindings(context: Context): Promise<Finding[]> {
   const hub = await context.hub()
   const [{ alerts, agents, nowMs }, ready] = await Promise.all([hub.call("hub.status", {}), hub.call("task.list", { state: ["ready"], limit: 1_000 })])
   const findings: Finding[] = alerts.map(({ kind, text, remedy }) => ({
-    level: kind === "lost_agent" || kind === "stale_task" ? "warning" : "problem",
+    level: WARNINGS.has(kind) ? "warning" : "problem",
     about: kind.replaceAll("_", " "),
     text,
     remedy,

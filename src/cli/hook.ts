@@ -7,6 +7,7 @@ import { SkeinError } from "../contract/errors.ts"
 import { AGENT_KINDS, type AgentKind, isAgentKind } from "../repo/agent-kinds.ts"
 import { type HookAnswer, writeAnswer } from "../runtime/hook-answer.ts"
 import { type HookCall, momentOf, readCall } from "../runtime/hook-call.ts"
+import { noteConversation } from "../runtime/hook-conversation.ts"
 import { HookMarkFile } from "../runtime/hook-mark.ts"
 import { repositoryPaths } from "../runtime/hook-paths.ts"
 import { RewakeWaiter, waitToRewake } from "../runtime/hook-rewake.ts"
@@ -78,7 +79,10 @@ async function answerCall(kind: AgentKind, call: HookCall, options: HookOptions)
   if (identity === null) return {}
   const paths = repositoryPaths(call.paths, call.cwd, (top) => instanceOf(top, options)?.directory === instance.directory)
   if (call.moment === "before" && paths.length === 0) return {}
-  const mark = new HookMarkFile(join(instance.directory, "hook-marks"), identity.agent, call.session)
+  const marks = join(instance.directory, "hook-marks")
+  const mark = new HookMarkFile(marks, identity.agent, call.session)
+  if (call.session !== null && (call.moment === "start" || call.moment === "prompt") && nonEmpty(process.env["SKEIN_AGENT"]) === identity.agent)
+    noteConversation(marks, identity.agent, call.session)
   const hub = connect(identity.file, instance, options)
   try {
     if (hub === null) throw new SkeinError("hub_unreachable", "no hub is running", "Start it: skein up")

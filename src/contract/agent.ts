@@ -162,9 +162,9 @@ export const sessionOperations = {
   "session.adopt": operation({
     least: "supervisor",
     summary: "Take a session into a supervisor's keeping.",
-    text: "One that nobody keeps, or whose supervisor is gone or was an earlier run of the caller. Only its keeper delivers to it live.",
+    text: "One that nobody keeps, or whose supervisor is gone or was an earlier run of the caller. Only its keeper delivers to it live. `resumeId`: the agent's own id of its conversation, where it became known later; null leaves what is known.",
     errors: ["not_found", "wrong_status", "not_owner"],
-    input: z.strictObject({ session: sessionId }),
+    input: z.strictObject({ session: sessionId, resumeId: line(200).nullable().default(null) }),
     output: done,
   }),
   "session.turn": operation({

@@ -77,7 +77,8 @@ export type IssueCredential = { agent: AgentId; id: string; hash: string }
 export type RevokeCredential = { agent: AgentId; id: string; reason: string }
 /** `id` is made by the hub, so that the core stays free of randomness. */
 export type StartSession = { id: SessionId; agent: AgentId; runtime: string; resumeId: string | null; owned: boolean }
-export type AdoptSession = { session: SessionId }
+/** `resumeId`: what is known by now of the agent's own id of its conversation; null leaves what the session has. */
+export type AdoptSession = { session: SessionId; resumeId: string | null }
 export type EndSession = { session: SessionId; reason: string }
 
 export type AgentEvent =
@@ -90,7 +91,7 @@ export type AgentEvent =
       "session.started",
       { id: SessionId; agent: AgentId; runtime: string; resumeId: string | null; owned: boolean; heartbeatMs: number; managedBy?: SessionId }
     >
-  | Recorded<"session.adopted", { id: SessionId; by: SessionId }>
+  | Recorded<"session.adopted", { id: SessionId; by: SessionId; resumeId?: string }>
   | Recorded<"session.lost", { id: SessionId; silentMs: number }>
   | Recorded<"session.returned", { id: SessionId }>
   | Recorded<"session.ended", { id: SessionId; reason: string }>
@@ -147,21 +148,22 @@ export function decideStartSession(state: Workspace, actor: Actor, { id, agent: 
 }
 
 /** A supervisor takes a session into its keeping: its own after a restart, or one that nobody living keeps. */
-export function decideAdoptSession(state: Workspace, actor: Actor, { session: id }: AdoptSession): AgentEvent[] | Refusal {
+export function decideAdoptSession(state: Workspace, actor: Actor, { session: id, resumeId }: AdoptSession): AgentEvent[] | Refusal {
   const session = state.sessions.get(id)
   if (session === undefined) return refuse("not_found", `there is no session ${id}`, "`skein session list` lists the sessions.", { session: id })
   if (actor.session === null)
     return refuse("wrong_status", "a session is kept by a supervisor with a session of its own", "Start one with session.start (owned).", { session: id })
   if (session.status === "ended") return refuse("wrong_status", `session ${id} has ended`, "Start another.", { session: id, status: "ended" })
   const { managedBy } = session
-  if (managedBy === actor.session) return []
+  const learnt = resumeId === null || resumeId === session.resumeId ? {} : { resumeId }
+  if (managedBy === actor.session && learnt.resumeId === undefined) return []
   const keeper = managedBy === undefined ? undefined : state.sessions.get(managedBy)
   if (keeper?.status === "live" && keeper.agent !== actor.agent)
     return refuse("not_owner", `session ${id} is kept by ${keeper.agent} (${keeper.id})`, "Wait until that supervisor has ended.", {
       session: id,
       managedBy: keeper.id,
     })
-  return [{ type: "session.adopted", data: { id, by: actor.session } }]
+  return [{ type: "session.adopted", data: { id, by: actor.session, ...learnt } }]
 }
 
 export function decideEndSession(
@@ -229,9 +231,12 @@ export function evolveAgent(state: Workspace, event: AgentEvent, atMs: number): 
       sessions.put(id, { id, agent, status: "live", runtime, resumeId, owned, heartbeatMs, startedAtMs: atMs, endedAtMs: null, reason: null, ...kept })
       break
     }
-    case "session.adopted":
-      sessions.put(event.data.id, { ...(sessions.get(event.data.id) as Session), managedBy: event.data.by })
+    case "session.adopted": {
+      const { id, by, resumeId } = event.data
+      const session = sessions.get(id) as Session
+      sessions.put(id, { ...session, managedBy: by, resumeId: resumeId ?? session.resumeId })
       break
+    }
     case "session.lost":
       sessions.put(event.data.id, { ...(sessions.get(event.data.id) as Session), status: "lost", endedAtMs: atMs })
       break

@@ -144,7 +144,7 @@ const INPUTS: { [Name in CommandName]: fc.Arbitrary<Commands[Name]["input"]> } =
   "thread.leave": fc.record({ thread }),
   "thread.invite": fc.record({ thread, agents: fc.array(name, { minLength: 1, maxLength: 2 }) }),
   "thread.setStatus": fc.record({ thread, status: fc.constantFrom(...THREAD_STATUSES), reason: text }),
-  "session.adopt": fc.record({ session }),
+  "session.adopt": fc.record({ session, resumeId: fc.constantFrom(null, "conversation") }),
   "thread.escalate": fc.record({ thread, reason: text }),
   "thread.unblock": fc.record({ thread, reason: text }),
   "thread.overrideClose": fc.record({ thread, reason: text }),

@@ -227,8 +227,23 @@ describe("a claim", () => {
     expect(waking.claim_(["bob"])).toEqual([])
     waking.must("session.end", other, { session: other.session as string, reason: "gone" })
     expect(waking.claim_(["bob"])).toMatchObject([{ job: id, hop: "live", session: "s_b1" }])
-    waking.must("session.adopt", waking.keeper, { session: "s_b1" })
-    expect(waking.state.sessions.get("s_b1")?.managedBy).toBe(waking.keeper.session)
+    waking.must("session.adopt", waking.keeper, { session: "s_b1", resumeId: null })
+    expect(waking.state.sessions.get("s_b1")).toMatchObject({ managedBy: waking.keeper.session, resumeId: null })
+  })
+
+  it("resumes a conversation that became known while it went on, and forgets none", () => {
+    const waking = new Waking()
+    const bob = waking.asleep("bob")
+    waking.kept("bob", "s_b1")
+    const adopt = (resumeId: string | null): string[] =>
+      waking.must("session.adopt", waking.keeper, { session: "s_b1", resumeId }).entries.map(({ type }) => type)
+    expect(adopt(null)).toEqual([])
+    expect(adopt("conversation")).toEqual(["session.adopted"])
+    expect(adopt("conversation")).toEqual([])
+    expect(adopt(null)).toEqual([])
+    waking.must("session.end", bob, { session: "s_b1", reason: "over" })
+    expect(waking.job(waking.ask(waking.ann, "bob")).route).toBe("resume")
+    expect(waking.state.sessions.get("s_b1")?.resumeId).toBe("conversation")
   })
 
   it("starts nothing beside an agent that is in a turn", () => {

@@ -33,8 +33,10 @@ export class Turns {
     const { busyMaxMs } = wakePolicy(state)
     const busy: AgentId[] = []
     for (const [agent, turns] of this.#turns) {
-      for (const [conversation, atMs] of turns) if (nowMs - atMs > busyMaxMs) turns.delete(conversation)
       const sessions = state.board.sessionsOf(agent)
+      // A supervisor ends a session with its process: what that was in the middle of is over, though the next one lives by now.
+      const diedAtMs = Math.max(...sessions.map(({ status, managedBy, endedAtMs }) => (status === "ended" && managedBy !== undefined ? (endedAtMs ?? 0) : 0)))
+      for (const [conversation, atMs] of turns) if (nowMs - atMs > busyMaxMs || atMs <= diedAtMs) turns.delete(conversation)
       if (sessions.length > 0 && sessions.every(({ status }) => status !== "live")) turns.clear()
       if (turns.size === 0) this.#turns.delete(agent)
       else busy.push(agent)

@@ -1,8 +1,9 @@
 import type { Client } from "../client/client.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { type Address, type Channel, type Delivered, type Delivery, type Driver, type Refused, refused } from "./driver.ts"
+import { notedConversation } from "./hook-conversation.ts"
 import { deliverNatively, type NativeTarget } from "./native-inbox.ts"
-import type { AgentPreset } from "./presets/preset.ts"
+import type { AgentPreset, NativeInbox } from "./presets/preset.ts"
 import type { Running, RunBy, Wanted } from "./supervised.ts"
 import type { SupervisorFolder } from "./supervisor-folder.ts"
 import { restartPauseMs, type SupervisorNumbers } from "./supervisor-numbers.ts"
@@ -101,16 +102,17 @@ export class AgentKeeper {
   }
 
   /**
-   * Puts a text before the live agent: by its own inbox where `native` allows that and there is one, else the way it is run. `onChannel` is told before each
+   * Puts a text before the live agent: by its own inbox where there is one that `native` allows, else the way it is run. `onChannel` is told before each
    * try; false ends them.
    */
-  reach(delivery: Delivery, { native, onChannel }: { native: boolean; onChannel(channel: Channel): Promise<boolean> }): Promise<Delivered> {
+  reach(delivery: Delivery, { native, onChannel }: { native(inbox: NativeInbox): boolean; onChannel(channel: Channel): Promise<boolean> }): Promise<Delivered> {
     return this.#alone(async () => {
       await this.#check()
       const { address } = this.#now
       if (this.#closing || address === null) return refused("PANE_DEAD", this.#now.detail === "" ? "it does not run" : this.#now.detail)
       const gone = refused("TARGET_NOT_FOUND", "the job is somebody else's now")
-      if (native && this.#preset()?.native !== null) {
+      const inbox = this.#preset()?.native ?? null
+      if (inbox !== null && native(inbox)) {
         if (!(await onChannel("native"))) return gone
         const answer = await deliverNatively(this.#nativeTarget(), delivery)
         // Where the inbox does not answer, its terminal may.
@@ -185,8 +187,10 @@ export class AgentKeeper {
 
   /** Whether it still runs; where it does not, what follows. */
   async #check(): Promise<void> {
-    const { address } = this.#now
+    const { address, startedAtMs } = this.#now
     if (address === null) return
+    const conversation = notedConversation(this.#o.marks, this.agent, startedAtMs ?? 0)
+    if (conversation !== null) this.conversationIs(conversation)
     const alive = await this.#driver(address).alive(address)
     if (alive.alive) return
     await this.#driver(address).stop(address, { graceMs: this.#o.numbers.stopMs })
@@ -273,7 +277,7 @@ export class AgentKeeper {
   }
 
   async #keepSession(session: string): Promise<void> {
-    await this.#o.hub.call("session.adopt", { session })
+    await this.#o.hub.call("session.adopt", { session, resumeId: this.#now.conversation })
     this.#kept = session
   }
 
@@ -324,7 +328,9 @@ export class AgentKeeper {
   }
 
   #nativeTarget(): NativeTarget {
-    const { agent, cwd, binary, preset } = this.#wanted
+    const { agent, cwd, binary, preset, args } = this.#wanted
+    const port = args.indexOf("--port") < 0 ? undefined : args[args.indexOf("--port") + 1]
+    const password = this.#environment()["OPENCODE_SERVER_PASSWORD"]
     const facts = this.#preset()
     if (facts === null) throw new RangeError(`there is no preset ${preset}`)
     return {
@@ -335,6 +341,8 @@ export class AgentKeeper {
       env: this.#environment(),
       marks: this.#o.marks,
       ...(binary === null ? {} : { binary }),
+      ...(port === undefined ? {} : { url: `http://127.0.0.1:${port}` }),
+      ...(password === undefined ? {} : { password }),
     }
   }
 
@@ -355,6 +363,8 @@ export class AgentKeeper {
   conversationIs(conversation: string): void {
     if (conversation === this.#now.conversation) return
     const { address } = this.#now
+    // The hub hears of it at the next look: by it the agent can be resumed.
+    this.#kept = null
     this.#record({ conversation, ...(address === null ? {} : { address: { ...address, session: conversation } }) })
   }
 

@@ -182,7 +182,10 @@ export class Supervisor {
   }
 
   #heard({ type, data, atMs }: Entry): void {
-    if (type === "policy.changed") this.#wakesSoon(0)
+    if (type === "policy.changed") {
+      this.#policyQuietMs = (data as { changes: { quietMs?: number } }).changes.quietMs ?? this.#policyQuietMs
+      this.#wakesSoon(0)
+    }
     if (!type.startsWith("trigger.") && !type.startsWith("account.")) return
     const { notBeforeMs, next } = data as { notBeforeMs?: number; next?: { notBeforeMs?: number } }
     const dueMs = next?.notBeforeMs ?? notBeforeMs

@@ -103,7 +103,7 @@ export class WakeRunner {
     let lost = false
     const answer = await keeper.reach(delivery, {
       // An inbox that was tried in vain is not tried again; and a hook brings messages, not what somebody asks besides.
-      native: job.failed.live === 0 && job.origin === "unread",
+      native: ({ way }) => job.failed.live === 0 && (way !== "hook" || job.origin === "unread"),
       onChannel: async (channel) => {
         // The claim's first channel is recorded; where that one fails at once, the next is named with the outcome.
         if (told === null) lost = !(await this.#record(job, "delivering", { channel }))

@@ -36,7 +36,7 @@ export class WakeSupervisor {
     const actor = (this.#actor = { ...this.#actor, session: started.session })
     void this.#beat(life, started.session)
     // Panes outlive their supervisor: it takes its own back.
-    for (const pane of this.#world.panes.values()) if (pane.alive) await this.#world.call("session.adopt", actor, { session: pane.session }, 3)
+    for (const pane of this.#world.panes.values()) if (pane.alive) await this.#world.call("session.adopt", actor, { session: pane.session, resumeId: null }, 3)
     while (life === this.#life) {
       const claimed = await this.#world.call("trigger.claim", actor, { agents: [...this.#world.agents], max: 4, busy: await this.#world.busy() }, 3)
       for (const job of claimed?.jobs ?? []) void this.#deliver(life, actor, job)

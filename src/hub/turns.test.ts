@@ -1,0 +1,40 @@
+import { expect, test } from "vitest"
+import { Waking } from "../../test/waking.ts"
+import { Turns } from "./turns.ts"
+
+test("a turn ends with the process that its supervisor ended, though the next one lives when the hub looks", () => {
+  const waking = new Waking()
+  const bob = waking.asleep("bob")
+  const turns = new Turns()
+  const session = waking.kept("bob", "s_b1")
+  waking.wait(10)
+  turns.began("bob", "c", waking.nowMs)
+  expect(turns.busy(waking.state, waking.nowMs)).toEqual(["bob"])
+  waking.wait(10)
+  waking.must("session.end", bob, { session, reason: "its process ended" })
+  waking.wait(10)
+  turns.began("bob", "d", waking.nowMs)
+  waking.kept("bob", "s_b2")
+  expect(turns.busy(waking.state, waking.nowMs)).toEqual(["bob"])
+  turns.ended("bob", "d", waking.nowMs)
+  expect(turns.busy(waking.state, waking.nowMs)).toEqual([])
+})
+
+test("a turn of which nothing was heard is over after 30 min, and the ack clock stands until then", () => {
+  const waking = new Waking()
+  waking.asleep("bob")
+  waking.kept("bob", "s_b1")
+  const turns = new Turns()
+  const id = waking.ask(waking.ann, "bob")
+  waking.send(waking.claim_(["bob"])[0]!)
+  turns.look(waking.state, waking.nowMs)
+  waking.wait(7_999)
+  turns.began("bob", "c", waking.nowMs)
+  expect(turns.look(waking.state, waking.nowMs)).toEqual([])
+  waking.wait(1_800_000)
+  expect(turns.look(waking.state, waking.nowMs)).toEqual([])
+  waking.wait(1)
+  expect(turns.look(waking.state, waking.nowMs)).toEqual([])
+  waking.wait(1)
+  expect(turns.look(waking.state, waking.nowMs)).toMatchObject([{ id, idleMs: 8_000 }])
+})

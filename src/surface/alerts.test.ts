@@ -1,0 +1,57 @@
+import { describe, expect, it } from "vitest"
+import { OPERATOR } from "../../test/scenario.ts"
+import { Waking } from "../../test/waking.ts"
+import { alertsOf } from "./alerts.ts"
+
+const told = (waking: Waking): { kind: string; agent: string | null; remedy: string }[] => alertsOf(waking.state, waking.nowMs)
+
+describe("a wake is told of where somebody has to act", () => {
+  it("when it was given up: until it is sent again, a day has passed, or its agent is retired", () => {
+    const waking = new Waking()
+    waking.asleep("bob")
+    const id = waking.ask(waking.ann, "bob")
+    const dies = (): void => void waking.record(waking.claim_(["bob"])[0]!, "failed", { code: "SPAWN_FAILED", detail: "no such program" })
+    dies()
+    expect(told(waking)).toMatchObject([{ kind: "dead_wake", agent: "bob", text: expect.stringContaining("no such program") as string }])
+    expect(told(waking)[0]?.remedy).toContain(`skein trigger retry ${id} --reason`)
+    waking.must("trigger.retry", OPERATOR, { job: id, reason: "mended", force: false })
+    expect(told(waking)).toEqual([])
+    dies()
+    waking.wait(86_399_999)
+    expect(told(waking)).toHaveLength(1)
+    waking.wait(1)
+    expect(told(waking)).toEqual([])
+    waking.must("trigger.retry", OPERATOR, { job: id, reason: "again", force: false })
+    dies()
+    waking.must("agent.retire", OPERATOR, { name: "bob", reason: "r" })
+    expect(told(waking)).toEqual([])
+  })
+
+  it("when no supervisor takes it, and no longer than that", () => {
+    const waking = new Waking()
+    waking.asleep("bob")
+    waking.ask(waking.ann, "bob")
+    waking.wait(14_999)
+    waking.sweep()
+    expect(told(waking)).toEqual([])
+    waking.wait(1)
+    waking.sweep()
+    expect(told(waking)).toMatchObject([{ kind: "no_supervisor", agent: "bob", remedy: expect.stringContaining("skein up --supervise") as string }])
+    waking.claim_(["bob"])
+    expect(told(waking)).toEqual([])
+  })
+
+  it("when a person's pane kept it waiting too long, with the way to force it", () => {
+    const waking = new Waking()
+    waking.agent("bob")
+    const id = waking.ask(waking.ann, "bob")
+    const deferred = (): void => void waking.record(waking.claim_(["bob"])[0]!, "deferred", { code: "MENU_OPEN" })
+    deferred()
+    expect(told(waking)).toEqual([])
+    waking.wait(60_000)
+    deferred()
+    expect(told(waking)).toMatchObject([{ kind: "deferred_wake", agent: "bob", remedy: expect.stringContaining(`${id} --force`) as string }])
+    waking.must("trigger.cancel", waking.boss, { job: id, reason: "not needed" })
+    expect(told(waking)).toEqual([])
+  })
+})

@@ -1,0 +1,95 @@
+import type { Output } from "../contract/operations.ts"
+import { isHeld } from "../core/task.ts"
+import { isLive, type Trigger } from "../core/trigger.ts"
+import { standOf } from "../core/trigger-why.ts"
+import type { Workspace } from "../core/workspace.ts"
+
+type Alert = Output<"hub.status">["alerts"][number]
+
+/** Alerts of one kind at the most, so that a broken plan does not drown the rest. */
+const ALERTS_PER_KIND = 20
+
+/** What needs attention, each with what to do about it. */
+export function alertsOf(state: Workspace, nowMs: number): Alert[] {
+  const byKind = new Map<string, Alert[]>()
+  const raise = (alert: Alert): void => {
+    const alerts = byKind.get(alert.kind) ?? []
+    if (alerts.length < ALERTS_PER_KIND) alerts.push(alert)
+    byKind.set(alert.kind, alerts)
+  }
+  for (const task of state.tasks.values()) {
+    const { id, owner } = task
+    if (task.stale !== null) {
+      const text = `${id} had no update for ${Math.floor((nowMs - task.updatedAtMs) / 60_000)} min`
+      raise({ kind: "stale_task", text, remedy: `Ask ${owner} for an update, or end its lease: skein lease end ${id}`, task: id, agent: owner })
+    }
+    if (task.status === "pending" && state.board.isUnreachable(id)) {
+      raise({
+        kind: "unreachable_task",
+        text: `${id} can never become ready: something that it depends on failed or was cancelled`,
+        remedy: "Reset what failed: skein task reset",
+        task: id,
+        agent: null,
+      })
+    }
+    if (task.status === "failed")
+      raise({
+        kind: "failed_task",
+        text: `${id} failed: ${task.reason ?? ""}`,
+        remedy: `Mend the cause, then open it again: skein task reset ${id}`,
+        task: id,
+        agent: owner,
+      })
+    if (isHeld(task.status) && task.session !== null && state.sessions.get(task.session)?.status === "ended") {
+      raise({
+        kind: "lease_without_session",
+        text: `${id} is held by a session that has ended`,
+        remedy: `End the lease: skein lease end ${id}`,
+        task: id,
+        agent: owner,
+      })
+    }
+  }
+  for (const session of state.sessions.values()) {
+    if (session.status !== "lost") continue
+    raise({
+      kind: "lost_agent",
+      text: `${session.agent} was lost (session ${session.id})`,
+      remedy: "It comes back with its next heartbeat; its tasks are open again.",
+      task: null,
+      agent: session.agent,
+    })
+  }
+  for (const job of wakesInTrouble(state, nowMs)) raise(alertOfWake(state, job, nowMs))
+  return [...byKind.values()].flat()
+}
+
+/** How long a wake that was given up is told of: then it is history, which `skein trigger list` keeps. */
+const DEAD_WAKE_TOLD_MS = 24 * 3_600_000
+
+/** Wakes that do not come to anything unless somebody does something, the newest first: given up, waiting for a supervisor, or for a person's pane. */
+function wakesInTrouble(state: Workspace, nowMs: number): Trigger[] {
+  const isInTrouble = (job: Trigger): boolean => {
+    if (job.status === "dead") return nowMs - (job.endedAtMs ?? 0) < DEAD_WAKE_TOLD_MS && state.agents.get(job.target)?.status === "present"
+    return isLive(job) && (job.code === "NO_SUPERVISOR" || job.code === "DEFER_TIMEOUT")
+  }
+  return [...state.triggers.values()].filter(isInTrouble).sort((a, b) => b.createdSeq - a.createdSeq)
+}
+
+function alertOfWake(state: Workspace, job: Trigger, nowMs: number): Alert {
+  const { id, target, thread, status, code } = job
+  const about = { text: `${target} in ${thread}: ${standOf(state, job, nowMs).text}`, task: null, agent: target }
+  if (status === "dead")
+    return { kind: "dead_wake", ...about, remedy: `See why (skein trigger why ${id}), mend it, then send it again: skein trigger retry ${id} --reason …` }
+  if (code === "DEFER_TIMEOUT")
+    return {
+      kind: "deferred_wake",
+      ...about,
+      remedy: `Clear the agent's pane (skein agent attach ${target}), or force it: skein trigger retry ${id} --force --reason …`,
+    }
+  return {
+    kind: "no_supervisor",
+    ...about,
+    remedy: `Start one (skein up --supervise) that runs ${target} (skein swarm spawn), or take it back: skein trigger cancel ${id}`,
+  }
+}

@@ -1,0 +1,247 @@
+import { spawnSync } from "node:child_process"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, describe, expect, test } from "vitest"
+import { type HttpClient, httpClient } from "../../src/client/http.ts"
+import { agentKind, type AgentKind } from "../../src/repo/agent-kinds.ts"
+import { presetNamed } from "../../src/runtime/presets/presets.ts"
+import { bornOf, SupervisorFolder } from "../../src/runtime/supervisor-folder.ts"
+import { socketName } from "../../src/runtime/tmux/server.ts"
+import { json, newRepository, skein, tidyUp } from "../cli-driver.ts"
+import { until, withoutTmux } from "../terminal/terminals.ts"
+import { environmentFor } from "./driven.ts"
+import { handsOf } from "./hands.ts"
+import { installed, WANTED } from "./installed.ts"
+import { LoopbackModel } from "./loopback-model.ts"
+import type { Script } from "./turn.ts"
+
+/** The real agents, kept and woken by a real supervisor, against a model of our own: what counts is what reached that model, and what the hub recorded. */
+
+const STEP_MS = 60_000
+/** Words that make each one start without asking its user something first; the hooks that `skein init` wrote are trusted, as their user would do once. */
+const WORDS: Partial<Readonly<Record<AgentKind, readonly string[]>>> = {
+  claude: [],
+  codex: ["--dangerously-bypass-hook-trust", "-c", 'notice.model_migrations={"gpt-5.5"="gpt-6-sol"}'],
+}
+
+/** Words with which each asks before it runs a command. */
+const ASKING: Partial<Readonly<Record<AgentKind, readonly string[]>>> = {
+  claude: ["--permission-mode", "default"],
+  codex: ["-c", 'approval_policy="untrusted"'],
+}
+const understood: Script = () => ({ text: "Understood." })
+
+type Job = { job: string; status: string; code: string | null; hop: string; channel: string | null; origin: string; evidence: string | null }
+type Scene = {
+  kind: AgentKind
+  agent: string
+  folder: string
+  home: string
+  hub: HttpClient
+  /** How often a text stands in what the model was last asked. */
+  times(text: string): number
+  tmux(...args: string[]): string
+  screen(): string
+  pid(): number
+  state(): string
+  post(body: string): Promise<void>
+  jobs(): Promise<Job[]>
+  /** Settles when it is so; what the agent shows, and the supervisor's log, are told where it never is. */
+  when<T>(what: string, look: () => T | Promise<T>): Promise<void>
+}
+
+const scenes: { folder: string; home: string; socket: string; hub: HttpClient; model: LoopbackModel }[] = []
+
+afterEach(async () => {
+  for (const { folder, home, socket, hub, model } of scenes.splice(0)) {
+    hub.close()
+    const holder = new SupervisorFolder(join(folder, ".skein", "supervisor")).holder()
+    if (holder !== null) {
+      process.kill(holder.pid, "SIGTERM")
+      await until("the supervisor has gone", () => bornOf(holder.pid) === null, 30_000)
+    }
+    spawnSync("tmux", ["-L", socket, "kill-server"])
+    await model.close()
+    rmSync(home, { recursive: true, force: true, maxRetries: 5 })
+  }
+  await tidyUp()
+})
+
+/** A repository that the agent has joined, its hub, its supervisor, and the agent in its terminal, idle after a first text. */
+async function scene(kind: AgentKind, binary: string, says: Script, words: readonly string[] = []): Promise<Scene> {
+  const model = new LoopbackModel(says)
+  const modelUrl = await model.listen()
+  const home = mkdtempSync(join(tmpdir(), "skein-home-"))
+  const folder = realpathSync(newRepository())
+  const socket = socketName(join(folder, ".skein"))
+  const { PWD: _, ...env } = environmentFor({ kind, binary, folder, home, modelUrl, prompt: "" })
+  await json(folder, ["init", "--yes", "--agents", kind])
+  const { url } = JSON.parse(readFileSync(join(folder, ".skein", "hub.json"), "utf8")) as { url: string }
+  const hub = httpClient({ url, credentialFile: join(folder, ".skein", "operator.credential") })
+  scenes.push({ folder, home, socket, hub, model })
+  const agent = `${kind}-1`
+  const registry = new SupervisorFolder(join(folder, ".skein", "supervisor"))
+  const tmux = (...args: string[]): string => spawnSync("tmux", ["-L", socket, ...args], { encoding: "utf8", timeout: 10_000 }).stdout
+  const screen = (): string => tmux("capture-pane", "-p", "-t", `main:${agent}`)
+  const variables = Object.entries(env).flatMap(([name, value]) => ["--env", `${name}=${value}`])
+  const spawned = await skein(folder, ["swarm", "spawn", "--json", "--agent", kind, "--binary", binary, ...variables, "--", ...(WORDS[kind] ?? []), ...words])
+  if (spawned.status !== 0) throw new Error(`${spawned.stdout}${spawned.stderr}\n${screen()}`)
+  await hub.call("thread.create", { thread: "talk", title: "Talk", participants: [agent] })
+  return {
+    kind,
+    agent,
+    folder,
+    home,
+    hub,
+    times: (text) => model.asked.at(-1)?.texts.filter((one) => one.includes(text)).length ?? 0,
+    tmux,
+    screen,
+    pid: () => {
+      const { address } = registry.runningOf(agent)
+      return address !== null && "pid" in address ? address.pid : 0
+    },
+    state: () => registry.runningOf(agent).state,
+    post: async (body) => void (await hub.call("message.post", { thread: "talk", body })),
+    jobs: async () => (await hub.call("trigger.list", { target: agent })).triggers as Job[],
+    when: (what, look) =>
+      until(what, async () => Boolean(await look()), STEP_MS).catch(async (error: unknown) => {
+        const log = readFileSync(
+          join(folder, ".skein", "logs", readdirSync(join(folder, ".skein", "logs")).find((name) => name.includes("superv")) ?? "hub.log"),
+          "utf8",
+        )
+        const { triggers } = await hub.call("trigger.list", { target: agent })
+        throw new Error(`${what}\n${screen()}\n${log.slice(-1_500)}\n${JSON.stringify(triggers)}\n${JSON.stringify(model.asked.at(-1)?.texts)}`, {
+          cause: error,
+        })
+      }),
+  }
+}
+
+async function delivered(given: Scene, like: Partial<Job>): Promise<Job> {
+  let found: Job | undefined
+  await given.when(`a wake is delivered: ${JSON.stringify(like)}`, async () => {
+    const wanted = Object.entries({ ...like, status: "delivered" })
+    found = (await given.jobs()).find((job) => wanted.every(([name, value]) => job[name as keyof Job] === value))
+    return found !== undefined
+  })
+  return found as Job
+}
+
+/** Nothing is at work: its turn is over, and so are the hub's wakes. */
+async function settled(given: Scene): Promise<void> {
+  await given.when("it is idle", async () => {
+    const { agents } = await given.hub.call("hub.status", {})
+    const open = (await given.jobs()).some(({ status }) => status !== "delivered" && status !== "cancelled" && status !== "dead")
+    return !open && agents.find(({ name }) => name === given.agent)?.busy === false
+  })
+  // Its stop hook says that the turn is over before it looks for messages: one that came in between would be read there, without a wake.
+  await new Promise((settle) => setTimeout(settle, 2_000))
+}
+
+for (const kind of WANTED) {
+  if (WORDS[kind] === undefined) continue
+  const found = installed(kind)
+  if ("absent" in found || withoutTmux !== null) {
+    console.warn(`SKIPPED: ${agentKind(kind).title} is not supervised: ${"absent" in found ? found.absent : withoutTmux}`)
+    continue
+  }
+  const { binary } = found
+
+  describe(`${agentKind(kind).title} under a supervisor`, () => {
+    test(
+      "is typed to, is woken by its own inbox beside a person's draft, is resumed after a kill, and spawned with the thread's summary when that fails",
+      { timeout: 400_000 },
+      async () => {
+        const given = await scene(kind, binary, understood)
+        const { hub, agent, times, when, tmux, screen } = given
+        // Asked by somebody, with words of its own: typed.
+        const { job } = await hub.call("trigger.participant", { thread: "talk", target: agent, reason: "a question", prompt: "look at word-asked" })
+        expect(await delivered(given, { job })).toMatchObject({ hop: "live", channel: "tmux", evidence: "turn" })
+        await when("the model was told", () => times("word-asked") === 1)
+        await settled(given)
+
+        tmux("send-keys", "-t", `main:${agent}`, "-l", "half a thought")
+        await when("the draft is there", () => screen().includes("half a thought"))
+        await given.post("the parser waits, word-native")
+        expect(await delivered(given, { origin: "unread" })).toMatchObject({ hop: "live", channel: "native" })
+        await when("the model was told", () => times(kind === "codex" ? "unread message in thread talk" : "word-native") >= 1)
+        expect(screen()).toContain("half a thought")
+        expect(times("half a thought")).toBe(0)
+        tmux("send-keys", "-t", `main:${agent}`, "C-u")
+        await settled(given)
+
+        const before = given.pid()
+        process.kill(before, "SIGKILL")
+        await when("it runs again", () => given.pid() !== 0 && given.pid() !== before)
+        const again = await hub.call("trigger.participant", { thread: "talk", target: agent, reason: "another question", prompt: "look at word-resumed" })
+        await delivered(given, { job: again.job })
+        await when("the model was told, in the same conversation", () => times("word-resumed") >= 1 && times("word-asked") >= 1)
+        await settled(given)
+
+        // Its conversation is lost, and itself with it: a wake finds both out.
+        await hub.call("message.post", { thread: "talk", body: "We take the northern route.", metadata: { eventType: "decision" } })
+        await when("it has read that", () => times("We take the northern route.") >= 1)
+        await settled(given)
+        await left(given)
+        forgetConversations(given)
+        const last = await hub.call("trigger.participant", { thread: "talk", target: agent, reason: "a last question", prompt: "look at word-spawned" })
+        expect(last.mode).toBe("fallback_required")
+        expect(await delivered(given, { job: last.job })).toMatchObject({ hop: "spawn" })
+        await when("the model was told, with the summary", () => times("word-spawned") >= 1 && times("We take the northern route.") >= 1)
+        expect(times("word-asked")).toBe(0)
+        const { hops } = await hub.call("trigger.why", { job: last.job })
+        expect(hops.flatMap(({ type, code }) => (type === "trigger.failed" ? [code] : []))).toEqual(["RESUME_FAILED", "RESUME_FAILED"])
+      },
+    )
+
+    test("that asks something on its screen is answered by its person alone, even where an operator forces the wake", { timeout: 240_000 }, async () => {
+      const asks: Script = ({ texts, calls }) =>
+        calls.length === 0 && texts.some((text) => text.includes("word-menu"))
+          ? { calls: [handsOf(kind, "").shell("touch it-was-answered")] }
+          : { text: "Understood." }
+      const given = await scene(kind, binary, asks, ASKING[kind])
+      const { hub, agent, when, tmux, screen, folder, times } = given
+      const asksNow = (): boolean => presetNamed(kind)?.screen.menus.some((pattern) => new RegExp(pattern, "mu").test(screen())) === true
+      await delivered(given, { job: (await hub.call("trigger.participant", { thread: "talk", target: agent, reason: "work", prompt: "do word-menu" })).job })
+      await when("it asks", asksNow)
+      const { job } = await hub.call("trigger.participant", { thread: "talk", target: agent, reason: "more work", prompt: "look at word-later" })
+      const now = async (): Promise<Job | undefined> => (await given.jobs()).find((one) => one.job === job)
+      // What has an inbox of its own may have it there, for later; what is typed is put off.
+      await when("the wake waits", async () => ["deferred", "awaiting_ack"].includes((await now())?.status ?? ""))
+      if ((await now())?.channel === "tmux") {
+        expect(await now()).toMatchObject({ status: "deferred", code: "MENU_OPEN" })
+        await hub.call("trigger.retry", { job, reason: "it is urgent", force: true })
+        await when("it is put off again", async () => (await hub.call("trigger.why", { job })).hops.filter(({ code }) => code === "MENU_OPEN").length >= 2)
+        expect((await hub.call("trigger.why", { job })).hops.map(({ text }) => text).join("\n")).toContain("whoever types in the pane: it is urgent")
+      } else await new Promise((settle) => setTimeout(settle, 10_000))
+      expect(asksNow()).toBe(true)
+      expect(existsSync(join(folder, "it-was-answered"))).toBe(false)
+      expect(times("word-later")).toBe(0)
+      tmux("send-keys", "-t", `main:${agent}`, "Enter")
+      await when("its person has answered", () => existsSync(join(folder, "it-was-answered")))
+      await delivered(given, { job })
+      await when("the model was told", () => times("word-later") >= 1)
+      expect(times("word-later")).toBe(1)
+    })
+  })
+}
+
+function forgetConversations({ kind, home }: Scene): void {
+  rmSync(join(home, kind === "claude" ? "projects" : "sessions"), { recursive: true, force: true, maxRetries: 5 })
+}
+
+/** As a person would end it: again, where it did not take it. */
+async function left(given: Scene): Promise<void> {
+  const { kind, tmux, agent, when } = given
+  let triedAtMs = 0
+  await when("it has ended by itself", async () => {
+    if (given.state() === "ended") return true
+    if (performance.now() - triedAtMs < 15_000) return false
+    tmux("send-keys", "-t", `main:${agent}`, "-l", kind === "claude" ? "/exit" : "/quit")
+    await new Promise((settle) => setTimeout(settle, 700))
+    tmux("send-keys", "-t", `main:${agent}`, "Enter")
+    triedAtMs = performance.now()
+    return false
+  })
+}
