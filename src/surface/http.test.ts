@@ -136,6 +136,7 @@ test("every operation answers what its row in the contract says, field by field"
   await call("trigger.cancel", { job: second, reason: "no" })
   expect(await call("trigger.retry", { job: second, reason: "yes" })).toMatchObject({ status: "fallback_spawn" })
   await call("session.adopt", { session }, keeper, keeping)
+  await call("agent.handled", { agent: "ben", untilMs: Date.now() }, keeper, keeping)
   await call("account.exhausted", { account: "agent/ben", untilMs: Date.now() + 60_000, reason: "limit" }, keeper)
   await call("account.restored", { account: "agent/ben", reason: "paid" }, keeper)
   await call("budget.set", { scope: "workspace", limitMicroUsd: 1_000_000_000 })

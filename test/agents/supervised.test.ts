@@ -14,7 +14,7 @@ import { environmentFor } from "./driven.ts"
 import { handsOf } from "./hands.ts"
 import { installed, WANTED } from "./installed.ts"
 import { LoopbackModel } from "./loopback-model.ts"
-import type { Script } from "./turn.ts"
+import type { Script, ToolCall } from "./turn.ts"
 
 /** The real agents, kept and woken by a real supervisor, against a model of our own: what counts is what reached that model, and what the hub recorded. */
 
@@ -28,7 +28,7 @@ const WORDS: Partial<Readonly<Record<AgentKind, readonly string[]>>> = {
 /** Words with which each asks before it runs a command. */
 const ASKING: Partial<Readonly<Record<AgentKind, readonly string[]>>> = {
   claude: ["--permission-mode", "default"],
-  codex: ["-c", 'approval_policy="untrusted"'],
+  codex: ["-c", 'approval_policy="on-request"', "-c", 'sandbox_mode="read-only"'],
 }
 const understood: Script = () => ({ text: "Understood." })
 
@@ -197,9 +197,7 @@ for (const kind of WANTED) {
 
     test("that asks something on its screen is answered by its person alone, even where an operator forces the wake", { timeout: 240_000 }, async () => {
       const asks: Script = ({ texts, calls }) =>
-        calls.length === 0 && texts.some((text) => text.includes("word-menu"))
-          ? { calls: [handsOf(kind, "").shell("touch it-was-answered")] }
-          : { text: "Understood." }
+        calls.length === 0 && texts.some((text) => text.includes("word-menu")) ? { calls: [asking(kind, "touch it-was-answered")] } : { text: "Understood." }
       const given = await scene(kind, binary, asks, ASKING[kind])
       const { hub, agent, when, tmux, screen, folder, times } = given
       const asksNow = (): boolean => presetNamed(kind)?.screen.menus.some((pattern) => new RegExp(pattern, "mu").test(screen())) === true
@@ -225,6 +223,12 @@ for (const kind of WANTED) {
       expect(times("word-later")).toBe(1)
     })
   })
+}
+
+/** A command that it asks for before it runs it. */
+function asking(kind: AgentKind, command: string): ToolCall {
+  if (kind !== "codex") return handsOf(kind, "").shell(command)
+  return { tool: "exec_command", input: { cmd: command, sandbox_permissions: "require_escalated", justification: "a command of a test" } }
 }
 
 function forgetConversations({ kind, home }: Scene): void {

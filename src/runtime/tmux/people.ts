@@ -30,6 +30,12 @@ export class People {
     return this.#typedAtMs.get(pane) ?? null
   }
 
+  /** Whether a person has typed there in the last `ms`. */
+  typedWithin(pane: string, ms: number, nowMs: number): boolean {
+    const atMs = this.#typedAtMs.get(pane)
+    return atMs !== undefined && nowMs - atMs < ms
+  }
+
   forget(pane: string): void {
     this.#typedAtMs.delete(pane)
   }

@@ -79,8 +79,7 @@ export class Typing {
   async #busy(pane: string, quietMs: number): Promise<boolean> {
     const clients = await this.#tmux.run({ words: ["list-clients", "-F", CLIENT_FORMAT] })
     if (clients.ok) this.#people.look(clients.lines)
-    const typedAtMs = this.#people.typedAtMs(pane)
-    return typedAtMs !== null && this.#nowMs() - typedAtMs < quietMs
+    return this.#people.typedWithin(pane, quietMs, this.#nowMs())
   }
 
   /** Nobody has typed since our text was left there. */
