@@ -143,7 +143,7 @@ test("every operation answers what its row in the contract says, field by field"
   await call("budget.topUp", { scope: "workspace", amountMicroUsd: 1 })
   expect((await call("budget.show", {}))["budgets"]).toMatchObject([{ budget: "workspace", limitMicroUsd: 1_000_000_001 }])
   await call("breaker.trip", { breaker: "model/none", reason: "r" })
-  expect((await call("breaker.list", {}))["breakers"]).toMatchObject([{ breaker: "model/none", phase: "open", cause: "manual" }])
+  expect((await call("breaker.list", {}))["breakers"]).toContainEqual(expect.objectContaining({ breaker: "model/none", phase: "open", cause: "manual" }))
   await call("breaker.reset", { breaker: "model/none" })
   await call("breaker.setPolicy", { changes: { consecutive: 6 } })
   await call("wake.setPolicy", { changes: { ackMs: 9_000 }, reason: "slow machine" })

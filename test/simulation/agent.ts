@@ -185,6 +185,7 @@ export class SimulatedAgent extends Caller {
       await this.#pause(leaseMs - chance.between(-1, 8))
       return this.#finish(under)
     }
+    if (!this.world.plain && chance.happens(0.3)) await this.#spend(task.id)
     if (!this.world.plain && chance.happens(0.3)) await this.#reserve(chance.happens(0.5) ? under : { task: null, fence: null })
     for (let step = chance.below(4); step > 0; step -= 1) {
       if (chance.happens(0.12)) await this.#pause(Math.floor((leaseMs * chance.between(80, 180)) / 100))
@@ -195,6 +196,7 @@ export class SimulatedAgent extends Caller {
     }
     if (chance.happens(0.1)) await this.#pause(Math.floor((leaseMs * chance.between(90, 150)) / 100))
     await this.#finish(under)
+    if (!this.world.plain && chance.happens(0.15)) await this.#spend(task.id)
   }
 
   /** Takes files besides what its task touches: some give them back, some renew them, some leave that to their end. */
@@ -208,6 +210,13 @@ export class SimulatedAgent extends Caller {
     const dice = chance.below(4)
     if (dice === 0) await this.ask("files.release", { lease, globs: null, reason: "done" })
     else if (dice === 1) await this.ask("files.renew", { lease })
+  }
+
+  /** Says what it spent, on what it holds or held: now and then long after. */
+  async #spend(task: string): Promise<void> {
+    const { chance } = this.world
+    const tokens = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 }
+    await this.ask("usage.report", { agent: null, session: null, task, model: null, requests: 1, costMicroUsd: chance.below(500), ...tokens })
   }
 
   async #step(under: { task: string; fence: number }): Promise<{ kind: "ok" | "error" } | null> {

@@ -20,6 +20,9 @@ export class Director extends Caller {
       const capabilities: Record<string, number> = chance.happens(0.6) ? { rust: chance.between(1, 5) } : {}
       await this.ask("agent.add", { name, heartbeatMs, capabilities, maxActive: chance.happens(0.7) ? 1 : 2 })
     }
+    // Of every ten agents here five die: their breakers would all be open, and what waits in vain could not be told from what waits for those.
+    await this.ask("breaker.setPolicy", { changes: { consecutive: 0, ratePercent: 0 }, reason: "chaos" })
+    if (!this.world.plain && chance.happens(0.5)) await this.#setBudget()
     for (let count = chance.between(5, 14); count > 0; count -= 1) await this.#add()
     this.ready = true
     for (;;) {
@@ -47,8 +50,24 @@ export class Director extends Caller {
     if (added?.kind === "ok") this.#tasks.push(id)
   }
 
+  async #setBudget(): Promise<void> {
+    const { chance } = this.world
+    await this.ask("budget.set", {
+      scope: "workspace",
+      windowMs: null,
+      limitMicroUsd: chance.between(1_000, 6_000),
+      perClaimMicroUsd: chance.between(400, 1_000),
+      warnPercent: [80],
+      graceMs: chance.between(0, 1_500),
+      absorb: chance.happens(0.5),
+      reason: "money",
+    })
+  }
+
   async #stepIn(): Promise<void> {
     const { chance, plain } = this.world
+    if (!this.#world.oracle.budget.affords && chance.happens(0.6))
+      await this.ask("budget.topUp", { scope: "workspace", windowMs: null, amountMicroUsd: chance.between(500, 3_000), reason: "more" })
     if (plain) return this.#tasks.length < 25 ? this.#add() : undefined
     const tasks = [...this.#world.oracle.tasks.values()]
     const reviewed = tasks.find(({ status }) => status === "review")

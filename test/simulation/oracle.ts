@@ -2,6 +2,7 @@ import { createHash } from "node:crypto"
 import type { Actor, Entry } from "../../src/core/entry.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "../../src/core/ids.ts"
 import type { TaskSpec, TaskStatus } from "../../src/core/task.ts"
+import { BudgetOracle } from "./budget-oracle.ts"
 import { FileOracle } from "./file-oracle.ts"
 import type { Stored } from "../../src/ledger/ledger.ts"
 import { ThreadOracle } from "./thread-oracle.ts"
@@ -44,6 +45,7 @@ export class Oracle {
   readonly types = new Map<string, number>()
   readonly threads = new ThreadOracle()
   readonly files = new FileOracle()
+  readonly budget = new BudgetOracle()
   seq: Seq = 0
   atMs = 0
   hash = Buffer.alloc(32)
@@ -59,6 +61,7 @@ export class Oracle {
   /** Tasks that anybody with `capabilities` could claim. */
   *ready(agent: AgentId): Iterable<TaskModel> {
     const { capabilities } = this.agents.get(agent) as AgentModel
+    if (!this.budget.affords) return
     for (const task of this.tasks.values())
       if (task.readySinceMs !== null && meets(capabilities, task.spec.requires) && !this.files.obstructs(agent, task.spec.touches)) yield task
   }
@@ -88,6 +91,8 @@ export class Oracle {
     const wrong = this.threads.read(entry)
     if (wrong !== null) throw new Violation(wrong)
     this.#fold(entry, nowMs)
+    const unpaid = this.budget.read(entry, (task) => (this.tasks.get(task)?.held ?? null) !== null)
+    if (unpaid !== null) throw new Violation(unpaid)
     this.#files(entry)
   }
 
@@ -189,7 +194,9 @@ export class Oracle {
     const completes = type === "task.completed" || (type === "task.failed" && held !== null)
     // Changes were asked of somebody who is gone: the reviewer opens the task for others.
     const sentBack = type === "task.released" && this.#sentBack?.id === task.id && this.#sentBack.seq === seq - 1
-    const byOwner = OWN_WRITES.has(type) || (completes && task.status !== "review") || (type === "task.released" && !sentBack)
+    const isTakenBack = type === "task.released" && actor.agent === "hub"
+    if (isTakenBack && !this.budget.mayTakeBack(task.id, atMs)) throw new Violation(`${where}, which has time to hand over`)
+    const byOwner = OWN_WRITES.has(type) || (completes && task.status !== "review") || (type === "task.released" && !sentBack && !isTakenBack)
     if (byOwner) this.#underLease(task, where, atMs, actor, causedBy)
     const renew = (): void => {
       if (held !== null && held.leaseEndsAtMs !== null) held.leaseEndsAtMs = atMs + held.leaseMs

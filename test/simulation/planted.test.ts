@@ -238,6 +238,24 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
     expect(greedy).toMatch(/task\.claimed by \w+ gives \w+ .*, though \w+ holds/)
   })
 
+  test("a claim that reserves money which others have reserved", async () => {
+    const greedy = await tampered(
+      (sound) => ({
+        "task.claim": {
+          ...sound["task.claim"],
+          decide: (state, by, input, nowMs) => {
+            const decision = sound["task.claim"].decide(state, by, input, nowMs)
+            if (!("refused" in decision) || decision.refused !== "budget_spent" || decision.details["wantedMicroUsd"] === 0) return decision
+            const reserves = { workspace: decision.details["wantedMicroUsd"] as number }
+            return [{ type: "task.claimed", data: { id: input.task, leaseMs: 2_000, leaseEndsAtMs: nowMs + 2_000, reserves } }]
+          },
+        },
+      }),
+      () => find({}),
+    )
+    expect(greedy).toMatch(/task\.claimed by \w+ reserves \d+(, though only -?\d+ of \d+ is free| in a budget that is closed)/)
+  })
+
   test("an answer with another fence than the ledger's", async () => {
     const lying = await tampered(
       (sound) => ({

@@ -45,6 +45,9 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
     "files.renewed",
     "files.released",
     "files.ended",
+    "usage.reported",
+    "budget.set",
+    "budget.topped_up",
   ]) {
     expect(types.get(type) ?? 0, type).toBeGreaterThan(20)
   }
@@ -54,6 +57,7 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
     "stale_fence",
     "nothing_ready",
     "not_ready",
+    "budget_spent",
     "at_limit",
     "not_eligible",
     "wrong_status",

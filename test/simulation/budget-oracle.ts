@@ -1,0 +1,93 @@
+import type { AgentId, Seq, TaskId } from "../../src/core/ids.ts"
+
+type Said = Readonly<{ seq: Seq; type: string; atMs: number; actor: { agent: AgentId }; data: Record<string, unknown> }>
+type Held = { agent: AgentId; left: number; stopAtMs: number | null }
+
+/** The rules of the one budget that simulated teams have, the workspace's, once more and without the core. */
+export class BudgetOracle {
+  limit: number | null = null
+  perClaim = 0
+  settled = 0
+  overrun = 0
+  isClosed = false
+  #absorb = false
+  #graceMs = 0
+  readonly #held = new Map<TaskId, Held>()
+  /** All that was ever reported; a budget counts what was spent before it, too. */
+  #spent = 0
+
+  get reserved(): number {
+    let sum = 0
+    for (const { left } of this.#held.values()) sum += left
+    return sum
+  }
+
+  get free(): number {
+    return (this.limit ?? Number.POSITIVE_INFINITY) - this.settled - this.overrun - this.reserved
+  }
+
+  /** Whether another claim has the money that it needs. */
+  get affords(): boolean {
+    return this.limit === null || (!this.isClosed && this.free >= this.perClaim)
+  }
+
+  /** Whether the hub may take a task back: its time to hand over is up. */
+  mayTakeBack(task: TaskId, atMs: number): boolean {
+    const stopAtMs = this.#held.get(task)?.stopAtMs ?? null
+    return stopAtMs !== null && atMs >= stopAtMs
+  }
+
+  /** Reads an entry; `holds` says whether its task is held after it. Gives what is wrong, or null. */
+  read({ seq, type, atMs, actor, data }: Said, holds: (task: TaskId) => boolean): string | null {
+    const where = `entry ${seq}: ${type} by ${actor.agent}`
+    const id = data["id"] as TaskId
+    if (type === "budget.set") {
+      this.limit = data["limitMicroUsd"] as number
+      this.perClaim = data["perClaimMicroUsd"] as number
+      this.#absorb = data["absorb"] as boolean
+      this.#graceMs = data["graceMs"] as number
+      this.settled = this.#spent
+    } else if (type === "budget.topped_up") {
+      this.limit = (this.limit as number) + (data["amountMicroUsd"] as number)
+      if (this.free > 0) {
+        this.settled += this.overrun
+        this.overrun = 0
+        this.isClosed = false
+      }
+    } else if (type === "task.claimed") return this.#claimed(where, id, actor.agent, data["reserves"] as Record<string, number> | undefined)
+    else if (type === "usage.reported") this.#used(data["agent"] as AgentId, data["task"] as TaskId | null, data["costMicroUsd"] as number, atMs)
+    else if (/^task\.(submitted|completed|failed|retried)$/.test(type))
+      this.#used(actor.agent, id, (data["usage"] as { costMicroUsd: number }).costMicroUsd, atMs)
+    if (/^(task|lease)\./.test(type) && !holds(id)) this.#held.delete(id)
+    return this.settled + this.overrun === this.#spent || this.limit === null
+      ? null
+      : `${where}: the books hold ${this.settled + this.overrun} of ${this.#spent}`
+  }
+
+  #claimed(where: string, id: TaskId, agent: AgentId, reserves: Record<string, number> | undefined): string | null {
+    if (this.limit === null) return reserves === undefined ? null : `${where} reserves where there is no budget`
+    const amount = reserves?.["workspace"]
+    if (amount !== this.perClaim) return `${where} reserves ${amount}, not ${this.perClaim}`
+    if (this.isClosed) return `${where} reserves in a budget that is closed`
+    if (amount > this.free) return `${where} reserves ${amount}, though only ${this.free} of ${this.limit} is free`
+    this.#held.set(id, { agent, left: amount, stopAtMs: null })
+    return null
+  }
+
+  #used(agent: AgentId, task: TaskId | null, cost: number, atMs: number): void {
+    this.#spent += cost
+    if (this.limit === null) return
+    const held = task === null ? undefined : this.#held.get(task)
+    const own = held?.agent === agent ? held : undefined
+    const free = Math.max(0, this.free)
+    const within = Math.min(own?.left ?? 0, cost)
+    const absorbed = own === undefined || this.#absorb ? Math.min(free, cost - within) : 0
+    const beyond = cost - within - absorbed
+    if (own !== undefined) own.left -= within
+    this.settled += within + absorbed
+    this.overrun += beyond
+    if (beyond === 0) return
+    this.isClosed = true
+    if (own !== undefined) own.stopAtMs = Math.min(own.stopAtMs ?? Number.POSITIVE_INFINITY, atMs + this.#graceMs)
+  }
+}
