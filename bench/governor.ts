@@ -2,6 +2,7 @@ import { assign } from "../src/core/assignment.ts"
 import { bestOf, scoreOf } from "../src/core/coordinator.ts"
 import type { Verdict } from "./claims.ts"
 import { median, round, table } from "./figure.ts"
+import { type AssignmentSpeed, assignmentSpeed } from "./governor-speed.ts"
 import { newRule, type Rule, type RuleName } from "./governor-rules.ts"
 import { chanceFrom, World, type WorldOptions } from "./governor-world.ts"
 
@@ -31,6 +32,7 @@ export type GovernorReport = {
   harder: Record<string, Record<RuleName | "bloomersFound", number>>
   /** Batches of ten tasks for twelve agents: percent of the tasks that fail. */
   batches: { greedy: number; hungarian: number }
+  speed: AssignmentSpeed
   gate: Record<string, Verdict>
 }
 
@@ -49,6 +51,7 @@ export async function benchGovernor({ rounds, world: given }: GovernorOptions): 
     largerTeam: elsewhere({ agents: 24, skills: 8, mastered: 3 }),
   }
   const { oracle, ...waste } = percents(rules)
+  const speed = assignmentSpeed()
   const more = round(waste.governor - oracle)
   const found = rules.governor.foundPercent
   return {
@@ -60,10 +63,12 @@ export async function benchGovernor({ rounds, world: given }: GovernorOptions): 
     rules,
     harder,
     batches: batches(world, few),
+    speed,
     gate: {
       wastePercent: { value: waste.governor, limit: 10, ok: waste.governor <= 10 },
       pointsAboveOracle: { value: more, limit: 4, ok: more <= 4 },
       bloomersFoundPercent: { value: found, limit: 60, ok: found >= 60 },
+      assignmentAddsUs: { value: speed.addedP50Us, limit: 100, ok: speed.addedP50Us < 100 },
       randomOffPercent: { value: round(Math.abs(waste.random - 100 * RANDOM_WASTE)), limit: 1, ok: Math.abs(waste.random - 100 * RANDOM_WASTE) <= 1 },
     },
   }
@@ -165,7 +170,7 @@ const NAMES: Record<RuleName, string> = {
   oracle: "oracle",
 }
 
-export function describeGovernor({ rounds, world, rules, harder, batches, gate }: GovernorReport): string {
+export function describeGovernor({ rounds, world, rules, harder, batches, speed, gate }: GovernorReport): string {
   const of = (name: RuleName): string[] => {
     const { wastePercent, foundPercent, medianTasksToFind, falseAlarms } = rules[name]
     const figures = [wastePercent, foundPercent, medianTasksToFind].map((value) => (Number.isNaN(value) ? "-" : value.toFixed(1)))
@@ -182,6 +187,7 @@ export function describeGovernor({ rounds, world, rules, harder, batches, gate }
       .map(([name, { bloomersFound }]) => `${name} ${bloomersFound.toFixed(0)} %`)
       .join(", ")}`,
     `batches of ten tasks, failing: one by one ${batches.greedy} %, all at once ${batches.hungarian} %`,
+    `claims of ${speed.agents} agents among ${speed.tasks} tasks, p50 in µs: without skills ${speed.plainP50Us}, with skills ${speed.skilledP50Us}; the order of all who wait for one task ${speed.turnsP50Us}, for sixteen ${speed.turnsOfManyP50Us}`,
     table(["gate", "value", "limit", ""], verdicts),
   ].join("\n\n")
 }

@@ -4,6 +4,7 @@ import { ROLES } from "../core/role.ts"
 import { credentialPath, issueCredential } from "./agent-credential.ts"
 import { registerRunning } from "./agent-run.ts"
 import { act, collect, examples, integer, oneOf, type Context } from "./context.ts"
+import { registerManifest } from "./manifest.ts"
 import { paged } from "./paging.ts"
 import { printable } from "./printable.ts"
 import { showSkills, showUsd } from "./quantity.ts"
@@ -44,6 +45,7 @@ export function register(program: Command): void {
     .description("Show one agent with its sessions.")
     .addHelpText("after", examples(["skein agent show goose", "capabilities, tasks, sessions, credentials by id"]))
     .action(act(showAgent))
+  registerManifest(agent)
   withProfile(agent.command("edit <name>").description("Change an agent's profile. What it holds already stays with it."))
     .requiredOption("--reason <text>", "why: it is kept on the ledger")
     .addHelpText("after", examples(["skein agent edit goose --max-active 2 --reason 'it is fast'", "from its next claim on"]))

@@ -25,6 +25,7 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
         summary: "add | list | show | claim | next | update | block | unblock | complete | fail | release | review | edit | reset | cancel",
         load: () => import("./task.ts"),
       },
+      { name: "why-assigned", summary: "say who got a task, and why", load: () => import("./why-assigned.ts") },
       { name: "lease", summary: "end: take a task from its holder", load: () => import("./lease.ts") },
       { name: "files", summary: "reserve | release | renew | list | check | conflicts: who may edit what", load: () => import("./files.ts") },
       { name: "board", summary: "show the tasks by where they stand (--md: as Markdown)", load: () => import("./board.ts") },
@@ -37,7 +38,7 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
       { name: "init", summary: "plug the coding agents of this machine into the repository (--undo: take it back)", load: () => import("./init.ts") },
       {
         name: "agent",
-        summary: "add | list | show | edit | retire | credential | revoke | attach | pause | resume | stop | logs",
+        summary: "add | list | show | manifest | edit | retire | credential | revoke | attach | pause | resume | stop | logs",
         load: () => import("./agent.ts"),
       },
       { name: "swarm", summary: "spawn: have the supervisor run a team of agents", load: () => import("./swarm.ts") },

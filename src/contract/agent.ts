@@ -5,7 +5,7 @@ import { credentialId, line, microUsd, name, reason, role, sessionId, skills, ta
 import { done } from "./task.ts"
 import { triggerId } from "./trigger.ts"
 
-const profile = {
+export const profile = {
   kind: name,
   role,
   capabilities: skills,

@@ -10,6 +10,7 @@ import { hubOperations, workspaceOperations } from "./hub.ts"
 import { ledgerOperations } from "./ledger.ts"
 import { KINDS, type OperationName } from "./names.ts"
 import { EVERY_COMMAND, EVERYWHERE, type Operation } from "./operation.ts"
+import { matchOperations } from "./match.ts"
 import { planOperations } from "./plan.ts"
 import { messageOperations, threadOperations } from "./thread.ts"
 import { accountOperations, triggerOperations, wakeOperations } from "./trigger.ts"
@@ -37,6 +38,7 @@ export const operations = {
   ...refundOperations,
   ...budgetOperations,
   ...breakerOperations,
+  ...matchOperations,
   ...triggerOperations,
   ...wakeOperations,
   ...accountOperations,
@@ -74,7 +76,7 @@ type Agreement = {
 }
 type Completed = {
   "session.start": Same<Omit<Parsed<"session.start">, "agent">, Omit<Commands["session.start"]["input"], "agent" | "id">>
-  "task.claimNext": Same<Readonly<Omit<Parsed<"task.claimNext">, "waitMs" | "labels">>, Readonly<Omit<Commands["task.claimNext"]["input"], "labels">>>
+  "task.claimNext": Same<Readonly<Omit<Parsed<"task.claimNext">, "waitMs" | "labels">>, Readonly<Omit<Commands["task.claimNext"]["input"], "labels" | "turn">>>
   "thread.create": Same<Omit<Parsed<"thread.create">, "thread">, Omit<Commands["thread.create"]["input"], "thread">>
   "event.send": Same<Parsed<"event.send">, Commands["event.send"]["input"]>
   "trigger.participant": Same<Omit<Parsed<"trigger.participant">, "requestId">, Omit<Commands["trigger.participant"]["input"], "job" | "request">>

@@ -1,4 +1,5 @@
 import * as z from "zod"
+import type { Attempt } from "../core/judgement.ts"
 import type { Task, TaskSpec } from "../core/task.ts"
 import type { TaskView } from "../core/view.ts"
 import {
@@ -149,5 +150,25 @@ const standing = {
 const specShape = z.object(spec) satisfies z.ZodType<TaskSpec>
 const standingShape = z.object({ ...standing, leaseMs: z.int().nullable() }) satisfies z.ZodType<Task>
 
-/** A task as it is answered: `state` says what follows from others too, `pathMs` how long the longest chain of work from it on is. */
-export const taskView = z.object({ ...specShape.shape, ...standingShape.shape, state: taskState, pathMs: z.number() }) satisfies z.ZodType<TaskView>
+/** An attempt that did not complete its task: what the next worker on it should know. `end` is the entry's type, `reason` and `note` what was said. */
+export const attempt = z.object({
+  agent: name,
+  fence,
+  progress: z.number().min(0).max(1),
+  note: note.nullable(),
+  end: z.string(),
+  reason: z.string(),
+  atMs: timeMs,
+}) satisfies z.ZodType<Attempt>
+
+/**
+ * A task as it is answered: `state` says what follows from others too, `pathMs` how long the longest chain of work from it on is, `history` what its last
+ * attempts came to.
+ */
+export const taskView = z.object({
+  ...specShape.shape,
+  ...standingShape.shape,
+  state: taskState,
+  pathMs: z.number(),
+  history: z.array(attempt).readonly(),
+}) satisfies z.ZodType<TaskView>

@@ -1,8 +1,9 @@
-import type { Session } from "./agent.ts"
+import type { Session, Skills } from "./agent.ts"
 import { inboxOf, type OpenNotice } from "./directive.ts"
 import { Heap, type HeapNode } from "./heap.ts"
 import { Holdings } from "./holdings.ts"
 import type { AgentId, PlanId, Seq, SessionId, TaskId } from "./ids.ts"
+import type { Beliefs } from "./match.ts"
 import { Paths } from "./paths.ts"
 import { type ReadyQuery, ReadyTasks } from "./ready.ts"
 import { isActive, isClosed, isHeld, type Task, type TaskSpec, type TaskStatus } from "./task.ts"
@@ -177,6 +178,11 @@ export class Board {
   chooseReady(query: ReadyQuery): TaskId[] {
     this.#paths.settle()
     return this.#ready.choose(query)
+  }
+
+  /** Ready tasks of which the agent lacks the one skill that they ask for. */
+  beyond(capabilities: Skills, beliefs: Beliefs): ReturnType<ReadyTasks["beyond"]> {
+    return this.#ready.beyond(capabilities, beliefs)
   }
 
   /** The longest chain of work that is left from this task on, in ms of estimates; 0 once it is closed. */

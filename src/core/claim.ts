@@ -5,7 +5,9 @@ import type { Actor } from "./entry.ts"
 import { conflictsWith, filesConflict } from "./file-conflict.ts"
 import type { AgentId, PlanId, Seq, TaskId } from "./ids.ts"
 import { LEASE_OWNED_MS, LEASE_UNOWNED_MS, leaseEnded } from "./lease.ts"
-import { meets } from "./ready.ts"
+import { isFreeToTake, mayDo } from "./dispatch.ts"
+import { beliefsOf } from "./judgement.ts"
+import { probeFor, type Reasons, reasonsFor } from "./reasons.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import { isActive, isHeld, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
@@ -14,7 +16,14 @@ type Events = (TaskEvent | DirectiveEvent)[]
 
 export type Claim = { task: TaskId }
 /** `filler`: only (true) or never (false) filler work; by default filler is offered where nothing else is ready. */
-export type ClaimNext = { plan: PlanId | null; labels: readonly string[]; filler: boolean | null; max: number }
+export type ClaimNext = {
+  plan: PlanId | null
+  labels: readonly string[]
+  filler: boolean | null
+  max: number
+  /** Set by the hub where several waited: how many, and the task that is the caller's among them. */
+  turn?: { waiting: number; meant: TaskId | null }
+}
 
 /**
  * Claims one task. Of any number of callers exactly one wins: the hub decides one after the other, and every decision sees the ones before it.
@@ -30,8 +39,8 @@ export function decideClaim(state: Workspace, actor: Actor, { task: id }: Claim,
   const denied = deniedBy(state, task, over)
   if (denied !== null) return denied
   const spec = state.specs.get(id) as TaskSpec
-  if (!takesAnything(actor) && !meets(agent, spec.requires)) {
-    const missing = Object.entries(spec.requires).filter(([skill, level]) => !meets(agent, { [skill]: level }))
+  if (!isFreeToTake(actor) && !mayDo(state, agent, spec.requires)) {
+    const missing = Object.entries(spec.requires).filter(([skill, level]) => !mayDo(state, agent, { [skill]: level }))
     const named = missing.map(([skill, level]) => `${skill} ${level}`).join(", ")
     return refuse(
       "not_eligible",
@@ -50,7 +59,7 @@ export function decideClaim(state: Workspace, actor: Actor, { task: id }: Claim,
   const kept = gate.shut() ?? gate.admit(id, spec)
   if (kept !== null) return kept
   const ended = isOthers ? leaseEnded(state, task, "expired", actor.agent) : []
-  return [...lapsed(state, actor, load), ...ended, ...freed(load, spec), claimed(state, actor, id, spec, nowMs, gate)]
+  return [...lapsed(state, actor, load), ...ended, ...freed(load, spec), claimed(state, actor, id, spec, reasonsFor(state, agent, id, "named"), nowMs, gate)]
 }
 
 /**
@@ -65,11 +74,13 @@ export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNex
   const gate = new ClaimGate(state, agent, nowMs, load.over)
   const shut = room <= 0 ? null : gate.shut()
   if (shut !== null) return shut
-  const take = (ids: readonly TaskId[], free: TaskEvent[]): Events => [
+  const take = (ids: readonly TaskId[], free: TaskEvent[], rule: Reasons["rule"] = "order"): Events => [
     ...lapsed(state, actor, load),
     ...free,
-    ...ids.map((id) => claimed(state, actor, id, state.specs.get(id) as TaskSpec, nowMs, gate)),
+    ...ids.map((id) => claimed(state, actor, id, state.specs.get(id) as TaskSpec, reasonsFor(state, agent, id, rule, filter.turn?.waiting), nowMs, gate)),
   ]
+  const own = room <= 0 ? null : ownOf(state, actor, agent, filter, gate)
+  if (own !== null) return take([own.id], freed(load, state.specs.get(own.id) as TaskSpec), own.rule)
   const real = filter.filler === true || room <= 0 ? [] : choose(state, actor, agent, filter, false, room, gate)
   if (real.length > 0) return take(real, freed(load, state.specs.get(real[0] as TaskId) as TaskSpec))
   const left = room - load.fillers.length
@@ -125,9 +136,27 @@ function holds(task: Task, actor: Actor): boolean {
   return isHeld(task.status) && task.owner === actor.agent && task.session === actor.session
 }
 
-/** Directors take what they like; everybody else takes what they are able to do. */
-function takesAnything(actor: Actor): boolean {
-  return actor.role === "operator" || actor.role === "orchestrator"
+/** A task that is the caller's for a reason of its own: a probe that is due, or what it was assigned among all who waited. */
+function ownOf(state: Workspace, actor: Actor, agent: Agent, filter: ClaimNext, gate: ClaimGate): { id: TaskId; rule: "probe" | "assigned" } | null {
+  if (filter.filler === true || filter.max > 1) return null
+  const open = (id: TaskId): boolean => {
+    const { plan } = state.tasks.get(id) as Task
+    const { touches, labels } = state.specs.get(id) as TaskSpec
+    if (filter.plan !== null && plan !== filter.plan) return false
+    return (
+      filter.labels.every((label) => labels.includes(label)) &&
+      !state.board.holdings.obstruct(touches, agent.name) &&
+      planHasRoom(state, plan, agent.name) &&
+      gate.isOpen(plan)
+    )
+  }
+  const probe = isFreeToTake(actor) ? null : probeFor(state, agent, open)
+  if (probe !== null && gate.admits(probe, state.specs.get(probe) as TaskSpec)) return { id: probe, rule: "probe" }
+  const meant = filter.turn?.meant ?? null
+  if (meant === null || !state.board.isReady(meant) || !open(meant)) return null
+  const spec = state.specs.get(meant) as TaskSpec
+  const may = isFreeToTake(actor) || mayDo(state, agent, spec.requires)
+  return may && gate.admits(meant, spec) ? { id: meant, rule: "assigned" } : null
 }
 
 function deniedBy(state: Workspace, task: Task, over: boolean): Refusal | null {
@@ -196,11 +225,11 @@ function freed({ fillers }: Load, taken: TaskSpec): TaskEvent[] {
   return fillers.map((task) => ({ type: "task.released", data: { id: task.id, reason: "real work was ready" }, causedBy: task.fence }))
 }
 
-function claimed(state: Workspace, actor: Actor, id: TaskId, spec: TaskSpec, nowMs: number, gate: ClaimGate): TaskEvent {
+function claimed(state: Workspace, actor: Actor, id: TaskId, spec: TaskSpec, why: Reasons, nowMs: number, gate: ClaimGate): TaskEvent {
   const owned = actor.session !== null && state.sessions.get(actor.session)?.owned === true
   const leaseMs = spec.leaseMs ?? (owned ? LEASE_OWNED_MS : LEASE_UNOWNED_MS)
   const task = state.tasks.get(id) as Task
-  return { type: "task.claimed", data: { id, leaseMs, leaseEndsAtMs: nowMs + leaseMs, ...gate.reservesOf(id) }, causedBy: readySince(state, task, spec) }
+  return { type: "task.claimed", data: { id, leaseMs, leaseEndsAtMs: nowMs + leaseMs, why, ...gate.reservesOf(id) }, causedBy: readySince(state, task, spec) }
 }
 
 /** The entry that made the task ready: its own last one, or the completion of the last that it waited for. */
@@ -212,7 +241,8 @@ function choose(state: Workspace, actor: Actor, agent: Agent, { plan, labels, ma
   return state.board.chooseReady({
     count: Math.min(max, room),
     agent: agent.name,
-    capabilities: takesAnything(actor) ? null : agent.capabilities,
+    capabilities: isFreeToTake(actor) ? null : agent.capabilities,
+    beliefs: beliefsOf(state, agent.name),
     plan,
     labels,
     filler,

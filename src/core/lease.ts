@@ -3,6 +3,7 @@ import { directive, type DirectiveEvent, inVain, type Target } from "./directive
 import type { Actor } from "./entry.ts"
 import { type FileLease, filesEnded, type FilesEvent, isFileLeaseDue } from "./file-lease.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "./ids.ts"
+import { triedBy } from "./judgement.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import type { WakeSweep } from "./trigger.ts"
 import { takenBack } from "./governor-notice.ts"
@@ -37,7 +38,7 @@ const RENEWED_PER_ENTRY = 1_500
 
 /** Ends a lease; with its last attempt the task has failed. `note`: what whoever ended it by hand says of it. */
 export function leaseEnded(state: Workspace, task: Task, reason: LeaseEnd, by: AgentId, note: string | null = null): (TaskEvent | DirectiveEvent)[] {
-  const ended: TaskEvent = { type: "lease.ended", data: { id: task.id, fence: task.fence as Seq, reason, by, note }, causedBy: task.fence }
+  const ended: TaskEvent = { type: "lease.ended", data: { id: task.id, fence: task.fence as Seq, reason, by, note, ...triedBy(task) }, causedBy: task.fence }
   const { maxAttempts } = state.specs.get(task.id) as TaskSpec
   if (task.attempts + 1 < maxAttempts) return [ended]
   const spent = `its last attempt of ${maxAttempts} ended: ${reason}`

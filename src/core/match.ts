@@ -14,7 +14,7 @@ export function matchOf(capabilities: Skills, beliefs: Beliefs, requires: Skills
   let had = 0
   for (const skill in requires) {
     asked += 1
-    if (hasSkill(capabilities, beliefs(skill), skill, requires[skill] as number)) had += 1
+    if (hasSkill(capabilities, beliefs, skill, requires[skill] as number)) had += 1
   }
   return asked === 0 ? 1 : had / asked
 }

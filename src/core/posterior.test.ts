@@ -62,10 +62,11 @@ test("the chance on several skills lies between the weakest and the strongest", 
 test("a skill is had by declaration at its level, or by what was learned, up to the level that was mastered", () => {
   const learned: Posterior = { ...prior(false), good: 7, bad: 3, level: 2 }
   expect(meanOf(learned)).toBe(LEARNED_MEAN)
-  expect(hasSkill({ docs: 3 }, undefined, "docs", 3)).toBe(true)
-  expect(hasSkill({ docs: 3 }, undefined, "docs", 4)).toBe(false)
-  expect(hasSkill({}, learned, "docs", 2)).toBe(true)
-  expect(hasSkill({}, learned, "docs", 3)).toBe(false)
-  expect(hasSkill({}, { ...learned, good: 6.9 }, "docs", 2)).toBe(false)
-  expect(hasSkill({}, undefined, "toString", 1)).toBe(false)
+  const nothing = () => undefined
+  expect(hasSkill({ docs: 3 }, nothing, "docs", 3)).toBe(true)
+  expect(hasSkill({ docs: 3 }, nothing, "docs", 4)).toBe(false)
+  expect(hasSkill({}, () => learned, "docs", 2)).toBe(true)
+  expect(hasSkill({}, () => learned, "docs", 3)).toBe(false)
+  expect(hasSkill({}, () => ({ ...learned, good: 6.9 }), "docs", 2)).toBe(false)
+  expect(hasSkill({}, nothing, "toString", 1)).toBe(false)
 })

@@ -87,7 +87,10 @@ export function observed(before: Posterior, { success, weight, level, seq }: Obs
 }
 
 /** Whether an agent counts as having a skill at a level: because it says so, or because it was seen to. */
-export function hasSkill(capabilities: Skills, learned: Posterior | undefined, skill: string, level: number): boolean {
-  if (Object.hasOwn(capabilities, skill) && (capabilities[skill] as number) >= level) return true
+export function hasSkill(capabilities: Skills, learned: (skill: string) => Posterior | undefined, skill: string, level: number): boolean {
+  return (Object.hasOwn(capabilities, skill) && (capabilities[skill] as number) >= level) || isLearned(learned(skill), level)
+}
+
+function isLearned(learned: Posterior | undefined, level: number): boolean {
   return learned !== undefined && learned.level >= level && meanOf(learned) >= LEARNED_MEAN
 }

@@ -3,6 +3,7 @@ import { type Throttled, throttledBy } from "./breaker-outcome.ts"
 import { directive, type DirectiveEvent, inVain, sent } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import type { AgentId, Seq, TaskId } from "./ids.ts"
+import { judgedBy, triedBy } from "./judgement.ts"
 import { LEASE_UNOWNED_MS, underLease } from "./lease.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import type { Deliverable, Task, TaskEvent, TaskSpec, Usage } from "./task.ts"
@@ -48,7 +49,10 @@ export function decideComplete(state: Workspace, actor: Actor, { task: id, fence
       ),
     ]
   }
-  return [{ type: "task.completed", data: { id, deliverable, usage }, causedBy: fence }, ...unblockedBy(state, id, `${id} is completed`, fence)]
+  return [
+    { type: "task.completed", data: { id, deliverable, usage, ...judgedBy(state, task, true) }, causedBy: fence },
+    ...unblockedBy(state, id, `${id} is completed`, fence),
+  ]
 }
 
 export function decideFail(state: Workspace, actor: Actor, { task: id, fence, reason, retry, usage, throttled: told }: Fail, nowMs: number): Events | Refusal {
@@ -58,7 +62,9 @@ export function decideFail(state: Workspace, actor: Actor, { task: id, fence, re
   const { maxAttempts } = state.specs.get(id) as TaskSpec
   const again = retry && task.attempts + 1 < maxAttempts
   const throttled = told ?? throttledBy(reason)
-  const data = { id, reason, usage, ...(throttled === null ? {} : { throttled }) }
+  // Whoever was throttled has not shown what it cannot do.
+  const data =
+    throttled === null ? { id, reason, usage, ...judgedBy(state, task, false), ...triedBy(task) } : { id, reason, usage, throttled, ...triedBy(task) }
   return again ? [{ type: "task.retried", data, causedBy: fence }] : [{ type: "task.failed", data, causedBy: fence }, ...inVain(state, id, "failed", fence)]
 }
 
@@ -68,7 +74,9 @@ export function decideRelease(state: Workspace, actor: Actor, { task: id, fence,
   if ("refused" in task) return task
   if (task.status === "review") return refuse("wrong_status", `task ${id} is in review`, "Wait for the review.", { task: id })
   const throttled = told ?? throttledBy(reason)
-  return [{ type: "task.released", data: { id, reason, ...(throttled === null ? {} : { throttled }) }, causedBy: fence }]
+  // A task that was given back untouched has nothing to tell.
+  const tried = task.progress > 0 || task.note !== null ? triedBy(task) : {}
+  return [{ type: "task.released", data: { id, reason, ...(throttled === null ? {} : { throttled }), ...tried }, causedBy: fence }]
 }
 
 /** Somebody other than the owner approves, or asks for changes. */
@@ -82,7 +90,7 @@ export function decideReview(state: Workspace, actor: Actor, { task: id, approve
   if (approve) return approved(state, task)
   const requested: TaskEvent = {
     type: "task.changes_requested",
-    data: { id, reason, leaseEndsAtMs: nowMs + (task.leaseMs ?? LEASE_UNOWNED_MS) },
+    data: { id, reason, leaseEndsAtMs: nowMs + (task.leaseMs ?? LEASE_UNOWNED_MS), ...judgedBy(state, task, false), ...triedBy(task) },
     causedBy: task.fence,
   }
   // Whoever delivered it may be gone: then it is open for others, and that is nobody's failed attempt.
@@ -100,5 +108,8 @@ function approved(state: Workspace, task: Task): Events {
   const { id, fence } = task
   const deliverable = task.deliverable as Deliverable
   const usage = { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 }
-  return [{ type: "task.completed", data: { id, deliverable, usage }, causedBy: fence }, ...unblockedBy(state, id, `${id} is completed`, fence)]
+  return [
+    { type: "task.completed", data: { id, deliverable, usage, ...judgedBy(state, task, true) }, causedBy: fence },
+    ...unblockedBy(state, id, `${id} is completed`, fence),
+  ]
 }

@@ -1,6 +1,7 @@
 import type { Skills } from "./agent.ts"
 import { Heap, type HeapNode } from "./heap.ts"
 import type { AgentId, PlanId, Seq, TaskId } from "./ids.ts"
+import { type Beliefs, isEligible } from "./match.ts"
 import { PRIORITIES, type TaskSpec } from "./task.ts"
 
 /** A task that can be claimed, with all that the order among such tasks asks for. */
@@ -19,6 +20,8 @@ export type ReadyQuery = {
   agent: AgentId
   /** Null: whatever a task requires, the caller may take it. */
   capabilities: Skills | null
+  /** What the caller is known to have learned; without it only its capabilities count. */
+  beliefs?: Beliefs
   plan: PlanId | null
   labels: readonly string[]
   filler: boolean
@@ -125,6 +128,19 @@ export class ReadyTasks {
     return (spec.touches.length === 0 || query.isFree(spec.touches)) && query.admits?.(id, spec) !== false ? [id] : this.#several(query, [])
   }
 
+  /**
+   * For each single skill that tasks ask for and the agent is not eligible for, the first such task. What is asked of several skills at once tells too
+   * little of each.
+   */
+  *beyond(capabilities: Skills, beliefs: Beliefs): Iterable<{ id: TaskId; spec: TaskSpec; skill: string }> {
+    for (const { filler, requires, all } of this.#shelves.values()) {
+      const [skill, ...others] = Object.keys(requires)
+      if (filler || skill === undefined || others.length > 0 || isEligible(capabilities, beliefs, requires)) continue
+      const top = all.plain.top
+      if (top !== undefined) yield { id: top.task.id, spec: top.task.spec, skill }
+    }
+  }
+
   /** Walks all heaps at once from their tops down, best first. */
   #several(query: ReadyQuery, labels: readonly string[]): TaskId[] {
     const frontier = new Heap<Step>((a, b) => isBetter(a.place, a.preference, b.place, b.preference))
@@ -149,11 +165,14 @@ export class ReadyTasks {
   }
 
   /** Each heap that may hold what is asked for. */
-  #eachHeap({ agent, capabilities, plan, labels: [label], filler, hasRoom }: ReadyQuery, visit: (heap: Heap<Place>, preference: number) => void): void {
+  #eachHeap(
+    { agent, capabilities, beliefs = nothing, plan, labels: [label], filler, hasRoom }: ReadyQuery,
+    visit: (heap: Heap<Place>, preference: number) => void,
+  ): void {
     const room = new Map<PlanId | null, boolean>()
     for (const shelf of this.#shelves.values()) {
       if (shelf.filler !== filler || (plan !== null && shelf.plan !== plan)) continue
-      if (capabilities !== null && !meets({ capabilities }, shelf.requires)) continue
+      if (capabilities !== null && !isEligible(capabilities, beliefs, shelf.requires)) continue
       const rack = label === undefined ? shelf.all : shelf.byLabel.get(label)
       if (rack === undefined) continue
       let open = room.get(shelf.plan)
@@ -168,10 +187,13 @@ export class ReadyTasks {
   }
 }
 
-/** Whether the agent has every skill that is asked for, at its level at least. */
+/** Whether the agent declares enough of the skills that are asked for, at their levels: 70 %, which is all of them up to three. */
 export function meets({ capabilities }: { capabilities: Skills }, requires: Skills): boolean {
-  for (const skill in requires) if (!(Object.hasOwn(capabilities, skill) && (capabilities[skill] as number) >= (requires[skill] as number))) return false
-  return true
+  return isEligible(capabilities, nothing, requires)
+}
+
+function nothing(): undefined {
+  return undefined
 }
 
 function newRack(): Rack {

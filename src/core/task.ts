@@ -3,6 +3,8 @@ import type { Throttled } from "./breaker-outcome.ts"
 import type { Reserves } from "./claim-gate.ts"
 import { type Recorded, unknownType } from "./entry.ts"
 import type { AgentId, PlanId, Seq, SessionId, TaskId } from "./ids.ts"
+import type { Learned } from "./judgement.ts"
+import type { Reasons } from "./reasons.ts"
 import type { Workspace } from "./workspace.ts"
 
 export type Priority = "critical" | "high" | "normal" | "low"
@@ -106,23 +108,23 @@ export type LeaseEnd = "expired" | "lost" | "session_ended" | "agent_retired" | 
 export type TaskEvent =
   | Recorded<"task.added", { id: TaskId; plan: PlanId | null; spec: TaskSpec }>
   | Recorded<"task.edited", { id: TaskId; changes: Partial<TaskSpec>; reason: string }>
-  | Recorded<"task.claimed", { id: TaskId; leaseMs: number; leaseEndsAtMs: number } & Reserves>
+  | Recorded<"task.claimed", { id: TaskId; leaseMs: number; leaseEndsAtMs: number; why?: Reasons } & Reserves>
   | Recorded<"task.started", { id: TaskId }>
   | Recorded<"task.progressed", { id: TaskId; progress: number | null; note: string | null }>
   | Recorded<"task.blocked", { id: TaskId; kind: BlockedOn["kind"]; ref: string; reason: string }>
   | Recorded<"task.unblocked", { id: TaskId; reason: string }>
   | Recorded<"task.submitted", { id: TaskId; deliverable: Deliverable; usage: Usage }>
-  | Recorded<"task.changes_requested", { id: TaskId; reason: string; leaseEndsAtMs: number }>
-  | Recorded<"task.completed", { id: TaskId; deliverable: Deliverable; usage: Usage }>
-  | Recorded<"task.failed", { id: TaskId; reason: string; usage: Usage; throttled?: Throttled }>
-  | Recorded<"task.retried", { id: TaskId; reason: string; usage: Usage; throttled?: Throttled }>
-  | Recorded<"task.released", { id: TaskId; reason: string; throttled?: Throttled }>
+  | Recorded<"task.changes_requested", { id: TaskId; reason: string; leaseEndsAtMs: number } & Learned>
+  | Recorded<"task.completed", { id: TaskId; deliverable: Deliverable; usage: Usage } & Learned>
+  | Recorded<"task.failed", { id: TaskId; reason: string; usage: Usage; throttled?: Throttled } & Learned>
+  | Recorded<"task.retried", { id: TaskId; reason: string; usage: Usage; throttled?: Throttled } & Learned>
+  | Recorded<"task.released", { id: TaskId; reason: string; throttled?: Throttled } & Learned>
   | Recorded<"task.cancelled", { id: TaskId; reason: string }>
   | Recorded<"task.reset", { id: TaskId; reason: string }>
   | Recorded<"task.flagged", { id: TaskId; to: "owner" | "operator"; silentMs: number }>
   | Recorded<"task.help_wanted", { id: TaskId; reason: string }>
   | Recorded<"task.help_joined", { id: TaskId; helper: AgentId }>
-  | Recorded<"lease.ended", { id: TaskId; fence: Seq; reason: LeaseEnd; by: AgentId; note: string | null }>
+  | Recorded<"lease.ended", { id: TaskId; fence: Seq; reason: LeaseEnd; by: AgentId; note: string | null } & Learned>
   | Recorded<"lease.renewed", { id: TaskId; fence: Seq; leaseEndsAtMs: number }>
   | Recorded<"leases.renewed", { sessions: SessionId[] }>
 

@@ -1,16 +1,19 @@
 import type { Agent, Session } from "./agent.ts"
 import type { PlanId, TaskId } from "./ids.ts"
+import type { Attempt } from "./judgement.ts"
 import { isActive, type Task, type TaskSpec } from "./task.ts"
 import type { Plan } from "./plan.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** Where a task stands for a reader: its status, with what is derived for one that is pending. */
 export type TaskState = Task["status"] | "ready" | "waiting" | "unreachable"
-/** A task as callers see it: what it asks for, where it stands, and what follows. */
-export type TaskView = TaskSpec & Task & { state: TaskState; pathMs: number }
+/** A task as callers see it: what it asks for, where it stands, what follows, and what its last attempts came to. */
+export type TaskView = TaskSpec & Task & { state: TaskState; pathMs: number; history: readonly Attempt[] }
 /** An agent as callers see it: never its credentials' hashes. */
 export type AgentView = Omit<Agent, "credentials" | "addedSeq"> & { credentials: string[]; busy: boolean; tasks: TaskId[]; sessions: Session[] }
 export type PlanView = Plan & { counts: Record<TaskState, number>; finished: boolean }
+
+const NO_ATTEMPTS: readonly Attempt[] = []
 
 export function taskState(state: Workspace, { id, status }: Pick<Task, "id" | "status">): TaskState {
   if (status !== "pending") return status
@@ -32,7 +35,7 @@ export function viewTask(state: Workspace, id: TaskId): TaskView | null {
     fence: t.fence, leaseEndsAtMs: t.leaseEndsAtMs, attempts: t.attempts, progress: t.progress, note: t.note, blockedOn: t.blockedOn,
     helpWanted: t.helpWanted, deliverable: t.deliverable, usage: t.usage, reason: t.reason, stale: t.stale, claimedAtMs: t.claimedAtMs,
     updatedAtMs: t.updatedAtMs, closedAtMs: t.closedAtMs,
-    state: taskState(state, t), pathMs: state.board.pathMs(id),
+    state: taskState(state, t), pathMs: state.board.pathMs(id), history: state.attempts.get(id) ?? NO_ATTEMPTS,
   }
 }
 

@@ -11,8 +11,10 @@ import { Forum } from "./forum.ts"
 import { dropFilesOf, evolveFiles, type FileLease, type FilesEvent, renewFiles } from "./file-lease.ts"
 import { KeyAges, remember, type Remembered, rememberedText } from "./idempotency.ts"
 import type { Seq, TaskId } from "./ids.ts"
+import { type Attempt, evolveJudgement, type Learned } from "./judgement.ts"
 import { evolveMessage, type Finding, type MessageEvent, noteProgress } from "./message.ts"
 import type { Page } from "./message-page.ts"
+import type { Posterior } from "./posterior.ts"
 import { evolvePlan, type Plan, type PlanEvent } from "./plan.ts"
 import { Journal, Table } from "./table.ts"
 import type { Participant, Thread } from "./thread.ts"
@@ -78,6 +80,9 @@ export class Workspace {
   readonly accounts = new Table<Exhausted>("accounts", this.journal)
   /** When agents' processes went away lately, by agent. */
   readonly crashes = new Table<readonly number[]>("crashes", this.journal)
+  /** What is believed of agents, by agent and skill, and the attempts that did not complete their tasks, by task. */
+  readonly beliefs = new Table<Posterior>("beliefs", this.journal)
+  readonly attempts = new Table<readonly Attempt[]>("attempts", this.journal)
   readonly policies = new Table<Partial<WakePolicy>>("policies", this.journal)
   readonly budgets = new Table<Budget>("budgets", this.journal, this.books.onBudget)
   readonly reservations = new Table<Reservation>("reservations", this.journal, this.books.onReservation)
@@ -91,7 +96,7 @@ export class Workspace {
   /** Every table, in the order in which snapshots keep them: specs before tasks and threads before places, since their indexes read them so. */
   get tables(): Table<unknown>[] {
     const { meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, files, usage, keys } = this
-    const { triggers, wakes, supervisors, accounts, crashes, policies } = this
+    const { beliefs, attempts, triggers, wakes, supervisors, accounts, crashes, policies } = this
     const waking = [triggers, wakes, supervisors, accounts, crashes, policies]
     const governing = [this.budgets, this.reservations, this.breakers, this.breakerPolicy]
     return [
@@ -108,6 +113,8 @@ export class Workspace {
       findings,
       files,
       usage,
+      beliefs,
+      attempts,
       ...waking,
       ...governing,
       keys,
@@ -151,6 +158,8 @@ function evolveWork(state: Workspace, event: TaskEvent, entry: Entry): void {
   const before = event.type === "leases.renewed" ? undefined : state.tasks.get(event.data.id)
   evolveTask(state, event, entry)
   if (before !== undefined) evolveGoverned(state, event, before, entry)
+  const learned = event.data as Learned & { id: TaskId; reason?: string }
+  if (learned.judged !== undefined || learned.tried !== undefined) evolveJudgement(state, learned.id, event.type, learned, entry)
   if (state.files.size === 0) return
   if (event.type === "leases.renewed") for (const session of event.data.sessions) renewFiles(state, { agent: "", session }, entry.atMs)
   else if (!isWorkedOn(state.tasks.get(event.data.id))) dropFilesOf(state, event.data.id)

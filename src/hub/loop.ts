@@ -70,7 +70,7 @@ export class Loop {
     })
     this.#pace = new Pace(options, () => clock.monotonicMs())
     this.admission = new Admission(this.#queue, this.#pace)
-    this.#parked = new Parked(clock, (waiting) => this.#enqueue(waiting))
+    this.#parked = new Parked(clock, (waiting) => this.#enqueue(waiting), this.#replica)
     // A checkpoint is a write like any other, and one that we would want now anyway.
     this.#outage = new Outage(clock, () => {
       if (this.#phase === "open") this.#checkpoints.ask()
@@ -314,7 +314,7 @@ export class Loop {
   #decide(waiting: Waiting[], batch: Batch): void {
     for (let at = 0; at < waiting.length; at += 1) {
       // Whoever is parked came first: what the batch itself has made ready is theirs.
-      if (batch.stirred && (waiting[at] as Waiting).name === "task.claimNext" && this.#parked.size > 0) waiting.splice(at, 0, ...this.#parked.takeAll())
+      if (batch.stirred && (waiting[at] as Waiting).name === "task.claimNext" && this.#parked.size > 0) waiting.splice(at, 0, ...this.#parked.takeInTurn())
       const next = waiting[at] as Waiting
       // The abort has been or will be its answer.
       if (next.signal?.aborted === true) next.reject(aborted())
@@ -352,7 +352,7 @@ export class Loop {
 
   /** Something may be ready now: whoever is parked decides again, first come first served. */
   #wake(): void {
-    if (this.#stirred && this.#parked.size > 0 && this.#replica.state.board.readyCount > 0) this.#queue.unshift(this.#parked.takeAll())
+    if (this.#stirred && this.#parked.size > 0 && this.#replica.state.board.readyCount > 0) this.#queue.unshift(this.#parked.takeInTurn())
     this.#stirred = false
   }
 

@@ -1,9 +1,12 @@
+import type { ClaimNext } from "../core/claim.ts"
+import { orderOfTurns } from "../core/dispatch.ts"
+import type { Workspace } from "../core/workspace.ts"
 import type { Clock } from "./clock.ts"
 import { aborted } from "./failures.ts"
 import type { Waiting } from "./waiting.ts"
 
 /**
- * Claims for which nothing was ready, first come first served. Each has one timer and dies with its caller's connection, wherever it is when that
+ * Claims for which nothing was ready: first come first served, unless skills are asked for; then whoever does it best is served first. Each has one timer and dies with its caller's connection, wherever it is when that
  * happens: parked, in the queue again, or in a batch (then the ledger decides, and nobody hears of it).
  */
 export class Parked {
@@ -11,10 +14,12 @@ export class Parked {
   readonly #parked = new Set<Waiting>()
   /** Decides one again whose time is over: what it is refused with then is its answer. */
   readonly #again: (waiting: Waiting) => void
+  readonly #replica: { readonly state: Workspace }
 
-  constructor(clock: Clock, again: (waiting: Waiting) => void) {
+  constructor(clock: Clock, again: (waiting: Waiting) => void, replica: { readonly state: Workspace }) {
     this.#clock = clock
     this.#again = again
+    this.#replica = replica
   }
 
   get size(): number {
@@ -33,6 +38,21 @@ export class Parked {
     const all = [...this.#parked]
     this.#parked.clear()
     return all
+  }
+
+  /** All of them, in the order in which they are to be served now, each told what is meant for it. */
+  takeInTurn(): Waiting[] {
+    const all = this.takeAll()
+    const turns = orderOfTurns(
+      this.#replica.state,
+      all.map(({ actor, input }) => ({ actor, filter: input as ClaimNext })),
+    )
+    return turns.map(({ place, meant }) => {
+      const waiting = all[place] as Waiting
+      // Its caller's own words are what its key was made of: the rest of the input is the hub's.
+      waiting.input = { ...(waiting.input as ClaimNext), turn: { waiting: all.length, meant } }
+      return waiting
+    })
   }
 
   #time(waiting: Waiting, forMs: number): void {

@@ -74,6 +74,7 @@ function outside(text: string): string {
 }
 
 const ASKED: Partial<Record<OperationName, object[]>> = {
+  "agent.manifest": [{ name: "heron" }],
   "agent.show": [{ name: "heron" }],
   "files.check": [{ paths: ["held/a.ts"] }],
   "ledger.consistency": [{ from: 1, to: 2 }],
@@ -86,6 +87,7 @@ const ASKED: Partial<Record<OperationName, object[]>> = {
   "plan.report": [],
   "plan.show": [],
   "task.show": [{ task: "one" }, { task: "two" }],
+  "task.whyAssigned": [{ task: "one" }, { task: "two" }],
   "thread.show": [{ thread: "t" }],
   "thread.summarize": [{ thread: "t", maxBytes: 4_096 }],
   "usage.list": ["agent", "task", "session", "model", "day"].map((by) => ({ by })),

@@ -14,11 +14,14 @@ import type { Workspace } from "../core/workspace.ts"
 import type { Loop } from "../hub/loop.ts"
 import type { Doers } from "./context.ts"
 import { checkFiles, listFiles } from "./file-reads.ts"
+import { manifestOf } from "../core/manifest.ts"
+import { whyAssigned } from "./assignment-reads.ts"
 import { reportOf } from "./report.ts"
 import { sessionWithPresence, statusOf } from "./status.ts"
 
 type Reads =
   | "agent.list"
+  | "agent.manifest"
   | "breaker.list"
   | "budget.show"
   | "agent.show"
@@ -37,6 +40,7 @@ type Reads =
   | "session.list"
   | "task.list"
   | "task.show"
+  | "task.whyAssigned"
   | "usage.list"
   | "workspace.list"
 
@@ -72,6 +76,8 @@ export const reads: Doers<Reads> = {
       if (agent === undefined) throw absent("agent", name, "`skein agent list` lists the agents.")
       return { agent: viewAgent(state, agent), sessions: state.board.sessionsOf(name).map((session) => sessionWithPresence(loop, session, nowMs)) }
     }),
+  "agent.manifest": ({ loop }, { name }) =>
+    loop.read((state) => manifestOf(state, name) ?? fail(absent("agent", name, "`skein agent list` lists the agents."))),
   "session.list": ({ loop }, { agent, status, limit }) =>
     loop.read((state, nowMs) => {
       const fits = (session: Session): boolean => (agent === null || session.agent === agent) && (status === null || session.status === status)
@@ -89,6 +95,11 @@ export const reads: Doers<Reads> = {
       })
       return { task, waitsFor: open, dependents: [...state.board.dependents(id)].sort() }
     }),
+  "task.whyAssigned": async ({ loop }, { task: id }) => {
+    const task = await loop.read((state) => viewTask(state, id))
+    if (task === null) throw absent("task", id, "`skein task list` lists the tasks.")
+    return whyAssigned(task, async (seq) => (await loop.entries(seq, 1))[0]?.bytes)
+  },
   "plan.list": ({ loop }, { limit, cursor }) =>
     loop.read((state) => {
       const plans = [...state.plans.values()].filter((plan) => plan.addedSeq > (cursor ?? 0)).sort((a, b) => a.addedSeq - b.addedSeq)

@@ -1,0 +1,71 @@
+import type { Agent, Skills } from "./agent.ts"
+import { learnt } from "./bloomer.ts"
+import type { AgentId, Seq, TaskId } from "./ids.ts"
+import type { Beliefs } from "./match.ts"
+import { blameOf, meanOf, type Posterior, prior } from "./posterior.ts"
+import type { Task, TaskSpec } from "./task.ts"
+import type { Workspace } from "./workspace.ts"
+
+/**
+ * An outcome that says something about an agent's skills, as the entry of it carries it. Entries of before have none: their ledgers fold as they always did.
+ * Crashes, lost sessions and leases that ran out are no judgement: they say nothing of what an agent can do.
+ */
+export type Judged = { agent: AgentId; skills: Skills; success: boolean }
+/** How an attempt that did not complete its task was going, as the entry of its end carries it. */
+export type Tried = { agent: AgentId; fence: Seq; progress: number; note: string | null }
+/** What an event of a task may carry besides what it says of the task. */
+export type Learned = { judged?: Judged; tried?: Tried }
+
+/** An attempt that ended without its task being complete: what the next worker on it gets to know. */
+export type Attempt = Tried & { end: string; reason: string; atMs: number }
+
+/** Attempts that are kept of one task, the latest. */
+const ATTEMPTS_KEPT = 5
+
+/** For the event that judges whoever holds the task; nothing where the task asks for no skill. */
+export function judgedBy(state: Workspace, { id, owner }: Task, success: boolean): Pick<Learned, "judged"> {
+  const { requires } = state.specs.get(id) as TaskSpec
+  for (const _ in requires) return { judged: { agent: owner as AgentId, skills: requires, success } }
+  return {}
+}
+
+/** For the event that ends an attempt of whoever holds the task. */
+export function triedBy({ owner, fence, progress, note }: Task): Pick<Learned, "tried"> {
+  return fence === null ? {} : { tried: { agent: owner as AgentId, fence, progress, note } }
+}
+
+/** What is believed of an agent, by skill. */
+export function beliefsOf({ beliefs }: Workspace, agent: AgentId): Beliefs {
+  return beliefs.size === 0 ? () => undefined : (skill) => beliefs.get(beliefKey(agent, skill))
+}
+
+/** Agents' names have no blanks. */
+function beliefKey(agent: AgentId, skill: string): string {
+  return `${agent} ${skill}`
+}
+
+/** Folds what an event of a task carries. */
+export function evolveJudgement(
+  state: Workspace,
+  id: TaskId,
+  type: string,
+  { judged, tried, reason }: Learned & { reason?: string },
+  at: { seq: Seq; atMs: number },
+): void {
+  if (judged !== undefined) judge(state, judged, at.seq)
+  if (tried === undefined) return
+  const before = state.attempts.get(id) ?? []
+  state.attempts.put(id, [...before.slice(1 - ATTEMPTS_KEPT), { ...tried, end: type, reason: reason ?? "", atMs: at.atMs }])
+}
+
+function judge(state: Workspace, { agent, skills, success }: Judged, seq: Seq): void {
+  const { capabilities } = state.agents.get(agent) as Agent
+  const names = Object.keys(skills)
+  const before = names.map((skill): Posterior => state.beliefs.get(beliefKey(agent, skill)) ?? prior(Object.hasOwn(capabilities, skill)))
+  const blame = blameOf(before.map(meanOf))
+  names.forEach((skill, at) => {
+    const weight = success ? 1 : (blame[at] as number)
+    const { after } = learnt(before[at] as Posterior, { success, weight, level: skills[skill] as number, seq })
+    state.beliefs.put(beliefKey(agent, skill), after)
+  })
+}
