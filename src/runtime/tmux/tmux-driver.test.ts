@@ -1,11 +1,14 @@
 import { spawn } from "node:child_process"
-import { readdirSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { afterEach, describe, expect, test } from "vitest"
 import { delivery, newPlace, readerPreset, started, tidyTerminals, until, withoutTmux } from "../../../test/terminal/terminals.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
 
 afterEach(tidyTerminals)
+
+/** Texts that a shell in an agent's pane is to be spared; a longer run takes 200. */
+const SHELL_DELIVERIES = Number(process.env["SKEIN_TEST_DELIVERIES"] ?? 30)
 
 describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
   test("is started in a window of its own, is found alive, and is ended with all that it started", async () => {
@@ -93,6 +96,17 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(place.heard("ada")).toEqual([{ text: "wake up" }])
   })
 
+  test("that is held up gets Enter only once the text stands in its input: both at once would be one paste", async () => {
+    const place = newPlace()
+    const address = await started(place, place.launch("ada", "paste"))
+    await until("it is ready", async () => (await place.driver.capture(address)).includes("ready for input"))
+    process.kill(address.pid, "SIGSTOP")
+    setTimeout(() => process.kill(address.pid, "SIGCONT"), 1_000)
+    expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: true, detail: "7 bytes pasted, Enter once" })
+    await until("the model has it", () => place.heard("ada").length === 1)
+    expect(place.heard("ada")).toEqual([{ text: "wake up" }])
+  })
+
   test("that was left with a text unsent gets it sent, not typed again: its nonce says so", async () => {
     const place = newPlace()
     const address = await started(place, place.launch("ada", "paste"))
@@ -122,7 +136,7 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(await place.driver.capture(address)).not.toContain("wake up")
   })
 
-  test("that has died and left a shell gets nothing typed, and nothing is run", async () => {
+  test("that has died and left a shell gets nothing typed, and nothing is run", { timeout: 120_000 }, async () => {
     const preset = readerPreset("paste")
     const shell = {
       ...preset,
@@ -135,11 +149,12 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     await until("the model has it", () => place.heard("ada").length === 1)
     await place.driver.deliver(address, delivery("/die"))
     await until("the shell is there", async () => /^[$#] ?$/m.test(await place.driver.capture(address)))
-    for (let times = 0; times < 20; times += 1) {
-      const wake = delivery("echo it was run", { quietMs: 0 })
-      expect(await place.driver.deliver(address, wake)).toMatchObject({ ok: false, code: "PANE_DEAD" })
+    for (let times = 0; times < SHELL_DELIVERIES; times += 1) {
+      const text = `touch ${place.folder}/it-was-run # `.padEnd([60, 1_500, 8_000][times % 3] ?? 60, "x")
+      expect(await place.driver.deliver(address, delivery(text, { form: "body", quietMs: 0 }))).toMatchObject({ ok: false, code: "PANE_DEAD" })
     }
-    expect(await place.driver.capture(address)).not.toContain("echo")
+    expect(await place.driver.capture(address)).not.toContain("touch")
+    expect(existsSync(`${place.folder}/it-was-run`)).toBe(false)
   })
 
   test("is left in peace while a person types there, unless the operator forces it", async () => {

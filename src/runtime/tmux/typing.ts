@@ -13,6 +13,9 @@ import { typable } from "./typable.ts"
 const ENTER_AGAIN_MAX = 2
 const ENTER_AGAIN_MS = 1_500
 const LOOK_MS = 50
+/** An agent that has not shown a paste by then may show it otherwise than its preset knows. */
+const SHOWN_WITHIN_MS = 3_000
+const SHOWN_LOOK_MS = 20
 const STEADY_MS = 30
 const STEADY_LOOKS = 10
 
@@ -123,7 +126,11 @@ export class Typing {
 
   async #enter(place: Place, facts: ScreenFacts, delivery: Delivery, bytes: number): Promise<Delivered> {
     for (let times = 1; ; times += 1) {
-      if (times === 1) await sleep(facts.enterAfterMs)
+      if (times === 1) {
+        // An agent that is slow to read would get both at once, take Enter for a part of the paste, and seem to have an empty input until then.
+        await this.#shown(place, facts)
+        await sleep(facts.enterAfterMs)
+      }
       const before = await this.#look(place, facts, { quietMs: 0 })
       if ("ok" in before) return { ...before, detail: `${before.detail}; the text may stand unsent in the input` }
       await this.#busy(place.pane, 1)
@@ -137,6 +144,16 @@ export class Typing {
       }
       if (after === "gone") return refused("PANE_DEAD", `pane ${place.pane} died after the text was sent`)
       if (times > ENTER_AGAIN_MAX) return refused("SEND_KEYS_ERROR", `Enter was pressed ${times} times, and the text still stands in the input`)
+    }
+  }
+
+  /** Waits until the text stands in the input, as far as the preset knows how that looks. */
+  async #shown(place: Place, facts: ScreenFacts): Promise<void> {
+    const endsAt = performance.now() + SHOWN_WITHIN_MS
+    while (facts.emptyInput !== null && performance.now() < endsAt) {
+      const seen = await this.#see(place.pane)
+      if (seen === null || seen.pane.dead || hasDraft(seen.screen, facts)) return
+      await sleep(SHOWN_LOOK_MS)
     }
   }
 
