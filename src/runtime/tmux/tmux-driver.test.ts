@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { afterEach, describe, expect, test } from "vitest"
 import { delivery, newPlace, readerPreset, started, tidyTerminals, until, withoutTmux } from "../../../test/terminal/terminals.ts"
@@ -97,11 +97,16 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
   })
 
   test("that is held up gets Enter only once the text stands in its input: both at once would be one paste", async () => {
-    const place = newPlace()
-    const address = await started(place, place.launch("ada", "paste"))
+    const preset = readerPreset("paste")
+    // tmux lets its own child go on at once where that is stopped, but not a grandchild.
+    const start = ["/bin/sh", "-c", '"$@"; exit 0', "sh", ...preset.interactive.start] as const
+    const wrapped = { ...preset, name: "wrapped", interactive: { ...preset.interactive, start } }
+    const place = newPlace({}, [wrapped])
+    const address = await started(place, { ...place.launch("ada", "paste"), preset: wrapped })
     await until("it is ready", async () => (await place.driver.capture(address)).includes("ready for input"))
-    process.kill(address.pid, "SIGSTOP")
-    setTimeout(() => process.kill(address.pid, "SIGCONT"), 1_000)
+    const reader = Number(spawnSync("pgrep", ["-P", String(address.pid)], { encoding: "utf8" }).stdout)
+    process.kill(reader, "SIGSTOP")
+    setTimeout(() => process.kill(reader, "SIGCONT"), 1_000)
     expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: true, detail: "7 bytes pasted, Enter once" })
     await until("the model has it", () => place.heard("ada").length === 1)
     expect(place.heard("ada")).toEqual([{ text: "wake up" }])
