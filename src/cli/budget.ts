@@ -95,7 +95,7 @@ async function show(context: Context, scope: string | undefined, { limit }: { li
 }
 
 function cells({ scope, windowMs, limitMicroUsd, settledMicroUsd, overrunMicroUsd, reservedMicroUsd, freeMicroUsd, closedAtMs }: View): string[] {
-  const state = closedAtMs === null ? (freeMicroUsd <= 0 ? "spent" : "") : `closed since ${showTime(closedAtMs)}`
+  const state = closedAtMs === null ? (freeMicroUsd <= 0 && reservedMicroUsd === 0 ? "spent" : "") : `closed since ${showTime(closedAtMs)}`
   const sums = [limitMicroUsd, settledMicroUsd + overrunMicroUsd, overrunMicroUsd, reservedMicroUsd, freeMicroUsd].map(showUsd)
   return [scope, windowMs === null ? "" : windowName(windowMs), ...sums, state]
 }

@@ -9,7 +9,7 @@ export type Throttled = { untilMs: number | null }
 
 /** Texts of the known agents and providers that mean quota or rate, not failure. */
 const QUOTA_TEXTS =
-  /exit status 75|\b429\b|too many requests|rate.?limit(?!s? (?:test|bug|code))|usage limit|hit your limit|insufficient_quota|quota (?:exceeded|exhausted)|exhausted your (?:daily )?quota|RESOURCE_EXHAUSTED|overloaded_error|\b529\b/i
+  /exit status 75\b|(?:http|status|error|code)\W{0,3}(?:code\W{0,3})?[45]29\b|\b429 too many|too many requests|rate.?limit(?:ed|.exceeded|.reached|_error)|usage limit reached|hit your (?:usage )?limit|insufficient_quota|quota (?:exceeded|exhausted)|exhausted your (?:daily )?quota|RESOURCE_EXHAUSTED|overloaded_error/i
 
 /** Whether the words of a failure say that it was throttled: decided once, and recorded. */
 export function throttledBy(reason: string): Throttled | null {
@@ -67,6 +67,8 @@ export function breakersAfter(
   const after = new Map<BreakerId, Breaker | undefined>()
   const signal = signalOf(event, before)
   if (signal === null) return after
+  // Most work ends well, and nothing is known against anybody: then there is nothing to take back.
+  if (state.breakers.size === 0 && signal.kind !== "failure" && signal.kind !== "throttled") return after
   const policy = breakerPolicy(state)
   for (const id of breakersOf(state, before.owner as AgentId, state.specs.get(before.id) as TaskSpec)) {
     const was = known(id)

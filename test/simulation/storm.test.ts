@@ -36,7 +36,7 @@ async function storm(seed: number, behave: Behaviour): Promise<{ rig: Rig; worke
         ({ claims }) => claims[0] ?? null,
         (error: unknown) => {
           if (!(error instanceof SkeinError)) throw error
-          worker.refused.add(`${error.code} ${String(error.details["breaker"] ?? "")}`.trim())
+          worker.refused.add(`${error.code} ${(error.details["breaker"] as string | undefined) ?? ""}`.trim())
           if (error.code === "nothing_ready") return undefined
           return null
         },
