@@ -151,7 +151,7 @@ const specShape = z.object(spec) satisfies z.ZodType<TaskSpec>
 const standingShape = z.object({ ...standing, leaseMs: z.int().nullable() }) satisfies z.ZodType<Task>
 
 /** An attempt that did not complete its task: what the next worker on it should know. `end` is the entry's type, `reason` and `note` what was said. */
-export const attempt = z.object({
+const attempt = z.object({
   agent: name,
   fence,
   progress: z.number().min(0).max(1),

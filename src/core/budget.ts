@@ -54,7 +54,7 @@ export type BudgetEvent =
 
 export const DEFAULT_RULES: BudgetRules = { limitMicroUsd: null, perClaimMicroUsd: null, warnPercent: [80, 95], graceMs: 300_000, absorb: false }
 
-export function budgetId(scope: Scope, windowMs: number | null): BudgetId {
+function budgetId(scope: Scope, windowMs: number | null): BudgetId {
   return windowMs === null ? scope : `${windowMs}@${scope}`
 }
 

@@ -103,7 +103,7 @@ async function scene(kind: AgentKind, binary: string, says: Script, words: reado
     },
     state: () => registry.runningOf(agent).state,
     post: async (body) => void (await hub.call("message.post", { thread: "talk", body })),
-    jobs: async () => (await hub.call("trigger.list", { target: agent })).triggers as Job[],
+    jobs: async () => (await hub.call("trigger.list", { target: agent })).triggers,
     when: (what, look) =>
       until(what, async () => Boolean(await look()), STEP_MS).catch(async (error: unknown) => {
         const log = readFileSync(

@@ -37,6 +37,8 @@ async function storm(seed: number, behave: Behaviour): Promise<{ rig: Rig; worke
         (error: unknown) => {
           if (!(error instanceof SkeinError)) throw error
           worker.refused.add(`${error.code} ${(error.details["breaker"] as string | undefined) ?? ""}`.trim())
+          const { breaker } = error.details
+          worker.refused.add(typeof breaker === "string" ? `${error.code} ${breaker}` : error.code)
           if (error.code === "nothing_ready") return undefined
           return null
         },
