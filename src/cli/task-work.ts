@@ -111,9 +111,12 @@ async function claimNext(context: Context, { plan, label = [], filler, max, wait
 
 function tellClaim({ terminal }: Context, claimed: Claimed): void {
   const { task, fence, leaseEndsAtMs, leaseMs } = claimed
+  const last = task.history.at(-1)
+  const before =
+    last === undefined ? "" : `\nthe last attempt, by ${last.agent}: ${printable(last.reason)}${last.note === null ? "" : ` (${printable(last.note)})`}`
   terminal.answer(
     claimed,
-    `claimed ${printable(task.id)}: ${printable(task.title)}\nfence ${fence}, lease until ${showTime(leaseEndsAtMs)} (${showDuration(leaseMs)})`,
+    `claimed ${printable(task.id)}: ${printable(task.title)}\nfence ${fence}, lease until ${showTime(leaseEndsAtMs)} (${showDuration(leaseMs)})${before}`,
   )
 }
 

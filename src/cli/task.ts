@@ -97,7 +97,9 @@ async function showTask(context: Context, id: string): Promise<void> {
   terminal.record(found)
   if (terminal.json) return
   const { task, waitsFor, dependents } = found
+  const tried = task.history.map(({ agent, end, reason, note }) => `  ${agent}, ${end}: ${reason}${note === null ? "" : ` (last said: ${note})`}`)
   const more = [
+    tried.length === 0 ? "" : `\n${terminal.colours.bold("earlier attempts")}\n${printableLines(tried.join("\n"))}`,
     task.body === "" ? "" : `\n${printableLines(task.body)}`,
     task.deliverable === null ? "" : `\n${terminal.colours.bold("deliverable")}\n${printableLines(task.deliverable.text)}`,
   ]

@@ -35,8 +35,31 @@ export function triedBy({ owner, fence, progress, note }: Task): Pick<Learned, "
 }
 
 /** What is believed of an agent, by skill. */
-export function beliefsOf({ beliefs }: Workspace, agent: AgentId): Beliefs {
-  return beliefs.size === 0 ? () => undefined : (skill) => beliefs.get(beliefKey(agent, skill))
+export function beliefsOf({ seen }: Workspace, agent: AgentId): Beliefs {
+  const own = seen.of(agent)
+  return own === undefined ? nothing : (skill) => own.get(skill)
+}
+
+function nothing(): undefined {
+  return undefined
+}
+
+/** The table of beliefs by agent, derived from it: a claim that looks at hundreds of agents makes no key for each. */
+export class SeenSkills {
+  readonly #byAgent = new Map<AgentId, Map<string, Posterior>>()
+
+  of(agent: AgentId): ReadonlyMap<string, Posterior> | undefined {
+    return this.#byAgent.get(agent)
+  }
+
+  onChange = (key: string, _: Posterior | undefined, after: Posterior | undefined): void => {
+    const blank = key.indexOf(" ")
+    const agent = key.slice(0, blank)
+    const own = this.#byAgent.get(agent) ?? new Map<string, Posterior>()
+    this.#byAgent.set(agent, own)
+    if (after === undefined) own.delete(key.slice(blank + 1))
+    else own.set(key.slice(blank + 1), after)
+  }
 }
 
 /** Agents' names have no blanks. */

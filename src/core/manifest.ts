@@ -27,9 +27,7 @@ export function manifestOf(state: Workspace, agent: AgentId): Manifest | null {
   if (found === undefined) return null
   const { credentials: _, addedSeq: __, heartbeatMs: ___, capabilities, ...profile } = found
   const beliefs = beliefsOf(state, agent)
-  const prefix = `${agent} `
-  const names = new Set(Object.keys(capabilities))
-  for (const key of state.beliefs.keys()) if (key.startsWith(prefix)) names.add(key.slice(prefix.length))
+  const names = new Set([...Object.keys(capabilities), ...(state.seen.of(agent)?.keys() ?? [])])
   const skills = [...names].sort().map((skill): ManifestSkill => {
     const declared = Object.hasOwn(capabilities, skill) ? (capabilities[skill] as number) : null
     const belief = beliefs(skill) ?? prior(declared !== null)

@@ -11,7 +11,7 @@ import { Forum } from "./forum.ts"
 import { dropFilesOf, evolveFiles, type FileLease, type FilesEvent, renewFiles } from "./file-lease.ts"
 import { KeyAges, remember, type Remembered, rememberedText } from "./idempotency.ts"
 import type { Seq, TaskId } from "./ids.ts"
-import { type Attempt, evolveJudgement, type Learned } from "./judgement.ts"
+import { type Attempt, evolveJudgement, type Learned, SeenSkills } from "./judgement.ts"
 import { evolveMessage, type Finding, type MessageEvent, noteProgress } from "./message.ts"
 import type { Page } from "./message-page.ts"
 import type { Posterior } from "./posterior.ts"
@@ -61,6 +61,7 @@ export class Workspace {
   readonly jobs: Jobs = new Jobs(this)
   readonly books: Books = new Books(this)
   readonly keyAges = new KeyAges()
+  readonly seen = new SeenSkills()
   readonly meta = new Table<Meta>("meta", this.journal)
   readonly agents = new Table<Agent>("agents", this.journal)
   readonly sessions = new Table<Session>("sessions", this.journal, this.board.onSession)
@@ -81,7 +82,7 @@ export class Workspace {
   /** When agents' processes went away lately, by agent. */
   readonly crashes = new Table<readonly number[]>("crashes", this.journal)
   /** What is believed of agents, by agent and skill, and the attempts that did not complete their tasks, by task. */
-  readonly beliefs = new Table<Posterior>("beliefs", this.journal)
+  readonly beliefs = new Table<Posterior>("beliefs", this.journal, this.seen.onChange)
   readonly attempts = new Table<readonly Attempt[]>("attempts", this.journal)
   readonly policies = new Table<Partial<WakePolicy>>("policies", this.journal)
   readonly budgets = new Table<Budget>("budgets", this.journal, this.books.onBudget)
