@@ -2,6 +2,7 @@ import { execFileSync, spawn } from "node:child_process"
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
 
 /**
  * A page of the documents as a program. What is in it, in order, is carried out in one empty git repository with the examples in it:
@@ -80,10 +81,13 @@ async function runSteps(home: string, steps: readonly Step[]): Promise<Map<numbe
     }
   }
   const timer = setTimeout(end, PAGE_MS)
+  const closed = new Promise((resolve) => shell.on("close", resolve))
   await new Promise((resolve) => shell.on("exit", resolve))
   clearTimeout(timer)
   end()
   stopHubs(home)
+  // What was written last may still be on its way; whoever was left behind keeps the pipe open no longer than this.
+  await Promise.race([closed, pause(2_000)])
   return new Map(
     output.split(/(?<=\n\u001e\d+ \d+\n)/).flatMap((part): [number, Ran][] => {
       const [, text = "", status = "", index = ""] = /^([\s\S]*)\n\u001e(\d+) (\d+)\n$/.exec(part) ?? []

@@ -20,7 +20,7 @@ export const cliTarget: Target = {
 }
 
 /** These start processes, stay for ever, write where they are told or reach for other machines: the target `process` starts some of them. */
-const LEFT_OUT = new Set(["up", "down", "run", "doctor", "export", "witness serve", "witness add", "ledger backup"])
+const LEFT_OUT = new Set(["up", "down", "run", "mcp", "supervisor", "doctor", "export", "witness serve", "witness add", "ledger backup"])
 /** These would stay, wait, write to a path, or lead elsewhere. */
 const OPTIONS_LEFT_OUT = ["--follow", "--out", "--url", "--repo", "-C", "--global", "--help", "-h", "--wait"]
 const VARIABLES = [
