@@ -1,8 +1,10 @@
-import { defineConfig } from "vitest/config"
+import { configDefaults, defineConfig } from "vitest/config"
 
 export default defineConfig({
   test: {
     include: ["src/**/*.test.{ts,tsx}", "test/**/*.test.ts"],
+    // Two minutes of real agents under a supervisor: with `npm run test:agents`, which names the agents.
+    exclude: [...configDefaults.exclude, ...(process.env["SKEIN_TEST_AGENTS"] === undefined ? ["test/agents/supervised.test.ts"] : [])],
     // Processes, not threads: tests start agents, send signals and change directory.
     pool: "forks",
     maxWorkers: 2,
