@@ -2,7 +2,6 @@ import fc from "fast-check"
 import { expect, test } from "vitest"
 import { isPrintable, printable, printableLines } from "./printable.ts"
 
-// eslint-disable-next-line no-control-regex
 const OBEYED = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|\p{Surrogate}/u
 
 test("whatever the text, nothing is left that a terminal would obey", () => {
