@@ -6,7 +6,9 @@ export type Pane = {
   /** The process that tmux started in it; also its process group and session. */
   pid: number
   dead: boolean
+  /** Null while it runs, when a signal ended it, and as long as tmux has not asked. */
   exit: number | null
+  signalled: boolean
   /** Copy mode, a chooser: keys go to tmux, not to the agent. */
   inMode: boolean
   cursorX: number
@@ -24,6 +26,7 @@ const FIELDS = [
   "pane_pid",
   "pane_dead",
   "pane_dead_status",
+  "pane_dead_signal",
   "pane_in_mode",
   "cursor_x",
   "cursor_y",
@@ -50,6 +53,7 @@ export function readPane(line: string): Pane | null {
     pid: Number(field("pane_pid")),
     dead: field("pane_dead") === "1",
     exit: field("pane_dead_status") === "" ? null : Number(field("pane_dead_status")),
+    signalled: field("pane_dead_signal") !== "",
     inMode: field("pane_in_mode") !== "0",
     cursorX: Number(field("cursor_x")),
     cursorY: Number(field("cursor_y")),

@@ -40,6 +40,7 @@ const POLL_MS = 1_000
 const GRACE_MS = 5_000
 const LOOK_MS = 100
 const KILLED_WITHIN_MS = 2_000
+const REAPS = 5
 /** An agent that was found running may have been started a moment ago; it may also be at work, and show no prompt. */
 const FOUND_READY_WITHIN_MS = 2_000
 
@@ -103,12 +104,10 @@ export class TmuxDriver implements Driver {
 
   async alive(address: Address): Promise<Alive> {
     const { pane: id, pid } = own(address)
-    const found = await this.#ask(["display-message", "-p", "-t", id, PANE_FORMAT])
-    if (!found.ok) return { alive: false, detail: found.error, exit: null }
-    const pane = readPane(found.lines[0] ?? "")
-    if (pane === null) return { alive: false, detail: `there is no pane ${id}`, exit: null }
+    const pane = await this.#pane(id)
+    if (typeof pane === "string") return { alive: false, detail: pane, exit: null }
     if (pane.pid !== pid) return { alive: false, detail: `pane ${id} holds process ${pane.pid}, not ${pid}`, exit: null }
-    return pane.dead ? { alive: false, detail: `the agent has ended`, exit: pane.exit } : { alive: true }
+    return pane.dead ? { alive: false, detail: `the agent has ended`, exit: await this.#exitOf(pane) } : { alive: true }
   }
 
   async lastHumanInputAtMs(address: Address): Promise<number | null> {
@@ -238,6 +237,26 @@ export class TmuxDriver implements Driver {
     return listed.ok ? listed.lines.flatMap((line) => readPane(line) ?? []) : []
   }
 
+  /** What is in a pane, or why nothing is. */
+  async #pane(id: string): Promise<Pane | string> {
+    const found = await this.#ask(["display-message", "-p", "-t", id, PANE_FORMAT])
+    return found.ok ? (readPane(found.lines[0] ?? "") ?? `there is no pane ${id}`) : found.error
+  }
+
+  /**
+   * The status of what has ended; null when a signal ended it. tmux 3.3a may miss that a process has ended which closed its terminal first, and has no status
+   * until the next child of its own ends: it is given one.
+   */
+  async #exitOf(dead: Pane): Promise<number | null> {
+    for (let times = 0; times < REAPS; times += 1) {
+      const pane = times === 0 ? dead : await this.#pane(dead.pane)
+      if (typeof pane === "string" || pane.pid !== dead.pid) return null
+      if (pane.exit !== null || pane.signalled) return pane.exit
+      await this.server.run({ words: ["run-shell", ":"] })
+    }
+    return null
+  }
+
   #addressOf(pane: Pane): PaneAddress {
     const { socket } = this.#options
     return { channel: "tmux", agent: pane.agent, preset: pane.preset, session: pane.conversation, socket, pane: pane.pane, pid: pane.pid }
@@ -264,7 +283,8 @@ export class TmuxDriver implements Driver {
         const pane = panes.get(id)
         if (pane !== undefined && pane.pid === pid && !pane.dead) continue
         this.#known.delete(id)
-        this.#options.events?.ended?.(agent, pane?.exit ?? null, pane === undefined ? "its pane has gone" : "the agent has ended")
+        const exit = pane?.pid === pid ? await this.#exitOf(pane) : null
+        this.#options.events?.ended?.(agent, exit, pane === undefined ? "its pane has gone" : "the agent has ended")
       }
     } finally {
       this.#polling = false
