@@ -2,7 +2,7 @@ import { once } from "node:events"
 import { createServer as createHttpServer } from "node:http"
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net"
 import fc from "fast-check"
-import { afterEach, expect, test } from "vitest"
+import { afterEach, expect, test, vi } from "vitest"
 import { PlainHttp } from "./plain-http.ts"
 
 const servers: { close(): unknown }[] = []
@@ -102,10 +102,13 @@ test("a header's value can begin no other header", async () => {
 
 test("a kept connection that the server closed meanwhile is not used again", async () => {
   let connections = 0
+  let closed = 0
   const url = await listening(
     createServer((socket) => {
       connections += 1
       socket.on("error", () => undefined)
+      // The client has closed its side too: it knows.
+      socket.on("close", () => (closed += 1))
       socket.on("data", () => {
         socket.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         setTimeout(() => socket.end(), 10)
@@ -115,7 +118,8 @@ test("a kept connection that the server closed meanwhile is not used again", asy
   const http = new PlainHttp({ keepAlive: true })
   for (let round = 0; round < 3; round += 1) {
     expect((await http.post(url, {}, "{}", never)).status).toBe(200)
-    await new Promise((resolve) => setTimeout(resolve, 60))
+    await vi.waitFor(() => expect(closed).toBe(round + 1), 5_000)
+    await new Promise((resolve) => setTimeout(resolve, 10))
   }
   expect(connections).toBe(3)
 })
