@@ -1,9 +1,10 @@
-/** Compiles src/ to dist/ when something changed since the last build, bundles the MCP library, and removes from dist/ what has no source any more. */
+/** Compiles src/ to dist/ when something changed since the last build, bundles libraries and the web page, and removes from dist/ what has no source any more. */
 import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { bundle, BUNDLED } from "./bundle.ts"
+import { buildPage, IN_PAGE } from "./page.ts"
 
 const STAMP = "dist/.stamp"
 const OUTPUTS = [/\.js$/, /\.d\.ts$/]
@@ -25,7 +26,9 @@ function fingerprint(sources: string[]): string {
     "node_modules/typescript/package.json",
     "scripts/build.ts",
     "scripts/bundle.ts",
+    "scripts/page.ts",
     ...BUNDLED,
+    ...IN_PAGE,
   ]) {
     hash.update(file).update("\0").update(readFileSync(file)).update("\0")
   }
@@ -62,7 +65,7 @@ if (!(complete && stamp() === wanted)) {
   const compiled = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], { stdio: "inherit" })
   if (compiled.status !== 0) process.exit(compiled.status ?? 1)
   prune(sources)
-  await bundle()
+  await bundle(await buildPage())
   mkdirSync(dirname(STAMP), { recursive: true })
   writeFileSync(STAMP, wanted)
   console.log(`built dist/ from ${sources.length} files in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`)

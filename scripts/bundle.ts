@@ -1,6 +1,6 @@
 /** Puts what the published package does not depend on into `dist/`: one bundle, with the licences of all that is in it. */
-import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { readFileSync, readdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { rolldown } from "rolldown"
 
 /** The modules that alone import a library which is bundled, as tsc left them. */
@@ -17,8 +17,9 @@ export const BUNDLED = [
   "node_modules/rolldown/package.json",
 ]
 
-export async function bundle(): Promise<void> {
-  const texts: string[] = []
+/** `pageModules`: what the web page was made of. */
+export async function bundle(pageModules: readonly string[]): Promise<void> {
+  const texts: string[] = ["dist/dashboard holds code of these packages.\n", ...notices(pageModules)]
   for (const entry of ENTRIES) texts.push(`${entry} holds code of these packages.\n`, ...notices(await bundled(entry)))
   writeFileSync(NOTICES, texts.join(`\n${"-".repeat(80)}\n\n`))
 }
@@ -57,12 +58,7 @@ function notices(modules: readonly string[]): string[] {
   })
 }
 
-/** The nearest folder above a module that is a package of its own. */
+/** The folder of the package that a module is of: parts of a package may have a manifest too, but no licence. */
 function packageFolder(module: string): string | null {
-  if (!module.includes("/node_modules/")) return null
-  for (let folder = dirname(module); folder !== dirname(folder); folder = dirname(folder)) {
-    const manifest = join(folder, "package.json")
-    if (existsSync(manifest) && (JSON.parse(readFileSync(manifest, "utf8")) as { name?: string }).name !== undefined) return folder
-  }
-  return null
+  return /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(module)?.[0] ?? null
 }

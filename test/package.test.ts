@@ -91,10 +91,16 @@ test("the package holds the launcher, the compiled code, licence and readme, and
       "dist/cli/main.js",
       "dist/client/client.d.ts",
       "dist/THIRD-PARTY.txt",
+      "dist/dashboard/index.html",
     ]),
   )
   expect(
-    packed.filter((path) => !/^(package\.json|LICENSE|README\.md|bin\/(?:skein|start)\.cjs|dist\/.*\.(js|d\.ts)|dist\/THIRD-PARTY\.txt)$/.test(path)),
+    packed.filter(
+      (path) =>
+        !/^(package\.json|LICENSE|README\.md|bin\/(?:skein|start)\.cjs|dist\/.*\.(js|d\.ts)|dist\/dashboard\/.*\.(html|css|js)(\.br|\.gz)?|dist\/THIRD-PARTY\.txt)$/.test(
+          path,
+        ),
+    ),
   ).toEqual([])
   expect(packed.filter((path) => /\.(test|contract)\./.test(path))).toEqual([])
 })

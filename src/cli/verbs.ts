@@ -11,6 +11,7 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
       { name: "up", summary: "start the hub of this repository", load: () => import("./up.ts") },
       { name: "down", summary: "stop it", load: () => import("./down.ts") },
       { name: "status", summary: "show where everything stands (--follow: live)", load: () => import("./status.ts") },
+      { name: "dash", summary: "open the page: the whole flight, live", load: () => import("./dash.ts") },
       { name: "doctor", summary: "find what is wrong, and say what to do about it", load: () => import("./doctor.ts") },
       { name: "workspace", summary: "list | create", load: () => import("./workspace.ts") },
     ],

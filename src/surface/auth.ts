@@ -6,6 +6,7 @@ import type { AgentId, SessionId } from "../core/ids.ts"
 import { ROLES } from "../core/role.ts"
 import type { Workspace } from "../core/workspace.ts"
 import type { Hub } from "../hub/hub.ts"
+import { PageSessions } from "./page-sessions.ts"
 
 /** How long a token lasts, in ms. */
 export const TOKEN_MS = 15 * 60_000
@@ -61,10 +62,13 @@ export class Auth {
   readonly #options: AuthOptions
   readonly #publicKey: KeyObject
   readonly #known = new Map<string, Caller>()
+  /** Sign-in links and cookies of the web page. */
+  readonly page: PageSessions
 
   constructor(options: AuthOptions) {
     this.#options = options
     this.#publicKey = createPublicKey(options.key)
+    this.page = new PageSessions(options)
   }
 
   /**
@@ -86,7 +90,18 @@ export class Auth {
     return wanted.session === null || wanted.session === caller.actor.session ? caller : this.#bound(caller, wanted.session)
   }
 
-  /** The same for a bearer that is known already and asks for nothing besides, without a promise; null: ask `caller`. */
+  /**
+   * The caller behind a cookie of the page: the operator. The caller of this MUST have seen that the request comes from the page itself, since a
+   * browser sends cookies along with what others ask it for. Throws `unauthenticated`, `not_found` (no such workspace).
+   */
+  async pageCaller(cookie: string, workspace: string | null): Promise<Caller> {
+    const { expiresAtMs } = await this.page.verify(cookie)
+    const name = workspace ?? "main"
+    this.#loop(name)
+    return { actor: { agent: OPERATOR, session: null, role: "operator" }, workspace: name, credential: OPERATOR_CREDENTIAL, expiresAtMs }
+  }
+
+  /** `caller` for a bearer that is known already and asks for nothing besides, without a promise; null: ask `caller`. */
   known(bearer: string | null, wanted: { workspace: string | null; session: SessionId | null; loopback: boolean }): Caller | null {
     if (bearer === null || wanted.session !== null) return null
     const isCredential = bearer.startsWith("skc_")

@@ -11,7 +11,9 @@ import { type EventStream, streamEvents } from "./events.ts"
 import { type Call, PARKED, type Perform, performer, type SurfaceLog, told, workspaceOf } from "./perform.ts"
 import type { McpEndpoint } from "./mcp-http.ts"
 import { Buckets, type Rate } from "./rate.ts"
-import { refuseRaw, bearerOf, checkOrigin, type Guard, guardFor, headerOf, isLoopback, readJson, SECURE_HEADERS, sendError, sendJson } from "./request.ts"
+import { Page } from "./page.ts"
+// prettier-ignore
+import { allow, bearerOf, checkOrigin, cookieOf, type Guard, guardFor, headerOf, isFromPage, isLoopback, pathOf, readJson, refuseRaw, SECURE_HEADERS, sendError, sendJson, urlOf } from "./request.ts"
 import { decodeInput, encodeError, encodeOutput, type ErrorStyle, operationAt, type RpcPrefix } from "./rpc.ts"
 import { Sockets } from "./websocket.ts"
 
@@ -33,6 +35,8 @@ export type ServeOptions = {
   connectionsMax?: number
   /** Time between two pings of a WebSocket, in ms. */
   pingMs?: number
+  /** Where the built page is, when not in this package's own `dist/dashboard`. */
+  pageDirectory?: string
 }
 
 export type Served = { url: string; close(): Promise<void> }
@@ -66,6 +70,7 @@ class Surface {
   readonly #sockets: Sockets
   readonly #perform: Perform
   readonly #rate: Buckets
+  readonly #page: Page
   readonly #streams = new Set<EventStream>()
   readonly #run = randomBytes(4).toString("hex")
   readonly #sweep: NodeJS.Timeout
@@ -80,6 +85,7 @@ class Surface {
   constructor(options: ServeOptions) {
     this.#o = options
     this.#rate = new Buckets(options.rate ?? DEFAULT_RATE)
+    this.#page = new Page(options.auth, options.pageDirectory)
     const revoked = (matches: (caller: Caller) => boolean): void => {
       // After the answer is out: the caller may have revoked itself.
       setImmediate(() => {
@@ -199,7 +205,7 @@ class Surface {
         return this.#events(exchange)
       case "/api":
       case "/api/":
-        return this.#page(exchange)
+        return this.#reference(exchange)
       case "/api/openapi.json":
         return this.#document(exchange)
       case "/mcp":
@@ -207,6 +213,7 @@ class Surface {
       case "/ws":
         throw new SkeinError("method_not_allowed", "/ws is a WebSocket", "Connect with the WebSocket protocol.")
       default:
+        if (this.#page.owns(pathname)) return this.#page.serve(request, response, pathname)
         throw notThere(pathname)
     }
   }
@@ -278,7 +285,7 @@ class Surface {
     allow(request, "GET")
     const [, , workspace = "", text = ""] = pathname.split("/", 5)
     if (!/^\d{1,15}$/.test(text)) throw new SkeinError("invalid_input", "a snapshot is asked for by workspace and seq", "GET /snapshots/WORKSPACE/SEQ")
-    const caller = await this.#caller(request, workspace)
+    const caller = (await this.#pageCaller(request, workspace)) ?? (await this.#caller(request, workspace))
     this.#rate.take(caller.actor.agent)
     const found = await workspaceOf(this.#o.hub, caller).snapshot(Number(text))
     if (found === null)
@@ -301,7 +308,7 @@ class Surface {
     sendJson(response, 200, {})
   }
 
-  async #page({ request, response }: Exchange): Promise<void> {
+  async #reference({ request, response }: Exchange): Promise<void> {
     allow(request, "GET")
     const { REFERENCE_CSP, referencePage } = await import("./reference-page.ts")
     const page = referencePage(this.#o.version)
@@ -314,6 +321,13 @@ class Surface {
     this.#openapi ??= import("./openapi.ts").then(async ({ openApiDocument }) => JSON.stringify(await openApiDocument(this.#o.version)))
     response.writeHead(200, { "Content-Type": "application/json; charset=utf-8", ...SECURE_HEADERS })
     response.end(await this.#openapi)
+  }
+
+  /** Who asks by the page's cookie; null: nobody, the request must say by its bearer. */
+  async #pageCaller(request: IncomingMessage, workspace: string): Promise<Caller | null> {
+    const cookie = cookieOf(request, this.#o.auth.page.cookieName)
+    if (cookie === null || bearerOf(request) !== null || !isFromPage(request)) return null
+    return this.#o.auth.pageCaller(cookie, workspace)
   }
 
   /** Known callers are answered without a promise: it would cost a call more than its routing. */
@@ -331,25 +345,6 @@ class Surface {
 function styleOf({ url = "" }: IncomingMessage): ErrorStyle {
   if (url.startsWith("/rpc/")) return "/rpc"
   return url === "/mcp" || url.startsWith("/mcp?") ? "/mcp" : "/api/orpc"
-}
-
-/** The path as it was sent: parsing the whole address would cost a call more than its routing. */
-function pathOf(request: IncomingMessage): string {
-  const { url = "/" } = request
-  if (!url.startsWith("/")) return urlOf(request).pathname
-  const end = url.indexOf("?")
-  return end < 0 ? url : url.slice(0, end)
-}
-
-function urlOf(request: IncomingMessage): URL {
-  const url = URL.parse(request.url ?? "/", "http://hub")
-  if (url === null) throw new SkeinError("invalid_input", "the address cannot be read", "Ask for a path such as /health.")
-  return url
-}
-
-function allow({ method }: IncomingMessage, allowed: "GET" | "POST"): void {
-  if (method === allowed) return
-  throw new SkeinError("method_not_allowed", `this address takes ${allowed}`, `Send ${allowed}.`, { method: method ?? null, allowed })
 }
 
 function isTextOrNull(value: unknown): value is string | null {

@@ -58,6 +58,26 @@ export function bearerOf({ headers }: IncomingMessage): string | null {
   return match?.[1] ?? null
 }
 
+/** A cookie of the request, or null. */
+export function cookieOf({ headers }: IncomingMessage, name: string): string | null {
+  for (const part of (headers.cookie ?? "").split(";")) {
+    const at = part.indexOf("=")
+    if (at > 0 && part.slice(0, at).trim() === name) return part.slice(at + 1).trim()
+  }
+  return null
+}
+
+/**
+ * Whether a browser says that the hub's own page asks. `SameSite` alone does not: all ports of a host are one site. A request with an Origin must have
+ * that of its Host; one without, which is how a page asks its own server with GET, must be called same-origin by the browser.
+ */
+export function isFromPage({ headers }: IncomingMessage): boolean {
+  const { origin, host } = headers
+  if (host === undefined) return false
+  if (origin !== undefined) return origin.toLowerCase() === `http://${host.toLowerCase()}` || origin.toLowerCase() === `https://${host.toLowerCase()}`
+  return headers["sec-fetch-site"] === "same-origin"
+}
+
 /** A header that is there at most once, or null. */
 export function headerOf({ headers }: IncomingMessage, name: string): string | null {
   const value = headers[name]
@@ -188,4 +208,24 @@ export function refuseRaw(socket: Duplex, error: SkeinError): void {
   socket.end(
     `HTTP/1.1 ${http} Refused\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   )
+}
+
+/** The path as it was sent: parsing the whole address would cost a call more than its routing. */
+export function pathOf(request: IncomingMessage): string {
+  const { url = "/" } = request
+  if (!url.startsWith("/")) return urlOf(request).pathname
+  const end = url.indexOf("?")
+  return end < 0 ? url : url.slice(0, end)
+}
+
+export function urlOf(request: IncomingMessage): URL {
+  const url = URL.parse(request.url ?? "/", "http://hub")
+  if (url === null) throw new SkeinError("invalid_input", "the address cannot be read", "Ask for a path such as /health.")
+  return url
+}
+
+/** Throws `method_not_allowed` on another method. */
+export function allow({ method }: IncomingMessage, allowed: "GET" | "POST"): void {
+  if (method === allowed) return
+  throw new SkeinError("method_not_allowed", `this address takes ${allowed}`, `Send ${allowed}.`, { method: method ?? null, allowed })
 }

@@ -5,6 +5,7 @@ import { fromHex } from "../core/chain.ts"
 import { systemClock } from "../hub/clock.ts"
 import { type Hub, type Limits, openHub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"
+import type { SnapshotStore } from "../hub/snapshots.ts"
 import { MemoryStore } from "../ledger/memory.ts"
 import type { Ledger } from "../ledger/ledger.ts"
 import { formatTreeHead, makeKey, parseSigner, parseVerifier, signNote } from "../ledger/note.ts"
@@ -37,9 +38,18 @@ export type InstanceOptions = Partial<Omit<ServeOptions, "hub" | "auth" | "log">
   limits?: Partial<Limits>
   openLedger?: (workspace: string) => Promise<Ledger>
   level?: string
+  /** Where snapshots are kept; by default nowhere. */
+  snapshots?: SnapshotStore
 }
 
-export async function startInstance({ limits, openLedger, level = "debug", ...options }: InstanceOptions = {}): Promise<Instance> {
+const NO_SNAPSHOTS: SnapshotStore = {
+  keep: async () => undefined,
+  open: () => Promise.resolve(null),
+  drop: async () => undefined,
+  list: () => Promise.resolve([]),
+}
+
+export async function startInstance({ limits, openLedger, level = "debug", snapshots = NO_SNAPSHOTS, ...options }: InstanceOptions = {}): Promise<Instance> {
   const stores = new Map<string, MemoryStore>()
   const { privateKey: key } = generateKeyPairSync("ed25519")
   const operator = makeOperatorCredential()
@@ -65,7 +75,7 @@ export async function startInstance({ limits, openLedger, level = "debug", ...op
             stores.set(workspace, store)
             return Promise.resolve(store.open())
           }),
-        snapshots: { keep: async () => undefined, open: () => Promise.resolve(null), drop: async () => undefined, list: () => Promise.resolve([]) },
+        snapshots,
         sign: (_, { size, root }) => Promise.resolve(signNote(formatTreeHead({ origin: signer.verifier.name, size, root: fromHex(root) }), signer)),
         fatal: (error) => {
           throw error

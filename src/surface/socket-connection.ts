@@ -32,13 +32,16 @@ export type SocketOptions = {
   version: string
 }
 
+/** What the upgrade said of who connects. `cookie`: the page's, where the page itself asked. */
+export type Peer = { isLoopback: boolean; cookie: string | null }
+
 /** One client's WebSocket. */
 export class SocketConnection {
   caller: Caller | null = null
   readonly #ws: WebSocket
   /** What `ws` writes to: frames of text go there directly. */
   readonly #socket: Duplex
-  readonly #loopback: boolean
+  readonly #peer: Peer
   readonly #o: SocketOptions
   readonly #outbox: Outbox
   readonly #gone = new AbortController()
@@ -56,10 +59,10 @@ export class SocketConnection {
   /** The caller's workspace; it never changes. */
   #loop: Loop | null = null
 
-  constructor(ws: WebSocket, socket: Duplex, loopback: boolean, options: SocketOptions, outbox: Outbox, refusals: Refusals) {
+  constructor(ws: WebSocket, socket: Duplex, peer: Peer, options: SocketOptions, outbox: Outbox, refusals: Refusals) {
     this.#ws = ws
     this.#socket = socket
-    this.#loopback = loopback
+    this.#peer = peer
     this.#o = options
     this.#outbox = outbox
     const share = (): number => this.#loop?.admission.share ?? Number.POSITIVE_INFINITY
@@ -266,10 +269,11 @@ export class SocketConnection {
       workspace = null,
       session = null,
     } = (typeof hello === "object" && hello !== null ? hello : {}) as { token?: unknown; workspace?: unknown; session?: unknown }
-    if (typeof token !== "string" || !isTextOrNull(workspace) || !isTextOrNull(session)) {
-      throw wrongHello()
-    }
-    const caller = await this.#o.auth.caller(token, { workspace, session, loopback: this.#loopback })
+    const { cookie, isLoopback } = this.#peer
+    const byCookie = token === undefined && session === null && cookie !== null
+    if ((!byCookie && typeof token !== "string") || !isTextOrNull(workspace) || !isTextOrNull(session)) throw wrongHello()
+    const { auth } = this.#o
+    const caller = byCookie ? await auth.pageCaller(cookie, workspace) : await auth.caller(token as string, { workspace, session, loopback: isLoopback })
     // Who the connection belongs to never changes: a renewal is the same agent in the same workspace.
     if (this.caller !== null && (this.caller.actor.agent !== caller.actor.agent || this.caller.workspace !== caller.workspace)) {
       throw foreignIdentity(this.caller)

@@ -5,7 +5,7 @@ import { SkeinError } from "../contract/errors.ts"
 import type { Caller } from "./auth.ts"
 import { Outbox } from "./outbox.ts"
 import { Refusals } from "./rate.ts"
-import { isLoopback, refuseRaw } from "./request.ts"
+import { cookieOf, isFromPage, isLoopback, refuseRaw } from "./request.ts"
 import { SocketConnection, type SocketOptions } from "./socket-connection.ts"
 import { CLOSE } from "./socket-frames.ts"
 
@@ -53,7 +53,8 @@ export class Sockets {
   /** Takes over a request whose Host, Origin and path were checked. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.#server.handleUpgrade(request, socket, head, (ws) => {
-      const connection = new SocketConnection(ws, socket, isLoopback(request), this.#options, this.#outbox, this.#refusals)
+      const cookie = isFromPage(request) ? cookieOf(request, this.#options.auth.page.cookieName) : null
+      const connection = new SocketConnection(ws, socket, { isLoopback: isLoopback(request), cookie }, this.#options, this.#outbox, this.#refusals)
       this.#connections.add(connection)
       ws.on("close", () => {
         this.#connections.delete(connection)

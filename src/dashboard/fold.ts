@@ -1,0 +1,59 @@
+import type { Entry } from "../core/entry.ts"
+import type { Seq } from "../core/ids.ts"
+import { UPCASTS, upcast } from "../core/upcast.ts"
+import { evolve, putRows, Workspace } from "../core/workspace.ts"
+
+/** A line of a snapshot begins with its seal: 64 hex digits, which are for files on a disk. */
+const SEAL_LENGTH = 64
+/** What the hub remembers of commands, to answer a repeated one. The page decides nothing, and can do without a million of them. */
+const KEYS = "keys"
+
+/** Folds one entry in, as the hub does; it cannot be undone. Throws `Error` on a type of entry that this version does not know. */
+export function foldIn(state: Workspace, entry: Entry): void {
+  evolve(state, upcast(entry, UPCASTS))
+  state.journal.drain()
+  for (const key of state.keys.keys()) state.keys.restore(key, undefined)
+}
+
+/** Reads a snapshot as it comes over the wire, line by line. Throws `SyntaxError` on one that is cut off, or of a table that this version does not know. */
+export class SnapshotReader {
+  readonly state: Workspace = new Workspace()
+  #rest = ""
+  #isWhole = false
+
+  /** The next piece of the text, of any size. */
+  take(piece: string): void {
+    const lines = (this.#rest + piece).split("\n")
+    this.#rest = lines.pop() as string
+    for (const line of lines) this.#line(line)
+  }
+
+  /** The state, when all of it was taken. */
+  whole(): Workspace {
+    if (!this.#isWhole) throw new SyntaxError("the snapshot is cut off")
+    return this.state
+  }
+
+  #line(line: string): void {
+    if (line.startsWith(`["${KEYS}",`, SEAL_LENGTH)) return
+    const value = JSON.parse(line.slice(SEAL_LENGTH)) as { version: number; seq: Seq; atMs: number } | [string, [string, unknown][]] | null
+    if (value === null) this.#isWhole = true
+    else if (Array.isArray(value)) putRows(this.state, ...value)
+    else if (value.version !== 2) throw new SyntaxError(`a snapshot of version ${String(value.version)}, which this version does not know`)
+    else {
+      this.state.seq = value.seq
+      this.state.atMs = value.atMs
+    }
+  }
+}
+
+/** The newest state that the hub keeps at or before a seq, or null where it keeps none. Throws `Error` where it cannot be had. */
+export async function fetchSnapshot(workspace: string, atOrBefore: Seq, signal?: AbortSignal): Promise<Workspace | null> {
+  const response = await fetch(`/snapshots/${encodeURIComponent(workspace)}/${atOrBefore}`, { signal: signal ?? null })
+  if (response.status === 404) return null
+  if (!response.ok || response.body === null) throw new Error(`the hub answered ${response.status} when asked for a snapshot`)
+  const reader = new SnapshotReader()
+  const pieces = response.body.pipeThrough(new TextDecoderStream()).getReader()
+  for (let piece = await pieces.read(); !piece.done; piece = await pieces.read()) reader.take(piece.value)
+  return reader.whole()
+}

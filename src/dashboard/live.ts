@@ -1,0 +1,247 @@
+import { type Signal, signal } from "@preact/signals"
+import { type ErrorBody, SkeinError } from "../contract/errors.ts"
+import type { OperationName } from "../contract/names.ts"
+import type { Input, Output } from "../contract/operations.ts"
+import type { Entry } from "../core/entry.ts"
+import type { Seq } from "../core/ids.ts"
+import { Workspace } from "../core/workspace.ts"
+import { fetchSnapshot, foldIn } from "./fold.ts"
+import { Link, type Welcome } from "./link.ts"
+import { hubClock, livePicture } from "./moment.ts"
+
+/**
+ * How the page stands to the hub. `loading`: entries up to `head` are being folded. `lost`: no connection, the next attempt at `retryAtMs` of
+ * `performance.now()`. `signed_out`: only a new link helps. `broken`: this page cannot fold what the hub has; it must be loaded again.
+ */
+export type Connection =
+  | { phase: "connecting" }
+  | { phase: "loading"; head: Seq }
+  | { phase: "live" }
+  | { phase: "lost"; retryAtMs: number }
+  | { phase: "signed_out" }
+  | { phase: "broken"; why: string }
+
+export type Status = Output<"hub.status">
+
+export const connection: Signal<Connection> = signal({ phase: "connecting" })
+/** What the hub alone knows (presence, alerts), as it said it last; null until then. Of no other moment than now. */
+export const hubStatus: Signal<Status | null> = signal(null)
+/** When the hub was heard last, in ms of `performance.now()`: how old the picture is at the most. */
+export const heardAtMs: Signal<number> = signal(0)
+/** The hub that answers, once it has. */
+export const welcome: Signal<Welcome | null> = signal(null)
+
+const BACKOFF_MS = 250
+const BACKOFF_MAX_MS = 10_000
+/** Between two questions for the hub's own view when nothing happens, and at the least when much does, in ms. */
+const ASK_MS = 5_000
+const ASK_AGAIN_MS = 1_000
+/** The cookie is renewed so often while the page is open, in ms. */
+const RENEW_MS = 3_600_000
+
+/** Called with entries as they come, in order, each once; for what is no fold, such as a list of the latest. The answer ends it. */
+export function onEntries(listen: (entries: readonly Entry[]) => void): () => void {
+  listeners.add(listen)
+  return () => listeners.delete(listen)
+}
+
+/** Calls a read or presence operation. Rejects with `SkeinError`. What changes something goes through `act`. */
+export function ask<Name extends OperationName>(name: Name, input: Input<Name>): Promise<Output<Name>> {
+  return link.call(name, input)
+}
+
+/** The workspace that the address names: `/w/NAME`, else `main`. */
+export function workspaceOfPage(): string {
+  return decodeURIComponent(/^\/w\/([^/]+)/.exec(location.pathname)?.[1] ?? "main")
+}
+
+const listeners = new Set<(entries: readonly Entry[]) => void>()
+const link = new Link(workspaceOfPage(), { welcome: welcomed, entries: arrived, resync: (from) => link.subscribe(from), heard, closed })
+let state: Workspace | null = null
+let last: Entry | null = null
+let connections = 0
+let isDrawn = true
+let attempts = 0
+let retry = 0
+let renewedAtMs = Number.NEGATIVE_INFINITY
+/** The hub's clock less this page's, in ms. */
+let aheadMs = 0
+let askedAtMs = Number.NEGATIVE_INFINITY
+let isAsking = false
+
+/** Connects, and stays so. */
+export function goLive(): void {
+  void connect()
+  setInterval(tick, 1_000)
+  addEventListener("online", connectNow)
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState !== "visible") return
+    draw()
+    connectNow()
+  })
+  addEventListener("focus", connectNow)
+}
+
+/** Tries at once, if it is waiting to try, or was signed out: another tab may have signed in. */
+export function connectNow(): void {
+  const { phase } = connection.peek()
+  if (phase !== "lost" && phase !== "signed_out") return
+  clearTimeout(retry)
+  void connect()
+}
+
+/** Forgets the cookie. */
+export async function signOut(): Promise<void> {
+  await fetch("/leave", { method: "POST" })
+  connection.value = { phase: "signed_out" }
+  link.close()
+}
+
+async function connect(): Promise<void> {
+  if (connection.peek().phase !== "lost") connection.value = { phase: "connecting" }
+  try {
+    if (!(await renew())) {
+      connection.value = { phase: "signed_out" }
+      return
+    }
+    link.open()
+  } catch {
+    tryLater()
+  }
+}
+
+/** Renews the cookie; false where there is none that counts. Throws where nobody answers. */
+async function renew(): Promise<boolean> {
+  const { status } = await fetch("/enter", { method: "POST" })
+  if (status === 401 || status === 403) return false
+  if (status !== 200) throw new Error(`the hub answered ${status}`)
+  renewedAtMs = performance.now()
+  return true
+}
+
+function tryLater(): void {
+  const waitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** attempts) * (0.5 + Math.random() / 2)
+  attempts += 1
+  connection.value = { phase: "lost", retryAtMs: performance.now() + waitMs }
+  clearTimeout(retry)
+  retry = window.setTimeout(() => void connect(), waitMs)
+}
+
+function closed(code: number, why: ErrorBody | null): void {
+  const { phase } = connection.peek()
+  if (phase === "signed_out" || phase === "broken") return
+  if (code === 4401 && why?.code === "not_found") fail(`there is no workspace ${workspaceOfPage()}`)
+  else tryLater()
+}
+
+function fail(why: string): void {
+  connection.value = { phase: "broken", why }
+  link.close()
+}
+
+function heard(): void {
+  heardAtMs.value = performance.now()
+}
+
+function welcomed(hub: Welcome): void {
+  attempts = 0
+  aheadMs = hub.nowMs - performance.now()
+  hubClock.value = hub.nowMs
+  welcome.value = hub
+  connection.value = { phase: "loading", head: hub.head }
+  catchUp(hub.head).catch((error: unknown) => {
+    // A connection that broke meanwhile tells of itself.
+    if (link.isOpen) fail(error instanceof Error ? error.message : String(error))
+  })
+}
+
+/** From the newest snapshot, or from what the page has; then entry by entry. */
+async function catchUp(head: Seq): Promise<void> {
+  connections += 1
+  const mine = connections
+  let from = state
+  if (from !== null && !(await goesOn(from, head))) from = null
+  from ??= (await newestSnapshot(head)) ?? new Workspace()
+  // After the awaits: another connection may have come since, which catches up by itself.
+  if (mine !== connections) return
+  if (from !== state) last = null
+  state = from
+  link.subscribe(state.seq + 1)
+  changed()
+  void askStatus()
+}
+
+/** Asked only where there is one: a browser notes every 404 as an error. */
+async function newestSnapshot(head: Seq): Promise<Workspace | null> {
+  const { snapshots } = await link.call("ledger.snapshots", {})
+  return snapshots.some(({ seq }) => seq <= head) ? fetchSnapshot(workspaceOfPage(), head) : null
+}
+
+/** Whether the hub's ledger is the one that was folded: a hub may come back with another. */
+async function goesOn({ seq }: Workspace, head: Seq): Promise<boolean> {
+  if (seq > head) return false
+  if (last === null) return false
+  const { entries } = await link.call("ledger.read", { from: seq, limit: 1 })
+  return entries[0] !== undefined && entries[0].bytes === JSON.stringify(last)
+}
+
+function arrived(entries: readonly Entry[], from: Seq): void {
+  if (state === null) return
+  const fresh = entries.slice(Math.max(0, state.seq + 1 - from))
+  if (from > state.seq + 1) {
+    link.subscribe(state.seq + 1)
+    return
+  }
+  try {
+    for (const entry of fresh) foldIn(state, entry)
+  } catch (error) {
+    fail(error instanceof Error ? error.message : String(error))
+    return
+  }
+  last = fresh.at(-1) ?? last
+  for (const listen of listeners) listen(fresh)
+  changed()
+}
+
+/** What changes within one frame is drawn once. */
+function changed(): void {
+  if (!isDrawn) return
+  isDrawn = false
+  requestAnimationFrame(draw)
+}
+
+function draw(): void {
+  isDrawn = true
+  if (state === null) return
+  const at = connection.peek()
+  if (at.phase === "loading" && state.seq >= at.head) connection.value = { phase: "live" }
+  // The past, while it is loaded, is not worth drawing.
+  if (connection.peek().phase === "loading") return
+  if (livePicture.peek()?.seq !== state.seq || livePicture.peek()?.state !== state)
+    livePicture.value = { state, seq: state.seq, atMs: state.atMs, isLive: true }
+  if (performance.now() - askedAtMs > ASK_AGAIN_MS) void askStatus()
+}
+
+function tick(): void {
+  const nowMs = performance.now()
+  hubClock.value = aheadMs + nowMs
+  if (!link.isOpen || document.visibilityState !== "visible") return
+  const seq = hubStatus.peek()?.head.seq ?? 0
+  const waitMs = state !== null && seq < state.seq ? ASK_AGAIN_MS : ASK_MS
+  if (nowMs - askedAtMs >= waitMs) void askStatus()
+  if (nowMs - renewedAtMs >= RENEW_MS) renew().catch(() => undefined)
+}
+
+async function askStatus(): Promise<void> {
+  if (isAsking || !link.isOpen) return
+  isAsking = true
+  askedAtMs = performance.now()
+  try {
+    hubStatus.value = await link.call("hub.status", {})
+  } catch (error) {
+    // Silence is a lost connection, whatever the network says of it.
+    if (error instanceof SkeinError && error.code === "timed_out") link.close()
+  } finally {
+    isAsking = false
+  }
+}

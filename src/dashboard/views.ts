@@ -1,0 +1,17 @@
+import type { ComponentType } from "preact"
+import type { Picture } from "./moment.ts"
+
+/** What every view is given: the picture of the moment, and what the address says behind the view's name. The time comes from `clock`. */
+export type ViewProps = { picture: Picture; parts: readonly string[]; filters: Readonly<Record<string, string>> }
+
+/** `key`: pressed after `g`, it goes there. `load`: its code, which comes when it is first looked at. */
+export type View = { name: string; title: string; key: string; load: () => Promise<ComponentType<ViewProps>> }
+
+/** Every view, in the order of the navigation. */
+export const VIEWS: readonly View[] = [{ name: "flight", title: "Flight", key: "f", load: async () => (await import("./views/flight.tsx")).Flight }]
+
+/** What stands below every view; its code comes after the page has been drawn. */
+export const FOOT: readonly (() => Promise<ComponentType>)[] = []
+
+/** What lies over the page when it is called for, such as the palette; its code comes after the page has been drawn. */
+export const OVERLAYS: readonly (() => Promise<ComponentType>)[] = []

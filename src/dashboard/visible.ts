@@ -1,0 +1,22 @@
+/** Characters that no screen shows, or that change how others are shown: controls but newline and tab, and those of the direction of text. */
+const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g
+
+const PICTURES = 0x2400
+const DELETE = 0x7f
+
+/** A text with every hidden character made visible: controls by their pictures, all others by their code point. Agents write what is read here. */
+export function visible(text: string): string {
+  return text.replace(HIDDEN, (hidden) => {
+    const code = hidden.charCodeAt(0)
+    if (code < 0x20) return String.fromCharCode(PICTURES + code)
+    if (code === DELETE) return "\u2421"
+    return `\u27e8U+${code.toString(16).toUpperCase().padStart(4, "0")}\u27e9`
+  })
+}
+
+/** The beginning of a text, never half a character of it; null where all of it is within `max` UTF-16 units. */
+export function clipped(text: string, max: number): string | null {
+  if (text.length <= max) return null
+  const isHalf = /[\ud800-\udbff]/.test(text.charAt(max - 1))
+  return text.slice(0, isHalf ? max - 1 : max)
+}

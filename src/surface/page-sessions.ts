@@ -1,0 +1,97 @@
+import { createHash, createPublicKey, type KeyObject, randomBytes } from "node:crypto"
+import { decodeProtectedHeader, jwtVerify, SignJWT } from "jose"
+import { SkeinError } from "../contract/errors.ts"
+
+/** How long a sign-in link can be used, in ms: until the browser that it opens is up. */
+export const LINK_MS = 2 * 60_000
+/** How long the page stays signed in without being open, in ms; while it is open the cookie is renewed. */
+export const PAGE_SESSION_MS = 12 * 3_600_000
+/** Links that may be open at once: the oldest gives way. */
+const LINKS_MAX = 100
+/** Another issuer than that of tokens: a cookie is no bearer, and a bearer no cookie. */
+const ISSUER = "skein-page"
+
+export type PageSessionsOptions = {
+  /** Ed25519; signs the cookies. */
+  key: KeyObject
+  /** `hashCredential` of the operator's credential: a cookie is void when that was replaced. */
+  operatorHash: string
+  /** The wall clock, in ms since 1970. */
+  wallMs: () => number
+}
+
+/**
+ * Who the page is: a one-time link, which only the operator's credential is given, is exchanged for a cookie that says "the operator". Links live in
+ * memory and die with the hub; cookies are signed, so that a page that is open finds its way back after a restart.
+ */
+export class PageSessions {
+  readonly #options: PageSessionsOptions
+  /** By the SHA-256 of its code: when it is over. */
+  readonly #links = new Map<string, number>()
+  readonly #operator: string
+  readonly #publicKey: KeyObject
+  /** One for each instance: ports of one host share their cookies. */
+  readonly cookieName: string
+
+  constructor(options: PageSessionsOptions) {
+    this.#options = options
+    this.#operator = options.operatorHash.slice(0, 32)
+    this.#publicKey = createPublicKey(options.key)
+    const bytes = this.#publicKey.export({ type: "spki", format: "der" })
+    this.cookieName = `skein_${createHash("sha256").update(bytes).digest("hex").slice(0, 16)}`
+  }
+
+  /** A code for one sign-in within `LINK_MS`. The caller of this MUST have seen the operator's credential. */
+  makeLink(): { code: string; expiresAtMs: number } {
+    const nowMs = this.#options.wallMs()
+    for (const [hash, expiresAtMs] of this.#links) if (expiresAtMs <= nowMs || this.#links.size >= LINKS_MAX) this.#links.delete(hash)
+    const code = randomBytes(32).toString("base64url")
+    const expiresAtMs = nowMs + LINK_MS
+    this.#links.set(hashOf(code), expiresAtMs)
+    return { code, expiresAtMs }
+  }
+
+  /** The cookie's value for a code, which is void from then on. Throws `unauthenticated`. */
+  async redeem(code: string): Promise<{ value: string; expiresAtMs: number }> {
+    const hash = hashOf(code)
+    const expiresAtMs = this.#links.get(hash)
+    this.#links.delete(hash)
+    if (expiresAtMs === undefined || expiresAtMs <= this.#options.wallMs())
+      throw new SkeinError("unauthenticated", "this sign-in link was used already, or is over", "Make another: skein dash.")
+    return this.seal()
+  }
+
+  /** A cookie's value for `PAGE_SESSION_MS`. The caller of this MUST have verified a code or an earlier cookie. */
+  async seal(): Promise<{ value: string; expiresAtMs: number }> {
+    const issuedAtSec = Math.floor(this.#options.wallMs() / 1_000)
+    const expiresAtMs = issuedAtSec * 1_000 + PAGE_SESSION_MS
+    const value = await new SignJWT({ operator: this.#operator })
+      .setProtectedHeader({ alg: "EdDSA", typ: "JWT" })
+      .setIssuer(ISSUER)
+      .setIssuedAt(issuedAtSec)
+      .setExpirationTime(expiresAtMs / 1_000)
+      .sign(this.#options.key)
+    return { value, expiresAtMs }
+  }
+
+  /** When a cookie is over. Throws `unauthenticated` on one that this instance did not give, or that is over. */
+  async verify(value: string): Promise<{ expiresAtMs: number }> {
+    try {
+      if (decodeProtectedHeader(value).alg !== "EdDSA") throw new TypeError("another algorithm")
+      const { payload } = await jwtVerify(value, this.#publicKey, {
+        algorithms: ["EdDSA"],
+        issuer: ISSUER,
+        requiredClaims: ["operator", "iat", "exp"],
+        currentDate: new Date(this.#options.wallMs()),
+      })
+      if (payload["operator"] !== this.#operator) throw new TypeError("another operator")
+      return { expiresAtMs: (payload.exp as number) * 1_000 }
+    } catch {
+      throw new SkeinError("unauthenticated", "the page is not signed in, or no longer", "Open it with a new link: skein dash.")
+    }
+  }
+}
+
+function hashOf(code: string): string {
+  return createHash("sha256").update(code).digest("hex")
+}

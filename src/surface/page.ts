@@ -1,0 +1,77 @@
+import type { IncomingMessage, ServerResponse } from "node:http"
+import { SkeinError } from "../contract/errors.ts"
+import { type Auth, OPERATOR } from "./auth.ts"
+import { PageFiles } from "./page-files.ts"
+import { LINK_MS, PAGE_SESSION_MS } from "./page-sessions.ts"
+import { allow, bearerOf, cookieOf, isFromPage, isLoopback, readJson, sendJson } from "./request.ts"
+
+const BODY_MAX_BYTES = 4 * 1024
+
+/**
+ * The web page: its files, and how it signs in. `POST /enter/link` with the operator's credential makes a link `/enter#CODE`; the page that it opens
+ * posts the code to `/enter` and is given a cookie. The code is behind the `#`, so that no request line, log or referrer ever holds it.
+ */
+export class Page {
+  readonly #auth: Auth
+  readonly #files: PageFiles
+
+  constructor(auth: Auth, directory?: string) {
+    this.#auth = auth
+    this.#files = new PageFiles(directory)
+  }
+
+  /** Whether an address is the page's. */
+  owns(pathname: string): boolean {
+    return pathname === "/" || pathname === "/enter" || pathname === "/enter/link" || pathname === "/leave" || /^\/(assets|w)\//.test(pathname)
+  }
+
+  serve(request: IncomingMessage, response: ServerResponse, pathname: string): Promise<void> {
+    if (pathname === "/enter/link") return this.#link(request, response)
+    if (pathname === "/leave") return this.#leave(request, response)
+    if (pathname === "/enter" && request.method === "POST") return this.#enter(request, response)
+    if (request.method !== "HEAD") allow(request, "GET")
+    return pathname.startsWith("/assets/") ? this.#files.asset(request, response, pathname.slice("/assets/".length)) : this.#files.index(request, response)
+  }
+
+  async #link(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    allow(request, "POST")
+    const caller = await this.#auth.caller(bearerOf(request), { workspace: null, session: null, loopback: isLoopback(request) })
+    if (caller.actor.agent !== OPERATOR || caller.credential !== OPERATOR)
+      throw new SkeinError("forbidden", "only the operator's own credential opens the page", "Run `skein dash` where the hub's .skein directory is.")
+    const { code, expiresAtMs } = this.#auth.page.makeLink()
+    sendJson(response, 200, { path: `/enter#${code}`, expiresAtMs, lastsMs: LINK_MS })
+  }
+
+  /** With a code: signs in. Without one, by the cookie that is there: renews it. */
+  async #enter(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (!isFromPage(request)) throw foreign()
+    const { code } = ((await readJson(request, BODY_MAX_BYTES)) ?? {}) as { code?: unknown }
+    const { page } = this.#auth
+    if (typeof code === "string") await this.#give(request, response, await page.redeem(code))
+    else {
+      await page.verify(cookieOf(request, page.cookieName) ?? "")
+      await this.#give(request, response, await page.seal())
+    }
+  }
+
+  async #leave(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    allow(request, "POST")
+    if (!isFromPage(request)) throw foreign()
+    sendJson(response, 200, { left: true }, { "Set-Cookie": this.#cookie(request, "", 0) })
+  }
+
+  async #give(request: IncomingMessage, response: ServerResponse, { value, expiresAtMs }: { value: string; expiresAtMs: number }): Promise<void> {
+    const lastsSec = Math.floor(PAGE_SESSION_MS / 1_000)
+    sendJson(response, 200, { agent: OPERATOR, expiresAtMs }, { "Set-Cookie": this.#cookie(request, value, lastsSec) })
+  }
+
+  #cookie({ headers }: IncomingMessage, value: string, lastsSec: number): string {
+    // Behind a proxy that speaks TLS the cookie is for TLS alone; plain loopback has none.
+    const secure = headers.origin?.startsWith("https:") === true ? "; Secure" : ""
+    return `${this.#auth.page.cookieName}=${value}; Path=/; HttpOnly; SameSite=Strict; Max-Age=${lastsSec}${secure}`
+  }
+}
+
+function foreign(): SkeinError {
+  return new SkeinError("origin_refused", "this address is for the hub's own page", "Open the page with `skein dash`.", {})
+}

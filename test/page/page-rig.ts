@@ -1,0 +1,82 @@
+import type { Browser, BrowserContextOptions, Page } from "playwright-core"
+import { afterAll, beforeAll, test } from "vitest"
+import { type Client, connect } from "../../src/client/client.ts"
+import { memorySnapshots } from "../../src/hub/snapshots.ts"
+import { type Instance, type InstanceOptions, startInstance } from "../../src/surface/served.contract.ts"
+import { findChromium, launchChromium } from "./chromium.ts"
+
+/** `test`, where there is a browser; else the same test says loudly that it was skipped. */
+export const inChromium = test.skipIf(findChromium() === null)
+if (findChromium() === null) console.warn("SKIPPED: the page's tests need Chromium; install it, or name it in SKEIN_CHROMIUM")
+
+/** A real hub with a plan at work, and the operator's connection to it. */
+export type PageRig = {
+  hub: Instance
+  operator: Client
+  /** A connection of an agent, with a session that the connection owns; it is added where it is not there. */
+  agent(name: string): Promise<Client>
+  /** What `skein dash` prints. */
+  link(): Promise<string>
+  /** Signs in and opens the page at an address such as `#/flight`; waits until it is live. The console's errors are in `complaints`. */
+  open(hash?: string, options?: BrowserContextOptions): Promise<Opened>
+  close(): Promise<void>
+}
+
+/** `complaints`: errors of the console and of scripts, which are failures unless a test expects them. */
+export type Opened = { page: Page; complaints: string[] }
+
+let browser: Browser | null = null
+
+/** One browser for the tests of a file. */
+export function withBrowser(): void {
+  beforeAll(async () => {
+    if (findChromium() !== null) browser = await launchChromium()
+  }, 60_000)
+  afterAll(async () => {
+    await browser?.close()
+    browser = null
+  })
+}
+
+export async function startPageRig(options: InstanceOptions = {}): Promise<PageRig> {
+  const hub = await startInstance({ level: "warn", snapshots: memorySnapshots(), ...options })
+  const operator = await connect({ url: hub.url, credential: hub.operator })
+  const clients: Client[] = [operator]
+  const contexts: { close(): Promise<void> }[] = []
+  const link = async (): Promise<string> => {
+    const response = await fetch(`${hub.url}/enter/link`, { method: "POST", headers: { Authorization: `Bearer ${hub.operator}` } })
+    const { path } = (await response.json()) as { path: string }
+    return hub.url + path
+  }
+  return {
+    hub,
+    operator,
+    link,
+    agent: async (name) => {
+      const client = await connect({ url: hub.url, credential: await hub.agent(name, { role: "worker" }) })
+      clients.push(client)
+      await client.session.start({ runtime: "script" })
+      return client
+    },
+    open: async (hash = "", given = {}) => {
+      if (browser === null) throw new Error("call withBrowser() in the file of the test")
+      const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...given })
+      contexts.push(context)
+      const page = await context.newPage()
+      const complaints: string[] = []
+      page.on("console", (message) => {
+        if (message.type() === "error" || message.type() === "warning") complaints.push(message.text())
+      })
+      page.on("pageerror", (error) => complaints.push(String(error)))
+      await page.goto(await link())
+      await page.waitForSelector("header .state-live", { timeout: 15_000 })
+      if (hash !== "") await page.goto(`${hub.url}/${hash}`)
+      return { page, complaints }
+    },
+    close: async () => {
+      for (const context of contexts) await context.close()
+      for (const client of clients) await client.close()
+      await hub.close()
+    },
+  }
+}
