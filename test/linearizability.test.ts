@@ -5,7 +5,7 @@ import { type Client, connect, SkeinError } from "../src/client/client.ts"
 import { startProxy } from "../src/client/proxy.contract.ts"
 import { type Instance, startInstance } from "../src/surface/served.contract.ts"
 import { byObject, check, type Model, type Operation, type TaskInput, taskModel, type TaskOutput, type Verdict } from "./linearizability.ts"
-import { Chance } from "./simulation/chance.ts"
+import { Chance } from "../src/cli/simulation/chance.ts"
 import { plainHistory } from "./simulation/plain-history.ts"
 import { simulate } from "./simulation/world.ts"
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest"
 import { CLAIM_ANY, DONE, OPERATOR, openRig, Rig } from "../../test/simulation/rig.ts"
-import { VirtualClock } from "../../test/simulation/virtual-clock.ts"
+import { VirtualClock } from "./virtual-clock.ts"
 import { decodeEntry, type Entry } from "../core/entry.ts"
 import { type Disk, MemoryStore } from "../ledger/memory.ts"
 import { sha256 } from "../ledger/sha256.ts"

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest"
 import { type Bench, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
-import { VirtualClock } from "../../test/simulation/virtual-clock.ts"
+import { VirtualClock } from "./virtual-clock.ts"
 import { MemoryStore } from "../ledger/memory.ts"
 
 const BEAT_MS = 1_000

@@ -1,6 +1,6 @@
 import { type Client, connect, SkeinError } from "../../src/client/client.ts"
 import type { Seq } from "../../src/core/ids.ts"
-import { Chance } from "../simulation/chance.ts"
+import { Chance } from "../../src/cli/simulation/chance.ts"
 
 /** Something that a hub said was done. */
 export type Told = { seq: Seq; agent: string; type: string; task: string }

@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Seq } from "../../src/core/ids.ts"
-import type { Chance } from "../simulation/chance.ts"
+import type { Chance } from "../../src/cli/simulation/chance.ts"
 import { readWriteAheadLog } from "./write-ahead-log.ts"
 
 /** What was done to the tail of a write-ahead log: nothing, bytes that belong to no transaction, or a transaction that nobody had heard of. */

@@ -1,10 +1,10 @@
 import type { Claimed, CommandName, Commands } from "../../src/core/command.ts"
 import type { Actor, Role } from "../../src/core/entry.ts"
 import type { AgentId } from "../../src/core/ids.ts"
-import type { Chance } from "./chance.ts"
+import type { Chance } from "../../src/cli/simulation/chance.ts"
 import { GLOBS } from "./file-oracle.ts"
 import type { Host } from "./host.ts"
-import type { VirtualClock } from "./virtual-clock.ts"
+import type { VirtualClock } from "../../src/hub/virtual-clock.ts"
 import type { Reply, Request, Wire } from "./wire.ts"
 
 /** Answers after which the same request with the same key is sent again. */

@@ -11,7 +11,7 @@ import { memorySnapshots, type SnapshotStore } from "../../src/hub/snapshots.ts"
 import type { Ledger } from "../../src/ledger/ledger.ts"
 import { type Disk, type MemoryOptions, MemoryStore, type Synced } from "../../src/ledger/memory.ts"
 import { sha256 } from "../../src/ledger/sha256.ts"
-import { VirtualClock } from "./virtual-clock.ts"
+import { VirtualClock } from "../../src/hub/virtual-clock.ts"
 
 export const OPERATOR: Actor = { agent: "director", session: null, role: "operator" }
 

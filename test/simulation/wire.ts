@@ -2,9 +2,9 @@ import type { CommandName, Commands } from "../../src/core/command.ts"
 import type { Actor } from "../../src/core/entry.ts"
 import type { ErrorCode, SkeinError } from "../../src/contract/errors.ts"
 import type { Loop } from "../../src/hub/loop.ts"
-import type { Chance } from "./chance.ts"
+import type { Chance } from "../../src/cli/simulation/chance.ts"
 import type { Host } from "./host.ts"
-import type { VirtualClock } from "./virtual-clock.ts"
+import type { VirtualClock } from "../../src/hub/virtual-clock.ts"
 
 export type Request<Name extends CommandName = CommandName> = { name: Name; actor: Actor; input: Commands[Name]["input"]; key: string; waitMs: number }
 export type Reply<Name extends CommandName = CommandName> =

@@ -1,4 +1,4 @@
-import type { Clock } from "../../src/hub/clock.ts"
+import type { Clock } from "./clock.ts"
 
 type Timer = { atMs: number; order: number; call: (() => void) | null }
 
