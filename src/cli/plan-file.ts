@@ -85,10 +85,14 @@ function loneAgent(plan: string, tasks: readonly Placed<PlanTask>[]): PlanAgent 
   return { name: `${plan.slice(0, 57)}-agent`, start: true, kind: "script", capabilities: Object.fromEntries(capabilities) }
 }
 
-function readAgents(list: PlanValue | undefined): Placed<PlanAgent>[] {
-  const agents: Placed<PlanAgent>[] = []
+/** What a plan says of agents; `more`: further keys that an agent may have here, and how they are read. */
+export function readAgents<More extends object = object>(
+  list: PlanValue | undefined,
+  more: { keys: readonly string[]; read: (keys: ReadonlyMap<string, PlanValue>) => More } | null = null,
+): Placed<PlanAgent & Partial<More>>[] {
+  const agents: Placed<PlanAgent & Partial<More>>[] = []
   for (const item of list?.items("Write a list of agents, each beginning with `- name:`.", MAX.agents) ?? []) {
-    const keys = item.map(AGENT_KEYS, ["name"])
+    const keys = item.map([...AGENT_KEYS, ...(more?.keys ?? [])], ["name"])
     const nameValue = keys?.get("name")
     const name = nameValue?.name() ?? null
     if (keys === null) continue
@@ -106,7 +110,7 @@ function readAgents(list: PlanValue | undefined): Placed<PlanAgent>[] {
       heartbeatMs: keys.get("heartbeatMs")?.integer(200, 300_000),
     })
     const start = keys.get("start")?.boolean() ?? true
-    if (name !== null) agents.push({ place: item, value: { name, start, ...profile } })
+    if (name !== null) agents.push({ place: item, value: { name, start, ...profile, ...(more?.read(keys) as Partial<More>) } })
   }
   return agents
 }

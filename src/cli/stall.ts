@@ -14,7 +14,7 @@ const STALL_MS = 1_500
  * Why nothing moves although the plan is not finished, one sentence each with what to do; empty while something does. A plan is not given up for it:
  * somebody from outside may review, unblock or help.
  */
-function whyStalled(record: RunRecord): string[] {
+export function whyStalled(record: RunRecord, nowMs = Date.now()): string[] {
   const { state, plan, agents } = record
   const tasks = record.tasks()
   if (tasks.some(({ status }) => isActive(status))) return []
@@ -29,7 +29,7 @@ function whyStalled(record: RunRecord): string[] {
         // It will be claimed in a moment.
         const able = present.filter((agent) => meets(agent, requires))
         const kept = able.map((agent) => {
-          const gate = new ClaimGate(state, agent, Date.now())
+          const gate = new ClaimGate(state, agent, nowMs)
           return gate.shut() ?? gate.admit(task.id, state.specs.get(task.id) as TaskSpec)
         })
         if (kept.includes(null)) return []

@@ -20,6 +20,7 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
     group: "Plans and tasks",
     verbs: [
       { name: "run", summary: "take a plan to its end with a team of agents", load: () => import("./run.ts") },
+      { name: "simulate", summary: "see what a plan would take and cost, and how many agents are worth paying for", load: () => import("./simulate.ts") },
       { name: "plan", summary: "check | add | list | show | cancel", load: () => import("./plan.ts") },
       {
         name: "task",
