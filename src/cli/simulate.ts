@@ -12,7 +12,7 @@ type Options = {
   spread: number
   target?: number
   worth: number
-  estimate: number
+  estimate?: number
   advice: boolean
 }
 
@@ -32,7 +32,7 @@ export function register(program: Command): void {
     .option("--spread <n>", "how far estimates are out: the standard deviation of a duration's logarithm, 0 to 2", number(0, 2), 0.25)
     .option("--target <speed-up>", "say whom to add to be so many times as fast as one agent alone: 3x", speedup)
     .option("--worth <percent>", "one more agent is worth it where the plan gets shorter by so much", number(0, 100), 5)
-    .option("--estimate <duration>", "how long tasks are taken to last that have no estimate", duration, 30 * 60_000)
+    .option("--estimate <duration>", "how long tasks are taken to last that have no estimate, 30m unless told", duration)
     .option("--no-advice", "this team only: try no others")
     .addHelpText(
       "after",

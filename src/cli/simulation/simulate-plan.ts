@@ -23,9 +23,12 @@ export type SimulateOptions = {
   /** Percent. */
   worth: number
   /** In ms. */
-  estimate: number
+  estimate?: number
   advice: boolean
 }
+
+/** What a task is taken to last that says nothing of it, in ms. */
+const ASSUMED_MS = 30 * 60_000
 
 /** Simulates a plan file and prints what came of it. Throws `UsageError` where the team or the faults make no sense. */
 export async function simulatePlan(context: Context, file: string, options: SimulateOptions): Promise<void> {
@@ -33,7 +36,7 @@ export async function simulatePlan(context: Context, file: string, options: Simu
   const known: readonly Member[] = plan.agents
   const team = options.team === undefined ? teamFrom(plan, known, options.agents ?? []) : readTeamFile(options.team)
   const faults = parseFaults(options.faults)
-  const given = { plan, team, faults, spread: options.spread, prices: pricesOf(context), estimateMs: options.estimate }
+  const given = { plan, team, faults, spread: options.spread, prices: pricesOf(context), estimateMs: options.estimate ?? ASSUMED_MS }
   const scenario: Scenario = { ...given, plan: withRoom(given, team) }
   const simulation = await withoutStacks(() => simulated(scenario, options, known))
   const { maxActiveAgents } = plan
