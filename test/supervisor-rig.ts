@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process"
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { type HttpClient, httpClient } from "../src/client/http.ts"
 import type { Running } from "../src/runtime/supervised.ts"
@@ -117,10 +117,22 @@ export async function newRig({ wake = {}, supervise = true }: { wake?: Partial<R
   }
 }
 
-/** What of a rig still runs: processes whose command line, or environment, names its folder. */
+/** What of a rig still runs: processes whose command line or environment names its folder or its tmux server. */
 export function leftRunning({ folder, socket }: Pick<Rig, "folder" | "socket">): string[] {
-  const listed = spawnSync("ps", ["-eo", "pid=,args="], { encoding: "utf8" }).stdout.split("\n")
-  return listed.filter((line) => (line.includes(folder) || line.includes(socket)) && !line.includes("ps -eo"))
+  return readdirSync("/proc").flatMap((pid) => {
+    if (!/^\d+$/.test(pid) || pid === String(process.pid)) return []
+    const line = nulls(`/proc/${pid}/cmdline`)
+    const all = `${line} ${nulls(`/proc/${pid}/environ`)}`
+    return all.includes(folder) || all.includes(socket) ? [`${pid} ${line}`] : []
+  })
+}
+
+function nulls(path: string): string {
+  try {
+    return readFileSync(path, "utf8").replaceAll("\0", " ")
+  } catch {
+    return ""
+  }
 }
 
 /** Ends all that tests left, whatever state it is in. */

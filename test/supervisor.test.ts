@@ -62,8 +62,11 @@ describe.skipIf(withoutTmux !== null)("a supervised agent", { timeout: 90_000 },
     expect(pidOf(rig, "reader-1")).not.toBe(before)
     rig.tmux("kill-server")
     await rig.hasRead("reader-1", await rig.post("talk-1", "and without your terminal"))
-    const { sessions } = await rig.hub.call("session.list", { agent: "reader-1", status: "live" })
-    expect(sessions).toHaveLength(1)
+    // One that was started for a wake may read before its supervisor has said that it runs.
+    await until(async () => {
+      const { sessions } = await rig.hub.call("session.list", { agent: "reader-1", status: "live" })
+      return sessions.length === 1 ? true : undefined
+    }, "it has one session")
   })
 
   test("that ended by itself stays so until it is woken: then its conversation is resumed", async () => {

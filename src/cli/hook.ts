@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process"
 import { hash } from "node:crypto"
 import { join } from "node:path"
 import type { Command } from "commander"
@@ -12,6 +11,7 @@ import { HookMarkFile } from "../runtime/hook-mark.ts"
 import { repositoryPaths } from "../runtime/hook-paths.ts"
 import { RewakeWaiter, waitToRewake } from "../runtime/hook-rewake.ts"
 import { answerTurn, type HookHub } from "../runtime/hook-turn.ts"
+import { processRow } from "../runtime/process-table.ts"
 import { agentIdentity } from "./agent-identity.ts"
 import { requiresClaim } from "./claim-rule.ts"
 import { examples, type GlobalOptions } from "./context.ts"
@@ -114,7 +114,7 @@ async function waitForNews(options: HookOptions): Promise<string | null> {
   const identity = agentIdentity({ instance, env: process.env, fallback: options.agent ?? "claude", cwd: call.cwd })
   if (identity === null) return null
   const folder = join(instance.directory, "hook-marks")
-  const living = parents()
+  const living = await parents()
   return waitToRewake({
     agent: identity.agent,
     mark: new HookMarkFile(folder, identity.agent, call.session),
@@ -133,9 +133,8 @@ async function waitForNews(options: HookOptions): Promise<string | null> {
 }
 
 /** Who started this process, and who started that one: a shell between it and its agent may outlive the agent. */
-function parents(): number[] {
-  const { stdout } = spawnSync("ps", ["-o", "ppid=", "-p", String(process.ppid)], { encoding: "utf8", timeout: 5_000 })
-  const above = Number.parseInt(stdout ?? "", 10)
+async function parents(): Promise<number[]> {
+  const above = (await processRow(process.ppid))?.parent ?? 0
   return above > 1 ? [process.ppid, above] : [process.ppid]
 }
 

@@ -1,10 +1,12 @@
-import { execFile } from "node:child_process"
+import { processTable } from "../process-table.ts"
 
 /** What tmux knows of a pane, at one moment. */
 export type Pane = {
   pane: string
   /** The process that tmux started in it; also its process group and session. */
   pid: number
+  /** The tmux server's own process. */
+  server: number
   dead: boolean
   /** Null while it runs, when a signal ended it, and as long as tmux has not asked. */
   exit: number | null
@@ -24,6 +26,7 @@ export type Pane = {
 const FIELDS = [
   "pane_id",
   "pane_pid",
+  "pid",
   "pane_dead",
   "pane_dead_status",
   "pane_dead_signal",
@@ -51,6 +54,7 @@ export function readPane(line: string): Pane | null {
   return {
     pane: field("pane_id"),
     pid: Number(field("pane_pid")),
+    server: Number(field("pid")),
     dead: field("pane_dead") === "1",
     exit: field("pane_dead_status") === "" ? null : Number(field("pane_dead_status")),
     signalled: field("pane_dead_signal") !== "",
@@ -66,8 +70,6 @@ export function readPane(line: string): Pane | null {
   }
 }
 
-type Process = { pid: number; group: number; foreground: number; session: number; name: string }
-
 const SHELLS = new Set(["sh", "ash", "bash", "dash", "zsh", "fish", "ksh", "mksh", "csh", "tcsh", "nu", "elvish", "xonsh", "pwsh", "busybox"])
 
 const isShell = (name: string): boolean => SHELLS.has(name.replace(/^-/, "").split("/").at(-1) ?? "")
@@ -78,25 +80,24 @@ const isShell = (name: string): boolean => SHELLS.has(name.replace(/^-/, "").spl
  */
 export async function leftAtShell(pane: Pane): Promise<boolean> {
   if (!isShell(pane.command)) return false
-  const inFront = (await processes(["-t", pane.tty])).filter(({ group, foreground }) => group === foreground)
-  return inFront.every(({ name }) => isShell(name))
+  const all = await processTable()
+  const front = all.find(({ pid }) => pid === pane.pid)?.foreground
+  return all.filter(({ group, zombie }) => group === front && !zombie).every(({ name }) => isShell(name))
 }
 
-/** The processes that a pane's agent has started and that have stayed in its group or session, and itself. */
+/** The processes that a pane's agent has started and that have stayed in its group or session, and itself: those that have not ended. */
 export async function membersOf(pid: number): Promise<number[]> {
-  return (await processes(["-e"])).filter((one) => one.group === pid || one.session === pid).map((one) => one.pid)
+  return (await processTable()).filter((one) => (one.group === pid || one.session === pid) && !one.zombie).map((one) => one.pid)
 }
 
-function processes(which: readonly string[]): Promise<Process[]> {
-  return new Promise((settle) => {
-    execFile("ps", ["-o", "pid=,pgid=,tpgid=,sess=,comm=", ...which], { timeout: 5_000, maxBuffer: 16 * 1024 * 1024 }, (_error, output) => {
-      settle(
-        output.split("\n").flatMap((line) => {
-          const [, pid, group, foreground, session, name] = /^\s*(\d+)\s+(-?\d+)\s+(-?\d+)\s+(\S+)\s+(.*)$/.exec(line) ?? []
-          if (pid === undefined || name === undefined) return []
-          return [{ pid: Number(pid), group: Number(group), foreground: Number(foreground), session: Number(session), name: name.trim() }]
-        }),
-      )
-    })
-  })
+/**
+ * Has the server ask how its children ended. tmux up to 3.3a misses the end of a child that comes while it writes utmp, which it does as a terminal closes:
+ * libutempter ignores SIGCHLD for that moment. The child stays a zombie, and its pane without a status, until another SIGCHLD; later versions send themselves one.
+ */
+export function reap({ server }: Pick<Pane, "server">): void {
+  try {
+    if (server > 1) process.kill(server, "SIGCHLD")
+  } catch {
+    // The server has ended, and its children are the system's.
+  }
 }

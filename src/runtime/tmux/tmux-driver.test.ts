@@ -1,7 +1,8 @@
-import { spawn, spawnSync } from "node:child_process"
+import { spawn } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { afterEach, describe, expect, test } from "vitest"
 import { delivery, newPlace, readerPreset, started, tidyTerminals, until, withoutTmux } from "../../../test/terminal/terminals.ts"
+import { processTable } from "../process-table.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
 
@@ -104,7 +105,8 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     const place = newPlace({}, [wrapped])
     const address = await started(place, { ...place.launch("ada", "paste"), preset: wrapped })
     await until("it is ready", async () => (await place.driver.capture(address)).includes("ready for input"))
-    const reader = Number(spawnSync("pgrep", ["-P", String(address.pid)], { encoding: "utf8" }).stdout)
+    const reader = (await processTable()).find(({ parent }) => parent === address.pid)?.pid ?? 0
+    expect(reader).toBeGreaterThan(1)
     process.kill(reader, "SIGSTOP")
     setTimeout(() => process.kill(reader, "SIGCONT"), 1_000)
     expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: true, detail: "7 bytes pasted, Enter once" })

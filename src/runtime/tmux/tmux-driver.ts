@@ -14,7 +14,8 @@ import {
 } from "../driver.ts"
 import { childEnvironment, findExecutable, unusableDirectory } from "../environment.ts"
 import { type AgentPreset, commandLine } from "../presets/preset.ts"
-import { membersOf, type Pane, PANE_FORMAT, readPane } from "./pane.ts"
+import { processRow } from "../process-table.ts"
+import { membersOf, type Pane, PANE_FORMAT, readPane, reap } from "./pane.ts"
 import { CLIENT_FORMAT, People } from "./people.ts"
 import { sightOf } from "./screen.ts"
 import { TmuxServer } from "./server.ts"
@@ -40,7 +41,9 @@ const POLL_MS = 1_000
 const GRACE_MS = 5_000
 const LOOK_MS = 100
 const KILLED_WITHIN_MS = 2_000
-const REAPS = 5
+/** A process of which tmux was told that it ended, and that may still be ending. */
+const REAPS = 25
+const REAP_MS = 20
 /** An agent that was found running may have been started a moment ago; it may also be at work, and show no prompt. */
 const FOUND_READY_WITHIN_MS = 2_000
 
@@ -133,6 +136,7 @@ export class TmuxDriver implements Driver {
       await endProcesses(pid, graceMs)
       const words = ["if-shell", "-F", "-t", id, `#{==:#{pane_pid},${pid}}`, `kill-pane -t ${id}`] as const
       await this.server.run({ words })
+      await buried(pane)
     }
     this.#people.forget(id)
   }
@@ -243,16 +247,15 @@ export class TmuxDriver implements Driver {
     return found.ok ? (readPane(found.lines[0] ?? "") ?? `there is no pane ${id}`) : found.error
   }
 
-  /**
-   * The status of what has ended; null when a signal ended it. tmux 3.3a may miss that a process has ended which closed its terminal first, and has no status
-   * until the next child of its own ends: it is given one.
-   */
+  /** The status of what has ended; null when a signal ended it, or tmux does not say. */
   async #exitOf(dead: Pane): Promise<number | null> {
+    let pane: Pane | string = dead
     for (let times = 0; times < REAPS; times += 1) {
-      const pane = times === 0 ? dead : await this.#pane(dead.pane)
       if (typeof pane === "string" || pane.pid !== dead.pid) return null
       if (pane.exit !== null || pane.signalled) return pane.exit
-      await this.server.run({ words: ["run-shell", ":"] })
+      reap(pane)
+      await sleep(REAP_MS)
+      pane = await this.#pane(dead.pane)
     }
     return null
   }
@@ -304,6 +307,14 @@ async function endProcesses(pid: number, graceMs: number): Promise<void> {
   members = await goneWithin(pid, members, graceMs)
   signal(members, "SIGKILL")
   await goneWithin(pid, members, KILLED_WITHIN_MS)
+}
+
+/** Its end has been asked for, so that nothing of it is left in the system's table. */
+async function buried(pane: Pane): Promise<void> {
+  for (let times = 0; times < REAPS && (await processRow(pane.pid))?.zombie === true; times += 1) {
+    reap(pane)
+    await sleep(REAP_MS)
+  }
 }
 
 /** Who is left. */
