@@ -2,6 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+import { socketName } from "../src/runtime/tmux/server.ts"
 
 /** The command as users have it: the launcher, with what was built. */
 const SKEIN = resolve("bin/skein.cjs")
@@ -87,23 +88,32 @@ export function hubPid(folder: string): number | null {
 
 /** Ends every hub that a test left, and removes the repositories. */
 export async function tidyUp(): Promise<void> {
-  for (const folder of made.splice(0)) {
-    const pid = hubPid(folder)
-    if (pid !== null) {
-      try {
-        process.kill(pid, "SIGKILL")
-      } catch {
-        // It is gone already.
-      }
-    }
-    // Its agents end by themselves within a second or so of their starter's end; what they still write must not fail the test.
-    for (let attempt = 0; attempt < 20; attempt += 1) {
-      try {
-        rmSync(folder, { recursive: true, force: true })
-        break
-      } catch {
-        await new Promise((settle) => setTimeout(settle, 100))
-      }
+  for (const folder of made.splice(0)) await tidyFolder(folder)
+}
+
+/** Ends its hub, and removes it, with what its tmux server leaves: a socket. */
+export async function tidyFolder(folder: string): Promise<void> {
+  const pid = hubPid(folder)
+  if (pid !== null) {
+    try {
+      process.kill(pid, "SIGKILL")
+    } catch {
+      // It is gone already.
     }
   }
+  removeSocket(socketName(join(folder, ".skein")))
+  // Its agents end by themselves within a second or so of their starter's end; what they still write must not fail the test.
+  for (let attempt = 0; attempt < 20; attempt += 1) {
+    try {
+      rmSync(folder, { recursive: true, force: true })
+      break
+    } catch {
+      await new Promise((settle) => setTimeout(settle, 100))
+    }
+  }
+}
+
+/** tmux leaves it where it was. */
+export function removeSocket(name: string): void {
+  rmSync(join(process.env["TMUX_TMPDIR"] ?? "/tmp", `tmux-${process.getuid?.() ?? 0}`, name), { force: true })
 }

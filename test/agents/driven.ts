@@ -46,9 +46,11 @@ export async function drive(given: Drive): Promise<Driven> {
 
 /** What a real agent needs to run against that model, headless or in a terminal: its settings are written, and this is its environment. */
 export function environmentFor(given: Drive): Record<string, string> {
-  mkdirSync(given.home, { recursive: true })
+  // Some leave in the temporary folder what they share among their processes.
+  const temporary = join(given.home, "tmp")
+  mkdirSync(temporary, { recursive: true })
   const path = [resolve("node_modules/.bin"), process.env["PATH"] ?? ""].join(":")
-  const own = { PATH: path, LANG: "C.UTF-8", PWD: given.folder, HOME: given.home, XDG_CONFIG_HOME: join(given.home, ".config") }
+  const own = { PATH: path, TMPDIR: temporary, LANG: "C.UTF-8", PWD: given.folder, HOME: given.home, XDG_CONFIG_HOME: join(given.home, ".config") }
   return { ...own, ...PREPARE[given.kind](given).env }
 }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process"
-import { existsSync, mkdirSync } from "node:fs"
+import { existsSync, mkdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { AGENT_KINDS, agentKind, type AgentKind } from "../../src/repo/agent-kinds.ts"
 
@@ -16,8 +16,40 @@ export const WANTED: readonly AgentKind[] = AGENT_KINDS.filter((kind) => NAMED.i
 
 export type Installed = { binary: string } | { absent: string }
 
+/** Settles when this process alone may install: files of tests run side by side. The lock of one that died is taken over. */
+function locked<T>(work: () => T): T {
+  const lock = join(FOLDER, "installing")
+  mkdirSync(FOLDER, { recursive: true })
+  for (;;) {
+    try {
+      symlinkSync(String(process.pid), lock)
+      break
+    } catch {
+      if (!existsSync(`/proc/${holderOf(lock)}`)) rmSync(lock, { force: true })
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+    }
+  }
+  try {
+    return work()
+  } finally {
+    rmSync(lock, { force: true })
+  }
+}
+
+function holderOf(lock: string): string {
+  try {
+    return readlinkSync(lock)
+  } catch {
+    return "nobody"
+  }
+}
+
 /** The real agent, installed from npm at its pinned version if it is not there yet; or why it cannot be had. */
 export function installed(kind: AgentKind): Installed {
+  return locked(() => foundOrInstalled(kind))
+}
+
+function foundOrInstalled(kind: AgentKind): Installed {
   const { npmPackage, binaries } = agentKind(kind)
   const name = binaries[0] ?? kind
   // A package without its install script may leave a placeholder as its command: what that script would put there is a package beside it.
@@ -25,7 +57,6 @@ export function installed(kind: AgentKind): Installed {
   const command = join(FOLDER, "node_modules", ".bin", name)
   const binary = (): string => (existsSync(beside) ? beside : command)
   if (existsSync(binary())) return answering(binary())
-  mkdirSync(FOLDER, { recursive: true })
   const wanted = `${npmPackage}@${VERSIONS[kind]}`
   const args = ["install", "--prefix", FOLDER, "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=60000", wanted]
   const { status, stderr, error } = spawnSync("npm", args, { encoding: "utf8", timeout: INSTALL_MAX_MS, cwd: FOLDER })

@@ -1,14 +1,15 @@
 import { spawnSync } from "node:child_process"
-import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterEach, describe, expect, test } from "vitest"
+import { afterAll, describe, expect, type TestContext, test } from "vitest"
 import { type HttpClient, httpClient } from "../../src/client/http.ts"
 import { agentKind, type AgentKind } from "../../src/repo/agent-kinds.ts"
 import { presetNamed } from "../../src/runtime/presets/presets.ts"
 import { bornOf, SupervisorFolder } from "../../src/runtime/supervisor-folder.ts"
 import { socketName } from "../../src/runtime/tmux/server.ts"
-import { json, newRepository, skein, tidyUp } from "../cli-driver.ts"
+import { json, newRepository, skein, tidyFolder, tidyUp } from "../cli-driver.ts"
+import { kill, leftRunning } from "../supervisor-rig.ts"
 import { until, withoutTmux } from "../terminal/terminals.ts"
 import { environmentFor } from "./driven.ts"
 import { handsOf } from "./hands.ts"
@@ -30,6 +31,8 @@ const ASKING: Partial<Readonly<Record<AgentKind, readonly string[]>>> = {
   claude: ["--permission-mode", "default"],
   codex: ["-c", 'approval_policy="on-request"', "-c", 'sandbox_mode="read-only"'],
 }
+/** A hook that is at work; the one that waits for messages beside an idle agent is none. */
+const HOOK = / hook \w+\b(?! rewake)/
 const understood: Script = () => ({ text: "Understood." })
 
 type Job = { job: string; status: string; code: string | null; hop: string; channel: string | null; origin: string; evidence: string | null }
@@ -51,35 +54,46 @@ type Scene = {
   when<T>(what: string, look: () => T | Promise<T>): Promise<void>
 }
 
-const scenes: { folder: string; home: string; socket: string; hub: HttpClient; model: LoopbackModel }[] = []
+/** Nobody waits longer than he must: the ways are the same. */
+const WAKE = { reconcileMs: 500, restartMs: 200, retryMs: 300, pollMs: 1_000, recheckMs: 1_000 }
 
-afterEach(async () => {
-  for (const { folder, home, socket, hub, model } of scenes.splice(0)) {
-    hub.close()
-    const holder = new SupervisorFolder(join(folder, ".skein", "supervisor")).holder()
-    if (holder !== null) {
-      process.kill(holder.pid, "SIGTERM")
-      await until("the supervisor has gone", () => bornOf(holder.pid) === null, 30_000)
-    }
-    spawnSync("tmux", ["-L", socket, "kill-server"])
-    await model.close()
-    rmSync(home, { recursive: true, force: true, maxRetries: 5 })
+type Place = { folder: string; home: string; socket: string; hub: HttpClient; model: LoopbackModel }
+
+afterAll(() => tidyUp())
+
+async function tidied({ folder, home, socket, hub, model }: Place): Promise<void> {
+  hub.close()
+  const holder = new SupervisorFolder(join(folder, ".skein", "supervisor")).holder()
+  if (holder !== null) {
+    process.kill(holder.pid, "SIGTERM")
+    await until("the supervisor has gone", () => bornOf(holder.pid) === null, 30_000)
   }
-  await tidyUp()
-})
+  spawnSync("tmux", ["-L", socket, "kill-server"])
+  await tidyFolder(folder)
+  // Some agents keep a process of their own for later: it is known by its folder.
+  await until("nothing of the agent is left", () => {
+    const left = leftRunning({ folder: home, socket })
+    for (const line of left) kill(Number.parseInt(line, 10))
+    return left.length === 0
+  })
+  await model.close()
+  rmSync(home, { recursive: true, force: true, maxRetries: 5 })
+}
 
 /** A repository that the agent has joined, its hub, its supervisor, and the agent in its terminal, idle after a first text. */
-async function scene(kind: AgentKind, binary: string, says: Script, words: readonly string[] = []): Promise<Scene> {
+async function scene({ onTestFinished }: TestContext, kind: AgentKind, binary: string, says: Script, words: readonly string[] = []): Promise<Scene> {
   const model = new LoopbackModel(says)
   const modelUrl = await model.listen()
   const home = mkdtempSync(join(tmpdir(), "skein-home-"))
   const folder = realpathSync(newRepository())
   const socket = socketName(join(folder, ".skein"))
   const { PWD: _, ...env } = environmentFor({ kind, binary, folder, home, modelUrl, prompt: "" })
+  mkdirSync(join(folder, ".skein"), { mode: 0o700 })
+  writeFileSync(join(folder, ".skein", "config.yaml"), JSON.stringify({ wake: WAKE }))
   await json(folder, ["init", "--yes", "--agents", kind])
   const { url } = JSON.parse(readFileSync(join(folder, ".skein", "hub.json"), "utf8")) as { url: string }
   const hub = httpClient({ url, credentialFile: join(folder, ".skein", "operator.credential") })
-  scenes.push({ folder, home, socket, hub, model })
+  onTestFinished(() => tidied({ folder, home, socket, hub, model }), 60_000)
   const agent = `${kind}-1`
   const registry = new SupervisorFolder(join(folder, ".skein", "supervisor"))
   const tmux = (...args: string[]): string => spawnSync("tmux", ["-L", socket, ...args], { encoding: "utf8", timeout: 10_000 }).stdout
@@ -136,7 +150,7 @@ async function settled(given: Scene): Promise<void> {
     return !open && agents.find(({ name }) => name === given.agent)?.busy === false
   })
   // Its stop hook says that the turn is over before it looks for messages: one that came in between would be read there, without a wake.
-  await new Promise((settle) => setTimeout(settle, 2_000))
+  await given.when("its hooks have ended", () => leftRunning({ folder: given.home, socket: given.home }).every((line) => !HOOK.test(line)))
 }
 
 for (const kind of WANTED) {
@@ -148,12 +162,12 @@ for (const kind of WANTED) {
   }
   const { binary } = found
 
-  describe(`${agentKind(kind).title} under a supervisor`, () => {
+  describe.concurrent(`${agentKind(kind).title} under a supervisor`, () => {
     test(
       "is typed to, is woken by its own inbox beside a person's draft, is resumed after a kill, and spawned with the thread's summary when that fails",
       { timeout: 400_000 },
-      async () => {
-        const given = await scene(kind, binary, understood)
+      async (context) => {
+        const given = await scene(context, kind, binary, understood)
         const { hub, agent, times, when, tmux, screen } = given
         // Asked by somebody, with words of its own: typed.
         const { job } = await hub.call("trigger.participant", { thread: "talk", target: agent, reason: "a question", prompt: "look at word-asked" })
@@ -195,10 +209,10 @@ for (const kind of WANTED) {
       },
     )
 
-    test("that asks something on its screen is answered by its person alone, even where an operator forces the wake", { timeout: 240_000 }, async () => {
+    test("that asks something on its screen is answered by its person alone, even where an operator forces the wake", { timeout: 240_000 }, async (context) => {
       const asks: Script = ({ texts, calls }) =>
         calls.length === 0 && texts.some((text) => text.includes("word-menu")) ? { calls: [asking(kind, "touch it-was-answered")] } : { text: "Understood." }
-      const given = await scene(kind, binary, asks, ASKING[kind])
+      const given = await scene(context, kind, binary, asks, ASKING[kind])
       const { hub, agent, when, tmux, screen, folder, times } = given
       const asksNow = (): boolean => presetNamed(kind)?.screen.menus.some((pattern) => new RegExp(pattern, "mu").test(screen())) === true
       await delivered(given, { job: (await hub.call("trigger.participant", { thread: "talk", target: agent, reason: "work", prompt: "do word-menu" })).job })
