@@ -322,6 +322,11 @@ export class AgentKeeper {
     if (typedAtMs !== null && typedAtMs > (personAtMs ?? 0)) this.#record({ personAtMs: typedAtMs })
   }
 
+  /** Looks when a person last typed to it. */
+  noticePerson(): Promise<void> {
+    return this.#alone(() => this.#person())
+  }
+
   /** The orchestrator knows of what a person did up to then. */
   personTold(atMs: number): void {
     this.#record({ toldAtMs: atMs })

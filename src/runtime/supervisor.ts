@@ -71,7 +71,10 @@ export class Supervisor {
       quietMs: () => this.#policyQuietMs,
       nowMs: () => Date.now(),
       told: options.told,
-      beforeText: (keeper) => this.#tellOfPerson(keeper),
+      beforeText: async (keeper) => {
+        await keeper.noticePerson()
+        return this.#tellOfPerson(keeper)
+      },
     })
   }
 
@@ -295,16 +298,18 @@ export class Supervisor {
     await this.#connect(this.#live?.id ?? null).catch((error: unknown) => this.#o.told(error instanceof Error ? error.message : String(error)))
   }
 
-  /** After a person has worked in an agent's pane, the orchestrator hears of it before automation goes on there. */
-  async #tellOfPerson(keeper: AgentKeeper): Promise<void> {
+  /** After a person has worked in an agent's pane, the orchestrator hears of it before automation goes on there. False: the person is still at it. */
+  async #tellOfPerson(keeper: AgentKeeper): Promise<boolean> {
     const { personAtMs, toldAtMs } = keeper.running
-    if (personAtMs === null || personAtMs <= (toldAtMs ?? 0) || Date.now() - personAtMs < this.#policyQuietMs) return
+    if (personAtMs === null || personAtMs <= (toldAtMs ?? 0)) return true
+    if (Date.now() - personAtMs < this.#policyQuietMs) return false
     // A look and a wake may come here at once: told is it once, and the wake waits for it.
     const telling = this.#telling.get(keeper.agent) ?? this.#hub.call("agent.handled", { agent: keeper.agent, untilMs: personAtMs })
     this.#telling.set(keeper.agent, telling)
     try {
       await telling
       keeper.personTold(personAtMs)
+      return true
     } finally {
       this.#telling.delete(keeper.agent)
     }

@@ -15,12 +15,14 @@ export type WakeRunning = {
   quietMs(): number
   nowMs(): number
   told(line: string): void
-  /** Done before anything is typed to an agent. */
-  beforeText(keeper: AgentKeeper): Promise<void>
+  /** Done before anything is typed to an agent. False: a person is at work there, of whom nobody was told yet; then nothing may be typed. */
+  beforeText(keeper: AgentKeeper): Promise<boolean>
 }
 
 /** Jobs that are taken at once; one agent has one at a time. */
 const CLAIM_MAX = 16
+/** Added to the quiet time where a person was at work when the text set out: it must not run out on the way to the key. */
+const ON_THE_WAY_MS = 60_000
 /** Where nobody knows when a quota comes back, it is asked for again after this. */
 const QUOTA_MS = 3_600_000
 const DEFERRED = new Set<Refused["code"]>(["OPERATOR_BUSY", "MENU_OPEN", "DRAFT_PRESENT", "COPY_MODE", "QUOTA_EXHAUSTED"])
@@ -76,8 +78,8 @@ export class WakeRunner {
   }
 
   async #deliver(keeper: AgentKeeper, job: Job): Promise<void> {
-    await this.#o.beforeText(keeper)
-    const answer = job.hop === "live" ? await this.#reach(keeper, job) : await this.#start(keeper, job)
+    const free = await this.#o.beforeText(keeper)
+    const answer = job.hop === "live" ? await this.#reach(keeper, job, free) : await this.#start(keeper, job)
     if (answer === null) return
     if (answer.ok) {
       await this.#record(job, "sent", answer)
@@ -89,14 +91,14 @@ export class WakeRunner {
     this.#o.told(`${job.target} is not woken in ${job.thread}: ${code}: ${detail}`)
   }
 
-  async #reach(keeper: AgentKeeper, job: Job): Promise<(Said & { ok: true; detail: string }) | Refused | null> {
+  async #reach(keeper: AgentKeeper, job: Job, free: boolean): Promise<(Said & { ok: true; detail: string }) | Refused | null> {
     // The agent reads by itself what comes while it is at work; where the hub sees that, Enter is not pressed again.
     let over = false
     const delivery = {
       text: nudgeText(job),
       nonce: job.nonce,
       form: "nudge" as const,
-      quietMs: job.forced === null ? this.#o.quietMs() : 0,
+      quietMs: job.forced === null ? this.#o.quietMs() + (free ? 0 : ON_THE_WAY_MS) : 0,
       acknowledged: () => over,
     }
     let told: Channel | null = null

@@ -25,7 +25,8 @@ function locked<T>(work: () => T): T {
       symlinkSync(String(process.pid), lock)
       break
     } catch {
-      if (!existsSync(`/proc/${holderOf(lock)}`)) rmSync(lock, { force: true })
+      const holder = holderOf(lock)
+      if (holder !== null && !existsSync(`/proc/${holder}`)) rmSync(lock, { force: true })
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
     }
   }
@@ -36,11 +37,11 @@ function locked<T>(work: () => T): T {
   }
 }
 
-function holderOf(lock: string): string {
+function holderOf(lock: string): string | null {
   try {
     return readlinkSync(lock)
   } catch {
-    return "nobody"
+    return null
   }
 }
 

@@ -18,6 +18,8 @@ export class LoopbackModel {
   readonly asked: Asked[] = []
   /** What the script could not answer: a test looks that there is none. */
   readonly faults: string[] = []
+  /** When it was asked last; 0 before that. */
+  askedAtMs = 0
   /** Paths that no dialect knows, which an agent asked for besides. */
   readonly strays: string[] = []
   readonly #script: Script
@@ -66,6 +68,7 @@ export class LoopbackModel {
   #turn(asked: Asked): Turn {
     if (asked.tools.length === 0) return { text: "a walk through the files" }
     this.asked.push(asked)
+    this.askedAtMs = Date.now()
     return this.#script(asked)
   }
 }

@@ -104,7 +104,7 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     const wrapped = { ...preset, name: "wrapped", interactive: { ...preset.interactive, start } }
     const place = newPlace({}, [wrapped])
     const address = await started(place, { ...place.launch("ada", "paste"), preset: wrapped })
-    await until("it is ready", async () => (await place.driver.capture(address)).includes("ready for input"))
+    await until("its prompt stands there", async () => /^>/m.test(await place.driver.capture(address)))
     const reader = (await processTable()).find(({ parent }) => parent === address.pid)?.pid ?? 0
     expect(reader).toBeGreaterThan(1)
     process.kill(reader, "SIGSTOP")
