@@ -14,4 +14,4 @@ export const VIEWS: readonly View[] = [{ name: "flight", title: "Flight", key: "
 export const FOOT: readonly (() => Promise<ComponentType>)[] = []
 
 /** What lies over the page when it is called for, such as the palette; its code comes after the page has been drawn. */
-export const OVERLAYS: readonly (() => Promise<ComponentType>)[] = []
+export const OVERLAYS: readonly (() => Promise<ComponentType>)[] = [async () => (await import("./palette.tsx")).Palette]
