@@ -1,4 +1,5 @@
 import * as z from "zod"
+import type { Flight } from "../core/flight.ts"
 import { sessionPresence } from "./agent.ts"
 import { operation } from "./operation.ts"
 import { hex, name, planId, role, seq, taskId, timeMs } from "./schema.ts"
@@ -14,6 +15,34 @@ const agentStatus = z.object({
   sessions: z.array(sessionPresence),
 })
 const alert = z.object({ kind: z.string(), text: z.string(), remedy: z.string(), task: taskId.nullable(), agent: name.nullable() })
+const state = z.enum(["pending", "claimed", "in_progress", "blocked", "review", "completed", "failed", "cancelled", "ready", "waiting", "unreachable"])
+const microUsd = z.int()
+const flight = z.object({
+  seq,
+  nowMs: timeMs,
+  agents: z.array(
+    z.object({
+      name,
+      kind: z.string(),
+      tasks: z.array(z.object({ id: taskId, title: z.string(), state, progress: z.number(), leaseEndsAtMs: timeMs.nullable() })),
+      words: z.object({ text: z.string(), atMs: timeMs, task: taskId }).nullable(),
+      costMicroUsd: microUsd,
+    }),
+  ),
+  blocked: z.array(
+    z.object({
+      id: taskId,
+      title: z.string(),
+      owner: name.nullable(),
+      on: z.object({ kind: z.enum(["task", "agent", "external"]), ref: z.string(), reason: z.string() }),
+      by: name.nullable(),
+      sinceSeq: seq,
+      updatedAtMs: timeMs,
+    }),
+  ),
+  obstacles: z.array(z.object({ id: taskId, title: z.string(), state, owner: name.nullable(), waiting: z.int() })),
+  costMicroUsd: microUsd,
+}) satisfies z.ZodType<Flight & { seq: number; nowMs: number }>
 
 export const hubOperations = {
   "hub.status": operation({
@@ -32,6 +61,14 @@ export const hubOperations = {
       plans: z.array(z.object({ id: planId, title: z.string(), finished: z.boolean(), counts: z.record(z.string(), z.int()) })),
       alerts: z.array(alert),
     }),
+  }),
+  "hub.flight": operation({
+    least: "observer",
+    summary: "What everybody does, and what is held up by whom.",
+    text: "Of each agent the tasks that it holds, what it said last of its work, and what it cost; the tasks that are blocked, the longest first; and the tasks that most others wait for. Follows from the ledger alone: presence and alerts are in `hub.status`.",
+    errors: [],
+    input: z.strictObject({}),
+    output: flight,
   }),
   "hub.metrics": operation({
     least: "observer",

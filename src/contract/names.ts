@@ -42,6 +42,7 @@ export const KINDS = {
   "files.reserve": "command",
   "help.answer": "command",
   "help.want": "command",
+  "hub.flight": "read",
   "hub.metrics": "read",
   "hub.status": "read",
   "lease.end": "command",

@@ -33,6 +33,7 @@ export const TOOLS = {
   "files.reserve": "reserve_files",
   "help.answer": "answer_help",
   "help.want": "want_help",
+  "hub.flight": "get_flight",
   "hub.metrics": "get_metrics",
   "hub.status": "get_status",
   "lease.end": "end_lease",

@@ -7,6 +7,7 @@ import { budgetViews } from "../core/budget-view.ts"
 import { openNotices } from "../core/directive.ts"
 import { decodeEntry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
+import { flightOf } from "../core/flight.ts"
 import { totalOf, usageBy } from "../core/usage.ts"
 import { taskState, type TaskView, viewAgent, viewPlan, viewTask } from "../core/view.ts"
 import { toHex } from "../core/chain.ts"
@@ -29,6 +30,7 @@ type Reads =
   | "files.check"
   | "files.list"
   | "hub.metrics"
+  | "hub.flight"
   | "hub.status"
   | "ledger.head"
   | "ledger.read"
@@ -133,6 +135,7 @@ export const reads: Doers<Reads> = {
   },
   "ledger.why": async ({ loop }, { seq }) => ({ entries: await chainOfReasons(loop, seq) }),
   "ledger.snapshots": async ({ loop }) => ({ snapshots: (await loop.snapshots()).map((seq) => ({ seq })) }),
+  "hub.flight": ({ loop }) => loop.read((state, nowMs) => ({ seq: state.seq, nowMs, ...flightOf(state) })),
   "hub.status": ({ loop }) => loop.read((state, nowMs) => statusOf(loop, state, nowMs)),
   "hub.metrics": ({ loop, metrics }) => Promise.resolve({ ...loop.stats(), surface: metrics() }),
   "workspace.list": ({ hub, caller }) => {

@@ -55,7 +55,7 @@ export async function startPageRig(options: InstanceOptions = {}): Promise<PageR
     agent: async (name) => {
       const client = await connect({ url: hub.url, credential: await hub.agent(name, { role: "worker" }) })
       clients.push(client)
-      await client.session.start({ runtime: "script" })
+      await client.session.start({ runtime: "script", owned: true })
       return client
     },
     open: async (hash = "", given = {}) => {

@@ -1,0 +1,111 @@
+import type { AgentId, Seq, TaskId } from "./ids.ts"
+import type { BlockedOn, Task } from "./task.ts"
+import { type TaskState, taskState } from "./view.ts"
+import type { Workspace } from "./workspace.ts"
+
+/** What an agent said last of its work: a note, why it is blocked, what it delivered, or why it failed. */
+export type LastWords = { text: string; atMs: number; task: TaskId }
+/** A task that somebody holds. */
+export type HeldTask = { id: TaskId; title: string; state: TaskState; progress: number; leaseEndsAtMs: number | null }
+export type FlightAgent = { name: AgentId; kind: string; tasks: HeldTask[]; words: LastWords | null; costMicroUsd: number }
+/** A task that says that it is blocked. `by`: whoever can end that, where it is known: the agent that it names, or who holds the task that it names. `updatedAtMs`: when it was heard of last. */
+export type BlockedTask = {
+  id: TaskId
+  title: string
+  owner: AgentId | null
+  on: Omit<BlockedOn, "sinceSeq">
+  by: AgentId | null
+  sinceSeq: Seq
+  updatedAtMs: number
+}
+/** A task that others wait for, and that waits for none itself: work, or an end to it, begins here. `waiting`: how many depend on it. */
+export type Obstacle = { id: TaskId; title: string; state: TaskState; owner: AgentId | null; waiting: number }
+
+export type Flight = {
+  /** Agents that are present, by name. */
+  agents: FlightAgent[]
+  /** Tasks that are blocked, the longest first. */
+  blocked: BlockedTask[]
+  /** What most wait for, the most first; `OBSTACLES_MAX` at the most. */
+  obstacles: Obstacle[]
+  /** What all of it has cost, whoever did it. */
+  costMicroUsd: number
+}
+
+export const OBSTACLES_MAX = 20
+
+/** What is going on, at a glance: who does what and said what last, and what is held up by whom. O(tasks and their dependencies). */
+export function flightOf(state: Workspace): Flight {
+  const words = new Map<AgentId, LastWords>()
+  const waiting = new Map<TaskId, number>()
+  const costs = costsOf(state)
+  const blocked: BlockedTask[] = []
+  for (const task of state.tasks.values()) {
+    const { id, owner, status } = task
+    if (owner !== null) {
+      const text = wordsOf(task)
+      if (text !== null && task.updatedAtMs >= (words.get(owner)?.atMs ?? 0)) words.set(owner, { text, atMs: task.updatedAtMs, task: id })
+    }
+    if (status === "blocked") blocked.push(blockedTask(state, task))
+    if (status !== "pending" || state.board.isReady(id)) continue
+    for (const dependency of state.specs.get(id)?.dependsOn ?? [])
+      if (state.tasks.get(dependency)?.status !== "completed") waiting.set(dependency, (waiting.get(dependency) ?? 0) + 1)
+  }
+  const agents = [...state.agents.values()].filter(({ status }) => status === "present").sort((a, b) => (a.name < b.name ? -1 : 1))
+  return {
+    agents: agents.map(({ name, kind }) => {
+      const tasks = state.board.heldBy(name).map((task) => heldTask(state, task))
+      return { name, kind, tasks, words: words.get(name) ?? null, costMicroUsd: costs.byAgent.get(name) ?? 0 }
+    }),
+    blocked: blocked.sort((a, b) => a.sinceSeq - b.sinceSeq),
+    obstacles: obstaclesOf(state, waiting),
+    costMicroUsd: costs.total,
+  }
+}
+
+function wordsOf({ status, note, blockedOn, deliverable, reason }: Task): string | null {
+  if (status === "blocked" && blockedOn !== null) return blockedOn.reason
+  if (status === "failed") return reason
+  return status === "completed" || status === "review" ? (deliverable?.text ?? note) : note
+}
+
+function heldTask(state: Workspace, task: Task): HeldTask {
+  const { id, progress, leaseEndsAtMs } = task
+  return { id, title: state.specs.get(id)?.title ?? "", state: taskState(state, task), progress, leaseEndsAtMs }
+}
+
+function blockedTask(state: Workspace, { id, owner, blockedOn, updatedAtMs, lastSeq }: Task): BlockedTask {
+  const { kind, ref, reason, sinceSeq } = blockedOn ?? { kind: "external", ref: "", reason: "", sinceSeq: lastSeq }
+  const by = kind === "agent" ? ref : kind === "task" ? (state.tasks.get(ref)?.owner ?? null) : null
+  return { id, title: state.specs.get(id)?.title ?? "", owner, on: { kind, ref, reason }, by, sinceSeq, updatedAtMs }
+}
+
+function obstaclesOf(state: Workspace, waiting: ReadonlyMap<TaskId, number>): Obstacle[] {
+  const first = [...waiting].flatMap(([id, count]) => {
+    const task = state.tasks.get(id)
+    const at = task === undefined ? "waiting" : taskState(state, task)
+    return task === undefined || at === "waiting" ? [] : { task, state: at, waiting: count }
+  })
+  const most = first.sort((a, b) => b.waiting - a.waiting || (a.task.id < b.task.id ? -1 : 1)).slice(0, OBSTACLES_MAX)
+  return most.map(({ task: { id, owner }, state: at, waiting: count }) => ({ id, title: state.specs.get(id)?.title ?? "", state: at, owner, waiting: count }))
+}
+
+/** What agents have cost: what was reported for them, and for whoever holds or did a task what it cost besides. */
+function costsOf(state: Workspace): { byAgent: Map<AgentId, number>; total: number } {
+  const byAgent = new Map<AgentId, number>()
+  const reported = new Map<TaskId, number>()
+  let total = 0
+  const add = (agent: AgentId | null, costMicroUsd: number): void => {
+    total += costMicroUsd
+    if (agent !== null) byAgent.set(agent, (byAgent.get(agent) ?? 0) + costMicroUsd)
+  }
+  for (const { agent, task, costMicroUsd } of state.usage.values()) {
+    add(agent, costMicroUsd)
+    if (task !== null) reported.set(task, (reported.get(task) ?? 0) + costMicroUsd)
+  }
+  for (const { id, owner, usage } of state.tasks.values()) {
+    const besides = usage.costMicroUsd - (reported.get(id) ?? 0)
+    if (besides !== 0) add(owner, besides)
+  }
+  return { byAgent, total }
+}
