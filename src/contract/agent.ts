@@ -65,6 +65,7 @@ const secret = z.object({
 export const agentOperations = {
   "agent.add": operation({
     least: "operator",
+    purposes: ["spawn"],
     summary: "Add an agent.",
     text: "`capabilities` maps a skill to its level, 1 (knows it) to 5 (leads in it). It can act once it has a credential: `credential.issue`.",
     errors: ["invalid", "already_exists"],
@@ -113,6 +114,7 @@ export const agentOperations = {
   }),
   "credential.issue": operation({
     least: "operator",
+    purposes: ["spawn"],
     summary: "Make a credential for an agent.",
     text: "The answer holds the secret, which the hub says once and keeps only as a hash. Takes no idempotency key: where the answer was lost, revoke the credential and issue another.",
     errors: ["not_found", "retired"],
@@ -129,6 +131,7 @@ export const agentOperations = {
   }),
   "token.mint": operation({
     least: "supervisor",
+    purposes: ["spawn"],
     summary: "Mint a token for an agent's session.",
     text: "For supervisors, who start agents and hand each its token. The agent's role must be worker, observer, plugin or orchestrator. The token lasts 15 minutes.",
     errors: ["not_found", "retired", "wrong_status"],

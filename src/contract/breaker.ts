@@ -50,6 +50,7 @@ export const breakerOperations = {
   }),
   "breaker.trip": operation({
     least: "operator",
+    purposes: ["override"],
     summary: "Open a breaker by hand.",
     text: "Until `untilMs` (ms since 1970), then one probe is let through; null: until it is reset. What is claimed already goes on.",
     errors: ["invalid"],
@@ -58,6 +59,7 @@ export const breakerOperations = {
   }),
   "breaker.reset": operation({
     least: "operator",
+    purposes: ["override"],
     summary: "Close a breaker by hand.",
     text: "All that was known against it is forgotten. For an account that is out of quota: `account.restored`.",
     errors: ["not_found"],

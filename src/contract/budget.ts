@@ -36,6 +36,7 @@ const view = z.object({
 export const budgetOperations = {
   "budget.set": operation({
     least: "operator",
+    purposes: ["spend"],
     summary: "Set a limit on money, or take it away.",
     text: [
       "Amounts are millionths of a US dollar. Every claim under a budget reserves in its own decision what the task may cost: its own budget where it has one, else its estimate (stand-in cost, or",
@@ -59,6 +60,7 @@ export const budgetOperations = {
   }),
   "budget.topUp": operation({
     least: "operator",
+    purposes: ["spend"],
     summary: "Add money to a budget.",
     text: "In a budget with windows it counts for the current one. A budget that was closed by an overrun is open again as soon as anything is free in it; the overrun is then settled.",
     errors: ["not_found"],
@@ -78,6 +80,7 @@ export const budgetOperations = {
 export const refundOperations = {
   "usage.refund": operation({
     least: "operator",
+    purposes: ["spend"],
     summary: "Take back money that was not spent after all.",
     text: "A provider's refund, or a report that was wrong. At the most what the task, or the agent without a task, has cost. It makes overruns good first; then it is free again in every budget that it had counted in.",
     errors: ["not_found", "invalid"],

@@ -63,6 +63,12 @@ export const ERRORS: Record<ErrorCode, ErrorRow> = {
     retry: "when_changed",
     meaning: "What the claim needs has failed or was throttled too often lately; the answer names the breaker, and until when.",
   },
+  policy_denied: {
+    http: 403,
+    exit: 1,
+    retry: "when_changed",
+    meaning: "The workspace's policy does not allow it; the answer names the rule, where one decided.",
+  },
   invalid_glob: { http: 422, exit: 2, retry: "never", meaning: "A glob cannot be read; the answer names the place in it." },
   outside_repository: { http: 422, exit: 2, retry: "never", meaning: "A path or glob reaches out of the repository." },
   retired: { http: 409, exit: 1, retry: "never", meaning: "The agent is retired." },

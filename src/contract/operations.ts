@@ -11,6 +11,7 @@ import { ledgerOperations } from "./ledger.ts"
 import { KINDS, type OperationName } from "./names.ts"
 import { EVERY_COMMAND, EVERYWHERE, type Operation } from "./operation.ts"
 import { matchOperations } from "./match.ts"
+import { policyOperations } from "./policy.ts"
 import { planOperations } from "./plan.ts"
 import { messageOperations, threadOperations } from "./thread.ts"
 import { accountOperations, triggerOperations, wakeOperations } from "./trigger.ts"
@@ -38,6 +39,7 @@ export const operations = {
   ...refundOperations,
   ...budgetOperations,
   ...breakerOperations,
+  ...policyOperations,
   ...matchOperations,
   ...triggerOperations,
   ...wakeOperations,
@@ -63,6 +65,7 @@ export type PlainCommand = Exclude<
   | "trigger.participant"
   | "trigger.claim"
   | "trigger.record"
+  | "policy.set"
 >
 
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? (keyof A extends keyof B ? (keyof B extends keyof A ? true : false) : false) : false) : false
@@ -76,12 +79,16 @@ type Agreement = {
 }
 type Completed = {
   "session.start": Same<Omit<Parsed<"session.start">, "agent">, Omit<Commands["session.start"]["input"], "agent" | "id">>
-  "task.claimNext": Same<Readonly<Omit<Parsed<"task.claimNext">, "waitMs" | "labels">>, Readonly<Omit<Commands["task.claimNext"]["input"], "labels" | "turn">>>
+  "task.claimNext": Same<
+    Readonly<Omit<Parsed<"task.claimNext">, "waitMs" | "labels">>,
+    Readonly<Omit<Commands["task.claimNext"]["input"], "labels" | "turn" | "forbids">>
+  >
   "thread.create": Same<Omit<Parsed<"thread.create">, "thread">, Omit<Commands["thread.create"]["input"], "thread">>
   "event.send": Same<Parsed<"event.send">, Commands["event.send"]["input"]>
   "trigger.participant": Same<Omit<Parsed<"trigger.participant">, "requestId">, Omit<Commands["trigger.participant"]["input"], "job" | "request">>
   "trigger.claim": Same<Parsed<"trigger.claim">, Omit<Commands["trigger.claim"]["input"], "busy">>
   "trigger.record": Same<Parsed<"trigger.record">, Omit<Commands["trigger.record"]["input"], "bits">>
+  "policy.set": Same<Parsed<"policy.set">, Commands["policy.set"]["input"]>
   "usage.report": Same<Parsed<"usage.report">, Commands["usage.report"]["input"]>
 }
 type Rows = Agreement & Completed

@@ -83,6 +83,7 @@ export const planOperations = {
   }),
   "plan.cancel": operation({
     least: "orchestrator",
+    purposes: ["override"],
     summary: "Cancel a plan: every open task of it is cancelled.",
     text: "The same file started again makes a new run.",
     errors: ["not_found", "wrong_status"],

@@ -29,6 +29,7 @@ export const taskOperations = {
   }),
   "task.reset": operation({
     least: "orchestrator",
+    purposes: ["override"],
     summary: "Open a task again, whatever became of it.",
     text: "Attempts, progress and deliverable start anew; whoever holds it gets a `stop` directive and its fence is stale from here on.",
     errors: ["not_found", "wrong_status"],
@@ -37,6 +38,7 @@ export const taskOperations = {
   }),
   "task.cancel": operation({
     least: "orchestrator",
+    purposes: ["override"],
     summary: "Close a task for good.",
     text: "What depends on it becomes `unreachable`; whoever holds it gets a `stop` directive.",
     errors: ["not_found", "wrong_status"],
@@ -45,6 +47,7 @@ export const taskOperations = {
   }),
   "task.claim": operation({
     least: "worker",
+    purposes: ["claim", "spend"],
     summary: "Claim one task under a lease.",
     text: "Of any number of concurrent callers exactly one wins. Write the answer's `fence` on everything done under the claim, and stop a little before `leaseEndsAtMs`. Claiming what the caller's own session holds already answers the same claim again. A lost race is `claim_denied`: its details name the holder and `retryAtMs`. The claim reserves the files that the task `touches`, for as long as the task is held: where another agent holds some of them it is `files_conflict`.",
     errors: ["not_found", "claim_denied", "not_ready", "not_eligible", "at_limit", "wrong_status", "retired", "files_conflict", "budget_spent", "breaker_open"],
@@ -53,6 +56,7 @@ export const taskOperations = {
   }),
   "task.claimNext": operation({
     least: "worker",
+    purposes: ["claim"],
     summary: "Claim the best tasks that are ready and fit.",
     text: "Chosen by priority, then the longest remaining chain of dependents, then preference, then age. Filler work is offered where nothing else is ready, unless `filler` says only (true) or never (false). With `waitMs` the call waits until something fits; it ends with the caller's connection. `max` up to 100 claims in one call, never more than the agent's `maxActive`. A session at its limit gets its current claims again. Tasks whose `touches` another agent holds are passed over.",
     errors: ["nothing_ready", "at_limit", "retired", "not_found", "budget_spent", "breaker_open"],
@@ -91,6 +95,7 @@ export const taskOperations = {
   }),
   "task.complete": operation({
     least: "worker",
+    purposes: ["merge"],
     summary: "Deliver a task.",
     text: "What waited for it is ready from this entry on: the answer's `ready` names it. Where the task asks for a review its status becomes `review`. Evidence that says tests fail is refused.",
     errors: [...underLease, "invalid"],
@@ -120,6 +125,7 @@ export const taskOperations = {
   }),
   "task.review": operation({
     least: "worker",
+    purposes: ["merge"],
     summary: "Approve a delivered task, or ask for changes.",
     text: "Nobody reviews its own task, the operator excepted. Changes requested: the owner goes on under a fresh lease.",
     errors: ["not_found", "wrong_status", "forbidden"],
@@ -163,6 +169,7 @@ export const leaseOperations = {
   }),
   "lease.end": operation({
     least: "operator",
+    purposes: ["override"],
     summary: "End a lease by hand.",
     text: "The task is pending again, an attempt is counted, and the former holder's writes are stale.",
     errors: ["not_found", "wrong_status"],

@@ -144,6 +144,7 @@ export const threadOperations = {
   }),
   "thread.unblock": operation({
     least: "orchestrator",
+    purposes: ["override"],
     summary: "Continue a blocked thread.",
     text: "Also one that the hub blocked because it went round in circles (20 turns without progress, or the same finding 3 times): its turns are counted anew.",
     errors: ["not_found", "wrong_status", "forbidden", "invalid"],
@@ -152,6 +153,7 @@ export const threadOperations = {
   }),
   "thread.overrideClose": operation({
     least: "operator",
+    purposes: ["override"],
     summary: "Close a thread over any dispute.",
     text: "Wakes that wait for it are retracted.",
     errors: ["not_found", "wrong_status", "forbidden", "invalid"],

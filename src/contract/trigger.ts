@@ -82,6 +82,7 @@ const account = line(200)
 export const triggerOperations = {
   "trigger.participant": operation({
     least: "worker",
+    purposes: ["wake"],
     summary: "Wake an agent that takes part in a thread.",
     text: [
       "`mode` is `trigger_runtime` (`action` `queued`) where the agent has a live session, else `fallback_required` with `resume_session` (it can be resumed and was heard of within 12 h) or `spawn_session`.",
@@ -148,6 +149,7 @@ export const triggerOperations = {
   }),
   "trigger.retry": operation({
     least: "operator",
+    purposes: ["wake", "override"],
     summary: "Try a trigger again, a dead one too.",
     text: "Its attempts are counted anew where it was over. `force`: it is typed in though a person is at the pane; who wanted that, and the reason, are recorded.",
     errors: ["not_found", "wrong_status"],
@@ -156,6 +158,7 @@ export const triggerOperations = {
   }),
   "trigger.cancel": operation({
     least: "orchestrator",
+    purposes: ["override"],
     summary: "Take a trigger back.",
     text: "A text that is with the agent already stays there. One that is over stays as it is.",
     errors: ["not_found"],

@@ -11,8 +11,11 @@ import type { Workspace } from "./workspace.ts"
 /** What a claim sets aside, by budget; absent where it falls under none. */
 export type Reserves = { reserves?: Readonly<Record<BudgetId, number>> }
 
+/** Why a task may not be claimed, or null where it may. */
+export type Forbids = (id: TaskId) => Refusal | null
+
 /**
- * Whether money and breakers let an agent claim, and what each claim reserves. One gate is for one decision: it counts what it let through, so that two
+ * Whether policy, money and breakers let an agent claim, and what each claim reserves. One gate is for one decision: it counts what it let through, so that two
  * tasks of one claim never reserve the same money, and never both are the probe.
  */
 export class ClaimGate {
@@ -22,11 +25,13 @@ export class ClaimGate {
   readonly #reserved = new Map<BudgetId, number>()
   readonly #probing = new Set<string>()
   readonly #taken = new Map<TaskId, [BudgetId, number][]>()
+  readonly #forbids: Forbids | null
   /** Why the first was kept out: the answer where nothing is left. */
   refusal: Refusal | null = null
 
   /** `ending`: tasks whose claims end in the same decision, before it takes anything: what they reserved is free. */
-  constructor(state: Workspace, agent: Agent, nowMs: number, ending: readonly Task[] = []) {
+  constructor(state: Workspace, agent: Agent, nowMs: number, ending: readonly Task[] = [], forbids: Forbids | null = null) {
+    this.#forbids = forbids
     this.#state = state
     this.#agent = agent
     this.#nowMs = nowMs
@@ -58,6 +63,8 @@ export class ClaimGate {
   }
 
   admit(id: TaskId, spec: TaskSpec): Refusal | null {
+    const forbidden = this.#forbids === null ? null : this.#forbids(id)
+    if (forbidden !== null) return forbidden
     const kept = this.#state.breakers.size === 0 && this.#state.accounts.size === 0 ? null : this.#broken(breakersOf(this.#state, this.#agent.name, spec), id)
     if (kept !== null) return kept
     const wanted = this.#wanted(id, spec)
@@ -114,7 +121,7 @@ export class ClaimGate {
     if (ofPlan) ids.add(`plan/${plan}`)
     if (spec.budgetMicroUsd !== null) ids.add(`task/${id}`)
     const own = [...ids].flatMap((budget) => budgetAt(this.#state, budget, this.#nowMs) ?? [])
-    const estimate = this.#estimate(spec)
+    const estimate = expectedCost(this.#agent, spec)
     const caps = own.flatMap((budget) => (budget.scope === `task/${id}` ? (this.#free(budget) ?? []) : []))
     const cap = caps.length === 0 ? null : Math.min(...caps)
     const amounts: [BudgetId, number][] = []
@@ -128,13 +135,6 @@ export class ClaimGate {
       amounts.push([budget.id, Math.max(0, amount)])
     }
     return { amounts }
-  }
-
-  /** What the claim is expected to cost, where anybody can know. */
-  #estimate({ run, estimateMs }: TaskSpec): number | null {
-    if (run !== null && "standIn" in run) return run.standIn.costMicroUsd
-    const { costPerHourMicroUsd } = this.#agent
-    return estimateMs === null || costPerHourMicroUsd === 0 ? null : Math.ceil((estimateMs * costPerHourMicroUsd) / 3_600_000)
   }
 
   #free(budget: Budget): number | null {
@@ -164,6 +164,12 @@ export class ClaimGate {
     }
     return refuse("budget_spent", `budget ${id} ${what}${wants}`, remedy, details)
   }
+}
+
+/** What a claim of the task is expected to cost in micro-USD, where anybody can know. */
+export function expectedCost({ costPerHourMicroUsd }: Pick<Agent, "costPerHourMicroUsd">, { run, estimateMs }: TaskSpec): number | null {
+  if (run !== null && "standIn" in run) return run.standIn.costMicroUsd
+  return estimateMs === null || costPerHourMicroUsd === 0 ? null : Math.ceil((estimateMs * costPerHourMicroUsd) / 3_600_000)
 }
 
 function open(breaker: string, reason: string, untilMs: number | null, task: TaskId | null): Refusal {

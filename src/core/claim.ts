@@ -1,5 +1,5 @@
 import { type Agent, presentAgent } from "./agent.ts"
-import { ClaimGate } from "./claim-gate.ts"
+import { ClaimGate, type Forbids } from "./claim-gate.ts"
 import type { DirectiveEvent } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import { conflictsWith, filesConflict } from "./file-conflict.ts"
@@ -23,6 +23,8 @@ export type ClaimNext = {
   max: number
   /** Set by the hub where several waited: how many, and the task that is the caller's among them. */
   turn?: { waiting: number; meant: TaskId | null }
+  /** Set by the hub where a policy was set: why the policy keeps the caller from a task, or null where it does not. */
+  forbids?: Forbids
 }
 
 /**
@@ -71,7 +73,7 @@ export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNex
   if ("refused" in agent) return agent
   const load = loadOf(state, agent, nowMs)
   const room = agent.maxActive - load.active
-  const gate = new ClaimGate(state, agent, nowMs, load.over)
+  const gate = new ClaimGate(state, agent, nowMs, load.over, filter.forbids)
   const shut = room <= 0 ? null : gate.shut()
   if (shut !== null) return shut
   const take = (ids: readonly TaskId[], free: TaskEvent[], rule: Reasons["rule"] = "order"): Events => [

@@ -96,6 +96,7 @@ const INPUTS: { [Name in CommandName]: fc.Arbitrary<Commands[Name]["input"]> } =
   "credential.revoke": fc.record({ agent: name, id: name, reason: text }),
   "session.start": fc.record({ id: session, agent: name, runtime: text, resumeId: fc.option(text), owned: fc.boolean() }),
   "session.end": fc.record({ session, reason: text }),
+  "policy.set": fc.record({ text: fc.option(text), reason: text }),
   "task.add": fc.tuple(fc.record({ id: taskId, title: text }), spec).map(([a, b]) => ({ ...a, ...b })),
   "task.edit": fc.record({ task: taskId, reason: text, changes: spec }),
   "task.reset": fc.record({ task: taskId, reason: text }),

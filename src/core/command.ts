@@ -12,6 +12,7 @@ import { type AnswerHelp, decideAnswerHelp, decideWantHelp, type WantHelp } from
 import type { AgentId, LeaseId, PlanId, Seq, SessionId, TaskId, ThreadId } from "./ids.ts"
 import { decideEndLease, decideRenewLease, decideSweep, type EndLease, type RenewLease, type Sweep } from "./lease.ts"
 import { type AckMessage, decideAckMessage, decidePostMessage, type PostMessage } from "./message.ts"
+import { decideSetPolicy, type SetPolicy } from "./policy-text.ts"
 import { type AddPlan, type CancelPlan, decideAddPlan, decideCancelPlan, findPlan } from "./plan.ts"
 import {
   type Complete,
@@ -119,6 +120,7 @@ export type Commands = {
   "breaker.reset": { input: ResetBreaker; output: Done }
   "breaker.setPolicy": { input: SetBreakerPolicy; output: Done }
   "usage.refund": { input: RefundUsage; output: Done }
+  "policy.set": { input: SetPolicy; output: Done }
   "workspace.create": { input: { name: string }; output: Done }
   "hub.start": { input: { graceMs: number }; output: Done }
   "hub.sweep": { input: Sweep; output: Done }
@@ -349,6 +351,7 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
   "breaker.trip": { decide: (state, _, input, nowMs) => decideTripBreaker(state, input, nowMs), answer: done },
   "breaker.reset": { decide: (state, _, input) => decideResetBreaker(state, input), answer: done },
   "breaker.setPolicy": { decide: (state, _, input) => decideSetBreakerPolicy(state, input), answer: done },
+  "policy.set": { decide: (state, _, input) => decideSetPolicy(state, input), answer: done },
   "usage.refund": { decide: (state, _, input) => decideRefundUsage(state, input), answer: done },
   "usage.report": {
     decide: noticed(decideReportUsage),

@@ -21,6 +21,7 @@ export type RefusalCode =
   | "files_conflict"
   | "budget_spent"
   | "breaker_open"
+  | "policy_denied"
   | "invalid_glob"
   | "outside_repository"
   | "retired"

@@ -16,6 +16,7 @@ import { evolveMessage, type Finding, type MessageEvent, noteProgress } from "./
 import type { Page } from "./message-page.ts"
 import type { Posterior } from "./posterior.ts"
 import { evolvePlan, type Plan, type PlanEvent } from "./plan.ts"
+import { evolvePolicyText, type PolicyText, type PolicyTextEvent } from "./policy-text.ts"
 import { Journal, Table } from "./table.ts"
 import type { Participant, Thread } from "./thread.ts"
 import { evolveThread, type ThreadEvent } from "./thread-life.ts"
@@ -49,6 +50,7 @@ export type SkeinEvent =
   | TriggerEvent
   | AccountEvent
   | PolicyEvent
+  | PolicyTextEvent
   | BudgetEvent
   | BreakerEvent
   | MetaEvent
@@ -89,6 +91,7 @@ export class Workspace {
   readonly reservations = new Table<Reservation>("reservations", this.journal, this.books.onReservation)
   readonly breakers = new Table<Breaker>("breakers", this.journal)
   readonly breakerPolicy = new Table<Partial<BreakerPolicy>>("breakerPolicy", this.journal)
+  readonly policyTexts = new Table<PolicyText>("policyTexts", this.journal)
   readonly keys = new Table<Remembered>("keys", this.journal, this.keyAges.onChange, rememberedText)
   /** The last entry that was folded in, and its time. */
   seq: Seq = 0
@@ -99,7 +102,7 @@ export class Workspace {
     const { meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, files, usage, keys } = this
     const { beliefs, attempts, triggers, wakes, supervisors, accounts, crashes, policies } = this
     const waking = [triggers, wakes, supervisors, accounts, crashes, policies]
-    const governing = [this.budgets, this.reservations, this.breakers, this.breakerPolicy]
+    const governing = [this.budgets, this.reservations, this.breakers, this.breakerPolicy, this.policyTexts]
     return [
       meta,
       agents,
@@ -146,7 +149,7 @@ export function evolve(state: Workspace, entry: Entry): void {
   else if (noun === "usage") evolveSpending(state, event as UsageEvent, entry)
   else if (noun === "trigger" || noun === "supervisor") evolveTrigger(state, event as TriggerEvent, entry)
   else if (noun === "account") evolveAccount(state, event as AccountEvent, entry)
-  else if (noun === "policy") evolvePolicy(state, event as PolicyEvent)
+  else if (noun === "policy") evolveRules(state, event as PolicyEvent | PolicyTextEvent, entry)
   else if (noun === "budget") evolveBudget(state, event as BudgetEvent, entry)
   else if (noun === "breaker") evolveBreaker(state, event as BreakerEvent, entry)
   else evolveMeta(state, event as MetaEvent, entry.atMs)
@@ -188,6 +191,17 @@ function evolveSpending(state: Workspace, event: UsageEvent, entry: Entry): void
   if (event.type === "usage.refunded") return bookRefund(state, event.data, entry.atMs)
   const spending = spendingOf(event, entry.actor)
   if (spending !== null) bookSpending(state, spending, entry.atMs)
+}
+
+function evolveRules(state: Workspace, event: PolicyEvent | PolicyTextEvent, entry: Entry): void {
+  switch (event.type) {
+    case "policy.changed":
+      return evolvePolicy(state, event)
+    case "policy.set":
+      return evolvePolicyText(state, event, entry)
+    default:
+      throw unknownType(event)
+  }
 }
 
 function isWorkedOn(task: Task | undefined): boolean {

@@ -6,6 +6,8 @@ import { isRefusal, type Refusal, refuse } from "../core/refusal.ts"
 import { evolve, type Workspace } from "../core/workspace.ts"
 import type { Ledger, Stored } from "../ledger/ledger.ts"
 import { failedInside, unreadable } from "./failures.ts"
+import type { Policy } from "./policy.ts"
+import type { Judged } from "./policy-log.ts"
 import type { Waiting } from "./waiting.ts"
 
 type Outcome =
@@ -70,9 +72,12 @@ export class Batch {
   readonly #state: Workspace
   readonly #chain: Chain
   readonly #nowMs: number
+  readonly #policy: Policy
+  readonly #judged: Judged[] = []
   readonly #onFault: (error: unknown, command: string) => void
 
-  constructor(state: Workspace, chain: Chain, nowMs: number, onFault: (error: unknown, command: string) => void) {
+  constructor(state: Workspace, chain: Chain, nowMs: number, policy: Policy, onFault: (error: unknown, command: string) => void) {
+    this.#policy = policy
     this.#onFault = onFault
     this.#state = state
     this.#chain = chain
@@ -86,6 +91,7 @@ export class Batch {
 
   /** Answers all of them, once the ledger holds what they decided. */
   async answer(ledger: Pick<Ledger, "read">, refused: (waiting: Waiting, refusal: Refusal) => void): Promise<void> {
+    this.#policy.keep(this.#judged)
     const again: Promise<void>[] = []
     for (const { waiting, outcome } of this.decided) {
       if (outcome.kind === "answer") waiting.resolve(outcome.output)
@@ -108,7 +114,10 @@ export class Batch {
         const remembered = recall(state, actor.agent, key.id, key.hash)
         if (remembered !== null) return isRefusal(remembered) ? { kind: "refusal", refusal: remembered } : { kind: "again", remembered }
       }
-      const decision = commands[name].decide(state, actor, input, this.#nowMs)
+      const denied = this.#policy.refusal(name, actor, input, this.#nowMs, this.#judged)
+      if (denied !== null) return { kind: "refusal", refusal: denied }
+      const asked = name === "task.claimNext" ? (this.#policy.guarded(actor, input, this.#nowMs, this.#judged) as never) : input
+      const decision = commands[name].decide(state, actor, asked, this.#nowMs)
       if (isRefusal(decision)) return { kind: "refusal", refusal: decision }
       entries = []
       texts = []

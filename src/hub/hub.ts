@@ -9,6 +9,7 @@ import { Fingerprint } from "./fingerprint.ts"
 import { stopping } from "./failures.ts"
 import { Loop } from "./loop.ts"
 import type { LoopLog, LoopOptions } from "./loop-options.ts"
+import { Policy } from "./policy.ts"
 import { foldEntry, type Replayed } from "./replay.ts"
 import { replayApart } from "./replay-apart.ts"
 import { restore, type SnapshotStore } from "./snapshots.ts"
@@ -122,7 +123,8 @@ async function openLoop(name: string, options: HubOptions): Promise<Loop> {
     const started = clock.monotonicMs()
     const folded = await fold(name, ledger, options)
     log.info({ workspace: name, seq: folded.state.seq, tookMs: Math.round(clock.monotonicMs() - started) }, "workspace open")
-    loop = new Loop({ name, clock, sha256, ledger, snapshots, log, sign, fatal, bits: options.bits ?? randomBits, ...folded, ...limits })
+    const policy = new Policy({ workspace: name, log, state: folded.state })
+    loop = new Loop({ policy, name, clock, sha256, ledger, snapshots, log, sign, fatal, bits: options.bits ?? randomBits, ...folded, ...limits })
     await loop.execute("workspace.create", HUB, { name })
     await loop.execute("hub.start", HUB, { graceMs: limits.graceMs })
     loop.start()

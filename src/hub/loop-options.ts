@@ -3,6 +3,7 @@ import type { Checkpoint, Workspace } from "../core/workspace.ts"
 import type { Ledger } from "../ledger/ledger.ts"
 import type { Clock } from "./clock.ts"
 import type { Fingerprint } from "./fingerprint.ts"
+import type { Policy } from "./policy.ts"
 import type { SnapshotStore } from "./snapshots.ts"
 import type { Key } from "./waiting.ts"
 
@@ -23,6 +24,7 @@ export type LoopOptions = {
   ledger: Ledger
   state: Workspace
   chain: Chain
+  policy: Policy
   fingerprint: Fingerprint
   snapshots: SnapshotStore
   log: LoopLog

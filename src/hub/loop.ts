@@ -23,7 +23,6 @@ import { Turns } from "./turns.ts"
 import { Upkeep } from "./upkeep.ts"
 import { ownCommand, parksUntilMs, WAIT_MAX_MS, type Waiting } from "./waiting.ts"
 
-export type { Key } from "./waiting.ts"
 
 /**
  * One workspace's loop: decide, append, publish. What arrives while a batch is in flight is the next batch; nothing is answered, published or
@@ -36,6 +35,7 @@ export type { Key } from "./waiting.ts"
 export class Loop {
   readonly name: string
   readonly admission: Admission
+  readonly policy: LoopOptions["policy"]
   readonly #o: LoopOptions
   readonly #replica: Replica
   /** Who is in a turn. */ readonly turns = new Turns()
@@ -62,6 +62,7 @@ export class Loop {
     const { name, clock, state, ledger, log, sign, bits, checkpointEntries: entries, checkpointMs: ms } = options
     this.#o = options
     this.name = name
+    this.policy = options.policy
     this.#replica = new Replica({
       ...options,
       workspace: name,

@@ -6,6 +6,7 @@ import { Batch, stirs } from "./batch.ts"
 import { type Clock, LedgerClock } from "./clock.ts"
 import type { Fingerprint } from "./fingerprint.ts"
 import type { LoopLog } from "./loop-options.ts"
+import type { Policy } from "./policy.ts"
 import { foldEntry } from "./replay.ts"
 import { snapshotLines } from "./snapshots.ts"
 
@@ -18,6 +19,7 @@ type ReplicaOptions = {
   fingerprint: Fingerprint
   sha256: Sha256
   clock: Clock
+  policy: Policy
   /** Another hub has appended this. */
   onForeign(entry: Entry): void
   /** The ledger holds these entries: from here on they may be read, heard of and answered. `stirred`: a parked claim may succeed now. */
@@ -65,9 +67,9 @@ export class Replica {
 
   /** A batch to decide against the state as it stands. */
   begin(): { batch: Batch; before: Mark } {
-    const { workspace, log } = this.#o
+    const { workspace, log, policy } = this.#o
     const onFault = (error: unknown, command: string): void => log.error({ err: error, command, workspace }, "a decider failed")
-    return { batch: new Batch(this.state, this.#chain, this.nowMs(), onFault), before: mark(this.state) }
+    return { batch: new Batch(this.state, this.#chain, this.nowMs(), policy, onFault), before: mark(this.state) }
   }
 
   /**

@@ -6,6 +6,7 @@ import { LedgerFailure } from "../ledger/ledger.ts"
 import { prove, proveConsistency } from "../ledger/proof.ts"
 import { checkSession, makeCredential } from "./auth.ts"
 import type { Composite, Context, Doers } from "./context.ts"
+import { policyActions } from "./policy-actions.ts"
 import { reads } from "./reads.ts"
 import { sendEvent } from "./send-event.ts"
 import { waitForWork } from "./work-wait.ts"
@@ -31,6 +32,7 @@ export const composites: Doers<Composite> = {
   ...reads,
   ...threadReads,
   ...triggerActions,
+  ...policyActions,
 
   "session.start": async (context, { agent, ...input }) => {
     const { loop, caller, key, connection } = context

@@ -3,7 +3,8 @@ import type { Output, Parsed, PlainCommand } from "../contract/operations.ts"
 import type { SessionId } from "../core/ids.ts"
 import type { Price } from "../core/usage.ts"
 import type { Hub } from "../hub/hub.ts"
-import type { Key, Loop } from "../hub/loop.ts"
+import type { Loop } from "../hub/loop.ts"
+import type { Key } from "../hub/waiting.ts"
 import type { Auth, Caller } from "./auth.ts"
 
 /** The live connection that a call came over, where there is one: it owns the sessions that it starts. */

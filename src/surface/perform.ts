@@ -7,6 +7,7 @@ import type { Actor } from "../core/entry.ts"
 import { permits } from "../core/role.ts"
 import type { Hub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"
+import type { Judged } from "../hub/policy-log.ts"
 import { composites, mismatch } from "./actions.ts"
 import type { Auth, Caller } from "./auth.ts"
 import type { Connection, Context, Prices } from "./context.ts"
@@ -64,6 +65,8 @@ type Row = {
   name: OperationName
   least: (typeof operations)[OperationName]["least"]
   command: boolean
+  /** Whether a policy is asked here, and not by the loop in the turn of its command. */
+  asksPolicy: boolean
   schema: z.ZodType
   identity: typeof IDENTITY
   composite: ((context: Context, input: never) => Promise<unknown>) | null
@@ -76,7 +79,15 @@ const rows = new Map<string, Row>(
     const composite = Object.hasOwn(composites, name) ? composites[name as keyof typeof composites] : null
     return [
       name,
-      { name, least, command: KINDS[name] === "command", schema: input, identity: IDENTITY.filter(([field]) => !Object.hasOwn(input.shape, field)), composite },
+      {
+        name,
+        least,
+        command: KINDS[name] === "command",
+        asksPolicy: KINDS[name] !== "command" && name !== "credential.issue",
+        schema: input,
+        identity: IDENTITY.filter(([field]) => !Object.hasOwn(input.shape, field)),
+        composite,
+      },
     ]
   }),
 )
@@ -100,7 +111,7 @@ export function performer(options: PerformOptions): Perform {
     const key = keyOf(row, call.key, parsed.data)
     if (row.composite !== null) {
       const context: Context = { hub, auth, loop, caller, key, signal: call.signal, connection: call.connection ?? null, metrics, prices }
-      return row.composite(context, parsed.data as never)
+      return row.asksPolicy && loop.policy.isSet ? permitted(row, context, parsed.data as never) : row.composite(context, parsed.data as never)
     }
     return loop.execute(row.name as PlainCommand, actor, parsed.data as never, { key })
   }
@@ -129,6 +140,16 @@ export function performer(options: PerformOptions): Perform {
       return output
     }, failed)
   }
+}
+
+/** What is no command of the loop is asked of the policy before it is done, against the state as it stands then. */
+async function permitted(row: Row, context: Context, input: never): Promise<unknown> {
+  const { loop, caller } = context
+  const judged: Judged[] = []
+  const denied = await loop.read((_, nowMs) => loop.policy.refusal(row.name, caller.actor, input, nowMs, judged))
+  loop.policy.keep(judged)
+  if (denied !== null) throw SkeinError.fromRefusal(denied)
+  return row.composite?.(context, input)
 }
 
 /** An error as a caller may see it: what is no `SkeinError` is a fault of ours, told in the log and only named to the caller. */

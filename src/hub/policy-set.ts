@@ -1,0 +1,165 @@
+import { groupsOf, GOVERNED, policySchema } from "../contract/policy-schema.ts"
+import type { Cedar } from "./cedar-library.ts"
+import { type Reads, readsOf } from "./policy-reads.ts"
+import { type CedarEntityJson, type Request, seenBy } from "./policy-request.ts"
+
+/** What is wrong with a text, and where: 1-based, null where Cedar does not say. */
+export type PolicyFault = { line: number | null; column: number | null; rule: string | null; message: string; remedy: string }
+/** A rule by its `@id`, or `policyN` in the order of the text where it has none. `remedy`: its `@remedy`, for whoever it denies. */
+export type Rule = { rule: string; effect: "permit" | "forbid"; line: number; remedy: string | null }
+export type Checked = { faults: PolicyFault[]; warnings: PolicyFault[]; rules: Rule[] }
+
+/** `by`: a rule, that no rule permits it, or a fault: a rule failed, or the engine did. */
+export type Verdict = { allowed: boolean; by: "rule" | "no_rule" | "fault"; rule: string | null; remedy: string | null; fault: string | null }
+
+type Answer<Name extends "policyToJson" | "validate"> = Extract<ReturnType<Cedar[Name]>, { type: "success" }>
+type Detailed = Answer<"validate">["validationErrors"][number]["error"]
+
+const SEE_SCHEMA = "What there is: skein policy show --schema."
+/** Decisions that are kept, of each policy set. */
+const KEPT_MAX = 4_096
+
+/** The entity of each action with the groups that it is in. */
+const ACTIONS = new Map<string, CedarEntityJson>(
+  GOVERNED.map((name) => [name, { uid: { type: "Action", id: name }, attrs: {}, parents: groupsOf(name).map((id) => ({ type: "Action", id })) }]),
+)
+
+/** Parses a text and validates it against the schema, without keeping anything of it. */
+export function checkPolicy(cedar: Cedar, text: string): Checked {
+  const answer = cedar.validate({ schema: policySchema() as never, policies: { staticPolicies: text } })
+  if (answer.type === "failure") return { faults: answer.errors.flatMap((error) => faultsOf(text, error, null)), warnings: [], rules: [] }
+  const { rules, faults } = rulesOf(cedar, text)
+  const named = (id: string): string | null => rules[Number(id.slice("policy".length))]?.rule ?? null
+  const all = (errors: Answer<"validate">["validationErrors"]): PolicyFault[] =>
+    errors.flatMap(({ policyId, error }) => faultsOf(text, error, named(policyId), policyId))
+  const warnings = [...all(answer.validationWarnings), ...answer.otherWarnings.flatMap((error) => faultsOf(text, error, null))]
+  if (rules.length === 0)
+    faults.push(faultAt(null, "there is no rule in it: it would forbid everything to everybody", "Begin with the shipped one: skein policy show --shipped."))
+  else if (rules.every(({ effect }) => effect === "forbid"))
+    warnings.push(
+      faultAt(null, "no rule permits anything: what no rule permits is denied", "Keep the shipped rules, and add to them: skein policy show --shipped."),
+    )
+  return { faults: [...all(answer.validationErrors), ...faults], warnings, rules }
+}
+
+/** One policy set, ready to decide. What looks the same to it is decided once. */
+export class PolicySet {
+  readonly rules: readonly Rule[]
+  readonly #cedar: Cedar
+  readonly #id: string
+  readonly #reads: Reads
+  readonly #kept = new Map<string, Verdict>()
+
+  /** Keeps the parsed set in Cedar under `id`, in place of what it kept there. Throws `Error` where the text cannot be parsed. */
+  constructor(cedar: Cedar, id: string, text: string) {
+    const { rules, parsed } = rulesOf(cedar, text)
+    const answer = cedar.preparsePolicySet(id, { staticPolicies: text })
+    if (answer.type === "failure") throw new Error(answer.errors[0]?.message ?? "it cannot be parsed")
+    this.#cedar = cedar
+    this.#id = id
+    this.rules = rules
+    this.#reads = readsOf(parsed)
+  }
+
+  /** How many different questions are answered already. */
+  get kept(): number {
+    return this.#kept.size
+  }
+
+  /** Whether the policies allow it. Whatever goes wrong denies, and is not kept. */
+  decide(request: Request): Verdict {
+    const { action } = request
+    const seen = seenBy(request, this.#reads)
+    const key = `${action}\n${JSON.stringify(seen)}`
+    const known = this.#kept.get(key)
+    if (known !== undefined) return known
+    const { principal, resource, context } = seen
+    const isSame = principal.uid.id === resource.uid.id && principal.uid.type === resource.uid.type
+    // An agent that acts on itself is one entity, with what is read of it in either place.
+    const entities = isSame ? [{ ...resource, ...principal, attrs: { ...resource.attrs, ...principal.attrs } }] : [principal, resource]
+    const answer = this.#cedar.statefulIsAuthorized({
+      principal: principal.uid,
+      action: { type: "Action", id: action },
+      resource: resource.uid,
+      context: context as never,
+      validateRequest: false,
+      preparsedPolicySetId: this.#id,
+      entities: [...entities, ACTIONS.get(action)] as never,
+    })
+    if (answer.type === "failure") return failed(answer.errors[0]?.message ?? "Cedar does not say why", null)
+    const { decision, diagnostics } = answer.response
+    const [error] = diagnostics.errors
+    // Cedar passes over a rule that fails, also one that forbids: that would permit what was to be forbidden.
+    if (error !== undefined) return failed(error.error.message, this.#ruleOf(error.policyId)?.rule ?? null)
+    const places = diagnostics.reason.map((id) => Number(id.slice("policy".length)))
+    const rule = places.length === 0 ? null : (this.rules[Math.min(...places)] ?? null)
+    const allowed = decision === "allow"
+    const verdict: Verdict = { allowed, by: rule === null ? "no_rule" : "rule", rule: rule?.rule ?? null, remedy: rule?.remedy ?? null, fault: null }
+    if (this.#kept.size >= KEPT_MAX) this.#kept.clear()
+    this.#kept.set(key, verdict)
+    return verdict
+  }
+
+  #ruleOf(id: string): Rule | undefined {
+    return this.rules[Number(id.slice("policy".length))]
+  }
+}
+
+export function failed(fault: string, rule: string | null): Verdict {
+  return { allowed: false, by: "fault", rule, remedy: null, fault }
+}
+
+type Parsed = Answer<"policyToJson">["json"]
+
+/** The rules in the order of the text. Cedar names them `policy0`, `policy1` and so on, and hands them out in the order of these names. */
+function rulesOf(cedar: Cedar, text: string): { rules: Rule[]; parsed: Parsed[]; faults: PolicyFault[] } {
+  const parts = cedar.policySetTextToParts(text)
+  if (parts.type === "failure") throw new Error(parts.errors[0]?.message ?? "it cannot be parsed")
+  const order = parts.policies.map((_, at) => `policy${at}`).sort()
+  const inOrder = parts.policies.map((part, at) => ({ part, place: Number((order[at] as string).slice("policy".length)) })).sort((a, b) => a.place - b.place)
+  const rules: Rule[] = []
+  const parsed: Parsed[] = []
+  const faults: PolicyFault[] = []
+  let from = 0
+  for (const { part, place } of inOrder) {
+    const answer = cedar.policyToJson(part)
+    if (answer.type === "failure") throw new Error(answer.errors[0]?.message ?? "it cannot be parsed")
+    const { effect, annotations = {} } = answer.json
+    const start = text.indexOf(part, from)
+    from = Math.max(from, start + part.length)
+    const line = text.slice(0, Math.max(0, start)).split("\n").length
+    const rule = annotations["id"] ?? `policy${place}`
+    if (rules.some((other) => other.rule === rule))
+      faults.push({ line, column: 1, rule, message: `a second rule is called ${rule}`, remedy: "Give each rule an @id of its own." })
+    rules.push({ rule, effect, line, remedy: annotations["remedy"] ?? null })
+    parsed.push(answer.json)
+  }
+  return { rules, parsed, faults }
+}
+
+/** A fault as Cedar tells it, and those that it tells along with it. */
+function faultsOf(text: string, { message, help, sourceLocations, related = [] }: Detailed, rule: string | null, policyId = ""): PolicyFault[] {
+  const [location] = sourceLocations ?? []
+  const label = location?.label ?? null
+  const says = policyId === "" ? message : message.replace(`for policy \`${policyId}\`: `, "").replace(`for policy \`${policyId}\`, `, "")
+  const helps = policyId === "" ? help : (help?.replace(`for policy \`${policyId}\`, `, "") ?? null)
+  const whole = label === null || says.includes(label) ? says : `${says}: ${label}`
+  const own: PolicyFault = { ...placeIn(text, location?.start), rule, message: whole, remedy: helps === null ? SEE_SCHEMA : sentence(helps) }
+  return [own, ...related.flatMap((error) => faultsOf(text, error, rule, policyId))]
+}
+
+function faultAt(rule: string | null, message: string, remedy: string): PolicyFault {
+  return { line: null, column: null, rule, message, remedy }
+}
+
+function sentence(words: string): string {
+  const first = words.charAt(0).toUpperCase() + words.slice(1)
+  return /[.?!]$/.test(first) ? first : `${first}.`
+}
+
+/** Cedar counts bytes of UTF-8. */
+function placeIn(text: string, byte: number | undefined): { line: number | null; column: number | null } {
+  if (byte === undefined) return { line: null, column: null }
+  const before = Buffer.from(text).subarray(0, byte).toString().split("\n")
+  return { line: before.length, column: [...(before.at(-1) as string)].length + 1 }
+}
