@@ -100,6 +100,7 @@ test("the package holds the launcher, the compiled code, licence and readme, and
         !/^(package\.json|LICENSE|README\.md|bin\/(?:skein|start)\.cjs|dist\/.*\.(js|d\.ts)|dist\/dashboard\/.*\.(html|css|js)(\.br|\.gz)?|dist\/THIRD-PARTY\.txt)$/.test(
           path,
         ),
+        !/^(package\.json|LICENSE|README\.md|bin\/(?:skein|start)\.cjs|dist\/.*\.(js|d\.ts)|dist\/THIRD-PARTY\.txt|dist\/hub\/cedar_wasm_bg\.wasm\.br)$/.test(path),
     ),
   ).toEqual([])
   expect(packed.filter((path) => /\.(test|contract)\./.test(path))).toEqual([])
@@ -127,6 +128,19 @@ test("skein mcp serves its tools with nothing of the MCP library installed", asy
   await client.close()
   expect(tools.map(({ name }) => name)).toContain("claim_task")
   expect(readdirSync(join(project, "node_modules"))).not.toContain("@modelcontextprotocol")
+})
+
+test("a policy is decided with nothing of Cedar installed", () => {
+  const load = `import("./node_modules/skein/dist/hub/cedar-library.js").then(({ loadCedar }) => {
+    const cedar = loadCedar()
+    cedar.preparsePolicySet("p", { staticPolicies: 'permit (principal == User::"ann", action, resource);' })
+    const decide = (id) => cedar.statefulIsAuthorized({
+      principal: { type: "User", id }, action: { type: "Action", id: "a" }, resource: { type: "Thing", id: "t" }, context: {}, preparsedPolicySetId: "p", entities: [],
+    }).response.decision
+    console.log(decide("ann"), decide("bob"))
+  })`
+  expect(execFileSync(join(OWN_BIN, "node"), ["-e", load], { cwd: project, encoding: "utf8", env }).trim()).toBe("allow deny")
+  expect(readdirSync(join(project, "node_modules"))).not.toContain("@cedar-policy")
 })
 
 test("skein/client loads, and a strict program compiles against it with every type resolved", () => {

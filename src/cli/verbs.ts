@@ -53,6 +53,7 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
       { name: "cost", summary: "what the agents' model calls took (--follow: live; report | refund: by hand)", load: () => import("./cost.ts") },
       { name: "budget", summary: "set | show | top-up: limits that no claim goes beyond", load: () => import("./budget.ts") },
       { name: "breaker", summary: "list | trip | reset | policy: what fails is left alone for a while", load: () => import("./breaker.ts") },
+      { name: "policy", summary: "show | set | check | test | log: rules that say who may do what", load: () => import("./policy.ts") },
       { name: "assist", summary: "want | answer: ask for help with a task, and give it", load: () => import("./assist.ts") },
       {
         name: "thread",

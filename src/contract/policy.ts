@@ -8,7 +8,7 @@ const encoder = new TextEncoder()
 const text = z
   .string()
   .refine((given) => encoder.encode(given).length <= POLICY_MAX_BYTES, `Too big: at most ${POLICY_MAX_BYTES} bytes of UTF-8`)
-  .describe(`Cedar policies, ${POLICY_MAX_BYTES} bytes of UTF-8 at most; null: the shipped policy`)
+  .describe(`Cedar policies, ${POLICY_MAX_BYTES} bytes of UTF-8 at most`)
 
 const change = z.object({ seq, atMs: timeMs, by: name, reason: z.string(), shipped: z.boolean() })
 const rule = z.object({ rule: z.string(), effect: z.enum(["permit", "forbid"]), line: z.int(), remedy: z.string().nullable() })
@@ -64,7 +64,7 @@ export const policyOperations = {
     text: [
       "Cedar policies over the operations, validated against the schema: one that has a fault is refused with `invalid`, every fault with its place, and nothing changes. What no rule permits is denied, a",
       "rule that forbids wins, and a rule that fails denies. A policy only takes away: what a caller's role does not allow stays forbidden. Neither `policy.*` nor signs of life are ever decided by it, so that nobody",
-      "is locked out. It holds from its entry on; what is claimed already goes on.",
+      "is locked out. `text` null: the shipped policy again. It holds from its entry on; what is claimed already goes on.",
     ].join(" "),
     errors: ["invalid"],
     input: z.strictObject({ text: text.nullable(), reason }),

@@ -2,7 +2,7 @@ import type { OperationName } from "./names.ts"
 
 /**
  * The tool of every operation, as models see it: snake_case, verb first. Null: no tool, since the answer is a secret, and what a model has read can be
- * talked out of it. Operations that share a name are one tool; which of them is meant, its arguments say.
+ * talked out of it; or since they are the rules that models are held by, which nobody may talk one into changing. Operations that share a name are one tool; which of them is meant, its arguments say.
  */
 export const TOOLS = {
   "account.exhausted": "pause_account",
@@ -55,11 +55,11 @@ export const TOOLS = {
   "plan.list": "list_plans",
   "plan.report": "report_plan",
   "plan.show": "get_plan",
-  "policy.check": "check_policy",
-  "policy.log": "read_policy_log",
-  "policy.set": "set_policy",
-  "policy.show": "get_policy",
-  "policy.test": "test_policy",
+  "policy.check": null,
+  "policy.log": null,
+  "policy.set": null,
+  "policy.show": null,
+  "policy.test": null,
   "session.adopt": "adopt_session",
   "session.beat": "heartbeat_session",
   "session.end": "end_session",

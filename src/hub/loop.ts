@@ -23,7 +23,6 @@ import { Turns } from "./turns.ts"
 import { Upkeep } from "./upkeep.ts"
 import { ownCommand, parksUntilMs, WAIT_MAX_MS, type Waiting } from "./waiting.ts"
 
-
 /**
  * One workspace's loop: decide, append, publish. What arrives while a batch is in flight is the next batch; nothing is answered, published or
  * read before the ledger holds it.

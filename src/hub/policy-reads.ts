@@ -22,7 +22,7 @@ export function readsOf(policies: readonly Parsed[]): Reads {
       // The caller's roles, and the type, are known of every request.
       if (!isOfRole(principal as Json) && !isOfAny(principal as Json)) reads.principal.uid = true
       if (!isOfAny(resource as Json)) reads.resource.uid = true
-      for (const { body } of conditions) walk(body as Json, reads)
+      for (const { body } of conditions) walk(body, reads)
     }
     return reads
   } catch (error) {

@@ -10,7 +10,6 @@ import type { Workspace } from "../core/workspace.ts"
 import type { Reading, Reads } from "./policy-reads.ts"
 
 export type Value = string | number | boolean | readonly string[]
-export type Attributes = Readonly<Record<string, Value>>
 /** A principal or resource: all that a policy may read of it, made where it is read. */
 export type Thing = { type: EntityType; id: string; parent: string | null; attribute(name: string): Value; tags(): Readonly<Record<string, number>> }
 
@@ -88,7 +87,7 @@ export function agentThing(state: Workspace, name: string, role?: Role): Thing {
 }
 
 /** A task as it is, or as it would be added. */
-export function taskThing(state: Workspace, id: string, added: Partial<TaskSpec> = {}): Thing {
+function taskThing(state: Workspace, id: string, added: Partial<TaskSpec> = {}): Thing {
   const task = state.tasks.get(id) ?? null
   const spec = state.specs.get(id) ?? { ...DEFAULT_SPEC, ...added }
   return thing("Task", id, task?.plan ?? null, TASK, { task, spec }, state, () => spec.requires)
@@ -124,7 +123,7 @@ export function requestOf(state: Workspace, action: OperationName, actor: { agen
     named === null
       ? thingOf(state, "Workspace", state.meta.get("workspace")?.name ?? "")
       : action === "task.add"
-        ? taskThing(state, named, given as Partial<TaskSpec>)
+        ? taskThing(state, named, given)
         : thingOf(state, subject.type, nameOf(state, subject.field as string, named))
   const amount = (): number => amountOf(state, action, actor.agent, given)
   return { action, role: actor.role, principal: agentThing(state, actor.agent, actor.role), resource, context: contextAt(nowMs, amount) }

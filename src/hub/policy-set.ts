@@ -26,20 +26,23 @@ const ACTIONS = new Map<string, CedarEntityJson>(
 
 /** Parses a text and validates it against the schema, without keeping anything of it. */
 export function checkPolicy(cedar: Cedar, text: string): Checked {
-  const answer = cedar.validate({ schema: policySchema() as never, policies: { staticPolicies: text } })
+  const answer = cedar.validate({ schema: policySchema(), policies: { staticPolicies: text } })
   if (answer.type === "failure") return { faults: answer.errors.flatMap((error) => faultsOf(text, error, null)), warnings: [], rules: [] }
   const { rules, faults } = rulesOf(cedar, text)
   const named = (id: string): string | null => rules[Number(id.slice("policy".length))]?.rule ?? null
   const all = (errors: Answer<"validate">["validationErrors"]): PolicyFault[] =>
     errors.flatMap(({ policyId, error }) => faultsOf(text, error, named(policyId), policyId))
-  const warnings = [...all(answer.validationWarnings), ...answer.otherWarnings.flatMap((error) => faultsOf(text, error, null))]
+  const wrong = all(answer.validationErrors)
+  // Of a rule that is wrong Cedar also says that it can never apply.
+  const idle = all(answer.validationWarnings).filter(({ rule }) => !wrong.some((fault) => fault.rule === rule))
+  const warnings = [...idle, ...answer.otherWarnings.flatMap((error) => faultsOf(text, error, null))]
   if (rules.length === 0)
     faults.push(faultAt(null, "there is no rule in it: it would forbid everything to everybody", "Begin with the shipped one: skein policy show --shipped."))
   else if (rules.every(({ effect }) => effect === "forbid"))
     warnings.push(
       faultAt(null, "no rule permits anything: what no rule permits is denied", "Keep the shipped rules, and add to them: skein policy show --shipped."),
     )
-  return { faults: [...all(answer.validationErrors), ...faults], warnings, rules }
+  return { faults: [...wrong, ...faults], warnings, rules }
 }
 
 /** One policy set, ready to decide. What looks the same to it is decided once. */

@@ -23,8 +23,12 @@ export function judgeCase(state: Workspace, set: PolicySet, { principal, action,
   const isNamed = typeof principal === "string"
   const role = isNamed ? (state.agents.get(principal)?.role ?? (principal === "operator" ? "operator" : null)) : principal.role
   if (role === null)
-    throw wrong(place, `there is no agent ${String(principal)}`, "`skein agent list` lists them; or give attributes: { role: worker, kind: claude }.")
-  const who = isNamed ? agentThing(state, principal, role) : given("Agent", principal as Given, place)
+    throw wrong(
+      place,
+      `there is no agent ${isNamed ? principal : "of that name"}`,
+      "`skein agent list` lists them; or give attributes: { role: worker, kind: claude }.",
+    )
+  const who = isNamed ? agentThing(state, principal, role) : given("Agent", principal, place)
   const what = resourceOf(state, name, resource, place)
   check(context, CONTEXT_ATTRIBUTES, `${place}, context`)
   const now = contextAt(nowMs, () => 0)
@@ -59,7 +63,7 @@ function resourceOf(state: Workspace, action: OperationName, resource: Case["res
   const [type = "", ...rest] = typeof resource === "string" ? resource.split("/") : [resource.type]
   const found = (Object.keys(ENTITY_ATTRIBUTES) as EntityType[]).find((each) => each.toLowerCase() === type.toLowerCase())
   if (found !== wanted) throw wrong(place, `${action} acts on a ${wanted}, not on ${words}`, `Write ${wanted.toLowerCase()}/NAME, or { type: ${wanted}, … }.`)
-  if (typeof resource !== "string") return given(found, resource as Given, place)
+  if (typeof resource !== "string") return given(found, resource, place)
   return thingOf(state, found, found === "Workspace" ? (state.meta.get("workspace")?.name ?? "") : rest.join("/"))
 }
 

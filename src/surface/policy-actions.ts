@@ -120,7 +120,7 @@ async function textAt(loop: Context["loop"], seq: Seq): Promise<string | null> {
 }
 
 function schemaText(cedar: Cedar): string {
-  const answer = cedar.schemaToText(policySchema() as never)
+  const answer = cedar.schemaToText(policySchema())
   if (answer.type === "failure") throw new Error(answer.errors[0]?.message ?? "the schema cannot be written")
   return answer.text
 }

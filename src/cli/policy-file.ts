@@ -1,0 +1,41 @@
+import { isUtf8 } from "node:buffer"
+import { readFileSync } from "node:fs"
+import { parseDocument } from "yaml"
+import type { Input, Output } from "../contract/operations.ts"
+import { UsageError } from "./failure.ts"
+
+type Cases = NonNullable<Input<"policy.test">["cases"]>
+type Fault = Output<"policy.check">["faults"][number]
+
+const FILE_MAX_BYTES = 262_144
+
+/** The text of a policy file. Throws `UsageError` where it is no text. */
+export function readPolicy(path: string): string {
+  const bytes = readFileSync(path)
+  if (!isUtf8(bytes)) throw new UsageError(`${JSON.stringify(path)} is no text`, "Name a file of Cedar policies, in UTF-8.")
+  return bytes.toString("utf8")
+}
+
+/** The cases of a file: a list, or a map with the list under `cases`. What is in each of them is the hub's to check. */
+export function readCases(path: string): Cases {
+  const bytes = readFileSync(path)
+  if (!isUtf8(bytes) || bytes.length > FILE_MAX_BYTES) throw new UsageError(`${JSON.stringify(path)} is no list of cases`, CASES_REMEDY)
+  const document = parseDocument(bytes.toString("utf8"))
+  const [error] = document.errors
+  if (error !== undefined) {
+    const [place] = error.linePos ?? []
+    throw new UsageError(`${path}:${place?.line ?? 1}:${place?.col ?? 1}: ${error.message.split("\n")[0]}`, CASES_REMEDY)
+  }
+  const value = document.toJS({ maxAliasCount: 100 }) as unknown
+  const cases = Array.isArray(value) ? value : (value as { cases?: unknown } | null)?.cases
+  if (!Array.isArray(cases) || cases.length === 0) throw new UsageError(`${JSON.stringify(path)} is no list of cases`, CASES_REMEDY)
+  return cases as Cases
+}
+
+const CASES_REMEDY = "Write YAML: - { principal: ann, action: task.claim, resource: task/ID, expect: allow }"
+
+/** A fault as an editor finds its place: file, line and column. */
+export function faultLines(path: string, { line, column, rule, message, remedy }: Fault): string {
+  const place = line === null ? path : `${path}:${line}:${column}`
+  return `${place}: ${rule === null ? "" : `${rule}: `}${message}\n    ${remedy}`
+}
