@@ -1,5 +1,4 @@
 /** Compiles src/ to dist/ when something changed since the last build, bundles libraries and the web page, and removes from dist/ what has no source any more. */
-/** Compiles src/ to dist/ when something changed since the last build, bundles the libraries that are not dependencies, and removes from dist/ what has no source any more. */
 import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"

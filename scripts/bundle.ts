@@ -1,8 +1,6 @@
 /** Puts what the published package does not depend on into `dist/`: one bundle, with the licences of all that is in it. */
 import { readFileSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
 import { brotliCompressSync, constants } from "node:zlib"
 import { rolldown } from "rolldown"
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest"
 import { CLAIM_ANY, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
-import { VirtualClock } from "../../test/simulation/virtual-clock.ts"
+import { VirtualClock } from "./virtual-clock.ts"
 import { DEFAULT_POLICY } from "../contract/default-policy.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { DEFAULT_PROFILE } from "../core/agent.ts"

@@ -149,6 +149,12 @@ test("every operation answers what its row in the contract says, field by field"
   await call("breaker.setPolicy", { changes: { consecutive: 6 } })
   await call("wake.setPolicy", { changes: { ackMs: 9_000 }, reason: "slow machine" })
   expect(await call("wake.policy", {})).toMatchObject({ policy: { ackMs: 9_000 }, changed: ["ackMs"] })
+  const policy = (await call("policy.show", {}))["text"] as string
+  expect(await call("policy.check", { text: policy })).toMatchObject({ ok: true, faults: [] })
+  const open = { principal: "ada", action: "task.list", expect: "allow" }
+  expect((await call("policy.test", { text: policy, cases: [open] }))["cases"]).toMatchObject([{ ok: true, rule: "observers-read" }])
+  await call("policy.set", { text: policy, reason: "as it was, but evaluated" })
+  expect(await call("policy.log", {})).toMatchObject({ denied: 0 })
   await call("thread.setStatus", { thread, status: "active", reason: "r" }, ada)
   await call("thread.escalate", { thread, reason: "stuck" }, ada)
   await call("thread.unblock", { thread, reason: "go on" })
