@@ -3,7 +3,7 @@ import { claimsInLedger, ledgerPath, openOn, OPERATOR } from "./open-hub.ts"
 import { join } from "node:path"
 import { SkeinError } from "../src/contract/errors.ts"
 import type { Actor } from "../src/core/entry.ts"
-import { MANY_ACTIVE } from "./skein.ts"
+import { MANY_ACTIVE, patiently } from "./skein.ts"
 
 /** Commands handed to the loop at once: two full batches, which it takes whatever the disk does. */
 export const AT_ONCE = 1_000
@@ -22,7 +22,7 @@ export async function loopDriver({ home = "" }: Address): Promise<Driver> {
   return {
     async fill(tasks) {
       for (let at = 0; at < tasks.length; at += AT_ONCE) {
-        await Promise.all(tasks.slice(at, at + AT_ONCE).map((id) => loop.execute("task.add", OPERATOR, { id, title: `Task ${id}` })))
+        await Promise.all(tasks.slice(at, at + AT_ONCE).map((id) => patiently(() => loop.execute("task.add", OPERATOR, { id, title: `Task ${id}` }))))
       }
     },
     async claimant() {

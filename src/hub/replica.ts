@@ -124,6 +124,11 @@ export class Replica {
     return snapshotLines(this.#o.sha256, this.state, this.#chain.record(), this.#o.fingerprint.digest(), pause)
   }
 
+  /** Records that changed and are not counted in the digest yet. */
+  get unsettled(): number {
+    return this.#o.fingerprint.waiting
+  }
+
   /** Does ahead of time what the next checkpoint needs. MUST be called while no batch is in flight. Answers whether more is left. */
   settle(): boolean {
     this.#o.fingerprint.settle(SETTLE_RECORDS)

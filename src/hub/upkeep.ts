@@ -17,6 +17,8 @@ type UpkeepOptions = {
   onFailed(error: unknown, text: string): void
 }
 
+/** Records that wait to be counted before they are worth a turn of the loop: some fifty lone commands. */
+const SETTLE_FROM = 128
 /** Quiet before the store may tidy up, in ms. */
 const TIDY_AFTER_MS = 250
 /** When nobody waits a snapshot is kept after so much of what would else have to come: the next start has the less to fold. */
@@ -48,16 +50,10 @@ export class Upkeep {
     this.#snapshotAfter(this.#interval)
   }
 
-  /** Nothing waits. */
+  /** Nothing waits. Whoever was alone asks again at once: what a lone command leaves to count waits for more of it, or for quiet. */
   idle(): void {
-    if (this.#planned) return
-    this.#planned = true
-    this.#o.clock.soon(() => {
-      this.#planned = false
-      if (!this.#o.isIdle()) return
-      if (this.#o.replica.settle()) this.idle()
-      else this.#planTidying()
-    })
+    if (this.#o.replica.unsettled < SETTLE_FROM) this.#planTidying()
+    else this.#planSettling()
   }
 
   /** Resolves when no snapshot is being written any more. */
@@ -98,6 +94,17 @@ export class Upkeep {
     }
   }
 
+  #planSettling(): void {
+    if (this.#planned) return
+    this.#planned = true
+    this.#o.clock.soon(() => {
+      this.#planned = false
+      if (!this.#o.isIdle()) return
+      if (this.#o.replica.settle()) this.#planSettling()
+      else this.#planTidying()
+    })
+  }
+
   #planTidying(): void {
     const batches = this.#batches
     this.#cancelTidying ??= this.#o.clock.after(TIDY_AFTER_MS, () => {
@@ -105,6 +112,7 @@ export class Upkeep {
       if (!this.#o.isIdle()) return
       // Somebody was at work meanwhile: a sync of the store's own would stand in their way.
       if (this.#batches !== batches) return this.#planTidying()
+      if (this.#o.replica.settle()) return this.#planSettling()
       this.#snapshotAfter(this.#interval * IDLE_SHARE)
       void this.#o.ledger.idle().catch((error: unknown) => this.#o.onFailed(error, "the ledger could not tidy up"))
     })
