@@ -62,7 +62,16 @@ export type Rig = {
 const rigs: { folder: string; socket: string; hub: HttpClient }[] = []
 
 /** A repository with a hub and a supervisor whose agents are scripted, in real terminals. */
-export async function newRig({ wake = {}, supervise = true }: { wake?: Partial<Record<string, number>>; supervise?: boolean } = {}): Promise<Rig> {
+export async function newRig({
+  wake = {},
+  supervise = true,
+  settings = () => ({}),
+}: {
+  wake?: Partial<Record<string, number>>
+  supervise?: boolean
+  /** Further settings of the instance; its presets stand beside `reader`. */
+  settings?(heardIn: string): { presets?: object; [name: string]: unknown }
+} = {}): Promise<Rig> {
   const folder = newRepository()
   const heardIn = join(folder, "heard")
   mkdirSync(join(folder, ".skein"), { recursive: true, mode: 0o700 })
@@ -79,7 +88,8 @@ export async function newRig({ wake = {}, supervise = true }: { wake?: Partial<R
       readyWithinMs: 10_000,
     },
   }
-  writeFileSync(join(folder, ".skein", "config.yaml"), JSON.stringify({ wake: { ...WAKE, ...wake }, presets: { reader } }))
+  const { presets = {}, ...more } = settings(heardIn)
+  writeFileSync(join(folder, ".skein", "config.yaml"), JSON.stringify({ ...more, wake: { ...WAKE, ...wake }, presets: { reader, ...presets } }))
   await json(folder, ["up", ...(supervise ? ["--supervise"] : [])])
   const { url } = JSON.parse(readFileSync(join(folder, ".skein", "hub.json"), "utf8")) as { url: string }
   const hub = httpClient({ url, credentialFile: join(folder, ".skein", "operator.credential"), timeoutMs: 10_000 })

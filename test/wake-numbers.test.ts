@@ -186,6 +186,15 @@ const BOUNDARIES: Readonly<Record<WakeNumber, Boundary>> = {
       return { before: waking.nowMs + set - 1 >= dueMs, at: waking.nowMs + set >= dueMs }
     },
   },
+  permissionMs: {
+    set: 4_000,
+    look(waking, set) {
+      waking.agent("bob")
+      const options = [{ id: "yes", name: "Yes", kind: "allow_once" }]
+      const { permission } = waking.must("permission.ask", waking.keeper, { agent: "bob", session: null, title: "rm", kind: null, options, rule: null }).answer
+      return after(waking, set, () => (waking.sweep(), waking.state.permissions.get(String(permission))?.status === "expired"))
+    },
+  },
   busyMaxMs: {
     set: 1_200,
     look(waking, set) {

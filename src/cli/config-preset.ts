@@ -4,7 +4,7 @@ import type { AgentPreset, CommandLine } from "../runtime/presets/preset.ts"
 const word = z.string().max(4_096)
 const line = z.tuple([word.min(1)], word).transform((words): CommandLine => words)
 const words = z.array(word)
-const expression = z.string().refine(isExpression, "this is no regular expression")
+export const expression = z.string().refine(isExpression, "this is no regular expression")
 const ms = z.int().min(0).max(600_000)
 
 /** A kind of agent that the user describes: what is left out is what an agent has of which nothing is known. */
@@ -33,7 +33,7 @@ export const presetSchema = z.strictObject({
     .nullable()
     .default(null),
   acp: z
-    .strictObject({ argv: line, resumes: z.boolean().default(false) })
+    .strictObject({ argv: line, resumes: z.boolean().default(false), tellsUsage: z.boolean().default(true) })
     .nullable()
     .default(null),
   native: z
@@ -44,6 +44,7 @@ export const presetSchema = z.strictObject({
     ])
     .nullable()
     .default(null),
+  beside: z.boolean().default(false),
 }) satisfies z.ZodType<Omit<AgentPreset, "name">>
 
 function isExpression(text: string): boolean {

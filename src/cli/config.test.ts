@@ -4,7 +4,7 @@ import { SUPERVISOR_DEFAULTS, SUPERVISOR_NUMBERS } from "../runtime/supervisor-n
 import { parseConfig } from "./config.ts"
 
 test("an instance without settings has the defaults", () => {
-  const defaults = { requireClaim: null, prices: new Map(), wake: {}, supervisor: SUPERVISOR_DEFAULTS, presets: new Map() }
+  const defaults = { requireClaim: null, prices: new Map(), wake: {}, supervisor: SUPERVISOR_DEFAULTS, permissions: [], presets: new Map() }
   expect(parseConfig("", "config.yaml")).toEqual(defaults)
   expect(parseConfig("# nothing yet\n", "config.yaml")).toEqual(defaults)
 })

@@ -6,7 +6,8 @@ import type { Price } from "../core/usage.ts"
 import { WAKE_NUMBERS, type WakeNumber } from "../core/wake-policy.ts"
 import { SUPERVISOR_DEFAULTS, SUPERVISOR_NUMBERS, type SupervisorNumber, type SupervisorNumbers } from "../runtime/supervisor-numbers.ts"
 import type { AgentPreset } from "../runtime/presets/preset.ts"
-import { presetSchema } from "./config-preset.ts"
+import { type PermissionRule, RULE_ANSWERS } from "../runtime/permission-desk.ts"
+import { expression, presetSchema } from "./config-preset.ts"
 import { UsageError } from "./failure.ts"
 
 /** Where an instance's settings are, below its folder; none need be there. */
@@ -29,6 +30,18 @@ const schema = z.strictObject({
   prices: z.record(z.string().min(1).max(200), price).default({}),
   /** Numbers by which agents are woken: the supervisor's own, and the hub's. */
   wake: z.strictObject({ ...numbers(SUPERVISOR_NUMBERS), ...numbers(WAKE_NUMBERS) }).default({}),
+  /** What agents without a terminal may do without asking the operator: the first that fits decides. */
+  permissions: z
+    .array(
+      z.strictObject({
+        agents: z.array(z.string().max(64)).optional(),
+        kinds: z.array(z.string().max(64)).optional(),
+        title: expression.optional(),
+        answer: z.enum(RULE_ANSWERS),
+      }),
+    )
+    .max(1_000)
+    .default([]),
   /** Kinds of agents besides those that Skein knows, or in their place. */
   presets: z.record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, "a name is letters, digits, _ and -"), presetSchema).default({}),
 })
@@ -44,6 +57,7 @@ export type Config = {
   prices: ReadonlyMap<string, Price>
   wake: Partial<Record<WakeNumber, number>>
   supervisor: SupervisorNumbers
+  permissions: readonly PermissionRule[]
   presets: ReadonlyMap<string, AgentPreset>
 }
 
@@ -76,12 +90,13 @@ export function parseConfig(text: string, path: string): Config {
     const said = unknown === undefined ? `${keys.join(".")}: ${issue?.message ?? ""}` : `there is no setting ${[...keys, unknown].join(".")}`
     throw new UsageError(`${where(node?.range?.[0] ?? 0)}: ${said}`, "docs/reference/files.md says what may stand in it.")
   }
-  const { requireClaim, prices, wake, presets } = read.data
+  const { requireClaim, prices, wake, permissions, presets } = read.data
   const said = Object.entries(wake).filter((row): row is [string, number] => row[1] !== undefined)
   const own = (name: string): name is SupervisorNumber => Object.hasOwn(SUPERVISOR_NUMBERS, name)
   return {
     wake: Object.fromEntries(said.filter(([name]) => !own(name))),
     supervisor: { ...SUPERVISOR_DEFAULTS, ...Object.fromEntries(said.filter(([name]) => own(name))) },
+    permissions,
     presets: new Map(Object.entries(presets).map(([name, preset]) => [name, { name, ...preset }])),
     requireClaim: requireClaim ?? null,
     prices: new Map(

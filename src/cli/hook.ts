@@ -95,7 +95,7 @@ async function answerCall(kind: AgentKind, call: HookCall, options: HookOptions)
       paths,
       requireClaim: call.moment === "before" && (await requiresClaim(instance.directory, say)),
       nowMs: Date.now(),
-      usageElsewhere: options.usage === false || telemetryComes(kind),
+      usageElsewhere: options.usage === false || process.env["SKEIN_HOOK_USAGE"] === "no" || telemetryComes(kind),
     })
     await beat
     return answer

@@ -1,9 +1,9 @@
 import type { Drivers } from "../runtime/agent-keeper.ts"
 import { AcpDriver } from "../runtime/acp.ts"
-import type { DriverEvents } from "../runtime/driver.ts"
 import { HeadlessDriver } from "../runtime/headless.ts"
 import type { AgentPreset } from "../runtime/presets/preset.ts"
 import { presetNamed } from "../runtime/presets/presets.ts"
+import type { SupervisorEvents } from "../runtime/supervisor.ts"
 import { TmuxDriver } from "../runtime/tmux/tmux-driver.ts"
 import { socketName } from "../runtime/tmux/server.ts"
 import type { Config } from "./config.ts"
@@ -19,8 +19,12 @@ export function terminalsOf({ directory }: Instance, workspace: string): { socke
   return { socket: socketName(directory), session: workspace.replace(/[^\w-]/g, "_").slice(0, 64) }
 }
 
-export function driversOf(instance: Instance, workspace: string, config: Config, events: DriverEvents = {}): Drivers {
+export function driversOf(instance: Instance, workspace: string, config: Config, { permission, usage, ...events }: Partial<SupervisorEvents> = {}): Drivers {
   const { socket, session } = terminalsOf(instance, workspace)
   const preset = (name: string): AgentPreset | null => kindNamed(config, name)
-  return { tmux: new TmuxDriver({ socket, workspace: session, preset, events }), acp: new AcpDriver({ events }), process: new HeadlessDriver({ events }) }
+  return {
+    tmux: new TmuxDriver({ socket, workspace: session, preset, events }),
+    acp: new AcpDriver({ events, ...(permission === undefined ? {} : { permission }), ...(usage === undefined ? {} : { usage }) }),
+    process: new HeadlessDriver({ events }),
+  }
 }

@@ -41,6 +41,7 @@ export async function serveSupervisor(context: Context, { name, keepAgents }: Su
     marks: join(instance.directory, "hook-marks"),
     preset: (kind) => kindNamed(config, kind),
     numbers: config.supervisor,
+    permissions: config.permissions,
     told,
     lost: (error) => stopped.stop(error),
   })

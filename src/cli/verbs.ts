@@ -63,6 +63,7 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
       },
       { name: "wake", summary: "wake an agent that sleeps", load: () => import("./wake.ts") },
       { name: "trigger", summary: "list | show | why | retry | cancel | policy: who is woken, and why not yet", load: () => import("./trigger.ts") },
+      { name: "permission", summary: "list | answer: what agents ask leave for", load: () => import("./permission.ts") },
       { name: "send-event", summary: "say something to an agent, a role or everyone", load: () => import("./event.ts") },
       { name: "inbox", summary: "show what waits for you", load: () => import("./event.ts") },
       { name: "hook", summary: "answer a hook of a coding agent: it calls this, not you", load: () => import("./hook.ts") },

@@ -40,6 +40,8 @@ const sessionShape = {
   reason: z.string().nullable(),
   /** The supervisor's session that keeps its process. */
   managedBy: z.string().exactOptional(),
+  /** The wake that its process was started for. */
+  trigger: z.string().exactOptional(),
 }
 const sessionView = z.object(sessionShape)
 const agentView = z.object({
@@ -144,13 +146,14 @@ export const sessionOperations = {
   "session.start": operation({
     least: "observer",
     summary: "Register one run of an agent.",
-    text: "`agent` is the caller unless a supervisor or the operator says otherwise. `owned`: whether something beats for it every `heartbeatMs`; it is lost after three intervals of silence, its leases then end at once. A session that nobody owns has no lost rule, only its leases (15 min). `resumeId` is the agent's own id of its conversation.",
+    text: "`agent` is the caller unless a supervisor or the operator says otherwise. `owned`: whether something beats for it every `heartbeatMs`; it is lost after three intervals of silence, its leases then end at once. A session that nobody owns has no lost rule, only its leases (15 min). `resumeId` is the agent's own id of its conversation. `trigger`: the wake that its process was started for; without it a supervisor started it, or started it again, by itself.",
     errors: ["not_found", "retired", "already_exists"],
     input: z.strictObject({
       agent: name.nullable().default(null),
       runtime: line(64).default("script"),
       resumeId: line(200).nullable().default(null),
       owned: z.boolean().default(false),
+      trigger: triggerId.optional(),
     }),
     output: done.extend({ session: sessionId, agent: name, heartbeatMs: z.int() }),
   }),
@@ -173,9 +176,10 @@ export const sessionOperations = {
   "session.turn": operation({
     least: "observer",
     summary: "Say that the caller's agent began or ended a turn.",
-    text: "Called by the agent's own hook. Kept in memory: in the middle of a turn nothing is started beside it, and its time to answer a wake does not run. `nonce`: the one that stood in the prompt; the wake it belongs to is delivered, which is recorded. `conversation` tells several of one agent apart.",
+    text: "Called by the agent's own hook, or by the supervisor that speaks to its process (`agent`). Kept in memory: in the middle of a turn nothing is started beside it, and its time to answer a wake does not run. `nonce`: the one that stood in the prompt; the wake it belongs to is delivered, which is recorded. `conversation` tells several of one agent apart.",
     errors: [],
     input: z.strictObject({
+      agent: name.nullable().default(null),
       state: z.enum(["started", "ended"]),
       nonce: triggerId.nullable().default(null),
       conversation: line(200).nullable().default(null),

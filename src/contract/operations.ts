@@ -12,6 +12,7 @@ import { KINDS, type OperationName } from "./names.ts"
 import { EVERY_COMMAND, EVERYWHERE, type Operation } from "./operation.ts"
 import { matchOperations } from "./match.ts"
 import { policyOperations } from "./policy.ts"
+import { permissionOperations } from "./permission.ts"
 import { planOperations } from "./plan.ts"
 import { messageOperations, threadOperations } from "./thread.ts"
 import { accountOperations, triggerOperations, wakeOperations } from "./trigger.ts"
@@ -44,6 +45,7 @@ export const operations = {
   ...triggerOperations,
   ...wakeOperations,
   ...accountOperations,
+  ...permissionOperations,
 } satisfies Record<OperationName, Operation>
 
 export type Operations = typeof operations

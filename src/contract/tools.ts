@@ -50,6 +50,10 @@ export const TOOLS = {
   "message.read": "read_messages",
   "message.search": "search_messages",
   "message.unread": "read_messages",
+  "permission.answer": "answer_permission",
+  "permission.ask": "ask_permission",
+  "permission.list": "list_permissions",
+  "permission.withdraw": "withdraw_permission",
   "plan.add": "add_plan",
   "plan.cancel": "cancel_plan",
   "plan.list": "list_plans",
@@ -120,7 +124,7 @@ export const CORE: readonly CoreTool[] = [
   {
     tool: "start_session",
     text: "Call this first, once: it registers this run of yours, and what you claim is held by it.",
-    without: ["agent", "owned", "runtime"],
+    without: ["agent", "owned", "runtime", "trigger"],
   },
   {
     tool: "claim_task",

@@ -18,13 +18,13 @@ const row = z.object({
 
 export const usageOperations = {
   "usage.report": operation({
-    least: "worker",
+    least: "observer",
     summary: "Report what model calls took.",
     text: [
       "For agents whose telemetry does not come to `/otlp`. `inputTokens` counts neither what was read from a cache nor what was written to one. Without `costMicroUsd` (millionths of",
       "a US dollar) the cost is worked out from the instance's price table, and stays unknown where the model has no price there. Without `task` the usage is that of the one task that",
       "the caller is at work on. The cost is added to the task's: what is reported here MUST NOT be given again when the task is completed. A supervisor, orchestrator or the operator may",
-      "report for another `agent`.",
+      "report for another `agent`; an observer or a plugin reports nothing.",
     ].join(" "),
     errors: ["not_found"],
     input: z.strictObject({

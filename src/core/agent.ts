@@ -53,6 +53,8 @@ export type Session = {
   reason: string | null
   /** The supervisor's session that keeps its process; absent where none does. */
   managedBy?: SessionId
+  /** The wake that its process was started for; absent where it was started, or started again, without one. */
+  trigger?: string
 }
 
 export const DEFAULT_PROFILE: Profile = {
@@ -76,7 +78,7 @@ export type RetireAgent = { name: AgentId; reason: string }
 export type IssueCredential = { agent: AgentId; id: string; hash: string }
 export type RevokeCredential = { agent: AgentId; id: string; reason: string }
 /** `id` is made by the hub, so that the core stays free of randomness. */
-export type StartSession = { id: SessionId; agent: AgentId; runtime: string; resumeId: string | null; owned: boolean }
+export type StartSession = { id: SessionId; agent: AgentId; runtime: string; resumeId: string | null; owned: boolean; trigger?: string | undefined }
 /** `resumeId`: what is known by now of the agent's own id of its conversation; null leaves what the session has. */
 export type AdoptSession = { session: SessionId; resumeId: string | null }
 export type EndSession = { session: SessionId; reason: string }
@@ -89,7 +91,7 @@ export type AgentEvent =
   | Recorded<"agent.credential_revoked", { agent: AgentId; id: string; reason: string }>
   | Recorded<
       "session.started",
-      { id: SessionId; agent: AgentId; runtime: string; resumeId: string | null; owned: boolean; heartbeatMs: number; managedBy?: SessionId }
+      { id: SessionId; agent: AgentId; runtime: string; resumeId: string | null; owned: boolean; heartbeatMs: number; managedBy?: SessionId; trigger?: string }
     >
   | Recorded<"session.adopted", { id: SessionId; by: SessionId; resumeId?: string }>
   | Recorded<"session.lost", { id: SessionId; silentMs: number }>
@@ -134,7 +136,11 @@ export function decideRevokeCredential(state: Workspace, { agent, id, reason }: 
   return [{ type: "agent.credential_revoked", data: { agent, id, reason } }]
 }
 
-export function decideStartSession(state: Workspace, actor: Actor, { id, agent: name, runtime, resumeId, owned }: StartSession): AgentEvent[] | Refusal {
+export function decideStartSession(
+  state: Workspace,
+  actor: Actor,
+  { id, agent: name, runtime, resumeId, owned, trigger }: StartSession,
+): AgentEvent[] | Refusal {
   const agent = presentAgent(state, name)
   if ("refused" in agent) return agent
   if (actor.agent !== name && actor.role !== "supervisor" && actor.role !== "operator") {
@@ -144,7 +150,8 @@ export function decideStartSession(state: Workspace, actor: Actor, { id, agent: 
   }
   if (state.sessions.has(id)) return refuse("already_exists", `there is a session ${id} already`, "Ask again: the hub draws another id.", { session: id })
   const managedBy = actor.role === "supervisor" && actor.session !== null && actor.agent !== name ? { managedBy: actor.session } : {}
-  return [{ type: "session.started", data: { id, agent: name, runtime, resumeId, owned, heartbeatMs: agent.heartbeatMs, ...managedBy } }]
+  const forWake = trigger === undefined ? {} : { trigger }
+  return [{ type: "session.started", data: { id, agent: name, runtime, resumeId, owned, heartbeatMs: agent.heartbeatMs, ...managedBy, ...forWake } }]
 }
 
 /** A supervisor takes a session into its keeping: its own after a restart, or one that nobody living keeps. */
@@ -223,11 +230,11 @@ export function evolveAgent(state: Workspace, event: AgentEvent, atMs: number): 
       break
     }
     case "session.started": {
-      const { id, agent, runtime, resumeId, owned, heartbeatMs, managedBy } = event.data
+      const { id, agent, runtime, resumeId, owned, heartbeatMs, managedBy, trigger } = event.data
       for (const old of state.board.sessionsOf(agent)) {
         if (old.endedAtMs !== null && old.endedAtMs + FORGET_SESSION_MS < atMs) sessions.delete(old.id)
       }
-      const kept = managedBy === undefined ? {} : { managedBy }
+      const kept = { ...(managedBy === undefined ? {} : { managedBy }), ...(trigger === undefined ? {} : { trigger }) }
       sessions.put(id, { id, agent, status: "live", runtime, resumeId, owned, heartbeatMs, startedAtMs: atMs, endedAtMs: null, reason: null, ...kept })
       break
     }

@@ -34,6 +34,8 @@ import { decideExhaustAccount, decideRestoreAccount, type ExhaustAccount, type R
 // prettier-ignore
 import { decideEscalateThread, decideOverrideClose, decideUnblockThread, type EscalateThread, type OverrideCloseThread, type UnblockThread } from "./thread-guard.ts"
 import type { Trigger, TriggerId } from "./trigger.ts"
+// prettier-ignore
+import { type AnswerPermission, type AskPermission, decideAnswerPermission, decideAskPermission, decideWithdrawPermission, type Permission, type WithdrawPermission } from "./permission.ts"
 import { type ClaimedTrigger, claimedIn } from "./trigger-view.ts"
 import { type ClaimTriggers, decideClaimTriggers, decideRecordTrigger, type RecordTrigger } from "./trigger-claim.ts"
 // prettier-ignore
@@ -110,6 +112,9 @@ export type Commands = {
   "trigger.confirm": { input: ConfirmTrigger; output: Done & Outcome }
   "account.exhausted": { input: ExhaustAccount; output: Done }
   "account.restored": { input: RestoreAccount; output: Done }
+  "permission.ask": { input: AskPermission; output: Done & { permission: Seq } & Pick<Permission, "status" | "option" | "untilMs"> }
+  "permission.answer": { input: AnswerPermission; output: Done }
+  "permission.withdraw": { input: WithdrawPermission; output: Done }
   "wake.setPolicy": { input: SetWakePolicy; output: Done }
   "plan.add": { input: AddPlan; output: Done & { plan: PlanId; created: boolean; tasks: number } }
   "plan.cancel": { input: CancelPlan; output: Done }
@@ -196,6 +201,13 @@ function reserved(state: Workspace, actor: Actor, input: unknown, entries: reado
 function withJob(state: Workspace, actor: Actor, input: { job: TriggerId }, entries: readonly Entry[]): Done & Outcome {
   const { id, status, hop, notBeforeMs } = state.triggers.get(input.job) as Trigger
   return { ...done(state, actor, input, entries), job: id, status, hop, notBeforeMs }
+}
+
+/** What was asked for, as it stands now: asked again with its key, it may have its answer by then. */
+function askedFor(state: Workspace, actor: Actor, input: AskPermission, entries: readonly Entry[]): Commands["permission.ask"]["output"] {
+  const { seq, data } = entries[0] as Entry<"permission.asked", { untilMs: number }>
+  const { status, option } = state.permissions.get(String(seq)) ?? { status: "withdrawn", option: null }
+  return { ...done(state, actor, input, entries), permission: seq, status, option, untilMs: data.untilMs }
 }
 
 /** Whom a helper was announced to. */
@@ -332,6 +344,9 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
   "trigger.confirm": { decide: decideConfirmTrigger, answer: withJob },
   "account.exhausted": { decide: (state, _, input, nowMs) => decideExhaustAccount(state, input, nowMs), answer: done },
   "account.restored": { decide: (state, _, input) => decideRestoreAccount(state, input), answer: done },
+  "permission.ask": { decide: decideAskPermission, answer: askedFor },
+  "permission.answer": { decide: (state, _, input, nowMs) => decideAnswerPermission(state, input, nowMs), answer: done },
+  "permission.withdraw": { decide: (state, _, input) => decideWithdrawPermission(state, input), answer: done },
   "wake.setPolicy": { decide: (state, _, input) => decideSetWakePolicy(state, input), answer: done },
   "plan.add": {
     decide: (state, _, input) => decideAddPlan(state, input),

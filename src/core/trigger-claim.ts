@@ -197,6 +197,8 @@ function givenUp(
 ): { code: ReasonCode; detail: string; next: NextStep } {
   const why = `${code}${detail === "" ? "" : `: ${detail}`}`
   const alone = liveSession(state, job.target) === null
-  const next = beside || alone ? besideStep(state, job, "DEFER_TIMEOUT", nowMs, 0) : again(nowMs + retryMs)
+  // Beside a live session only a conversation of its own: two processes of one would write over each other.
+  const aside: NextStep = { status: "fallback_spawn", hop: "spawn", notBeforeMs: nowMs }
+  const next = alone ? besideStep(state, job, "DEFER_TIMEOUT", nowMs, 0) : beside ? aside : again(nowMs + retryMs)
   return { code: "DEFER_TIMEOUT", detail: why, next }
 }

@@ -1,4 +1,5 @@
 import type { AgentId } from "./ids.ts"
+import type { Permission } from "./permission.ts"
 import { isInFlight, isLive, type Supervision, type Trigger, type TriggerId, wakeKey } from "./trigger.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -12,6 +13,7 @@ export class Jobs {
   readonly #byTarget = new Map<AgentId, Set<TriggerId>>()
   readonly #byPair = new Map<string, Set<TriggerId>>()
   readonly #covered = new Map<AgentId, number>()
+  readonly #permissions = new Set<string>()
 
   constructor(state: Workspace) {
     this.#state = state
@@ -19,6 +21,16 @@ export class Jobs {
 
   get liveCount(): number {
     return this.#live.size
+  }
+
+  /** Whether the hub has nothing to look for in its sweeps for the sake of waking. */
+  get isQuiet(): boolean {
+    return this.#live.size === 0 && this.#state.supervisors.size === 0 && this.#permissions.size === 0
+  }
+
+  /** What agents ask leave for and have no answer to, the oldest first. */
+  openPermissions(): Permission[] {
+    return [...this.#permissions].map((key) => this.#state.permissions.get(key) as Permission).sort((a, b) => a.id - b.id)
   }
 
   /** Jobs that are not over, the oldest first. */
@@ -70,6 +82,10 @@ export class Jobs {
   onSupervision = (_session: string, before: Supervision | undefined, after: Supervision | undefined): void => {
     for (const agent of before?.agents ?? []) this.#count(agent, -1)
     for (const agent of after?.agents ?? []) this.#count(agent, 1)
+  }
+
+  onPermission = (key: string, _: Permission | undefined, after: Permission | undefined): void => {
+    toggle(this.#permissions, key, after?.status === "open")
   }
 
   #count(agent: AgentId, by: number): void {

@@ -1,5 +1,6 @@
-import { pausedUntilMs } from "./account.ts"
+import { accountOf, pausedUntilMs } from "./account.ts"
 import type { Session } from "./agent.ts"
+import { type Breaker, phaseOf } from "./breaker.ts"
 import type { AgentId } from "./ids.ts"
 import { permits } from "./role.ts"
 import { type Hop, isAutoBlocked, isLive, type NextStep, type ReasonCode, type Trigger, waitingFor } from "./trigger.ts"
@@ -84,10 +85,24 @@ export function besideStep(state: Workspace, job: Trigger, code: ReasonCode, now
   return { status: waitingFor(next), hop: next, notBeforeMs: nowMs + pauseMs }
 }
 
-/** What keeps a job from being taken by anybody, whatever its time: the thread's block, or its account's quota. */
+/** The open breaker that an agent stands behind: its own, its account's or its model's; of several the one that is open longest. Half-open it lets work through. */
+export function openBreaker(state: Workspace, agent: AgentId, nowMs: number): Breaker | null {
+  if (state.breakers.size === 0) return null
+  const model = state.agents.get(agent)?.model ?? null
+  const ids = [`agent/${agent}`, `account/${accountOf(state, agent)}`, ...(model === null ? [] : [`model/${model}`])]
+  const open = ids.flatMap((id) => {
+    const breaker = state.breakers.get(id)
+    return breaker !== undefined && phaseOf(breaker, nowMs) === "open" ? [breaker] : []
+  })
+  const until = ({ open: state }: Breaker): number => state?.untilMs ?? Number.POSITIVE_INFINITY
+  return open.reduce<Breaker | null>((longest, one) => (longest === null || until(one) > until(longest) ? one : longest), null)
+}
+
+/** What keeps a job from being taken by anybody, whatever its time: the thread's block, its account's quota, or a breaker. */
 export function heldBy(state: Workspace, job: Trigger, nowMs: number): ReasonCode | null {
   if (!isLive(job)) return null
   const overrides = job.origin === "request" && permits("orchestrator", job.byRole)
   if (isAutoBlocked(state, job.thread) && !overrides && job.forced === null) return "THREAD_AUTO_BLOCKED"
-  return pausedUntilMs(state, job.target, nowMs) === null ? null : "QUOTA_EXHAUSTED"
+  if (pausedUntilMs(state, job.target, nowMs) !== null) return "QUOTA_EXHAUSTED"
+  return openBreaker(state, job.target, nowMs) === null ? null : "BREAKER_OPEN"
 }

@@ -1,7 +1,7 @@
 import { pausedUntilMs } from "./account.ts"
 import type { Entry } from "./entry.ts"
 import { isLive, type NextStep, type ReasonCode, REASONS, type Trigger, type TriggerEvent } from "./trigger.ts"
-import { heldBy } from "./trigger-route.ts"
+import { heldBy, openBreaker } from "./trigger-route.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** Where a job stands: never without a text, and for one that is live with what it waits for. */
@@ -25,8 +25,10 @@ export function standOf(state: Workspace, job: Trigger, nowMs: number): Stand {
     return { code: held ?? code, text: `sent to ${HOP_WORDS[hop]} of ${target}; the hub waits for a sign of it${detail === "" ? "" : ` (${detail})`}${paused}` }
   }
   if (held !== null) {
-    const untilMs = held === "QUOTA_EXHAUSTED" ? pausedUntilMs(state, target, nowMs) : null
-    return { code: held, text: `held: ${REASONS[held].means}${untilMs === null ? "" : `, in ${seconds(untilMs - nowMs)}`}` }
+    const breaker = held === "BREAKER_OPEN" ? openBreaker(state, target, nowMs) : null
+    const untilMs = held === "QUOTA_EXHAUSTED" ? pausedUntilMs(state, target, nowMs) : (breaker?.open?.untilMs ?? null)
+    const which = breaker === null ? "" : ` (${breaker.id}: ${breaker.open?.reason}; skein breaker reset ${breaker.id})`
+    return { code: held, text: `held: ${REASONS[held].means}${which}${untilMs === null ? "" : `, in ${seconds(untilMs - nowMs)}`}` }
   }
   if (state.jobs.isBeingWoken(target)) return { code, text: `another wake of ${target} is under way; this one follows` }
   const why = code === null ? (detail === "" ? "" : `: ${detail}`) : `: ${REASONS[code].means}${detail === "" ? "" : ` (${detail})`}`

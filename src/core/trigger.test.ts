@@ -5,6 +5,8 @@ import { unreadJobId } from "./trigger.ts"
 import { standOf } from "./trigger-why.ts"
 import { wakesDue } from "./unread-wake.ts"
 
+const NOTHING = { channel: null, code: null, detail: "", session: null, beside: false, untilMs: null, bits: BITS } as const
+
 describe("unread messages", () => {
   it("make one job of an agent that a supervisor wakes, and the same unread state never makes a second", () => {
     const waking = new Waking()
@@ -427,6 +429,45 @@ describe("a quota that is exhausted", () => {
     waking.must("account.restored", waking.keeper, { account: "agent/bob", reason: "paid" })
     expect(waking.claim_(["bob"])).toMatchObject([{ job: id }])
     waking.refuses("not_found", "account.exhausted", waking.keeper, { account: "none", untilMs: waking.nowMs + 9_000, reason: "limit" })
+  })
+})
+
+describe("an open breaker", () => {
+  it("of the agent, its account or its model holds its wakes until it lets a probe through, burns no attempt, and keeps from nobody else", () => {
+    for (const breaker of ["agent/bob", "account/team", "model/opus"]) {
+      const waking = new Waking()
+      waking.agent("bob", { account: "team", model: "opus" })
+      waking.agent("dan")
+      const [id, other] = ["bob", "dan"].map((name) => waking.ask(waking.ann, name)) as [string, string]
+      const untilMs = waking.nowMs + 60_000
+      const claims = waking.claim_(["bob"])
+      waking.must("breaker.trip", OPERATOR, { breaker, untilMs, reason: "five in a row" })
+      waking.refuses("stale_fence", "trigger.record", waking.keeper, { ...NOTHING, job: id, fence: claims[0]!.fence, step: "delivering" })
+      waking.wait(30_000)
+      waking.sweep()
+      expect(waking.claim_(["bob", "dan"]).map(({ job }) => job)).toEqual([other])
+      const { code, text } = standOf(waking.state, waking.job(id), waking.nowMs)
+      expect(code).toBe("BREAKER_OPEN")
+      expect(text).toContain(`${breaker}: five in a row; skein breaker reset ${breaker}), in 30 s`)
+      waking.wait(29_999)
+      expect(waking.claim_(["bob"])).toEqual([])
+      waking.wait(1)
+      expect(waking.claim_(["bob"])).toMatchObject([{ job: id, failed: { live: 0, resume: 0, spawn: 0 } }])
+    }
+  })
+
+  it("counts no time against an agent that has its text already, and one without an end holds until it is reset", () => {
+    const waking = new Waking()
+    waking.agent("bob")
+    const id = waking.ask(waking.ann, "bob")
+    waking.send(waking.claim_(["bob"])[0]!)
+    waking.must("breaker.trip", OPERATOR, { breaker: "agent/bob", untilMs: null, reason: "r" })
+    expect(waking.timesOut(id).status).toBe("awaiting_ack")
+    waking.wait(86_400_000)
+    const second = waking.ask(waking.ann, "bob")
+    expect(standOf(waking.state, waking.job(second), waking.nowMs).code).toBe("BREAKER_OPEN")
+    waking.must("breaker.reset", OPERATOR, { breaker: "agent/bob", reason: "looked" })
+    expect(standOf(waking.state, waking.job(second), waking.nowMs).code).not.toBe("BREAKER_OPEN")
   })
 })
 

@@ -22,6 +22,10 @@ export const REASONS = {
   DRAFT_PRESENT: { follows: "deferred", means: "somebody's unsent text stands in the agent's input line" },
   COPY_MODE: { follows: "deferred", means: "the pane is in copy mode: keys would not reach the agent" },
   QUOTA_EXHAUSTED: { follows: "waits", means: "the agent's account is out of quota until its reset" },
+  BREAKER_OPEN: {
+    follows: "waits",
+    means: "a breaker of the agent, its account or its model is open: what it protects is left alone until it lets a probe through",
+  },
   RETRACTED: { follows: "over", means: "the reason for the wake has gone" },
   NO_SUPERVISOR: { follows: "waits", means: "no supervisor takes jobs of this agent" },
 } as const satisfies Record<string, { follows: Consequence; means: string }>

@@ -7,14 +7,15 @@ import { failure, goneReason, retracted } from "./trigger-end.ts"
 import { noJob, slotOf } from "./trigger-request.ts"
 import { heldBy, routeTo } from "./trigger-route.ts"
 import { wakesDue } from "./unread-wake.ts"
+import { type PermissionEvent, permissionsOver } from "./permission.ts"
 import { backoffMs, wakePolicy } from "./wake-policy.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** The hub's own part of waking: what ran out, what lost its reason, what nobody takes, and what is newly unread. Changes nothing the second time. */
-export function decideWakes(state: Workspace, { busy, unacked, bits }: WakeSweep, nowMs: number): (TriggerEvent | DirectiveEvent)[] {
-  if (state.jobs.liveCount === 0 && state.supervisors.size === 0) return []
+export function decideWakes(state: Workspace, { busy, unacked, bits }: WakeSweep, nowMs: number): (TriggerEvent | DirectiveEvent | PermissionEvent)[] {
+  if (state.jobs.isQuiet) return []
   const idle = new Map(unacked.map((job) => [job.id, job]))
-  const events: (TriggerEvent | DirectiveEvent)[] = []
+  const events: (TriggerEvent | DirectiveEvent | PermissionEvent)[] = permissionsOver(state, nowMs)
   for (const job of state.jobs.live())
     events.push(...upkeep(state, job, idle.get(job.id)?.fence === job.fence ? (idle.get(job.id)?.idleMs ?? 0) : 0, bits, nowMs))
   for (const { id, thread, target, message, lastReadSeq, unread, lastSeq } of wakesDue(state, new Set(busy))) {
@@ -95,7 +96,8 @@ export function decideConfirmTrigger(state: Workspace, actor: Actor, { job: id, 
 
 /** When the hub has to look again at the latest for the sake of waking; null: not at all. */
 export function nextWakeLookMs(state: Workspace, nowMs: number): number | null {
-  if (state.supervisors.size === 0 && state.jobs.liveCount === 0) return null
+  if (state.jobs.isQuiet) return null
   const { pollMs, ackMs } = wakePolicy(state)
-  return nowMs + (state.jobs.awaitingCount > 0 ? Math.min(pollMs, Math.ceil(ackMs / 8)) : pollMs)
+  const lookMs = nowMs + (state.jobs.awaitingCount > 0 ? Math.min(pollMs, Math.ceil(ackMs / 8)) : pollMs)
+  return Math.max(nowMs, Math.min(lookMs, ...state.jobs.openPermissions().map(({ untilMs }) => untilMs)))
 }

@@ -22,6 +22,7 @@ import type { Participant, Thread } from "./thread.ts"
 import { evolveThread, type ThreadEvent } from "./thread-life.ts"
 import { evolveTask, isHeld, type Task, type TaskEvent, type TaskSpec, taskText } from "./task.ts"
 import { type AccountEvent, evolveAccount, type Exhausted } from "./account.ts"
+import { evolvePermission, type Permission, type PermissionEvent } from "./permission.ts"
 import type { Supervision, Trigger, TriggerEvent, Wake } from "./trigger.ts"
 import { evolveTrigger } from "./trigger-fold.ts"
 import { Jobs } from "./trigger-index.ts"
@@ -49,6 +50,7 @@ export type SkeinEvent =
   | UsageEvent
   | TriggerEvent
   | AccountEvent
+  | PermissionEvent
   | PolicyEvent
   | PolicyTextEvent
   | BudgetEvent
@@ -81,6 +83,7 @@ export class Workspace {
   readonly wakes = new Table<Wake>("wakes", this.journal)
   readonly supervisors = new Table<Supervision>("supervisors", this.journal, this.jobs.onSupervision)
   readonly accounts = new Table<Exhausted>("accounts", this.journal)
+  readonly permissions = new Table<Permission>("permissions", this.journal, this.jobs.onPermission)
   /** When agents' processes went away lately, by agent. */
   readonly crashes = new Table<readonly number[]>("crashes", this.journal)
   /** What is believed of agents, by agent and skill, and the attempts that did not complete their tasks, by task. */
@@ -103,6 +106,8 @@ export class Workspace {
     const { beliefs, attempts, triggers, wakes, supervisors, accounts, crashes, policies } = this
     const waking = [triggers, wakes, supervisors, accounts, crashes, policies]
     const governing = [this.budgets, this.reservations, this.breakers, this.breakerPolicy, this.policyTexts]
+    const waking = [triggers, wakes, supervisors, accounts, this.permissions, crashes, policies]
+    const governing = [this.budgets, this.reservations, this.breakers, this.breakerPolicy]
     return [
       meta,
       agents,
@@ -150,6 +155,8 @@ export function evolve(state: Workspace, entry: Entry): void {
   else if (noun === "trigger" || noun === "supervisor") evolveTrigger(state, event as TriggerEvent, entry)
   else if (noun === "account") evolveAccount(state, event as AccountEvent, entry)
   else if (noun === "policy") evolveRules(state, event as PolicyEvent | PolicyTextEvent, entry)
+  else if (noun === "permission") evolvePermission(state, event as PermissionEvent, entry)
+  else if (noun === "policy") evolvePolicy(state, event as PolicyEvent)
   else if (noun === "budget") evolveBudget(state, event as BudgetEvent, entry)
   else if (noun === "breaker") evolveBreaker(state, event as BreakerEvent, entry)
   else evolveMeta(state, event as MetaEvent, entry.atMs)
@@ -267,6 +274,7 @@ const FORGETTING: ReadonlySet<string> = new Set([
   "triggers",
   "supervisors",
   "accounts",
+  "permissions",
   "crashes",
   "budgets",
   "reservations",

@@ -95,7 +95,7 @@ export class Sweeps {
   stateMoved(): void {
     if (this.#nextLeaseEndMs() < this.#atMs) this.plan()
     const { supervisors, jobs, forum } = this.#state
-    if (supervisors.size === 0 && jobs.liveCount === 0) return
+    if (jobs.isQuiet) return
     const nowMs = this.#nowMs()
     this.#o.turns.look(this.#state, nowMs)
     const isNews = forum.moves !== this.#movesSeen || supervisors.size !== this.#supervisorsSeen
@@ -161,7 +161,7 @@ export class Sweeps {
 
   #wakes(): WakeSweep | null {
     const state = this.#state
-    if (state.supervisors.size === 0 && state.jobs.liveCount === 0) return null
+    if (state.jobs.isQuiet) return null
     const nowMs = this.#nowMs()
     const unacked = this.#o.turns.look(state, nowMs)
     return { busy: this.#o.turns.busy(state, nowMs), unacked, bits: this.#o.bits() }

@@ -23,8 +23,11 @@ export type TurnUsage = {
 }
 
 export type AcpCallbacks = {
-  /** The option that is chosen, or null: none, the agent is told that it was cancelled. Without this every request is rejected. */
-  permission?(request: PermissionRequest): Promise<string | null>
+  /**
+   * The option that is chosen, or null: none, the agent is told that it was cancelled. Without this every request is rejected. `signal` aborts with the turn: then
+   * nobody waits for an answer any more.
+   */
+  permission?(request: PermissionRequest, signal: AbortSignal): Promise<string | null>
   usage?(usage: TurnUsage): void
   update?(agent: string, update: SessionUpdate): void
 }
@@ -40,7 +43,7 @@ export class AcpConnection {
   busy = false
   shown = ""
   readonly #callbacks: AcpCallbacks
-  readonly #asked = new Set<(none: null) => void>()
+  readonly #asked = new Set<() => void>()
   #costUsd = 0
   /** Null until it is known: what a conversation that is gone on with had cost before is none of its new turns'. */
   #reportedUsd: number | null = 0
@@ -79,7 +82,7 @@ export class AcpConnection {
 
   /** With the turn all that it asks ends too: the protocol wants an answer to each. */
   cancelRequests(): void {
-    for (const settle of this.#asked) settle(null)
+    for (const none of this.#asked) none()
     this.#asked.clear()
   }
 
@@ -98,11 +101,16 @@ export class AcpConnection {
   }
 
   async #answer(request: PermissionRequest, ask: NonNullable<AcpCallbacks["permission"]>): Promise<string | null> {
-    let none = (_none: null): void => {}
-    const cancelled = new Promise<null>((settle) => (none = settle))
+    const turn = new AbortController()
+    let settled = (_none: null): void => {}
+    const cancelled = new Promise<null>((settle) => (settled = settle))
+    const none = (): void => {
+      settled(null)
+      turn.abort()
+    }
     this.#asked.add(none)
     try {
-      return await Promise.race([ask(request), cancelled])
+      return await Promise.race([ask(request, turn.signal), cancelled])
     } catch {
       return rejection(request)
     } finally {
@@ -115,6 +123,7 @@ export class AcpConnection {
   }
 }
 
-function rejection({ options }: PermissionRequest): string | null {
+/** What an agent is answered that is refused: by an option of its own where it has one. */
+export function rejection({ options }: PermissionRequest): string | null {
   return options.find(({ kind }) => kind === "reject_once")?.id ?? null
 }

@@ -9,11 +9,13 @@ import {
   type Driver,
   type DriverEvents,
   type Launch,
+  outOfQuota,
   type Refused,
   refused,
   type Started,
 } from "./driver.ts"
-import { commandLine } from "./presets/preset.ts"
+import { type AgentPreset, commandLine } from "./presets/preset.ts"
+import { quotaNotice } from "./quota-notice.ts"
 import { ProcessError, type RunningProcess, startProcess } from "./process.ts"
 
 export type AcpOptions = AcpCallbacks & {
@@ -34,7 +36,7 @@ export class AcpDriver implements Driver {
   readonly channel = "acp"
   readonly #options: AcpOptions
   readonly #agents = new Map<string, AcpConnection>()
-  readonly #presets = new Map<string, string>()
+  readonly #presets = new Map<string, AgentPreset>()
   readonly #queues = new Map<string, Promise<unknown>>()
 
   constructor(options: AcpOptions = {}) {
@@ -46,7 +48,7 @@ export class AcpDriver implements Driver {
     if (facts === null) return refused("SPAWN_FAILED", `${launch.preset.name} does not speak ACP`)
     if (launch.resumeId !== null && !facts.resumes) return refused("RESUME_FAILED", `${launch.preset.name} cannot go on with an earlier conversation by ACP`)
     if (this.#presets.has(launch.agent)) return refused("SPAWN_FAILED", `${launch.agent} runs already`)
-    this.#presets.set(launch.agent, launch.preset.name)
+    this.#presets.set(launch.agent, launch.preset)
     const opened = await this.#open(launch, commandLine(facts.argv, { cwd: launch.cwd }))
     if ("ok" in opened) {
       this.#presets.delete(launch.agent)
@@ -59,7 +61,7 @@ export class AcpDriver implements Driver {
       const begun = await this.#prompt(opened, launch.prompt)
       if (begun !== null) {
         await opened.child.stop({ graceMs: 1_000 })
-        return refused("SPAWN_FAILED", begun.detail)
+        return begun.code === "QUOTA_EXHAUSTED" ? begun : refused("SPAWN_FAILED", begun.detail)
       }
     }
     return { ok: true, address: this.#addressOf(opened) }
@@ -187,7 +189,8 @@ export class AcpDriver implements Driver {
     if (!agent.child.alive() || this.#agents.get(agent.agent) !== agent) return begun(refused("TARGET_NOT_FOUND", `${agent.agent} has ended before this turn`))
     this.#options.events?.turn?.(agent.agent, "started")
     agent.busy = true
-    const timer = setTimeout(() => begun(null), FAILS_WITHIN_MS)
+    let isTold = false
+    const timer = setTimeout(() => begun(((isTold = true), null)), FAILS_WITHIN_MS)
     try {
       const prompt = { sessionId: agent.session, prompt: [{ type: "text" as const, text }] }
       const asked: Promise<PromptResponse> = agent.connection.agent.request(acp.methods.agent.session.prompt, prompt)
@@ -195,7 +198,10 @@ export class AcpDriver implements Driver {
       begun(null)
       agent.reportUsage("usage" in answer ? answer.usage : null)
     } catch (error) {
-      begun(refused("SEND_KEYS_ERROR", messageOf(error)))
+      const said = errorText(error)
+      const quota = quotaNotice(said, this.#presets.get(agent.agent)?.screen.exhausted ?? [], Date.now())
+      if (quota !== null && isTold) this.#options.events?.exhausted?.(agent.agent, quota)
+      begun(quota === null ? refused("SEND_KEYS_ERROR", said) : outOfQuota(quota))
     } finally {
       clearTimeout(timer)
       agent.busy = false
@@ -214,7 +220,7 @@ export class AcpDriver implements Driver {
   }
 
   #addressOf({ agent, session, child }: AcpConnection): Address {
-    return { channel: "acp", agent, preset: this.#presets.get(agent) ?? "", session, pid: child.pid }
+    return { channel: "acp", agent, preset: this.#presets.get(agent)?.name ?? "", session, pid: child.pid }
   }
 }
 
@@ -226,6 +232,12 @@ function within<T>({ child, connection }: { child: RunningProcess; connection: C
     void connection.closed.then(() => reject(new Error("it closed the connection")))
     signal?.addEventListener("abort", () => reject(new Error(`no answer within ${OPEN_MAX_MS} ms`)))
   })
+}
+
+/** The protocol's errors may tell what it is about in their data alone. */
+function errorText(error: unknown): string {
+  const data = typeof error === "object" && error !== null && "data" in error ? JSON.stringify(error.data) : undefined
+  return `${messageOf(error)}${data === undefined ? "" : `: ${data}`}`.slice(0, 2_000)
 }
 
 function messageOf(error: unknown): string {

@@ -1,11 +1,13 @@
 import type { Client } from "../client/client.ts"
-import { SkeinError } from "../contract/errors.ts"
+import { AgentSession } from "./agent-session.ts"
 import { type Address, type Channel, type Delivered, type Delivery, type Driver, type Refused, refused } from "./driver.ts"
 import { notedConversation } from "./hook-conversation.ts"
 import { deliverNatively, type NativeTarget } from "./native-inbox.ts"
+import { drawServer, serverArgs, serverEnv } from "./own-server.ts"
 import type { AgentPreset, NativeInbox } from "./presets/preset.ts"
 import type { Running, RunBy, Wanted } from "./supervised.ts"
 import type { SupervisorFolder } from "./supervisor-folder.ts"
+import type { QuotaNotice } from "./quota-notice.ts"
 import { restartPauseMs, type SupervisorNumbers } from "./supervisor-numbers.ts"
 
 /** The ways that an agent can be run by. */
@@ -23,12 +25,16 @@ export type Keeping = {
   preset(name: string): AgentPreset | null
   numbers: SupervisorNumbers
   nowMs(): number
+  /** Pauses the account of an agent that says that it is used up; gives until when. */
+  exhausted(agent: string, quota: QuotaNotice): Promise<number>
   /** One line for whoever watches. */
   told(line: string): void
 }
 
-/** How a wake starts an agent: with its conversation or a new one, and what it is told first. */
-export type Restart = { resume: boolean; prompt: string; quietMs: number }
+/** How a wake (`trigger`) starts an agent: with its conversation or a new one, and what it is told first. `beside`: what runs is not ended for it. */
+export type Restart = { trigger: string; resume: boolean; prompt: string; quietMs: number; beside: boolean }
+/** `session`: the one that the wake is meant for. `onChannel` is told before each try; false ends them. */
+export type Reach = { session: string | null; native(inbox: NativeInbox): boolean; onChannel(channel: Channel): Promise<boolean> }
 
 const DEATHS_KEPT = 50
 /** A conversation that was resumed so often in a row and died each time is left alone: the fault may be in it. */
@@ -44,17 +50,24 @@ export class AgentKeeper {
   #wanted: Wanted
   #now: Running
   #step: Promise<unknown> = Promise.resolve()
-  /** Sessions whose end the hub was not there to hear. */
-  readonly #toEnd = new Map<string, string>()
+  readonly #session: AgentSession
   #closing = false
-  /** The session that the hub knows to be in this process's keeping. */
-  #kept: string | null = null
+  /** A second process beside the live one, without a terminal: for wakes that could wait no longer. */
+  #beside: Address | null = null
 
   constructor(wanted: Wanted, options: Keeping) {
     this.agent = wanted.agent
     this.#o = options
     this.#wanted = wanted
     this.#now = options.folder.runningOf(wanted.agent)
+    this.#session = new AgentSession({
+      agent: wanted.agent,
+      hub: options.hub,
+      runtime: () => this.#wanted.by,
+      running: () => this.#now,
+      record: (changes) => this.#record(changes),
+      told: options.told,
+    })
   }
 
   get running(): Running {
@@ -68,6 +81,12 @@ export class AgentKeeper {
   /** Whether wakes of it are taken: it runs, or may be started for one. */
   get wakeable(): boolean {
     return !this.#closing && this.#wanted.want === "running" && this.#now.state !== "starting"
+  }
+
+  /** Whether a second process of it may run beside its live one. */
+  get allowsBeside(): boolean {
+    const preset = this.#preset()
+    return this.#wanted.by === "tmux" && preset?.beside === true && preset.headless !== null
   }
 
   /** Agents of ours that run and are in no record: the one of a start that was broken off becomes ours again, any other is ended. */
@@ -92,23 +111,22 @@ export class AgentKeeper {
       if (this.#closing) return
       if (wanted.revision !== this.#now.revision) this.#minded(wanted)
       this.#wanted = wanted
-      await this.#endLeft()
+      await this.#session.endLeft()
       await this.#check()
       if (wanted.want === "stopped" && this.#now.address !== null) await this.#end(wanted.reason)
       if (this.#now.address === null) await this.#bringUp()
-      if (this.#now.address !== null) await this.#openSession()
+      if (this.#now.address !== null) await this.#session.open()
       await this.#person()
     })
   }
 
-  /**
-   * Puts a text before the live agent: by its own inbox where there is one that `native` allows, else the way it is run. `onChannel` is told before each
-   * try; false ends them.
-   */
-  reach(delivery: Delivery, { native, onChannel }: { native(inbox: NativeInbox): boolean; onChannel(channel: Channel): Promise<boolean> }): Promise<Delivered> {
+  /** Puts a text before the live agent: by its own inbox where there is one that `native` allows, else the way it is run. */
+  reach(delivery: Delivery, { session, native, onChannel }: Reach): Promise<Delivered> {
     return this.#alone(async () => {
       await this.#check()
       const { address } = this.#now
+      if (address === null && !this.#closing && !this.#session.hasEnded(session))
+        return refused("REGISTRY_DRIFT", `the hub knows session ${session} as live, and nothing of it runs here`)
       if (this.#closing || address === null) return refused("PANE_DEAD", this.#now.detail === "" ? "it does not run" : this.#now.detail)
       const gone = refused("TARGET_NOT_FOUND", "the job is somebody else's now")
       const inbox = this.#preset()?.native ?? null
@@ -126,23 +144,24 @@ export class AgentKeeper {
   }
 
   /** Starts the agent for a wake; one that still runs is ended first, but never under the hands of a person. */
-  startFor({ resume, prompt, quietMs }: Restart): Promise<{ ok: true; detail: string; session: string | null } | Refused> {
+  startFor({ trigger, resume, prompt, quietMs, beside }: Restart): Promise<{ ok: true; detail: string; session: string | null } | Refused> {
     return this.#alone(async () => {
       if (this.#closing) return refused("SPAWN_FAILED", "its supervisor is going down")
       await this.#check()
       const { address } = this.#now
+      if (address !== null && beside && this.allowsBeside) return this.#startBeside(prompt)
       if (address !== null) {
         const typedAtMs = await this.#driver(address).lastHumanInputAtMs(address)
         if (typedAtMs !== null && this.#o.nowMs() - typedAtMs < quietMs) return refused("OPERATOR_BUSY", `a person has typed in the last ${quietMs} ms`)
         await this.#end(`it did not answer: ${resume ? "resumed" : "started anew"}`)
       }
       const { conversation, state } = this.#now
-      if (resume && (conversation === null || this.#preset()?.interactive.resume === null)) return refused("RESUME_FAILED", "its conversation is not known")
+      if (resume && (conversation === null || !this.#resumes)) return refused("RESUME_FAILED", "its conversation is not known")
       const failed = await this.#start(resume ? conversation : null, prompt)
       // How it goes on is the wake's to say; one that waits for its restart goes on waiting.
       if (failed !== null) this.#record({ state: state === "waiting" ? "waiting" : "ended" })
       if (failed !== null) return { ...failed, code: failed.code === "QUOTA_EXHAUSTED" ? failed.code : resume ? "RESUME_FAILED" : "SPAWN_FAILED" }
-      await this.#openSession()
+      await this.#session.open(trigger)
       return { ok: true, detail: resume ? `resumed ${conversation}` : "started anew", session: this.#now.session }
     })
   }
@@ -152,22 +171,21 @@ export class AgentKeeper {
     this.#closing = true
     return this.#alone(async () => {
       const { address } = this.#now
+      if (this.#beside !== null) await this.#driver(this.#beside).stop(this.#beside, { graceMs: this.#o.numbers.stopMs })
       if (address !== null && keep && address.channel === "tmux") return
       if (address !== null) await this.#end("its supervisor went down")
-      await this.#endLeft()
+      await this.#session.endLeft()
     })
   }
 
   /** The hub does not know its session any more: the next look opens another. */
   sessionIsOver(): void {
-    this.#kept = null
+    this.#session.forget()
   }
 
   /** Its supervisor goes on under another session: the agent's is kept by that one. */
   keptAnew(): Promise<void> {
-    return this.#alone(async () => {
-      if (this.#now.session !== null) await this.#heard(() => this.#keepSession(this.#now.session as string))
-    })
+    return this.#alone(() => this.#session.keepAnew())
   }
 
   /** The last of what it shows. */
@@ -194,7 +212,7 @@ export class AgentKeeper {
     const alive = await this.#driver(address).alive(address)
     if (alive.alive) return
     await this.#driver(address).stop(address, { graceMs: this.#o.numbers.stopMs })
-    await this.#closeSession(`its process ended: ${alive.detail}`)
+    await this.#session.close(`its process ended: ${alive.detail}`)
     const nowMs = this.#o.nowMs()
     if (alive.exit === 0) {
       this.#record({ address: null, state: "ended", detail: "it ended by itself" })
@@ -221,8 +239,13 @@ export class AgentKeeper {
     }
     if (state === "given_up" || state === "ended" || this.#o.nowMs() < notBeforeMs) return
     const recent = crashes.filter((atMs) => this.#o.nowMs() - atMs < this.#o.numbers.restartWindowMs).length
-    const resume = starts > 0 && recent <= RESUMES_IN_A_ROW && this.#preset()?.interactive.resume !== null ? conversation : null
+    const resume = starts > 0 && recent <= RESUMES_IN_A_ROW && this.#resumes ? conversation : null
     const failed = await this.#start(resume, resume === null ? prompt : null)
+    if (failed?.quota !== undefined) {
+      // No fault of the agent's: nothing is counted against it.
+      const notBeforeMs = await this.#o.exhausted(this.agent, failed.quota)
+      return this.#record({ state: "waiting", notBeforeMs, detail: failed.detail })
+    }
     if (failed !== null) this.#died(`${failed.code}: ${failed.detail}`, this.#o.nowMs())
   }
 
@@ -232,9 +255,11 @@ export class AgentKeeper {
     const driver = this.#o.drivers[by]
     if (preset === null) return refused("SPAWN_FAILED", `there is no preset ${this.#wanted.preset}`)
     const was = this.#now
-    this.#record({ state: "starting", address: null, starts: was.starts + 1, startedAtMs: this.#o.nowMs(), detail: "" })
+    const server = await drawServer(preset, by, args)
+    this.#record({ state: "starting", address: null, server, starts: was.starts + 1, startedAtMs: this.#o.nowMs(), detail: "" })
     const env = this.#environment()
-    const started = await driver.start({ agent, preset, ...(binary === null ? {} : { binary }), args, cwd, env, resumeId, prompt })
+    const ownBinary = binary === null ? {} : { binary }
+    const started = await driver.start({ agent, preset, ...ownBinary, args: [...args, ...serverArgs(server)], cwd, env, resumeId, prompt })
     if (!started.ok) {
       this.#record({ state: "idle", detail: `${started.code}: ${started.detail}` })
       return started
@@ -245,74 +270,41 @@ export class AgentKeeper {
     return null
   }
 
+  /** In a conversation of its own: two processes of one would write over each other. A later wake goes on with it. */
+  async #startBeside(prompt: string): Promise<{ ok: true; detail: string; session: null } | Refused> {
+    const driver = this.#o.drivers.process
+    const { agent, binary, args, cwd } = this.#wanted
+    const preset = this.#preset() as AgentPreset
+    const going = this.#beside === null || !(await driver.alive(this.#beside)).alive ? null : this.#beside
+    const launch = { agent, preset, ...(binary === null ? {} : { binary }), args, cwd, env: this.#environment(), resumeId: null, prompt }
+    const delivery = { text: prompt, nonce: null, form: "body" as const, quietMs: 0, acknowledged: () => false }
+    if (going === null && this.#beside !== null) await driver.stop(this.#beside)
+    const started = going === null ? await driver.start(launch) : await driver.deliver(going, delivery)
+    if (!started.ok) return started
+    if ("address" in started) this.#beside = started.address
+    this.#o.told(`${agent} has a second process beside its live one, which was not free`)
+    return { ok: true, detail: "started beside its live session, which was not free", session: null }
+  }
+
   #environment(): Record<string, string> {
-    const { env, passEnv, credentialFile, agent } = this.#wanted
+    const { env, passEnv, credentialFile, agent, by } = this.#wanted
+    // What its turns use would count twice where its hooks told it too.
+    const told = by === "acp" && this.#preset()?.acp?.tellsUsage === true ? { SKEIN_HOOK_USAGE: "no" } : {}
     const passed = passEnv.flatMap((name): [string, string][] => {
       const value = process.env[name]
       return value === undefined ? [] : [[name, value]]
     })
     const own = { SKEIN_URL: this.#o.url(), SKEIN_TOKEN_FILE: credentialFile, SKEIN_WORKSPACE: this.#o.workspace, SKEIN_AGENT: agent }
-    return { ...Object.fromEntries(passed), ...env, ...own }
+    return { ...Object.fromEntries(passed), ...serverEnv(this.#now.server), ...told, ...env, ...own }
   }
 
   async #end(reason: string): Promise<void> {
     const { address } = this.#now
     if (address === null) return
     await this.#driver(address).stop(address, { graceMs: this.#o.numbers.stopMs })
-    await this.#closeSession(reason)
+    await this.#session.close(reason)
     this.#record({ address: null, state: "stopped", detail: reason })
     this.#o.told(`${this.agent} is stopped: ${reason}`)
-  }
-
-  /** Its session with the hub: one for each start, gone on with by whoever adopts the agent. The hub may have ended it meanwhile. */
-  async #openSession(): Promise<void> {
-    const { session, conversation } = this.#now
-    if (session !== null && this.#kept === session) return
-    await this.#heard(async () => {
-      if (session !== null && (await this.#o.hub.call("session.beat", { sessions: [session] })).heard.includes(session)) return this.#keepSession(session)
-      const started = await this.#o.hub.call("session.start", { agent: this.agent, runtime: this.#wanted.by, resumeId: conversation, owned: true })
-      this.#record({ session: started.session })
-      this.#kept = started.session
-    })
-  }
-
-  async #keepSession(session: string): Promise<void> {
-    await this.#o.hub.call("session.adopt", { session, resumeId: this.#now.conversation })
-    this.#kept = session
-  }
-
-  async #closeSession(reason: string): Promise<void> {
-    const { session, startedAtMs } = this.#now
-    if (session !== null) this.#toEnd.set(session, reason)
-    this.#record({ session: null })
-    await this.#endLeft()
-    // Sessions that its tools began for it end with it: nobody speaks through them any more.
-    await this.#heard(async () => {
-      const { sessions } = await this.#o.hub.call("session.list", { agent: this.agent, status: "live" })
-      for (const left of sessions)
-        if (left.runtime === "mcp" && left.startedAtMs >= (startedAtMs ?? Infinity)) await this.#o.hub.call("session.end", { session: left.id, reason })
-    })
-  }
-
-  async #endLeft(): Promise<void> {
-    for (const [session, reason] of this.#toEnd) {
-      await this.#heard(async () => {
-        await this.#o.hub.call("session.end", { session, reason }).catch((error: unknown) => {
-          if (!(error instanceof SkeinError && error.code === "not_found")) throw error
-        })
-        this.#toEnd.delete(session)
-      })
-    }
-  }
-
-  /** What the hub is not there to hear is said at a later look. */
-  async #heard(say: () => Promise<void>): Promise<void> {
-    try {
-      await say()
-    } catch (error) {
-      if (!(error instanceof SkeinError)) throw error
-      this.#o.told(`${this.agent}: the hub did not take it: ${error.message}`)
-    }
   }
 
   async #person(): Promise<void> {
@@ -334,7 +326,7 @@ export class AgentKeeper {
 
   #nativeTarget(): NativeTarget {
     const { agent, cwd, binary, preset, args } = this.#wanted
-    const port = args.indexOf("--port") < 0 ? undefined : args[args.indexOf("--port") + 1]
+    const port = this.#now.server?.port ?? (args.indexOf("--port") < 0 ? undefined : args[args.indexOf("--port") + 1])
     const password = this.#environment()["OPENCODE_SERVER_PASSWORD"]
     const facts = this.#preset()
     if (facts === null) throw new RangeError(`there is no preset ${preset}`)
@@ -355,6 +347,13 @@ export class AgentKeeper {
     return this.#o.drivers[channel]
   }
 
+  /** Whether, by the way that it is run, it can go on with an earlier conversation. */
+  get #resumes(): boolean {
+    const preset = this.#preset()
+    const by = { tmux: preset?.interactive.resume ?? null, process: preset?.headless?.resume ?? null, acp: preset?.acp?.resumes === true ? true : null }
+    return by[this.#wanted.by] !== null
+  }
+
   #preset(): AgentPreset | null {
     return this.#o.preset(this.#wanted.preset)
   }
@@ -369,7 +368,7 @@ export class AgentKeeper {
     if (conversation === this.#now.conversation) return
     const { address } = this.#now
     // The hub hears of it at the next look: by it the agent can be resumed.
-    this.#kept = null
+    this.#session.forget()
     this.#record({ conversation, ...(address === null ? {} : { address: { ...address, session: conversation } }) })
   }
 

@@ -1,5 +1,6 @@
 import type { Environment } from "./environment.ts"
 import type { AgentPreset } from "./presets/preset.ts"
+import type { QuotaNotice } from "./quota-notice.ts"
 
 /** The way by which text reaches an agent. */
 export type Channel = "native" | "acp" | "tmux" | "process"
@@ -16,8 +17,10 @@ export type DriverReason =
   | "QUOTA_EXHAUSTED"
   | "RESUME_FAILED"
   | "SPAWN_FAILED"
+  | "REGISTRY_DRIFT"
 
-export type Refused = { ok: false; code: DriverReason; detail: string }
+/** `quota`: what the agent said, with QUOTA_EXHAUSTED. */
+export type Refused = { ok: false; code: DriverReason; detail: string; quota?: QuotaNotice }
 
 /** An agent to be started. Secrets belong into a file that `env` names, never into `args`: arguments can be read by everybody on the machine. */
 export type Launch = {
@@ -55,6 +58,8 @@ export type Delivery = {
   form: "nudge" | "body"
   /** Milliseconds without input of a person before anything is typed; 0 types over them (the operator forced it). */
   quietMs: number
+  /** The notice for which its account was paused before, as it was said. That pause is over: the same words on its screen are an old notice. */
+  quotaSaid?: string | null
   /** Whether the hub has seen evidence of the arrival meanwhile: then Enter is not repeated. */
   acknowledged(): boolean
 }
@@ -74,6 +79,8 @@ export type DriverEvents = {
   /** It ended, by itself or not. */
   ended?(agent: string, exit: number | null, detail: string): void
   turn?(agent: string, state: "started" | "ended"): void
+  /** In a turn that was under way it said that its account is used up. */
+  exhausted?(agent: string, quota: QuotaNotice): void
 }
 
 /**
@@ -101,4 +108,9 @@ export type Driver = {
 
 export function refused(code: DriverReason, detail: string): Refused {
   return { ok: false, code, detail }
+}
+
+/** The refusal of an agent whose account is used up. */
+export function outOfQuota(quota: QuotaNotice): Refused {
+  return { ok: false, code: "QUOTA_EXHAUSTED", detail: `its account is used up: ${quota.said}`, quota }
 }

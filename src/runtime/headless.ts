@@ -8,11 +8,13 @@ import {
   type Driver,
   type DriverEvents,
   type Launch,
+  outOfQuota,
   type Refused,
   refused,
   type Started,
 } from "./driver.ts"
 import { commandLine, type HeadlessFacts } from "./presets/preset.ts"
+import { quotaNotice } from "./quota-notice.ts"
 import { ProcessError, type RunningProcess, startProcess } from "./process.ts"
 
 export type HeadlessOptions = {
@@ -139,6 +141,11 @@ export class HeadlessDriver implements Driver {
     let told = (): void => {}
     const sign = new Promise<void>((settle) => (told = settle))
     let turn: RunningProcess
+    let isTold = false
+    const tell = (answer: Begun): void => {
+      isTold = true
+      begun(answer)
+    }
     try {
       turn = await startProcess({
         name: launch.agent,
@@ -170,18 +177,21 @@ export class HeadlessDriver implements Driver {
       agent.turn = null
       agent.text = turn.tail()
       const detail = exit.code === 0 ? "its turn has ended" : lastWords(turn)
-      agent.last = exit.code === 0 ? { alive: true } : { alive: false, detail, exit: exit.code }
+      const quota = exit.code === 0 ? null : quotaNotice(`${turn.tail("stderr")} ${turn.tail("stdout")}`, launch.preset.screen.exhausted, Date.now())
+      agent.last = exit.code === 0 || quota !== null ? { alive: true } : { alive: false, detail, exit: exit.code }
       this.#options.events?.turn?.(launch.agent, "ended")
-      if (exit.code !== 0) this.#options.events?.ended?.(launch.agent, exit.code, detail)
-      return exit
+      if (quota !== null && isTold) this.#options.events?.exhausted?.(launch.agent, quota)
+      else if (exit.code !== 0 && quota === null) this.#options.events?.ended?.(launch.agent, exit.code, detail)
+      return { ...exit, quota }
     })
     const early = await Promise.race([ended, sign.then(() => Promise.race([ended, sleep(FAILS_WITHIN_MS)])), sleep(SILENT_MS, undefined, { ref: false })])
     if (early === undefined || early.code === 0) {
       if (session !== null) this.#converses(agent, agent.session ?? session)
-      begun({ ok: true })
-    } else {
+      tell({ ok: true })
+    } else if (early.quota !== null) tell(outOfQuota(early.quota))
+    else {
       const unknown = resumes && early.code === facts.unknownSession.exit && new RegExp(facts.unknownSession.says, "iu").test(turn.tail())
-      begun(refused(resumes && unknown ? "RESUME_FAILED" : "SPAWN_FAILED", `status ${early.code ?? early.signal}: ${lastWords(turn)}`))
+      tell(refused(resumes && unknown ? "RESUME_FAILED" : "SPAWN_FAILED", `status ${early.code ?? early.signal}: ${lastWords(turn)}`))
     }
     await ended
   }

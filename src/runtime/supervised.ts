@@ -50,6 +50,8 @@ const running = z.strictObject({
   session: z.string().nullable(),
   /** The agent's own id of its conversation, to resume it by. */
   conversation: z.string().nullable(),
+  /** Its own server, where it was started with one. */
+  server: z.strictObject({ port: z.int(), password: z.string() }).nullable().default(null),
   startedAtMs: z.number().nullable(),
   starts: z.int(),
   /** When it went down without being asked to, the newest last. */
@@ -72,6 +74,7 @@ export function newRunning(agent: string): Running {
     address: null,
     session: null,
     conversation: null,
+    server: null,
     startedAtMs: null,
     starts: 0,
     crashes: [],

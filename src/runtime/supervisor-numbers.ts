@@ -5,6 +5,7 @@ export const SUPERVISOR_NUMBERS = {
   restartMaxMs: { is: 60_000, min: 10, max: 3_600_000, means: "the longest such pause" },
   restarts: { is: 5, min: 0, max: 1_000, means: "deaths within `restartWindowMs` after which an agent is not started again by itself" },
   restartWindowMs: { is: 900_000, min: 1_000, max: 86_400_000, means: "the window for `restarts`" },
+  quotaMs: { is: 3_600_000, min: 1_000, max: 86_400_000, means: "how long an account is paused whose agent says that it is used up, and not until when" },
   stopMs: { is: 5_000, min: 0, max: 600_000, means: "how long an agent that is stopped may take before it is killed" },
 } as const satisfies Record<string, { is: number; min: number; max: number; means: string }>
 

@@ -2,12 +2,19 @@ import { type FSWatcher, watch } from "node:fs"
 import { join } from "node:path"
 import { type Client, connect, type Entry, type LiveSession } from "../client/client.ts"
 import { SkeinError } from "../contract/errors.ts"
+import type { AcpCallbacks } from "./acp-connection.ts"
 import { AgentKeeper, type Drivers } from "./agent-keeper.ts"
 import type { Driver, DriverEvents } from "./driver.ts"
+import { PermissionDesk, type PermissionRule } from "./permission-desk.ts"
 import type { AgentPreset } from "./presets/preset.ts"
+import type { QuotaNotice } from "./quota-notice.ts"
 import type { SupervisorFolder } from "./supervisor-folder.ts"
 import type { SupervisorNumbers } from "./supervisor-numbers.ts"
+import { UsageReports } from "./usage-reports.ts"
 import { WakeRunner } from "./wake-runner.ts"
+
+/** What the ways to run agents tell their supervisor. */
+export type SupervisorEvents = DriverEvents & Required<Pick<AcpCallbacks, "permission" | "usage">>
 
 export type SupervisorOptions = {
   folder: SupervisorFolder
@@ -17,11 +24,13 @@ export type SupervisorOptions = {
   /** Where the hub is now: looked up anew at each look, since one that came back may listen elsewhere. */
   url(): string
   workspace: string
-  drivers(events: DriverEvents): Drivers
+  drivers(events: SupervisorEvents): Drivers
   /** Where the agents' hooks leave their marks. */
   marks: string
   preset(name: string): AgentPreset | null
   numbers: SupervisorNumbers
+  /** Which requests of agents for leave are decided without the operator. */
+  permissions: readonly PermissionRule[]
   /** One line for whoever watches. */
   told(line: string): void
   /** The supervisor cannot go on: its credential is void, or another took its place. */
@@ -46,6 +55,9 @@ export class Supervisor {
   readonly #drivers: Drivers
   readonly #keepers = new Map<string, AgentKeeper>()
   readonly #wakes: WakeRunner
+  readonly #desk: PermissionDesk
+  readonly #usage: UsageReports
+  #turns: Promise<unknown> = Promise.resolve()
   readonly #over = new AbortController()
   #client: Client | null = null
   #url = ""
@@ -61,14 +73,22 @@ export class Supervisor {
 
   private constructor(options: SupervisorOptions) {
     this.#o = options
+    const session = (agent: string): string | null => this.#keepers.get(agent)?.running.session ?? null
+    this.#desk = new PermissionDesk({ hub: this.#hub, rules: options.permissions, session, told: options.told })
+    this.#usage = new UsageReports(this.#hub, options.told)
     this.#drivers = options.drivers({
-      session: (agent, session) => this.#keepers.get(agent)?.conversationIs(session),
+      session: (agent, conversation) => this.#keepers.get(agent)?.conversationIs(conversation),
+      permission: (request, signal) => this.#desk.ask(request, signal),
+      usage: (usage) => this.#usage.add(usage, session(usage.agent)),
       ended: () => this.#lookSoon(),
+      turn: (agent, state) => this.#turn(agent, state),
+      exhausted: (agent, quota) => void this.#exhausted(agent, quota),
     })
     this.#wakes = new WakeRunner({
       hub: this.#hub,
       keepers: () => [...this.#keepers.values()],
       quietMs: () => this.#policyQuietMs,
+      quotaMs: options.numbers.quotaMs,
       nowMs: () => Date.now(),
       told: options.told,
       beforeText: async (keeper) => {
@@ -185,6 +205,7 @@ export class Supervisor {
   }
 
   #heard({ type, data, atMs }: Entry): void {
+    this.#desk.heard({ type, data })
     if (type === "policy.changed") {
       this.#policyQuietMs = (data as { changes: { quietMs?: number } }).changes.quietMs ?? this.#policyQuietMs
       this.#wakesSoon(0)
@@ -273,6 +294,7 @@ export class Supervisor {
         this.#keepers.delete(keeper.agent)
       } else await this.#tellOfPerson(keeper)
     }
+    await Promise.all([this.#desk.look(), this.#usage.send()]).catch((error: unknown) => this.#o.told(error instanceof Error ? error.message : String(error)))
     this.#wakeAtPauseEnd()
     await this.#takeWakes()
   }
@@ -315,13 +337,36 @@ export class Supervisor {
     }
   }
 
+  /** Whoever speaks to its agent by messages sees its turns: in the middle of one nothing is started beside it, and its time to answer stands still. */
+  #turn(agent: string, state: "started" | "ended"): void {
+    // One after the other, and under one name: the agent's own of its conversation may become known in between.
+    const said = (): Promise<unknown> => this.#hub.call("session.turn", { agent, state, conversation: "its supervisor" }).catch(() => undefined)
+    this.#turns = this.#turns.then(said)
+  }
+
+  /** The account's pause is the hub's to keep: for every agent of it, here and elsewhere. */
+  async #exhausted(agent: string, { said, untilMs: named }: QuotaNotice): Promise<number> {
+    const nowMs = Date.now()
+    const untilMs = named !== null && named > nowMs ? named : nowMs + this.#o.numbers.quotaMs
+    try {
+      const { account } = (await this.#hub.call("agent.show", { name: agent })).agent
+      await this.#hub.call("account.exhausted", { account: account ?? `agent/${agent}`, untilMs, reason: said.slice(0, 300) })
+    } catch (error) {
+      if (!(error instanceof SkeinError)) throw error
+      this.#o.told(`${agent} is out of quota, and the hub did not take it: ${error.message}`)
+    }
+    return untilMs
+  }
+
   #keeper(agent: string): AgentKeeper | undefined {
     const known = this.#keepers.get(agent)
     if (known !== undefined) return known
     const { folder, workspace, preset, numbers, told, marks } = this.#o
     const wanted = folder.wantedOf(agent)
     if (wanted === null) return undefined
-    const keeping = { folder, hub: this.#hub, url: () => this.#url, workspace, drivers: this.#drivers, marks, preset, numbers, nowMs: () => Date.now(), told }
+    const exhausted = (name: string, quota: QuotaNotice): Promise<number> => this.#exhausted(name, quota)
+    const here = { hub: this.#hub, url: () => this.#url, drivers: this.#drivers, nowMs: () => Date.now(), exhausted }
+    const keeping = { ...here, folder, workspace, marks, preset, numbers, told }
     const keeper = new AgentKeeper(wanted, keeping)
     this.#keepers.set(agent, keeper)
     return keeper

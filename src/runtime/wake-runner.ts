@@ -6,13 +6,15 @@ import { briefingText, nudgeText } from "./wake-text.ts"
 
 type Job = Output<"trigger.claim">["jobs"][number]
 type Step = "delivering" | "sent" | "failed" | "deferred"
-type Said = { channel?: Channel | null; code?: Refused["code"]; detail?: string; session?: string | null; untilMs?: number | null }
+type Said = { channel?: Channel | null; code?: Refused["code"]; detail?: string; session?: string | null; untilMs?: number | null; beside?: boolean }
 
 export type WakeRunning = {
   hub: Pick<Client, "call">
   keepers(): readonly AgentKeeper[]
   /** Nothing is typed where a person typed within this time, in ms. */
   quietMs(): number
+  /** Where nobody knows when a quota comes back, it is asked for again after this, in ms. */
+  quotaMs: number
   nowMs(): number
   told(line: string): void
   /** Done before anything is typed to an agent. False: a person is at work there, of whom nobody was told yet; then nothing may be typed. */
@@ -34,6 +36,8 @@ const SUMMARY_BYTES = 6_000
  */
 export class WakeRunner {
   readonly #o: WakeRunning
+  /** By agent, the notice for which its account was paused last. */
+  readonly #quotaSaid = new Map<string, string>()
   readonly #atWork = new Map<string, Promise<void>>()
   #claiming: Promise<void> | null = null
   #again = false
@@ -85,9 +89,12 @@ export class WakeRunner {
       await this.#record(job, "sent", answer)
       return this.#o.told(`${job.target} is woken in ${job.thread}: ${answer.detail}`)
     }
-    const { code, detail } = answer
-    const untilMs = code === "QUOTA_EXHAUSTED" ? this.#o.nowMs() + QUOTA_MS : null
-    await this.#record(job, DEFERRED.has(code) ? "deferred" : "failed", { code, detail, untilMs })
+    const { code, detail, quota } = answer
+    if (quota !== undefined) this.#quotaSaid.set(job.target, quota.said)
+    const nowMs = this.#o.nowMs()
+    const reset = quota?.untilMs ?? null
+    const untilMs = code !== "QUOTA_EXHAUSTED" ? null : reset !== null && reset > nowMs ? reset : nowMs + this.#o.quotaMs
+    await this.#record(job, DEFERRED.has(code) ? "deferred" : "failed", { code, detail, untilMs, beside: keeper.allowsBeside })
     this.#o.told(`${job.target} is not woken in ${job.thread}: ${code}: ${detail}`)
   }
 
@@ -99,11 +106,14 @@ export class WakeRunner {
       nonce: job.nonce,
       form: "nudge" as const,
       quietMs: job.forced === null ? this.#o.quietMs() + (free ? 0 : ON_THE_WAY_MS) : 0,
+      quietMs: job.forced === null ? this.#o.quietMs() : 0,
+      quotaSaid: this.#quotaSaid.get(job.target) ?? null,
       acknowledged: () => over,
     }
     let told: Channel | null = null
     let lost = false
     const answer = await keeper.reach(delivery, {
+      session: job.session,
       // An inbox that was tried in vain is not tried again; and a hook brings messages, not what somebody asks besides.
       native: ({ way }) => job.failed.live === 0 && (way !== "hook" || job.origin === "unread"),
       onChannel: async (channel) => {
@@ -123,7 +133,10 @@ export class WakeRunner {
     const summary = job.hop === "spawn" ? await this.#summary(job.thread) : null
     if (!(await this.#record(job, "delivering", { channel: null }))) return null
     const resume = job.hop === "resume"
-    return keeper.startFor({ resume, prompt: resume ? nudgeText(job) : briefingText(job, summary), quietMs: job.forced === null ? this.#o.quietMs() : 0 })
+    const prompt = resume ? nudgeText(job) : briefingText(job, summary)
+    // Nothing was tried in vain in its live session: that was only not free.
+    const beside = !resume && job.failed.live === 0
+    return keeper.startFor({ trigger: job.job, resume, prompt, quietMs: job.forced === null ? this.#o.quietMs() : 0, beside })
   }
 
   async #summary(thread: string): Promise<string | null> {
@@ -137,9 +150,13 @@ export class WakeRunner {
   }
 
   /** False where the job is no longer ours: then nothing may be delivered. */
-  async #record({ job, fence }: Job, step: Step, { channel = null, code, detail = "", session = null, untilMs = null }: Said): Promise<boolean> {
+  async #record(
+    { job, fence }: Job,
+    step: Step,
+    { channel = null, code, detail = "", session = null, untilMs = null, beside = false }: Said,
+  ): Promise<boolean> {
     try {
-      await this.#o.hub.call("trigger.record", { job, fence, step, channel, code: code ?? null, detail: detail.slice(0, 500), session, untilMs })
+      await this.#o.hub.call("trigger.record", { job, fence, step, channel, code: code ?? null, detail: detail.slice(0, 500), session, untilMs, beside })
       return true
     } catch (error) {
       if (error instanceof SkeinError && (error.code === "stale_fence" || error.code === "not_found")) return false

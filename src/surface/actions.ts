@@ -5,12 +5,14 @@ import { costOf, priceOf } from "../core/usage.ts"
 import { LedgerFailure } from "../ledger/ledger.ts"
 import { prove, proveConsistency } from "../ledger/proof.ts"
 import { checkSession, makeCredential } from "./auth.ts"
+import { mismatch } from "./claim-mismatch.ts"
 import type { Composite, Context, Doers } from "./context.ts"
 import { policyActions } from "./policy-actions.ts"
 import { reads } from "./reads.ts"
 import { sendEvent } from "./send-event.ts"
 import { waitForWork } from "./work-wait.ts"
 import { threadReads } from "./thread-reads.ts"
+import { permissionReads } from "./permission-reads.ts"
 import { triggerActions } from "./trigger-actions.ts"
 
 /** Roles whose tokens a supervisor may mint: never one that could do more than it can itself. */
@@ -33,6 +35,7 @@ export const composites: Doers<Composite> = {
   ...threadReads,
   ...triggerActions,
   ...policyActions,
+  ...permissionReads,
 
   "session.start": async (context, { agent, ...input }) => {
     const { loop, caller, key, connection } = context
@@ -121,13 +124,4 @@ export const composites: Doers<Composite> = {
     const loop = await hub.create(name)
     return { seq: loop.head.seq, workspace: name }
   },
-}
-
-export function mismatch(field: string, given: unknown, own: unknown): SkeinError {
-  return new SkeinError(
-    "claim_mismatch",
-    `the payload's ${field} is ${JSON.stringify(given)}, the caller's is ${JSON.stringify(own)}`,
-    "Leave identity out of the payload: it is taken from the token.",
-    { field },
-  )
 }

@@ -60,6 +60,14 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
       agent: session.agent,
     })
   }
+  for (const { id, agent, title, untilMs } of state.jobs.openPermissions())
+    raise({
+      kind: "permission_waits",
+      text: `${agent} asks leave: ${title}; refused in ${Math.max(0, Math.ceil((untilMs - nowMs) / 1_000))} s`,
+      remedy: `See what it offers (skein permission list), then: skein permission answer ${id} OPTION`,
+      task: null,
+      agent,
+    })
   for (const job of wakesInTrouble(state, nowMs)) raise(alertOfWake(state, job, nowMs))
   return [...byKind.values()].flat()
 }

@@ -8,6 +8,7 @@ import type { ConfirmTrigger } from "../core/wake.ts"
 import { viewTrigger } from "../core/trigger-view.ts"
 import { wakePolicy } from "../core/wake-policy.ts"
 import type { Workspace } from "../core/workspace.ts"
+import { mismatch } from "./claim-mismatch.ts"
 import type { Context, Doers } from "./context.ts"
 
 type Triggers = Extract<
@@ -58,9 +59,11 @@ export const triggerActions: Doers<Triggers> = {
     return { trigger, hops }
   },
 
-  "session.turn": async (context, { state, nonce, conversation }) => {
+  "session.turn": async (context, { agent: of, state, nonce, conversation }) => {
     const { loop, caller } = context
-    const { agent, session } = caller.actor
+    const { session, role } = caller.actor
+    const agent = of ?? caller.actor.agent
+    if (agent !== caller.actor.agent && role !== "supervisor" && role !== "operator") throw mismatch("agent", agent, caller.actor.agent)
     const which = conversation ?? session ?? ""
     if (state === "started") loop.turns.began(agent, which, loop.nowMs())
     else loop.turns.ended(agent, which, loop.nowMs())

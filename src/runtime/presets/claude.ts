@@ -7,7 +7,7 @@ export const claudePreset: AgentPreset = {
   screen: {
     ready: ["^❯"],
     menus: ["^\\s*❯ \\d+\\. ", "Enter to confirm", "Esc to cancel", "Do you want to proceed\\?", "Press Enter to continue"],
-    exhausted: ["(?:usage|session|weekly) limit reached", "You've (?:hit|reached) your (?:\\w+ )?limit"],
+    exhausted: ["(?:usage|session|weekly|5-hour) limit reached", "You['’]ve (?:hit|reached) your (?:\\w+ )?limit"],
     emptyInput: "^❯\\s*$",
     bracketedPaste: true,
     enterAfterMs: 600,
@@ -22,6 +22,6 @@ export const claudePreset: AgentPreset = {
     unknownSession: { exit: 1, says: "No conversation found" },
   },
   // The agent itself speaks no ACP: an adapter from npm does, for it.
-  acp: { argv: ["claude-agent-acp"], resumes: true },
+  acp: { argv: ["claude-agent-acp"], resumes: true, tellsUsage: true },
   native: { way: "hook" },
 }

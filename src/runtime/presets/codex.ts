@@ -7,7 +7,7 @@ export const codexPreset: AgentPreset = {
   screen: {
     ready: ["^› (?!\\d+\\. )"],
     menus: ["^\\s*› \\d+\\. ", "enter/esc confirm", "Press enter to continue", "Yes, proceed", "Allow command\\?"],
-    exhausted: ["You've hit your usage limit"],
+    exhausted: ["You['’]ve hit your usage limit", "usage_limit_reached"],
     emptyInput: "^› $",
     bracketedPaste: true,
     enterAfterMs: 600,
@@ -21,6 +21,6 @@ export const codexPreset: AgentPreset = {
     sessionFields: [["thread_id"]],
     unknownSession: { exit: 1, says: "no rollout found|not found" },
   },
-  acp: { argv: ["codex-acp"], resumes: true },
+  acp: { argv: ["codex-acp"], resumes: true, tellsUsage: true },
   native: { way: "command", argv: ["codex", "queue", "--thread", "{session}", "--message={prompt}"] },
 }

@@ -7,7 +7,7 @@ export const geminiPreset: AgentPreset = {
   screen: {
     ready: ["^ > ", "^ \\* "],
     menus: ["^\\W*● \\d+\\. ", "Waiting for user confirmation", "Do you trust", "Apply this change\\?", "Allow execution"],
-    exhausted: ["Usage limit reached", "You have exhausted your (?:daily )?quota", "RESOURCE_EXHAUSTED"],
+    exhausted: ["Usage limit reached", "You have exhausted your (?:daily )?(?:quota|capacity)", "RESOURCE_EXHAUSTED"],
     emptyInput: "^ [>*] $",
     bracketedPaste: true,
     enterAfterMs: 900,

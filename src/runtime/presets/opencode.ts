@@ -21,6 +21,6 @@ export const opencodePreset: AgentPreset = {
     sessionFields: [["sessionID"]],
     unknownSession: { exit: 1, says: "session not found|NotFoundError" },
   },
-  acp: { argv: ["opencode", "acp"], resumes: true },
+  acp: { argv: ["opencode", "acp"], resumes: true, tellsUsage: true },
   native: { way: "opencode-http" },
 }

@@ -10,9 +10,11 @@ export type AgentPreset = {
   /** How its terminal looks. */
   screen: ScreenFacts
   headless: HeadlessFacts | null
-  /** How it is started to speak the Agent Client Protocol on its standard streams; null where it cannot. */
-  acp: { argv: CommandLine; resumes: boolean } | null
+  /** How it is started to speak the Agent Client Protocol on its standard streams; null where it cannot. `tellsUsage`: so its own hooks need not. */
+  acp: { argv: CommandLine; resumes: boolean; tellsUsage?: boolean } | null
   native: NativeInbox | null
+  /** A second process, headless and in a conversation of its own, may run beside the live one whose terminal was not free for `deferMs`; absent: it may not. */
+  beside?: boolean
 }
 
 export type CommandLine = readonly [string, ...string[]]

@@ -8,11 +8,11 @@ export function screenOf(rows: readonly string[], cursor: { x: number; y: number
   return { text: rows.join("\n"), before: (rows[cursor.y] ?? "").slice(0, cursor.x).padEnd(cursor.x) }
 }
 
-export type Sight = { ready: boolean; menu: boolean; exhausted: boolean }
+export type Sight = { ready: boolean; menu: boolean }
 
 /** What the visible text says by the patterns of a preset. */
 export function sightOf({ text }: Screen, facts: ScreenFacts): Sight {
-  return { ready: matches(text, facts.ready), menu: matches(text, facts.menus), exhausted: matches(text, facts.exhausted) }
+  return { ready: matches(text, facts.ready), menu: matches(text, facts.menus) }
 }
 
 function matches(text: string, patterns: readonly string[]): boolean {

@@ -195,6 +195,7 @@ export class TmuxDriver implements Driver {
     const given = await this.deliver(address, { text: launch.prompt, nonce: null, form: "body", quietMs: 0, acknowledged: () => false })
     if (given.ok) return { ok: true, address }
     await this.stop(address, { graceMs: 1_000 })
+    if (given.code === "QUOTA_EXHAUSTED") return given
     return refused(
       launch.resumeId === null ? "SPAWN_FAILED" : "RESUME_FAILED",
       `it was started and ended again, since it did not take its first text: ${given.detail}`,

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto"
 import { setTimeout as sleep } from "node:timers/promises"
-import { type Delivered, type Delivery, type Refused, refused } from "../driver.ts"
+import { type Delivered, type Delivery, outOfQuota, type Refused, refused } from "../driver.ts"
 import type { ScreenFacts } from "../presets/preset.ts"
+import { quotaNotice } from "../quota-notice.ts"
 import { leftAtShell, type Pane, PANE_FORMAT, readPane } from "./pane.ts"
 import type { People } from "./people.ts"
 import { CLIENT_FORMAT } from "./people.ts"
@@ -59,7 +60,7 @@ export class Typing {
   }
 
   /** What stands in the way, or what was seen where nothing does. */
-  async #look(place: Place, facts: ScreenFacts, { quietMs }: Pick<Delivery, "quietMs">): Promise<Seen | Refused> {
+  async #look(place: Place, facts: ScreenFacts, { quietMs, quotaSaid = null }: Pick<Delivery, "quietMs" | "quotaSaid">): Promise<Seen | Refused> {
     const pane = await this.pane(place.pane)
     if (pane === null) return refused("PANE_DEAD", `there is no pane ${place.pane}`)
     const gone = await unfit(pane, place)
@@ -68,9 +69,9 @@ export class Typing {
     const steady = await this.#steady(place.pane, facts)
     if (steady === null) return refused("PANE_DEAD", `pane ${place.pane} has gone`)
     const { screen } = steady
-    const sight = sightOf(screen, facts)
-    if (sight.exhausted) return refused("QUOTA_EXHAUSTED", "the agent says that its account is used up")
-    if (sight.menu) return refused("MENU_OPEN", "the agent asks something: nothing is typed into a menu")
+    const quota = quotaNotice(screen.text, facts.exhausted, this.#nowMs())
+    if (quota !== null && quota.said !== quotaSaid && (quota.untilMs ?? Infinity) > this.#nowMs()) return outOfQuota(quota)
+    if (sightOf(screen, facts).menu) return refused("MENU_OPEN", "the agent asks something: nothing is typed into a menu")
     return steady
   }
 
@@ -131,7 +132,7 @@ export class Typing {
         await this.#shown(place, facts)
         await sleep(facts.enterAfterMs)
       }
-      const before = await this.#look(place, facts, { quietMs: 0 })
+      const before = await this.#look(place, facts, { ...delivery, quietMs: 0 })
       if ("ok" in before) return { ...before, detail: `${before.detail}; the text may stand unsent in the input` }
       await this.#busy(place.pane, 1)
       if (!this.#untouched(place.pane) && delivery.quietMs > 0) return refused("OPERATOR_BUSY", "a person began to type: the text stands unsent in the input")
