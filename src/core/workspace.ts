@@ -104,10 +104,8 @@ export class Workspace {
   get tables(): Table<unknown>[] {
     const { meta, agents, sessions, plans, specs, tasks, notices, threads, places, pages, findings, files, usage, keys } = this
     const { beliefs, attempts, triggers, wakes, supervisors, accounts, crashes, policies } = this
-    const waking = [triggers, wakes, supervisors, accounts, crashes, policies]
     const governing = [this.budgets, this.reservations, this.breakers, this.breakerPolicy, this.policyTexts]
     const waking = [triggers, wakes, supervisors, accounts, this.permissions, crashes, policies]
-    const governing = [this.budgets, this.reservations, this.breakers, this.breakerPolicy]
     return [
       meta,
       agents,

@@ -25,8 +25,6 @@ export type WakeRunning = {
 const CLAIM_MAX = 16
 /** Added to the quiet time where a person was at work when the text set out: it must not run out on the way to the key. */
 const ON_THE_WAY_MS = 60_000
-/** Where nobody knows when a quota comes back, it is asked for again after this. */
-const QUOTA_MS = 3_600_000
 const DEFERRED = new Set<Refused["code"]>(["OPERATOR_BUSY", "MENU_OPEN", "DRAFT_PRESENT", "COPY_MODE", "QUOTA_EXHAUSTED"])
 const SUMMARY_BYTES = 6_000
 
@@ -106,7 +104,6 @@ export class WakeRunner {
       nonce: job.nonce,
       form: "nudge" as const,
       quietMs: job.forced === null ? this.#o.quietMs() + (free ? 0 : ON_THE_WAY_MS) : 0,
-      quietMs: job.forced === null ? this.#o.quietMs() : 0,
       quotaSaid: this.#quotaSaid.get(job.target) ?? null,
       acknowledged: () => over,
     }
