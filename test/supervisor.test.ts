@@ -198,6 +198,23 @@ describe.skipIf(withoutTmux !== null)("a person", { timeout: 90_000 }, () => {
     expect(missing.stderr).toContain("skein swarm spawn")
   })
 
+  test("far from its machine, sees an agent's terminal and orders it to pause, to stop and to go on", async () => {
+    const rig = await newRig()
+    await spawned(rig)
+    const screen = await until(async () => (await rig.hub.call("terminal.show", { agent: "reader-1" })).screen ?? undefined, "its terminal is seen")
+    expect(screen.text).toContain("ready for input")
+    const order = (directive: "pause" | "resume" | "stop"): Promise<unknown> =>
+      rig.hub.call("event.send", { kind: "directive", directive, to: { agent: "reader-1" }, text: "from afar" })
+    const pid = pidOf(rig, "reader-1")
+    await order("pause")
+    await until(() => (rig.registry.wantedOf("reader-1")?.want === "paused" ? true : undefined), "it is to be paused")
+    expect(rig.registry.wantedOf("reader-1")?.reason).toBe("operator: from afar")
+    await order("stop")
+    await ended(pid)
+    await order("resume")
+    await until(() => (rig.running("reader-1").state === "running" ? true : undefined), "it runs again")
+  })
+
   test("who types in an agent's terminal is not typed over, and the orchestrator hears of it before the agent is woken", async () => {
     const rig = await newRig({ wake: { quietMs: 2_500, recheckMs: 300 } })
     await spawned(rig)

@@ -95,6 +95,8 @@ export const KINDS = {
   "task.unblock": "command",
   "task.update": "command",
   "task.whyAssigned": "read",
+  "terminal.report": "presence",
+  "terminal.show": "read",
   "thread.create": "command",
   "thread.escalate": "command",
   "thread.invite": "command",

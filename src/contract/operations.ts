@@ -16,6 +16,7 @@ import { permissionOperations } from "./permission.ts"
 import { planOperations } from "./plan.ts"
 import { messageOperations, threadOperations } from "./thread.ts"
 import { accountOperations, triggerOperations, wakeOperations } from "./trigger.ts"
+import { terminalOperations } from "./terminal.ts"
 import { usageOperations } from "./usage.ts"
 import { helpOperations, leaseOperations, taskOperations } from "./task.ts"
 import { workOperations } from "./work.ts"
@@ -46,6 +47,7 @@ export const operations = {
   ...wakeOperations,
   ...accountOperations,
   ...permissionOperations,
+  ...terminalOperations,
 } satisfies Record<OperationName, Operation>
 
 export type Operations = typeof operations

@@ -86,6 +86,8 @@ export const TOOLS = {
   "task.unblock": "unblock_task",
   "task.update": "update_task",
   "task.whyAssigned": "explain_assignment",
+  "terminal.report": "report_terminals",
+  "terminal.show": "get_terminal",
   "thread.create": "create_thread",
   "thread.escalate": "escalate_thread",
   "thread.invite": "invite_to_thread",

@@ -8,6 +8,9 @@ import type { Driver, DriverEvents } from "./driver.ts"
 import { PermissionDesk, type PermissionRule } from "./permission-desk.ts"
 import type { AgentPreset } from "./presets/preset.ts"
 import type { QuotaNotice } from "./quota-notice.ts"
+import { orderIn, type Order } from "./orders.ts"
+import type { AgentPreset } from "./presets/preset.ts"
+import { ScreenReports } from "./screen-reports.ts"
 import type { SupervisorFolder } from "./supervisor-folder.ts"
 import type { SupervisorNumbers } from "./supervisor-numbers.ts"
 import { UsageReports } from "./usage-reports.ts"
@@ -58,6 +61,7 @@ export class Supervisor {
   readonly #desk: PermissionDesk
   readonly #usage: UsageReports
   #turns: Promise<unknown> = Promise.resolve()
+  readonly #screens: ScreenReports
   readonly #over = new AbortController()
   #client: Client | null = null
   #url = ""
@@ -84,6 +88,7 @@ export class Supervisor {
       turn: (agent, state) => this.#turn(agent, state),
       exhausted: (agent, quota) => void this.#exhausted(agent, quota),
     })
+    this.#screens = new ScreenReports({ hub: this.#hub, agents: () => this.agents })
     this.#wakes = new WakeRunner({
       hub: this.#hub,
       keepers: () => [...this.#keepers.values()],
@@ -133,6 +138,7 @@ export class Supervisor {
 
   #stopLooking(): void {
     this.#over.abort()
+    this.#screens.close()
     clearInterval(this.#timer)
     clearInterval(this.#beats)
     clearTimeout(this.#soon)
@@ -155,6 +161,7 @@ export class Supervisor {
     this.#timer = setInterval(() => this.#lookSoon(0), numbers.reconcileMs)
     this.#watcher = watch(join(folder.path, "wanted"), () => this.#lookSoon())
     this.#watcher.on("error", () => undefined)
+    this.#screens.begin()
   }
 
   // The hub
@@ -197,7 +204,11 @@ export class Supervisor {
   /** Whatever the ledger tells of triggers is a reason to look; so is the time that a job waits for. */
   async #follow(client: Client): Promise<void> {
     try {
-      for await (const entry of client.events({ signal: this.#over.signal })) this.#heard(entry)
+      for await (const entry of client.events({ signal: this.#over.signal })) {
+        this.#heard(entry)
+        const order = orderIn(entry)
+        if (order !== null) await this.#obey(order)
+      }
     } catch (error) {
       if (this.#over.signal.aborted || client !== this.#client) return
       this.#o.lost(error instanceof Error ? error : new Error(String(error)))
@@ -214,6 +225,22 @@ export class Supervisor {
     const { notBeforeMs, next } = data as { notBeforeMs?: number; next?: { notBeforeMs?: number } }
     const dueMs = next?.notBeforeMs ?? notBeforeMs
     this.#wakesSoon(dueMs === undefined ? 0 : Math.max(0, dueMs - atMs))
+  }
+
+  /** An order is kept where commands of this machine keep theirs: whoever gave the last one has it. */
+  async #obey({ to, want, reason }: Order): Promise<void> {
+    const { folder, told } = this.#o
+    for (const { agent } of folder.wanted()) {
+      try {
+        const isMeant = "agent" in to ? to.agent === agent : "everyone" in to || (await this.#hub.call("agent.show", { name: agent })).agent.role === to.role
+        const wanted = folder.wantedOf(agent)
+        if (!isMeant || wanted === null) continue
+        folder.want({ ...wanted, want, reason, revision: wanted.revision + 1 })
+        told(`${agent} is to be ${want}: ${reason}`)
+      } catch (error) {
+        told(`${agent} was to be ${want}, and may not be: ${error instanceof Error ? error.message : String(error)}`)
+      }
+    }
   }
 
   #wakesSoon(inMs: number): void {

@@ -13,6 +13,7 @@ import { sendEvent } from "./send-event.ts"
 import { waitForWork } from "./work-wait.ts"
 import { threadReads } from "./thread-reads.ts"
 import { permissionReads } from "./permission-reads.ts"
+import { terminalActions } from "./screens.ts"
 import { triggerActions } from "./trigger-actions.ts"
 
 /** Roles whose tokens a supervisor may mint: never one that could do more than it can itself. */
@@ -36,6 +37,7 @@ export const composites: Doers<Composite> = {
   ...triggerActions,
   ...policyActions,
   ...permissionReads,
+  ...terminalActions,
 
   "session.start": async (context, { agent, ...input }) => {
     const { loop, caller, key, connection } = context
