@@ -1,6 +1,7 @@
-import type { Entry } from "../client/client.ts"
+import type { Client, Entry } from "../client/client.ts"
 import type { Sent, Target } from "../core/directive.ts"
 import type { Wanted } from "./supervised.ts"
+import type { SupervisorFolder } from "./supervisor-folder.ts"
 
 /** What an order wants of the processes of those it is for. */
 export type Order = { to: Target; want: Wanted["want"]; reason: string }
@@ -18,4 +19,21 @@ export function orderIn({ type, data, actor }: Pick<Entry, "type" | "data" | "ac
   const { kind, directive, to, text } = data as Sent
   const want = kind === "directive" && directive !== null ? WANTS[directive] : undefined
   return want === undefined ? null : { to, want, reason: (text === "" ? `${want} by ${actor.agent}` : `${actor.agent}: ${text}`).slice(0, REASON_MAX) }
+}
+
+export type Obeying = { folder: SupervisorFolder; hub: Pick<Client, "call">; told(line: string): void }
+
+/** Keeps an order where commands of this machine keep theirs: whoever gave the last one has it. What cannot be minded is told, and thrown by nobody. */
+export async function obey({ to, want, reason }: Order, { folder, hub, told }: Obeying): Promise<void> {
+  for (const { agent } of folder.wanted()) {
+    try {
+      const isMeant = "agent" in to ? to.agent === agent : "everyone" in to || (await hub.call("agent.show", { name: agent })).agent.role === to.role
+      const wanted = folder.wantedOf(agent)
+      if (!isMeant || wanted === null) continue
+      folder.want({ ...wanted, want, reason, revision: wanted.revision + 1 })
+      told(`${agent} is to be ${want}: ${reason}`)
+    } catch (error) {
+      told(`${agent} was to be ${want}, and may not be: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
 }

@@ -8,8 +8,7 @@ import type { Driver, DriverEvents } from "./driver.ts"
 import { PermissionDesk, type PermissionRule } from "./permission-desk.ts"
 import type { AgentPreset } from "./presets/preset.ts"
 import type { QuotaNotice } from "./quota-notice.ts"
-import { orderIn, type Order } from "./orders.ts"
-import type { AgentPreset } from "./presets/preset.ts"
+import { obey, orderIn } from "./orders.ts"
 import { ScreenReports } from "./screen-reports.ts"
 import type { SupervisorFolder } from "./supervisor-folder.ts"
 import type { SupervisorNumbers } from "./supervisor-numbers.ts"
@@ -207,7 +206,7 @@ export class Supervisor {
       for await (const entry of client.events({ signal: this.#over.signal })) {
         this.#heard(entry)
         const order = orderIn(entry)
-        if (order !== null) await this.#obey(order)
+        if (order !== null) await obey(order, { ...this.#o, hub: this.#hub })
       }
     } catch (error) {
       if (this.#over.signal.aborted || client !== this.#client) return
@@ -225,22 +224,6 @@ export class Supervisor {
     const { notBeforeMs, next } = data as { notBeforeMs?: number; next?: { notBeforeMs?: number } }
     const dueMs = next?.notBeforeMs ?? notBeforeMs
     this.#wakesSoon(dueMs === undefined ? 0 : Math.max(0, dueMs - atMs))
-  }
-
-  /** An order is kept where commands of this machine keep theirs: whoever gave the last one has it. */
-  async #obey({ to, want, reason }: Order): Promise<void> {
-    const { folder, told } = this.#o
-    for (const { agent } of folder.wanted()) {
-      try {
-        const isMeant = "agent" in to ? to.agent === agent : "everyone" in to || (await this.#hub.call("agent.show", { name: agent })).agent.role === to.role
-        const wanted = folder.wantedOf(agent)
-        if (!isMeant || wanted === null) continue
-        folder.want({ ...wanted, want, reason, revision: wanted.revision + 1 })
-        told(`${agent} is to be ${want}: ${reason}`)
-      } catch (error) {
-        told(`${agent} was to be ${want}, and may not be: ${error instanceof Error ? error.message : String(error)}`)
-      }
-    }
   }
 
   #wakesSoon(inMs: number): void {
