@@ -164,6 +164,7 @@ test("every operation answers what its row in the contract says, field by field"
   await call("agent.manifest", { name: "ada" })
   await call("session.list", {})
   await call("hub.status", {})
+  await call("hub.flight", {})
   await call("hub.metrics", {})
   await call("ledger.checkpoint", {})
   const head = await call("ledger.head", {})
