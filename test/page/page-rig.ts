@@ -1,4 +1,6 @@
-import type { Browser, BrowserContextOptions, Page } from "playwright-core"
+import { mkdirSync, readFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core"
 import { afterAll, beforeAll, test } from "vitest"
 import { type Client, connect } from "../../src/client/client.ts"
 import { memorySnapshots } from "../../src/hub/snapshots.ts"
@@ -27,8 +29,8 @@ export type Opened = { page: Page; complaints: string[] }
 
 let browser: Browser | null = null
 
-/** One browser for the tests of a file. */
-export function withBrowser(): void {
+/** One browser for the tests of a file; the answer makes a fresh profile in it. */
+export function withBrowser(): () => Promise<BrowserContext> {
   beforeAll(async () => {
     if (findChromium() !== null) browser = await launchChromium()
   }, 60_000)
@@ -36,6 +38,12 @@ export function withBrowser(): void {
     await browser?.close()
     browser = null
   })
+  return () => newContext({})
+}
+
+async function newContext(options: BrowserContextOptions): Promise<BrowserContext> {
+  if (browser === null) throw new Error("call withBrowser() in the file of the test")
+  return browser.newContext({ viewport: { width: 1280, height: 800 }, ...options })
 }
 
 export async function startPageRig(options: InstanceOptions = {}): Promise<PageRig> {
@@ -59,8 +67,7 @@ export async function startPageRig(options: InstanceOptions = {}): Promise<PageR
       return client
     },
     open: async (hash = "", given = {}) => {
-      if (browser === null) throw new Error("call withBrowser() in the file of the test")
-      const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...given })
+      const context = await newContext(given)
       contexts.push(context)
       const page = await context.newPage()
       const complaints: string[] = []
@@ -79,4 +86,22 @@ export async function startPageRig(options: InstanceOptions = {}): Promise<PageR
       await hub.close()
     },
   }
+}
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
+
+/** What axe finds serious or critical against WCAG 2.2 AA, each with where. */
+export async function faultsOf(page: Page): Promise<string[]> {
+  await page.evaluate(AXE)
+  const found = await page.evaluate<{ id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[]>(
+    `axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }).then(({ violations }) => violations)`,
+  )
+  const serious = found.filter(({ impact }) => impact === "serious" || impact === "critical")
+  return serious.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}: ${failureSummary}`))
+}
+
+/** Keeps what the page looks like, for a look at it: `artifacts/page/NAME.png`. */
+export async function keepPicture(page: Page, name: string): Promise<void> {
+  mkdirSync("artifacts/page", { recursive: true })
+  await page.screenshot({ path: `artifacts/page/${name}.png`, fullPage: true })
 }

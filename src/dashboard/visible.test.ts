@@ -1,0 +1,26 @@
+import fc from "fast-check"
+import { expect, test } from "vitest"
+import { clipped, visible } from "./visible.ts"
+
+test("controls are shown by their pictures, and what turns the direction of text by its code point", () => {
+  expect(visible("a\u001b[31mb\u0000\u007f")).toBe("a␛[31mb␀␡")
+  expect(visible("\u202eevil\u2066\u200f\u0085\ufeff")).toBe("⟨U+202E⟩evil⟨U+2066⟩⟨U+200F⟩⟨U+0085⟩⟨U+FEFF⟩")
+  expect(visible("two\nlines\tand a tab, שלום and 👩‍💻")).toBe("two\nlines\tand a tab, שלום and 👩‍💻")
+})
+
+test("nothing hidden is left in any text, and a text without any stays as it is", () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 0, max: 0x20ff }), { maxLength: 30 }), (codes) => {
+      const text = String.fromCharCode(...codes)
+      const shown = visible(text)
+      expect(shown).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/)
+      expect(visible(shown)).toBe(shown)
+    }),
+  )
+})
+
+test("a long text is cut before half a character", () => {
+  expect(clipped("abc", 3)).toBeNull()
+  expect(clipped("abcd", 3)).toBe("abc")
+  expect(clipped("ab👩x", 3)).toBe("ab")
+})

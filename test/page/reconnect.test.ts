@@ -1,0 +1,39 @@
+import { afterAll, beforeAll, expect } from "vitest"
+import { busyFlight, type BusyFlight } from "./busy-flight.ts"
+import { inChromium, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
+
+withBrowser()
+let rig: PageRig
+let flight: BusyFlight
+beforeAll(async () => {
+  rig = await startPageRig({ limits: { snapshotEntries: 20 } })
+  flight = await busyFlight(rig)
+})
+afterAll(() => rig.close())
+
+inChromium("a page whose hub goes down says so and how old its picture is, and goes on by itself when it is back", async () => {
+  const { page } = await rig.open()
+  await page.waitForSelector("text=Tables are there")
+  await rig.hub.stop()
+  await page.waitForSelector("text=The hub does not answer; what you see is")
+  // What it knew is still there to be read.
+  expect(await page.isVisible("text=Tables are there")).toBe(true)
+  await rig.hub.restart()
+  await page.waitForSelector("header .state-live", { timeout: 20_000 })
+  expect(await page.isVisible("text=The hub does not answer")).toBe(false)
+  const { plan, agents } = flight
+  const { task } = await rig.operator.task.show({ task: `${plan}/store` })
+  await agents.ada.task.update({ task: `${plan}/store`, fence: task.fence ?? 0, progress: 0.9, note: "Nearly there, after the restart" })
+  await page.waitForSelector("text=Nearly there, after the restart")
+})
+
+inChromium("a page folds on from the newest snapshot to what replaying every entry gives", async () => {
+  await expect.poll(async () => (await rig.operator.ledger.snapshots({})).snapshots.length, { timeout: 15_000 }).toBeGreaterThan(0)
+  const { page, complaints } = await rig.open()
+  expect(await page.evaluate("performance.getEntriesByType('resource').some(({ name }) => name.includes('/snapshots/'))")).toBe(true)
+  await page.waitForSelector("text=Nearly there, after the restart")
+  const { counts, head } = await rig.operator.hub.status({})
+  expect(await page.textContent("header .number")).toBe(`entry ${head.seq}`)
+  expect(await page.textContent(".counts")).toContain(`completed ${counts["completed"]}`)
+  expect(complaints).toEqual([])
+})
