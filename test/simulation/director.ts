@@ -18,7 +18,7 @@ export class Director extends Caller {
     const { chance } = this.world
     for (const { name, heartbeatMs } of this.#world.agents) {
       const capabilities: Record<string, number> = chance.happens(0.6) ? { rust: chance.between(1, 5) } : {}
-      await this.ask("agent.add", { name, heartbeatMs, capabilities, maxActive: chance.happens(0.7) ? 1 : 2 })
+      await this.ask("agent.add", { name, heartbeatMs, capabilities, maxActive: chance.happens(0.7) ? 1 : 2, kind: chance.pick(["script", "claude", "codex", "gemini"]) })
     }
     // Of every ten agents here five die: their breakers would all be open, and what waits in vain could not be told from what waits for those.
     await this.ask("breaker.setPolicy", { changes: { consecutive: 0, ratePercent: 0 }, reason: "chaos" })
@@ -41,7 +41,8 @@ export class Director extends Caller {
       dependsOn: before,
       priority: chance.pick(["critical", "high", "normal", "low"]),
       touches: !plain && chance.happens(0.3) ? [chance.pick(GLOBS)] : [],
-      requires: chance.happens(0.25) ? { rust: chance.between(1, 4) } : {},
+      requires: chance.happens(0.3) ? { rust: chance.between(1, 4) } : {},
+      estimateMs: chance.happens(0.9) ? chance.between(60_000, 660_000) : null,
       leaseMs: chance.between(1_000, 4_000),
       maxAttempts: plain ? 1_000 : chance.between(2, 6),
       review: !plain && chance.happens(0.15),

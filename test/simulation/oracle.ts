@@ -4,6 +4,7 @@ import type { AgentId, Seq, SessionId, TaskId } from "../../src/core/ids.ts"
 import type { TaskSpec, TaskStatus } from "../../src/core/task.ts"
 import { BudgetOracle } from "./budget-oracle.ts"
 import { FileOracle } from "./file-oracle.ts"
+import { meets, Probation } from "./probation.ts"
 import type { Stored } from "../../src/ledger/ledger.ts"
 import { ThreadOracle } from "./thread-oracle.ts"
 
@@ -18,7 +19,8 @@ export class Violation extends Error {
 export type Holding = { owner: AgentId; session: SessionId | null; fence: Seq; leaseMs: number; leaseEndsAtMs: number | null }
 export type TaskModel = { id: TaskId; spec: TaskSpec; status: TaskStatus; held: Holding | null; attempts: number; readySinceMs: number | null }
 type Caused = { first: Seq; last: Seq; types: string[]; fence: Seq | null }
-type AgentModel = { capabilities: Readonly<Record<string, number>>; maxActive: number; heartbeatMs: number }
+type AgentModel = { kind: string; capabilities: Readonly<Record<string, number>>; maxActive: number; heartbeatMs: number }
+type Why = { rule: string }
 
 const HELD: ReadonlySet<TaskStatus> = new Set(["claimed", "in_progress", "blocked"])
 const OWN_WRITES: ReadonlySet<string> = new Set([
@@ -46,6 +48,7 @@ export class Oracle {
   readonly threads = new ThreadOracle()
   readonly files = new FileOracle()
   readonly budget = new BudgetOracle()
+  readonly probation = new Probation()
   seq: Seq = 0
   atMs = 0
   hash = Buffer.alloc(32)
@@ -153,13 +156,14 @@ export class Oracle {
     if (!type.startsWith("task.") && !type.startsWith("lease.")) return
     const task = this.tasks.get(data["id"] as string)
     if (task === undefined) throw new Violation(`entry ${seq}: ${type} of ${String(data["id"])}, which was never added`)
-    if (type === "task.claimed") this.#claimed(task, entry, data as { leaseMs: number; leaseEndsAtMs: number })
+    if (type === "task.claimed") this.#claimed(task, entry, data as { leaseMs: number; leaseEndsAtMs: number; why?: Why })
     else if (type === "lease.ended") this.#leaseEnded(task, entry, data as { reason: string; fence: Seq })
     else this.#written(task, entry, data)
+    this.probation.read(data)
     this.#put(task, nowMs)
   }
 
-  #claimed(task: TaskModel, { seq, atMs, actor }: Entry, { leaseMs, leaseEndsAtMs }: { leaseMs: number; leaseEndsAtMs: number }): void {
+  #claimed(task: TaskModel, { seq, atMs, actor }: Entry, { leaseMs, leaseEndsAtMs, why }: { leaseMs: number; leaseEndsAtMs: number; why?: Why }): void {
     const where = `entry ${seq}: ${actor.agent} claims ${task.id}`
     if (task.held !== null) throw new Violation(`${where}, which ${task.held.owner} holds under fence ${task.held.fence}`)
     if (task.status !== "pending") throw new Violation(`${where}, which is ${task.status}`)
@@ -167,7 +171,10 @@ export class Oracle {
     if (open !== undefined) throw new Violation(`${where}, which waits for ${open}`)
     const agent = this.agents.get(actor.agent)
     if (agent === undefined) throw new Violation(`${where}: nobody knows this agent`)
-    if (!meets(agent.capabilities, task.spec.requires)) throw new Violation(`${where}, which it is not able to do`)
+    if (why?.rule === "probe") {
+      const wrong = this.probation.wrongProbe(actor.agent, agent, task)
+      if (wrong !== null) throw new Violation(`${where} as a probe, ${wrong}`)
+    } else if (!this.probation.meets(actor.agent, agent.capabilities, task.spec.requires)) throw new Violation(`${where}, which it is not able to do`)
     if (this.activeOf(actor.agent) >= agent.maxActive) throw new Violation(`${where}, though it works on ${agent.maxActive} already`)
     if (leaseEndsAtMs !== atMs + leaseMs) throw new Violation(`${where} until ${leaseEndsAtMs}, not ${atMs} + ${leaseMs}`)
     task.status = "claimed"
@@ -266,8 +273,4 @@ export class Oracle {
 function close(task: TaskModel, status: TaskStatus): void {
   task.status = status
   task.held = null
-}
-
-function meets(capabilities: Readonly<Record<string, number>>, requires: Readonly<Record<string, number>>): boolean {
-  return Object.entries(requires).every(([skill, level]) => (capabilities[skill] ?? 0) >= level)
 }

@@ -44,6 +44,8 @@ export type Outcome = {
   lostRaces: number
   starts: number
   types: Map<string, number>
+  /** Claims of agents that were tried on what they do not declare. */
+  probes: number
   /** Sessions that spoke to another hub than before, and sessions that were declared lost. */
   moved: number
   lost: number
@@ -142,6 +144,7 @@ export class World {
       lostRaces: this.#lostRaces,
       starts,
       types: oracle.types,
+      probes: oracle.probation.probes,
       moved: this.ownership.moved,
       lost: this.ownership.lost,
       history,
