@@ -18,7 +18,13 @@ export class Director extends Caller {
     const { chance } = this.world
     for (const { name, heartbeatMs } of this.#world.agents) {
       const capabilities: Record<string, number> = chance.happens(0.6) ? { rust: chance.between(1, 5) } : {}
-      await this.ask("agent.add", { name, heartbeatMs, capabilities, maxActive: chance.happens(0.7) ? 1 : 2, kind: chance.pick(["script", "claude", "codex", "gemini"]) })
+      await this.ask("agent.add", {
+        name,
+        heartbeatMs,
+        capabilities,
+        maxActive: chance.happens(0.7) ? 1 : 2,
+        kind: chance.pick(["script", "claude", "codex", "gemini"]),
+      })
     }
     // Of every ten agents here five die: their breakers would all be open, and what waits in vain could not be told from what waits for those.
     await this.ask("breaker.setPolicy", { changes: { consecutive: 0, ratePercent: 0 }, reason: "chaos" })

@@ -1,5 +1,7 @@
 import { breakersOf } from "../../core/breaker-outcome.ts"
 import { phaseOf } from "../../core/breaker.ts"
+import { freeOf, limitOf } from "../../core/budget.ts"
+import type { Reserves } from "../../core/claim-gate.ts"
 import type { Entry } from "../../core/entry.ts"
 import type { TaskId } from "../../core/ids.ts"
 import type { Task, TaskSpec, Usage } from "../../core/task.ts"
@@ -13,6 +15,8 @@ export class Observation {
   conflictMs = 0
   breakersOpened = 0
   intoOpenBreaker = 0
+  /** Claims after which more was settled and reserved in a budget than its limit: never one. */
+  overReserved = 0
   failed = 0
   crashed = 0
   throttled = 0
@@ -37,7 +41,17 @@ export class Observation {
     this.#record.take(entry)
     const openAfter = this.#open()
     for (const id of openAfter) if (!openBefore.has(id)) this.breakersOpened += 1
+    if (entry.type === "task.claimed") this.#budgets(entry)
     this.#files(entry)
+  }
+
+  #budgets({ data }: Entry): void {
+    const { state } = this.#record
+    for (const id of Object.keys((data as Reserves).reserves ?? {})) {
+      const budget = state.budgets.get(id)
+      const limit = budget === undefined ? null : limitOf(state, budget)
+      if (budget !== undefined && limit !== null && freeOf(budget, limit) < 0) this.overReserved += 1
+    }
   }
 
   /** Breakers that have opened, whether their time is up or not. */

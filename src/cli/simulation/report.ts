@@ -47,12 +47,13 @@ export function simulationRecord(simulation: Simulation): object {
 }
 
 /** What must never be, counted over all runs. */
-function checksOf(trials: readonly Trial[]): { idleWhileReady: number; intoOpenBreaker: number; breakersOpened: number; unpriced: boolean } {
+function checksOf(trials: readonly Trial[]): Record<"idleWhileReady" | "intoOpenBreaker" | "breakersOpened" | "overReserved", number> & { unpriced: boolean } {
   const sum = (figure: (trial: Trial) => number): number => trials.reduce((total, trial) => total + figure(trial), 0)
   return {
     idleWhileReady: sum(({ idleWhileReady }) => idleWhileReady),
     intoOpenBreaker: sum(({ intoOpenBreaker }) => intoOpenBreaker),
     breakersOpened: sum(({ breakersOpened }) => breakersOpened),
+    overReserved: sum(({ overReserved }) => overReserved),
     unpriced: trials.some(({ unpriced }) => unpriced),
   }
 }
@@ -113,14 +114,18 @@ function distribution(terminal: Terminal, { figures }: Simulation): string {
   )
 }
 
-function otherLines({ colours: { green, red } }: Terminal, { trials, figures, estimated }: Simulation): string {
+function otherLines({ colours: { green, red } }: Terminal, { trials, figures, estimated, scenario }: Simulation): string {
   const mark = (good: boolean): string => (good ? green("ok") : red("NO"))
-  const { idleWhileReady, intoOpenBreaker, breakersOpened, unpriced } = checksOf([estimated, ...trials])
+  const { idleWhileReady, intoOpenBreaker, breakersOpened, overReserved, unpriced } = checksOf([estimated, ...trials])
   const lines = [
     `finished          ${figures.finished} of ${figures.runs} runs`,
     `nobody idle       ${mark(idleWhileReady === 0)}: ${idleWhileReady === 0 ? "never" : `${idleWhileReady} times`} was an agent without work, or on filler, while a task was ready that it could have taken`,
     `breakers          ${mark(intoOpenBreaker === 0)}: ${breakersOpened === 0 ? "none opened" : `opened ${breakersOpened} times`}, ${intoOpenBreaker === 0 ? "and nothing was claimed" : `${intoOpenBreaker} claims were made`} under one that was open`,
   ]
+  if (scenario.plan.budgetMicroUsd !== null)
+    lines.push(
+      `budget            ${mark(overReserved === 0)}: ${overReserved === 0 ? "no claim" : `${overReserved} claims`} went beyond the plan's ${showUsd(scenario.plan.budgetMicroUsd)}`,
+    )
   const reasons = new Map<string, number>()
   for (const trial of trials) {
     const [reason = `${trial.failedTasks} tasks failed for good, or wait for one that did`] = trial.stopped

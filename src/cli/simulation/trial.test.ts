@@ -72,6 +72,20 @@ describe("a simulated run", () => {
     expect(run.stopped[0]).toMatch(/is ready, but budget plan\/p\.1 has 0\.5 USD of 4\.5 USD left/)
   })
 
+  test("never reserves more than there is, whatever crashes and reports late, and its books hold every micro-USD that was spent", async () => {
+    const rate = { costPerHourMicroUsd: 3_333_333 }
+    const team = ["ann", "bob", "cat", "dan"].map((name) => member(name, rate))
+    const dear = scenario(tasks(40, { maxAttempts: 1_000 }), team, { faults: parseFaults("crash=0.2,throttle=0.1,fail=0.2"), spread: 0.5 })
+    let stopped = 0
+    for (const run of await runTrials({ ...dear, plan: { ...dear.plan, budgetMicroUsd: 30_000_000 } }, [1, 2, 3, 4, 5, 6])) {
+      expect(run.overReserved, `seed ${run.seed}`).toBe(0)
+      expect(run.bookedMicroUsd, `seed ${run.seed}: the plan's books`).toBe(run.costMicroUsd)
+      if (!run.finished) stopped += 1
+    }
+    // Some had too little: else nothing was held back.
+    expect(stopped).toBeGreaterThan(0)
+  })
+
   test("stops where nobody can do what is left, and says so", async () => {
     const run = await runTrial(scenario(tasks(1, { requires: { latin: 3 } }), [member("ann", { capabilities: { latin: 2 } })]), 1)
     expect(run.finished).toBe(false)

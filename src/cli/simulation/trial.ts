@@ -26,7 +26,9 @@ export type Trial = {
   stopped: string[]
   makespanMs: number
   costMicroUsd: number
-  /** Of that, what went into attempts that did not complete their task. */
+  /** The same by the books of the plan's budget, settled and overrun; null where it has none. */
+  bookedMicroUsd: number | null
+  /** Of the cost, what went into attempts that did not complete their task. */
   wastedMicroUsd: number
   /** Whether some attempt had no price: then the cost is too low. */
   unpriced: boolean
@@ -47,6 +49,8 @@ export type Trial = {
   breakersOpened: number
   /** Claims that were made under a breaker that was open: never one, or a breaker is broken. */
   intoOpenBreaker: number
+  /** Claims after which more was settled and reserved in a budget than its limit: never one, or budgets are broken. */
+  overReserved: number
   agents: { agent: string; workMs: number; completed: number }[]
   entries: number
 }
@@ -162,13 +166,15 @@ function outcome(seed: number, finished: boolean, record: RunRecord, observation
   const stopped = finished ? [] : whyStalled(record, nowMs)
   const { makespanMs, costMicroUsd, workMs, agents, idle, counts, attempts } = measure(record, IDLE_TOLERANCE_MS)
   const sum = (figure: (agent: (typeof agents)[number]) => number): number => agents.reduce((total, agent) => total + figure(agent), 0)
-  const { wastedMicroUsd, unpriced, waitingMs, conflicts, conflictMs, breakersOpened, intoOpenBreaker, failed, crashed, throttled } = observation
+  const { wastedMicroUsd, unpriced, waitingMs, conflicts, conflictMs, breakersOpened, intoOpenBreaker, overReserved, failed, crashed, throttled } = observation
+  const books = record.state.budgets.get(`plan/${record.plan}`)
   return {
     seed,
     finished: finished && counts.failed === 0 && counts.unreachable === 0,
     stopped: !finished && stopped.length === 0 ? ["nothing moved for two hours"] : stopped,
     makespanMs,
     costMicroUsd,
+    bookedMicroUsd: books === undefined ? null : books.settledMicroUsd + books.overrunMicroUsd,
     wastedMicroUsd,
     unpriced,
     workMs,
@@ -182,6 +188,7 @@ function outcome(seed: number, finished: boolean, record: RunRecord, observation
     failedTasks: counts.failed + counts.unreachable,
     breakersOpened,
     intoOpenBreaker,
+    overReserved,
     agents: agents.map(({ agent, workMs: atWorkMs, completed }) => ({ agent, workMs: atWorkMs, completed })),
     entries: record.state.seq,
   }
