@@ -40,7 +40,7 @@ class Memory {
   }
 
   means(agent: number, { requires }: WorldTask): number[] {
-    return meansOf(this.world.capabilities[agent] as Record<string, number>, this.of(agent), requires)
+    return meansOf({ capabilities: this.world.capabilities[agent] as Record<string, number> }, this.of(agent), requires)
   }
 
   sinceTry(agent: number, skill: string, atTask: number): number {

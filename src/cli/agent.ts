@@ -3,7 +3,7 @@ import type { Profile } from "../core/agent.ts"
 import { ROLES } from "../core/role.ts"
 import { credentialPath, issueCredential } from "./agent-credential.ts"
 import { registerRunning } from "./agent-run.ts"
-import { act, collect, examples, integer, oneOf, type Context } from "./context.ts"
+import { act, collect, examples, integer, number, oneOf, type Context } from "./context.ts"
 import { registerManifest } from "./manifest.ts"
 import { paged } from "./paging.ts"
 import { printable } from "./printable.ts"
@@ -19,6 +19,10 @@ type ProfileOptions = {
   account?: string
   costPerHour?: number
   heartbeat?: number
+  baseWeight?: number
+  successBonus?: number
+  successThreshold?: number
+  tier?: number
 }
 
 /** `skein agent`: who works here. */
@@ -98,14 +102,38 @@ function withProfile(command: Command): Command {
     .option("--model <name>", "its model")
     .option("--account <name>", "its account")
     .option("--cost-per-hour <usd>", "in US dollars", usd)
+    .option(
+      "--base-weight <n>",
+      "the chance of success that is believed of a skill it declares, 0.05 to 0.95, before anything was seen (0.8)",
+      number(0.05, 0.95),
+    )
+    .option("--success-bonus <n>", "how many times as much a success of it is worth, 0.1 to 10", number(0.1, 10))
+    .option("--success-threshold <n>", "what counts as its success, 0 to 1: 1 with tests that pass or approved, 0.8 without a word on tests", number(0, 1))
+    .option("--tier <n>", "1 to 3: so many tasks at once unless --max-active says, and a success worth 1, 1.25 or 1.5 times as much", integer(1, 3))
     .option("--heartbeat <duration>", "time between two signs of life: 200ms to 5m", duration)
 }
 
-function profileOf({ kind, capability, maxActive, model, account, costPerHour, heartbeat }: ProfileOptions): Partial<Omit<Profile, "role">> {
+function profileOf({
+  kind,
+  capability,
+  maxActive,
+  model,
+  account,
+  costPerHour,
+  heartbeat,
+  baseWeight,
+  successBonus,
+  successThreshold,
+  tier,
+}: ProfileOptions): Partial<Omit<Profile, "role">> {
   return {
     ...(kind === undefined ? {} : { kind }),
     ...(capability === undefined ? {} : { capabilities: Object.fromEntries(capability) }),
     ...(maxActive === undefined ? {} : { maxActive }),
+    ...(baseWeight === undefined ? {} : { baseWeight }),
+    ...(successBonus === undefined ? {} : { successBonus }),
+    ...(successThreshold === undefined ? {} : { successThreshold }),
+    ...(tier === undefined ? {} : { tier }),
     ...(model === undefined ? {} : { model }),
     ...(account === undefined ? {} : { account }),
     ...(costPerHour === undefined ? {} : { costPerHourMicroUsd: costPerHour }),

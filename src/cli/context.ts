@@ -68,6 +68,14 @@ export function integer(min: number, max: number): (text: string) => number {
   }
 }
 
+export function number(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (text.trim() === "" || !(value >= min && value <= max)) throw new InvalidArgumentError(`Write a number from ${min} to ${max}.`)
+    return value
+  }
+}
+
 /** A repeatable option: every value given, in order. */
 export function collect<Item>(parse: (text: string) => Item): (text: string, before?: Item[]) => Item[] {
   return (text, before = []) => [...before, parse(text)]

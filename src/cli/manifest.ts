@@ -17,7 +17,7 @@ async function showManifest(context: Context, name: string): Promise<void> {
   const manifest = await (await context.hub()).call("agent.manifest", { name })
   terminal.record(manifest)
   if (terminal.json) return
-  const { kind, role, status, model, account, maxActive, costPerHourMicroUsd, skills } = manifest
+  const { kind, role, status, model, account, maxActive, costPerHourMicroUsd, baseWeight, successBonus, successThreshold, tier, skills } = manifest
   const fields: [string, string | number | null][] = [
     ["agent", name],
     ["kind", kind],
@@ -26,6 +26,10 @@ async function showManifest(context: Context, name: string): Promise<void> {
     ["model", model],
     ["account", account],
     ["max active", maxActive],
+    ["tier", tier ?? null],
+    ["base weight", baseWeight ?? null],
+    ["success bonus", successBonus ?? null],
+    ["success from", successThreshold ?? null],
     ["cost", costPerHourMicroUsd === 0 ? null : `${showUsd(costPerHourMicroUsd)} an hour`],
   ]
   const rows = skills.map(({ skill, declared, learned, mean, deviation, seen }) => [

@@ -25,7 +25,22 @@ export type PlanFile = {
 export const FAULTS_MAX = 200
 
 const PLAN_KEYS = ["plan", "title", "worktrees", "maxActiveAgents", "budgetUsd", "report", "figures", "agents", "tasks"]
-const AGENT_KEYS = ["name", "kind", "role", "capabilities", "start", "maxActive", "model", "account", "costPerHourUsd", "heartbeatMs"]
+const AGENT_KEYS = [
+  "name",
+  "kind",
+  "role",
+  "capabilities",
+  "start",
+  "maxActive",
+  "model",
+  "account",
+  "costPerHourUsd",
+  "heartbeatMs",
+  "baseWeight",
+  "successBonus",
+  "successThreshold",
+  "tier",
+]
 // prettier-ignore
 const TASK_KEYS = ["id", "title", "body", "priority", "dependsOn", "requires", "budgetUsd", "touches", "run", "env", "estimate", "prefers", "model", "account", "gates", "filler", "review", "lease", "maxAttempts", "labels"]
 const FIGURE_KEYS = ["criticalPath", "oneAgent", "bestKnown", "lowerBound"]
@@ -108,6 +123,10 @@ export function readAgents<More extends object = object>(
       account: keys.get("account")?.text(LINE),
       costPerHourMicroUsd: keys.get("costPerHourUsd")?.microUsd(),
       heartbeatMs: keys.get("heartbeatMs")?.integer(200, 300_000),
+      baseWeight: keys.get("baseWeight")?.number(0.05, 0.95),
+      successBonus: keys.get("successBonus")?.number(0.1, 10),
+      successThreshold: keys.get("successThreshold")?.number(0, 1),
+      tier: keys.get("tier")?.integer(1, 3),
     })
     const start = keys.get("start")?.boolean() ?? true
     if (name !== null) agents.push({ place: item, value: { name, start, ...profile, ...(more?.read(keys) as Partial<More>) } })

@@ -136,13 +136,12 @@ export class PlanValue {
     return Number.isInteger(value) && value >= min && value <= max ? value : this.fault("out_of_range", `is ${value}`, remedy)
   }
 
-  /** A number from 0 to 1. */
-  fraction(): number | null {
-    const remedy = "Write a number from 0 to 1."
+  number(min: number, max: number): number | null {
+    const remedy = `Write a number from ${min} to ${max}.`
     const value = this.#scalar("a number", remedy)
     if (value === null) return null
     if (typeof value !== "number") return this.fault("wrong_type", `is ${nameOf(value)}, not a number`, remedy)
-    return value >= 0 && value <= 1 ? value : this.fault("out_of_range", `is ${value}`, remedy)
+    return value >= min && value <= max ? value : this.fault("out_of_range", `is ${value}`, remedy)
   }
 
   /** A duration with its unit, in ms. */

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from "commander"
-import { act, asText, examples, integer, type Context } from "./context.ts"
+import { act, asText, examples, integer, number, type Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { parseDuration } from "./quantity.ts"
 
@@ -54,14 +54,6 @@ export function register(program: Command): void {
 
 function list(text: string): string[] {
   return text.split(",").flatMap((part) => (part.trim() === "" ? [] : [part.trim()]))
-}
-
-function number(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text)
-    if (text.trim() === "" || !(value >= min && value <= max)) throw new InvalidArgumentError(`Write a number from ${min} to ${max}.`)
-    return value
-  }
 }
 
 function speedup(text: string): number {

@@ -14,6 +14,10 @@ export const profile = {
   account: line(200).nullable(),
   costPerHourMicroUsd: microUsd,
   heartbeatMs: z.int().min(200).max(300_000),
+  baseWeight: z.number().min(0.05).max(0.95).exactOptional(),
+  successBonus: z.number().min(0.1).max(10).exactOptional(),
+  successThreshold: z.number().min(0).max(1).exactOptional(),
+  tier: z.int().min(1).max(3).exactOptional(),
 }
 /** A profile of which every field may be left out. */
 export const profileGiven = z.strictObject({
@@ -25,6 +29,10 @@ export const profileGiven = z.strictObject({
   account: profile.account.exactOptional(),
   costPerHourMicroUsd: microUsd.exactOptional(),
   heartbeatMs: profile.heartbeatMs.exactOptional(),
+  baseWeight: profile.baseWeight,
+  successBonus: profile.successBonus,
+  successThreshold: profile.successThreshold,
+  tier: profile.tier,
 })
 
 const sessionShape = {
@@ -69,7 +77,7 @@ export const agentOperations = {
     least: "operator",
     purposes: ["spawn"],
     summary: "Add an agent.",
-    text: "`capabilities` maps a skill to its level, 1 (knows it) to 5 (leads in it). It can act once it has a credential: `credential.issue`.",
+    text: "`capabilities` maps a skill to its level, 1 (knows it) to 5 (leads in it). It can act once it has a credential: `credential.issue`. For the coordinator: `baseWeight` is the chance of success that is believed of a declared skill before anything was seen (0.8), `successBonus` how many times as much a success of it is worth (1), `successThreshold` from which grade on a delivery counts as success (0.5; 1 is with tests that pass or approved in review, 0.8 without a word on tests), `tier` 1 to 3 how many tasks it takes at once where `maxActive` is not said, and a success worth 1, 1.25 or 1.5 times as much.",
     errors: ["invalid", "already_exists"],
     input: profileGiven.extend({ name }),
     output: done.extend({ agent: name }),

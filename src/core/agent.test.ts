@@ -23,6 +23,21 @@ describe("an agent", () => {
     for (const name of ["", "hub", "-x", "a b", "a/b", "x".repeat(65), "ä"]) scenario.refuses("invalid", "agent.add", OPERATOR, { name })
   })
 
+  it("has room for as many tasks as its tier says, unless it says so itself; and no trace of a tier where it has none", () => {
+    const scenario = new Scenario()
+    scenario.must("agent.add", OPERATOR, { name: "ann", tier: 3 })
+    scenario.must("agent.add", OPERATOR, { name: "bob", tier: 3, maxActive: 1 })
+    scenario.must("agent.add", OPERATOR, { name: "cat" })
+    const room = (name: string) => scenario.state.agents.get(name)?.maxActive
+    expect([room("ann"), room("bob"), room("cat")]).toEqual([3, 1, 1])
+    scenario.must("agent.edit", OPERATOR, { name: "ann", tier: 2, reason })
+    scenario.must("agent.edit", OPERATOR, { name: "bob", tier: 2, maxActive: 5, reason })
+    expect([room("ann"), room("bob")]).toEqual([2, 5])
+    // Its text in the digest is what it was before there were such fields.
+    const cat = scenario.state.agents.get("cat") as object
+    expect(Object.keys(cat)).toEqual(["name", "status", "addedAtMs", "credentials", ...Object.keys(DEFAULT_PROFILE)])
+  })
+
   it("is edited with a reason, and what it holds stays with it", () => {
     const scenario = new Scenario()
     const ann = scenario.agent("ann", { maxActive: 2, capabilities: { rust: 1 } })

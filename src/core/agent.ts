@@ -24,6 +24,21 @@ export type Profile = {
   costPerHourMicroUsd: number
   /** Time between two heartbeats of its sessions, in ms, 200 to 300,000; lost after three without one. */
   heartbeatMs: number
+} & Standing
+
+/** What the coordinator is told of an agent besides its skills; what is absent is as for everybody. */
+export type Standing = {
+  /** The chance of success that is believed of a skill that it declares, before anything was seen: 0.05 to 0.95; 0.8 where absent. */
+  baseWeight?: number
+  /** How many times as much a success of it is worth as another's: 0.1 to 10; 1 where absent. */
+  successBonus?: number
+  /**
+   * From which grade on what it delivers counts as success, 0 to 1: 1 is delivered with tests that pass, or approved by a reviewer; 0.8 is delivered without
+   * a word on tests. 0.5 where absent.
+   */
+  successThreshold?: number
+  /** 1 to 3: so many tasks at once where `maxActive` is not said, and a success worth 1, 1.25 or 1.5 times as much; 1 where absent. */
+  tier?: number
 }
 
 export type Agent = Profile & {
@@ -98,19 +113,25 @@ export type AgentEvent =
   | Recorded<"session.returned", { id: SessionId }>
   | Recorded<"session.ended", { id: SessionId; reason: string }>
 
+/** A profile of which something may be left out. */
+export function profileFrom(given: Partial<Profile>): Profile {
+  return { ...DEFAULT_PROFILE, ...(given.tier === undefined ? {} : { maxActive: given.tier }), ...given }
+}
+
 export function decideAddAgent(state: Workspace, { name, ...profile }: AddAgent): AgentEvent[] | Refusal {
   if (!isName(name) || name === "hub")
     return refuse("invalid", `"${name}" cannot name an agent`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit; `hub` is taken.")
   const known = state.agents.get(name)
   if (known !== undefined)
     return refuse("already_exists", `agent ${name} exists already (${known.status})`, "Choose another name, or edit the agent that is there.", { agent: name })
-  return [{ type: "agent.added", data: { name, profile: { ...DEFAULT_PROFILE, ...profile } } }]
+  return [{ type: "agent.added", data: { name, profile: profileFrom(profile) } }]
 }
 
 export function decideEditAgent(state: Workspace, { name, reason, ...changes }: EditAgent): AgentEvent[] | Refusal {
   const agent = presentAgent(state, name)
   if ("refused" in agent) return agent
-  return [{ type: "agent.edited", data: { name, changes, reason } }]
+  const ofTier = changes.tier === undefined ? {} : { maxActive: changes.tier }
+  return [{ type: "agent.edited", data: { name, changes: { ...ofTier, ...changes }, reason } }]
 }
 
 /** Its leases end, its sessions end, its credentials are void: nothing of it goes on. */

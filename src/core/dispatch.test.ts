@@ -52,6 +52,19 @@ describe("whoever waits", () => {
     ])
   })
 
+  it("gets the one task where its success is worth more, by its bonus or its tier", () => {
+    for (const standing of [{ successBonus: 1.5 }, { tier: 2, maxActive: 1 }, { baseWeight: 0.9 }]) {
+      const scenario = new Scenario()
+      const ann = scenario.agent("ann", { capabilities: { docs: 3 } })
+      const bob = scenario.agent("bob", { capabilities: { docs: 3 }, ...standing })
+      scenario.task("a", { requires: { docs: 1 } })
+      expect(turns(scenario, [ann, bob]), JSON.stringify(standing)).toEqual([
+        ["bob", "a"],
+        ["ann", null],
+      ])
+    }
+  })
+
   it("is not given what another alone can do", () => {
     const scenario = new Scenario()
     const ann = scenario.agent("ann", { capabilities: { docs: 3, rust: 3 } })

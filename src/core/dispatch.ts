@@ -58,7 +58,7 @@ function meantFor(state: Workspace, waiters: readonly Waiter[]): ReadonlyMap<num
       const { requires, prefers } = spec
       const cost = meanCost === 0 ? 1 : agent.costPerHourMicroUsd / meanCost
       // Where all else is equal: the first task to whoever came first.
-      return scoreFor(agent.capabilities, beliefs, requires, cost) + (prefers === agent.name ? PREFERRED : 0) - 1e-9 * (row + 1) * (column + 1)
+      return scoreFor(agent, beliefs, requires, cost) + (prefers === agent.name ? PREFERRED : 0) - 1e-9 * (row + 1) * (column + 1)
     }),
   )
   const meant = new Map<number, TaskId>()

@@ -44,6 +44,39 @@ describe("what becomes of a task", () => {
     expect(scenario.state.beliefs.size).toBe(0)
   })
 
+  it("is a success from the agent's own threshold on: tests that pass or a reviewer's word are more than a delivery without any", () => {
+    const delivered = (successThreshold: number | undefined, testsPass: boolean | null, review = false): number => {
+      const scenario = new Scenario()
+      const ann = scenario.agent("ann", { capabilities: { docs: 3 }, ...(successThreshold === undefined ? {} : { successThreshold }) })
+      scenario.task("a", { requires: { docs: 2 }, review })
+      const fence = scenario.claim(ann, "a")
+      const deliverable = { text: "", evidence: { testsPass, commit: null, links: [] } }
+      scenario.must("task.complete", ann, { task: "a", fence, deliverable, usage: NO_USAGE })
+      if (review) scenario.must("task.review", OPERATOR, { task: "a", approve: true, reason: "fine" })
+      expect(scenario.at("a").status).toBe("completed")
+      return meanOf(belief(scenario, "ann", "docs") as Posterior)
+    }
+    for (const [threshold, testsPass, review, isSuccess] of [
+      [undefined, null, false, true],
+      [0.8, null, false, true],
+      [0.81, null, false, false],
+      [1, null, false, false],
+      [1, true, false, true],
+      [1, null, true, true],
+    ] as const)
+      expect(delivered(threshold, testsPass, review) > 0.8, JSON.stringify({ threshold, testsPass, review })).toBe(isSuccess)
+  })
+
+  it("moves a belief from where the agent's base weight put it", () => {
+    const scenario = new Scenario()
+    const ann = scenario.agent("ann", { capabilities: { docs: 3 }, baseWeight: 0.5 })
+    expect(manifestOf(scenario.state, "ann")).toMatchObject({ baseWeight: 0.5, skills: [{ skill: "docs", mean: 0.5, seen: 0 }] })
+    scenario.task("a", { requires: { docs: 2 } })
+    scenario.claim(ann, "a")
+    scenario.complete(ann, "a")
+    expect(meanOf(belief(scenario, "ann", "docs") as Posterior)).toBeCloseTo((1.5 * 0.998 + 1) / (3 * 0.998 + 1), 12)
+  })
+
   it("leaves tasks that ask for no skill without a belief", () => {
     const scenario = new Scenario()
     const ann = scenario.agent("ann")

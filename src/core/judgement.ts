@@ -3,7 +3,7 @@ import { learnt } from "./bloomer.ts"
 import type { AgentId, Seq, TaskId } from "./ids.ts"
 import type { Beliefs } from "./match.ts"
 import { blameOf, meanOf, type Posterior, prior } from "./posterior.ts"
-import type { Task, TaskSpec } from "./task.ts"
+import type { Deliverable, Task, TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
 /**
@@ -27,6 +27,12 @@ export function judgedBy(state: Workspace, { id, owner }: Task, success: boolean
   const { requires } = state.specs.get(id) as TaskSpec
   for (const _ in requires) return { judged: { agent: owner as AgentId, skills: requires, success } }
   return {}
+}
+
+/** Whether what was delivered counts as success of whoever delivered it: by its evidence, or because a reviewer approved it. */
+export function isSuccess(state: Workspace, { owner }: Task, { evidence: { testsPass } }: Deliverable, isApproved = false): boolean {
+  const grade = isApproved || testsPass === true ? 1 : testsPass === null ? 0.8 : 0
+  return grade >= (state.agents.get(owner as AgentId)?.successThreshold ?? 0.5)
 }
 
 /** For the event that ends an attempt of whoever holds the task. */
@@ -82,9 +88,9 @@ export function evolveJudgement(
 }
 
 function judge(state: Workspace, { agent, skills, success }: Judged, seq: Seq): void {
-  const { capabilities } = state.agents.get(agent) as Agent
+  const { capabilities, baseWeight } = state.agents.get(agent) as Agent
   const names = Object.keys(skills)
-  const before = names.map((skill): Posterior => state.beliefs.get(beliefKey(agent, skill)) ?? prior(Object.hasOwn(capabilities, skill)))
+  const before = names.map((skill): Posterior => state.beliefs.get(beliefKey(agent, skill)) ?? prior(Object.hasOwn(capabilities, skill), baseWeight))
   const blame = blameOf(before.map(meanOf))
   names.forEach((skill, at) => {
     const weight = success ? 1 : (blame[at] as number)

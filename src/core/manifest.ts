@@ -30,7 +30,7 @@ export function manifestOf(state: Workspace, agent: AgentId): Manifest | null {
   const names = new Set([...Object.keys(capabilities), ...(state.seen.of(agent)?.keys() ?? [])])
   const skills = [...names].sort().map((skill): ManifestSkill => {
     const declared = Object.hasOwn(capabilities, skill) ? (capabilities[skill] as number) : null
-    const belief = beliefs(skill) ?? prior(declared !== null)
+    const belief = beliefs(skill) ?? prior(declared !== null, found.baseWeight)
     const learned = belief.level > 0 && hasSkill({}, () => belief, skill, belief.level) ? belief.level : null
     return { skill, declared, learned, mean: meanOf(belief), deviation: deviationOf(belief), seen: belief.seen }
   })

@@ -1,5 +1,5 @@
 import type { AgentEvent, Profile } from "./agent.ts"
-import { DEFAULT_PROFILE } from "./agent.ts"
+import { profileFrom } from "./agent.ts"
 import { cancelled, findCycle, planTaskId } from "./backlog.ts"
 import type { DirectiveEvent } from "./directive.ts"
 import { type Recorded, unknownType } from "./entry.ts"
@@ -54,7 +54,7 @@ export function decideAddPlan(state: Workspace, plan: AddPlan): (PlanEvent | Age
   const id = `${plan.name}.${run}`
   const added: AgentEvent[] = agents
     .filter((agent) => !state.agents.has(agent.name))
-    .map(({ name, start: _, ...profile }) => ({ type: "agent.added", data: { name, profile: { ...DEFAULT_PROFILE, ...profile } } }))
+    .map(({ name, start: _, ...profile }) => ({ type: "agent.added", data: { name, profile: profileFrom(profile) } }))
   return [
     ...added,
     { type: "plan.added", data: { ...rest, id, run, agents: agents.map(({ name, start }) => ({ name, start })), taskCount: tasks.length } },

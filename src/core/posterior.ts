@@ -20,13 +20,16 @@ export type Posterior = {
 /** What a declaration is worth before anything was seen: a mean of 0.8, and 0.25 without one. Each weighs as much as three outcomes. */
 const DECLARED = { good: 2.4, bad: 0.6 }
 const UNDECLARED = { good: 0.75, bad: 2.25 }
+const PRIOR_OUTCOMES = 3
 /** Each outcome takes this much from the weight of those before it: what an agent can do changes. */
 export const DISCOUNT = 0.998
 /** A skill counts as learned from this mean on. */
 export const LEARNED_MEAN = 0.7
 
-export function prior(declared: boolean): Posterior {
-  return { ...(declared ? DECLARED : UNDECLARED), rise: 1, level: 0, seen: 0, lastSeq: 0 }
+/** `mean`: what is believed of a declared skill of this agent; as of anybody's where nobody said. */
+export function prior(declared: boolean, mean?: number): Posterior {
+  const known = !declared ? UNDECLARED : mean === undefined ? DECLARED : { good: PRIOR_OUTCOMES * mean, bad: PRIOR_OUTCOMES * (1 - mean) }
+  return { ...known, rise: 1, level: 0, seen: 0, lastSeq: 0 }
 }
 
 /** The expected chance of success, above 0 and below 1. */

@@ -3,7 +3,7 @@ import { type Throttled, throttledBy } from "./breaker-outcome.ts"
 import { directive, type DirectiveEvent, inVain, sent } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import type { AgentId, Seq, TaskId } from "./ids.ts"
-import { judgedBy, triedBy } from "./judgement.ts"
+import { isSuccess, judgedBy, triedBy } from "./judgement.ts"
 import { LEASE_UNOWNED_MS, underLease } from "./lease.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import type { Deliverable, Task, TaskEvent, TaskSpec, Usage } from "./task.ts"
@@ -50,7 +50,7 @@ export function decideComplete(state: Workspace, actor: Actor, { task: id, fence
     ]
   }
   return [
-    { type: "task.completed", data: { id, deliverable, usage, ...judgedBy(state, task, true) }, causedBy: fence },
+    { type: "task.completed", data: { id, deliverable, usage, ...judgedBy(state, task, isSuccess(state, task, deliverable)) }, causedBy: fence },
     ...unblockedBy(state, id, `${id} is completed`, fence),
   ]
 }
@@ -109,7 +109,7 @@ function approved(state: Workspace, task: Task): Events {
   const deliverable = task.deliverable as Deliverable
   const usage = { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 }
   return [
-    { type: "task.completed", data: { id, deliverable, usage, ...judgedBy(state, task, true) }, causedBy: fence },
+    { type: "task.completed", data: { id, deliverable, usage, ...judgedBy(state, task, isSuccess(state, task, deliverable, true)) }, causedBy: fence },
     ...unblockedBy(state, id, `${id} is completed`, fence),
   ]
 }

@@ -1,6 +1,6 @@
 import type { Agent } from "./agent.ts"
 import { chooseProbe, FOLLOW_UP_SHARE, PROBE_SHARE } from "./bloomer.ts"
-import { meansOf, scoreOf } from "./coordinator.ts"
+import { meansOf, scoreOf, worthOf } from "./coordinator.ts"
 import type { TaskId } from "./ids.ts"
 import { beliefsOf } from "./judgement.ts"
 import { matchOf } from "./match.ts"
@@ -24,15 +24,16 @@ export type Reasons = {
 }
 
 /** Rounded, because it is for readers: nothing is folded from it. */
-export function reasonsFor(state: Workspace, { name, capabilities }: Agent, id: TaskId, rule: Reasons["rule"], waiting = 1): Reasons {
+export function reasonsFor(state: Workspace, agent: Agent, id: TaskId, rule: Reasons["rule"], waiting = 1): Reasons {
   const told: Reasons = { rule, ready: state.board.readyCount, waiting: waiting - 1 }
   const { requires } = state.specs.get(id) as TaskSpec
   let asked = false
   for (const _ in requires) asked = true
   if (!asked) return told
-  const beliefs = beliefsOf(state, name)
-  const chance = chanceOf(meansOf(capabilities, beliefs, requires))
-  return { ...told, match: rounded(matchOf(capabilities, beliefs, requires)), chance: rounded(chance), score: rounded(scoreOf(chance, 1)) }
+  const beliefs = beliefsOf(state, agent.name)
+  const chance = chanceOf(meansOf(agent, beliefs, requires))
+  const match = rounded(matchOf(agent.capabilities, beliefs, requires))
+  return { ...told, match, chance: rounded(chance), score: rounded(scoreOf(chance, 1, worthOf(agent))) }
 }
 
 function rounded(value: number): number {

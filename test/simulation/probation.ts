@@ -21,11 +21,16 @@ export class Probation {
     }
   }
 
-  /** Whether it declares what is required, or can have learned it: from a mean of 0.25 no fewer than three successes lead to 0.7. */
+  /**
+   * Whether it declares what is required, or can have learned it. From a mean of 0.25 no fewer than three successes lead to 0.7; whoever declares the skill at a lower level
+   * is believed to that extent already, and one on the higher level is enough.
+   */
   meets(agent: AgentId, capabilities: Readonly<Record<string, number>>, requires: Readonly<Record<string, number>>): boolean {
     return Object.entries(requires).every(([skill, level]) => {
       const shown = this.#shown.get(`${agent} ${skill}`)
-      return (capabilities[skill] ?? 0) >= level || (shown !== undefined && shown.successes >= 3 && shown.level >= level)
+      return (
+        (capabilities[skill] ?? 0) >= level || (shown !== undefined && shown.successes >= (Object.hasOwn(capabilities, skill) ? 1 : 3) && shown.level >= level)
+      )
     })
   }
 

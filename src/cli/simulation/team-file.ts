@@ -45,7 +45,7 @@ export function readTeamFile(path: string): Member[] {
 function readSuccess(value: PlanValue | undefined): Record<string, number> {
   const found: Record<string, number> = {}
   for (const [skill, { value: chance }] of value?.entries("Write skills with their chance of success: { docs: 0.9 }") ?? []) {
-    const read = chance.fraction()
+    const read = chance.number(0, 1)
     if (read !== null) found[skill] = read
   }
   return found
