@@ -14,12 +14,25 @@ export type Opened = { entries: number; snapshotSeq: number; seconds: number; rs
 /** Tasks that go through their whole life together. */
 const WAVE = 1_000
 const AGENTS = 50
+const GIVE_UP_MS = 600_000
 
 answer({
-  /** A life of tasks: each is added, claimed, updated and completed; `snapshotEntries` null: snapshots as a hub keeps them. */
-  async make({ directory, entries, snapshotEntries }: { directory: string; entries: number; snapshotEntries: number | null }): Promise<Made> {
+  /** A life of tasks: each is added, claimed, updated (`updates` times, once by default) and completed; `snapshotEntries` null: snapshots as a hub keeps them. */
+  async make({
+    directory,
+    entries,
+    snapshotEntries,
+    updates = 1,
+  }: {
+    directory: string
+    entries: number
+    snapshotEntries: number | null
+    updates?: number
+  }): Promise<Made> {
     const startMs = performance.now()
-    const hub = await openOn(directory, snapshotEntries === null ? {} : { snapshotEntries })
+    // However busy the machine is: this only makes, nothing is measured.
+    const patient = { queueWaitMs: GIVE_UP_MS, batchMax: 2 * WAVE }
+    const hub = await openOn(directory, snapshotEntries === null ? patient : { ...patient, snapshotEntries })
     const loop = await hub.create("main")
     const actors: Actor[] = Array.from({ length: AGENTS }, (_, at) => ({ agent: `agent-${at}`, session: null, role: "worker" }))
     // A ledger may be made longer: what a former stretch named is not named again.
@@ -29,16 +42,17 @@ answer({
     let keys = 0
     const key = (): { id: string; hash: string } => ({ id: `k${stretch}.${(keys += 1)}`, hash: "00112233445566778899aabbccddeeff" })
     for (let wave = 0; loop.head.seq < entries; wave += 1) {
-      const ids = Array.from({ length: Math.min(WAVE, Math.ceil((entries - loop.head.seq) / 4)) }, (_, at) => `t${stretch}-${wave}-${at}`)
+      const ids = Array.from({ length: Math.min(WAVE, Math.ceil((entries - loop.head.seq) / (3 + updates))) }, (_, at) => `t${stretch}-${wave}-${at}`)
       await Promise.all(
         ids.map((id) => loop.execute("task.add", OPERATOR, { id, title: `Task ${id}`, body: "Make the tests pass that this change breaks." }, { key: key() })),
       )
       const held = await Promise.all(ids.map((task, at) => loop.execute("task.claim", actors[at % AGENTS] as Actor, { task }, { key: key() })))
-      await Promise.all(
-        held.map(({ task, fence }, at) =>
-          loop.execute("task.update", actors[at % AGENTS] as Actor, { task: task.id, fence, progress: 0.5, note: "half way" }, { key: key() }),
-        ),
-      )
+      for (let update = 1; update <= updates; update += 1) {
+        const said = { progress: update / (updates + 1), note: update * 2 === updates + 1 ? "half way" : `step ${update} of ${updates + 1}` }
+        await Promise.all(
+          held.map(({ task, fence }, at) => loop.execute("task.update", actors[at % AGENTS] as Actor, { task: task.id, fence, ...said }, { key: key() })),
+        )
+      }
       const deliverable = { text: "done", evidence: { testsPass: true, commit: "0123456789abcdef0123456789abcdef01234567", links: [] } }
       const usage = { costMicroUsd: 1_200, inputTokens: 900, outputTokens: 300 }
       await Promise.all(

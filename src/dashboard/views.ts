@@ -11,7 +11,7 @@ export type View = { name: string; title: string; key: string; load: () => Promi
 export const VIEWS: readonly View[] = [{ name: "flight", title: "Flight", key: "f", load: async () => (await import("./views/flight.tsx")).Flight }]
 
 /** What stands below every view; its code comes after the page has been drawn. */
-export const FOOT: readonly (() => Promise<ComponentType>)[] = []
+export const FOOT: readonly (() => Promise<ComponentType>)[] = [async () => (await import("./timeline.tsx")).Timeline]
 
 /** What lies over the page when it is called for, such as the palette; its code comes after the page has been drawn. */
 export const OVERLAYS: readonly (() => Promise<ComponentType>)[] = [async () => (await import("./palette.tsx")).Palette]

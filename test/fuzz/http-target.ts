@@ -90,7 +90,7 @@ class HttpSubject implements Subject {
       return { method: "POST", path, headers, body, may, framed: true }
     }
     const seq = choices.pick([0, 1, 64, loop.head.seq, loop.head.seq + 1, 1e15, -1])
-    switch (choices.below(12)) {
+    switch (choices.below(13)) {
       case 0:
         return get(choices.pick(["/health", "/api", "/api/", "/api/openapi.json", "/ws", "/"]))
       case 1:
@@ -102,6 +102,8 @@ class HttpSubject implements Subject {
         return get(
           `/snapshots/${choices.pick(["main", "none", "..", "%2e%2e", "constructor"])}/${choices.chance(70) ? seq : encodeURI(oddText(choices).toWellFormed())}`,
         )
+      case 4:
+        return get(`/entries/${choices.pick(["main", "none", ".."])}/${seq}/${choices.chance(70) ? seq + choices.below(600) : encodeURI(oddText(choices).toWellFormed())}`)
       default: {
         const { operation, input } = someCall(choices, known)
         const rpc = choices.chance(50)

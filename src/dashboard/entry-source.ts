@@ -1,0 +1,121 @@
+import { ask, workspaceOfPage } from "./live.ts"
+import type { Entry } from "../core/entry.ts"
+import type { Seq } from "../core/ids.ts"
+import { fetchSnapshot } from "./fold.ts"
+import type { PastSource } from "./past.ts"
+
+/** Entries of a page: what the hub sends as one line. */
+const PAGE = 512
+/** Pages that are kept, the newest of use: 32,768 entries. */
+const PAGES_KEPT = 64
+/** The list of snapshots grows slowly: so long it is not asked for again, in ms. */
+const LADDER_MS = 10_000
+
+/** The ledger's past as the hub serves it, in pages that are fetched once. */
+export class EntrySource implements PastSource {
+  readonly #pages = new Map<number, readonly Entry[]>()
+  #ladder: Promise<Seq[]> | null = null
+  #ladderAtMs = 0
+
+  /** Entries `from` to `to` in order, page by page, as far as they are there. Throws `Error` where the hub does not give them. */
+  async *entries(from: Seq, to: Seq, signal?: AbortSignal): AsyncGenerator<readonly Entry[], void> {
+    for (let next = from; next <= to;) {
+      const at = pageOf(next)
+      const kept = this.#kept(at, Math.min(to, lastOf(at)))
+      if (kept === null) {
+        // All that is missing in one go: it comes faster than it can be folded.
+        let end = at
+        while (end < pageOf(to) && this.#kept(end + 1, Math.min(to, lastOf(end + 1))) === null) end += 1
+        for await (const page of fetchEntries(firstOf(at), lastOf(end), signal)) {
+          const first = page[0]
+          if (first === undefined) return
+          this.#keep(pageOf(first.seq), page)
+          const part = page.filter(({ seq }) => seq >= next && seq <= to)
+          next = Math.max(next, (part.at(-1)?.seq ?? 0) + 1)
+          if (part.length > 0) yield part
+        }
+        if (next <= Math.min(to, lastOf(end))) return
+      } else {
+        const part = kept.filter(({ seq }) => seq >= next && seq <= to)
+        next = Math.min(to, lastOf(at)) + 1
+        yield part
+      }
+    }
+  }
+
+  /** One entry; null where it is not there. */
+  async entry(seq: Seq): Promise<Entry | null> {
+    for await (const [entry] of this.entries(seq, seq)) return entry ?? null
+    return null
+  }
+
+  snapshot(atOrBefore: Seq, signal?: AbortSignal): ReturnType<PastSource["snapshot"]> {
+    return fetchSnapshot(workspaceOfPage(), atOrBefore, signal)
+  }
+
+  /** The seqs at which the hub keeps the state, ascending. */
+  ladder(): Promise<Seq[]> {
+    const nowMs = performance.now()
+    if (this.#ladder === null || nowMs - this.#ladderAtMs > LADDER_MS) {
+      this.#ladderAtMs = nowMs
+      this.#ladder = ask("ledger.snapshots", {}).then(({ snapshots }) => snapshots.map(({ seq }) => seq))
+      this.#ladder.catch(() => (this.#ladder = null))
+    }
+    return this.#ladder
+  }
+
+  /** Of another ledger nothing that was kept is true. */
+  forget(): void {
+    this.#pages.clear()
+    this.#ladder = null
+  }
+
+  /** A page that reaches to `to`, or null. */
+  #kept(at: number, to: Seq): readonly Entry[] | null {
+    const page = this.#pages.get(at)
+    if (page === undefined || (page.at(-1)?.seq ?? 0) < to) return null
+    this.#pages.delete(at)
+    this.#pages.set(at, page)
+    return page
+  }
+
+  #keep(at: number, page: readonly Entry[]): void {
+    this.#pages.delete(at)
+    this.#pages.set(at, page)
+    const [oldest] = this.#pages.keys()
+    if (this.#pages.size > PAGES_KEPT && oldest !== undefined) this.#pages.delete(oldest)
+  }
+}
+
+/** The page's one source: what one view has fetched the other need not. */
+export const ledger = new EntrySource()
+
+function pageOf(seq: Seq): number {
+  return Math.floor((seq - 1) / PAGE)
+}
+
+function firstOf(page: number): Seq {
+  return page * PAGE + 1
+}
+
+function lastOf(page: number): Seq {
+  return (page + 1) * PAGE
+}
+
+async function* fetchEntries(from: Seq, to: Seq, signal?: AbortSignal): AsyncGenerator<Entry[], void> {
+  const response = await fetch(`/entries/${encodeURIComponent(workspaceOfPage())}/${from}/${to}`, { signal: signal ?? null })
+  if (!response.ok || response.body === null) throw new Error(`the hub answered ${response.status} when asked for entries`)
+  const pieces = response.body.pipeThrough(new TextDecoderStream()).getReader()
+  try {
+    let rest = ""
+    for (let piece = await pieces.read(); !piece.done; piece = await pieces.read()) {
+      const lines = (rest + piece.value).split("\n")
+      rest = lines.pop() as string
+      for (const line of lines) yield JSON.parse(line) as Entry[]
+    }
+    if (rest !== "") throw new SyntaxError("the entries are cut off")
+  } finally {
+    // Whoever looks no further must not leave the rest on its way.
+    await pieces.cancel().catch(() => undefined)
+  }
+}

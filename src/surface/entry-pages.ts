@@ -1,0 +1,35 @@
+import type { ServerResponse } from "node:http"
+import { Readable } from "node:stream"
+import { pipeline } from "node:stream/promises"
+import { SkeinError } from "../contract/errors.ts"
+import type { Seq } from "../core/ids.ts"
+import type { Loop } from "../hub/loop.ts"
+import { SECURE_HEADERS } from "./request.ts"
+
+/** Entries of one line. */
+const PAGE = 512
+
+/** What `GET /entries/WORKSPACE/FROM/TO` asks for. Throws `invalid_input` on anything else. */
+export function entriesAsked(pathname: string): { workspace: string; from: Seq; to: Seq } {
+  const [, , workspace = "", from = "", to = ""] = pathname.split("/", 6)
+  if (!/^\d{1,15}$/.test(from) || !/^\d{1,15}$/.test(to) || Number(from) < 1)
+    throw new SkeinError("invalid_input", "entries are asked for by workspace, first seq and last seq", "GET /entries/WORKSPACE/FROM/TO")
+  return { workspace, from: Number(from), to: Number(to) }
+}
+
+/** Sends the stored entries from `from` to `to`, as far as the ledger holds them: each line is a JSON array of 512 at the most, as they were hashed. */
+export async function sendEntries(loop: Loop, from: Seq, to: Seq, response: ServerResponse): Promise<void> {
+  // Of what is in flight nothing may be read; what the head says is durable.
+  const last = Math.min(to, loop.head.seq)
+  response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", ...SECURE_HEADERS })
+  await pipeline(Readable.from(linesOf(loop, from, last), { objectMode: false }), response)
+}
+
+async function* linesOf(loop: Loop, from: Seq, last: Seq): AsyncIterable<string> {
+  for (let next = from; next <= last;) {
+    const page = await loop.entries(next, Math.min(PAGE, last - next + 1))
+    if (page.length === 0) return
+    yield `[${page.map(({ bytes }) => bytes).join(",")}]\n`
+    next += page.length
+  }
+}
