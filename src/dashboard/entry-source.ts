@@ -12,7 +12,7 @@ const PAGES_KEPT = 64
 const LADDER_MS = 10_000
 
 /** The ledger's past as the hub serves it, in pages that are fetched once. */
-export class EntrySource implements PastSource {
+class EntrySource implements PastSource {
   readonly #pages = new Map<number, readonly Entry[]>()
   #ladder: Promise<Seq[]> | null = null
   #ladderAtMs = 0

@@ -18,8 +18,14 @@ export function foldIn(state: Workspace, entry: Entry): void {
 /** Reads a snapshot as it comes over the wire, line by line. Throws `SyntaxError` on one that is cut off, or of a table that this version does not know. */
 export class SnapshotReader {
   readonly state: Workspace = new Workspace()
+  readonly #takes: "records" | "keys"
   #rest = ""
   #isWhole = false
+
+  /** `takes`: all records but the keys of commands, or those alone. */
+  constructor(takes: "records" | "keys" = "records") {
+    this.#takes = takes
+  }
 
   /** The next piece of the text, of any size. */
   take(piece: string): void {
@@ -35,7 +41,7 @@ export class SnapshotReader {
   }
 
   #line(line: string): void {
-    if (line.startsWith(`["${KEYS}",`, SEAL_LENGTH)) return
+    if (line.startsWith("[", SEAL_LENGTH) && line.startsWith(`["${KEYS}",`, SEAL_LENGTH) !== (this.#takes === "keys")) return
     const value = JSON.parse(line.slice(SEAL_LENGTH)) as { version: number; seq: Seq; atMs: number } | [string, [string, unknown][]] | null
     if (value === null) this.#isWhole = true
     else if (Array.isArray(value)) putRows(this.state, ...value)
@@ -48,11 +54,19 @@ export class SnapshotReader {
 }
 
 /** The newest state that the hub keeps at or before a seq, or null where it keeps none. Throws `Error` where it cannot be had. */
-export async function fetchSnapshot(workspace: string, atOrBefore: Seq, signal?: AbortSignal): Promise<Workspace | null> {
+export function fetchSnapshot(workspace: string, atOrBefore: Seq, signal?: AbortSignal): Promise<Workspace | null> {
+  return fetchState(workspace, atOrBefore, new SnapshotReader(), signal)
+}
+
+/** What the hub remembered of commands at that state: nothing else is in the answer, but its seq. */
+export function fetchKeys(workspace: string, atOrBefore: Seq): Promise<Workspace | null> {
+  return fetchState(workspace, atOrBefore, new SnapshotReader("keys"))
+}
+
+async function fetchState(workspace: string, atOrBefore: Seq, reader: SnapshotReader, signal?: AbortSignal): Promise<Workspace | null> {
   const response = await fetch(`/snapshots/${encodeURIComponent(workspace)}/${atOrBefore}`, { signal: signal ?? null })
   if (response.status === 404) return null
   if (!response.ok || response.body === null) throw new Error(`the hub answered ${response.status} when asked for a snapshot`)
-  const reader = new SnapshotReader()
   const pieces = response.body.pipeThrough(new TextDecoderStream()).getReader()
   for (let piece = await pieces.read(); !piece.done; piece = await pieces.read()) reader.take(piece.value)
   return reader.whole()

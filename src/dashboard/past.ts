@@ -138,7 +138,7 @@ function costOf({ seq: at }: Cursor, seq: Seq): number {
 }
 
 /** Lets the page draw and answer; a timer would wait 4 ms each time. */
-function breath(): Promise<void> {
+export function breath(): Promise<void> {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel()
     port1.addEventListener("message", () => {

@@ -1,4 +1,5 @@
 import { EntryHasher, fromHex, GENESIS, sameHash } from "../core/chain.ts"
+import { type Signal, signal } from "@preact/signals"
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { ask } from "./live.ts"
@@ -6,6 +7,11 @@ import { sha256 } from "./sha256.ts"
 
 /** An entry with the bytes that were hashed. `breaks`: why it does not chain to the one before it; null where it does. */
 export type Shown = { seq: Seq; entry: Entry; bytes: string; hash: string; breaks: string | null }
+
+/** How many entries the page has read and checked, and what was wrong with one of them: null where nothing was. */
+export const checked: Signal<{ entries: number; broken: Shown | null }> = signal({ entries: 0, broken: null })
+/** Which ledger it is: another number after `forgetStored`. */
+export const ledgerEra: Signal<number> = signal(0)
 
 /** Entries of a page: what one call of `ledger.read` gives. */
 export const STORED_PAGE = 200
@@ -37,6 +43,8 @@ export function storedPage(page: number): Promise<readonly Shown[]> {
 /** Of another ledger nothing that was kept is true. */
 export function forgetStored(): void {
   pages.clear()
+  ledgerEra.value += 1
+  checked.value = { entries: 0, broken: null }
 }
 
 async function readPage(page: number): Promise<readonly Shown[]> {
@@ -50,6 +58,8 @@ async function readPage(page: number): Promise<readonly Shown[]> {
     if (before !== null) shown.push({ seq, entry: JSON.parse(bytes) as Entry, bytes, hash, breaks: breakOf(before, seq, bytes, stored) })
     before = { seq, hash: stored }
   }
+  const { entries: sofar, broken } = checked.peek()
+  checked.value = { entries: sofar + shown.length, broken: broken ?? shown.find(({ breaks }) => breaks !== null) ?? null }
   return shown
 }
 

@@ -2,7 +2,7 @@ import type { JSX } from "preact"
 import { useEffect } from "preact/hooks"
 import { count, dateTime } from "./figures.ts"
 import { bindKey } from "./keys.ts"
-import { moment, pastPicture } from "./moment.ts"
+import { moment, pastPicture, picture } from "./moment.ts"
 import { goToMoment } from "./route.ts"
 import { Text } from "./text.tsx"
 import { followMoment, headSeq, isFolding, isPlaying, playOrHalt, speed, type Speed, SPEEDS, stepBy, travelTrouble } from "./travel.ts"
@@ -21,7 +21,7 @@ export function Timeline(): JSX.Element {
     return () => bound.forEach((unbind) => unbind())
   }, [])
   const head = headSeq()
-  const at = moment.value === "live" ? head : Math.min(moment.value, Math.max(head, moment.value))
+  const at = moment.value === "live" ? head : moment.value
   return (
     <div class="timeline" role="group" aria-label="Time">
       <button type="button" onClick={playOrHalt} aria-pressed={isPlaying.value}>
@@ -45,7 +45,7 @@ export function Timeline(): JSX.Element {
         value={at}
         onInput={({ currentTarget }) => goTo(Number(currentTarget.value))}
       />
-      <span class="number timeline-at">
+      <span class="number timeline-at" data-shown={picture.value?.seq ?? 0}>
         {count(at)} / {count(head)} <Says />
       </span>
       <button type="button" onClick={() => goToMoment("live")} disabled={moment.value === "live"}>

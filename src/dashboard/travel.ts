@@ -6,6 +6,7 @@ import { connection, welcome } from "./live.ts"
 import { livePicture, moment, pastPicture } from "./moment.ts"
 import { Past } from "./past.ts"
 import { goToMoment } from "./route.ts"
+import { forgetStored } from "./stored-pages.ts"
 
 /** How play goes on: so many times as fast as it was, or entry by entry. */
 export type Speed = "entries" | 1 | 10 | 100 | 1_000
@@ -43,6 +44,7 @@ export function followMoment(): void {
     if (!isOther) return
     ledger.forget()
     past.forget()
+    forgetStored()
     pastPicture.value = null
     if (moment.peek() !== "live") void show()
   })

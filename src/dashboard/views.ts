@@ -8,7 +8,10 @@ export type ViewProps = { picture: Picture; parts: readonly string[]; filters: R
 export type View = { name: string; title: string; key: string; load: () => Promise<ComponentType<ViewProps>> }
 
 /** Every view, in the order of the navigation. */
-export const VIEWS: readonly View[] = [{ name: "flight", title: "Flight", key: "f", load: async () => (await import("./views/flight.tsx")).Flight }]
+export const VIEWS: readonly View[] = [
+  { name: "flight", title: "Flight", key: "f", load: async () => (await import("./views/flight.tsx")).Flight },
+  { name: "ledger", title: "Ledger", key: "l", load: async () => (await import("./views/ledger.tsx")).Ledger },
+]
 
 /** What stands below every view; its code comes after the page has been drawn. */
 export const FOOT: readonly (() => Promise<ComponentType>)[] = [async () => (await import("./timeline.tsx")).Timeline]

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
 import fc from "fast-check"
 import { expect, test } from "vitest"
-import { sha256 } from "./sha256.ts"
+import { sha256 } from "../../src/dashboard/sha256.ts"
 
 test("hashes any bytes as the platform does", () => {
   fc.assert(

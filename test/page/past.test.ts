@@ -1,0 +1,80 @@
+import fc from "fast-check"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import type { Entry } from "../../src/core/entry.ts"
+import type { Seq } from "../../src/core/ids.ts"
+import { takeSnapshot, type Workspace } from "../../src/core/workspace.ts"
+import { SnapshotReader } from "../../src/dashboard/fold.ts"
+import { Past, type PastSource } from "../../src/dashboard/past.ts"
+import { replay } from "../../src/hub/replay.ts"
+import { memorySnapshots } from "../../src/hub/snapshots.ts"
+import { sha256 } from "../../src/ledger/sha256.ts"
+import { type Instance, startInstance } from "../../src/surface/served.contract.ts"
+
+let hub: Instance
+const DONE = { text: "done", evidence: { testsPass: true, commit: null, links: [] } }
+const USAGE = { costMicroUsd: 1_200, inputTokens: 900, outputTokens: 300 }
+const OPERATOR = { agent: "operator", session: null, role: "operator" as const }
+beforeAll(async () => {
+  hub = await startInstance({ level: "warn", snapshots: memorySnapshots(), limits: { snapshotEntries: 30 } })
+  const { loop } = hub
+  for (let at = 0; at < 40; at += 1) {
+    const agent = `a${at % 3}`
+    if (at < 3) await hub.agent(agent)
+    const id = `t${at}`
+    await loop.execute("task.add", OPERATOR, { id, title: id, dependsOn: at % 4 === 3 ? [`t${at - 1}`] : [] }, { key: { id, hash: "0".repeat(32) } })
+    const actor = { agent, session: null, role: "worker" as const }
+    const held = await loop.execute("task.claim", actor, { task: id }).catch(() => null)
+    if (held === null) continue
+    if (at % 2 === 0) await loop.execute("task.complete", actor, { task: id, fence: held.fence, deliverable: DONE, usage: USAGE })
+    else await loop.execute("task.release", actor, { task: id, fence: held.fence, reason: "another one" })
+  }
+})
+afterAll(() => hub.close())
+
+/** The hub's own ledger and snapshots, in pages of odd sizes. */
+const source: PastSource = {
+  async *entries(from: Seq, to: Seq) {
+    for (let next = from; next <= to; next += 7) {
+      const page = await hub.loop.entries(next, Math.min(7, to - next + 1))
+      yield page.map(({ bytes }) => JSON.parse(bytes) as Entry)
+    }
+  },
+  async snapshot(atOrBefore: Seq) {
+    const found = await hub.loop.snapshot(atOrBefore)
+    if (found === null) return null
+    const reader = new SnapshotReader()
+    for await (const piece of found.lines) reader.take(piece)
+    return reader.whole()
+  },
+  ladder: () => hub.loop.snapshots(),
+}
+
+/** All that a view could show, the keys of commands left out. */
+function recordsOf(state: Workspace): unknown {
+  const { seq, atMs, tables } = takeSnapshot(state)
+  const sorted = Object.entries(tables).map(([name, rows]) => [name, rows.sort(([a], [b]) => (a < b ? -1 : 1))])
+  return { seq, atMs, tables: sorted.filter(([name]) => name !== "keys"), counts: state.board.counts, ready: state.board.readyCount }
+}
+
+test("wherever the page has been before, a moment is what a replay up to it makes", async () => {
+  const { seq: head } = hub.loop.head
+  expect((await hub.loop.snapshots()).length).toBeGreaterThan(1)
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.integer({ min: 1, max: head }), { minLength: 2, maxLength: 12 }), async (moments) => {
+      const past = new Past(source)
+      for (const seq of moments) {
+        const state = await past.at(seq)
+        const { state: replayed } = await replay(hub.loop.ledger, sha256, { to: seq, compare: false })
+        expect(recordsOf(state), `entry ${seq}`).toEqual(recordsOf(replayed))
+      }
+    }),
+    { numRuns: 25 },
+  )
+})
+
+test("beyond the ledger's end there is no moment, and the next one is shown all the same", async () => {
+  const past = new Past(source)
+  const { seq: head } = hub.loop.head
+  await expect(past.at(head + 100)).rejects.toThrow("the ledger ends at entry")
+  expect((await past.at(5)).seq).toBe(5)
+})
