@@ -5,7 +5,9 @@ import { afterEach, describe, expect, test } from "vitest"
 import { decodeEntry } from "../src/core/entry.ts"
 import { bornOf } from "../src/runtime/supervisor-folder.ts"
 import { tidyUp, until } from "./cli-driver.ts"
-import { type Heard, kill, newRig, type Rig, tidyRigs } from "./supervisor-rig.ts"
+import { type Heard, kill, newRig, type Rig, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
+
+if (withoutTmux !== null) console.warn(withoutTmux)
 
 afterEach(async () => {
   await tidyRigs()
@@ -145,6 +147,40 @@ describe("an agent by ACP under a supervisor", { timeout: 60_000 }, () => {
       return own.length === 2 ? own : undefined
     }, "it has another session")
     expect(started.map(({ trigger }) => trigger ?? null)).toEqual([hops.length > 0 ? ((await job(rig))?.job ?? "") : "", null])
+  })
+})
+
+describe.skipIf(withoutTmux !== null)("an agent in a terminal that is served over HTTP", { timeout: 60_000 }, () => {
+  test("is given a port and a password of its own, is woken by it over a draft in its terminal, and found again by the next supervisor", async () => {
+    const script = [process.execPath, "--disable-warning=ExperimentalWarning", resolve("test/terminal/talking-agent.ts")]
+    const rig = await newRig({
+      settings: (heardIn) => ({
+        presets: {
+          talker: {
+            interactive: { start: [...script, "served", heardIn], chooseSession: ["{session}"] },
+            screen: { ready: ["^ready for input"], emptyInput: "^> $" },
+            native: { way: "opencode-http" },
+          },
+        },
+      }),
+    })
+    await rig.skein("swarm", "spawn", "--agent", "talker")
+    await rig.hub.call("thread.create", { thread: "talk", title: "Talk", participants: ["talker-1"] })
+    await heard(rig, "started")
+    rig.tmux("send-keys", "-t", "main:talker-1", "-l", "half a thought")
+    await rig.hasRead("talker-1", await rig.post("talk", "one"))
+    expect(await job(rig)).toMatchObject({ channel: "native", failed: { live: 0, resume: 0, spawn: 0 } })
+    expect(rig.tmux("capture-pane", "-p", "-t", "main:talker-1")).toContain("half a thought")
+    const { server, conversation } = rig.running("talker-1")
+    const asked = await fetch(`http://127.0.0.1:${server?.port}/session/${conversation}/prompt_async`, { method: "POST", body: "{}" })
+    expect(asked.status).toBe(401)
+    const pid = rig.supervisorPid()
+    kill(pid)
+    await until(() => (bornOf(pid) === null ? true : undefined), "the supervisor is gone")
+    await rig.skein("up", "--supervise")
+    await rig.hasRead("talker-1", await rig.post("talk", "two"))
+    expect(await job(rig)).toMatchObject({ channel: "native" })
+    expect(rig.heard("talker-1", "started")).toHaveLength(1)
   })
 })
 

@@ -1,15 +1,21 @@
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import type { ReasonCode } from "../src/core/trigger.ts"
 import { nextWakeLookMs } from "../src/core/wake.ts"
 import { WAKE_NUMBERS, type WakeNumber, wakePolicy } from "../src/core/wake-policy.ts"
 import { Turns } from "../src/hub/turns.ts"
+import { readCall } from "../src/runtime/hook-call.ts"
+import { HookMarkFile } from "../src/runtime/hook-mark.ts"
+import { answerTurn, type HookHub } from "../src/runtime/hook-turn.ts"
 import { People } from "../src/runtime/tmux/people.ts"
 import { OPERATOR } from "./scenario.ts"
 import { Waking } from "./waking.ts"
 
 /** What a number decides, one step before its boundary and at it. */
 type Sides = { before: unknown; at: unknown }
-type Boundary = { set: number; more?: Partial<Record<WakeNumber, number>>; look(waking: Waking, set: number): Sides }
+type Boundary = { set: number; more?: Partial<Record<WakeNumber, number>>; look(waking: Waking, set: number): Sides | Promise<Sides> }
 
 /** An agent with a live session that can be resumed, and a job for it. */
 function live(waking: Waking): string {
@@ -186,6 +192,36 @@ const BOUNDARIES: Readonly<Record<WakeNumber, Boundary>> = {
       return { before: waking.nowMs + set - 1 >= dueMs, at: waking.nowMs + set >= dueMs }
     },
   },
+  stopTurns: {
+    set: 2,
+    async look(waking, set) {
+      const folder = mkdtempSync(join(tmpdir(), "skein-stop-"))
+      try {
+        const call = readCall("claude", "Stop", JSON.stringify({ session_id: "c", cwd: folder }), folder)
+        let message = 0
+        // There is always something new to read: without an end it would never stop.
+        const hub: HookHub = {
+          check: () => Promise.reject(new Error("nothing is edited")),
+          unread: () => Promise.resolve({ threads: [{ thread: "team", title: "T", unread: 1, headSeq: message + 1, lastReadSeq: message }] }),
+          read: () => Promise.resolve([{ thread: "team", message: (message += 1), sender: "ann", role: "worker", kind: "chat", body: "more", atMs: 0 }]),
+          acknowledge: () => Promise.resolve(),
+          turn: () => Promise.resolve(),
+          turnsMax: () => Promise.resolve(wakePolicy(waking.state).stopTurns),
+          report: () => Promise.resolve(),
+        }
+        const stops = async (): Promise<boolean> => {
+          const mark = new HookMarkFile(join(folder, "marks"), "bob", "c")
+          const answer = await answerTurn({ call: call!, hub, mark, agent: "bob", paths: [], requireClaim: false, nowMs: 0, usageElsewhere: true })
+          return answer.again === undefined
+        }
+        let early = false
+        for (let turn = 0; turn < set; turn += 1) early ||= await stops()
+        return { before: early, at: await stops() }
+      } finally {
+        rmSync(folder, { recursive: true, force: true })
+      }
+    },
+  },
   permissionMs: {
     set: 4_000,
     look(waking, set) {
@@ -221,11 +257,11 @@ function circles(waking: Waking, times: number, metadata: () => { eventType?: "f
 describe("a number of waking", () => {
   test.for(Object.entries(BOUNDARIES) as [WakeNumber, Boundary][])(
     "%s, once an operator has set it, decides at its boundary and not before",
-    ([name, { set, more = {}, look }]) => {
+    async ([name, { set, more = {}, look }]) => {
       expect(set).not.toBe(WAKE_NUMBERS[name].is)
       const waking = new Waking()
       waking.must("wake.setPolicy", OPERATOR, { changes: { ...more, [name]: set }, reason: "a test" })
-      const { before, at } = look(waking, set)
+      const { before, at } = await look(waking, set)
       expect({ before: Boolean(before), at: Boolean(at) }).toEqual({ before: false, at: true })
     },
   )

@@ -195,6 +195,7 @@ function bind(hub: HttpClient): HookHub {
     read: async (thread, sinceSeq) => (await hub.call("message.read", { thread, sinceSeq, limit: 20 })).messages,
     acknowledge: async (thread, lastReadSeq) => void (await hub.call("message.ack", { thread, lastReadSeq })),
     turn: async (state, nonce, conversation) => void (await hub.call("session.turn", { state, nonce, conversation })),
+    turnsMax: async () => (await hub.call("wake.policy", {})).policy.stopTurns,
     report: async ({ model, ...used }, task, key) =>
       void (await hub.call("usage.report", { ...used, task, model: model === "" ? null : model }, { key: `hook.${hash("sha256", key).slice(0, 40)}` })),
   }

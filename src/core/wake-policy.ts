@@ -22,6 +22,7 @@ export const WAKE_NUMBERS = {
   turnsMax: { is: 20, min: 1, max: 10_000, means: "turns without progress after which a thread is blocked" },
   findingsMax: { is: 3, min: 2, max: 1_000, means: "times that one finding comes before its thread is blocked" },
   pollMs: { is: 5_000, min: 100, max: 60_000, means: "how often the hub looks for unread messages, besides at each of them" },
+  stopTurns: { is: 50, min: 0, max: 1_000, means: "turns that a Stop hook may ask for in one conversation, so that unread messages are read before it stops" },
   permissionMs: { is: 600_000, min: 1_000, max: 86_400_000, means: "how long an agent that asks leave waits for the operator: then it is refused" },
   busyMaxMs: { is: 1_800_000, min: 1_000, max: 86_400_000, means: "a turn of which nothing was heard for this long is taken to be over" },
 } as const

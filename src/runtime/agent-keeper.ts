@@ -8,7 +8,7 @@ import type { AgentPreset, NativeInbox } from "./presets/preset.ts"
 import type { Running, RunBy, Wanted } from "./supervised.ts"
 import type { SupervisorFolder } from "./supervisor-folder.ts"
 import type { QuotaNotice } from "./quota-notice.ts"
-import { restartPauseMs, type SupervisorNumbers } from "./supervisor-numbers.ts"
+import { restartPauseMs, resumesAfter, type SupervisorNumbers } from "./supervisor-numbers.ts"
 
 /** The ways that an agent can be run by. */
 export type Drivers = Readonly<Record<RunBy, Driver>>
@@ -37,8 +37,6 @@ export type Restart = { trigger: string; resume: boolean; prompt: string; quietM
 export type Reach = { session: string | null; native(inbox: NativeInbox): boolean; onChannel(channel: Channel): Promise<boolean> }
 
 const DEATHS_KEPT = 50
-/** A conversation that was resumed so often in a row and died each time is left alone: the fault may be in it. */
-const RESUMES_IN_A_ROW = 2
 
 /**
  * Keeps one agent as it is wanted: started, found again, started anew when it died, ended. Steps of one agent come one after the other (`#alone`), so a text
@@ -238,8 +236,7 @@ export class AgentKeeper {
       return
     }
     if (state === "given_up" || state === "ended" || this.#o.nowMs() < notBeforeMs) return
-    const recent = crashes.filter((atMs) => this.#o.nowMs() - atMs < this.#o.numbers.restartWindowMs).length
-    const resume = starts > 0 && recent <= RESUMES_IN_A_ROW && this.#resumes ? conversation : null
+    const resume = starts > 0 && this.#resumes && resumesAfter(crashes, this.#o.nowMs(), this.#o.numbers) ? conversation : null
     const failed = await this.#start(resume, resume === null ? prompt : null)
     if (failed?.quota !== undefined) {
       // No fault of the agent's: nothing is counted against it.

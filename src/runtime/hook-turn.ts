@@ -18,6 +18,8 @@ export type HookHub = {
   acknowledge(thread: string, lastReadSeq: number): Promise<void>
   /** Says that a turn began or ended; `nonce`: that of a wake, where one stands in the prompt. */
   turn(state: "started" | "ended", nonce: string | null, conversation: string | null): Promise<void>
+  /** Turns that stop hooks may ask for in one conversation: an end to any loop, whatever its reason. */
+  turnsMax(): Promise<number>
   /** `task` null: that which the agent is at work on. */
   report(used: UsedTokens, task: string | null, key: string): Promise<void>
 }
@@ -40,8 +42,6 @@ export type Turn = {
 /** Threads that one call looks into, and messages of each. */
 const THREADS_MAX = 5
 const MESSAGES_MAX = 10
-/** Turns that stop hooks ask for in one conversation: an end to any loop, whatever its reason. */
-const TURNS_MAX = 50
 
 /** What Skein has to say at this call. Throws what the hub throws: then the agent works on, and is told once. */
 export async function answerTurn(turn: Turn): Promise<HookAnswer> {
@@ -140,7 +140,8 @@ export async function deliver({ hub, agent }: Pick<Turn, "hub" | "agent">, mark:
 
 /** Unread messages are worth another turn: each at most once, since what was shown is not shown again; and never without end. */
 async function oneMoreTurn(turn: Turn, mark: HookMark): Promise<HookAnswer> {
-  const { text, mark: after } = mark.turns >= TURNS_MAX || turn.call.again ? { text: null, mark } : await deliver(turn, mark)
+  const isOver = turn.call.again || mark.turns >= (await turn.hub.turnsMax())
+  const { text, mark: after } = isOver ? { text: null, mark } : await deliver(turn, mark)
   turn.mark.write(text === null ? after : { ...after, turns: after.turns + 1 })
   return text === null ? {} : { again: `${text}\n\nYou were about to stop: deal with these first, then stop.` }
 }

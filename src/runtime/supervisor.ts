@@ -11,7 +11,7 @@ import type { QuotaNotice } from "./quota-notice.ts"
 import { obey, orderIn } from "./orders.ts"
 import { ScreenReports } from "./screen-reports.ts"
 import type { SupervisorFolder } from "./supervisor-folder.ts"
-import type { SupervisorNumbers } from "./supervisor-numbers.ts"
+import { isBeforeNextLook, quotaEndMs, type SupervisorNumbers } from "./supervisor-numbers.ts"
 import { UsageReports } from "./usage-reports.ts"
 import { WakeRunner } from "./wake-runner.ts"
 
@@ -92,8 +92,7 @@ export class Supervisor {
       hub: this.#hub,
       keepers: () => [...this.#keepers.values()],
       quietMs: () => this.#policyQuietMs,
-      quotaMs: options.numbers.quotaMs,
-      nowMs: () => Date.now(),
+      quotaEndMs: (namedMs) => quotaEndMs(namedMs, Date.now(), options.numbers),
       told: options.told,
       beforeText: async (keeper) => {
         await keeper.noticePerson()
@@ -227,7 +226,7 @@ export class Supervisor {
   }
 
   #wakesSoon(inMs: number): void {
-    if (this.#over.signal.aborted || inMs > this.#o.numbers.reconcileMs) return
+    if (this.#over.signal.aborted || !isBeforeNextLook(inMs, this.#o.numbers)) return
     const timer = setTimeout(() => {
       this.#due.delete(timer)
       void this.#takeWakes()
@@ -314,7 +313,7 @@ export class Supervisor {
     const nowMs = Date.now()
     const waits = this.agents.flatMap(({ running }) => (running.state === "waiting" ? [Math.max(0, running.notBeforeMs - nowMs)] : []))
     const inMs = Math.min(...waits)
-    if (inMs < this.#o.numbers.reconcileMs) this.#lookSoon(inMs + 1)
+    if (isBeforeNextLook(inMs, this.#o.numbers)) this.#lookSoon(inMs + 1)
   }
 
   /** The hub may have come back elsewhere. */
@@ -356,8 +355,7 @@ export class Supervisor {
 
   /** The account's pause is the hub's to keep: for every agent of it, here and elsewhere. */
   async #exhausted(agent: string, { said, untilMs: named }: QuotaNotice): Promise<number> {
-    const nowMs = Date.now()
-    const untilMs = named !== null && named > nowMs ? named : nowMs + this.#o.numbers.quotaMs
+    const untilMs = quotaEndMs(named, Date.now(), this.#o.numbers)
     try {
       const { account } = (await this.#hub.call("agent.show", { name: agent })).agent
       await this.#hub.call("account.exhausted", { account: account ?? `agent/${agent}`, untilMs, reason: said.slice(0, 300) })

@@ -13,9 +13,8 @@ export type WakeRunning = {
   keepers(): readonly AgentKeeper[]
   /** Nothing is typed where a person typed within this time, in ms. */
   quietMs(): number
-  /** Where nobody knows when a quota comes back, it is asked for again after this, in ms. */
-  quotaMs: number
-  nowMs(): number
+  /** Until when an account pauses, given when its agent said that its quota comes back. */
+  quotaEndMs(namedMs: number | null): number
   told(line: string): void
   /** Done before anything is typed to an agent. False: a person is at work there, of whom nobody was told yet; then nothing may be typed. */
   beforeText(keeper: AgentKeeper): Promise<boolean>
@@ -89,9 +88,7 @@ export class WakeRunner {
     }
     const { code, detail, quota } = answer
     if (quota !== undefined) this.#quotaSaid.set(job.target, quota.said)
-    const nowMs = this.#o.nowMs()
-    const reset = quota?.untilMs ?? null
-    const untilMs = code !== "QUOTA_EXHAUSTED" ? null : reset !== null && reset > nowMs ? reset : nowMs + this.#o.quotaMs
+    const untilMs = code === "QUOTA_EXHAUSTED" ? this.#o.quotaEndMs(quota?.untilMs ?? null) : null
     await this.#record(job, DEFERRED.has(code) ? "deferred" : "failed", { code, detail, untilMs, beside: keeper.allowsBeside })
     this.#o.told(`${job.target} is not woken in ${job.thread}: ${code}: ${detail}`)
   }

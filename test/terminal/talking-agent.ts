@@ -1,9 +1,11 @@
 /**
- * A scripted agent without a terminal: speaks ACP (`acp FOLDER`), or is a process for each turn (`turn FOLDER [CONVERSATION]`). At each text it reads what is unread for it
+ * A scripted agent without a terminal: speaks ACP (`acp FOLDER`), or is a process for each turn (`turn FOLDER [CONVERSATION]`); or has a terminal and is
+ * served over HTTP as opencode is (`served FOLDER CONVERSATION --port N`). At each text it reads what is unread for it
  * at the hub, acknowledges it, and obeys the messages: `ask` (asks leave, ACP), `crash` (status 4), `out` (its account is used up for two hours), `wait` (until its turn is
  * cancelled). What happens to it stands in FOLDER/AGENT.jsonl.
  */
 import { appendFileSync, existsSync, writeFileSync } from "node:fs"
+import { createServer } from "node:http"
 import { join } from "node:path"
 import { Readable, Writable } from "node:stream"
 import { agent as acpAgent, methods, ndJsonStream, PROTOCOL_VERSION, RequestError, type RequestPermissionResponse } from "@agentclientprotocol/sdk"
@@ -110,4 +112,28 @@ async function speak(): Promise<void> {
   await app.connect(ndJsonStream(Writable.toWeb(process.stdout), input)).closed
 }
 
-await (how === "acp" ? speak() : turn())
+function serve(): void {
+  const port = Number(process.argv[process.argv.indexOf("--port") + 1])
+  const wanted = `Basic ${Buffer.from(`opencode:${process.env["OPENCODE_SERVER_PASSWORD"] ?? ""}`).toString("base64")}`
+  const server = createServer((request, response) => {
+    const knows = request.headers.authorization === wanted && request.url === `/session/${known}/prompt_async`
+    let body = ""
+    request.setEncoding("utf8").on("data", (text: string) => (body += text))
+    request.on("end", () => {
+      response.writeHead(request.headers.authorization !== wanted ? 401 : knows ? 204 : 404).end()
+      if (knows) void read((JSON.parse(body) as { parts: { text: string }[] }).parts.map(({ text }) => text).join(""))
+    })
+  })
+  let line = ""
+  process.stdin.setRawMode(true).setEncoding("utf8")
+  process.stdin.on("data", (text: string) => {
+    line += text
+    process.stdout.write(text)
+  })
+  server.listen(port, "127.0.0.1", () => {
+    record({ event: "started", how: "served", conversation: known })
+    process.stdout.write(`ready for input\r\n> ${line}`)
+  })
+}
+
+await (how === "acp" ? speak() : how === "served" ? serve() : turn())
