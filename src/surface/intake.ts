@@ -1,4 +1,5 @@
-import type { RawData, WebSocket } from "ws"
+import type { WebSocket } from "ws"
+import type { Message } from "./frame-reader.ts"
 import type { Refusals } from "./rate.ts"
 
 /** Calls in flight above which nothing more is read from a connection, until half of them are answered. */
@@ -13,7 +14,7 @@ type IntakeOptions = {
   refusals: Refusals
   /** How many commands this caller may have waiting right now. */
   share(): number
-  take(data: RawData, isBinary: boolean): void
+  take(data: Message, isBinary: boolean): void
 }
 
 /**
@@ -24,7 +25,7 @@ type IntakeOptions = {
 export class Intake {
   readonly #o: IntakeOptions
   /** What had been read when the connection was paused; it is taken up, in order, before more is read. */
-  readonly #unread: [RawData, boolean][] = []
+  readonly #unread: [Message, boolean][] = []
   /** Calls in flight that are answered as soon as may be: a claim that waits may be parked for minutes, and must not stop all else. */
   #working = 0
   #rest: NodeJS.Timeout | null = null
@@ -40,7 +41,7 @@ export class Intake {
     return this.#working === 0
   }
 
-  received(data: RawData, isBinary: boolean): void {
+  received(data: Message, isBinary: boolean): void {
     if (this.#over) return
     if (this.#ready && this.#unread.length === 0) this.#o.take(data, isBinary)
     else {

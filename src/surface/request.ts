@@ -129,11 +129,11 @@ function drain(request: IncomingMessage): void {
   request.on("error", () => undefined)
 }
 
-/** Parses JSON from bytes that MUST be UTF-8. Throws `invalid_input`. */
-export function parseJson(bytes: Buffer): unknown {
-  if (!isUtf8(bytes)) throw new SkeinError("invalid_input", "the body is not UTF-8", "Send JSON in UTF-8.", {})
+/** Parses JSON from a text, or from bytes that MUST be UTF-8. Throws `invalid_input`. */
+export function parseJson(from: string | Buffer): unknown {
+  if (typeof from !== "string" && !isUtf8(from)) throw new SkeinError("invalid_input", "the body is not UTF-8", "Send JSON in UTF-8.", {})
   try {
-    return JSON.parse(bytes.toString("utf8")) as unknown
+    return JSON.parse(typeof from === "string" ? from : from.toString("utf8")) as unknown
   } catch (error) {
     // The parser's words may quote the body: only where it stopped is told.
     const at = /position (\d+)/.exec(error instanceof Error ? error.message : "")?.[1]

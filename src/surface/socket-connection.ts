@@ -1,11 +1,12 @@
 import type { Duplex } from "node:stream"
-import { type RawData, WebSocket } from "ws"
+import { WebSocket } from "ws"
 import type { SkeinError } from "../contract/errors.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
 import type { SessionId } from "../core/ids.ts"
 import type { Hub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"
 import type { Auth, Caller } from "./auth.ts"
+import { type Message, readMessages } from "./frame-reader.ts"
 import { Intake } from "./intake.ts"
 import { encodeFrame, type Outbox } from "./outbox.ts"
 import { PARKED, type Perform, type SurfaceLog, told, workspaceOf } from "./perform.ts"
@@ -68,7 +69,7 @@ export class SocketConnection {
     const share = (): number => this.#loop?.admission.share ?? Number.POSITIVE_INFINITY
     this.#intake = new Intake({ ws, refusals, share, take: (data, isBinary) => this.#message(data, isBinary) })
     this.#helloTimer = setTimeout(() => this.#refuse(noHello()), HELLO_MS)
-    ws.on("message", (data, isBinary) => this.#intake.received(data, isBinary))
+    readMessages(ws, socket, (data, isBinary) => this.#intake.received(data, isBinary))
     ws.on("pong", () => this.#heard())
     // `ws` ends the connection itself; what it says of a bad frame is told at level debug.
     ws.on("error", (error) => options.log.debug({ err: error }, "a connection broke the WebSocket protocol"))
@@ -176,17 +177,17 @@ export class SocketConnection {
     for (const [session, loop] of this.#sessions) loop.beat(session)
   }
 
-  #message(data: RawData, isBinary: boolean): void {
-    const bytes = data as Buffer
+  #message(data: Message, isBinary: boolean): void {
+    const text = data as string | Buffer
     let frames: Request[]
     try {
-      frames = readFrames(bytes, isBinary, this.caller === null)
+      frames = readFrames(text, isBinary, this.caller === null)
     } catch (error) {
       this.#refuse(told(this.#o.log, error, { requestId: this.#o.requestId() }), CLOSE.badFrame)
       return
     }
     this.#alive = true
-    for (const frame of frames) this.#greeted(frame, bytes.length)
+    for (const frame of frames) this.#greeted(frame, text.length)
   }
 
   /** The hello goes first, whatever came with it. */
