@@ -7,6 +7,7 @@ import { rolldown } from "rolldown"
 
 const ENTRY = "src/dashboard/main.tsx"
 const STYLES = ["src/dashboard/style.css", "src/dashboard/time.css"]
+const STYLES = ["src/dashboard/style.css", "src/dashboard/views/plan.css"]
 const OUT = "dist/dashboard"
 
 /** Packages of which the page may hold code. */

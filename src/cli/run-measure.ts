@@ -1,3 +1,4 @@
+import { longestChain } from "../core/critical-path.ts"
 import type { AgentId, TaskId } from "../core/ids.ts"
 import type { Task, TaskStatus } from "../core/task.ts"
 import { viewPlan } from "../core/view.ts"
@@ -33,7 +34,8 @@ export function measure(record: RunRecord, toleranceMs: number): RunMeasure {
   if (view === null) throw new Error(`the ledger has no plan ${record.plan}`)
   const tasks = record.tasks()
   const real = tasks.filter(({ id }) => !record.isFiller(id))
-  const path = longestChain(record, real)
+  const tookMsOf = new Map(real.map((task) => [task.id, tookMs(task)]))
+  const path = longestChain(record.state, tookMsOf.keys(), (id) => tookMsOf.get(id) ?? 0)
   const worst = record.idle.toSorted((a, b) => b.ms - a.ms)[0]
   const spent = (spentMs: Record<Mode, number>): { workMs: number; fillerMs: number; blockedMs: number; waitingMs: number } => ({
     workMs: spentMs.work,
@@ -74,35 +76,6 @@ export function measure(record: RunRecord, toleranceMs: number): RunMeasure {
 /** From the claim that led to the delivery to that delivery. */
 function tookMs({ status, claimedAtMs, closedAtMs }: Task): number {
   return status === "completed" && claimedAtMs !== null && closedAtMs !== null ? closedAtMs - claimedAtMs : 0
-}
-
-/** Without recursion: a chain may be long. Tasks are in the order in which they were added, not of their dependencies. */
-function longestChain({ state }: RunRecord, tasks: readonly Task[]): { ms: number; tasks: TaskId[] } {
-  const ends = new Map<TaskId, { ms: number; before: TaskId | null }>()
-  const byId = new Map(tasks.map((task) => [task.id, task]))
-  const stack = [...byId.keys()]
-  while (stack.length > 0) {
-    const id = stack.at(-1) as TaskId
-    const dependsOn = (state.specs.get(id)?.dependsOn ?? []).filter((dependency) => byId.has(dependency))
-    const open = dependsOn.filter((dependency) => !ends.has(dependency))
-    if (!ends.has(id) && open.length > 0) {
-      stack.push(...open)
-      continue
-    }
-    stack.pop()
-    if (ends.has(id)) continue
-    let before: { id: TaskId; ms: number } | null = null
-    for (const dependency of dependsOn) {
-      const ms = ends.get(dependency)?.ms ?? 0
-      if (before === null || ms > before.ms) before = { id: dependency, ms }
-    }
-    ends.set(id, { ms: (before?.ms ?? 0) + tookMs(byId.get(id) as Task), before: before?.id ?? null })
-  }
-  let last: TaskId | null = null
-  for (const [id, { ms }] of ends) if (last === null || ms > (ends.get(last)?.ms ?? 0)) last = id
-  const path: TaskId[] = []
-  for (let at = last; at !== null; at = ends.get(at)?.before ?? null) path.unshift(at)
-  return { ms: last === null ? 0 : (ends.get(last)?.ms ?? 0), tasks: path }
 }
 
 function spread(values: readonly number[]): Spread {

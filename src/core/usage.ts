@@ -164,12 +164,12 @@ function evolveRefund(state: Workspace, { agent, task: id, costMicroUsd }: Refun
 }
 
 type Sums = Omit<UsageRow, "key">
-const NOTHING: Sums = { requests: 0, inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, costMicroUsd: 0, unpriced: 0 }
+export const NOTHING_USED: Sums = { requests: 0, inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, costMicroUsd: 0, unpriced: 0 }
 
 /** All of them together. */
 export function totalOf(rows: readonly Sums[]): Sums {
-  const total = { ...NOTHING }
-  for (const row of rows) for (const field of Object.keys(NOTHING) as (keyof Sums)[]) total[field] += row[field]
+  const total = { ...NOTHING_USED }
+  for (const row of rows) for (const field of Object.keys(NOTHING_USED) as (keyof Sums)[]) total[field] += row[field]
   return total
 }
 
@@ -183,7 +183,7 @@ export function usageBy(state: Workspace, by: UsageBy): UsageRow[] {
   const rows = new Map<string | null, UsageRow>()
   for (const sum of state.usage.values()) {
     const key = by === "day" ? new Date(sum.day * DAY_MS).toISOString().slice(0, 10) : sum[by]
-    rows.set(key, { key, ...totalOf([rows.get(key) ?? NOTHING, sum]) })
+    rows.set(key, { key, ...totalOf([rows.get(key) ?? NOTHING_USED, sum]) })
   }
   const sorted = [...rows.values()]
   if (by === "day") return sorted.sort((a, b) => (String(a.key) < String(b.key) ? -1 : 1))

@@ -71,11 +71,16 @@ const SHAPES: Readonly<Record<string, string>> = {
   half_open: "◐",
 }
 
+/** The shape that goes with a state. */
+export function shapeOf(state: string): string {
+  return SHAPES[state] ?? "◦"
+}
+
 /** A state by shape and word; colour is only a third hint. */
 export function State({ of: state }: { of: string }): JSX.Element {
   return (
     <span class={`state state-${/^[a-z_]+$/.test(state) ? state : "other"}`}>
-      <span aria-hidden="true">{SHAPES[state] ?? "◦"}</span> {visible(state.replaceAll("_", " "))}
+      <span aria-hidden="true">{shapeOf(state)}</span> {visible(state.replaceAll("_", " "))}
     </span>
   )
 }

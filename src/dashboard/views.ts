@@ -11,6 +11,7 @@ export type View = { name: string; title: string; key: string; load: () => Promi
 export const VIEWS: readonly View[] = [
   { name: "flight", title: "Flight", key: "f", load: async () => (await import("./views/flight.tsx")).Flight },
   { name: "ledger", title: "Ledger", key: "l", load: async () => (await import("./views/ledger.tsx")).Ledger },
+  { name: "plan", title: "Plan", key: "p", load: async () => (await import("./views/plan.tsx")).PlanView },
 ]
 
 /** What stands below every view; its code comes after the page has been drawn. */

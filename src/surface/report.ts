@@ -1,5 +1,6 @@
 import type { Output } from "../contract/operations.ts"
-import type { PlanId, TaskId } from "../core/ids.ts"
+import { longestChain } from "../core/critical-path.ts"
+import type { PlanId } from "../core/ids.ts"
 import { taskState, viewPlan } from "../core/view.ts"
 import type { Workspace } from "../core/workspace.ts"
 
@@ -31,10 +32,7 @@ export function reportOf(state: Workspace, id: PlanId, nowMs: number): Report | 
   return {
     plan,
     makespanMs: (plan.finished ? lastMs : nowMs) - plan.addedAtMs,
-    criticalPathMs: longestChain(
-      state,
-      tasks.map((task) => task.id),
-    ),
+    criticalPathMs: longestChain(state, state.board.tasksOf(id), (task) => state.specs.get(task)?.estimateMs ?? 0).ms,
     estimateMs,
     usage,
     attempts,
@@ -53,30 +51,4 @@ export function reportOf(state: Workspace, id: PlanId, nowMs: number): Report | 
       reason,
     })),
   }
-}
-
-/** The longest chain of estimates over all tasks, whatever became of them. Without recursion: a chain may be long. */
-function longestChain(state: Workspace, ids: readonly TaskId[]): number {
-  const endsMs = new Map<TaskId, number>()
-  const stack = [...ids]
-  let longest = 0
-  while (stack.length > 0) {
-    const id = stack.at(-1)!
-    if (endsMs.has(id)) {
-      stack.pop()
-      continue
-    }
-    const spec = state.specs.get(id)
-    const open = (spec?.dependsOn ?? []).filter((dependency) => !endsMs.has(dependency))
-    if (open.length > 0) {
-      stack.push(...open)
-      continue
-    }
-    stack.pop()
-    const before = (spec?.dependsOn ?? []).reduce((most, dependency) => Math.max(most, endsMs.get(dependency) ?? 0), 0)
-    const end = before + (spec?.estimateMs ?? 0)
-    endsMs.set(id, end)
-    longest = Math.max(longest, end)
-  }
-  return longest
 }
