@@ -56,11 +56,14 @@ export class Scene {
   }
 
   resize(size: Size, density: number): void {
+    const before = this.#size
     this.#size = size
     this.#density = density
     this.#canvas.width = Math.max(1, Math.round(size.width * density))
     this.#canvas.height = Math.max(1, Math.round(size.height * density))
     if (!this.isMoved) this.fit()
+    // What was in the middle stays there.
+    else this.camera = moved(this.camera, (size.width - before.width) / 2, (size.height - before.height) / 2)
     // What was drawn is gone with the old size: a frame without it would flash.
     this.#draw()
   }

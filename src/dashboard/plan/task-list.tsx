@@ -3,6 +3,7 @@ import { memo } from "preact/compat"
 import { useEffect, useRef, useState } from "preact/hooks"
 import { count } from "../figures.ts"
 import { State, Text } from "../text.tsx"
+import { clipped } from "../visible.ts"
 import type { Face } from "./faces.ts"
 import type { TaskGraph } from "./graph.ts"
 
@@ -20,6 +21,8 @@ type Props = {
 
 /** Every row is as high as this, in CSS pixels: `plan.css` says so too. */
 const ROW = 44
+/** Characters of a title that a row has; a row is no place for a button that shows more, and the panel has all of it. */
+const LINE = 80
 /** Rows that are drawn besides those in sight. */
 const BESIDES = 6
 
@@ -117,7 +120,7 @@ const Row = memo(function Row({ face, number, at, of, isCursor, isOpen, isCritic
     >
       <span class="task-line">
         <strong>
-          <Text of={face.name} max={80} />
+          <Text of={face.name} max={LINE} />
         </strong>
         {isCritical ? (
           <span class="critical" title="on the critical path">
@@ -126,11 +129,16 @@ const Row = memo(function Row({ face, number, at, of, isCursor, isOpen, isCritic
         ) : null}
       </span>
       <span class="task-line quiet">
-        <State of={face.state} /> <Text of={face.owner === null ? face.title : `${face.owner} · ${face.title}`} max={80} />
+        <State of={face.state} /> <Text of={start(face.owner === null ? face.title : `${face.owner} · ${face.title}`)} />
       </span>
     </div>
   )
 })
+
+function start(text: string): string {
+  const begin = clipped(text, LINE)
+  return begin === null ? text : `${begin}…`
+}
 
 /** Where a key leads: along the list, or along an edge of the graph; null where it leads nowhere. */
 function nextOf(

@@ -240,7 +240,7 @@ function Files({ state, task }: { state: Workspace; task: TaskView }): JSX.Eleme
 
 function Messages({ state, id }: { state: Workspace; id: TaskId }): JSX.Element | null {
   const ids = new Set([...state.forum.threadsAbout(id), `task/${id}`])
-  const threads = [...ids].flatMap((thread): Thread[] => state.threads.get(thread) ?? []).sort((a, b) => b.lastSeq - a.lastSeq)
+  const threads = [...ids].flatMap((thread): Thread | [] => state.threads.get(thread) ?? []).sort((a, b) => b.lastSeq - a.lastSeq)
   if (threads.length === 0) return null
   return (
     <Part title="Messages">
