@@ -1,9 +1,21 @@
-import dagre from "@dagrejs/dagre"
+import * as library from "@dagrejs/dagre"
 
 /** What a thread is asked to lay out: boxes by number, each in the column that it has, and edges as pairs. */
 export type LayoutWork = { ranks: Int32Array; edges: Int32Array; width: number; height: number; gapX: number; gapY: number }
 /** Where each box begins; by edge the points that it goes through, null where it was left out because it is long. */
 export type LaidOut = { x: Float64Array; y: Float64Array; routes: (Float64Array | null)[] }
+
+/** What is used of the library: its own declarations name a file that its package leaves out. */
+type Point = { x: number; y: number }
+type Ranked = { nodes(): string[]; node(name: string): Point & { rank: number } }
+type Graph = Ranked & {
+  setGraph(options: { rankdir: "LR"; nodesep: number; edgesep: number; ranksep: number; ranker: (inner: Ranked) => void }): void
+  setDefaultEdgeLabel(label: () => object): void
+  setNode(name: string, box: { width: number; height: number }): void
+  setEdge(from: string, to: string): void
+  edge(from: string, to: string): { points: Point[] }
+}
+const dagre = library as unknown as { graphlib: { Graph: new () => Graph }; layout(graph: Graph): void }
 
 /** The address of this very file, for whoever starts a thread with it: the bundle names its files by what is in them. */
 export const address: string = import.meta.url
@@ -25,10 +37,10 @@ function layOut({ ranks, edges, width, height, gapX, gapY }: LayoutWork): LaidOu
   const graph = new dagre.graphlib.Graph()
   const columnOf = (name: string): number => (/^\d+$/.test(name) ? (ranks[Number(name)] as number) : -1)
   // The library halves the distance of columns and doubles their number, to have room for labels of edges.
-  const ranker = (inner: typeof graph): void => {
-    for (const name of inner.nodes()) (inner.node(name) as { rank: number }).rank = 2 * columnOf(name)
+  const ranker = (inner: Ranked): void => {
+    for (const name of inner.nodes()) inner.node(name).rank = 2 * columnOf(name)
   }
-  graph.setGraph({ rankdir: "LR", nodesep: gapY, edgesep: gapY / 2, ranksep: gapX, ranker: ranker as unknown as string })
+  graph.setGraph({ rankdir: "LR", nodesep: gapY, edgesep: gapY / 2, ranksep: gapX, ranker })
   graph.setDefaultEdgeLabel(() => ({}))
   ranks.forEach((rank, at) => {
     if (rank >= 0) graph.setNode(String(at), { width, height })
@@ -44,13 +56,13 @@ function layOut({ ranks, edges, width, height, gapX, gapY }: LayoutWork): LaidOu
   const x = new Float64Array(ranks.length)
   const y = new Float64Array(ranks.length)
   for (const name of graph.nodes()) {
-    const box = graph.node(name) as { x: number; y: number }
+    const box = graph.node(name)
     x[Number(name)] = box.x - width / 2
     y[Number(name)] = box.y - height / 2
   }
   const routes = kept.map((isKept, at) => {
     if (!isKept) return null
-    const { points } = graph.edge(String(edges[2 * at]), String(edges[2 * at + 1])) as { points: { x: number; y: number }[] }
+    const { points } = graph.edge(String(edges[2 * at]), String(edges[2 * at + 1]))
     return Float64Array.from(points.flatMap((point) => [point.x, point.y]))
   })
   return { x, y, routes }

@@ -45,7 +45,7 @@ export function useLayout(graph: TaskGraph): Laid {
       })
       thread.addEventListener("error", () => giveUp(graph.key))
       const work: LayoutWork = { ranks: quick.ranks, edges: graph.edges, ...BOX }
-      thread.postMessage(work)
+      thread.postMessage(work, { transfer: [] })
     }
     const rest = setTimeout(() => void start().catch(() => giveUp(graph.key)), REST_MS)
     const impatient = setTimeout(() => {

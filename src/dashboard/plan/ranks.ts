@@ -82,8 +82,8 @@ export function withLoners({ x, y, routes }: Pick<Layout, "x" | "y" | "routes">,
   loners.forEach((at, turn) => {
     x[at] = (turn % across) * stepX
     y[at] = top + Math.floor(turn / across) * stepY
-    width = Math.max(width, (x[at] as number) + BOX.width)
-    height = Math.max(height, (y[at] as number) + BOX.height)
+    width = Math.max(width, x[at] + BOX.width)
+    height = Math.max(height, y[at] + BOX.height)
   })
   return { x, y, width, height, routes }
 }
