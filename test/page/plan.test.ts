@@ -4,6 +4,7 @@ import axe from "axe-core"
 import type { Page } from "playwright-core"
 import { afterAll, beforeAll, expect } from "vitest"
 import type { Client } from "../../src/client/client.ts"
+import type { PlanTask } from "../../src/core/plan.ts"
 import { inChromium, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
 
 const HOSTILE = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`
@@ -16,7 +17,7 @@ let rig: PageRig
 let ann: Client
 let fence = 0
 
-const task = (id: string, more: object = {}): { id: string; title: string } => ({ id, title: `Task ${id}`, estimateMs: 60_000, ...more })
+const task = (id: string, more: Partial<Omit<PlanTask, "id">> = {}): PlanTask => ({ id, title: `Task ${id}`, estimateMs: 60_000, ...more })
 
 beforeAll(async () => {
   rig = await startPageRig()
