@@ -6,8 +6,7 @@ import { brotliCompressSync, constants, gzipSync } from "node:zlib"
 import { rolldown } from "rolldown"
 
 const ENTRY = "src/dashboard/main.tsx"
-const STYLES = ["src/dashboard/style.css", "src/dashboard/time.css"]
-const STYLES = ["src/dashboard/style.css", "src/dashboard/views/plan.css"]
+const STYLES = ["src/dashboard/style.css", "src/dashboard/time.css", "src/dashboard/views/plan.css"]
 const OUT = "dist/dashboard"
 
 /** Packages of which the page may hold code. */

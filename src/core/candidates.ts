@@ -12,14 +12,15 @@ export type Candidate = { agent: AgentId; isEligible: boolean; match: number; ch
 export function candidatesFor(state: Workspace, task: TaskId): Candidate[] {
   const requires = state.specs.get(task)?.requires ?? {}
   const found: Candidate[] = []
-  for (const { name, status, capabilities } of state.agents.values()) {
+  for (const agent of state.agents.values()) {
+    const { name, status, capabilities } = agent
     if (status !== "present") continue
     const beliefs = beliefsOf(state, name)
     found.push({
       agent: name,
       isEligible: isEligible(capabilities, beliefs, requires),
       match: matchOf(capabilities, beliefs, requires),
-      chance: chanceOf(meansOf(capabilities, beliefs, requires)),
+      chance: chanceOf(meansOf(agent, beliefs, requires)),
       tasks: state.board.activeOf(name),
     })
   }

@@ -10,8 +10,8 @@ export type View = { name: string; title: string; key: string; load: () => Promi
 /** Every view, in the order of the navigation. */
 export const VIEWS: readonly View[] = [
   { name: "flight", title: "Flight", key: "f", load: async () => (await import("./views/flight.tsx")).Flight },
-  { name: "ledger", title: "Ledger", key: "l", load: async () => (await import("./views/ledger.tsx")).Ledger },
   { name: "plan", title: "Plan", key: "p", load: async () => (await import("./views/plan.tsx")).PlanView },
+  { name: "ledger", title: "Ledger", key: "l", load: async () => (await import("./views/ledger.tsx")).Ledger },
 ]
 
 /** What stands below every view; its code comes after the page has been drawn. */

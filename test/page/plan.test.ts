@@ -1,11 +1,7 @@
-import { mkdirSync } from "node:fs"
-import { join } from "node:path"
-import axe from "axe-core"
-import type { Page } from "playwright-core"
 import { afterAll, beforeAll, expect } from "vitest"
 import type { Client } from "../../src/client/client.ts"
 import type { PlanTask } from "../../src/core/plan.ts"
-import { inChromium, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
+import { faultsOf, inChromium, keepPicture, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
 
 const HOSTILE = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`
 /** Text that turns round what follows it, a colour of a terminal, and a line of 32 KB. */
@@ -43,22 +39,6 @@ beforeAll(async () => {
 })
 afterAll(() => rig.close())
 
-/** Findings that keep somebody from using it. */
-async function grave(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source)
-  const { violations } = (await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")) as { violations: axe.Result[] }
-  return violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`)
-}
-
-async function picture(page: Page, name: string): Promise<void> {
-  const folder = process.env["SKEIN_SCREENSHOTS"]
-  if (folder === undefined) return
-  mkdirSync(folder, { recursive: true })
-  await page.screenshot({ path: join(folder, `${name}.png`) })
-}
-
 inChromium("the plan shows its tasks with their states, the critical path, and what changes as it changes", async () => {
   const { page, complaints } = await rig.open("#/plan/ship.1")
   await page.waitForSelector(".task-row")
@@ -83,8 +63,8 @@ inChromium("the plan shows its tasks with their states, the critical path, and w
   await page.click(".task-panel summary")
   await page.waitForSelector(".task-panel details >> text=task.retried")
   await page.waitForSelector(".task-panel details >> text=task.added")
-  expect(await grave(page)).toEqual([])
-  await picture(page, "plan")
+  expect(await faultsOf(page)).toEqual([])
+  await keepPicture(page, "plan")
   expect(complaints).toEqual([])
 })
 
@@ -159,8 +139,8 @@ inChromium("tasks of no plan have a place, a task's own address finds its plan, 
   await page.goto(`${rig.hub.url}/#/plan/${encodeURIComponent("ship.1/check")}`)
   await page.waitForSelector(".task-panel >> text=ship.1/check")
   expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(360)
-  expect(await grave(page)).toEqual([])
-  await picture(page, "plan-360")
+  expect(await faultsOf(page)).toEqual([])
+  await keepPicture(page, "plan-360")
   await page.goto(`${rig.hub.url}/#/plan/nothing.1`)
   await page.waitForSelector("main >> text=there is no plan and no task")
   expect(complaints).toEqual([])
