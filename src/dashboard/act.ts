@@ -18,6 +18,8 @@ export type Question = {
   /** It takes something from somebody, or cannot be taken back. */
   isGrave?: boolean
   reason?: "required" | "optional"
+  /** The field of the input that takes it, where that is not `reason`. */
+  reasonAs?: string
 }
 
 export type Asking = Question & { refusal: SkeinError | null; isAtWork: boolean; answer(agreed: { reason: string } | null): void }
@@ -53,7 +55,7 @@ export async function act<Name extends Deed>(name: Name, input: NoInfer<InputOf<
   for (;;) {
     const agreed = await put(question, refusal)
     if (agreed === null) return null
-    const withReason = question.reason === undefined || agreed.reason === "" ? input : { ...input, reason: agreed.reason }
+    const withReason = question.reason === undefined || agreed.reason === "" ? input : { ...input, [question.reasonAs ?? "reason"]: agreed.reason }
     try {
       const output = await ask(name, withReason as Input<Name>)
       asking.value = null

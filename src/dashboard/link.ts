@@ -97,11 +97,11 @@ export class Link {
     if (this.#isOpen) this.#socket?.send(JSON.stringify({ subscribe: { from } }))
   }
 
-  /** Calls an operation of the contract. Rejects with `SkeinError`: a refusal, or `timed_out` where nobody knows whether it was done. */
-  call<Name extends OperationName>(name: Name, input: Input<Name>): Promise<Output<Name>> {
+  /** Calls an operation of the contract; `again`: the key of an earlier call that may have been carried out. Rejects with `SkeinError`: a refusal, or `timed_out` where nobody knows whether it was done. */
+  call<Name extends OperationName>(name: Name, input: Input<Name>, again: string = crypto.randomUUID()): Promise<Output<Name>> {
     const id = this.#nextId
     this.#nextId += 1
-    const key = KINDS[name] === "command" ? { key: crypto.randomUUID() } : {}
+    const key = KINDS[name] === "command" ? { key: again } : {}
     const isRepeatable = KINDS[name] !== "action"
     return new Promise((resolve, reject) => {
       const pending: Pending = {

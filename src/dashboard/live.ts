@@ -46,8 +46,8 @@ export function onEntries(listen: (entries: readonly Entry[]) => void): () => vo
 }
 
 /** Calls a read or presence operation. Rejects with `SkeinError`. What changes something goes through `act`. */
-export function ask<Name extends OperationName>(name: Name, input: Input<Name>): Promise<Output<Name>> {
-  return link.call(name, input)
+export function ask<Name extends OperationName>(name: Name, input: Input<Name>, key?: string): Promise<Output<Name>> {
+  return link.call(name, input, key)
 }
 
 /** The workspace that the address names: `/w/NAME`, else `main`. */

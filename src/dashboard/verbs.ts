@@ -69,6 +69,11 @@ export function verbsFor(all: readonly Verb[], role: string): readonly Verb[] {
   return all.filter(({ least }) => permits(least, role as Role))
 }
 
+/** One verb, or null where the hub does not have it. */
+export async function verbNamed(name: Deed): Promise<Verb | null> {
+  return (await allVerbs()).find((one) => one.name === name) ?? null
+}
+
 async function fetchVerbs(): Promise<readonly Verb[]> {
   const response = await fetch("/api/openapi.json")
   if (!response.ok) throw new Error(`the hub answered ${response.status} when asked for its operations`)

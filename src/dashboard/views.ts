@@ -12,6 +12,8 @@ export const VIEWS: readonly View[] = [
   { name: "flight", title: "Flight", key: "f", load: async () => (await import("./views/flight.tsx")).Flight },
   { name: "plan", title: "Plan", key: "p", load: async () => (await import("./views/plan.tsx")).PlanView },
   { name: "ledger", title: "Ledger", key: "l", load: async () => (await import("./views/ledger.tsx")).Ledger },
+  { name: "threads", title: "Threads", key: "t", load: async () => (await import("./views/threads.tsx")).Threads },
+  { name: "agents", title: "Agents", key: "a", load: async () => (await import("./views/agents.tsx")).Agents },
 ]
 
 /** What stands below every view; its code comes after the page has been drawn. */

@@ -1,0 +1,112 @@
+import type { JSX } from "preact"
+import { useRef, useState } from "preact/hooks"
+import { SkeinError } from "../../contract/errors.ts"
+import type { ThreadId } from "../../core/ids.ts"
+import { ask } from "../live.ts"
+import { Text } from "../text.tsx"
+
+/** What a message can be besides a remark. */
+const TYPES = ["finding", "decision", "resolution"] as const
+
+/** What is written survives a change of view, and a hub that is away. */
+const drafts = new Map<ThreadId, string>()
+
+/** Writes into a thread. A message that got no answer is sent again with its key, and so never twice. */
+export function Composer({
+  thread,
+  reply,
+  onReply,
+}: {
+  thread: ThreadId
+  reply: { message: number; sender: string } | null
+  onReply: (message: null) => void
+}): JSX.Element {
+  const [body, setBody] = useState(drafts.get(thread) ?? "")
+  const [type, setType] = useState("")
+  const [isAtWork, setAtWork] = useState(false)
+  const [refusal, setRefusal] = useState<{ message: string; remedy: string } | null>(null)
+  /** Of the text that is being sent: another text is another message. */
+  const sending = useRef<{ text: string; key: string } | null>(null)
+  const write = (text: string): void => {
+    setBody(text)
+    drafts.set(thread, text)
+  }
+  const send = async (): Promise<void> => {
+    if (isAtWork || body.trim() === "") return
+    const text = JSON.stringify([body, type, reply?.message])
+    if (sending.current?.text !== text) sending.current = { text, key: crypto.randomUUID() }
+    setAtWork(true)
+    setRefusal(null)
+    try {
+      const metadata = type === "" ? {} : { metadata: { eventType: type } }
+      const answers = reply === null ? {} : { inReplyTo: reply.message }
+      await ask("message.post", { thread, body, ...metadata, ...answers }, sending.current.key)
+      sending.current = null
+      write("")
+      setType("")
+      onReply(null)
+    } catch (error) {
+      setRefusal(error instanceof SkeinError ? error : { message: String(error), remedy: "Try again." })
+    }
+    setAtWork(false)
+  }
+  return (
+    <form
+      class="composer"
+      onSubmit={(event) => {
+        event.preventDefault()
+        void send()
+      }}
+    >
+      {reply === null ? null : (
+        <p class="quiet">
+          Answers message {reply.message} of <Text of={reply.sender} max={64} />{" "}
+          <button type="button" class="more" onClick={() => onReply(null)}>
+            not
+          </button>
+        </p>
+      )}
+      <label class="field">
+        Say something
+        <textarea
+          rows={3}
+          value={body}
+          onInput={({ currentTarget }) => write(currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+              event.preventDefault()
+              void send()
+            }
+          }}
+        />
+      </label>
+      <div class="bar">
+        <label>
+          as{" "}
+          <select value={type} onChange={({ currentTarget }) => setType(currentTarget.value)}>
+            <option value="">a remark</option>
+            {TYPES.map((one) => (
+              <option key={one} value={one}>
+                a {one}
+              </option>
+            ))}
+          </select>
+        </label>
+        <button type="submit" class="main" disabled={isAtWork || body.trim() === ""} title="Ctrl+Enter">
+          {isAtWork ? "…" : "Send"}
+        </button>
+      </div>
+      <div role="alert">
+        {refusal === null ? null : (
+          <p class="refusal">
+            <strong>
+              <Text of={refusal.message} max={1_000} />
+            </strong>
+            <br />
+            <Text of={refusal.remedy} max={1_000} />
+          </p>
+        )}
+      </div>
+    </form>
+  )
+}

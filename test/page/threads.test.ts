@@ -1,0 +1,65 @@
+import { afterAll, beforeAll, expect } from "vitest"
+import { inChromium, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
+
+const HOSTILE = `<script>document.title="taken"</script> \u202egnp.exe \u001b[31mred\u0007 ${"x".repeat(20_000)}`
+
+withBrowser()
+let rig: PageRig
+beforeAll(async () => {
+  rig = await startPageRig()
+  const ada = await rig.agent("ada")
+  await rig.operator.thread.create({ thread: "talk", title: "What <b>next</b>", participants: ["ada"] })
+  await ada.message.post({ thread: "talk", body: "I take the parser." })
+  await ada.message.post({ thread: "talk", body: HOSTILE, metadata: { eventType: "finding", severity: "high", file: "src/<i>.ts", line: 3 } })
+})
+afterAll(() => rig.close())
+
+inChromium("a thread is read and answered, what was seen is marked as read, and others see what is said", async () => {
+  const { page, complaints } = await rig.open("#/threads")
+  await page.getByRole("link", { name: /2 unread/ }).click()
+  await page.getByText("I take the parser.").waitFor()
+  expect(await page.title()).not.toBe("taken")
+  expect(await page.locator("main").innerText()).toContain("<script>")
+  await page.getByRole("button", { name: "show all" }).waitFor()
+  await page.locator(".pair-list .unread").waitFor({ state: "detached" })
+  expect((await rig.operator.message.unread({})).total).toBe(0)
+  await page.getByLabel("Say something").fill("Good. And the lexer?")
+  await page.keyboard.press("Control+Enter")
+  await page.locator(".message").getByText("Good. And the lexer?").waitFor()
+  const { messages } = await rig.operator.message.read({ thread: "talk", sinceSeq: 2 })
+  expect(messages).toMatchObject([{ sender: "operator", body: "Good. And the lexer?" }])
+  expect(await page.getByLabel("Say something").inputValue()).toBe("")
+  expect(complaints).toEqual([])
+})
+
+inChromium("an agent is woken with a reason, and each hop of the wake can be seen", async () => {
+  const { page, complaints } = await rig.open("#/threads/talk")
+  await page.getByText("1 in it").click()
+  await page.getByRole("button", { name: "wake ada" }).click()
+  const question = page.getByRole("dialog", { name: "Wake ada" })
+  await question.getByLabel("Reason").fill("the lexer waits")
+  await question.getByRole("button", { name: "Wake", exact: true }).click()
+  await page.getByText("1 wake, 1 under way").waitFor()
+  await page.getByRole("button", { name: "hop by hop" }).click()
+  await page.locator(".hops li").first().waitFor()
+  const { triggers } = await rig.operator.trigger.list({ target: "ada" })
+  expect(triggers).toMatchObject([{ reason: "the lexer waits", thread: "talk" }])
+  expect(complaints).toEqual([])
+})
+
+inChromium("a thread is resolved with a reason, and what is refused says why and what to do", async () => {
+  const { page, complaints } = await rig.open("#/threads/talk")
+  await page.getByRole("button", { name: "Resolve" }).click()
+  await page.getByRole("dialog").getByLabel("Reason").fill("all is said")
+  await page.getByRole("dialog").getByRole("button", { name: "Resolve" }).click()
+  await page.locator("h2 .state-resolved").waitFor()
+  await page.getByRole("button", { name: "Close", exact: true }).click()
+  await page.getByRole("dialog").getByLabel("Reason").fill("done")
+  await page.getByRole("dialog").getByRole("button", { name: "Close", exact: true }).click()
+  await page.locator("h2 .state-closed").waitFor()
+  await page.getByLabel("Say something").fill("one more thing")
+  await page.getByRole("button", { name: "Send" }).click()
+  await page.getByRole("alert").getByText("closed").first().waitFor()
+  expect(await page.getByLabel("Say something").inputValue()).toBe("one more thing")
+  expect(complaints).toEqual([])
+})
