@@ -50,10 +50,14 @@ export function Agents({ picture, parts, filters }: ViewProps): JSX.Element {
 function List({ state, open, wanted }: { state: Workspace; open: string; wanted: string }): JSX.Element {
   const presence = new Map(isNow.value ? hubStatus.value?.agents.map((agent) => [agent.name, agent.presence]) : [])
   const fits = ({ name, kind, role, model }: Agent): boolean => `${name} ${kind} ${role} ${model ?? ""}`.toLowerCase().includes(wanted)
-  const found = [...state.agents.values()].filter(fits).sort((a, b) => Number(a.status === "retired") - Number(b.status === "retired") || (a.name < b.name ? -1 : 1))
+  const found = [...state.agents.values()]
+    .filter(fits)
+    .sort((a, b) => Number(a.status === "retired") - Number(b.status === "retired") || (a.name < b.name ? -1 : 1))
   return (
     <>
-      {found.length === 0 ? <p class="quiet">{state.agents.size === 0 ? "There are none yet: skein agent add, or skein swarm spawn." : "No agent is called so."}</p> : null}
+      {found.length === 0 ? (
+        <p class="quiet">{state.agents.size === 0 ? "There are none yet: skein agent add, or skein swarm spawn." : "No agent is called so."}</p>
+      ) : null}
       <ul class="plain threads">
         {found.slice(0, SHOWN).map(({ name, kind, role, status }) => (
           <li key={name}>
@@ -63,7 +67,8 @@ function List({ state, open, wanted }: { state: Workspace; open: string; wanted:
               </span>
               <span class="quiet">
                 <Text of={kind} max={40} />
-                {role === "worker" ? "" : `, ${role}`} <State of={status === "retired" ? status : (presence.get(name) ?? (isNow.value ? "offline" : "not recorded"))} />
+                {role === "worker" ? "" : `, ${role}`}{" "}
+                <State of={status === "retired" ? status : (presence.get(name) ?? (isNow.value ? "offline" : "not recorded"))} />
               </span>
             </a>
           </li>

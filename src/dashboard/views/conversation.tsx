@@ -76,7 +76,12 @@ export function Conversation({ picture, thread }: { picture: Picture; thread: Th
       )}
       <ol class="messages" aria-label="messages">
         {messages.map((message) => (
-          <Line key={message.message} message={message} isUnread={cursor !== null && message.message > cursor.lastReadSeq} onReply={isNow.value ? setReply : null} />
+          <Line
+            key={message.message}
+            message={message}
+            isUnread={cursor !== null && message.message > cursor.lastReadSeq}
+            onReply={isNow.value ? setReply : null}
+          />
         ))}
       </ol>
       {failure === null ? null : (
@@ -138,12 +143,16 @@ function Members({ state, thread: { id, head, groups } }: { state: Workspace; th
   const members = state.forum.membersOf(id).sort()
   const names = Object.keys(groups)
   const wake = (target: string): void =>
-    void act("trigger.participant", { thread: id, target }, {
-      title: `Wake ${target}`,
-      text: `It is told to read ${id}. A supervisor must run it; what becomes of it stands here, hop by hop.`,
-      verb: "Wake",
-      reason: "required",
-    })
+    void act(
+      "trigger.participant",
+      { thread: id, target },
+      {
+        title: `Wake ${target}`,
+        text: `It is told to read ${id}. A supervisor must run it; what becomes of it stands here, hop by hop.`,
+        verb: "Wake",
+        reason: "required",
+      },
+    )
   return (
     <details>
       <summary>
@@ -180,7 +189,7 @@ function useMessages(thread: string, head: number): { messages: readonly Message
   useEffect(() => {
     let isOver = false
     const fetchAll = async (): Promise<void> => {
-      for (let at = first; at < head && !isOver; ) {
+      for (let at = first; at < head && !isOver;) {
         if (kept.current.has(at + 1)) {
           at += 1
           continue

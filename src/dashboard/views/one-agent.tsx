@@ -94,12 +94,21 @@ function sessionsOf(state: Workspace, name: string): ReturnType<Workspace["board
 
 /** Directives: the model reads them, and the supervisor that runs it keeps them. */
 function AgentVerbs({ name, isManaged }: { name: string; isManaged: boolean }): JSX.Element {
-  const order = (directive: "pause" | "resume" | "stop" | "nudge", verb: string, text: string, isGrave = false) => (): void =>
-    void act(
-      "event.send",
-      { kind: "directive", directive, to: { agent: name }, requiresAck: directive === "nudge" },
-      { title: `${verb} ${name}`, text: isManaged || directive === "nudge" ? text : `${text} No supervisor runs it now: only its model hears of it.`, verb, reason: "required", reasonAs: "text", isGrave },
-    )
+  const order =
+    (directive: "pause" | "resume" | "stop" | "nudge", verb: string, text: string, isGrave = false) =>
+    (): void =>
+      void act(
+        "event.send",
+        { kind: "directive", directive, to: { agent: name }, requiresAck: directive === "nudge" },
+        {
+          title: `${verb} ${name}`,
+          text: isManaged || directive === "nudge" ? text : `${text} No supervisor runs it now: only its model hears of it.`,
+          verb,
+          reason: "required",
+          reasonAs: "text",
+          isGrave,
+        },
+      )
   return (
     <div class="bar" role="group" aria-label="what can be done with this agent">
       <button onClick={order("pause", "Pause", "It is neither woken nor started again; what runs goes on.")}>Pause</button>

@@ -60,12 +60,32 @@ function Wake({ state, job, seq }: { state: Workspace; job: Trigger; seq: number
         hop by hop
       </button>
       {isNow.value && isLive(job) ? (
-        <button type="button" class="more" onClick={() => void act("trigger.cancel", { job: id }, { title: `Cancel the wake of ${target}`, text: "It is not delivered.", verb: "Cancel", reason: "required", isGrave: true })}>
+        <button
+          type="button"
+          class="more"
+          onClick={() =>
+            void act(
+              "trigger.cancel",
+              { job: id },
+              { title: `Cancel the wake of ${target}`, text: "It is not delivered.", verb: "Cancel", reason: "required", isGrave: true },
+            )
+          }
+        >
           cancel
         </button>
       ) : null}
       {isNow.value && status === "dead" ? (
-        <button type="button" class="more" onClick={() => void act("trigger.retry", { job: id }, { title: `Wake ${target} again`, text: "It is tried from the beginning.", verb: "Try again", reason: "required" })}>
+        <button
+          type="button"
+          class="more"
+          onClick={() =>
+            void act(
+              "trigger.retry",
+              { job: id },
+              { title: `Wake ${target} again`, text: "It is tried from the beginning.", verb: "Try again", reason: "required" },
+            )
+          }
+        >
           try again
         </button>
       ) : null}
