@@ -14,16 +14,22 @@ export type AssignmentSpeed = {
   plainP50Us: number
   skilledP50Us: number
   skilledP99Us: number
+  /** Of a claim that asks for a skill and reserves in budgets of the workspace, its account and its agent, in µs. */
+  budgetedP50Us: number
+  budgetedP99Us: number
   /** Of putting all who wait in order when a task becomes ready, and when sixteen do, in µs. */
   turnsP50Us: number
   turnsOfManyP50Us: number
   /** What assignment adds to a claim for which all agents waited: matching, and the order of turns. */
   addedP50Us: number
+  /** What three budgets add to a claim. */
+  budgetsAddP50Us: number
 }
 
 const OPERATOR: Actor = { agent: "operator", session: null, role: "operator" }
 const SKILLS = 20
 const CLAIMS = 2_000
+const ACCOUNTS = 10
 const ANY = { plan: null, labels: [], filler: null, max: 1 }
 const NO_USAGE = { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 }
 
@@ -68,6 +74,18 @@ function team(agents: number, tasks: number, skilled: boolean): { bare: Bare; ac
   return { bare, actors }
 }
 
+/** Budgets of the workspace, of ten accounts and of every agent, each with room for all of it. */
+function withBudgets({ bare, actors }: ReturnType<typeof team>): ReturnType<typeof team> {
+  const rules = { windowMs: null, limitMicroUsd: 1e12, perClaimMicroUsd: 1_000, warnPercent: [80], graceMs: 0, absorb: false, reason: "bench" }
+  bare.do("budget.set", OPERATOR, { scope: "workspace", ...rules })
+  actors.forEach(({ agent }, at) => {
+    bare.do("agent.edit", OPERATOR, { name: agent, account: `account-${at % ACCOUNTS}`, reason: "bench" })
+    bare.do("budget.set", OPERATOR, { scope: `agent/${agent}`, ...rules })
+  })
+  for (let at = 0; at < ACCOUNTS; at += 1) bare.do("budget.set", OPERATOR, { scope: `account/account-${at}`, ...rules })
+  return { bare, actors }
+}
+
 function claims({ bare, actors }: ReturnType<typeof team>): number[] {
   const taken: number[] = []
   for (let at = 0; at < CLAIMS; at += 1) {
@@ -95,6 +113,9 @@ function turns(agents: number, count: number): number[] {
 export function assignmentSpeed(agents = 1_000, tasks = 10_000): AssignmentSpeed {
   const plain = claims(team(agents, tasks, false))
   const skilled = claims(team(agents, tasks, true))
+  const paying = withBudgets(team(agents, tasks, true))
+  const budgeted = claims(paying)
+  if (paying.bare.state.reservations.size !== CLAIMS) throw new Error("a claim reserved nothing: that would be no figure of budgets")
   const one = percentile(turns(agents, 1), 0.5)
   const plainP50Us = percentile(plain, 0.5)
   const skilledP50Us = percentile(skilled, 0.5)
@@ -104,8 +125,11 @@ export function assignmentSpeed(agents = 1_000, tasks = 10_000): AssignmentSpeed
     plainP50Us: round(plainP50Us),
     skilledP50Us: round(skilledP50Us),
     skilledP99Us: round(percentile(skilled, 0.99)),
+    budgetedP50Us: round(percentile(budgeted, 0.5)),
+    budgetedP99Us: round(percentile(budgeted, 0.99)),
     turnsP50Us: round(one),
     turnsOfManyP50Us: round(percentile(turns(agents, 16), 0.5)),
     addedP50Us: round(skilledP50Us - plainP50Us + one),
+    budgetsAddP50Us: round(percentile(budgeted, 0.5) - skilledP50Us),
   }
 }

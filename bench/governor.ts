@@ -187,7 +187,7 @@ export function describeGovernor({ rounds, world, rules, harder, batches, speed,
       .map(([name, { bloomersFound }]) => `${name} ${bloomersFound.toFixed(0)} %`)
       .join(", ")}`,
     `batches of ten tasks, failing: one by one ${batches.greedy} %, all at once ${batches.hungarian} %`,
-    `claims of ${speed.agents} agents among ${speed.tasks} tasks, p50 in µs: without skills ${speed.plainP50Us}, with skills ${speed.skilledP50Us}; the order of all who wait for one task ${speed.turnsP50Us}, for sixteen ${speed.turnsOfManyP50Us}`,
+    `claims of ${speed.agents} agents among ${speed.tasks} tasks, p50 in µs: without skills ${speed.plainP50Us}, with skills ${speed.skilledP50Us}, with three budgets besides ${speed.budgetedP50Us}; the order of all who wait for one task ${speed.turnsP50Us}, for sixteen ${speed.turnsOfManyP50Us}`,
     table(["gate", "value", "limit", ""], verdicts),
   ].join("\n\n")
 }
