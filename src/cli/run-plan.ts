@@ -27,7 +27,6 @@ import { reportRecord, reportText, type RunReport } from "./run-report.ts"
 import { addPlan, teamOf } from "./run-team.ts"
 import { boardLines, progressLine } from "./run-view.ts"
 import type { RunOptions } from "./run.ts"
-import { adviseTeam } from "./schedule.ts"
 import { StallTeller } from "./stall.ts"
 
 type Options = RunOptions & { planDirectory: string }
@@ -278,7 +277,7 @@ async function close(run: Run, { how, chaos }: Outcome): Promise<void> {
   }
   const figures = measure(record, IDLE_TOLERANCE_MS)
   const audit = await auditOwn(run)
-  const advice = how === "finished" ? adviseTeam(file.plan, run.team) : []
+  const advice = how === "finished" ? await advise(run) : []
   const report: RunReport = { measure: figures, speed: options.speed, figures: file.figures, chaos: chaos?.report ?? null, audit, advice }
   if (how === "nothing_to_do") terminal.answer({ kind: "nothing_to_do", plan: run.plan }, `${run.plan} is finished already: there is nothing to do\n`)
   const delivered = await deliver(run, report)
@@ -295,6 +294,12 @@ async function close(run: Run, { how, chaos }: Outcome): Promise<void> {
   if (file.plan.worktrees && how === "finished") await tidyWorktrees(run)
   const bad = figures.counts.failed > 0 || figures.counts.unreachable > 0 || !audit.verified.ok || audit.replayed?.mismatch !== null
   if (bad) process.exitCode = 1
+}
+
+/** Simulates the plan with one agent more, and again; loaded only where a plan was finished. */
+async function advise({ file, team }: Run): Promise<string[]> {
+  const { furtherAgents } = await import("./simulation/advice.ts")
+  return furtherAgents(file.plan, team)
 }
 
 /** The ledger's own file, read beside the hub: verified and replayed from its bytes alone. */

@@ -1,4 +1,7 @@
+import type { AddPlan } from "../../core/plan.ts"
 import { meets } from "../../core/ready.ts"
+import { showDuration } from "../quantity.ts"
+import { parseFaults } from "./faults.ts"
 import { calmed, type Figures, figuresOf, isCertain, runTrials, speedupOf } from "./figures.ts"
 import { criticalPathMs, type Member, realTasks, type Scenario } from "./scenario.ts"
 import { another, type Kind, kindsOf } from "./team.ts"
@@ -6,8 +9,8 @@ import { runTrial } from "./trial.ts"
 
 /** What a team is worth: its runs, and the one in which all goes as estimated (null where that does not finish). */
 export type Judged = { figures: Figures; estimated: { makespanMs: number; speedup: number } | null }
-/** One team that was tried on the way. `add`: who came in, beside the team before. `gain`: by what share it is faster than that one. */
-export type Step = Judged & { add: string[]; agents: string[]; gain: number; worth: boolean }
+/** One team that was tried on the way. `add`: who came in, beside the team before; `like`: and like whom. `gain`: by what share it is faster than that one. */
+export type Step = Judged & { add: string[]; like: string[]; agents: string[]; gain: number; worth: boolean }
 
 export type Advice = {
   /** By kind: how long the plan takes with one less and with one more of it, in ms; null where it would not finish, or none can go or come. */
@@ -37,6 +40,9 @@ type Tried = { team: readonly Member[]; judged: Judged }
 
 /** Runs by which teams are told apart: under the same luck a few are enough. */
 export const CHOOSING_RUNS = 3
+/** What the report of a real run waits for. */
+const REPORTED_TASKS_MAX = 200
+const REPORTED_STEPS_MAX = 3
 /** Agents that are added one after the other at the most. */
 const STEPS_MAX = 12
 /** A time that is longer by no more than this is as good. */
@@ -66,9 +72,37 @@ export async function adviseTeam(options: AdviceOptions, base: Judged): Promise<
   // What is told of the teams on the way is from all seeds: a few are enough to choose by, and not to promise anything.
   const all = judgeOf(scenario, seeds)
   const steps: Step[] = []
-  for (const { team, add, gain, worth } of climbed) steps.push({ ...(await all(team)), add, agents: team.map(({ name }) => name), gain, worth })
+  for (const { team, add, like, gain, worth } of climbed) steps.push({ ...(await all(team)), add, like, agents: team.map(({ name }) => name), gain, worth })
   const reached = target === null ? null : reach(target, base, steps)
   return { kinds: rows, steps, spare, target: reached, worth: { count: rest.length, agents: rest.map(({ name }) => name) } }
+}
+
+/**
+ * Which agents would have made a plan faster by its estimates, a line each; empty where the estimates are missing, or the plan is too large to be run over and over
+ * while somebody waits for a report.
+ */
+export async function furtherAgents(plan: AddPlan, team: readonly Member[]): Promise<string[]> {
+  const tasks = realTasks(plan)
+  if (tasks.length === 0 || plan.tasks.length > REPORTED_TASKS_MAX || tasks.some(({ estimateMs }) => (estimateMs ?? null) === null)) return []
+  const scenario = calmed({ plan, team, faults: parseFaults("none"), spread: 0, prices: new Map(), estimateMs: 0 })
+  const kinds = kindsOf(team)
+  if (kinds.length > PAIRED_MAX) return []
+  const judge = judgeOf(scenario, [1])
+  const base: Tried = { team, judged: await judge(team) }
+  const lines: string[] = []
+  let beforeMs = msOf(base.judged)
+  for (const { like, judged } of (await climb({ scenario, further: [], seeds: [1], worthGain: AS_GOOD, target: null }, kinds, base, judge)).slice(
+    0,
+    REPORTED_STEPS_MAX,
+  )) {
+    const ms = msOf(judged)
+    const options = like.map((name) => `--add ${name}`).join(" ")
+    lines.push(
+      `${lines.length === 0 ? "add" : "and"} a further ${like.join(" and ")}: ${showDuration(ms)} instead of ${showDuration(beforeMs)} by its estimates (${options})`,
+    )
+    beforeMs = ms
+  }
+  return lines
 }
 
 /** Runs a team once for each seed and once as estimated; the same team again is not run again. */
@@ -104,7 +138,7 @@ function surelyAsFast({ figures, estimated }: Judged): number {
   return Math.min(estimated?.speedup ?? 0, figures.speedup?.p50 ?? 0)
 }
 
-type Climbed = Tried & Pick<Step, "add" | "gain" | "worth">
+type Climbed = Tried & Pick<Step, "add" | "like" | "gain" | "worth">
 
 /** Adds whoever makes the plan the fastest, until one more is not worth it, and the target is reached. */
 async function climb({ scenario, worthGain, target }: AdviceOptions, kinds: readonly Kind[], now: Tried, judge: Judge): Promise<Climbed[]> {
@@ -120,26 +154,27 @@ async function climb({ scenario, worthGain, target }: AdviceOptions, kinds: read
     // Two at once where each alone does nothing, as long as there is something to reach.
     const found = (await fastest(singles, best, judge)) ?? (reached(best) ? null : await fastest(pairsOf(kinds), best, judge))
     if (found === null) break
+    const { like } = found
     const add = found.team.slice(best.team.length).map(({ name }) => name)
     const gain = beforeMs === Infinity ? 1 : 1 - msOf(found.judged) / beforeMs
     const worth = gain / add.length >= worthGain && steps.every((step) => step.worth)
     best = found
-    steps.push({ ...found, add, gain, worth })
+    steps.push({ team: found.team, judged: found.judged, add, like, gain, worth })
     if (!worth && reached(best)) break
   }
   return steps
 }
 
 /** The team that one of these additions makes the fastest; null where none makes it faster. */
-async function fastest(additions: readonly (readonly Kind[])[], { team, judged }: Tried, judge: Judge): Promise<Tried | null> {
-  let best: Tried | null = null
+async function fastest(additions: readonly (readonly Kind[])[], { team, judged }: Tried, judge: Judge): Promise<(Tried & { like: string[] }) | null> {
+  let best: (Tried & { like: string[] }) | null = null
   let bestMs = msOf(judged) * (1 - AS_GOOD)
   for (const kinds of additions) {
     const larger = [...team]
     for (const { like } of kinds) larger.push(another(like, larger))
     const found = await judge(larger)
     if (msOf(found) >= bestMs) continue
-    best = { team: larger, judged: found }
+    best = { team: larger, judged: found, like: kinds.map(({ like }) => like.name) }
     bestMs = msOf(found)
   }
   return best

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs"
 import { expect, test } from "vitest"
+import type { PlanTask } from "../../core/plan.ts"
 import { parsePlanFile } from "../plan-file.ts"
-import { adviseTeam } from "./advice.ts"
+import { adviseTeam, furtherAgents } from "./advice.ts"
 import { parseFaults } from "./faults.ts"
 import { figuresOf, runTrials, speedupOf } from "./figures.ts"
 import type { Scenario } from "./scenario.ts"
@@ -54,4 +55,18 @@ test("where estimates are out by a quarter, phase zero still costs 480 to 630 US
   expect(costMicroUsd?.p90).toBeLessThanOrEqual(630e6)
   // Whatever was estimated wrongly, the plan's money is never overdrawn by a claim.
   for (const { costMicroUsd: cost, finished: done } of trials) if (done) expect(cost).toBeLessThanOrEqual(630e6)
+})
+
+test("the report of a run says which agents to add: a further bus, then a further cli, which reach the critical path", async () => {
+  const { plan, team } = phaseZero()
+  const advice = await furtherAgents(plan, team)
+  expect(advice).toEqual([
+    "add a further bus: 13.5 h instead of 17.5 h by its estimates (--add bus)",
+    "and a further cli: 10.5 h instead of 13.5 h by its estimates (--add cli)",
+  ])
+  // Without estimates, and where the team is at the critical path already, there is nothing to say.
+  const [first, second] = plan.tasks as [PlanTask, PlanTask]
+  const { estimateMs: _, ...unknown } = second
+  expect(await furtherAgents({ ...plan, tasks: [first, { ...unknown, dependsOn: [] }] }, team)).toEqual([])
+  expect(await furtherAgents({ ...plan, tasks: [first] }, team)).toEqual([])
 })
