@@ -20,7 +20,7 @@ export function Agents({ picture, parts, filters }: ViewProps): JSX.Element {
   return (
     <div class={name === "" ? "pair" : "pair pair-open"}>
       <section class="pair-list" aria-label="Agents">
-        <div class="bar">
+        <div class="tools">
           <input
             data-search
             type="search"

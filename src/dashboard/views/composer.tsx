@@ -80,7 +80,7 @@ export function Composer({
           }}
         />
       </label>
-      <div class="bar">
+      <div class="tools">
         <label>
           as{" "}
           <select value={type} onChange={({ currentTarget }) => setType(currentTarget.value)}>

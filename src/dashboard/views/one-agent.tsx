@@ -31,7 +31,7 @@ export function OneAgent({ picture, agent }: { picture: Picture; agent: Agent })
       {isNow.value && status === "present" ? <AgentVerbs name={name} isManaged={isManaged} /> : null}
       <Work state={state} name={name} />
       <h3>Profile</h3>
-      <dl class="facts">
+      <dl class="traits">
         <Fact name="kind">
           <Text of={kind} max={64} />
         </Fact>
@@ -110,7 +110,7 @@ function AgentVerbs({ name, isManaged }: { name: string; isManaged: boolean }): 
         },
       )
   return (
-    <div class="bar" role="group" aria-label="what can be done with this agent">
+    <div class="tools" role="group" aria-label="what can be done with this agent">
       <button onClick={order("pause", "Pause", "It is neither woken nor started again; what runs goes on.")}>Pause</button>
       <button onClick={order("resume", "Resume", "It runs and is woken again, also where it was given up.")}>Resume</button>
       <button onClick={order("stop", "Stop", "Its process ends, and its session; what it holds is open again.", true)}>Stop</button>
@@ -149,7 +149,7 @@ function Work({ state, name }: { state: Workspace; name: string }): JSX.Element 
                 · lease <Left untilMs={task.leaseEndsAtMs} />
               </span>
             )}
-            {task.progress === 0 ? "" : ` · ${task.progress} %`}
+            {task.progress === 0 ? "" : ` · ${Math.round(task.progress * 100)} %`}
             {task.note === null ? null : (
               <>
                 : <Text of={task.note} max={200} />
@@ -160,7 +160,9 @@ function Work({ state, name }: { state: Workspace; name: string }): JSX.Element 
       </ul>
       {done.length === 0 ? null : (
         <details>
-          <summary>{count(done.length)} tasks are over</summary>
+          <summary>
+            {count(done.length)} {done.length === 1 ? "task is" : "tasks are"} over
+          </summary>
           <ul class="plain">
             {done.slice(0, TASKS_SHOWN).map((task) => (
               <li key={task.id}>

@@ -17,7 +17,7 @@ export function ThreadVerbs({ thread: { id, status }, isIn }: { thread: Thread; 
     (): void =>
       void act(name, { thread: id }, { title: `${verb} ${id}`, text, verb, reason: "required", isGrave })
   return (
-    <div class="bar" role="group" aria-label="what can be done with this thread">
+    <div class="tools" role="group" aria-label="what can be done with this thread">
       {isIn ? (
         <button type="button" onClick={() => void act("thread.leave", { thread: id })}>
           Leave

@@ -62,7 +62,7 @@ function Finder({ wanted }: { wanted: string }): JSX.Element {
     if (verb !== null) openVerb.value = { verb, given: {} }
   }
   return (
-    <div class="bar">
+    <div class="tools">
       <input
         data-search
         type="search"
