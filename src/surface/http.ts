@@ -9,7 +9,7 @@ import { type Auth, type Caller, TOKEN_MS } from "./auth.ts"
 import type { Prices } from "./context.ts"
 import { entriesAsked, sendEntries } from "./entry-pages.ts"
 import { type EventStream, streamEvents } from "./events.ts"
-import { type Call, PARKED, type Perform, performer, type SurfaceLog, told, workspaceOf } from "./perform.ts"
+import { type Call, type Perform, performer, type SurfaceLog, told, waits, workspaceOf } from "./perform.ts"
 import type { McpEndpoint } from "./mcp-http.ts"
 import { Buckets, type Rate } from "./rate.ts"
 import { Page } from "./page.ts"
@@ -229,7 +229,7 @@ class Surface {
     const input = decodeInput(prefix, await readJson(request, operation === "plan.add" ? planMaxBytes : bodyMaxBytes))
     const call: Call = { operation, input, key: headerOf(request, "idempotency-key"), requestId }
     // What can be parked dies with its connection.
-    if (PARKED.has(operation)) call.signal = goneWith(response)
+    if (waits(operation, input)) call.signal = goneWith(response)
     const output = await this.#perform(caller, call)
     sendJson(response, 200, encodeOutput(prefix, output), { "X-Request-Id": requestId })
   }

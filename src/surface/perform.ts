@@ -48,8 +48,11 @@ export type PerformOptions = {
   revoked(matches: (caller: Caller) => boolean): void
 }
 
-/** Operations that may wait for what they ask for, and are called off when their caller goes. */
-export const PARKED: ReadonlySet<string> = new Set<OperationName>(["task.claimNext", "work.wait"])
+/** Whether a call may wait for what it asks for, and is called off when its caller goes; all else is answered as soon as may be. */
+export function waits(operation: string, input: unknown): boolean {
+  if (operation === "work.wait") return true
+  return operation === "task.claimNext" && (input as { waitMs?: unknown } | null | undefined)?.waitMs !== undefined
+}
 
 export type Perform = (caller: Caller, call: Call) => Promise<unknown>
 

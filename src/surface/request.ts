@@ -84,21 +84,15 @@ export function headerOf({ headers }: IncomingMessage, name: string): string | n
   return typeof value === "string" && value !== "" ? value : null
 }
 
-/** Reads a JSON body of `maxBytes` at the most. Throws `unsupported_media_type`, `body_too_large`, `invalid_input`. An empty body is undefined. */
-export async function readJson(request: IncomingMessage, maxBytes: number): Promise<unknown> {
-  const type = request.headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase()
-  const announced = Number(request.headers["content-length"] ?? 0)
-  if (announced > maxBytes) throw tooLarge(maxBytes)
-  const bytes = await readBytes(request, maxBytes)
-  if (bytes.length === 0) return undefined
-  if (type !== "application/json")
-    throw new SkeinError("unsupported_media_type", `the body is ${type ?? "of no stated type"}`, "Send JSON with `Content-Type: application/json`.", {})
-  return parseJson(bytes)
+/** Reads a JSON body of `maxBytes` at the most. Rejects with `unsupported_media_type`, `body_too_large`, `invalid_input`. An empty body is undefined. */
+export function readJson(request: IncomingMessage, maxBytes: number): Promise<unknown> {
+  return readBytes(request, maxBytes).then((bytes) => jsonOf(request, bytes))
 }
 
 /** Read by events: leaving an iteration half way would destroy the connection before the answer is out. */
 function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
+    if (Number(request.headers["content-length"] ?? 0) > maxBytes) throw tooLarge(maxBytes)
     let chunks: Buffer[] = []
     let size = 0
     request.on("data", (chunk: Buffer) => {
@@ -115,9 +109,20 @@ function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> 
       // It comes after the end too: an error is made only for a request that broke off.
       if (!request.complete) reject(new SkeinError("timed_out", "the request broke off", "Send it again, in one go."))
     })
-    request.on("error", () => undefined)
+    request.on("error", ignore)
   })
 }
+
+function jsonOf({ headers }: IncomingMessage, bytes: Buffer): unknown {
+  if (bytes.length === 0) return undefined
+  const type = headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase()
+  if (type !== "application/json")
+    throw new SkeinError("unsupported_media_type", `the body is ${type ?? "of no stated type"}`, "Send JSON with `Content-Type: application/json`.", {})
+  return parseJson(bytes)
+}
+
+/** `close` tells of it too. */
+function ignore(): void {}
 
 /** What a refused request still sends is read away, so that its sender gets to the answer: a connection that is closed with bytes unread is reset. */
 function drain(request: IncomingMessage): void {
@@ -126,7 +131,7 @@ function drain(request: IncomingMessage): void {
     left -= chunk.length
     if (left < 0) request.destroy()
   })
-  request.on("error", () => undefined)
+  request.on("error", ignore)
 }
 
 /** Parses JSON from a text, or from bytes that MUST be UTF-8. Throws `invalid_input`. */
@@ -165,10 +170,12 @@ const JSON_HEADERS: readonly string[] = ["Content-Type", "application/json; char
 
 export function sendJson(response: ServerResponse, status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
   const text = JSON.stringify(body)
-  const list = [...JSON_HEADERS, "Content-Length", String(Buffer.byteLength(text))]
+  const bytes = Buffer.byteLength(text)
+  const list = [...JSON_HEADERS, "Content-Length", String(bytes)]
   for (const name in headers) list.push(name, headers[name] as string)
   response.writeHead(status, list)
-  response.end(text)
+  // ASCII is written as it stands, head and body in one piece.
+  response.end(text, bytes === text.length ? "latin1" : "utf8")
 }
 
 /** The headers that an error's status calls for. */

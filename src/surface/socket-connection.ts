@@ -9,7 +9,7 @@ import type { Auth, Caller } from "./auth.ts"
 import { type Message, readMessages } from "./frame-reader.ts"
 import { Intake } from "./intake.ts"
 import { encodeFrame, type Outbox } from "./outbox.ts"
-import { PARKED, type Perform, type SurfaceLog, told, workspaceOf } from "./perform.ts"
+import { type Perform, type SurfaceLog, told, waits, workspaceOf } from "./perform.ts"
 import type { Refusals } from "./rate.ts"
 // prettier-ignore
 import { asciiFrame, beyondHead, callId, CLOSE, echo, expired, foreignIdentity, needsHello, needsId, noHello, readFrames, type Request, textFrame, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
@@ -230,7 +230,7 @@ export class SocketConnection {
     }
     const key = typeof request.key === "string" ? request.key : null
     const requestId = this.#o.requestId()
-    const parks = PARKED.has(op) && (op === "work.wait" || (input as { waitMs?: unknown } | null | undefined)?.waitMs !== undefined)
+    const parks = waits(op, input)
     // Only what may be parked can be called off: all else is answered as soon as may be.
     const cancel = parks ? new AbortController() : null
     this.#inFlight.set(call, cancel)
