@@ -12,6 +12,7 @@ import { benchMcp, describeMcp, MCP } from "./mcp.ts"
 import { benchGuard, describeGuard, GUARD } from "./guard.ts"
 import { benchLeases, describeLeases, LEASES } from "./leases.ts"
 import { benchMemory, describeMemory, MEMORY } from "./memory.ts"
+import { benchPage, describePage, PAGE } from "./page.ts"
 import { benchReplay, describeReplay, REPLAY } from "./replay.ts"
 import { benchWake, describeWake, WAKE } from "./wake.ts"
 import { scratch } from "./scratch.ts"
@@ -42,6 +43,7 @@ const benches: Record<string, Bench> = {
   growth: bench(benchGrowth, describeGrowth, GROWTH),
   governor: bench(benchGovernor, describeGovernor, GOVERNOR),
   guard: bench(benchGuard, describeGuard, GUARD),
+  page: bench(benchPage, describePage, PAGE),
   wake: bench(benchWake, describeWake, WAKE),
   backpressure: bench(benchBackpressure, describeBackpressure, BACKPRESSURE),
 }
