@@ -8,6 +8,7 @@ import { rolldown } from "rolldown"
 const ENTRY = "src/dashboard/main.tsx"
 const STYLES = ["src/dashboard/style.css", "src/dashboard/time.css", "src/dashboard/views/plan.css"]
 const OUT = "dist/dashboard"
+const FIRST_VIEW = "flight"
 
 /** Packages of which the page may hold code. */
 const PACKAGES: readonly string[] = ["preact", "@preact/signals", "@preact/signals-core", "uplot", "@dagrejs/dagre", "@dagrejs/graphlib"]
@@ -36,22 +37,31 @@ export async function buildPage(): Promise<string[]> {
     })
     const modules: string[] = []
     let main = ""
-    let needed: string[] = []
+    const needed = new Set<string>()
     for (const chunk of output) {
       if (chunk.type !== "chunk") throw new Error(`${chunk.fileName} is no script: the page loads scripts and one style`)
       const strange = [...chunk.imports, ...chunk.dynamicImports].filter((name) => !name.startsWith("assets/"))
       if (strange.length > 0) throw new Error(`${chunk.fileName} needs what the page does not have: ${strange.join(", ")}`)
       if (chunk.isEntry) {
         main = chunk.fileName
-        needed = chunk.imports
+        for (const name of chunk.imports) needed.add(name)
       }
+      // What the first view needs is asked for with the page, not after it.
+      if (chunk.name === FIRST_VIEW) for (const name of [chunk.fileName, ...chunk.imports]) needed.add(name)
       modules.push(...Object.keys(chunk.modules).map(known))
       write(chunk.fileName, chunk.code)
     }
     const style = STYLES.map((file) => readFileSync(file, "utf8")).join("\n")
     const styleName = `assets/style-${createHash("sha256").update(style).digest("base64url").slice(0, 8)}.css`
     write(styleName, style)
-    write("index.html", indexHtml(main, needed, styleName))
+    write(
+      "index.html",
+      indexHtml(
+        main,
+        [...needed].filter((name) => name !== main),
+        styleName,
+      ),
+    )
     return modules
   } finally {
     await build.close()

@@ -55,6 +55,12 @@ export function workspaceOfPage(): string {
   return decodeURIComponent(/^\/w\/([^/]+)/.exec(location.pathname)?.[1] ?? "main")
 }
 
+/** The close code of a connection that is not, or no longer, signed in. */
+const UNAUTHENTICATED = 4401
+/** So few entries come sooner than the question whether there is a snapshot is answered and that is loaded. */
+const FEW_ENTRIES = 2_000
+
+const signedOut = new BroadcastChannel("skein-signed-out")
 const listeners = new Set<(entries: readonly Entry[]) => void>()
 const link = new Link(workspaceOfPage(), { welcome: welcomed, entries: arrived, resync: (from) => link.subscribe(from), heard, closed })
 let state: Workspace | null = null
@@ -71,7 +77,8 @@ let isAsking = false
 
 /** Connects, and stays so. */
 export function goLive(): void {
-  void connect()
+  signedOut.addEventListener("message", leave)
+  connect()
   setInterval(tick, 1_000)
   addEventListener("online", connectNow)
   document.addEventListener("visibilitychange", () => {
@@ -87,27 +94,24 @@ export function connectNow(): void {
   const { phase } = connection.peek()
   if (phase !== "lost" && phase !== "signed_out") return
   clearTimeout(retry)
-  void connect()
+  connect()
 }
 
-/** Forgets the cookie. */
+/** Forgets the cookie, in every tab of the browser. */
 export async function signOut(): Promise<void> {
   await fetch("/leave", { method: "POST" })
+  signedOut.postMessage(null)
+  leave()
+}
+
+function leave(): void {
   connection.value = { phase: "signed_out" }
   link.close()
 }
 
-async function connect(): Promise<void> {
+function connect(): void {
   if (connection.peek().phase !== "lost") connection.value = { phase: "connecting" }
-  try {
-    if (!(await renew())) {
-      connection.value = { phase: "signed_out" }
-      return
-    }
-    link.open()
-  } catch {
-    tryLater()
-  }
+  link.open()
 }
 
 /** Renews the cookie; false where there is none that counts. Throws where nobody answers. */
@@ -124,14 +128,19 @@ function tryLater(): void {
   attempts += 1
   connection.value = { phase: "lost", retryAtMs: performance.now() + waitMs }
   clearTimeout(retry)
-  retry = window.setTimeout(() => void connect(), waitMs)
+  retry = window.setTimeout(connect, waitMs)
 }
 
 function closed(code: number, why: ErrorBody | null): void {
   const { phase } = connection.peek()
   if (phase === "signed_out" || phase === "broken") return
-  if (code === 4401 && why?.code === "not_found") fail(`there is no workspace ${workspaceOfPage()}`)
-  else tryLater()
+  if (code !== UNAUTHENTICATED) tryLater()
+  else if (why?.code === "not_found") fail(`there is no workspace ${workspaceOfPage()}`)
+  else
+    renew().then((isSignedIn) => {
+      if (isSignedIn) tryLater()
+      else connection.value = { phase: "signed_out" }
+    }, tryLater)
 }
 
 function fail(why: string): void {
@@ -149,6 +158,7 @@ function welcomed(hub: Welcome): void {
   hubClock.value = hub.nowMs
   welcome.value = hub
   connection.value = { phase: "loading", head: hub.head }
+  if (performance.now() - renewedAtMs >= RENEW_MS) renew().catch(() => undefined)
   catchUp(hub.head).catch((error: unknown) => {
     // A connection that broke meanwhile tells of itself.
     if (link.isOpen) fail(error instanceof Error ? error.message : String(error))
@@ -173,6 +183,7 @@ async function catchUp(head: Seq): Promise<void> {
 
 /** Asked only where there is one: a browser notes every 404 as an error. */
 async function newestSnapshot(head: Seq): Promise<Workspace | null> {
+  if (head <= FEW_ENTRIES) return null
   const { snapshots } = await link.call("ledger.snapshots", {})
   return snapshots.some(({ seq }) => seq <= head) ? fetchSnapshot(workspaceOfPage(), head) : null
 }

@@ -28,6 +28,8 @@ export class PageSessions {
   readonly #options: PageSessionsOptions
   /** By the SHA-256 of its code: when it is over. */
   readonly #links = new Map<string, number>()
+  /** Sign-ins that were ended: when their cookies would be over. */
+  readonly #left = new Map<string, number>()
   readonly #operator: string
   readonly #publicKey: KeyObject
   /** One for each instance: ports of one host share their cookies. */
@@ -58,14 +60,26 @@ export class PageSessions {
     this.#links.delete(hash)
     if (expiresAtMs === undefined || expiresAtMs <= this.#options.wallMs())
       throw new SkeinError("unauthenticated", "this sign-in link was used already, or is over", "Make another: skein dash.")
-    return this.seal()
+    return this.#seal(randomBytes(12).toString("base64url"))
   }
 
-  /** A cookie's value for `PAGE_SESSION_MS`. The caller of this MUST have verified a code or an earlier cookie. */
-  async seal(): Promise<{ value: string; expiresAtMs: number }> {
+  /** Another value for a cookie that counts, good for `PAGE_SESSION_MS` from now. Throws `unauthenticated`. */
+  async renew(value: string): Promise<{ value: string; expiresAtMs: number }> {
+    return this.#seal((await this.verify(value)).signIn)
+  }
+
+  /** Ends a sign-in: its cookie, and what that was renewed from, are void, until this hub's next start. No error on one that is void already. */
+  async leave(value: string): Promise<void> {
+    const nowMs = this.#options.wallMs()
+    for (const [signIn, expiresAtMs] of this.#left) if (expiresAtMs <= nowMs) this.#left.delete(signIn)
+    const found = await this.verify(value).catch(() => null)
+    if (found !== null) this.#left.set(found.signIn, nowMs + PAGE_SESSION_MS)
+  }
+
+  async #seal(signIn: string): Promise<{ value: string; expiresAtMs: number }> {
     const issuedAtSec = Math.floor(this.#options.wallMs() / 1_000)
     const expiresAtMs = issuedAtSec * 1_000 + PAGE_SESSION_MS
-    const value = await new SignJWT({ operator: this.#operator })
+    const value = await new SignJWT({ operator: this.#operator, signIn })
       .setProtectedHeader({ alg: "EdDSA", typ: "JWT" })
       .setIssuer(ISSUER)
       .setIssuedAt(issuedAtSec)
@@ -74,18 +88,19 @@ export class PageSessions {
     return { value, expiresAtMs }
   }
 
-  /** When a cookie is over. Throws `unauthenticated` on one that this instance did not give, or that is over. */
-  async verify(value: string): Promise<{ expiresAtMs: number }> {
+  /** When a cookie is over, and which sign-in it is of. Throws `unauthenticated` on one that this instance did not give, or that is over. */
+  async verify(value: string): Promise<{ expiresAtMs: number; signIn: string }> {
     try {
       if (decodeProtectedHeader(value).alg !== "EdDSA") throw new TypeError("another algorithm")
       const { payload } = await jwtVerify(value, this.#publicKey, {
         algorithms: ["EdDSA"],
         issuer: ISSUER,
-        requiredClaims: ["operator", "iat", "exp"],
+        requiredClaims: ["operator", "signIn", "iat", "exp"],
         currentDate: new Date(this.#options.wallMs()),
       })
-      if (payload["operator"] !== this.#operator) throw new TypeError("another operator")
-      return { expiresAtMs: (payload.exp as number) * 1_000 }
+      const { operator, signIn, exp } = payload
+      if (operator !== this.#operator || typeof signIn !== "string" || this.#left.has(signIn)) throw new TypeError("another operator, or one who left")
+      return { expiresAtMs: (exp as number) * 1_000, signIn }
     } catch {
       throw new SkeinError("unauthenticated", "the page is not signed in, or no longer", "Open it with a new link: skein dash.")
     }

@@ -129,7 +129,7 @@ describe("the cookie", () => {
     const options = { key: hub.key, wallMs: () => Date.now() }
     const before = new PageSessions({ ...options, operatorHash: makeOperatorCredential().hash })
     const after = new PageSessions({ ...options, operatorHash: makeOperatorCredential().hash })
-    const { value } = await before.seal()
+    const { value } = await before.redeem(before.makeLink().code)
     expect((await before.verify(value)).expiresAtMs).toBeGreaterThan(Date.now())
     await expect(after.verify(value)).rejects.toMatchObject({ code: "unauthenticated" })
   })
@@ -139,6 +139,8 @@ describe("the cookie", () => {
     expect((await ask(hub.url, "/leave", { headers: { cookie } })).body["code"]).toBe("origin_refused")
     const left = await ask(hub.url, "/leave", { headers: { cookie, ...fromPage() } })
     expect(left.headers["set-cookie"]?.[0]).toMatch(/^skein_[0-9a-f]{16}=; .*Max-Age=0$/)
+    // A copy of it is void too.
+    expect((await ask(hub.url, "/enter", { headers: { ...fromPage(), cookie } })).body["code"]).toBe("unauthenticated")
   })
 })
 

@@ -47,22 +47,16 @@ export class Page {
     if (!isFromPage(request)) throw foreign()
     const { code } = ((await readJson(request, BODY_MAX_BYTES)) ?? {}) as { code?: unknown }
     const { page } = this.#auth
-    if (typeof code === "string") await this.#give(request, response, await page.redeem(code))
-    else {
-      await page.verify(cookieOf(request, page.cookieName) ?? "")
-      await this.#give(request, response, await page.seal())
-    }
+    const { value, expiresAtMs } = typeof code === "string" ? await page.redeem(code) : await page.renew(cookieOf(request, page.cookieName) ?? "")
+    sendJson(response, 200, { agent: OPERATOR, expiresAtMs }, { "Set-Cookie": this.#cookie(request, value, Math.floor(PAGE_SESSION_MS / 1_000)) })
   }
 
   async #leave(request: IncomingMessage, response: ServerResponse): Promise<void> {
     allow(request, "POST")
     if (!isFromPage(request)) throw foreign()
+    const { page } = this.#auth
+    await page.leave(cookieOf(request, page.cookieName) ?? "")
     sendJson(response, 200, { left: true }, { "Set-Cookie": this.#cookie(request, "", 0) })
-  }
-
-  async #give(request: IncomingMessage, response: ServerResponse, { value, expiresAtMs }: { value: string; expiresAtMs: number }): Promise<void> {
-    const lastsSec = Math.floor(PAGE_SESSION_MS / 1_000)
-    sendJson(response, 200, { agent: OPERATOR, expiresAtMs }, { "Set-Cookie": this.#cookie(request, value, lastsSec) })
   }
 
   #cookie({ headers }: IncomingMessage, value: string, lastsSec: number): string {

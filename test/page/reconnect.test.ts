@@ -28,6 +28,9 @@ inChromium("a page whose hub goes down says so and how old its picture is, and g
 })
 
 inChromium("a page folds on from the newest snapshot to what replaying every entry gives", async () => {
+  // More than the page would rather read entry by entry.
+  const tasks = Array.from({ length: 2_500 }, (_, at) => ({ id: `t${at}`, title: `Task ${at}` }))
+  await rig.operator.plan.add({ name: "large", title: "Large", digest: "1".repeat(64), commit: null, agents: [], tasks })
   await expect.poll(async () => (await rig.operator.ledger.snapshots({})).snapshots.length, { timeout: 15_000 }).toBeGreaterThan(0)
   const { page, complaints } = await rig.open()
   expect(await page.evaluate("performance.getEntriesByType('resource').some(({ name }) => name.includes('/snapshots/'))")).toBe(true)

@@ -47,7 +47,7 @@ inChromium("a link that was used tells a second browser how to get another, and 
   expect(await page.context().cookies()).toEqual([])
 })
 
-inChromium("a tab that is not signed in notices that another one did", async () => {
+inChromium("a tab notices that another one signed in, or out", async () => {
   const context = await newContext()
   const page = await context.newPage()
   await page.goto(rig.hub.url)
@@ -57,6 +57,9 @@ inChromium("a tab that is not signed in notices that another one did", async () 
   await other.waitForSelector("header .state-live")
   await page.click("text=look again")
   await page.waitForSelector("header .state-live")
+  // And that it signed out.
+  await other.click("text=sign out")
+  await page.waitForSelector("text=You are not signed in")
 })
 
 inChromium("a page of another port can neither act, nor read, nor connect with the cookie", async () => {
