@@ -32,17 +32,18 @@ export function git(folder: string, ...args: string[]): string {
   return stdout
 }
 
-/** Starts the command; the caller waits for `ended`. */
+/** Starts the command; the caller waits for `ended`. It is killed after `withinMs`, unless that is null. */
 export function startSkein(
   folder: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  { withinMs = 120_000 }: { withinMs?: number | null } = {},
 ): { child: ChildProcess; ended: Promise<Ran>; output(): string } {
   const child = spawn(process.execPath, [SKEIN, ...args], {
     cwd: folder,
     env: cleanEnvironment(env),
     stdio: ["ignore", "pipe", "pipe"],
-    timeout: 120_000,
+    ...(withinMs === null ? {} : { timeout: withinMs }),
     killSignal: "SIGKILL",
   })
   let stdout = ""

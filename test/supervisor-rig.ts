@@ -5,7 +5,7 @@ import { type HttpClient, httpClient } from "../src/client/http.ts"
 import type { Running } from "../src/runtime/supervised.ts"
 import { bornOf, SupervisorFolder } from "../src/runtime/supervisor-folder.ts"
 import { socketName } from "../src/runtime/tmux/server.ts"
-import { json, newRepository, skein, until } from "./cli-driver.ts"
+import { json, newRepository, skein, startSkein, until } from "./cli-driver.ts"
 
 /** Null where tmux is, else what a run without it has to say. */
 export const withoutTmux: string | null =
@@ -124,6 +124,53 @@ export async function newRig({
       ),
     supervisorPid: () => registry.holder()?.pid ?? 0,
     down: async () => void (await skein(folder, ["down"])),
+  }
+}
+
+export type FarMachine = {
+  folder: string
+  socket: string
+  registry: SupervisorFolder
+  /** Starts its supervisor, and settles once that is at work. */
+  start(): Promise<void>
+  /** Ends it as a service manager would. */
+  stop(): Promise<void>
+}
+
+/** Another machine: a repository with an instance of its own and no hub, whose supervisor keeps agents like one that the rig has. */
+export async function newFarMachine(rig: Rig, { name, agents, like }: { name: string; agents: readonly string[]; like: string }): Promise<FarMachine> {
+  const folder = newRepository()
+  const wanted = join(folder, ".skein", "supervisor", "wanted")
+  mkdirSync(wanted, { recursive: true, mode: 0o700 })
+  writeFileSync(join(folder, ".skein", "config.yaml"), readFileSync(join(rig.folder, ".skein", "config.yaml"), "utf8"))
+  const joined = async (agent: string, role: "supervisor" | "worker"): Promise<string> => {
+    await rig.hub.call("agent.add", { name: agent, role, kind: "reader" })
+    const file = join(folder, ".skein", `${agent}.credential`)
+    writeFileSync(file, `${(await rig.hub.call("credential.issue", { agent })).credential}\n`, { mode: 0o600 })
+    return file
+  }
+  const own = await joined(name, "supervisor")
+  const { revision: _, ...model } = rig.registry.wantedOf(like) ?? { revision: 0 }
+  for (const agent of agents)
+    writeFileSync(join(wanted, `${agent}.json`), JSON.stringify({ ...model, agent, cwd: folder, credentialFile: await joined(agent, "worker"), revision: 1 }))
+  const { url } = JSON.parse(readFileSync(join(rig.folder, ".skein", "hub.json"), "utf8")) as { url: string }
+  const registry = new SupervisorFolder(join(folder, ".skein", "supervisor"))
+  const socket = socketName(join(folder, ".skein"))
+  rigs.push({ folder, socket, hub: rig.hub })
+  return {
+    folder,
+    socket,
+    registry,
+    start: async () => {
+      startSkein(folder, ["supervisor", "--name", name, "--url", url, "--json"], { SKEIN_TOKEN_FILE: own }, { withinMs: null })
+      await until(() => (registry.holder() === null ? undefined : true), `${name} supervises`)
+    },
+    stop: async () => {
+      const holder = registry.holder()
+      if (holder === null) return
+      process.kill(holder.pid, "SIGTERM")
+      await until(() => (bornOf(holder.pid) === null ? true : undefined), `${name} has ended`)
+    },
   }
 }
 

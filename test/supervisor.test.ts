@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process"
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, describe, expect, test } from "vitest"
 import { bornOf } from "../src/runtime/supervisor-folder.ts"
-import { hubPid, json, newRepository, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
-import { kill, leftRunning, newRig, type Rig, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
+import { hubPid, json, skein, tidyUp, until } from "./cli-driver.ts"
+import { kill, leftRunning, newFarMachine, newRig, type Rig, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
 
@@ -282,26 +282,8 @@ describe.skipIf(withoutTmux !== null)("a supervisor", { timeout: 90_000 }, () =>
   test("shares a hub with those of other machines: each wakes its own agents, and none another's", async () => {
     const rig = await newRig()
     await spawned(rig)
-    // Another machine: a repository with an instance of its own, and no hub.
-    const there = newRepository()
-    mkdirSync(join(there, ".skein", "supervisor", "wanted"), { recursive: true, mode: 0o700 })
-    writeFileSync(join(there, ".skein", "config.yaml"), readFileSync(join(rig.folder, ".skein", "config.yaml"), "utf8"))
-    const files: Record<string, string> = {}
-    for (const [name, role] of [
-      ["lab", "supervisor"],
-      ["far-1", "worker"],
-    ] as const) {
-      await rig.hub.call("agent.add", { name, role, kind: "reader" })
-      files[name] = join(there, ".skein", `${name}.credential`)
-      writeFileSync(files[name], `${(await rig.hub.call("credential.issue", { agent: name })).credential}\n`, { mode: 0o600 })
-    }
-    const { revision: _, ...like } = rig.registry.wantedOf("reader-1") ?? { revision: 0 }
-    writeFileSync(
-      join(there, ".skein", "supervisor", "wanted", "far-1.json"),
-      JSON.stringify({ ...like, agent: "far-1", cwd: there, credentialFile: files["far-1"], revision: 1 }),
-    )
-    const { url } = JSON.parse(readFileSync(join(rig.folder, ".skein", "hub.json"), "utf8")) as { url: string }
-    const lab = startSkein(there, ["supervisor", "--name", "lab", "--url", url, "--json"], { SKEIN_TOKEN_FILE: files["lab"] as string })
+    const lab = await newFarMachine(rig, { name: "lab", agents: ["far-1"], like: "reader-1" })
+    await lab.start()
     try {
       await rig.hub.call("thread.create", { thread: "both", title: "Both", participants: ["reader-1", "far-1"] })
       await rig.post("both", "all of you")
@@ -314,10 +296,9 @@ describe.skipIf(withoutTmux !== null)("a supervisor", { timeout: 90_000 }, () =>
       expect(rig.heard("far-1", "text")).toHaveLength(1)
       expect(rig.heard("reader-1", "text")).toHaveLength(1)
     } finally {
-      lab.child.kill("SIGTERM")
-      await lab.ended
+      await lab.stop()
     }
-    expect(leftRunning({ folder: there, socket: "no-socket" })).toEqual([])
+    expect(leftRunning(lab)).toEqual([])
   })
 
   test("in worktrees of their own, agents are told apart by git too", async () => {

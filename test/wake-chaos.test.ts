@@ -14,7 +14,7 @@ describe.skipIf(withoutTmux !== null)("while supervisor, hub, terminals and pane
 
   test(
     `every message is read, no trigger takes effect twice, and nothing is left running (seed ${seed})`,
-    { timeout: 240_000 + minutes * 60_000 },
+    { timeout: 300_000 + minutes * 2 * 60_000 },
     async () => {
       const long = minutes > 0
       const report = await wakeChaos({

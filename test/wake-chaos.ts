@@ -1,12 +1,31 @@
 import { spawnSync } from "node:child_process"
 import { expect } from "vitest"
 import { hubPid, skein, until } from "./cli-driver.ts"
-import { type Heard, kill, leftRunning, newRig, type Rig } from "./supervisor-rig.ts"
+import { type FarMachine, type Heard, kill, leftRunning, newFarMachine, newRig, type Rig } from "./supervisor-rig.ts"
 
 export type Chaos = { seed: number; agents: number; messages: number; /** How long things are killed, in ms. */ killMs: number; log(line: string): void }
-export type ChaosReport = { messages: number; kills: Record<string, number>; wakes: number; texts: number; starts: number; settleMs: number }
+export type ChaosReport = {
+  messages: number
+  kills: Record<string, number>
+  wakes: number
+  texts: number
+  recognised: number
+  starts: number
+  settleMs: number
+}
 
-const KINDS = ["supervisor", "hub", "tmux", "pane", "pane", "pane"] as const
+/** `paste`: a supervisor, while its text stands in an agent's input. `claim`: the hub, while a trigger is claimed and not yet sent. */
+const KINDS = ["supervisor", "hub", "tmux", "pane", "pane", "pane", "paste", "paste", "claim"] as const
+type Kind = (typeof KINDS)[number]
+
+/** The column of the cursor where the scripted agent's input is empty. */
+const EMPTY_COLUMN = 2
+const MOMENT_WITHIN_MS = 4_000
+const SETTLES_WITHIN_MS = 120_000
+
+type Team = { rig: Rig; far: FarMachine; names: readonly string[]; random(): number }
+/** One that runs agents. */
+type Machine = Pick<Rig, "registry" | "socket">
 
 /** A small generator of our own (mulberry32), so that a seed gives the same kills on every machine. */
 function randomFrom(seed: number): () => number {
@@ -20,16 +39,21 @@ function randomFrom(seed: number): () => number {
 }
 
 /**
- * Messages flow among scripted agents while supervisor, hub, terminals and panes are killed at random; what a user would do is done: `skein up --supervise` again.
- * Throws unless every message is read in the end by whom it is for, no trigger took effect twice, and nothing is left running.
+ * Messages flow among scripted agents, which two supervisors keep on two tmux servers, while supervisors, hub, terminals and panes are killed at random; what a
+ * user would do is done: `skein up --supervise` again. Throws unless every message is read in the end by whom it is for, no trigger took effect twice, and
+ * nothing is left running.
  */
 export async function wakeChaos({ seed, agents, messages, killMs, log }: Chaos): Promise<ChaosReport> {
   const random = randomFrom(seed)
   const rig = await newRig()
-  const names = Array.from({ length: agents }, (_, at) => `reader-${at + 1}`)
-  await rig.skein("swarm", "spawn", "--agent", "reader", "--count", String(agents))
+  const near = Math.ceil(agents / 2)
+  const names = Array.from({ length: agents }, (_, at) => (at < near ? `reader-${at + 1}` : `far-${at - near + 1}`))
+  await rig.skein("swarm", "spawn", "--agent", "reader", "--count", String(near))
+  const far = await newFarMachine(rig, { name: "lab", agents: names.slice(near), like: "reader-1" })
+  await far.start()
+  const team: Team = { rig, far, names, random }
   for (const name of names) await rig.hub.call("thread.create", { thread: `to-${name}`, title: "Chaos", participants: [name] })
-  const kills: Record<string, number> = { supervisor: 0, hub: 0, tmux: 0, pane: 0 }
+  const kills: Record<string, number> = { supervisor: 0, hub: 0, tmux: 0, pane: 0, paste: 0, claim: 0 }
   const endsAt = performance.now() + killMs
   // Each kind comes once before any comes again by chance.
   const first = [...new Set(KINDS)].map((kind) => ({ kind, at: random() })).sort((a, b) => a.at - b.at)
@@ -37,8 +61,8 @@ export async function wakeChaos({ seed, agents, messages, killMs, log }: Chaos):
     while (performance.now() < endsAt) {
       await new Promise((settle) => setTimeout(settle, 400 + random() * 2_200))
       const kind = first.shift()?.kind ?? KINDS[Math.floor(random() * KINDS.length)] ?? "pane"
-      if (strike(rig, kind, names[Math.floor(random() * names.length)] as string)) kills[kind] = (kills[kind] ?? 0) + 1
-      if (kind === "hub" || kind === "supervisor") await revive(rig)
+      if (await strike(team, kind)) kills[kind] = (kills[kind] ?? 0) + 1
+      await revive(team)
     }
   })()
   const sent: { to: string; body: string }[] = []
@@ -51,28 +75,33 @@ export async function wakeChaos({ seed, agents, messages, killMs, log }: Chaos):
   }
   await killing
   log(`${JSON.stringify(kills)}: all sent, waiting until all is read`)
-  await revive(rig)
+  await revive(team)
   const settledFrom = performance.now()
   const heard = new Map<string, Heard[]>()
+  const unread = (): typeof sent => {
+    for (const name of names) heard.set(name, rig.heard(name))
+    return sent.filter(({ to, body }) => heard.get(to)?.some((one) => one.event === "read" && one.body === body) !== true)
+  }
+  await until(() => (unread().length === 0 ? true : undefined), "every message is read", SETTLES_WITHIN_MS).catch(async (error: unknown) => {
+    throw new Error(await standing(team, unread()), { cause: error })
+  })
   await until(
-    () => {
-      for (const name of names) heard.set(name, rig.heard(name))
-      const open = sent.filter(({ to, body }) => heard.get(to)?.some((one) => one.event === "read" && one.body === body) !== true)
-      return open.length === 0 ? true : undefined
-    },
-    "every message is read",
-    60_000,
+    async () => ((await rig.hub.call("trigger.list", { live: true })).triggers.length === 0 ? true : undefined),
+    "no trigger is open",
+    SETTLES_WITHIN_MS,
   )
-  await until(async () => ((await rig.hub.call("trigger.list", { live: true })).triggers.length === 0 ? true : undefined), "no trigger is open", 60_000)
   const settleMs = Math.round(performance.now() - settledFrom)
   for (const name of names) notTwice(name, heard.get(name) ?? [])
   const { triggers } = await rig.hub.call("trigger.list", { limit: 1_000 })
   expect(triggers.filter(({ status }) => status === "dead")).toEqual([])
+  const recognised = await recognisedOf(rig, triggers)
+  await far.stop()
   await rig.down()
-  expect(leftRunning(rig)).toEqual([])
+  expect([...leftRunning(rig), ...leftRunning(far)]).toEqual([])
   const all = [...heard.values()].flat()
   const count = (event: string): number => all.filter((one) => one.event === event).length
-  return { messages, kills, wakes: triggers.filter(({ status }) => status === "delivered").length, texts: count("text"), starts: count("started"), settleMs }
+  const wakes = triggers.filter(({ status }) => status === "delivered").length
+  return { messages, kills, wakes, texts: count("text"), recognised, starts: count("started"), settleMs }
 }
 
 /** A trigger takes effect where its agent has read and acknowledged. The same text may come to a process that took the place of one that died with it. */
@@ -84,18 +113,81 @@ function notTwice(agent: string, heard: readonly Heard[]): void {
   expect([agent, done.filter((nonce, at) => done.indexOf(nonce) !== at)]).toEqual([agent, []])
 }
 
-function strike(rig: Rig, kind: (typeof KINDS)[number], agent: string): boolean {
-  if (kind === "tmux") return spawnSync("tmux", ["-L", rig.socket, "kill-server"]).status === 0
-  const { address } = rig.running(agent)
-  const pid = kind === "hub" ? (hubPid(rig.folder) ?? 0) : kind === "supervisor" ? rig.supervisorPid() : address !== null && "pid" in address ? address.pid : 0
-  if (pid <= 1) return false
-  kill(pid)
+async function strike({ rig, far, names, random }: Team, kind: Kind): Promise<boolean> {
+  const machine: Machine = random() < 0.6 ? rig : far
+  if (kind === "tmux") return spawnSync("tmux", ["-L", machine.socket, "kill-server"]).status === 0
+  if (kind === "paste") return whileATextStands([rig, far], ({ registry }) => killed(registry.holder()?.pid))
+  if (kind === "claim") return whileAJobIsClaimed(rig, () => killed(hubPid(rig.folder)))
+  if (kind === "hub") return killed(hubPid(rig.folder))
+  if (kind === "supervisor") return killed(machine.registry.holder()?.pid)
+  const agent = names[Math.floor(random() * names.length)] as string
+  const { address } = (agent.startsWith("far") ? far : rig).registry.runningOf(agent)
+  return killed(address !== null && "pid" in address ? address.pid : null)
+}
+
+function killed(pid: number | null | undefined): boolean {
+  if ((pid ?? 0) <= 1) return false
+  kill(pid as number)
   return true
 }
 
-/** As a user does who sees that something is down; what is in the middle of going down may refuse. */
-async function revive(rig: Rig): Promise<void> {
+/** Waits for the moment in which a text was pasted and Enter not yet pressed. */
+async function whileATextStands(machines: readonly Machine[], act: (machine: Machine) => boolean): Promise<boolean> {
+  for (const endsAt = performance.now() + MOMENT_WITHIN_MS; performance.now() < endsAt;) {
+    for (const machine of machines) {
+      const { stdout } = spawnSync("tmux", ["-L", machine.socket, "list-panes", "-s", "-t", "main", "-F", "#{pane_dead} #{cursor_x}"], { encoding: "utf8" })
+      const stands = stdout.split("\n").some((line) => line.startsWith("0 ") && Number(line.slice(2)) > EMPTY_COLUMN)
+      if (stands) return act(machine)
+    }
+    await new Promise((settle) => setTimeout(settle, 5))
+  }
+  return false
+}
+
+/** Waits for the moment in which a supervisor has claimed a job and has not said that it was sent. */
+async function whileAJobIsClaimed({ hub }: Rig, act: () => boolean): Promise<boolean> {
+  for (const endsAt = performance.now() + MOMENT_WITHIN_MS; performance.now() < endsAt;) {
+    const { triggers } = await hub.call("trigger.list", { live: true }).catch(() => ({ triggers: [] }))
+    if (triggers.some(({ status }) => status === "claimed" || status === "delivering")) return act()
+    await new Promise((settle) => setTimeout(settle, 5))
+  }
+  return false
+}
+
+/** How often a text was found to be there already, and not typed again. */
+async function recognisedOf({ hub }: Rig, triggers: readonly { job: string; maybeSent: boolean }[]): Promise<number> {
+  const told = await Promise.all(
+    triggers.map(async ({ job }) =>
+      (await hub.call("trigger.why", { job })).hops.filter(({ text }) => /not typed again|stood in the input already/.test(text)),
+    ),
+  )
+  return told.flat().length
+}
+
+/** What there is to see where messages stay unread. */
+async function standing({ rig, far }: Team, unread: readonly { to: string; body: string }[]): Promise<string> {
+  const agents = [...new Set(unread.map(({ to }) => to))]
+  const told = await Promise.all(
+    agents.map(async (agent) => {
+      const machine = agent.startsWith("far") ? far : rig
+      const { triggers } = await rig.hub.call("trigger.list", { target: agent, limit: 3 })
+      const hops = await Promise.all(triggers.map(async ({ job }) => (await rig.hub.call("trigger.why", { job })).hops.slice(-12)))
+      const { stdout } = spawnSync("tmux", ["-L", machine.socket, "capture-pane", "-p", "-t", `main:${agent}`], { encoding: "utf8" })
+      return [
+        JSON.stringify(machine.registry.runningOf(agent)),
+        stdout,
+        JSON.stringify(rig.heard(agent).slice(-8)),
+        JSON.stringify({ triggers, hops }, null, 1),
+      ].join("\n")
+    }),
+  )
+  return `unread: ${JSON.stringify(unread)}\n${told.join("\n\n")}`
+}
+
+/** As users do who see that something is down; what is in the middle of going down may refuse. */
+async function revive({ rig, far }: Team): Promise<void> {
   await until(async () => ((await skein(rig.folder, ["up", "--supervise"])).status === 0 ? true : undefined), "hub and supervisor are up again", 60_000)
+  if (far.registry.holder() === null) await far.start()
 }
 
 /** A hub that was just killed is asked again, with the same key: the message is there once. */

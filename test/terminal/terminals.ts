@@ -15,6 +15,10 @@ export const withoutTmux: string | null =
 export type Mode = "paste" | "plain" | "readline"
 export type Scene = "menu" | "slow" | "stubborn"
 
+/** Of the texts that each kind of reader gets, in bytes. */
+export const SIZES: readonly number[] = [60, 1_500, 8_000]
+export const DELIVERIES_OF_A_SIZE = Number(process.env["SKEIN_TEST_DELIVERIES"] ?? 68)
+
 const READER = resolve("test/terminal/line-reader.mjs")
 
 export function readerPreset(mode: Mode, facts: Partial<ScreenFacts> = {}): AgentPreset {

@@ -1,15 +1,15 @@
 import { spawn } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { afterEach, describe, expect, test } from "vitest"
-import { delivery, newPlace, readerPreset, started, tidyTerminals, until, withoutTmux } from "../../../test/terminal/terminals.ts"
+import { DELIVERIES_OF_A_SIZE, delivery, newPlace, readerPreset, SIZES, started, tidyTerminals, until, withoutTmux } from "../../../test/terminal/terminals.ts"
 import { processTable } from "../process-table.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
 
 afterEach(tidyTerminals)
 
-/** Texts that a shell in an agent's pane is to be spared; a longer run takes 200. */
-const SHELL_DELIVERIES = Number(process.env["SKEIN_TEST_DELIVERIES"] ?? 30)
+/** Texts that a shell in an agent's pane is to be spared. */
+const SHELL_DELIVERIES = DELIVERIES_OF_A_SIZE * SIZES.length
 
 describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
   test("is started in a window of its own, is found alive, and is ended with all that it started", async () => {
@@ -123,7 +123,7 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     place.tmux("paste-buffer", "-p", "-b", "crash", "-t", address.pane)
     await until("it stands there", async () => (await place.driver.capture(address)).includes("n-4711"))
     const wake = delivery("wake up [n-4711]", { nonce: "n-4711" })
-    expect(await place.another().deliver(address, wake)).toMatchObject({ ok: true })
+    expect(await place.another().deliver(address, wake)).toMatchObject({ ok: true, detail: "its text stood in the input already, Enter once" })
     await until("the model has it", () => place.heard("ada").length === 1)
     expect(place.heard("ada")).toEqual([{ text: "wake up [n-4711]" }])
   })
@@ -143,7 +143,7 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(await place.driver.capture(address)).not.toContain("wake up")
   })
 
-  test("that has died and left a shell gets nothing typed, and nothing is run", { timeout: 120_000 }, async () => {
+  test("that has died and left a shell gets nothing typed, and nothing is run", { timeout: 60_000 + SHELL_DELIVERIES * 1_000 }, async () => {
     const preset = readerPreset("paste")
     const shell = {
       ...preset,
@@ -157,7 +157,7 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     await place.driver.deliver(address, delivery("/die"))
     await until("the shell is there", async () => /^[$#] ?$/m.test(await place.driver.capture(address)))
     for (let times = 0; times < SHELL_DELIVERIES; times += 1) {
-      const text = `touch ${place.folder}/it-was-run # `.padEnd([60, 1_500, 8_000][times % 3] ?? 60, "x")
+      const text = `touch ${place.folder}/it-was-run # `.padEnd(SIZES[times % SIZES.length] ?? 60, "x")
       expect(await place.driver.deliver(address, delivery(text, { form: "body", quietMs: 0 }))).toMatchObject({ ok: false, code: "PANE_DEAD" })
     }
     expect(await place.driver.capture(address)).not.toContain("touch")

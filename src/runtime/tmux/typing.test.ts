@@ -1,14 +1,13 @@
 import { afterAll, describe, test } from "vitest"
-import { delivery, type Mode, newPlace, started, tidyTerminals, until, withoutTmux } from "../../../test/terminal/terminals.ts"
+import { DELIVERIES_OF_A_SIZE, delivery, type Mode, newPlace, SIZES, started, tidyTerminals, until, withoutTmux } from "../../../test/terminal/terminals.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
 
 afterAll(tidyTerminals)
 
-/** Each to be delivered so often, spread over two panes of a kind. */
-const TIMES = 200
 const PANES = 2
-const SIZES = [60, 1_500, 8_000]
+/** Texts for each kind of reader, spread over its panes; `npm run deliveries` has 200 of each size. */
+const TIMES = DELIVERIES_OF_A_SIZE * SIZES.length
 
 function text(bytes: number, number: number): string {
   const head = `#${number} of ${bytes} bytes, `
@@ -21,7 +20,7 @@ function text(bytes: number, number: number): string {
 describe.skipIf(withoutTmux !== null)("a reader of lines", () => {
   test.concurrent.for<Mode>(["paste", "plain", "readline"])(
     `%s gets ${TIMES} texts of ${SIZES.join(", ")} bytes, none lost, none doubled, none changed, in their order`,
-    { timeout: 180_000 },
+    { timeout: 60_000 + TIMES * 1_000 },
     async (mode, { expect }) => {
       const place = newPlace()
       const agents = Array.from({ length: PANES }, (_, at) => `${mode}-${at}`)

@@ -56,7 +56,7 @@ export class Typing {
       if (pasted !== null) return pasted
       this.#unsent.set(place.pane, this.#nowMs())
     }
-    return this.#enter(place, facts, delivery, Buffer.byteLength(text))
+    return this.#enter(place, facts, delivery, there ? "its text stood in the input already" : `${Buffer.byteLength(text)} bytes pasted`)
   }
 
   /** What stands in the way, or what was seen where nothing does. */
@@ -125,7 +125,7 @@ export class Typing {
     return refused("SEND_KEYS_ERROR", sent.ok ? "the pane changed in the moment of typing: nothing was typed" : sent.error)
   }
 
-  async #enter(place: Place, facts: ScreenFacts, delivery: Delivery, bytes: number): Promise<Delivered> {
+  async #enter(place: Place, facts: ScreenFacts, delivery: Delivery, how: string): Promise<Delivered> {
     for (let times = 1; ; times += 1) {
       if (times === 1) {
         // An agent that is slow to read would get both at once, take Enter for a part of the paste, and seem to have an empty input until then.
@@ -141,7 +141,7 @@ export class Typing {
       const after = await this.#sent(place, facts, delivery)
       if (after === "sent") {
         this.#unsent.delete(place.pane)
-        return { ok: true, channel: "tmux", handed: true, detail: `${bytes} bytes pasted, Enter ${times === 1 ? "once" : `${times} times`}` }
+        return { ok: true, channel: "tmux", handed: true, detail: `${how}, Enter ${times === 1 ? "once" : `${times} times`}` }
       }
       if (after === "gone") return refused("PANE_DEAD", `pane ${place.pane} died after the text was sent`)
       if (times > ENTER_AGAIN_MAX) return refused("SEND_KEYS_ERROR", `Enter was pressed ${times} times, and the text still stands in the input`)
