@@ -2,6 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+import { endOrphans, endServers } from "../src/runtime/tmux/leftover.ts"
 import { socketName } from "../src/runtime/tmux/server.ts"
 
 /** The command as users have it: the launcher, with what was built. */
@@ -102,7 +103,7 @@ export async function tidyFolder(folder: string): Promise<void> {
       // It is gone already.
     }
   }
-  removeSocket(socketName(join(folder, ".skein")))
+  removeServer(socketName(join(folder, ".skein")))
   // Its agents end by themselves within a second or so of their starter's end; what they still write must not fail the test.
   for (let attempt = 0; attempt < 20; attempt += 1) {
     try {
@@ -114,7 +115,9 @@ export async function tidyFolder(folder: string): Promise<void> {
   }
 }
 
-/** tmux leaves it where it was. */
-export function removeSocket(name: string): void {
+/** What is left of a tmux server: one that waits for a client of a supervisor that the test killed; and its socket, which tmux leaves where it was. */
+export function removeServer(name: string): void {
+  endOrphans(name)
+  endServers(name)
   rmSync(join(process.env["TMUX_TMPDIR"] ?? "/tmp", `tmux-${process.getuid?.() ?? 0}`, name), { force: true })
 }

@@ -6,7 +6,7 @@ import { join, resolve } from "node:path"
 import type { Address, Delivery, DriverEvents, Launch } from "../../src/runtime/driver.ts"
 import type { AgentPreset, ScreenFacts } from "../../src/runtime/presets/preset.ts"
 import { TmuxDriver } from "../../src/runtime/tmux/tmux-driver.ts"
-import { removeSocket } from "../cli-driver.ts"
+import { removeServer } from "../cli-driver.ts"
 
 /** Null where tmux is, else what a run without it has to say. */
 export const withoutTmux: string | null =
@@ -96,7 +96,7 @@ export async function tidyTerminals(): Promise<void> {
   for (const { driver, socket, folder } of opened.splice(0)) {
     await driver.close()
     spawnSync("tmux", ["-L", socket, "kill-server"])
-    removeSocket(socket)
+    removeServer(socket)
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
 }

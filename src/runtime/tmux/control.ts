@@ -2,6 +2,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { OWNER } from "./leftover.ts"
 import { quoted, type Reply, type TmuxCommand, type TmuxWay } from "./tmux-command.ts"
 
 type Block = { ok: boolean; lines: string[] }
@@ -37,7 +38,7 @@ export class ControlClient implements TmuxWay {
   constructor(options: ControlOptions) {
     this.#options = options
     this.#child = spawn(options.tmux, ["-L", options.socket, "-C", "attach", "-t", `=${options.session}`, "-f", "no-output,ignore-size"], {
-      env: options.env,
+      env: { ...options.env, [OWNER]: String(process.pid) },
       cwd: "/",
       stdio: ["pipe", "pipe", "pipe"],
     })

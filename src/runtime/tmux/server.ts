@@ -2,13 +2,18 @@ import { createHash } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { childEnvironment, findExecutable } from "../environment.ts"
 import { ControlClient } from "./control.ts"
+import { endOrphans, endServers, serversOf } from "./leftover.ts"
 import { ForkingWay, type Reply, type TmuxCommand, type TmuxWay } from "./tmux-command.ts"
 
 /** The session that the control client is attached to: it keeps the server up while no agent runs. */
 const CONTROL_SESSION = "hubctl"
 const RECONNECT_MS = 1_000
+/** A server that was asked to end is looked for so often, at this interval. */
+const GOING_TRIES = 30
+const GOING_MS = 100
 
 /** A tmux server's name that no other instance of this machine has; people attach with `tmux -L NAME attach`. */
 export function socketName(instanceDirectory: string): string {
@@ -57,8 +62,8 @@ export class TmuxServer implements TmuxWay {
     if (forking === null) return "there is no program tmux on the path: install it (apt-get install tmux, brew install tmux)"
     const found = await this.#through(forking, ["has-session", "-t", `=${CONTROL_SESSION}`])
     if (!found.ok) {
-      const started = await forking.startServer(["new-session", "-d", "-s", CONTROL_SESSION, "-n", "idle", "-x", "80", "-y", "24", "/bin/sh", "-c", "exec cat"])
-      if (!started.ok && !/duplicate session/.test(started.error)) return started.error
+      const problem = await this.#start(forking)
+      if (problem !== null) return problem
       for (const words of SETTINGS) {
         const set = await forking.run({ words })
         if (!set.ok) return set.error
@@ -66,6 +71,18 @@ export class TmuxServer implements TmuxWay {
     }
     this.#connect()
     return null
+  }
+
+  /** Where the last server of that name is still going down it refuses, for ever if it waits for a client that is stuck: it is helped. */
+  async #start(forking: ForkingWay): Promise<string | null> {
+    for (let tries = 1; ; tries += 1) {
+      const started = await forking.startServer(["new-session", "-d", "-s", CONTROL_SESSION, "-n", "idle", "-x", "80", "-y", "24", "/bin/sh", "-c", "exec cat"])
+      if (started.ok || /duplicate session/.test(started.error)) return null
+      if (!/server exited|lost server/.test(started.error) || tries > GOING_TRIES) return started.error
+      endOrphans(this.socket)
+      if (tries === GOING_TRIES) endServers(this.socket)
+      await sleep(GOING_MS)
+    }
   }
 
   /** By control mode where it is up. A command that was on its way when control mode broke has a reply that says `lost`: it may have been run. */
@@ -90,10 +107,19 @@ export class TmuxServer implements TmuxWay {
     if (this.#closed) return
     const left = await this.run({ words: ["list-sessions", "-F", "#{session_name}"] })
     this.#closed = true
-    if (left.ok && left.lines.every((name) => name === CONTROL_SESSION)) await (await this.#fork())?.spawn(["kill-server"], "")
+    const ends = left.ok && left.lines.every((name) => name === CONTROL_SESSION)
+    if (ends) await (await this.#fork())?.spawn(["kill-server"], "")
     this.#control?.close()
     this.#control = null
+    if (ends) await this.#ended()
     rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  async #ended(): Promise<void> {
+    for (let looks = 0; looks < GOING_TRIES && serversOf(this.socket).length > 0; looks += 1) {
+      endOrphans(this.socket)
+      await sleep(GOING_MS)
+    }
   }
 
   #through(forking: ForkingWay, words: readonly [string, ...string[]]): Promise<Reply> {
@@ -113,6 +139,8 @@ export class TmuxServer implements TmuxWay {
     const now = performance.now()
     if (!this.#controlMode || this.#closed || this.#control !== null || this.#tmux === null || (this.#lastTryMs !== 0 && now - this.#lastTryMs < RECONNECT_MS))
       return
+    // Those of a supervisor that was killed: they would keep this server from ending.
+    if (this.#lastTryMs === 0) endOrphans(this.socket)
     this.#lastTryMs = now
     const control = new ControlClient({
       tmux: this.#tmux,

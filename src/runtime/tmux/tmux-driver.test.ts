@@ -3,6 +3,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { afterEach, describe, expect, test } from "vitest"
 import { DELIVERIES_OF_A_SIZE, delivery, newPlace, readerPreset, SIZES, started, tidyTerminals, until, withoutTmux } from "../../../test/terminal/terminals.ts"
 import { processTable } from "../process-table.ts"
+import { bornOf } from "../supervisor-folder.ts"
+import { OWNER, serversOf } from "./leftover.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
 
@@ -218,6 +220,30 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: false, code: "PANE_DEAD" })
     const again = await started(place, place.launch("ada", "paste"))
     expect(await place.driver.deliver(again, delivery("wake up"))).toMatchObject({ ok: true })
+  })
+
+  test("is started although its old server cannot end, for a client of a supervisor that was killed while it was told something", async () => {
+    const place = newPlace()
+    const address = await started(place, place.launch("ada", "paste"))
+    // What it is told is not taken by anybody, and its owner is another.
+    const client = spawn("tmux", ["-L", place.socket, "-C", "attach", "-t", "=hubctl"], {
+      stdio: ["pipe", "pipe", "ignore"],
+      env: { ...process.env, [OWNER]: "1" },
+    })
+    client.stdin.on("error", () => {})
+    client.stdout.pause()
+    client.stdin.write("list-keys\n".repeat(200))
+    await until("it is attached", () => place.tmux("list-clients", "-F", "#{client_pid}").split("\n").includes(String(client.pid)))
+    place.tmux("kill-server")
+    await until("it is noticed", async () => !(await place.driver.alive(address)).alive)
+    expect(serversOf(place.socket)).toHaveLength(1)
+    const again = await started(place, place.launch("ada", "paste"))
+    expect(await place.driver.deliver(again, delivery("wake up"))).toMatchObject({ ok: true })
+    await until("the old server has ended", () => serversOf(place.socket).length === 1)
+    expect(bornOf(client.pid as number)).toBeNull()
+    await place.driver.stop(again)
+    await place.driver.close()
+    expect(serversOf(place.socket)).toEqual([])
   })
 
   test("is not started where its program or folder is missing", async () => {
