@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { httpClient, type HttpClient } from "../src/client/http.ts"
 import type { AgentPreset } from "../src/runtime/presets/preset.ts"
+import { processTable } from "../src/runtime/process-table.ts"
 import { SupervisorFolder } from "../src/runtime/supervisor-folder.ts"
 import { socketName } from "../src/runtime/tmux/server.ts"
 import { TmuxDriver } from "../src/runtime/tmux/tmux-driver.ts"
@@ -19,8 +20,8 @@ export type WakeReport = {
   pane: { enterAfterMs: number; control: Spread; forking: Spread }
   /** From the call of `message.post` until the agent has the text that wakes it; `poll`: until a client that asks every 5 s knows. */
   turn: { native: Spread; tmux: Spread; poll: Spread }
-  /** Of one processor, with so many idle agents in terminals. */
-  supervisor: { panes: number; cpuPercent: number }
+  /** Of one processor, with so many idle agents in terminals: the supervisor with its tmux client, and the tmux server. */
+  supervisor: { panes: number; cpuPercent: number; tmuxPercent: number }
 }
 
 function spread(takenMs: readonly number[]): Spread {
@@ -41,8 +42,7 @@ export async function benchWake({ directory, rounds, panes, cpuMs }: WakeOptions
     const tmux = await woken(place, rounds)
     const native = await rewoken(place, Math.min(rounds, 15))
     const poll = await polled(place)
-    const cpuPercent = await idleCpu(place, panes, cpuMs)
-    return { pane, turn: { native, tmux, poll }, supervisor: { panes, cpuPercent } }
+    return { pane, turn: { native, tmux, poll }, supervisor: { panes, ...(await idleCpu(place, panes, cpuMs)) } }
   } finally {
     cli(place.folder, "down")
     spawnSync("tmux", ["-L", place.socket, "kill-server"])
@@ -208,19 +208,26 @@ async function polled({ hub, folder }: Place): Promise<Spread> {
   return spread(taken)
 }
 
-/** Processor time of the supervisor and of its tmux client, by the system's count. */
-async function idleCpu({ registry }: Place, panes: number, cpuMs: number): Promise<number> {
-  if (panes === 0) return 0
-  const pid = registry.holder()?.pid
-  const ticks = (): number => {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-    // utime and stime, in hundredths of a second.
-    return Number(fields[11]) + Number(fields[12])
+/** Processor time of the supervisor with its tmux client, and of the tmux server, by the system's count. */
+async function idleCpu({ registry, socket }: Place, panes: number, cpuMs: number): Promise<{ cpuPercent: number; tmuxPercent: number }> {
+  if (panes === 0) return { cpuPercent: 0, tmuxPercent: 0 }
+  const supervisor = registry.holder()?.pid ?? 0
+  const clients = (await processTable()).flatMap(({ pid, parent }) => (parent === supervisor ? [pid] : []))
+  const server = Number(spawnSync("tmux", ["-L", socket, "display-message", "-p", "#{pid}"], { encoding: "utf8" }).stdout)
+  const ticks = (pids: readonly number[]): number => {
+    let sum = 0
+    for (const pid of pids) {
+      const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+      // utime and stime, in hundredths of a second.
+      sum += Number(fields[11]) + Number(fields[12])
+    }
+    return sum
   }
-  const before = ticks()
+  const before = [ticks([supervisor, ...clients]), ticks([server])] as const
   await sleep(cpuMs)
-  return round(((ticks() - before) * 10 * 100) / cpuMs)
+  const percent = (now: number, then: number): number => round(((now - then) * 10 * 100) / cpuMs)
+  return { cpuPercent: percent(ticks([supervisor, ...clients]), before[0]), tmuxPercent: percent(ticks([server]), before[1]) }
 }
 
 export function describeWake({ pane, turn, supervisor }: WakeReport): string {
@@ -236,6 +243,6 @@ export function describeWake({ pane, turn, supervisor }: WakeReport): string {
         row("posted to known, polling every 5 s", turn.poll),
       ],
     ),
-    `\nof the first two rows ${pane.enterAfterMs} ms are the pause before Enter; supervisor of ${supervisor.panes} idle agents: ${show(supervisor.cpuPercent)} % of a processor`,
+    `\nof the first two rows ${pane.enterAfterMs} ms are the pause before Enter; supervisor of ${supervisor.panes} idle agents: ${show(supervisor.cpuPercent)} % of a processor, their tmux server ${show(supervisor.tmuxPercent)} %`,
   ].join("\n")
 }
