@@ -73,9 +73,9 @@ export const hubOperations = {
   "hub.metrics": operation({
     least: "observer",
     summary: "The hub's counters.",
-    text: "Of the workspace's loop and of the surface since the hub's start: batches, commits, decided, refused, overloaded, queue length, subscribers, connections.",
+    text: "Of the workspace's loop and of the surface since the hub's start: batches, commits, decided, refused, overloaded, queue length, subscribers, connections. With `sinceMs` also `history`: a sample of them each 5 s after that time, of the last two hours at the most and not from before the hub's start.",
     errors: [],
-    input: z.strictObject({}),
+    input: z.strictObject({ /** A time of the hub's clock; 0: all that it has. */ sinceMs: timeMs.nullable().default(null) }),
     output: z.record(z.string(), z.unknown()),
   }),
 }

@@ -106,6 +106,7 @@ export class Loop {
       overloaded: this.admission.refused,
       seq: this.head.seq,
       queue: this.#queue.length,
+      beats: this.#sweeps.beats,
       parked: this.#parked.size,
       subscribers: this.#subscriptions.size,
     }

@@ -38,6 +38,8 @@ export class Sweeps {
   /** How the threads and the supervisors stood when wakes were last looked for. */
   #movesSeen = 0
   #supervisorsSeen = 0
+  /** Signs of life that were taken, since the start. */
+  beats = 0
 
   constructor(options: SweepsOptions) {
     this.#o = options
@@ -61,6 +63,7 @@ export class Sweeps {
   beat(session: SessionId): boolean {
     const record = this.#record(session)
     if (record === undefined || !record.owned || record.status === "ended") return false
+    this.beats += 1
     const known = this.#presence.beat(session, this.#nowMs(), record.heartbeatMs)
     if (!known) this.plan()
     this.#heard(record, !known)

@@ -1,3 +1,4 @@
+import type { MetricsHistory } from "./metrics-history.ts"
 import type { OperationName } from "../contract/names.ts"
 import type { Output, Parsed, PlainCommand } from "../contract/operations.ts"
 import type { SessionId } from "../core/ids.ts"
@@ -21,6 +22,8 @@ export type Context = {
   connection: Connection | null
   /** Counters of the surface, for `hub.metrics`. */
   metrics: () => Record<string, number>
+  /** What they were lately. */
+  history: Pick<MetricsHistory, "since">
   prices: Prices
 }
 

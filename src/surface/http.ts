@@ -12,9 +12,10 @@ import { type EventStream, streamEvents } from "./events.ts"
 import { type Call, type Perform, performer, type SurfaceLog, told, waits, workspaceOf } from "./perform.ts"
 import type { McpEndpoint } from "./mcp-http.ts"
 import { Buckets, type Rate } from "./rate.ts"
+import { MetricsHistory } from "./metrics-history.ts"
 import { Page } from "./page.ts"
 // prettier-ignore
-import { allow, bearerOf, checkOrigin, cookieOf, type Guard, guardFor, headerOf, isFromPage, isLoopback, pathOf, readJson, refuseRaw, SECURE_HEADERS, sendError, sendJson, urlOf } from "./request.ts"
+import { allow, badRequest, bearerOf, checkOrigin, cookieOf, type Guard, guardFor, headerOf, isFromPage, isLoopback, noProxy, pathOf, readJson, refuseRaw, SECURE_HEADERS, sendError, sendJson, unexpected, urlOf } from "./request.ts"
 import { decodeInput, encodeError, encodeOutput, type ErrorStyle, operationAt, type RpcPrefix } from "./rpc.ts"
 import { Sockets } from "./websocket.ts"
 
@@ -102,7 +103,8 @@ class Surface {
       rateLimited: this.#rate.refused,
     })
     const { hub, auth, log, version, prices = new Map() } = options
-    this.#perform = performer({ hub, auth, log, rate: this.#rate, metrics, revoked, prices })
+    const history = new MetricsHistory(hub, metrics)
+    this.#perform = performer({ hub, auth, log, rate: this.#rate, metrics, history, revoked, prices })
     const { bodyMaxBytes = BODY_MAX_BYTES, planMaxBytes = PLAN_MAX_BYTES, pingMs = PING_MS } = options
     this.#sockets = new Sockets({ hub, auth, log, version, perform: this.#perform, requestId: () => this.#requestId(), bodyMaxBytes, planMaxBytes, pingMs })
     // Host is checked by `checkOrigin`, with an answer that says what to do.
@@ -124,6 +126,7 @@ class Surface {
     this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => refuseRaw(socket, badRequest(error)))
     this.#sweep = setInterval(() => {
       for (const stream of this.#streams) if (auth.isOver(stream.caller)) stream.end("expired")
+      history.tick(performance.now())
     }, 1_000)
     this.#sweep.unref()
   }
@@ -380,19 +383,4 @@ function stopping(): SkeinError {
 
 function notThere(pathname: string): SkeinError {
   return new SkeinError("unknown_operation", `there is nothing at ${JSON.stringify(pathname.slice(0, 100))}`, "/api lists the operations.")
-}
-
-function unexpected(): SkeinError {
-  return new SkeinError("invalid_input", "the hub meets no expectation but 100-continue", "Leave the Expect header out.")
-}
-
-function noProxy(): SkeinError {
-  return new SkeinError("method_not_allowed", "the hub is no proxy", "Send GET or POST.", { method: "CONNECT" })
-}
-
-function badRequest(error: NodeJS.ErrnoException): SkeinError {
-  if (error.code === "HPE_HEADER_OVERFLOW")
-    return new SkeinError("body_too_large", "the headers are over 16384 bytes", "Send fewer of them.", { limit: 16_384 })
-  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") return new SkeinError("timed_out", "the request did not come in time", "Send it in one go.")
-  return new SkeinError("invalid_input", "this is no HTTP request", "Speak HTTP/1.1.")
 }

@@ -42,6 +42,7 @@ export type PerformOptions = {
   log: SurfaceLog
   rate: Buckets
   metrics(): Record<string, number>
+  history: Context["history"]
   /** None by default: then only what comes with its cost has one. */
   prices?: Prices
   /** Something was revoked: connections of such callers end. */
@@ -98,7 +99,7 @@ const rows = new Map<string, Row>(
 
 /** Checks one call and carries it out: rate, operation, role, identity, schema, then the loop. Every way in (RPC, OpenAPI, WebSocket) ends here. */
 export function performer(options: PerformOptions): Perform {
-  const { hub, auth, rate, metrics, revoked, prices = new Map() } = options
+  const { hub, auth, rate, metrics, history, revoked, prices = new Map() } = options
   const run = (caller: Caller, call: Call): Promise<unknown> => {
     const { actor } = caller
     rate.take(actor.agent)
@@ -114,7 +115,7 @@ export function performer(options: PerformOptions): Perform {
     if (!parsed.success) throw invalidInput(row.name, parsed.error)
     const key = keyOf(row, call.key, parsed.data)
     if (row.composite !== null) {
-      const context: Context = { hub, auth, loop, caller, key, signal: call.signal, connection: call.connection ?? null, metrics, prices }
+      const context: Context = { hub, auth, loop, caller, key, signal: call.signal, connection: call.connection ?? null, metrics, history, prices }
       return row.asksPolicy && loop.policy.isSet ? permitted(row, context, parsed.data as never) : row.composite(context, parsed.data as never)
     }
     return loop.execute(row.name as PlainCommand, actor, parsed.data as never, { key })

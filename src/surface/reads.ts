@@ -137,7 +137,8 @@ export const reads: Doers<Reads> = {
   "ledger.snapshots": async ({ loop }) => ({ snapshots: (await loop.snapshots()).map((seq) => ({ seq })) }),
   "hub.flight": ({ loop }) => loop.read((state, nowMs) => ({ seq: state.seq, nowMs, ...flightOf(state) })),
   "hub.status": ({ loop }) => loop.read((state, nowMs) => statusOf(loop, state, nowMs)),
-  "hub.metrics": ({ loop, metrics }) => Promise.resolve({ ...loop.stats(), surface: metrics() }),
+  "hub.metrics": ({ loop, metrics, history }, { sinceMs }) =>
+    Promise.resolve({ ...loop.stats(), surface: metrics(), ...(sinceMs === null ? {} : { history: history.since(loop.name, sinceMs) }) }),
   "workspace.list": ({ hub, caller }) => {
     const names = caller.actor.role === "operator" ? hub.names() : [caller.workspace]
     return Promise.resolve({ workspaces: names.map((name) => ({ name, seq: hub.workspace(name)?.head.seq ?? 0 })) })

@@ -236,3 +236,18 @@ export function allow({ method }: IncomingMessage, allowed: "GET" | "POST"): voi
   if (method === allowed) return
   throw new SkeinError("method_not_allowed", `this address takes ${allowed}`, `Send ${allowed}.`, { method: method ?? null, allowed })
 }
+
+export function unexpected(): SkeinError {
+  return new SkeinError("invalid_input", "the hub meets no expectation but 100-continue", "Leave the Expect header out.")
+}
+
+export function noProxy(): SkeinError {
+  return new SkeinError("method_not_allowed", "the hub is no proxy", "Send GET or POST.", { method: "CONNECT" })
+}
+
+export function badRequest(error: NodeJS.ErrnoException): SkeinError {
+  if (error.code === "HPE_HEADER_OVERFLOW")
+    return new SkeinError("body_too_large", "the headers are over 16384 bytes", "Send fewer of them.", { limit: 16_384 })
+  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") return new SkeinError("timed_out", "the request did not come in time", "Send it in one go.")
+  return new SkeinError("invalid_input", "this is no HTTP request", "Speak HTTP/1.1.")
+}
