@@ -6,7 +6,7 @@ import { brotliCompressSync, constants, gzipSync } from "node:zlib"
 import { rolldown } from "rolldown"
 
 const ENTRY = "src/dashboard/main.tsx"
-const STYLES = ["src/dashboard/style.css", "src/dashboard/time.css", "src/dashboard/views/plan.css"]
+const STYLES = ["src/dashboard/style.css", "src/dashboard/time.css", "src/dashboard/views/plan.css", "node_modules/uplot/dist/uPlot.min.css"]
 const OUT = "dist/dashboard"
 const FIRST_VIEW = "flight"
 
@@ -14,7 +14,7 @@ const FIRST_VIEW = "flight"
 const PACKAGES: readonly string[] = ["preact", "@preact/signals", "@preact/signals-core", "uplot", "@dagrejs/dagre", "@dagrejs/graphlib"]
 
 /** What a change of must make a new page, besides the sources. */
-export const IN_PAGE = ["node_modules/preact/package.json", "node_modules/@preact/signals/package.json"]
+export const IN_PAGE = ["node_modules/uplot/package.json", "node_modules/preact/package.json", "node_modules/@preact/signals/package.json"]
 
 /** Makes the page. The answer is the modules that went into it, for the notices of their licences. */
 export async function buildPage(): Promise<string[]> {

@@ -14,6 +14,7 @@ export const VIEWS: readonly View[] = [
   { name: "ledger", title: "Ledger", key: "l", load: async () => (await import("./views/ledger.tsx")).Ledger },
   { name: "threads", title: "Threads", key: "t", load: async () => (await import("./views/threads.tsx")).Threads },
   { name: "agents", title: "Agents", key: "a", load: async () => (await import("./views/agents.tsx")).Agents },
+  { name: "charts", title: "Charts", key: "c", load: async () => (await import("./views/charts.tsx")).Charts },
 ]
 
 /** What stands below every view; its code comes after the page has been drawn. */

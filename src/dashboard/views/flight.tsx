@@ -8,6 +8,7 @@ import { count } from "../figures.ts"
 import { hubStatus } from "../live.ts"
 import { isNow } from "../moment.ts"
 import { usePaced } from "../paced.ts"
+import { Sparks } from "../sparks.tsx"
 import { Ago, Left, Money, NotRecorded, State, Text, To } from "../text.tsx"
 import type { ViewProps } from "../views.ts"
 import { Alerts } from "./alerts.tsx"
@@ -25,6 +26,7 @@ export function Flight({ picture }: ViewProps): JSX.Element {
     <>
       <Alerts />
       <Tasks state={state} costMicroUsd={flight.costMicroUsd} />
+      <Sparks picture={picture} />
       <HeldUp flight={flight} />
       <Agents agents={flight.agents} />
       <Plans state={state} />

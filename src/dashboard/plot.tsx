@@ -1,0 +1,152 @@
+import type { JSX } from "preact"
+import { useEffect, useRef } from "preact/hooks"
+import uPlot from "uplot"
+import type { Chart } from "./chart-series.ts"
+import { dateTime, money } from "./figures.ts"
+import { theme } from "./theme.ts"
+
+const HEIGHT = 160
+/** Of the lines of a chart, in this order; dashes tell them apart where colours do not. */
+const COLOURS = ["--accent", "--warn"]
+const DASHES = [[], [6, 4]]
+/** Rows of the table beside a chart: the newest. */
+const ROWS_MAX = 200
+
+/** A chart, and the same figures as a table. */
+export function Plot({ chart }: { chart: Chart }): JSX.Element {
+  const { id, title, lines } = chart
+  return (
+    <figure class="plot" aria-labelledby={`plot-${id}`}>
+      <figcaption id={`plot-${id}`}>
+        {title} <span class="quiet">{lines.length > 1 ? legendOf(chart) : ""}</span>
+      </figcaption>
+      <Canvas chart={chart} />
+      <p class="quiet">{saidOf(chart)}</p>
+      <details>
+        <summary>figures</summary>
+        <Figures chart={chart} />
+      </details>
+    </figure>
+  )
+}
+
+function Canvas({ chart }: { chart: Chart }): JSX.Element {
+  const box = useRef<HTMLDivElement>(null)
+  const plot = useRef<uPlot | null>(null)
+  const shape = `${theme.value} ${chart.lines.map(({ name }) => name).join()} ${chart.unit}`
+  useEffect(() => {
+    const { current } = box
+    if (current === null) return undefined
+    const draw = (): void => {
+      plot.current?.destroy()
+      plot.current = new uPlot(optionsOf(chart, current), dataOf(chart), current)
+    }
+    draw()
+    const sizes = new ResizeObserver(() => plot.current?.setSize({ width: Math.max(200, current.clientWidth), height: HEIGHT }))
+    sizes.observe(current)
+    // The system may go dark while the page is open.
+    const dark = matchMedia("(prefers-color-scheme: dark)")
+    dark.addEventListener("change", draw)
+    return () => {
+      sizes.disconnect()
+      dark.removeEventListener("change", draw)
+      plot.current?.destroy()
+      plot.current = null
+    }
+  }, [shape])
+  useEffect(() => plot.current?.setData(dataOf(chart)), [chart])
+  return <div ref={box} class="plot-box" role="img" aria-label={`${chart.title}: ${saidOf(chart)}`} />
+}
+
+function dataOf({ times, lines }: Chart): uPlot.AlignedData {
+  return [times, ...lines.map(({ values }) => values)]
+}
+
+function optionsOf({ lines, unit }: Chart, box: HTMLElement): uPlot.Options {
+  const style = getComputedStyle(box)
+  // A colour that depends on the theme is only known once it was used: a canvas does not know light-dark().
+  const colour = (name: string): string => {
+    box.style.color = `var(${name})`
+    const found = style.color
+    box.style.color = ""
+    return found
+  }
+  const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: `11px ${style.fontFamily}` }
+  return {
+    width: Math.max(200, box.clientWidth),
+    height: HEIGHT,
+    legend: { show: false },
+    cursor: { show: false },
+    scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
+    axes: [axis, { ...axis, size: 60, values: (_, marks) => marks.map((mark) => textOf(mark, unit)) }],
+    series: [
+      {},
+      ...lines.map(({ name }, at) => ({
+        label: name,
+        stroke: colour(COLOURS[at % COLOURS.length] as string),
+        dash: DASHES[at % DASHES.length] as number[],
+        width: 1.5,
+        spanGaps: true,
+        points: { show: false },
+      })),
+    ],
+  }
+}
+
+function legendOf({ lines }: Chart): string {
+  return lines.map(({ name }, at) => `${at % 2 === 0 ? "——" : "– –"} ${name}`).join("  ")
+}
+
+/** A chart in a sentence. */
+function saidOf({ lines, unit }: Chart): string {
+  return lines
+    .map(({ name, values }) => {
+      const known = values.filter((value) => value !== null)
+      if (known.length === 0) return `${name}: nothing`
+      return `${name}: last ${textOf(known.at(-1) as number, unit)}, most ${textOf(Math.max(...known), unit)}`
+    })
+    .join("; ")
+}
+
+function Figures({ chart: { times, lines, unit, title } }: { chart: Chart }): JSX.Element {
+  const rows = times.map((time, at) => ({ time, values: lines.map(({ values }) => values[at] ?? null) })).filter(({ values }) => values.some((value) => value))
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label={`${title}, as a table`}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">from</th>
+            {lines.map(({ name }) => (
+              <th key={name} scope="col" class="number">
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows
+            .slice(-ROWS_MAX)
+            .reverse()
+            .map(({ time, values }) => (
+              <tr key={time}>
+                <th scope="row">{dateTime(time * 1_000)}</th>
+                {values.map((value, at) => (
+                  <td key={at} class="number">
+                    {value === null ? "" : textOf(value, unit)}
+                  </td>
+                ))}
+              </tr>
+            ))}
+        </tbody>
+      </table>
+      {rows.length === 0 ? <p class="quiet">nothing in this time</p> : null}
+    </div>
+  )
+}
+
+function textOf(value: number, unit: Chart["unit"]): string {
+  if (unit === "usd") return money(Math.round(value * 1e6))
+  const digits = Number.isInteger(value) ? 0 : Math.abs(value) >= 10 ? 1 : Math.abs(value) >= 0.1 ? 2 : 4
+  const text = value.toLocaleString("en", { maximumFractionDigits: digits })
+  return unit === "count" ? text : `${text} ${unit}`
+}
