@@ -1,8 +1,7 @@
 import type { Page } from "playwright-core"
 import { afterAll, beforeAll, expect } from "vitest"
 import { busyFlight } from "./busy-flight.ts"
-import { seriousFindings } from "./axe.ts"
-import { inChromium, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
+import { faultsOf, inChromium, keepPicture, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
 
 withBrowser()
 let rig: PageRig
@@ -39,7 +38,8 @@ inChromium("charts tell what the ledger tells, as lines and as figures, of now a
   expect((await sums(page, "Leases"))[0]).toBe(5)
   expect((await drawn(page)).slice(0, 7)).toEqual([true, true, true, true, true, true, true])
   await page.waitForSelector("figcaption >> text=Commands that wait in the hub", WAIT)
-  expect(await seriousFindings(page)).toEqual([])
+  expect(await faultsOf(page)).toEqual([])
+  await keepPicture(page, "charts")
   const claimed = (await rig.hub.loop.entries(1, 1_000))
     .map(({ bytes }) => JSON.parse(bytes) as { seq: number; type: string })
     .filter(({ type }) => type === "task.claimed")
@@ -58,7 +58,8 @@ inChromium("charts fit a narrow screen, in the dark too, and Flight shows the la
   await page.waitForSelector(".plot canvas", WAIT)
   await page.selectOption(".chart-span select", "all")
   await expect.poll(() => page.url(), WAIT).toContain("span=all")
+  await keepPicture(page, "charts-narrow")
   expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true)
-  expect(await seriousFindings(page)).toEqual([])
+  expect(await faultsOf(page)).toEqual([])
   expect(complaints).toEqual([])
 })

@@ -2,9 +2,8 @@ import { readFile } from "node:fs/promises"
 import { afterAll, beforeAll, expect } from "vitest"
 import { check } from "../../src/ledger/proof.ts"
 import { parseVerifier } from "../../src/ledger/note.ts"
-import { seriousFindings } from "./axe.ts"
 import { busyFlight, HOSTILE } from "./busy-flight.ts"
-import { inChromium, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
+import { faultsOf, inChromium, keepPicture, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
 
 withBrowser()
 let rig: PageRig
@@ -38,7 +37,7 @@ inChromium("the ledger is a stream that goes by keys: the newest entry first, ea
   await data.getByRole("button", { name: /show all/ }).click()
   expect((await data.textContent())?.length).toBeGreaterThan(30_000)
   expect(await page.evaluate("window.hacked")).toBeUndefined()
-  expect(await seriousFindings(page)).toEqual([])
+  expect(await faultsOf(page)).toEqual([])
   expect(complaints).toEqual([])
 })
 
@@ -68,6 +67,7 @@ inChromium("an entry tells what led to it, is proved to outsiders, and is a mome
   expect(led.at(-1)).toContain("task.added")
   expect(led.join()).toContain("same task, before")
   await rig.hub.loop.checkpoint()
+  await keepPicture(page, "ledger")
   const download = page.waitForEvent("download", WAIT)
   await page.getByRole("button", { name: "get the proof" }).click()
   const proof = JSON.parse(await readFile(await (await download).path(), "utf8")) as { seq: number }

@@ -10,7 +10,7 @@ import { sha256 } from "../../src/ledger/sha256.ts"
 import { openSqlite } from "../../src/ledger/sqlite.ts"
 import { json } from "../cli-driver.ts"
 import { busyFlight } from "./busy-flight.ts"
-import { inChromium, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
+import { inChromium, keepPicture, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
 
 withBrowser()
 const directory = mkdtempSync(join(tmpdir(), "skein-travel-"))
@@ -67,6 +67,7 @@ inChromium("Flight at a moment shows who had which task then, and says of presen
     const ledger = openSqlite({ path, readOnly: true })
     const { state } = await replay(ledger, sha256, { to: seq, compare: false })
     await ledger.close()
+    await keepPicture(page, "flight-past")
     const agents = flightOf(state).agents.map(({ name, tasks }) => [name, tasks.map(({ id }) => id)])
     const rows = `[...document.querySelectorAll("table.cards tbody tr")].map((row) => [row.querySelector("th a").textContent, [...row.querySelectorAll("[data-label=task] a")].map((task) => task.textContent)])`
     await expect.poll(() => page.evaluate(rows), WAIT).toEqual(agents)
