@@ -1,3 +1,4 @@
+import { deliveredCosts } from "./spending-view.ts"
 import type { AgentId, Seq, TaskId } from "./ids.ts"
 import type { BlockedOn, Task } from "./task.ts"
 import { type TaskState, taskState } from "./view.ts"
@@ -93,19 +94,12 @@ function obstaclesOf(state: Workspace, waiting: ReadonlyMap<TaskId, number>): Ob
 /** What agents have cost: what was reported for them, and for whoever holds or did a task what it cost besides. */
 function costsOf(state: Workspace): { byAgent: Map<AgentId, number>; total: number } {
   const byAgent = new Map<AgentId, number>()
-  const reported = new Map<TaskId, number>()
   let total = 0
   const add = (agent: AgentId | null, costMicroUsd: number): void => {
     total += costMicroUsd
     if (agent !== null) byAgent.set(agent, (byAgent.get(agent) ?? 0) + costMicroUsd)
   }
-  for (const { agent, task, costMicroUsd } of state.usage.values()) {
-    add(agent, costMicroUsd)
-    if (task !== null) reported.set(task, (reported.get(task) ?? 0) + costMicroUsd)
-  }
-  for (const { id, owner, usage } of state.tasks.values()) {
-    const besides = usage.costMicroUsd - (reported.get(id) ?? 0)
-    if (besides !== 0) add(owner, besides)
-  }
+  for (const { agent, costMicroUsd } of state.usage.values()) add(agent, costMicroUsd)
+  for (const [id, besides] of deliveredCosts(state)) add(state.tasks.get(id)?.owner ?? null, besides)
   return { byAgent, total }
 }

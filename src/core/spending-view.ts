@@ -30,7 +30,7 @@ export function spendingBy(state: Workspace, by: UsageBy): SpendingRow[] {
 }
 
 /** What tasks cost beyond what was reported for them call by call: it came with their deliveries. */
-function deliveredCosts(state: Workspace): Map<TaskId, number> {
+export function deliveredCosts(state: Workspace): Map<TaskId, number> {
   const costs = new Map<TaskId, number>()
   for (const { id, usage } of state.tasks.values()) if (usage.costMicroUsd !== 0) costs.set(id, usage.costMicroUsd)
   for (const { task, costMicroUsd } of state.usage.values()) {

@@ -50,6 +50,8 @@ inChromium("the plan shows its tasks with their states, the critical path, and w
   await row.click()
   await page.waitForSelector(".task-panel >> text=half way")
   expect(page.url()).toContain("#/plan/ship.1/ship.1%2Fdesign")
+  await ann.call("task.update", { task: "ship.1/design", fence, progress: 0.7, note: "nearly there" })
+  await page.waitForSelector(".task-panel >> text=nearly there")
   const text = await page.textContent(".task-panel")
   expect(text).toContain("the cache is cold")
   await page.waitForSelector(".task-panel >> text=asked for it")

@@ -4,6 +4,7 @@ import { type Assignment, assignmentsOf, fencesOf } from "../../core/claims-view
 import type { TaskView } from "../../core/view.ts"
 import type { Workspace } from "../../core/workspace.ts"
 import { count } from "../figures.ts"
+import type { Picture } from "../moment.ts"
 import { Ago, Text, To } from "../text.tsx"
 import { Part } from "./task-panel-part.tsx"
 import { useEntries } from "./stored-entries.ts"
@@ -13,7 +14,7 @@ const RULES = { named: "asked for it", order: "first that fitted", assigned: "be
 const NAMED_MAX = 6
 
 /** Who got it and why, from the claims' own entries; and where nobody has it, who could take it. */
-export function TaskClaims({ state, task }: { state: Workspace; task: TaskView }): JSX.Element {
+export function TaskClaims({ picture: { state }, task }: { picture: Picture; task: TaskView }): JSX.Element {
   const { entries, trouble } = useEntries(fencesOf(task))
   const isOpen = task.owner === null && task.closedAtMs === null
   return (

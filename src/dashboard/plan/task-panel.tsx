@@ -5,8 +5,8 @@ import type { FileLease } from "../../core/file-lease.ts"
 import type { TaskId } from "../../core/ids.ts"
 import type { Thread } from "../../core/thread.ts"
 import { type TaskState, taskState, type TaskView, viewTask } from "../../core/view.ts"
-import type { Workspace } from "../../core/workspace.ts"
 import { count, duration } from "../figures.ts"
+import type { Picture } from "../moment.ts"
 import { hrefOf } from "../route.ts"
 import { Ago, Left, Money, State, Text, To } from "../text.tsx"
 import { TaskClaims } from "./task-claims.tsx"
@@ -14,7 +14,8 @@ import { TaskHistory } from "./task-history.tsx"
 import { Part } from "./task-panel-part.tsx"
 
 /** Everything that is known of one task at the moment. */
-export function TaskPanel({ state, id, onClose }: { state: Workspace; id: TaskId; onClose: () => void }): JSX.Element | null {
+export function TaskPanel({ picture, id, onClose }: { picture: Picture; id: TaskId; onClose: () => void }): JSX.Element | null {
+  const { state } = picture
   const heading = useRef<HTMLHeadingElement>(null)
   // Whoever opened it by keys reads on there.
   useEffect(() => heading.current?.focus(), [])
@@ -52,12 +53,12 @@ export function TaskPanel({ state, id, onClose }: { state: Workspace; id: TaskId
           </p>
         </Part>
       )}
-      <Neighbours state={state} title="Waits for" ids={task.dependsOn} />
-      <Neighbours state={state} title="Waited for by" ids={[...state.board.dependents(id)].sort()} />
+      <Neighbours picture={picture} title="Waits for" ids={task.dependsOn} />
+      <Neighbours picture={picture} title="Waited for by" ids={[...state.board.dependents(id)].sort()} />
       <Attempts task={task} />
-      <TaskClaims state={state} task={task} />
-      <Files state={state} task={task} />
-      <Messages state={state} id={id} />
+      <TaskClaims picture={picture} task={task} />
+      <Files picture={picture} task={task} />
+      <Messages picture={picture} id={id} />
       {task.deliverable === null ? null : (
         <Part title="Delivered">
           <p>
@@ -111,7 +112,7 @@ function Facts({ task }: { task: TaskView }): JSX.Element {
     ["kind", [task.filler ? "filler" : "", task.review ? "needs a review" : ""].filter((word) => word !== "").join(", ") || null],
   ]
   return (
-    <dl class="facts">
+    <dl class="task-facts">
       {rows.map(([name, value]) =>
         value === null ? null : (
           <div key={name}>
@@ -147,7 +148,7 @@ function Cost({ task: { usage, budgetMicroUsd } }: { task: TaskView }): JSX.Elem
 /** Tasks that are named at once; a barrier may wait for thousands. */
 const NAMED_MAX = 20
 
-function Neighbours({ state, title, ids }: { state: Workspace; title: string; ids: readonly TaskId[] }): JSX.Element | null {
+function Neighbours({ picture: { state }, title, ids }: { picture: Picture; title: string; ids: readonly TaskId[] }): JSX.Element | null {
   if (ids.length === 0) return null
   const stateOf = (id: TaskId): TaskState | null => {
     const task = state.tasks.get(id)
@@ -199,7 +200,7 @@ function Attempts({ task: { history } }: { task: TaskView }): JSX.Element | null
   )
 }
 
-function Files({ state, task }: { state: Workspace; task: TaskView }): JSX.Element | null {
+function Files({ picture: { state }, task }: { picture: Picture; task: TaskView }): JSX.Element | null {
   const leases = state.board.holdings.ofTask(task.id).map((id) => state.files.get(id) as FileLease)
   const against = task.touches.length === 0 || task.closedAtMs !== null ? [] : conflictsWith(state, task.owner ?? "", task.touches, "exclusive", task.id)
   if (task.touches.length === 0 && leases.length === 0) return null
@@ -238,7 +239,7 @@ function Files({ state, task }: { state: Workspace; task: TaskView }): JSX.Eleme
   )
 }
 
-function Messages({ state, id }: { state: Workspace; id: TaskId }): JSX.Element | null {
+function Messages({ picture: { state }, id }: { picture: Picture; id: TaskId }): JSX.Element | null {
   const ids = new Set([...state.forum.threadsAbout(id), `task/${id}`])
   const threads = [...ids].flatMap((thread): Thread | [] => state.threads.get(thread) ?? []).sort((a, b) => b.lastSeq - a.lastSeq)
   if (threads.length === 0) return null

@@ -12,6 +12,7 @@ import { graphOf, looseTasks } from "../plan/graph.ts"
 import { DRAWN_MAX, type Laid, useLayout } from "../plan/layout.ts"
 import { TaskList } from "../plan/task-list.tsx"
 import { TaskPanel } from "../plan/task-panel.tsx"
+import type { Picture } from "../moment.ts"
 import { goTo, hrefOf, setFilters } from "../route.ts"
 import { State, Text } from "../text.tsx"
 import type { ViewProps } from "../views.ts"
@@ -20,7 +21,8 @@ import type { ViewProps } from "../views.ts"
 const NO_PLAN = "-"
 
 /** `#/plan`, `#/plan/PLAN`, `#/plan/PLAN/TASK`, and `#/plan/TASK` for whoever knows only the task. */
-export function PlanView({ picture: { state }, parts, filters }: ViewProps): JSX.Element {
+export function PlanView({ picture, parts, filters }: ViewProps): JSX.Element {
+  const { state } = picture
   const at = placeOf(state, parts)
   if (at === null)
     return (
@@ -39,10 +41,12 @@ export function PlanView({ picture: { state }, parts, filters }: ViewProps): JSX
         </p>
       </>
     )
-  return <Shown key={at.plan ?? NO_PLAN} state={state} plan={at.plan} task={at.task} query={filters["q"] ?? ""} />
+  return <Shown key={at.plan ?? NO_PLAN} picture={picture} plan={at.plan} task={at.task} query={filters["q"] ?? ""} />
 }
 
-function Shown({ state, plan, task, query }: { state: Workspace; plan: PlanId | null; task: TaskId | null; query: string }): JSX.Element {
+/** It is given the picture and not its state, which goes on in place: a component with hooks is drawn again only where a property is another. */
+function Shown({ picture, plan, task, query }: { picture: Picture; plan: PlanId | null; task: TaskId | null; query: string }): JSX.Element {
+  const { state } = picture
   const graph = graphOf(state, plan)
   const laid = useLayout(graph)
   const faces = facesOf(state, graph)
@@ -92,7 +96,7 @@ function Shown({ state, plan, task, query }: { state: Workspace; plan: PlanId | 
           onCursor={setCursor}
           onOpen={show}
         />
-        {task === null || open < 0 ? null : <TaskPanel key={task} state={state} id={task} onClose={() => goTo("plan", [plan ?? NO_PLAN])} />}
+        {task === null || open < 0 ? null : <TaskPanel key={task} picture={picture} id={task} onClose={() => goTo("plan", [plan ?? NO_PLAN])} />}
       </div>
     </div>
   )
