@@ -235,6 +235,27 @@ describe("a budget", () => {
     expect(texts(report(scenario, ann, null, 400))).toEqual([expect.stringContaining("80 %")])
   })
 
+  it("tells an agent that it has nearly used or overdrawn its reservation while it works, and not with the report that ends its claim", () => {
+    const scenario = new Scenario()
+    const ann = scenario.agent("ann")
+    set(scenario, "workspace", 1_000, { perClaimMicroUsd: 100, warnPercent: [] })
+    const toAnn = (entries: readonly Entry[]): string[] => texts(entries).filter((text) => /^\w has used/.test(text))
+    for (const [id, reported, atTheEnd] of [
+      ["a", 0, 100],
+      ["b", 0, 120],
+    ] as const) {
+      scenario.task(id)
+      const fence = scenario.claim(ann, id)
+      expect(toAnn(report(scenario, ann, id, reported))).toEqual([])
+      expect(toAnn(scenario.must("task.complete", ann, { task: id, fence, ...DONE, usage: usage(atTheEnd) }).entries), id).toEqual([])
+      if (id === "b") scenario.must("budget.topUp", OPERATOR, { scope: "workspace", windowMs: null, amountMicroUsd: 100, reason: "r" })
+    }
+    scenario.task("c")
+    scenario.claim(ann, "c")
+    expect(toAnn(report(scenario, ann, "c", 80))).toEqual([expect.stringContaining("finish it, or hand it over in time")])
+    expect(toAnn(report(scenario, ann, "c", 30))).toEqual([expect.stringContaining("hand it over before")])
+  })
+
   it("that is taken away binds nobody, and what was reserved in it is nobody's debt later", () => {
     const scenario = new Scenario()
     const ann = scenario.agent("ann")

@@ -1,4 +1,4 @@
-import { bookingOf, type Spending } from "./account-book.ts"
+import { type Booking, bookingOf, type Spending } from "./account-book.ts"
 import { type Breaker, type BreakerId, phaseOf } from "./breaker.ts"
 import { breakersAfter } from "./breaker-outcome.ts"
 import { limitOf } from "./budget.ts"
@@ -16,8 +16,8 @@ const NEARLY = 80
 /** Adds to a decision what has to be told of it: thresholds that were reached, budgets that close, breakers that open, and who has to hand over. */
 export function withNotices(state: Workspace, actor: Actor, decision: Recorded[] | Refusal, nowMs: number): Recorded[] | Refusal {
   if (isRefusal(decision)) return decision
-  const spendings = state.budgets.size === 0 ? [] : decision.flatMap((event) => spendingOf(event as TaskEvent | UsageEvent, actor) ?? [])
-  const told = [...spendings.flatMap((spending) => budgetNotices(state, spending, nowMs)), ...breakerNotices(state, decision, nowMs)]
+  const reported = state.budgets.size === 0 ? [] : decision.flatMap((event) => noticesOf(state, event as TaskEvent | UsageEvent, actor, nowMs))
+  const told = [...reported, ...breakerNotices(state, decision, nowMs)]
   return told.length === 0 ? decision : [...decision, ...told]
 }
 
@@ -38,8 +38,16 @@ export function spendingOf(event: TaskEvent | UsageEvent, actor: Actor): Spendin
   }
 }
 
-function budgetNotices(state: Workspace, spending: Spending, nowMs: number): DirectiveEvent[] {
-  const { budgets, reservation } = bookingOf(state, spending, nowMs)
+function noticesOf(state: Workspace, event: TaskEvent | UsageEvent, actor: Actor, nowMs: number): DirectiveEvent[] {
+  const spending = spendingOf(event, actor)
+  if (spending === null) return []
+  const booking = bookingOf(state, spending, nowMs)
+  const told = budgetNotices(state, spending, booking)
+  // What comes with the end of a claim leaves nothing to finish or to hand over.
+  return event.type === "usage.reported" ? [...told, ...claimNotices(state, spending, booking)] : told
+}
+
+function budgetNotices(state: Workspace, spending: Spending, { budgets }: Booking): DirectiveEvent[] {
   const told: DirectiveEvent[] = []
   for (const after of budgets) {
     const before = state.budgets.get(after.id)
@@ -55,19 +63,25 @@ function budgetNotices(state: Workspace, spending: Spending, nowMs: number): Dir
       told.push(toOperator(`budget ${after.id} has reached ${after.warnedPercent} %: ${spent}`, "normal"))
     }
   }
+  return told
+}
+
+/** What whoever works under a reservation hears of it. */
+function claimNotices(state: Workspace, spending: Spending, { reservation }: Booking): DirectiveEvent[] {
   const task = spending.task === null ? undefined : state.tasks.get(spending.task)
-  if (reservation === null || task === undefined || !isHeld(task.status)) return told
+  if (reservation === null || task === undefined || !isHeld(task.status)) return []
   const before = state.reservations.get(task.id)
   const { capMicroUsd, usedMicroUsd, stopAtMs } = reservation
   if (stopAtMs !== null && before?.stopAtMs === null) {
     const until = new Date(stopAtMs).toISOString()
     const text = `${task.id} has used more than it had: hand it over before ${until}. Commit, say in a note where you are, then complete or release it; else it is taken back.`
-    told.push(directive("pause", { agent: spending.agent }, task.id, text, task.fence))
-  } else if (stopAtMs === null && usedMicroUsd * 100 >= NEARLY * capMicroUsd && (before?.usedMicroUsd ?? 0) * 100 < NEARLY * capMicroUsd) {
-    const text = `${task.id} has used ${usd(usedMicroUsd)} of the ${usd(capMicroUsd)} that it may: finish it, or hand it over in time.`
-    told.push(directive("nudge", { agent: spending.agent }, task.id, text, task.fence))
+    return [directive("pause", { agent: spending.agent }, task.id, text, task.fence)]
   }
-  return told
+  if (stopAtMs === null && usedMicroUsd * 100 >= NEARLY * capMicroUsd && (before?.usedMicroUsd ?? 0) * 100 < NEARLY * capMicroUsd) {
+    const text = `${task.id} has used ${usd(usedMicroUsd)} of the ${usd(capMicroUsd)} that it may: finish it, or hand it over in time.`
+    return [directive("nudge", { agent: spending.agent }, task.id, text, task.fence)]
+  }
+  return []
 }
 
 /** Breakers that a decision opens, seen through the same steps that the fold will take. */
