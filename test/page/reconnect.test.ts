@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect } from "vitest"
+import { count } from "../../src/dashboard/figures.ts"
 import { busyFlight, type BusyFlight } from "./busy-flight.ts"
 import { inChromium, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
 
@@ -36,7 +37,7 @@ inChromium("a page folds on from the newest snapshot to what replaying every ent
   expect(await page.evaluate("performance.getEntriesByType('resource').some(({ name }) => name.includes('/snapshots/'))")).toBe(true)
   await page.waitForSelector("text=Nearly there, after the restart")
   const { counts, head } = await rig.operator.hub.status({})
-  expect(await page.textContent("header .number")).toBe(`entry ${head.seq}`)
+  await expect.poll(() => page.textContent("header .number")).toBe(`entry ${count(head.seq)}`)
   expect(await page.textContent(".counts")).toContain(`completed ${counts["completed"]}`)
   expect(complaints).toEqual([])
 })
