@@ -13,6 +13,7 @@ import { benchGuard, describeGuard, GUARD } from "./guard.ts"
 import { benchLeases, describeLeases, LEASES } from "./leases.ts"
 import { benchMemory, describeMemory, MEMORY } from "./memory.ts"
 import { benchPage, describePage, PAGE } from "./page.ts"
+import { benchPolicy, describePolicy, POLICY } from "./policy.ts"
 import { benchReplay, describeReplay, REPLAY } from "./replay.ts"
 import { benchWake, describeWake, WAKE } from "./wake.ts"
 import { scratch } from "./scratch.ts"
@@ -44,6 +45,7 @@ const benches: Record<string, Bench> = {
   governor: bench(benchGovernor, describeGovernor, GOVERNOR),
   guard: bench(benchGuard, describeGuard, GUARD),
   page: bench(benchPage, describePage, PAGE),
+  policy: bench(benchPolicy, describePolicy, POLICY),
   wake: bench(benchWake, describeWake, WAKE),
   backpressure: bench(benchBackpressure, describeBackpressure, BACKPRESSURE),
 }

@@ -47,7 +47,23 @@ type Bullmq = {
 }
 /** A matcher for one glob, compiled once. */
 export type Picomatch = (glob: string, options?: { dot: boolean }) => (path: string) => boolean
-type Modules = { picomatch: Picomatch; ioredis: { Redis: new (options: object) => IoRedis }; pg: { Client: new (options: object) => PgClient }; bullmq: Bullmq }
+/** As much of CASL as the bench uses. */
+export type Casl = {
+  AbilityBuilder: new (make: unknown) => {
+    can(action: string, subject: string, conditions?: object): unknown
+    cannot(action: string, subject: string, conditions?: object): unknown
+    build(): { can(action: string, subject: object): boolean }
+  }
+  createMongoAbility: unknown
+  subject(type: string, of: object): object
+}
+type Modules = {
+  "@casl/ability": Casl
+  picomatch: Picomatch
+  ioredis: { Redis: new (options: object) => IoRedis }
+  pg: { Client: new (options: object) => PgClient }
+  bullmq: Bullmq
+}
 
 export const REMEDY = "Install the peers' servers (Debian, as root): sh bench/peers/debian.sh"
 const SOURCE = join(import.meta.dirname, "peers")

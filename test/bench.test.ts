@@ -13,6 +13,7 @@ import { benchGuard, describeGuard } from "../bench/guard.ts"
 import { benchLeases, describeLeases } from "../bench/leases.ts"
 import { benchMemory } from "../bench/memory.ts"
 import { plot } from "../bench/plot.ts"
+import { benchPolicy, describePolicy } from "../bench/policy.ts"
 import { benchReplay } from "../bench/replay.ts"
 
 /** The bench at its smallest, so that it cannot rot. No figure is judged here: they depend on the machine. */
@@ -132,4 +133,12 @@ test("a plot says what its axes are, and hides nothing that is markup", () => {
   expect(svg).toContain("a &lt; b")
   expect(svg).toContain(">tasks<")
   expect(svg.match(/<circle/g)).toHaveLength(2)
+})
+
+test("the policy's bench decides everything alike with the roles, with rules, and with Cedar as it comes", async () => {
+  const report = await benchPolicy({ directory, rounds: 1, decisions: 80, agents: 10, tasks: 40, peer: false })
+  expect(report.timings.skein?.p50Us).toBeGreaterThan(0)
+  expect(report.denied).toBeGreaterThan(0)
+  expect(report.skipped).not.toBeNull()
+  expect(describePolicy(report)).toContain("no two questions alike")
 })

@@ -8,7 +8,7 @@ import type { SkeinEvent } from "../core/workspace.ts"
  * The operation that an entry tells of, where an agent or a person asked for it. Entries that are not here follow from others, are the hub's own, or are
  * steps of a delivery.
  */
-const ASKED: { readonly [Type in SkeinEvent["type"]]?: OperationName } = {
+export const ASKED: { readonly [Type in SkeinEvent["type"]]?: OperationName } = {
   "account.exhausted": "account.exhausted",
   "account.restored": "account.restored",
   "agent.added": "agent.add",

@@ -5,6 +5,7 @@ import type { Agent } from "../core/agent.ts"
 import { limitOf } from "../core/budget.ts"
 import { expectedCost } from "../core/claim-gate.ts"
 import type { Role } from "../core/entry.ts"
+import type { TaskId } from "../core/ids.ts"
 import { DEFAULT_SPEC, type Task, type TaskSpec } from "../core/task.ts"
 import type { Workspace } from "../core/workspace.ts"
 import type { Reading, Reads } from "./policy-reads.ts"
@@ -144,12 +145,25 @@ function amountOf(state: Workspace, action: OperationName, agent: string, given:
 }
 
 export function contextAt(nowMs: number, amount: () => number): Request["context"] {
-  const context: Record<keyof typeof CONTEXT_ATTRIBUTES, () => Value> = {
-    hourUtc: () => new Date(nowMs).getUTCHours(),
-    weekdayUtc: () => new Date(nowMs).getUTCDay() || 7,
-    amountMicroUsd: amount,
+  return (name) => {
+    switch (name as keyof typeof CONTEXT_ATTRIBUTES) {
+      case "hourUtc":
+        return new Date(nowMs).getUTCHours()
+      case "weekdayUtc":
+        return new Date(nowMs).getUTCDay() || 7
+      case "amountMicroUsd":
+        return amount()
+    }
   }
-  return (name) => (context as Record<string, () => Value>)[name]!()
+}
+
+/** The questions that a claim of the next task asks, one for each task that it looks at: whether its caller may claim that very task. */
+export function claimsOf(state: Workspace, { agent, role }: { agent: string; role: Role }, nowMs: number): (task: TaskId) => Request {
+  const principal = agentThing(state, agent, role)
+  return (task) => {
+    const context = contextAt(nowMs, () => amountOf(state, "task.claim", agent, { task }))
+    return { action: "task.claim", role, principal, resource: taskThing(state, task), context }
+  }
 }
 
 export type CedarEntityJson = {
@@ -160,6 +174,33 @@ export type CedarEntityJson = {
 }
 /** What a policy set is given of a request: only what it reads, so that two requests that look the same to it are the same text. */
 export type Seen = { principal: CedarEntityJson; resource: CedarEntityJson; context: Record<string, Value> }
+
+/**
+ * A text that is the same for two questions only where a policy set sees the same of both: written out, since it is made for each decision, and what Cedar
+ * takes only for one that nobody asked before. It MUST hold all that `seenBy` gives.
+ */
+export function keyOf({ action, role, principal, resource, context }: Request, reads: Reads): string {
+  let key = `${action} ${role}${thingKey(principal, reads.principal)} ${thingKey(resource, reads.resource)}`
+  if (reads.resource.uid) key += resource.type === "Agent" ? textOf(resource.attribute("role")) : textOf(resource.parent ?? "")
+  for (const name of reads.context.attributes ?? Object.keys(CONTEXT_ATTRIBUTES)) if (Object.hasOwn(CONTEXT_ATTRIBUTES, name)) key += textOf(context(name))
+  return key
+}
+
+function thingKey(thing: Thing, { attributes, uid, tags }: Reading): string {
+  const known = ENTITY_ATTRIBUTES[thing.type]
+  let key = uid ? textOf(thing.id) : ""
+  for (const name of attributes ?? Object.keys(known)) if (Object.hasOwn(known, name)) key += textOf(thing.attribute(name))
+  return tags ? key + JSON.stringify(thing.tags()) : key
+}
+
+/** Texts carry their length, and lists their number: no text can look like another's end. */
+function textOf(value: Value): string {
+  if (typeof value === "string") return `"${value.length}:${value}`
+  if (typeof value === "number" || typeof value === "boolean") return `,${value}`
+  let key = `[${value.length}`
+  for (const item of value) key += textOf(item)
+  return key
+}
 
 export function seenBy({ principal, resource, context, role }: Omit<Request, "action">, reads: Reads): Seen {
   return {

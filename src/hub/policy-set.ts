@@ -1,7 +1,7 @@
 import { groupsOf, GOVERNED, policySchema } from "../contract/policy-schema.ts"
 import type { Cedar } from "./cedar-library.ts"
 import { type Reads, readsOf } from "./policy-reads.ts"
-import { type CedarEntityJson, type Request, seenBy } from "./policy-request.ts"
+import { type CedarEntityJson, keyOf, type Request, seenBy } from "./policy-request.ts"
 
 /** What is wrong with a text, and where: 1-based, null where Cedar does not say. */
 export type PolicyFault = { line: number | null; column: number | null; rule: string | null; message: string; remedy: string }
@@ -72,11 +72,10 @@ export class PolicySet {
   /** Whether the policies allow it. Whatever goes wrong denies, and is not kept. */
   decide(request: Request): Verdict {
     const { action } = request
-    const seen = seenBy(request, this.#reads)
-    const key = `${action}\n${JSON.stringify(seen)}`
+    const key = keyOf(request, this.#reads)
     const known = this.#kept.get(key)
     if (known !== undefined) return known
-    const { principal, resource, context } = seen
+    const { principal, resource, context } = seenBy(request, this.#reads)
     const isSame = principal.uid.id === resource.uid.id && principal.uid.type === resource.uid.type
     // An agent that acts on itself is one entity, with what is read of it in either place.
     const entities = isSame ? [{ ...resource, ...principal, attrs: { ...resource.attrs, ...principal.attrs } }] : [principal, resource]

@@ -10,7 +10,7 @@ import type { OperationName } from "../contract/names.ts"
 import { type Cedar, loadCedar } from "./cedar-library.ts"
 import type { LoopLog } from "./loop-options.ts"
 import { type Judged, judgedAs, PolicyLog } from "./policy-log.ts"
-import { type Request, requestOf } from "./policy-request.ts"
+import { claimsOf, type Request, requestOf } from "./policy-request.ts"
 import { failed, PolicySet, type Verdict } from "./policy-set.ts"
 
 type PolicyOptions = {
@@ -66,8 +66,9 @@ export class Policy {
     if (set === null) return input
     const { state } = this.#o
     const told = new Set<string>()
+    const asked = claimsOf(state, actor, nowMs)
     const forbids: Forbids = (task: TaskId) => {
-      const request = requestOf(state, "task.claim", actor, { task }, nowMs) as Request
+      const request = asked(task)
       const verdict = decided(set, request)
       const kind = `${verdict.allowed} ${verdict.rule}`
       // One line for each rule: there may be thousands of tasks that one rule keeps from the caller.

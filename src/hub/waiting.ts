@@ -25,7 +25,7 @@ export type Waiting = {
 }
 
 /** Refusals of a claim that somebody else's work, or time, may take back. */
-const MAY_CHANGE: ReadonlySet<string> = new Set(["nothing_ready", "at_limit", "budget_spent", "breaker_open"])
+const MAY_CHANGE: ReadonlySet<string> = new Set(["nothing_ready", "at_limit", "budget_spent", "breaker_open", "policy_denied"])
 
 /** Until when a claim that was refused waits; null where it does not. Where the refusal names a time it decides again then: no entry will tell of it. */
 export function parksUntilMs({ parkUntilMs }: Waiting, { refused, details }: Refusal): number | null {

@@ -77,6 +77,7 @@ async function claimNext(port: AgentPort, { plan, signal: stopped }: ScriptAgent
         error.code === "at_limit" ||
         error.code === "budget_spent" ||
         error.code === "breaker_open" ||
+        error.code === "policy_denied" ||
         error.code === "timed_out" ||
         error.code === "hub_stopping")
     )

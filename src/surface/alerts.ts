@@ -3,6 +3,7 @@ import { isHeld } from "../core/task.ts"
 import { isLive, type Trigger } from "../core/trigger.ts"
 import { standOf } from "../core/trigger-why.ts"
 import type { Workspace } from "../core/workspace.ts"
+import type { Loop } from "../hub/loop.ts"
 
 type Alert = Output<"hub.status">["alerts"][number]
 
@@ -70,6 +71,16 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
     })
   for (const job of wakesInTrouble(state, nowMs)) raise(alertOfWake(state, job, nowMs))
   return [...byKind.values()].flat()
+}
+
+/** Whom the policy denied something within the hour, counted: what this hub remembers, since no entry tells of it. */
+export function policyAlerts({ policy }: Pick<Loop, "policy">, nowMs: number): Alert[] {
+  const denials = policy.log.denials(nowMs).slice(0, ALERTS_PER_KIND)
+  return denials.map(({ agent, action, rule, fault, count }) => {
+    const by = fault !== null ? `a fault of the policy (${fault})` : rule === null ? "the policy, of which no rule permits it" : `rule ${rule} of the policy`
+    const text = `${agent} was denied ${action} ${count === 1 ? "once" : `${count} times`} lately by ${by}`
+    return { kind: fault === null ? "policy_denied" : "policy_failed", text, remedy: "See which: skein policy log --decision deny", task: null, agent }
+  })
 }
 
 /** How long a wake that was given up is told of: then it is history, which `skein trigger list` keeps. */

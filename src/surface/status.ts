@@ -5,7 +5,7 @@ import { LOST_AFTER_BEATS } from "../core/lease.ts"
 import { viewAgent, viewPlan } from "../core/view.ts"
 import type { Workspace } from "../core/workspace.ts"
 import type { Loop } from "../hub/loop.ts"
-import { alertsOf } from "./alerts.ts"
+import { alertsOf, policyAlerts } from "./alerts.ts"
 
 type Status = Output<"hub.status">
 
@@ -28,7 +28,7 @@ export function statusOf(loop: Loop, state: Workspace, nowMs: number): Status {
     counts: { ...counts, ready: state.board.readyCount },
     agents: agents.map((agent) => agentStatus(loop, state, agent, nowMs)),
     plans: plans.filter((plan) => plan.cancelled === null).map(({ id, title, finished, counts: ofPlan }) => ({ id, title, finished, counts: ofPlan })),
-    alerts: alertsOf(state, nowMs),
+    alerts: [...alertsOf(state, nowMs), ...policyAlerts(loop, nowMs)],
   }
 }
 
