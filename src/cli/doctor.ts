@@ -15,8 +15,7 @@ type Finding = { level: "ok" | "warning" | "problem"; about: string; text: strin
 
 const PRIVATE = ["operator.credential", "keys", "ledger", "agents", "hub.json"]
 /** Alerts of the hub that may pass by themselves. */
-const WARNINGS: ReadonlySet<string> = new Set(["lost_agent", "stale_task", "deferred_wake", "no_supervisor", "permission_waits"])
-const WARNINGS: ReadonlySet<string> = new Set(["lost_agent", "stale_task", "deferred_wake", "no_supervisor", "policy_denied"])
+const WARNINGS: ReadonlySet<string> = new Set(["lost_agent", "stale_task", "deferred_wake", "no_supervisor", "permission_waits", "policy_denied"])
 const DISK_LOW_BYTES = 200 * 1024 * 1024
 
 /** `skein doctor`: what is wrong, and what to do about it. */
