@@ -60,3 +60,16 @@ test("the plugin for opencode is a module that loads by itself and calls the sam
   const loaded = (await import(`data:text/javascript,${encodeURIComponent(edit.text)}`)) as { Skein: unknown }
   expect(loaded.Skein).toBeTypeOf("function")
 })
+
+test("the plugin for opencode hands over what the agent was given, in which a wake is known by its nonce, and puts what it is told beside it", async () => {
+  const echo = 'let text = ""; process.stdin.on("data", (piece) => (text += piece)).on("end", () => console.log(JSON.stringify({ context: text })))'
+  const [edit] = hookEntries("opencode", { agent: "opencode", command: [process.execPath, "-e", echo] })
+  if (edit?.do !== "write") throw new Error("no file")
+  type Part = { type: string; text?: string }
+  type Hooks = { "chat.message"(about: { sessionID: string }, given: { message: { id: string }; parts: Part[] }): Promise<void> }
+  const { Skein } = (await import(`data:text/javascript,${encodeURIComponent(edit.text)}`)) as { Skein(given: object): Promise<Hooks> }
+  const parts: Part[] = [{ type: "text", text: "wake up [skein:u1]" }, { type: "file" }, { type: "text", text: "second" }]
+  await (await Skein({ client: {}, directory: process.cwd() }))["chat.message"]({ sessionID: "ses_1" }, { message: { id: "m1" }, parts })
+  expect(parts).toHaveLength(4)
+  expect(JSON.parse(parts[3]?.text ?? "")).toEqual({ sessionID: "ses_1", prompt: "wake up [skein:u1]\nsecond", cwd: process.cwd() })
+})

@@ -262,7 +262,8 @@ export const Skein = async ({ client, directory }) => {
       }
     },
     "chat.message": async ({ sessionID }, { message, parts }) => {
-      const { context } = await ask("chat.message", { sessionID }, directory)
+      const prompt = parts.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("\\n")
+      const { context } = await ask("chat.message", { sessionID, prompt }, directory)
       if (context === undefined) return
       parts.push({ id: \`prt_skein\${Date.now().toString(36)}\`, sessionID, messageID: message.id, type: "text", synthetic: true, text: context })
     },
