@@ -45,8 +45,9 @@ async function read(nonce: string | null): Promise<void> {
       const { messages } = await hub.call("message.read", { thread, sinceSeq: lastReadSeq, limit: 200 })
       const last = messages.at(-1)
       if (last === undefined) continue
-      await hub.call("message.ack", { thread, lastReadSeq: last.message, ...(nonce === null ? {} : { trigger: nonce }) })
+      // Before it says so: a hub that is killed once it knows, and before it answers, does not bring them again.
       for (const { message, body, sender } of messages) if (sender !== agent) record({ event: "read", thread, message, body })
+      await hub.call("message.ack", { thread, lastReadSeq: last.message, ...(nonce === null ? {} : { trigger: nonce }) })
     }
   }
   await hub.call("session.turn", { state: "ended", nonce: null })
