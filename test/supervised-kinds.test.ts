@@ -45,8 +45,9 @@ async function talking(by: "acp" | "process", { wake = {}, permissions = [] }: {
 
 const job = async (
   rig: Rig,
-): Promise<{ status: string; code: string | null; hop: string; job: string; failed: Record<string, number>; channel: string | null } | undefined> =>
-  (await rig.hub.call("trigger.list", { target: "talker-1" })).triggers[0]
+): Promise<
+  { status: string; code: string | null; hop: string; job: string; failed: Record<string, number>; channel: string | null; sentAtMs: number | null } | undefined
+> => (await rig.hub.call("trigger.list", { target: "talker-1" })).triggers[0]
 const heard = (rig: Rig, event: string, what = ""): Promise<Heard> =>
   until(() => rig.heard("talker-1", event).findLast(({ text, body }) => what === "" || text === what || body === what), `${event} ${what}`)
 
@@ -77,6 +78,8 @@ describe("an agent by ACP under a supervisor", { timeout: 60_000 }, () => {
     expect(rows).toMatchObject([{ key: rig.running("talker-1").session, inputTokens: 12, outputTokens: 34, costMicroUsd: 250_000 }])
     const { permissions } = await rig.hub.call("permission.list", { open: false })
     expect(permissions).toMatchObject([{ status: "answered", option: "yes", by: "operator", reason: "it is a build folder", rule: null }])
+    await until(async () => (((await job(rig))?.sentAtMs ?? undefined) !== undefined ? true : undefined), "it is told of as sent")
+    expect((await rig.skein("agent", "logs", "talker-1"))[0]?.["text"]).toContain("working on it")
     expect(await job(rig)).toMatchObject({ status: "delivered", channel: "acp", failed: { live: 0, resume: 0, spawn: 0 } })
   })
 

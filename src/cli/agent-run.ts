@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from "node:fs"
 import { spawnSync } from "node:child_process"
 import type { Command } from "commander"
 import { SkeinError } from "../contract/errors.ts"
@@ -27,7 +28,7 @@ export function registerRunning(agent: Command): void {
   change(agent, "stop", "End an agent's process and its session; what it holds is open again. It stays stopped until `skein agent resume`.", "stopped")
   agent
     .command("logs <name>")
-    .description("Print the last of what an agent's terminal shows.")
+    .description("Print the last of what an agent shows in its terminal, or says without one.")
     .option("--lines <n>", "how many", integer(1, 5_000), 50)
     .addHelpText("after", examples(["skein agent logs claude-1 --lines 200", "without attaching to it"]))
     .action(act(logs))
@@ -119,9 +120,17 @@ function windowOf(socket: string, pane: string): string {
 }
 
 async function logs(context: Context, name: string, { lines }: { lines: number }): Promise<void> {
-  const { address } = (await known(context, name)).running
-  const { driversOf } = await import("./supervisor-drivers.ts")
+  const { running, wanted } = await known(context, name)
+  const { address } = running
+  const { agentLog, driversOf } = await import("./supervisor-drivers.ts")
   const instance = context.instance()
+  if (wanted.by !== "tmux") {
+    const text = lastLines(agentLog(instance, context.workspace, name), lines)
+    return context.terminal.answer(
+      { agent: name, running: address !== null, text },
+      text === "" ? `${printable(name)} has said nothing yet` : printableLines(text),
+    )
+  }
   const drivers = driversOf(instance, context.workspace, readConfig(instance.directory))
   try {
     const text = address === null ? "" : await drivers[address.channel].capture(address, { lines })
@@ -129,6 +138,13 @@ async function logs(context: Context, name: string, { lines }: { lines: number }
   } finally {
     await Promise.all(Object.values(drivers).map((one) => one.close()))
   }
+}
+
+/** The end of a file, without control characters; nothing where there is none. */
+function lastLines(path: string, lines: number): string {
+  if (!existsSync(path)) return ""
+  const text = readFileSync(path, "utf8").trimEnd().split("\n").slice(-lines)
+  return text.map((line) => line.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "")).join("\n")
 }
 
 async function known(context: Context, name: string): Promise<{ folder: Awaited<ReturnType<typeof folderOf>>; wanted: Wanted; running: Running }> {

@@ -87,7 +87,7 @@ async function spawn(context: Context, args: string[], options: SpawnOptions): P
   const states = await settled(context, names)
   for (const one of states) {
     const { agent, state, detail } = one
-    const line = state === "running" ? `${agent} runs: skein agent attach ${agent}` : `${agent} is ${state}: ${detail}`
+    const line = state === "running" ? `${agent} runs: skein agent ${options.by === "tmux" ? "attach" : "logs"} ${agent}` : `${agent} is ${state}: ${detail}`
     terminal.answer({ agent, state, detail, conversation: one.conversation, session: one.session }, printable(line))
   }
   if (states.some(({ state }) => state !== "running" && state !== "ended")) process.exitCode = 1

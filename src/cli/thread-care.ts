@@ -10,15 +10,28 @@ export function registerCare(thread: Command): void {
     .description("Show why a thread stands still: its status, turns without progress, who has not read it, findings that come back, wakes under way.")
     .addHelpText("after", examples(["skein thread inspect api", "before: skein thread unblock api --reason ..."]))
     .action(act(inspect))
-  for (const [name, operation, description, example] of [
+  for (const [name, operation, became, description, example] of [
     [
       "escalate",
       "thread.escalate",
+      "is blocked until an orchestrator or the operator continues it",
       "Hand a thread to an orchestrator or the operator: it is blocked until one of them continues it.",
       "we disagree about the schema",
     ],
-    ["unblock", "thread.unblock", "Continue a blocked thread, also one that went round in circles; for orchestrators and the operator.", "agreed: keep v2"],
-    ["override-close", "thread.overrideClose", "Close a thread over any dispute; for the operator. Wakes that wait for it are retracted.", "no longer needed"],
+    [
+      "unblock",
+      "thread.unblock",
+      "goes on",
+      "Continue a blocked thread, also one that went round in circles; for orchestrators and the operator.",
+      "agreed: keep v2",
+    ],
+    [
+      "override-close",
+      "thread.overrideClose",
+      "is closed",
+      "Close a thread over any dispute; for the operator. Wakes that wait for it are retracted.",
+      "no longer needed",
+    ],
   ] as const) {
     thread
       .command(`${name} <thread>`)
@@ -28,7 +41,7 @@ export function registerCare(thread: Command): void {
       .action(
         act(async (context: Context, id: string, { reason }: { reason: string }) => {
           const answer = await (await context.hub()).call(operation, { thread: id, reason })
-          context.terminal.answer({ thread: id, ...answer }, `thread ${printable(id)}: ${name} (entry ${answer.seq})`)
+          context.terminal.answer({ thread: id, ...answer }, `thread ${printable(id)} ${became} (entry ${answer.seq})`)
         }),
       )
   }

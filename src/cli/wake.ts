@@ -1,6 +1,13 @@
 import type { Command } from "commander"
+import { REASONS } from "../core/trigger.ts"
 import { act, type Context, examples } from "./context.ts"
 import { printable } from "./printable.ts"
+
+const WAYS = {
+  queued: "it goes to its live session",
+  resume_session: "its conversation is to be resumed",
+  spawn_session: "it is to be started anew",
+} as const
 
 /** `skein wake`: one agent, now. */
 export function register(program: Command): void {
@@ -21,8 +28,11 @@ export function register(program: Command): void {
         ) => {
           const given = { thread: thread ?? `agent/${target}`, target, reason, prompt, requestId: request ?? null }
           const answer = await (await context.hub()).call("trigger.participant", given)
-          const code = answer.code === null ? "" : `, ${answer.code}`
-          context.terminal.answer(answer, `trigger ${printable(answer.job)}: ${answer.mode}/${answer.action}, ${answer.status}${code} (entry ${answer.seq})`)
+          const lines = [`trigger ${printable(answer.job)}: ${WAYS[answer.action]} (${answer.mode}/${answer.action}, entry ${answer.seq})`]
+          if (answer.code !== null) lines.push(`${answer.code}: ${REASONS[answer.code].means}`)
+          if (answer.code === "NO_SUPERVISOR")
+            lines.push(`start one that runs it: skein up --supervise, skein swarm spawn; or take it back: skein trigger cancel ${printable(answer.job)}`)
+          context.terminal.answer(answer, lines.join("\n"))
         },
       ),
     )

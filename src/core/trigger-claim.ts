@@ -110,6 +110,9 @@ export function decideRecordTrigger(
   const { job: id, fence, step, channel, session, detail } = input
   const job = state.triggers.get(id)
   if (job === undefined) return noJob(id)
+  const handedOver: TriggerEvent = { type: "trigger.sent", data: { id, fence, channel, session, detail, presumed: false }, causedBy: fence }
+  // The agent was quicker than the word that its text is with it: the step is recorded all the same.
+  if (step === "sent" && job.status === "delivered" && job.sentAtMs === null && job.supervisor === actor.session) return [handedOver]
   const stale = notUnderClaim(state, actor, job, input, nowMs)
   if (stale !== null) return isRefusal(stale) ? stale : []
   const causedBy = fence
@@ -117,7 +120,7 @@ export function decideRecordTrigger(
     case "delivering":
       return [{ type: "trigger.delivering", data: { id, fence, channel, endsAtMs: nowMs + wakePolicy(state).claimMs }, causedBy }]
     case "sent":
-      return job.status === "awaiting_ack" ? [] : [{ type: "trigger.sent", data: { id, fence, channel, session, detail, presumed: false }, causedBy }]
+      return job.status === "awaiting_ack" ? [] : [handedOver]
     case "turn_started":
     case "acked":
       return [{ type: "trigger.observed", data: { id, fence, what: step, detail }, causedBy }]

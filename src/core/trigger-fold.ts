@@ -37,6 +37,7 @@ export function evolveTrigger(state: Workspace, event: TriggerEvent, at: At): vo
       return put({ status: "delivering", channel: event.data.channel, claimEndsAtMs: event.data.endsAtMs, maybeSent: true })
     case "trigger.sent": {
       const { channel, session, detail } = event.data
+      if (!isLive(job)) return put({ channel: channel ?? job.channel, session: session ?? job.session, sentAtMs: at.atMs })
       return put({
         status: "awaiting_ack",
         channel: channel ?? job.channel,

@@ -386,6 +386,20 @@ describe("delivered", () => {
     expect(waking.must("trigger.confirm", bob, { job: id, evidence: "turn" }).entries).toEqual([])
   })
 
+  it("is told of as sent also where the agent was quicker: three steps are recorded, and what was delivered stays so", () => {
+    const waking = new Waking()
+    const bob = waking.agent("bob")
+    const id = waking.ask(waking.ann, "bob")
+    const [claim] = waking.claim_(["bob"])
+    waking.record(claim!, "delivering")
+    waking.must("trigger.confirm", bob, { job: id, evidence: "turn" })
+    waking.wait(300)
+    expect(waking.record(claim!, "sent", { channel: "acp" })).toMatchObject({ status: "delivered", sentAtMs: waking.nowMs, channel: "acp", fence: null })
+    const { entries } = waking.job(id)
+    expect(waking.record(claim!, "sent").entries).toEqual(entries)
+    expect(waking.claim_(["bob"])).toEqual([])
+  })
+
   it("is one whose nonce came with an acknowledgement that moved nothing", () => {
     const waking = new Waking()
     const bob = waking.agent("bob")

@@ -50,3 +50,14 @@ test("a session that fell silent between a sweep and the plan for the next is du
   presence.beat("s_1", 4_000, 1_000)
   expect(presence.nextSilenceMs(4_000)).toBe(7_000)
 })
+
+test("a session that is expected is silent from then on, renews nothing, and is like any other once it beats", () => {
+  const presence = new Presence()
+  presence.expect("s_1", 1_000, 5_000)
+  expect(presence.takeBeats()).toEqual([])
+  expect(presence.silent(15_999)).toEqual([])
+  expect(presence.silent(16_000)).toMatchObject([{ id: "s_1" }])
+  presence.beat("s_1", 16_000, 1_000)
+  presence.expect("s_1", 17_000, 5_000)
+  expect(presence.silent(19_000)).toMatchObject([{ id: "s_1", silentMs: 3_000 }])
+})

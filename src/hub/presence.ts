@@ -37,12 +37,19 @@ export class Presence {
       return false
     }
     seen.lastBeatMs = nowMs
+    seen.heartbeatMs = heartbeatMs
     seen.beatSinceSweep = true
     seen.told = false
     if (!seen.elsewhere) return true
     seen.elsewhere = false
     this.#arrived.add(session)
     return false
+  }
+
+  /** Not heard of yet, though somebody is to beat for it: from now on its silence counts. No sign of life, so it renews nothing. */
+  expect(session: SessionId, nowMs: number, heartbeatMs: number): void {
+    if (this.#seen.has(session)) return
+    this.#seen.set(session, { lastBeatMs: nowMs, connections: 0, beatSinceSweep: false, heartbeatMs, told: false, elsewhere: false })
   }
 
   /** Another hub has heard of it: the next sign of life here makes it this hub's again. Returns whether it was. */

@@ -14,6 +14,8 @@ import { nextWakeLookMs } from "../core/wake.ts"
 /** Sweeps are no closer together than the first, and no further apart than the second: work that stalls is flagged by them. */
 const SWEEP_MIN_MS = 100
 const SWEEP_MAX_MS = 60_000
+/** After a start of the hub agents in a supervisor's keeping have at least three of these to be heard of: as long as leases have. */
+const KEPT_HEARTBEAT_MS = 5_000
 
 type SweepsOptions = {
   clock: Clock
@@ -152,7 +154,12 @@ export class Sweeps {
   start(): void {
     this.#running = true
     // A supervisor that died while the hub was down would be taken for alive for ever, and what it keeps left to it. One hub alone may judge its silence.
-    if (this.#o.replica.alone) for (const session of [...this.#state.supervisors.keys()]) this.beat(session)
+    if (this.#o.replica.alone) {
+      for (const session of [...this.#state.supervisors.keys()]) this.beat(session)
+      // So would an agent in a supervisor's keeping, and what it was woken for and did not read would be nobody's.
+      for (const { id, status, managedBy, heartbeatMs } of this.#state.sessions.values())
+        if (status === "live" && managedBy !== undefined) this.#presence.expect(id, this.#nowMs(), Math.max(heartbeatMs, KEPT_HEARTBEAT_MS))
+    }
     this.plan()
   }
 

@@ -30,6 +30,8 @@ export type AcpCallbacks = {
   permission?(request: PermissionRequest, signal: AbortSignal): Promise<string | null>
   usage?(usage: TurnUsage): void
   update?(agent: string, update: SessionUpdate): void
+  /** What it says and does, in words. */
+  shown?(agent: string, text: string): void
 }
 
 const SHOWN_UNITS = 65_536
@@ -120,6 +122,7 @@ export class AcpConnection {
 
   #show(text: string): void {
     this.shown = (this.shown + text).slice(-SHOWN_UNITS)
+    this.#callbacks.shown?.(this.agent, text)
   }
 }
 

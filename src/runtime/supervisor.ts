@@ -219,7 +219,8 @@ export class Supervisor {
       this.#policyQuietMs = (data as { changes: { quietMs?: number } }).changes.quietMs ?? this.#policyQuietMs
       this.#wakesSoon(0)
     }
-    if (!type.startsWith("trigger.") && !type.startsWith("account.")) return
+    // All that a job may have waited for.
+    if (!/^(?:trigger|account|breaker)\.|^thread\.status_changed$/.test(type)) return
     const { notBeforeMs, next } = data as { notBeforeMs?: number; next?: { notBeforeMs?: number } }
     const dueMs = next?.notBeforeMs ?? notBeforeMs
     this.#wakesSoon(dueMs === undefined ? 0 : Math.max(0, dueMs - atMs))

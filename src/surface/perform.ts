@@ -190,11 +190,16 @@ function unknownOperation(name: string): SkeinError {
 }
 
 function notPermitted({ name, least }: Row, { agent, role }: Actor): SkeinError {
-  return new SkeinError("forbidden", `${agent} is ${role}; ${name} is for ${least} and above`, `Ask an agent of role ${least}, or the operator.`, {
-    operation: name,
-    role,
-    least,
-  })
+  return new SkeinError(
+    "forbidden",
+    `${agent} is ${role}; ${name} is for ${least === "operator" ? "the operator" : `${least} and above`}`,
+    least === "operator" ? "Ask the operator." : `Ask an agent of role ${least}, or the operator.`,
+    {
+      operation: name,
+      role,
+      least,
+    },
+  )
 }
 
 /** Identity in a payload is no harm where it says what the token says, and else refused. */

@@ -1,6 +1,6 @@
 import type { Actor } from "../../src/core/entry.ts"
 import type { AgentId } from "../../src/core/ids.ts"
-import { unreadOf } from "../../src/core/unread.ts"
+import { type Unread, unreadOf } from "../../src/core/unread.ts"
 import { Violation } from "./oracle.ts"
 import type { WakeWorld } from "./wake-world.ts"
 
@@ -72,9 +72,10 @@ export class Pane {
   }
 
   async #readAll(): Promise<void> {
-    while (this.alive && this.#world.loop === null) await this.#world.sleep(200)
-    const { loop } = this.#world
-    const unread = loop === null ? [] : await loop.read((state) => unreadOf(state, { agent: this.agent, role: "worker" })).catch(() => [])
-    for (const { thread, headSeq } of unread) if (this.alive) await this.#world.call("message.ack", this.#actor, { thread, lastReadSeq: headSeq })
+    const look = (): Promise<Unread[] | null> => this.#world.read((state) => unreadOf(state, { agent: this.agent, role: "worker" }))
+    let unread = await look()
+    // A hub that is away comes back: its tools ask again.
+    for (; this.alive && unread === null; unread = await look()) await this.#world.sleep(200)
+    for (const { thread, headSeq } of unread ?? []) if (this.alive) await this.#world.call("message.ack", this.#actor, { thread, lastReadSeq: headSeq })
   }
 }

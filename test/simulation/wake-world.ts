@@ -5,32 +5,38 @@ import { isLive } from "../../src/core/trigger.ts"
 import { standOf } from "../../src/core/trigger-why.ts"
 import { unreadOf } from "../../src/core/unread.ts"
 import { SkeinError } from "../../src/contract/errors.ts"
-import { openHub } from "../../src/hub/hub.ts"
 import type { Loop } from "../../src/hub/loop.ts"
+import type { Workspace } from "../../src/core/workspace.ts"
 import { Chance } from "../../src/cli/simulation/chance.ts"
+import { Host } from "./host.ts"
 import { Violation } from "./oracle.ts"
 import { Pane } from "./pane.ts"
+import { ProcessClock } from "./process-clock.ts"
 import { OPERATOR, openRig, type Rig } from "./rig.ts"
 import { WakeOracle } from "./wake-oracle.ts"
 import { WakeSupervisor } from "./wake-supervisor.ts"
 
 const AGENTS = ["ann", "bob", "cat"] as const
 const TROUBLE_MS = 90_000
-/** After the trouble everything unread is read, or stands there with its reason, within this. */
+/** After the trouble everything unread is read, or stands there with its reason, within this; looked at so often, and over once nothing is left to do. */
 const BOUND_MS = 600_000
+const LOOK_MS = 5_000
+/** A hub that died answers nothing: so long a call waits for it. */
+const ANSWER_MS = 3_000
 const AGAIN: ReadonlySet<string> = new Set(["overloaded", "storage_refused", "hub_stopping", "timed_out"])
 
-export type WakeOutcome = { trace: string; entries: number; types: Map<string, number>; dead: number }
+export type WakeOutcome = { trace: string; entries: number; types: Map<string, number>; dead: number; crashes: number; quietMs: number }
 
-/** Agents asleep in their panes, two supervisors, a hub that restarts, and messages that get lost: all from one seed. */
+/** Agents asleep in their panes, two supervisors that contend for them, a hub that restarts in order or by a crash, and messages that get lost: all from one seed. */
 export class WakeWorld {
   readonly chance: Chance
   readonly agents = AGENTS
   readonly oracle = new WakeOracle()
   readonly panes = new Map<string, Pane>()
   quiet = false
-  loop: Loop | null = null
   #rig!: Rig
+  #host!: Host
+  #crashes = 0
   #broken: Violation | null = null
   #calls = 0
   #sessions = 0
@@ -48,8 +54,13 @@ export class WakeWorld {
     return this.#rig.clock.monotonicMs()
   }
 
-  after(ms: number, call: () => void): void {
-    this.#rig.clock.after(ms, call)
+  /** That of the hub that is up. */
+  get loop(): Loop | null {
+    return this.#host.loop
+  }
+
+  after(ms: number, call: () => void): () => void {
+    return this.#rig.clock.after(ms, call)
   }
 
   sleep(ms: number): Promise<void> {
@@ -58,9 +69,22 @@ export class WakeWorld {
 
   /** Agents in a turn, as the hub that is up knows. */
   async busy(): Promise<string[]> {
+    return (await this.read((state, nowMs, loop) => loop.turns.busy(state, nowMs))) ?? []
+  }
+
+  /** What the hub that is up has; null where it does not answer. */
+  async read<T>(look: (state: Workspace, nowMs: number, loop: Loop) => T): Promise<T | null> {
     const { loop } = this
-    if (loop === null) return []
-    return loop.read((state, nowMs) => loop.turns.busy(state, nowMs)).catch(() => [])
+    if (loop === null) return null
+    return this.#within(loop.read((state, nowMs) => look(state, nowMs, loop))).catch(() => null)
+  }
+
+  /** A process that is gone settles nothing that it promised. */
+  #within<T>(answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.after(ANSWER_MS, () => reject(new SkeinError("timed_out", "no answer", "ask again")))
+      answer.finally(cancel).then(resolve, reject)
+    })
   }
 
   guarded(check: () => void): void {
@@ -80,7 +104,7 @@ export class WakeWorld {
       const lost = !this.quiet && this.chance.happens(0.1)
       if (loop !== null && !lost) {
         try {
-          const output = await loop.execute(name, actor, input, { key: { id, hash: "0".repeat(32) } })
+          const output = await this.#within(loop.execute(name, actor, input, { key: { id, hash: "0".repeat(32) } }))
           // The answer is lost on its way: the same is sent again.
           if (this.quiet || !this.chance.happens(0.1)) return output
         } catch (error) {
@@ -102,13 +126,23 @@ export class WakeWorld {
   }
 
   async run(): Promise<WakeOutcome> {
-    this.#rig = await openRig({})
+    this.#rig = await openRig({ limits: { checkpointMs: 60_000 } })
     const { chance } = this
     const rig = this.#rig
     // What the hub draws comes from the seed too.
     await rig.close()
-    Object.assign(rig.options, { bits: () => chance.below(2 ** 31) })
-    await this.#open()
+    this.#host = new Host(
+      0,
+      () => new ProcessClock(rig.clock),
+      () => rig.store.open(),
+      (clock, openLedger, fatal) => ({ ...rig.options, clock, openLedger, fatal, bits: () => chance.below(2 ** 31) }),
+      () => undefined,
+      (violation) => (this.#broken ??= violation),
+    )
+    // A batch takes its time to reach the disk: a crash may find it on its way.
+    Object.assign(rig.disk, { sync: async () => (await this.sleep(chance.between(0, 3)), "done") })
+    await rig.run(this.#host.start())
+    rig.loop = this.loop as Loop
     for (const name of AGENTS) await rig.execute("agent.add", OPERATOR, { name, heartbeatMs: 2_000 })
     await rig.execute("thread.create", OPERATOR, { thread: "plan", title: "Plan", type: "conversation", participants: [...AGENTS] })
     const supervisors = ["north", "south"].map((name, at) => new WakeSupervisor(this, name, this.#careless && at === 0))
@@ -118,7 +152,9 @@ export class WakeWorld {
     void this.#trouble(supervisors)
     await this.#pass(TROUBLE_MS)
     this.quiet = true
-    await this.#pass(BOUND_MS)
+    const quietFromMs = this.nowMs
+    do await this.#pass(LOOK_MS)
+    while (this.nowMs - quietFromMs < BOUND_MS && !(await this.#isSettled()))
     const dead = await rig.run(
       (this.loop as Loop).read((state, nowMs) => {
         for (const agent of AGENTS) {
@@ -127,28 +163,39 @@ export class WakeWorld {
             const last = jobs.at(-1)
             const reason = last === undefined ? "" : standOf(state, last, nowMs).text
             if (last === undefined || (last.status !== "dead" && !(isLive(last) && last.notBeforeMs > nowMs)))
-              throw new Violation(`${agent} has ${unread} unread in ${thread}, and nothing is done about it: ${last?.id} ${last?.status} ${reason}`)
+              throw new Violation(
+                `seed ${this.#seed}: ${agent} has ${unread} unread in ${thread}, and nothing is done about it: ${last?.id} ${last?.status} ${reason}`,
+              )
           }
         }
         return [...state.triggers.values()].filter(({ status }) => status === "dead").length
       }),
     )
-    await rig.close()
+    await rig.run(this.#host.stop())
     const trace = createHash("sha256")
     for (const { bytes } of rig.store.entries) trace.update(bytes)
-    return { trace: trace.digest("hex"), entries: rig.store.entries.length, types: this.oracle.types, dead }
+    return {
+      trace: trace.digest("hex"),
+      entries: rig.store.entries.length,
+      types: this.oracle.types,
+      dead,
+      crashes: this.#crashes,
+      quietMs: this.nowMs - quietFromMs,
+    }
   }
 
-  async #open(): Promise<void> {
-    const rig = this.#rig
-    rig.hub = await rig.run(openHub(rig.options, ["main"]))
-    rig.loop = this.loop = rig.hub.workspace("main") as Loop
+  /** Nothing is unread, and no job is on its way. */
+  async #isSettled(): Promise<boolean> {
+    const settled = this.read((state) => state.jobs.liveCount === 0 && AGENTS.every((agent) => unreadOf(state, { agent, role: "worker" }).length === 0))
+    return (await this.#rig.run(settled)) === true
   }
 
   async #pass(ms: number): Promise<void> {
     const untilMs = this.nowMs + ms
     while (await this.#rig.clock.step(untilMs)) {
       const { entries } = this.#rig.store
+      // What a crash leaves of a batch is not there before the next start has found it whole.
+      if (this.loop === null) continue
       for (; this.#seen < entries.length; this.#seen += 1) this.guarded(() => this.oracle.read(decodeEntry(entries[this.#seen]!.bytes) as never))
       if (this.#broken !== null) throw new Violation(`seed ${this.#seed}: ${this.#broken.message}`)
     }
@@ -178,7 +225,7 @@ export class WakeWorld {
       if (dice < 3) chance.pick(supervisors).die()
       else if (dice < 6) pane?.die()
       else if (dice < 8 && pane !== undefined) pane.humanUntilMs = this.nowMs + chance.between(2_000, 90_000)
-      else if (dice < 9) await this.#restart()
+      else if (dice < 9) await this.#restart(chance.happens(0.6))
       else
         await this.call("account.exhausted", OPERATOR, {
           account: `agent/${chance.pick(AGENTS)}`,
@@ -188,13 +235,15 @@ export class WakeWorld {
     }
   }
 
-  /** The hub goes down and comes back: what it knew of turns and heartbeats is gone. */
-  async #restart(): Promise<void> {
-    const rig = this.#rig
-    this.loop = null
-    await rig.hub.close()
-    await this.sleep(this.chance.between(50, 2_000))
-    rig.hub = await openHub(rig.options, ["main"])
-    rig.loop = this.loop = rig.hub.workspace("main") as Loop
+  /** The hub goes down, in order or between two instructions, and comes back: what it knew of turns and heartbeats is gone. */
+  async #restart(crash: boolean): Promise<void> {
+    if (crash) {
+      this.#crashes += 1
+      // The machine's end: what was on its way to the disk is there, in part or not at all.
+      this.#rig.store.crash({ whole: this.chance.below(4), torn: this.chance.below(40) })
+      this.#host.kill()
+    } else await this.#host.stop()
+    do await this.sleep(this.chance.between(50, 2_000))
+    while (!(await this.#host.start()))
   }
 }

@@ -102,6 +102,8 @@ async function speak(): Promise<void> {
         const answer: RequestPermissionResponse = await client.request(methods.client.session.requestPermission, { sessionId, toolCall, options })
         record({ event: "answered", text: answer.outcome.outcome === "selected" ? answer.outcome.optionId : answer.outcome.outcome })
       }
+      const words = { sessionUpdate: "agent_message_chunk" as const, content: { type: "text" as const, text: "working on it\n" } }
+      await client.notify(methods.client.session.update, { sessionId, update: words })
       cost += 0.25
       const update = { sessionUpdate: "usage_update" as const, used: 10, size: 100, cost: { amount: cost, currency: "USD" } }
       await client.notify(methods.client.session.update, { sessionId, update })
