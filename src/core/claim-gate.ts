@@ -14,6 +14,9 @@ export type Reserves = { reserves?: Readonly<Record<BudgetId, number>> }
 /** Why a task may not be claimed, or null where it may. */
 export type Forbids = (id: TaskId) => Refusal | null
 
+const NOTHING: { amounts: [BudgetId, number][] } = { amounts: [] }
+const NO_RESERVES: Reserves = {}
+
 /**
  * Whether policy, money and breakers let an agent claim, and what each claim reserves. One gate is for one decision: it counts what it let through, so that two
  * tasks of one claim never reserve the same money, and never both are the probe.
@@ -22,9 +25,10 @@ export class ClaimGate {
   readonly #state: Workspace
   readonly #agent: Agent
   readonly #nowMs: number
-  readonly #reserved = new Map<BudgetId, number>()
-  readonly #probing = new Set<string>()
-  readonly #taken = new Map<TaskId, [BudgetId, number][]>()
+  /** These are made when there is something to count: most claims concern no budget and no breaker. */
+  #reserved: Map<BudgetId, number> | null = null
+  #probing: Set<string> | null = null
+  #taken: Map<TaskId, [BudgetId, number][]> | null = null
   readonly #forbids: Forbids | null
   /** Why the first was kept out: the answer where nothing is left. */
   refusal: Refusal | null = null
@@ -37,7 +41,7 @@ export class ClaimGate {
     this.#nowMs = nowMs
     if (state.reservations.size === 0) return
     for (const { id } of ending) {
-      for (const [budget, left] of Object.entries(state.reservations.get(id)?.left ?? {})) this.#reserved.set(budget, (this.#reserved.get(budget) ?? 0) - left)
+      for (const [budget, left] of Object.entries(state.reservations.get(id)?.left ?? {})) this.#count(budget, -left)
     }
   }
 
@@ -69,18 +73,23 @@ export class ClaimGate {
     if (kept !== null) return kept
     const wanted = this.#wanted(id, spec)
     if ("refused" in wanted) return wanted
-    for (const [budget, amount] of wanted.amounts) this.#reserved.set(budget, (this.#reserved.get(budget) ?? 0) + amount)
-    this.#taken.set(id, wanted.amounts)
+    for (const [budget, amount] of wanted.amounts) this.#count(budget, amount)
+    if (wanted.amounts.length > 0) (this.#taken ??= new Map()).set(id, wanted.amounts)
     if (this.#state.breakers.size > 0)
       for (const breaker of breakersOf(this.#state, this.#agent.name, spec))
-        if (phaseOf(this.#state.breakers.get(breaker), this.#nowMs) === "half_open") this.#probing.add(breaker)
+        if (phaseOf(this.#state.breakers.get(breaker), this.#nowMs) === "half_open") (this.#probing ??= new Set()).add(breaker)
     return null
   }
 
   /** What a task that was let through reserves, for its `task.claimed`. */
   reservesOf(id: TaskId): Reserves {
-    const amounts = this.#taken.get(id) ?? []
-    return amounts.length === 0 ? {} : { reserves: Object.fromEntries(amounts) }
+    const amounts = this.#taken?.get(id)
+    return amounts === undefined ? NO_RESERVES : { reserves: Object.fromEntries(amounts) }
+  }
+
+  #count(budget: BudgetId, amount: number): void {
+    this.#reserved ??= new Map()
+    this.#reserved.set(budget, (this.#reserved.get(budget) ?? 0) + amount)
   }
 
   #keep(refusal: Refusal | null): Refusal | null {
@@ -97,7 +106,7 @@ export class ClaimGate {
       if (phase === "open") return open(id, breaker?.open?.reason ?? "", breaker?.open?.untilMs ?? null, task)
       if (phase !== "half_open") continue
       const probe = breaker?.probe?.task ?? null
-      if (probe !== null || this.#probing.has(id)) return open(id, `${probe ?? "another task of this claim"} is its probe`, null, task)
+      if (probe !== null || this.#probing?.has(id) === true) return open(id, `${probe ?? "another task of this claim"} is its probe`, null, task)
     }
     return null
   }
@@ -115,7 +124,7 @@ export class ClaimGate {
     const { budgets, plans, tasks, books } = this.#state
     const plan = tasks.get(id)?.plan ?? null
     const ofPlan = plan !== null && (plans.get(plan)?.budgetMicroUsd ?? null) !== null
-    if (budgets.size === 0 && spec.budgetMicroUsd === null && !ofPlan) return { amounts: [] }
+    if (budgets.size === 0 && spec.budgetMicroUsd === null && !ofPlan) return NOTHING
     const { name } = this.#agent
     const ids = new Set(books.under(name, accountOf(this.#state, name), plan, id))
     if (ofPlan) ids.add(`plan/${plan}`)
@@ -139,7 +148,7 @@ export class ClaimGate {
 
   #free(budget: Budget): number | null {
     const limit = limitOf(this.#state, budget)
-    return limit === null ? null : freeOf(budget, limit) - (this.#reserved.get(budget.id) ?? 0)
+    return limit === null ? null : freeOf(budget, limit) - (this.#reserved?.get(budget.id) ?? 0)
   }
 
   #spent(budget: Budget, wantedMicroUsd: number, task: TaskId | null): Refusal {

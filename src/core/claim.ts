@@ -76,11 +76,11 @@ export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNex
   const gate = new ClaimGate(state, agent, nowMs, load.over, filter.forbids)
   const shut = room <= 0 ? null : gate.shut()
   if (shut !== null) return shut
-  const take = (ids: readonly TaskId[], free: TaskEvent[], rule: Reasons["rule"] = "order"): Events => [
-    ...lapsed(state, actor, load),
-    ...free,
-    ...ids.map((id) => claimed(state, actor, id, state.specs.get(id) as TaskSpec, reasonsFor(state, agent, id, rule, filter.turn?.waiting), nowMs, gate)),
-  ]
+  const take = (ids: readonly TaskId[], free: TaskEvent[], rule: Reasons["rule"] = "order"): Events => {
+    const waiting = filter.turn?.waiting
+    const claims = ids.map((id) => claimed(state, actor, id, state.specs.get(id) as TaskSpec, reasonsFor(state, agent, id, rule, waiting), nowMs, gate))
+    return load.over.length === 0 && free.length === 0 ? claims : [...lapsed(state, actor, load), ...free, ...claims]
+  }
   const own = room <= 0 ? null : ownOf(state, actor, agent, filter, gate)
   if (own !== null) return take([own.id], freed(load, state.specs.get(own.id) as TaskSpec), own.rule)
   const real = filter.filler === true || room <= 0 ? [] : choose(state, actor, agent, filter, false, room, gate)
@@ -230,8 +230,10 @@ function freed({ fillers }: Load, taken: TaskSpec): TaskEvent[] {
 function claimed(state: Workspace, actor: Actor, id: TaskId, spec: TaskSpec, why: Reasons, nowMs: number, gate: ClaimGate): TaskEvent {
   const owned = actor.session !== null && state.sessions.get(actor.session)?.owned === true
   const leaseMs = spec.leaseMs ?? (owned ? LEASE_OWNED_MS : LEASE_UNOWNED_MS)
-  const task = state.tasks.get(id) as Task
-  return { type: "task.claimed", data: { id, leaseMs, leaseEndsAtMs: nowMs + leaseMs, why, ...gate.reservesOf(id) }, causedBy: readySince(state, task, spec) }
+  const { reserves } = gate.reservesOf(id)
+  const causedBy = readySince(state, state.tasks.get(id) as Task, spec)
+  const data = { id, leaseMs, leaseEndsAtMs: nowMs + leaseMs, why }
+  return { type: "task.claimed", data: reserves === undefined ? data : { ...data, reserves }, causedBy }
 }
 
 /** The entry that made the task ready: its own last one, or the completion of the last that it waited for. */

@@ -169,14 +169,18 @@ export class ReadyTasks {
     { agent, capabilities, beliefs = nothing, plan, labels: [label], filler, hasRoom }: ReadyQuery,
     visit: (heap: Heap<Place>, preference: number) => void,
   ): void {
-    const room = new Map<PlanId | null, boolean>()
+    let room: Map<PlanId | null, boolean> | null = null
     for (const shelf of this.#shelves.values()) {
       if (shelf.filler !== filler || (plan !== null && shelf.plan !== plan)) continue
       if (capabilities !== null && !isEligible(capabilities, beliefs, shelf.requires)) continue
       const rack = label === undefined ? shelf.all : shelf.byLabel.get(label)
       if (rack === undefined) continue
-      let open = room.get(shelf.plan)
-      if (open === undefined) room.set(shelf.plan, (open = hasRoom(shelf.plan)))
+      let open = room?.get(shelf.plan)
+      if (open === undefined) {
+        open = hasRoom(shelf.plan)
+        // Each plan is asked of once; where there is one shelf, there is nothing to keep.
+        if (this.#shelves.size > 1) (room ??= new Map()).set(shelf.plan, open)
+      }
       if (!open) continue
       visit(rack.plain, 1)
       if (rack.preferring.size === 0) continue
