@@ -130,6 +130,21 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(place.heard("ada")).toEqual([{ text: "wake up [n-4711]" }])
   })
 
+  test("whose input holds an earlier wake that was never sent gets that one sent, and its own next", async () => {
+    const place = newPlace()
+    const address = await started(place, place.launch("ada", "paste"))
+    await until("its prompt stands there", async () => /^>/m.test(await place.driver.capture(address)))
+    place.tmux("set-buffer", "-b", "crash", "read it [skein:u1.2.ada]")
+    place.tmux("paste-buffer", "-p", "-b", "crash", "-t", address.pane)
+    await until("it stands there", async () => (await place.driver.capture(address)).includes("u1.2.ada"))
+    const next = delivery("read it [skein:u2.3.ada]", { nonce: "[skein:u2.3.ada]" })
+    expect(await place.driver.deliver(address, next)).toMatchObject({ ok: false, code: "DRAFT_PRESENT" })
+    await until("the earlier one is sent", () => place.heard("ada").length === 1)
+    expect(await place.driver.deliver(address, next)).toMatchObject({ ok: true })
+    await until("both have come", () => place.heard("ada").length === 2)
+    expect(place.heard("ada")).toEqual([{ text: "read it [skein:u1.2.ada]" }, { text: "read it [skein:u2.3.ada]" }])
+  })
+
   test("that has died is told apart from one that lives, and from another in its place", async () => {
     const ended: unknown[] = []
     const place = newPlace({ events: { ended: (...what) => ended.push(what) } })

@@ -20,6 +20,9 @@ const SHOWN_LOOK_MS = 20
 const STEADY_MS = 30
 const STEADY_LOOKS = 10
 
+/** What a wake ends with, right before the cursor. */
+const LEFT_UNSENT = /\[skein:[\w.-]+\]\s*$/u
+
 type Place = { pane: string; pid: number }
 type Seen = { pane: Pane; screen: Screen }
 
@@ -49,6 +52,11 @@ export class Typing {
     if (there && !draft && (facts.emptyInput !== null || !this.#unsent.has(place.pane))) {
       this.#unsent.delete(place.pane)
       return { ok: true, channel: "tmux", handed: false, detail: "the text was there already" }
+    }
+    if (draft && !there && delivery.quietMs > 0 && this.#untouched(place.pane) && LEFT_UNSENT.test(seen.screen.before)) {
+      // Left by a supervisor that was killed before Enter, for a wake that is over by now: in the way for ever, and it says to read, so it is sent.
+      const pressed = await this.#press(place)
+      return pressed ?? refused("DRAFT_PRESENT", "an earlier wake stood unsent in the input line: it was sent")
     }
     if (draft && !(there && this.#untouched(place.pane))) return refused("DRAFT_PRESENT", "the input line holds a draft")
     if (!there) {
