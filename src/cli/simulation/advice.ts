@@ -4,11 +4,13 @@ import { showDuration } from "../quantity.ts"
 import { parseFaults } from "./faults.ts"
 import { calmed, type Figures, figuresOf, isCertain, runTrials, speedupOf } from "./figures.ts"
 import { criticalPathMs, type Member, realTasks, type Scenario } from "./scenario.ts"
-import { another, type Kind, kindsOf } from "./team.ts"
+import { another, type Kind, kindsOf, sameKind } from "./team.ts"
 import { runTrial } from "./trial.ts"
 
 /** What a team is worth: its runs, and the one in which all goes as estimated (null where that does not finish). */
 export type Judged = { figures: Figures; estimated: { makespanMs: number; speedup: number } | null }
+/** The same, with how long each agent was at work as estimated: who is a bottleneck. */
+type Weighed = Judged & { workMs: ReadonlyMap<string, number> }
 /** One team that was tried on the way. `add`: who came in, beside the team before; `like`: and like whom. `gain`: by what share it is faster than that one. */
 export type Step = Judged & { add: string[]; like: string[]; agents: string[]; gain: number; worth: boolean }
 
@@ -35,20 +37,21 @@ export type AdviceOptions = {
   target: number | null
 }
 
-type Judge = (team: readonly Member[]) => Promise<Judged>
-type Tried = { team: readonly Member[]; judged: Judged }
+type Judge = (team: readonly Member[]) => Promise<Weighed>
+type Tried = { team: readonly Member[]; judged: Weighed }
 
 /** Runs by which teams are told apart: under the same luck a few are enough. */
 export const CHOOSING_RUNS = 3
 /** What the report of a real run waits for. */
 const REPORTED_TASKS_MAX = 200
 const REPORTED_STEPS_MAX = 3
+const REPORTED_KINDS_MAX = 8
 /** Agents that are added one after the other at the most. */
 const STEPS_MAX = 12
 /** A time that is longer by no more than this is as good. */
 const AS_GOOD = 0.005
-/** More kinds than this are not tried in pairs. */
-const PAIRED_MAX = 8
+/** Kinds of which several are tried at once. */
+const BUSIEST = 3
 
 /** Tries teams with one agent more or less of each kind, under the same luck, and goes on from the best. `base`: the team as it is, by all seeds. */
 export async function adviseTeam(options: AdviceOptions, base: Judged): Promise<Advice> {
@@ -70,7 +73,7 @@ export async function adviseTeam(options: AdviceOptions, base: Judged): Promise<
   const rest = await leaveOut(worthy, judge)
   const spare = worthy.filter((member) => !rest.includes(member)).map(({ name }) => name)
   // What is told of the teams on the way is from all seeds: a few are enough to choose by, and not to promise anything.
-  const all = judgeOf(scenario, seeds)
+  const all = seeds.length <= CHOOSING_RUNS ? judge : judgeOf(scenario, seeds)
   const steps: Step[] = []
   for (const { team, add, like, gain, worth } of climbed) steps.push({ ...(await all(team)), add, like, agents: team.map(({ name }) => name), gain, worth })
   const reached = target === null ? null : reach(target, base, steps)
@@ -86,7 +89,7 @@ export async function furtherAgents(plan: AddPlan, team: readonly Member[]): Pro
   if (tasks.length === 0 || plan.tasks.length > REPORTED_TASKS_MAX || tasks.some(({ estimateMs }) => (estimateMs ?? null) === null)) return []
   const scenario = calmed({ plan, team, faults: parseFaults("none"), spread: 0, prices: new Map(), estimateMs: 0 })
   const kinds = kindsOf(team)
-  if (kinds.length > PAIRED_MAX) return []
+  if (kinds.length > REPORTED_KINDS_MAX) return []
   const judge = judgeOf(scenario, [1])
   const base: Tried = { team, judged: await judge(team) }
   const lines: string[] = []
@@ -107,12 +110,13 @@ export async function furtherAgents(plan: AddPlan, team: readonly Member[]): Pro
 
 /** Runs a team once for each seed and once as estimated; the same team again is not run again. */
 function judgeOf(scenario: Scenario, seeds: readonly number[]): Judge {
-  const known = new Map<string, Promise<Judged>>()
+  const known = new Map<string, Promise<Weighed>>()
   const run: Judge = async (team) => {
     const placed = { ...scenario, team, plan: withRoom(scenario, team) }
     const trial = await runTrial(calmed(placed), seeds[0] ?? 1)
     const estimated = trial.finished ? { makespanMs: trial.makespanMs, speedup: speedupOf(trial) } : null
-    return { figures: figuresOf(isCertain(scenario) ? [trial] : await runTrials(placed, seeds)), estimated }
+    const workMs = new Map(trial.agents.map(({ agent, workMs: atWorkMs }) => [agent, atWorkMs]))
+    return { workMs, figures: figuresOf(isCertain(scenario) ? [trial] : await runTrials(placed, seeds)), estimated }
   }
   return (team) => {
     const key = JSON.stringify(team)
@@ -150,14 +154,21 @@ async function climb({ scenario, worthGain, target }: AdviceOptions, kinds: read
     const beforeMs = msOf(best.judged)
     // Nobody is faster than the longest chain, if all goes as estimated.
     if (scenario.spread === 0 && beforeMs <= boundMs) break
-    const singles = kinds.map((kind) => [kind])
-    // Two at once where each alone does nothing, as long as there is something to reach.
-    const found = (await fastest(singles, best, judge)) ?? (reached(best) ? null : await fastest(pairsOf(kinds), best, judge))
+    const gainOf = ({ judged }: Tried): number => (beforeMs === Infinity ? 1 : 1 - msOf(judged) / beforeMs)
+    const isWorth = (one: Tried): boolean => gainOf(one) / (one.team.length - best.team.length) >= worthGain
+    const single = await fastest(
+      kinds.map((kind) => [kind]),
+      best,
+      judge,
+    )
+    // Where two kinds are equally short of hands, one more of either alone does little.
+    const several = single !== null && isWorth(single) ? null : await fastest(together(kinds, best), best, judge)
+    const found = several !== null && (single === null || isWorth(several)) ? several : single
     if (found === null) break
     const { like } = found
     const add = found.team.slice(best.team.length).map(({ name }) => name)
-    const gain = beforeMs === Infinity ? 1 : 1 - msOf(found.judged) / beforeMs
-    const worth = gain / add.length >= worthGain && steps.every((step) => step.worth)
+    const gain = gainOf(found)
+    const worth = isWorth(found) && steps.every((step) => step.worth)
     best = found
     steps.push({ team: found.team, judged: found.judged, add, like, gain, worth })
     if (!worth && reached(best)) break
@@ -180,8 +191,18 @@ async function fastest(additions: readonly (readonly Kind[])[], { team, judged }
   return best
 }
 
-function pairsOf(kinds: readonly Kind[]): Kind[][] {
-  return kinds.length > PAIRED_MAX ? [] : kinds.flatMap((one, at) => kinds.slice(at).map((other) => [one, other]))
+/** Several at once: two of the kinds that are the busiest, and one of each of them. */
+function together(kinds: readonly Kind[], { team, judged: { workMs } }: Tried): Kind[][] {
+  const busy = kinds.map((kind) => {
+    const ofKind = team.filter((member) => sameKind(member, kind.like))
+    return { kind, ms: Math.max(0, ...ofKind.map(({ name }) => workMs.get(name) ?? 0)) }
+  })
+  const busiest = busy
+    .sort((a, b) => b.ms - a.ms)
+    .slice(0, BUSIEST)
+    .map(({ kind }) => kind)
+  const pairs = busiest.flatMap((one, at) => busiest.slice(at).map((other) => [one, other]))
+  return busiest.length > 2 ? [...pairs, busiest] : pairs
 }
 
 /** Who is left when all have gone, the last first, without whom the plan takes no longer. */

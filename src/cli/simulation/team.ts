@@ -48,12 +48,19 @@ export function another(like: Member, team: readonly Member[]): Member {
 export function kindsOf(team: readonly Member[], further: readonly Member[] = []): Kind[] {
   const kinds = new Map<string, Kind>()
   for (const [at, member] of [...team, ...further].entries()) {
-    const { name: _, start: __, ...profile } = member
-    const key = JSON.stringify(sorted({ ...profile, capabilities: sorted(profile.capabilities), success: sorted(profile.success) }))
+    const key = profileKey(member)
     const kind = kinds.get(key) ?? { like: member, count: 0 }
     kinds.set(key, { ...kind, count: kind.count + (at < team.length ? 1 : 0) })
   }
   return [...kinds.values()]
+}
+
+export function sameKind(one: Member, other: Member): boolean {
+  return profileKey(one) === profileKey(other)
+}
+
+function profileKey({ name: _, start: __, ...profile }: Member): string {
+  return JSON.stringify(sorted({ ...profile, capabilities: sorted(profile.capabilities), success: sorted(profile.success) }))
 }
 
 function sorted<Value>(record: Readonly<Record<string, Value>> = {}): [string, Value][] {

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest"
 import type { PlanTask } from "../../core/plan.ts"
+import { adviseTeam } from "./advice.ts"
 import { parseFaults } from "./faults.ts"
 import { drawFortune, successChance } from "./fortune.ts"
-import { quantiles, runTrials } from "./figures.ts"
+import { figuresOf, quantiles, runTrials, speedupOf } from "./figures.ts"
 import { costOf, criticalPathMs, type Member, type Scenario } from "./scenario.ts"
 import { kindsOf, teamFrom } from "./team.ts"
 import { runTrial } from "./trial.ts"
@@ -117,7 +118,7 @@ describe("a storm in simulation", () => {
       expect(run.makespanMs, told).toBeLessThan(10 * HOUR_MS)
       expect(run.idleWhileReady, told).toBe(0)
     }
-  })
+  }, 60_000)
 
   test("claims nothing under an open breaker whatever goes wrong at once", async () => {
     const storm = scenario(tasks(40, { maxAttempts: 1_000 }), [...pair, member("cat", { account: "shared" }), member("dan", { account: "shared" })], {
@@ -129,7 +130,7 @@ describe("a storm in simulation", () => {
       expect(run.breakersOpened).toBeGreaterThan(0)
       expect(run.attempts.delivered).toBe(40)
     }
-  })
+  }, 60_000)
 })
 
 test("what an attempt comes to depends on seed, task and number alone, so that teams are compared under the same luck", () => {
@@ -176,6 +177,19 @@ test("a team is the plan's own, with so many of some, or coding agents that may 
     ["cli", 1],
   ])
 })
+
+test("where two kinds are equally short of hands, one more of each is advised, though one of either alone does nothing", async () => {
+  const kinds = ["x", "y"].map((skill) => member(skill, { capabilities: { [skill]: 1 } }))
+  const work = ["x", "y"].flatMap((skill) => tasks(8).map((task): PlanTask => ({ ...task, id: `${skill}${task.id}`, requires: { [skill]: 1 } })))
+  const short = scenario(work, kinds)
+  const run = await runTrial(short, 1)
+  const base = { figures: figuresOf([run]), estimated: { makespanMs: run.makespanMs, speedup: speedupOf(run) } }
+  const advice = await adviseTeam({ scenario: short, further: [], seeds: [1], worthGain: 0.2, target: null }, base)
+  expect(advice.kinds.map(({ moreMs, nowMs }) => moreMs === nowMs)).toEqual([true, true])
+  expect(advice.steps[0]).toMatchObject({ add: ["x-2", "y-2"], like: ["x", "y"], gain: 0.5, worth: true })
+  expect(advice.worth).toEqual({ count: 4, agents: ["x", "y", "x-2", "y-2"] })
+  expect(advice.steps.filter(({ worth }) => worth)).toHaveLength(1)
+}, 60_000)
 
 test("quantiles are values that occurred", () => {
   expect(quantiles([])).toBeNull()
