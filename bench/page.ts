@@ -5,6 +5,7 @@ import { findChromium, launchChromium } from "../test/page/chromium.ts"
 import type { Verdict } from "./claims.ts"
 import { median, percentile, round, show, table } from "./figure.ts"
 import { manyNotes, notesAtPace, type Sent, startTeam, type Worker } from "./page-team.ts"
+import { describePan, measurePan, type PanReport } from "./page-pan.ts"
 import { sleep } from "./scratch.ts"
 import { type HubAddress, startHub } from "./skein.ts"
 
@@ -21,6 +22,7 @@ export type PageReport = {
   paint: { p50Ms: number; maxMs: number }
   /** From just before an agent's call, so with the hub's commit in it, to the end of the frame that shows what it said. */
   pixel: { askedPerS: number; reachedPerS: number; count: number; p50Ms: number; p95Ms: number; p99Ms: number; longTasksMs: number }
+  pan: PanReport
   memory: { entries: number; perS: number; heapMb: number[]; growthMb: number; lagEntries: number }
   gate: Record<string, Verdict>
 }
@@ -42,16 +44,19 @@ export async function benchPage({ directory, agents, tasks, rounds, perSecond, p
     await page.goto(`${hub.address.url}/#/flight`)
     await waitForAgents(page, agents)
     const pixel = await measurePixels(page, workers, perSecond, paceMs)
+    const pan = await measurePan(context, hub.address.url, "bench.1", tasks)
     const memory = await measureMemory(page, await context.newCDPSession(page), workers, entries)
     const holds = (value: number, limit: number): Verdict => ({ value, limit, ok: value <= limit })
     const gate = {
       paintMs: holds(paint.p50Ms, 1_000),
       weightKb: holds(weight.allKb, 250),
       pixelP95Ms: holds(pixel.p95Ms, 100),
+      // A screen has 60; what the browser reaches without drawing counts where that is less.
+      panFps: { value: pan.near.fps, limit: 55, ok: pan.near.fps >= Math.min(55, 0.9 * pan.floorFps) },
       // Flat: what a million entries leave behind is less than one byte each.
       heapGrowthMb: holds(memory.growthMb, Math.max(1, entries / 1e6)),
     }
-    return { agents, tasks, browser: browser.version(), weight, paint, pixel, memory, gate }
+    return { agents, tasks, browser: browser.version(), weight, paint, pixel, pan, memory, gate }
   } finally {
     process.off("exit", ended)
     await browser.close()
@@ -204,13 +209,14 @@ async function measureMemory(page: Page, session: CDPSession, workers: readonly 
 /** How many notes the page shows by now, all agents together. */
 const SHOWN = `[...document.querySelectorAll("tbody tr")].reduce((sum, row) => sum + Number(/#(\\d+) at work/.exec(row.textContent)?.[1] ?? 0), 0)`
 
-export function describePage({ agents, tasks, browser, weight, paint, pixel, memory, gate }: PageReport): string {
+export function describePage({ agents, tasks, browser, weight, paint, pixel, pan, memory, gate }: PageReport): string {
   const verdicts = Object.entries(gate).map(([name, { value, limit, ok }]) => [name, show(value), show(limit), ok === true ? "holds" : "FAILS"])
   return [
     `Flight with ${agents} agents and ${tasks} tasks, Chromium ${browser} without a graphics card`,
     `weight: ${show(weight.allKb)} kB compressed in all, ${show(weight.firstKb)} kB for the first view`,
     `first useful paint, nothing cached: ${show(paint.p50Ms)} ms (worst ${show(paint.maxMs)})`,
     `event to pixel at ${show(pixel.reachedPerS)} events/s (${show(pixel.askedPerS)} asked): p50 ${show(pixel.p50Ms)}, p95 ${show(pixel.p95Ms)}, p99 ${show(pixel.p99Ms)} ms over ${show(pixel.count)} events; long tasks ${show(pixel.longTasksMs)} ms in all`,
+    describePan(pan),
     `memory over ${show(memory.entries)} events at ${show(memory.perS)}/s: ${memory.heapMb.map(show).join(", ")} MB after garbage collection; grew by ${show(memory.growthMb)} MB`,
     table(["gate", "value", "limit", ""], verdicts),
   ].join("\n\n")

@@ -2,7 +2,7 @@
 export type Camera = { readonly x: number; readonly y: number; readonly scale: number }
 export type Size = { readonly width: number; readonly height: number }
 
-export const SCALE = { min: 0.02, max: 3 } as const
+const SCALE = { min: 0.02, max: 3 } as const
 /** Around a drawing that is seen whole, in screen pixels. */
 const MARGIN = 16
 /** So much of the drawing always stays in sight, in screen pixels. */

@@ -22,7 +22,10 @@ export function GraphCanvas({ graph, layout, faces, critical, cursor, open, labe
   opener.current = onOpen
   useEffect(() => {
     const element = box.current as HTMLDivElement
-    const scene = new Scene(canvas.current as HTMLCanvasElement, () => overview.follow())
+    const scene = new Scene(canvas.current as HTMLCanvasElement, () => {
+      overview.follow()
+      element.dataset["scale"] = scene.camera.scale.toFixed(3)
+    })
     const overview = new Overview(small.current as HTMLCanvasElement, scene)
     parts.current = { scene, overview }
     const gestures = new Gestures(element, scene, (point) => {

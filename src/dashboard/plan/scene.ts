@@ -1,14 +1,13 @@
 import { type Camera, centred, fitted, inSight, moved, type Size, zoomed } from "./camera.ts"
 import { type Colours, coloursOf } from "./colours.ts"
+import { Edges } from "./edges.ts"
 import type { TaskGraph } from "./graph.ts"
 import { drawNodes } from "./nodes.ts"
 import { BOX, type Layout } from "./ranks.ts"
-import type { Scenery, Sight } from "./scenery.ts"
+import type { Scenery } from "./scenery.ts"
 
 /** Below this scale nobody could read a word. */
 const WORDS_SCALE = 0.45
-/** Edges are found by squares of this length, in units of the drawing. */
-const CELL = 600
 
 /** Draws the graph into a canvas, what is in sight of it, at most once a frame. All numbers of the screen are CSS pixels. */
 export class Scene {
@@ -20,17 +19,16 @@ export class Scene {
   #size: Size = { width: 0, height: 0 }
   #density = 1
   #frame = 0
-  #paths: { layout: Layout; edges: Edge[]; cells: Map<string, number[]> } | null = null
+  #edges: { layout: Layout; edges: Edges } | null = null
   camera: Camera = { x: 0, y: 0, scale: 1 }
   /** Whether somebody has moved it: a new layout is then not fitted again. */
   isMoved = false
-  /** Frames drawn so far. */
-  frames = 0
 
   /** `onDrawn`: called after each frame, for what shows where the camera is. */
   constructor(canvas: HTMLCanvasElement, onDrawn: () => void) {
     this.#canvas = canvas
-    this.#context = canvas.getContext("2d") as CanvasRenderingContext2D
+    // Drawn by the processor: without a graphics card that is twice as fast, and with one it is fast enough.
+    this.#context = canvas.getContext("2d", { willReadFrequently: true }) as CanvasRenderingContext2D
     this.#onDrawn = onDrawn
   }
 
@@ -134,93 +132,13 @@ export class Scene {
     context.clearRect(0, 0, this.#canvas.width, this.#canvas.height)
     context.setTransform(scale, 0, 0, scale, -camera.x * scale, -camera.y * scale)
     const sight = { left: camera.x, top: camera.y, right: camera.x + this.#size.width / camera.scale, bottom: camera.y + this.#size.height / camera.scale }
-    this.#drawEdges(context, scenery, sight)
+    this.#edgesOf(scenery.graph, scenery.layout).draw(context, scenery, sight, camera.scale, this.colours)
     drawNodes(context, scenery, sight, { hasWords: camera.scale >= WORDS_SCALE, scale: camera.scale, colours: this.colours })
-    this.frames += 1
     this.#onDrawn()
   }
 
-  #drawEdges(context: CanvasRenderingContext2D, { graph, layout, critical, cursor, open }: Scenery, sight: Sight): void {
-    const { edges, cells } = this.#edgesOf(graph, layout)
-    const { colours } = this
-    const pixel = 1 / this.camera.scale
-    const next = new Map(critical.map((at, turn) => [at, critical[turn + 1]]))
-    const isNear = (at: number): boolean => at >= 0 && (at === cursor || at === open)
-    const marked: number[] = []
-    const near: number[] = []
-    context.beginPath()
-    for (const at of inCells(cells, sight)) {
-      const edge = edges[at] as Edge
-      if (edge.right < sight.left || edge.left > sight.right || edge.bottom < sight.top || edge.top > sight.bottom) continue
-      const [from, to] = [graph.edges[2 * at] as number, graph.edges[2 * at + 1] as number]
-      if (next.get(from) === to) marked.push(at)
-      else if (isNear(from) || isNear(to)) near.push(at)
-      else trace(context, edge.points)
-    }
-    stroke(context, colours.line, Math.max(1.2, pixel))
-    context.beginPath()
-    for (const at of near) trace(context, (edges[at] as Edge).points)
-    stroke(context, colours.ink, Math.max(1.6, 1.4 * pixel))
-    context.beginPath()
-    for (const at of marked) trace(context, (edges[at] as Edge).points)
-    stroke(context, colours.accent, Math.max(3.5, 2.5 * pixel))
+  #edgesOf(graph: TaskGraph, layout: Layout): Edges {
+    if (this.#edges?.layout !== layout) this.#edges = { layout, edges: new Edges(layout, graph.edges) }
+    return this.#edges.edges
   }
-
-  #edgesOf(graph: TaskGraph, layout: Layout): { edges: Edge[]; cells: Map<string, number[]> } {
-    if (this.#paths?.layout === layout) return this.#paths
-    const edges: Edge[] = []
-    const cells = new Map<string, number[]>()
-    for (let at = 0; at < graph.edges.length / 2; at += 1) {
-      const edge = edgeOf(layout, graph.edges[2 * at] as number, graph.edges[2 * at + 1] as number, layout.routes[at] ?? null)
-      edges.push(edge)
-      for (let column = Math.floor(edge.left / CELL); column <= Math.floor(edge.right / CELL); column += 1)
-        for (let row = Math.floor(edge.top / CELL); row <= Math.floor(edge.bottom / CELL); row += 1) {
-          const cell = cells.get(`${column} ${row}`)
-          if (cell === undefined) cells.set(`${column} ${row}`, [at])
-          else cell.push(at)
-        }
-    }
-    this.#paths = { layout, edges, cells }
-    return this.#paths
-  }
-}
-
-type Edge = Sight & { points: readonly number[] }
-
-/** From the right side of one box to the left side of another, by way of the points that the layout gives. */
-function edgeOf({ x, y }: Layout, from: number, to: number, route: Float64Array | null): Edge {
-  const begin = [(x[from] as number) + BOX.width, (y[from] as number) + BOX.height / 2]
-  const end = [x[to] as number, (y[to] as number) + BOX.height / 2]
-  const points = [...begin, ...(route === null ? [] : route.slice(2, -2)), ...end]
-  const xs = points.filter((_, at) => at % 2 === 0)
-  const ys = points.filter((_, at) => at % 2 === 1)
-  return { points, left: Math.min(...xs), right: Math.max(...xs), top: Math.min(...ys), bottom: Math.max(...ys) }
-}
-
-/** Every edge of the cells in sight, each once. */
-function inCells(cells: ReadonlyMap<string, readonly number[]>, { left, top, right, bottom }: Sight): Iterable<number> {
-  const found = new Set<number>()
-  const [columns, rows] = [Math.floor(right / CELL) - Math.floor(left / CELL) + 1, Math.floor(bottom / CELL) - Math.floor(top / CELL) + 1]
-  // From far away nearly all of them are.
-  if (columns * rows > cells.size) for (const cell of cells.values()) for (const at of cell) found.add(at)
-  else
-    for (let column = Math.floor(left / CELL); column <= Math.floor(right / CELL); column += 1)
-      for (let row = Math.floor(top / CELL); row <= Math.floor(bottom / CELL); row += 1) for (const at of cells.get(`${column} ${row}`) ?? []) found.add(at)
-  return found
-}
-
-/** A line that leaves and arrives level. */
-function trace(context: CanvasRenderingContext2D, points: readonly number[]): void {
-  context.moveTo(points[0] as number, points[1] as number)
-  for (let at = 2; at < points.length; at += 2) {
-    const [fromX, fromY, x, y] = [points[at - 2] as number, points[at - 1] as number, points[at] as number, points[at + 1] as number]
-    const middle = (fromX + x) / 2
-    context.bezierCurveTo(middle, fromY, middle, y, x, y)
-  }
-}
-
-function stroke(context: CanvasRenderingContext2D, colour: string, width: number): void {
-  context.strokeStyle = colour
-  context.lineWidth = width
-  context.stroke()
 }
