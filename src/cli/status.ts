@@ -1,16 +1,12 @@
 import type { Command } from "commander"
-import type { Output } from "../contract/operations.ts"
 import { act, examples, type Context } from "./context.ts"
 import type { HubConnection } from "./connection.ts"
+import { flightLines, type Sight, type Status } from "./flight-text.ts"
 import { conflictText, foreseenAtWork } from "./files-foreseen.ts"
 import { LiveScreen } from "./live-screen.ts"
-import { printable } from "./printable.ts"
-import { renderTable, type Cell } from "./table.ts"
 import type { Terminal } from "./terminal.ts"
 
-type Status = Output<"hub.status">
-
-/** `skein status`: where the workspace stands, once or live. */
+/** `skein status`: the Flight view of the page, for the terminal; once or live. */
 export function register(program: Command): void {
   program
     .command("status")
@@ -26,8 +22,9 @@ export function register(program: Command): void {
 async function showStatus(context: Context, { follow = false }: { follow?: boolean }): Promise<void> {
   const { terminal } = context
   const hub = await context.hub()
-  const status = await hub.call("hub.status", {})
-  if (follow) return followStatus(terminal, hub, status)
+  const sight = await look(hub)
+  if (follow) return followStatus(terminal, hub, sight)
+  const { status, flight } = sight
   const conflicts = (await foreseenAtWork(context, atWork(status))).map(({ a, b, files }) => ({ a: a.name, b: b.name, files }))
   const { yellow, dim } = terminal.colours
   const warnings = conflicts.flatMap((conflict) => [
@@ -35,7 +32,13 @@ async function showStatus(context: Context, { follow = false }: { follow?: boole
     `${yellow("!")} ${conflictText(conflict)}`,
     `  ${dim("Have them agree who goes first: skein files conflicts")}`,
   ])
-  terminal.answer({ url: hub.url, ...status, conflicts }, () => [...statusLines(terminal, hub.url, status), ...warnings].join("\n"))
+  terminal.answer({ url: hub.url, ...status, flight, conflicts }, () => [...flightLines(terminal, sight), ...warnings].join("\n"))
+}
+
+/** What the page's Flight view shows, asked of the hub. */
+async function look(hub: HubConnection): Promise<Sight> {
+  const [status, flight] = await Promise.all([hub.call("hub.status", {}), hub.call("hub.flight", {})])
+  return { url: hub.url, status, flight, heardAtMs: performance.now() }
 }
 
 /** The agents that hold a task now. */
@@ -43,30 +46,30 @@ function atWork({ agents }: Status): string[] {
   return agents.flatMap(({ name, tasks }) => (tasks.length > 0 ? [name] : []))
 }
 
-async function followStatus(terminal: Terminal, hub: HubConnection, first: Status): Promise<void> {
-  let status = first
+async function followStatus(terminal: Terminal, hub: HubConnection, first: Sight): Promise<void> {
+  let sight = first
   const stopped = new AbortController()
   process.once("SIGINT", () => stopped.abort())
-  const screen = new LiveScreen(terminal, () => statusLines(terminal, hub.url, status))
+  const screen = new LiveScreen(terminal, () => flightLines(terminal, sight))
   const show = (): void => {
+    const { status, flight } = sight
     if (terminal.isLive) screen.changed()
-    else terminal.answer({ url: hub.url, ...status }, () => `${statusLines(terminal, hub.url, status).join("\n")}\n`)
+    else terminal.answer({ url: hub.url, ...status, flight }, () => `${flightLines(terminal, sight).join("\n")}\n`)
   }
   screen.start()
   show()
   try {
     let asked = false
-    for await (const _ of hub.events({ from: status.head.seq + 1, signal: stopped.signal })) {
+    for await (const _ of hub.events({ from: first.status.head.seq + 1, signal: stopped.signal })) {
       if (asked) continue
       asked = true
       // What changes together is shown together.
       setTimeout(() => {
         asked = false
         if (stopped.signal.aborted) return
-        hub
-          .call("hub.status", {})
+        look(hub)
           .then((next) => {
-            status = next
+            sight = next
             show()
           })
           .catch(() => undefined)
@@ -75,48 +78,4 @@ async function followStatus(terminal: Terminal, hub: HubConnection, first: Statu
   } finally {
     screen.stop()
   }
-}
-
-const SHOWN: readonly string[] = ["ready", "claimed", "in_progress", "blocked", "review", "completed", "failed", "cancelled"]
-
-function statusLines(terminal: Terminal, url: string, { workspace, head, checkpoint, counts, agents, plans, alerts, nowMs }: Status): string[] {
-  const { bold, dim, red, green, yellow } = terminal.colours
-  const tasks = SHOWN.flatMap((state) => ((counts[state] ?? 0) > 0 ? [`${counts[state]} ${state.replace("_", " ")}`] : []))
-  const waiting = (counts["pending"] ?? 0) - (counts["ready"] ?? 0)
-  const lines = [
-    `${bold(`workspace ${printable(workspace)}`)}  ${dim(`${url} · entry ${head.seq} · ${head.hash.slice(0, 12)} · ${checkpoint === null ? "no checkpoint yet" : `checkpoint of ${checkpoint.size} entries`}`)}`,
-    `tasks: ${[...tasks, ...(waiting > 0 ? [`${waiting} waiting`] : [])].join(", ") || "none"}`,
-  ]
-  const present = agents.filter(({ presence }) => presence !== "retired")
-  if (present.length > 0) {
-    const paint = { active: green, idle: yellow, lost: red, offline: dim, retired: dim }
-    const rows = present.map(({ name, role, presence, busy, tasks: held, sessions }): Cell[] => {
-      const beats = sessions.flatMap(({ lastBeatMs }) => (lastBeatMs === null ? [] : [lastBeatMs]))
-      const heard = beats.length === 0 ? "" : `${Math.max(0, Math.round((nowMs - Math.max(...beats)) / 1_000))} s ago`
-      return [name, role, { text: presence, paint: paint[presence] }, busy ? "busy" : "", held.join(", "), heard]
-    })
-    lines.push(
-      "",
-      ...renderTable(
-        terminal,
-        [{ head: "agent" }, { head: "role" }, { head: "presence" }, { head: "" }, { head: "holds", max: 60 }, { head: "heard" }],
-        rows,
-      ).split("\n"),
-    )
-  }
-  const open = plans.filter(({ finished }) => !finished)
-  if (open.length > 0) {
-    const rows = open.map(({ id, title, counts: of }) => [
-      id,
-      title,
-      of["completed"] ?? 0,
-      of["ready"] ?? 0,
-      (of["claimed"] ?? 0) + (of["in_progress"] ?? 0),
-      of["failed"] ?? 0,
-    ])
-    const numbers = ["completed", "ready", "at work", "failed"].map((name) => ({ head: name, right: true }))
-    lines.push("", ...renderTable(terminal, [{ head: "open plan" }, { head: "title", max: 50 }, ...numbers], rows).split("\n"))
-  }
-  for (const { text, remedy } of alerts) lines.push("", `${red("!")} ${printable(text)}`, `  ${dim(printable(remedy))}`)
-  return lines
 }

@@ -39,12 +39,6 @@ const ASK_AGAIN_MS = 1_000
 /** The cookie is renewed so often while the page is open, in ms. */
 const RENEW_MS = 3_600_000
 
-/** Called with entries as they come, in order, each once; for what is no fold, such as a list of the latest. The answer ends it. */
-export function onEntries(listen: (entries: readonly Entry[]) => void): () => void {
-  listeners.add(listen)
-  return () => listeners.delete(listen)
-}
-
 /** Calls a read or presence operation. Rejects with `SkeinError`. What changes something goes through `act`. */
 export function ask<Name extends OperationName>(name: Name, input: Input<Name>, key?: string): Promise<Output<Name>> {
   return link.call(name, input, key)
@@ -61,7 +55,6 @@ const UNAUTHENTICATED = 4401
 const FEW_ENTRIES = 2_000
 
 const signedOut = new BroadcastChannel("skein-signed-out")
-const listeners = new Set<(entries: readonly Entry[]) => void>()
 const link = new Link(workspaceOfPage(), { welcome: welcomed, entries: arrived, resync: (from) => link.subscribe(from), heard, closed })
 let state: Workspace | null = null
 let last: Entry | null = null
@@ -211,7 +204,6 @@ function arrived(entries: readonly Entry[], from: Seq): void {
     return
   }
   last = fresh.at(-1) ?? last
-  for (const listen of listeners) listen(fresh)
   changed()
 }
 

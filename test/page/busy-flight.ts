@@ -20,7 +20,7 @@ const TASKS: readonly { id: string; title: string; dependsOn?: string[]; review?
 export type BusyFlight = { plan: string; agents: Record<"ada" | "grace" | "linus" | "margaret", Client> }
 
 /** A plan in the middle of its run: done, at work, blocked on one another, failed, waiting; with notes and costs. */
-export async function busyFlight(rig: PageRig): Promise<BusyFlight> {
+export async function busyFlight(rig: Pick<PageRig, "operator" | "agent">): Promise<BusyFlight> {
   const { operator } = rig
   const { plan } = await operator.plan.add({
     name: "orders",
