@@ -140,6 +140,14 @@ test("every operation answers what its row in the contract says, field by field"
   await call("agent.handled", { agent: "ben", untilMs: Date.now() }, keeper, keeping)
   await call("account.exhausted", { account: "agent/ben", untilMs: Date.now() + 60_000, reason: "limit" }, keeper)
   await call("account.restored", { account: "agent/ben", reason: "paid" }, keeper)
+  const options = [{ id: "yes", name: "Yes", kind: "allow_once" }]
+  const ask = async (): Promise<number> => (await call("permission.ask", { agent: "ben", title: "rm -rf build", options }, keeper))["permission"] as number
+  const leave = await ask()
+  expect((await call("permission.list", {}))["permissions"]).toMatchObject([{ id: leave, agent: "ben", title: "rm -rf build", status: "open" }])
+  await call("permission.answer", { permission: leave, option: "yes" })
+  await call("permission.withdraw", { permission: await ask(), reason: "its turn is over" }, keeper)
+  expect(await call("terminal.show", { agent: "ben" })).toEqual({ screen: null })
+  expect(await call("terminal.report", { screens: [{ agent: "ben", text: "> " }] }, keeper)).toEqual({ wanted: ["ben"] })
   await call("budget.set", { scope: "workspace", limitMicroUsd: 1_000_000_000 })
   await call("budget.topUp", { scope: "workspace", amountMicroUsd: 1 })
   expect((await call("budget.show", {}))["budgets"]).toMatchObject([{ budget: "workspace", limitMicroUsd: 1_000_000_001 }])
