@@ -11,10 +11,10 @@ export type View = { name: string; title: string; key: string; load: () => Promi
 export const VIEWS: readonly View[] = [
   { name: "flight", title: "Flight", key: "f", load: async () => (await import("./views/flight.tsx")).Flight },
   { name: "plan", title: "Plan", key: "p", load: async () => (await import("./views/plan.tsx")).PlanView },
-  { name: "files", title: "Files", key: "i", load: async () => (await import("./views/files.tsx")).FilesView },
-  { name: "money", title: "Money", key: "m", load: async () => (await import("./views/money.tsx")).MoneyView },
-  { name: "ledger", title: "Ledger", key: "l", load: async () => (await import("./views/ledger.tsx")).Ledger },
   { name: "threads", title: "Threads", key: "t", load: async () => (await import("./views/threads.tsx")).Threads },
+  { name: "files", title: "Files", key: "i", load: async () => (await import("./views/files.tsx")).FilesView },
+  { name: "ledger", title: "Ledger", key: "l", load: async () => (await import("./views/ledger.tsx")).Ledger },
+  { name: "money", title: "Money", key: "m", load: async () => (await import("./views/money.tsx")).MoneyView },
   { name: "agents", title: "Agents", key: "a", load: async () => (await import("./views/agents.tsx")).Agents },
   { name: "charts", title: "Charts", key: "c", load: async () => (await import("./views/charts.tsx")).Charts },
 ]

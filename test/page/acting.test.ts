@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect } from "vitest"
-import { inChromium, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
+import { faultsOf, inChromium, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
 
 withBrowser()
 let rig: PageRig
@@ -12,7 +12,7 @@ afterAll(() => rig.close())
 inChromium("by the keyboard alone anything is found and gone to", async () => {
   const { page, complaints } = await rig.open()
   await page.keyboard.press("Control+k")
-  await page.getByRole("combobox").waitFor()
+  await page.getByRole("combobox", { name: "Find or do anything" }).waitFor()
   await page.keyboard.type("flight")
   await page.keyboard.press("Enter")
   await page.waitForURL(/#\/flight$/)
@@ -22,8 +22,9 @@ inChromium("by the keyboard alone anything is found and gone to", async () => {
   await page.keyboard.press("Control+k")
   await page.keyboard.type("mend")
   await page.getByRole("option").filter({ hasText: "Mend <b>it</b>" }).waitFor()
+  expect(await faultsOf(page)).toEqual([])
   await page.keyboard.press("Escape")
-  expect(await page.getByRole("combobox").count()).toBe(0)
+  expect(await page.getByRole("combobox", { name: "Find or do anything" }).count()).toBe(0)
   expect(complaints).toEqual([])
 })
 
@@ -34,6 +35,8 @@ inChromium("an operation is done by its form, and what the hub refuses is shown 
   await page.getByRole("option").filter({ hasText: "task.cancel" }).waitFor()
   await page.keyboard.press("Enter")
   const form = page.getByRole("dialog", { name: "task.cancel" })
+  await form.waitFor()
+  expect(await faultsOf(page)).toEqual([])
   await form.getByLabel("task", { exact: true }).fill("no-such-task")
   await form.getByLabel("reason", { exact: true }).fill("we go another way")
   await form.getByRole("button", { name: "task.cancel" }).click()

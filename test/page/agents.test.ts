@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect } from "vitest"
 import { connect } from "../../src/client/client.ts"
-import { inChromium, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
+import { faultsOf, inChromium, keepPicture, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
 
 withBrowser()
 let rig: PageRig
@@ -51,5 +51,19 @@ inChromium("the terminal of an agent that a supervisor runs is shown while someb
     expect(complaints).toEqual([])
   } finally {
     await supervisor.close()
+  }
+})
+
+inChromium("it can be used by everybody: on a phone, in the dark, and by axe", async () => {
+  for (const [width, colorScheme] of [
+    [360, "dark"],
+    [1280, "light"],
+  ] as const) {
+    const { page, complaints } = await rig.open("#/agents/ada", { viewport: { width, height: 800 }, colorScheme })
+    await page.getByText("Parse it").first().waitFor()
+    expect(await faultsOf(page)).toEqual([])
+    expect(await page.evaluate("document.documentElement.scrollWidth - innerWidth")).toBeLessThanOrEqual(0)
+    await keepPicture(page, `agents-${width}-${colorScheme}`)
+    expect(complaints).toEqual([])
   }
 })

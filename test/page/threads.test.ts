@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect } from "vitest"
-import { inChromium, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
+import { faultsOf, inChromium, keepPicture, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
 
 const HOSTILE = `<script>document.title="taken"</script> \u202egnp.exe \u001b[31mred\u0007 ${"x".repeat(20_000)}`
 
@@ -62,4 +62,18 @@ inChromium("a thread is resolved with a reason, and what is refused says why and
   await page.getByRole("alert").getByText("closed").first().waitFor()
   expect(await page.getByLabel("Say something").inputValue()).toBe("one more thing")
   expect(complaints).toEqual([])
+})
+
+inChromium("it can be used by everybody: on a phone, in the dark, and by axe", async () => {
+  for (const [width, colorScheme] of [
+    [360, "dark"],
+    [1280, "light"],
+  ] as const) {
+    const { page, complaints } = await rig.open("#/threads/talk", { viewport: { width, height: 800 }, colorScheme })
+    await page.getByText("I take the parser.").first().waitFor()
+    expect(await faultsOf(page)).toEqual([])
+    expect(await page.evaluate("document.documentElement.scrollWidth - innerWidth")).toBeLessThanOrEqual(0)
+    await keepPicture(page, `threads-${width}-${colorScheme}`)
+    expect(complaints).toEqual([])
+  }
 })
