@@ -79,7 +79,7 @@ export function Conversation({ picture, thread }: { picture: Picture; thread: Th
           <Line
             key={message.message}
             message={message}
-            isUnread={cursor !== null && message.message > cursor.lastReadSeq}
+            isUnread={cursor !== null && message.message > cursor.lastReadSeq && message.sender !== reader().agent}
             onReply={isNow.value ? setReply : null}
           />
         ))}
