@@ -61,7 +61,7 @@ function Signed({ head }: { head: Seq }): JSX.Element {
     <>
       <span aria-hidden="true">{covered === head ? "●" : "◔"}</span> signed over {count(note.size)} entries as <Text of={note.origin} max={80} />
       {note.signers.length > 1 ? `, cosigned by ${count(note.signers.length - 1)}` : ", no witness has cosigned"}
-      {covered === head ? "" : `; the last ${count(head - covered)} entries came after it`} <span class="quiet">(as the hub says)</span>
+      {covered === head ? "" : `; ${count(head - covered)} came after it`} <span class="quiet">(as the hub says)</span>
     </>
   )
 }

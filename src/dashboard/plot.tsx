@@ -81,13 +81,14 @@ function optionsOf({ lines, unit }: Chart, box: HTMLElement): uPlot.Options {
     axes: [axis, { ...axis, size: 60, values: (_, marks) => marks.map((mark) => textOf(mark, unit)) }],
     series: [
       {},
-      ...lines.map(({ name }, at) => ({
+      ...lines.map(({ name, values }, at) => ({
         label: name,
         stroke: colour(COLOURS[at % COLOURS.length] as string),
         dash: DASHES[at % DASHES.length] as number[],
         width: 1.5,
         spanGaps: true,
-        points: { show: false },
+        // Where little is known a line has nothing to join.
+        points: { show: values.includes(null), size: 4 },
       })),
     ],
   }
