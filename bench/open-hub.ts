@@ -25,6 +25,7 @@ export function openOn(directory: string, limits: Partial<Limits> = {}): Promise
     sha256,
     openLedger: (workspace) => Promise.resolve(openSqlite({ path: ledgerPath(directory, workspace) })),
     snapshots: snapshotFiles(join(directory, "snapshots")),
+    ...(limits.rungEntries === undefined ? {} : { ladder: snapshotFiles(join(directory, "snapshots", "past")) }),
     log: { info: () => undefined, warn: complain, error: complain },
     sign: (workspace, checkpoint) => notes.sign(workspace, checkpoint),
     fatal(error) {

@@ -64,6 +64,7 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
       sha256,
       openLedger,
       snapshots: snapshotFiles(at("snapshots")),
+      ladder: snapshotFiles(at("snapshots", "past")),
       log,
       sign: (workspace, checkpoint) => notes.sign(workspace, checkpoint),
       fatal,

@@ -68,9 +68,9 @@ export const ledgerOperations = {
   "ledger.snapshots": operation({
     least: "observer",
     summary: "List the snapshots of the state.",
-    text: "Fetch one with `GET /snapshots/WORKSPACE/SEQ`: start from it instead of from the first entry.",
+    text: "Fetch one with `GET /snapshots/WORKSPACE/SEQ`: start from it instead of from the first entry. `rungs` are where the steps of the past end, each beginning where the one before it ends: `GET /past/WORKSPACE/FROM/TO`.",
     errors: [],
     input: z.strictObject({}),
-    output: z.object({ snapshots: z.array(z.object({ seq })) }),
+    output: z.object({ snapshots: z.array(z.object({ seq })), rungs: z.array(z.object({ seq })) }),
   }),
 }

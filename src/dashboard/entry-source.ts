@@ -1,8 +1,8 @@
 import { ask, workspaceOfPage } from "./live.ts"
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
-import { fetchSnapshot } from "./fold.ts"
-import type { PastSource } from "./past.ts"
+import { fetchSnapshot, readRungs } from "./fold.ts"
+import type { PastSource, Rung } from "./past.ts"
 
 /** Entries of a page: what the hub sends as one line. */
 const PAGE = 512
@@ -14,7 +14,7 @@ const LADDER_MS = 10_000
 /** The ledger's past as the hub serves it, in pages that are fetched once. */
 class EntrySource implements PastSource {
   readonly #pages = new Map<number, readonly Entry[]>()
-  #ladder: Promise<Seq[]> | null = null
+  #ladder: ReturnType<PastSource["ladder"]> | null = null
   #ladderAtMs = 0
 
   /** Entries `from` to `to` in order, page by page, as far as they are there. Throws `Error` where the hub does not give them. */
@@ -53,12 +53,20 @@ class EntrySource implements PastSource {
     return fetchSnapshot(workspaceOfPage(), atOrBefore, signal)
   }
 
-  /** The seqs at which the hub keeps the state, ascending. */
-  ladder(): Promise<Seq[]> {
+  /** The steps of the past from one end to another. Throws `SyntaxError` on one that is cut off. */
+  async *rungs(from: Seq, to: Seq, signal?: AbortSignal): AsyncGenerator<Rung, void> {
+    yield* readRungs(fetchLines(`/past/${encodeURIComponent(workspaceOfPage())}/${from}/${to}`, signal))
+  }
+
+  /** Where the hub keeps the state, and where the steps of the past end, ascending. */
+  ladder(): ReturnType<PastSource["ladder"]> {
     const nowMs = performance.now()
     if (this.#ladder === null || nowMs - this.#ladderAtMs > LADDER_MS) {
       this.#ladderAtMs = nowMs
-      this.#ladder = ask("ledger.snapshots", {}).then(({ snapshots }) => snapshots.map(({ seq }) => seq))
+      this.#ladder = ask("ledger.snapshots", {}).then(({ snapshots, rungs }) => ({
+        snapshots: snapshots.map(({ seq }) => seq),
+        rungs: rungs.map(({ seq }) => seq),
+      }))
       this.#ladder.catch(() => (this.#ladder = null))
     }
     return this.#ladder
@@ -103,17 +111,21 @@ function lastOf(page: number): Seq {
 }
 
 async function* fetchEntries(from: Seq, to: Seq, signal?: AbortSignal): AsyncGenerator<Entry[], void> {
-  const response = await fetch(`/entries/${encodeURIComponent(workspaceOfPage())}/${from}/${to}`, { signal: signal ?? null })
-  if (!response.ok || response.body === null) throw new Error(`the hub answered ${response.status} when asked for entries`)
+  for await (const line of fetchLines(`/entries/${encodeURIComponent(workspaceOfPage())}/${from}/${to}`, signal)) yield JSON.parse(line) as Entry[]
+}
+
+async function* fetchLines(path: string, signal?: AbortSignal): AsyncGenerator<string, void> {
+  const response = await fetch(path, { signal: signal ?? null })
+  if (!response.ok || response.body === null) throw new Error(`the hub answered ${response.status} when asked for the past`)
   const pieces = response.body.pipeThrough(new TextDecoderStream()).getReader()
   try {
     let rest = ""
     for (let piece = await pieces.read(); !piece.done; piece = await pieces.read()) {
       const lines = (rest + piece.value).split("\n")
       rest = lines.pop() as string
-      for (const line of lines) yield JSON.parse(line) as Entry[]
+      yield* lines
     }
-    if (rest !== "") throw new SyntaxError("the entries are cut off")
+    if (rest !== "") throw new SyntaxError("the past is cut off")
   } finally {
     // Whoever looks no further must not leave the rest on its way.
     await pieces.cancel().catch(() => undefined)

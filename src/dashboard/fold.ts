@@ -1,6 +1,7 @@
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { UPCASTS, upcast } from "../core/upcast.ts"
+import type { Rung } from "./past.ts"
 import { evolve, putRows, Workspace } from "../core/workspace.ts"
 
 /** A line of a snapshot begins with its seal: 64 hex digits, which are for files on a disk. */
@@ -50,6 +51,19 @@ export class SnapshotReader {
       this.state.seq = value.seq
       this.state.atMs = value.atMs
     }
+  }
+}
+
+/** Reads the steps of the past as they come over the wire, line by line. One that is cut off is not there. */
+export async function* readRungs(lines: AsyncIterable<string>): AsyncGenerator<Rung, void> {
+  let rung: Rung | null = null
+  for await (const line of lines) {
+    const value = JSON.parse(line.slice(SEAL_LENGTH)) as { from: Seq; to: Seq; atMs: number } | [string, [string, unknown][]] | null
+    if (Array.isArray(value)) {
+      const [table, rows] = value
+      rung?.changes.push({ table, keys: rows.map(([key]) => key), after: rows.map(([, record]) => record), before: null })
+    } else if (value !== null) rung = { from: value.from, to: value.to, atMs: value.atMs, changes: [] }
+    else if (rung !== null) yield rung
   }
 }
 

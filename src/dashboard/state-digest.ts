@@ -41,7 +41,7 @@ export async function digestOf(state: Workspace, onProgress: (share: number) => 
 
 /** A state with the keys of commands, and nothing else. */
 async function keysAt(seq: number): Promise<Workspace> {
-  const rung = (await ledger.ladder()).findLast((kept) => kept <= seq) ?? 0
+  const rung = (await ledger.ladder()).snapshots.findLast((kept) => kept <= seq) ?? 0
   const state = (rung === 0 ? null : await fetchKeys(workspaceOfPage(), rung)) ?? new Workspace()
   for await (const page of ledger.entries(state.seq + 1, seq)) {
     for (const entry of page) remember(state, upcast(entry, UPCASTS))

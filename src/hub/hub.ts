@@ -7,6 +7,7 @@ import type { Ledger } from "../ledger/ledger.ts"
 import type { Clock } from "./clock.ts"
 import { Fingerprint } from "./fingerprint.ts"
 import { stopping } from "./failures.ts"
+import { Ladder } from "./ladder.ts"
 import { Loop } from "./loop.ts"
 import type { LoopLog, LoopOptions } from "./loop-options.ts"
 import { Policy } from "./policy.ts"
@@ -18,6 +19,8 @@ import { restore, type SnapshotStore } from "./snapshots.ts"
 export type Limits = Pick<LoopOptions, "queueMax" | "queueWaitMs" | "batchMax" | "checkpointEntries" | "checkpointMs" | "snapshotEntries"> & {
   /** Leases run at least this long after a start, so that whoever held one can come back, in ms. */
   graceMs: number
+  /** Entries from one step of the kept past to the next. */
+  rungEntries: number
 }
 
 const LIMITS: Limits = {
@@ -28,6 +31,7 @@ const LIMITS: Limits = {
   checkpointMs: 1_000,
   snapshotEntries: 50_000,
   graceMs: 15_000,
+  rungEntries: 10_000,
 }
 
 /** Everything the hub needs of the world, handed in: a simulation hands in its own. */
@@ -37,6 +41,8 @@ export type HubOptions = {
   /** Opens (or makes) the ledger of a workspace. */
   openLedger(workspace: string): Promise<Ledger>
   snapshots: SnapshotStore
+  /** Where the past is kept in steps, for those who look back; by default nowhere. */
+  ladder?: SnapshotStore
   log: LoopLog
   /** Signs a checkpoint and keeps the note outside the ledger; returns the note. */
   sign(workspace: string, checkpoint: Checkpoint): Promise<string>
@@ -51,6 +57,7 @@ export type HubOptions = {
 export class Hub {
   readonly #options: HubOptions
   readonly #loops = new Map<string, Loop>()
+  readonly #ladders = new Map<string, Ladder>()
   /** Workspaces that are being opened: whoever asks meanwhile gets the same. */
   readonly #opening = new Map<string, Promise<Loop>>()
   #closed = false
@@ -61,6 +68,11 @@ export class Hub {
 
   workspace(name: string): Loop | null {
     return this.#loops.get(name) ?? null
+  }
+
+  /** The past of a workspace in steps; null where it is not kept. */
+  ladder(name: string): Ladder | null {
+    return this.#ladders.get(name) ?? null
   }
 
   names(): string[] {
@@ -88,7 +100,8 @@ export class Hub {
 
   async #open(name: string): Promise<Loop> {
     try {
-      const loop = await openLoop(name, this.#options)
+      const { loop, ladder } = await openLoop(name, this.#options)
+      if (ladder !== null) this.#ladders.set(name, ladder)
       this.#loops.set(name, loop)
       return loop
     } finally {
@@ -114,7 +127,7 @@ const PAGE = 4_096
 /** From so many entries on, a second thread pays. */
 const LONG = 50_000
 
-async function openLoop(name: string, options: HubOptions): Promise<Loop> {
+async function openLoop(name: string, options: HubOptions): Promise<{ loop: Loop; ladder: Ladder | null }> {
   const { clock, sha256, snapshots, log, sign, fatal } = options
   const limits = { ...LIMITS, ...options.limits }
   const ledger = await options.openLedger(name)
@@ -124,11 +137,14 @@ async function openLoop(name: string, options: HubOptions): Promise<Loop> {
     const folded = await fold(name, ledger, options)
     log.info({ workspace: name, seq: folded.state.seq, tookMs: Math.round(clock.monotonicMs() - started) }, "workspace open")
     const policy = new Policy({ workspace: name, log, state: folded.state })
-    loop = new Loop({ policy, name, clock, sha256, ledger, snapshots, log, sign, fatal, bits: options.bits ?? randomBits, ...folded, ...limits })
+    const pause = (): Promise<void> => new Promise((resolve) => clock.soon(resolve))
+    const { ladder: store } = options
+    const ladder = store === undefined ? null : new Ladder({ workspace: name, store, ledger, sha256, rungEntries: limits.rungEntries, pause })
+    loop = new Loop({ ladder, policy, name, clock, sha256, ledger, snapshots, log, sign, fatal, bits: options.bits ?? randomBits, ...folded, ...limits })
     await loop.execute("workspace.create", HUB, { name })
     await loop.execute("hub.start", HUB, { graceMs: limits.graceMs })
     loop.start()
-    return loop
+    return { loop, ladder }
   } catch (error) {
     // The loop's timers end with it: none may come back to a ledger that is closed.
     await (loop ?? ledger).close()

@@ -4,6 +4,7 @@ import type { Ledger } from "../ledger/ledger.ts"
 import type { Clock } from "./clock.ts"
 import type { Fingerprint } from "./fingerprint.ts"
 import type { Policy } from "./policy.ts"
+import type { Ladder } from "./ladder.ts"
 import type { SnapshotStore } from "./snapshots.ts"
 import type { Key } from "./waiting.ts"
 
@@ -27,6 +28,7 @@ export type LoopOptions = {
   policy: Policy
   fingerprint: Fingerprint
   snapshots: SnapshotStore
+  ladder: Ladder | null
   log: LoopLog
   /** Signs a checkpoint and keeps it outside the ledger; returns the signed note. */
   sign(workspace: string, checkpoint: Checkpoint): Promise<string>

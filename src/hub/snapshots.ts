@@ -24,7 +24,7 @@ export type SnapshotStore = {
 export type SnapshotHead = { version: 2; seq: Seq; atMs: number; chain: ChainRecord; digest: DigestRecord }
 
 /** Makes the seals of a snapshot's lines, one after the other. */
-class Seals {
+export class Seals {
   readonly #sha256: Sha256
   readonly #encoder = new TextEncoder()
   #last = "0".repeat(SEAL_LENGTH)
@@ -39,7 +39,7 @@ class Seals {
   }
 }
 
-const SEAL_LENGTH = 64
+export const SEAL_LENGTH = 64
 /** Records of one line: between two lines the hub decides what has arrived. */
 const SLICE = 500
 
@@ -86,7 +86,7 @@ export async function readSnapshot(sha256: Sha256, pieces: AsyncIterable<string>
   return { head, state }
 }
 
-async function* linesOf(pieces: AsyncIterable<string>): AsyncIterable<string> {
+export async function* linesOf(pieces: AsyncIterable<string>): AsyncIterable<string> {
   let rest: string[] = []
   for await (const piece of pieces) {
     const [first = "", ...more] = piece.split("\n")

@@ -1,6 +1,7 @@
 import type { Seq } from "../core/ids.ts"
 import type { Ledger } from "../ledger/ledger.ts"
 import type { Clock } from "./clock.ts"
+import type { Ladder } from "./ladder.ts"
 import type { Replica } from "./replica.ts"
 import type { SnapshotStore } from "./snapshots.ts"
 
@@ -10,6 +11,8 @@ type UpkeepOptions = {
   replica: Replica
   ledger: Ledger
   snapshots: SnapshotStore
+  /** The past in steps, for those who look back; null: nobody does. */
+  ladder: Ladder | null
   /** A snapshot is kept whenever so many entries have come, or as many as the state has records where those are more. */
   snapshotEntries: number
   /** Whether nothing waits and nothing is in flight. */
@@ -59,6 +62,7 @@ export class Upkeep {
   /** Resolves when no snapshot is being written any more. */
   async stop(): Promise<void> {
     this.#cancelTidying?.()
+    await this.#o.ladder?.stop()
     await this.#snapshotting
   }
 
@@ -114,6 +118,7 @@ export class Upkeep {
       if (this.#batches !== batches) return this.#planTidying()
       if (this.#o.replica.settle()) return this.#planSettling()
       this.#snapshotAfter(this.#interval * IDLE_SHARE)
+      this.#o.ladder?.grow(this.#o.replica.head.seq).catch((error: unknown) => this.#o.onFailed(error, "the past could not be kept in steps"))
       void this.#o.ledger.idle().catch((error: unknown) => this.#o.onFailed(error, "the ledger could not tidy up"))
     })
   }

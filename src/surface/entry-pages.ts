@@ -3,18 +3,19 @@ import { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { SkeinError } from "../contract/errors.ts"
 import type { Seq } from "../core/ids.ts"
+import type { Ladder } from "../hub/ladder.ts"
 import type { Loop } from "../hub/loop.ts"
 import { SECURE_HEADERS } from "./request.ts"
 
 /** Entries of one line. */
 const PAGE = 512
 
-/** What `GET /entries/WORKSPACE/FROM/TO` asks for. Throws `invalid_input` on anything else. */
-export function entriesAsked(pathname: string): { workspace: string; from: Seq; to: Seq } {
-  const [, , workspace = "", from = "", to = ""] = pathname.split("/", 6)
-  if (!/^\d{1,15}$/.test(from) || !/^\d{1,15}$/.test(to) || Number(from) < 1)
-    throw new SkeinError("invalid_input", "entries are asked for by workspace, first seq and last seq", "GET /entries/WORKSPACE/FROM/TO")
-  return { workspace, from: Number(from), to: Number(to) }
+/** What `GET /entries/WORKSPACE/FROM/TO` and `GET /past/WORKSPACE/FROM/TO` ask for. Throws `invalid_input` on anything else. */
+export function rangeAsked(pathname: string): { what: string; workspace: string; from: Seq; to: Seq } {
+  const [, what = "", workspace = "", from = "", to = ""] = pathname.split("/", 6)
+  if (!/^\d{1,15}$/.test(from) || !/^\d{1,15}$/.test(to) || (what === "entries" && Number(from) < 1))
+    throw new SkeinError("invalid_input", `${what} is asked for by workspace, first seq and last seq`, `GET /${what}/WORKSPACE/FROM/TO`)
+  return { what, workspace, from: Number(from), to: Number(to) }
 }
 
 /** Sends the stored entries from `from` to `to`, as far as the ledger holds them: each line is a JSON array of 512 at the most, as they were hashed. */
@@ -23,6 +24,12 @@ export async function sendEntries(loop: Loop, from: Seq, to: Seq, response: Serv
   const last = Math.min(to, loop.head.seq)
   response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", ...SECURE_HEADERS })
   await pipeline(Readable.from(linesOf(loop, from, last), { objectMode: false }), response)
+}
+
+/** Sends the steps of the past that begin at or after `from` and end at or before `to`: nothing where none is kept. */
+export async function sendPast(ladder: Ladder | null, from: Seq, to: Seq, response: ServerResponse): Promise<void> {
+  response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", ...SECURE_HEADERS })
+  await pipeline(Readable.from(ladder?.lines(from, to) ?? [], { objectMode: false }), response)
 }
 
 async function* linesOf(loop: Loop, from: Seq, last: Seq): AsyncIterable<string> {

@@ -7,7 +7,7 @@ import { SkeinError } from "../contract/errors.ts"
 import type { Hub } from "../hub/hub.ts"
 import { type Auth, type Caller, TOKEN_MS } from "./auth.ts"
 import type { Prices } from "./context.ts"
-import { entriesAsked, sendEntries } from "./entry-pages.ts"
+import { rangeAsked, sendEntries, sendPast } from "./entry-pages.ts"
 import { type EventStream, streamEvents } from "./events.ts"
 import { type Call, type Perform, performer, type SurfaceLog, told, waits, workspaceOf } from "./perform.ts"
 import type { McpEndpoint } from "./mcp-http.ts"
@@ -198,7 +198,7 @@ class Surface {
     if (pathname.startsWith("/api/orpc/")) return this.#call("/api/orpc", exchange)
     response.setHeader("X-Request-Id", exchange.requestId)
     if (pathname.startsWith("/snapshots/")) return this.#snapshot(exchange)
-    if (pathname.startsWith("/entries/")) return this.#entries(exchange)
+    if (pathname.startsWith("/entries/") || pathname.startsWith("/past/")) return this.#range(exchange)
     if (pathname.startsWith("/otlp/v1/")) return this.#telemetry(exchange)
     switch (pathname) {
       case "/health":
@@ -299,12 +299,13 @@ class Surface {
     await pipeline(Readable.from(found.lines, { objectMode: false }), response)
   }
 
-  async #entries({ request, response, pathname }: Exchange): Promise<void> {
+  async #range({ request, response, pathname }: Exchange): Promise<void> {
     allow(request, "GET")
-    const { workspace, from, to } = entriesAsked(pathname)
+    const { what, workspace, from, to } = rangeAsked(pathname)
     const caller = (await this.#pageCaller(request, workspace)) ?? (await this.#caller(request, workspace))
     this.#rate.take(caller.actor.agent)
-    await sendEntries(workspaceOf(this.#o.hub, caller), from, to, response)
+    const loop = workspaceOf(this.#o.hub, caller)
+    await (what === "past" ? sendPast(this.#o.hub.ladder(loop.name), from, to, response) : sendEntries(loop, from, to, response))
   }
 
   /** Logs are read for usage; metrics and traces are taken and passed over, since exporters cannot be told to send none. */

@@ -134,7 +134,10 @@ export const reads: Doers<Reads> = {
     return { entries, next: last < head ? last + 1 : null }
   },
   "ledger.why": async ({ loop }, { seq }) => ({ entries: await chainOfReasons(loop, seq) }),
-  "ledger.snapshots": async ({ loop }) => ({ snapshots: (await loop.snapshots()).map((seq) => ({ seq })) }),
+  "ledger.snapshots": async ({ hub, loop }) => {
+    const rungs = (await hub.ladder(loop.name)?.rungs()) ?? []
+    return { snapshots: (await loop.snapshots()).map((seq) => ({ seq })), rungs: rungs.map((seq) => ({ seq })) }
+  },
   "hub.flight": ({ loop }) => loop.read((state, nowMs) => ({ seq: state.seq, nowMs, ...flightOf(state) })),
   "hub.status": ({ loop }) => loop.read((state, nowMs) => statusOf(loop, state, nowMs)),
   "hub.metrics": ({ loop, metrics, history }, { sinceMs }) =>

@@ -40,6 +40,7 @@ export type InstanceOptions = Partial<Omit<ServeOptions, "hub" | "auth" | "log">
   level?: string
   /** Where snapshots are kept; by default nowhere. */
   snapshots?: SnapshotStore
+  ladder?: SnapshotStore
 }
 
 const NO_SNAPSHOTS: SnapshotStore = {
@@ -49,7 +50,14 @@ const NO_SNAPSHOTS: SnapshotStore = {
   list: () => Promise.resolve([]),
 }
 
-export async function startInstance({ limits, openLedger, level = "debug", snapshots = NO_SNAPSHOTS, ...options }: InstanceOptions = {}): Promise<Instance> {
+export async function startInstance({
+  limits,
+  openLedger,
+  level = "debug",
+  snapshots = NO_SNAPSHOTS,
+  ladder,
+  ...options
+}: InstanceOptions = {}): Promise<Instance> {
   const stores = new Map<string, MemoryStore>()
   const { privateKey: key } = generateKeyPairSync("ed25519")
   const operator = makeOperatorCredential()
@@ -76,6 +84,7 @@ export async function startInstance({ limits, openLedger, level = "debug", snaps
             return Promise.resolve(store.open())
           }),
         snapshots,
+        ...(ladder === undefined ? {} : { ladder }),
         sign: (_, { size, root }) => Promise.resolve(signNote(formatTreeHead({ origin: signer.verifier.name, size, root: fromHex(root) }), signer)),
         fatal: (error) => {
           throw error
