@@ -14,6 +14,7 @@ import { benchLeases, describeLeases, LEASES } from "./leases.ts"
 import { benchMemory, describeMemory, MEMORY } from "./memory.ts"
 import { benchPage, describePage, PAGE } from "./page.ts"
 import { benchPolicy, describePolicy, POLICY } from "./policy.ts"
+import { benchTravel, describeTravel, TRAVEL } from "./page-travel.ts"
 import { benchReplay, describeReplay, REPLAY } from "./replay.ts"
 import { benchWake, describeWake, WAKE } from "./wake.ts"
 import { scratch } from "./scratch.ts"
@@ -46,6 +47,7 @@ const benches: Record<string, Bench> = {
   guard: bench(benchGuard, describeGuard, GUARD),
   page: bench(benchPage, describePage, PAGE),
   policy: bench(benchPolicy, describePolicy, POLICY),
+  travel: bench(benchTravel, describeTravel, TRAVEL),
   wake: bench(benchWake, describeWake, WAKE),
   backpressure: bench(benchBackpressure, describeBackpressure, BACKPRESSURE),
 }
