@@ -65,3 +65,15 @@ inChromium("a path that is asked for is answered in a sentence, as it changes", 
   expect(await faultsOf(page)).toEqual([])
   expect(complaints).toEqual([])
 })
+
+inChromium("at a moment of the past files are held by whoever held them then", async () => {
+  const { lease, seq } = await bob.call("files.reserve", { globs: ["once/**"], reason: "for a while" })
+  await bob.call("files.release", { lease })
+  const { page, complaints } = await rig.open("#/files?path=once%2Fz.ts")
+  const answer = page.locator(".held-answer")
+  await answer.getByText("Nobody holds").waitFor()
+  await page.goto(`${rig.hub.url}/#/files?path=once%2Fz.ts@${seq}`)
+  await answer.getByText("bob").waitFor()
+  expect(await answer.textContent()).toMatch(/^bob holds once\/z\.ts alone, for 1\d min/)
+  expect(complaints).toEqual([])
+})

@@ -147,3 +147,19 @@ inChromium("tasks of no plan have a place, a task's own address finds its plan, 
   await page.waitForSelector("main >> text=there is no plan and no task")
   expect(complaints).toEqual([])
 })
+
+inChromium("at a moment of the past the plan, its task and its claims are as they were then", async () => {
+  // Bob's attempt had ended, and ann had not begun.
+  const { page, complaints } = await rig.open(`#/plan/ship.1/${encodeURIComponent("ship.1/design")}@${fence - 1}`)
+  const panel = page.locator(".task-panel")
+  await panel.locator(".state-ready").first().waitFor()
+  await panel.getByText("Who could take it").waitFor()
+  await panel.getByText("asked for it").waitFor()
+  const text = await panel.textContent()
+  expect(text).toContain("bob")
+  expect(text).not.toMatch(/owner.*ann|nearly there/)
+  await page.locator(".task-row", { hasText: "design" }).first().locator(".state-ready").waitFor()
+  await page.getByRole("button", { name: "back to now" }).click()
+  await panel.getByText("nearly there").waitFor()
+  expect(complaints).toEqual([])
+})
