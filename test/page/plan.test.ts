@@ -102,7 +102,8 @@ inChromium("the graph zooms and pans by keys, wheel and hand, and a click opens 
   await graph.waitFor()
   // The careful layout replaces the quick one.
   await page.waitForSelector(".plan-head >> text=with more care", { state: "detached" })
-  const drawn = (): Promise<string> => page.evaluate("document.querySelector('.graph-box canvas').toDataURL()")
+  const drawn = (): Promise<string> =>
+    page.evaluate("document.querySelector('.graph-box canvas').style.transform + document.querySelector('.graph-box canvas').toDataURL()")
   await graph.focus()
   let before = await drawn()
   for (const key of ["+", "ArrowLeft", "ArrowDown", "-", "0"]) {

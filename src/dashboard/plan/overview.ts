@@ -35,7 +35,7 @@ export class Overview {
   repaint(): void {
     if (this.#scenery === null) return
     const { layout, faces } = this.#scenery
-    const context = this.#boxes.getContext("2d") as CanvasRenderingContext2D
+    const context = this.#boxes.getContext("2d", { willReadFrequently: true }) as CanvasRenderingContext2D
     const { scale, x, y } = this.#place()
     context.clearRect(0, 0, this.#boxes.width, this.#boxes.height)
     faces.forEach(({ state }, at) => {
@@ -58,7 +58,7 @@ export class Overview {
     const isWhole = camera.scale >= 0.45 && layout.width * camera.scale <= size.width && layout.height * camera.scale <= size.height
     this.#canvas.hidden = isWhole || size.width < 320
     if (this.#canvas.hidden) return
-    const context = this.#canvas.getContext("2d") as CanvasRenderingContext2D
+    const context = this.#canvas.getContext("2d", { willReadFrequently: true }) as CanvasRenderingContext2D
     const { scale, x, y } = this.#place()
     context.clearRect(0, 0, this.#canvas.width, this.#canvas.height)
     context.drawImage(this.#boxes, 0, 0)

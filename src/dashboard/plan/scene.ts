@@ -9,6 +9,9 @@ import type { Scenery } from "./scenery.ts"
 /** Below this scale nobody could read a word. */
 const WORDS_SCALE = 0.45
 
+/** So much is drawn around what is in sight while it is moved, in screen pixels. */
+const MARGIN = 256
+
 /** Draws the graph into a canvas, what is in sight of it, at most once a frame. All numbers of the screen are CSS pixels. */
 export class Scene {
   readonly #canvas: HTMLCanvasElement
@@ -21,6 +24,10 @@ export class Scene {
   #frame = 0
   #edges: { layout: Layout; edges: Edges } | null = null
   camera: Camera = { x: 0, y: 0, scale: 1 }
+  /** What is on the canvas: from where, how much around what was in sight then, and whether it is still so. */
+  #drawn: { camera: Camera; margin: number; isFresh: boolean } = { camera: this.camera, margin: 0, isFresh: false }
+  /** The next drawing is for somebody's hand. */
+  #isMoving = false
   /** Whether somebody has moved it: a new layout is then not fitted again. */
   isMoved = false
 
@@ -43,6 +50,7 @@ export class Scene {
   show(scenery: Scenery): void {
     const before = this.#scenery
     this.#scenery = scenery
+    this.#drawn.isFresh = false
     if (before?.layout !== scenery.layout && !this.isMoved) this.camera = fitted(scenery.layout, this.#size)
     this.soon()
   }
@@ -50,6 +58,7 @@ export class Scene {
   /** Light became dark, or dark light. */
   recolour(): void {
     this.#colours = null
+    this.#drawn.isFresh = false
     this.soon()
   }
 
@@ -57,8 +66,11 @@ export class Scene {
     const before = this.#size
     this.#size = size
     this.#density = density
-    this.#canvas.width = Math.max(1, Math.round(size.width * density))
-    this.#canvas.height = Math.max(1, Math.round(size.height * density))
+    const [width, height] = [size.width + 2 * MARGIN, size.height + 2 * MARGIN]
+    this.#canvas.width = Math.round(width * density)
+    this.#canvas.height = Math.round(height * density)
+    Object.assign(this.#canvas.style, { width: `${width}px`, height: `${height}px` })
+    this.#drawn.isFresh = false
     if (!this.isMoved) this.fit()
     // What was in the middle stays there.
     else this.camera = moved(this.camera, (size.width - before.width) / 2, (size.height - before.height) / 2)
@@ -73,6 +85,7 @@ export class Scene {
 
   pan(dx: number, dy: number): void {
     this.isMoved = true
+    this.#isMoving = true
     this.#look(moved(this.camera, dx, dy))
   }
 
@@ -123,18 +136,38 @@ export class Scene {
   #draw(): void {
     cancelAnimationFrame(this.#frame)
     this.#frame = 0
+    const { camera } = this
+    const drawn = this.#drawn
+    const shift = { x: (drawn.camera.x - camera.x) * camera.scale, y: (drawn.camera.y - camera.y) * camera.scale }
+    const isThere = drawn.isFresh && drawn.camera.scale === camera.scale && Math.max(Math.abs(shift.x), Math.abs(shift.y)) <= drawn.margin
+    if (isThere) this.#place(shift)
+    else this.#redraw()
+    this.#onDrawn()
+  }
+
+  /** Draws what is in sight, and around it where somebody moves it: then the next frames only move what is there. */
+  #redraw(): void {
     const scenery = this.#scenery
     if (scenery === null) return
     const { camera } = this
     const context = this.#context
+    const margin = this.#isMoving && this.#drawn.camera.scale === camera.scale ? MARGIN : 0
     const scale = camera.scale * this.#density
     context.setTransform(1, 0, 0, 1, 0, 0)
     context.clearRect(0, 0, this.#canvas.width, this.#canvas.height)
-    context.setTransform(scale, 0, 0, scale, -camera.x * scale, -camera.y * scale)
-    const sight = { left: camera.x, top: camera.y, right: camera.x + this.#size.width / camera.scale, bottom: camera.y + this.#size.height / camera.scale }
+    context.setTransform(scale, 0, 0, scale, MARGIN * this.#density - camera.x * scale, MARGIN * this.#density - camera.y * scale)
+    const [beside, width, height] = [margin / camera.scale, this.#size.width / camera.scale, this.#size.height / camera.scale]
+    const sight = { left: camera.x - beside, top: camera.y - beside, right: camera.x + width + beside, bottom: camera.y + height + beside }
     this.#edgesOf(scenery.graph, scenery.layout).draw(context, scenery, sight, camera.scale, this.colours)
     drawNodes(context, scenery, sight, { hasWords: camera.scale >= WORDS_SCALE, scale: camera.scale, colours: this.colours })
-    this.#onDrawn()
+    this.#drawn = { camera, margin, isFresh: true }
+    this.#isMoving = false
+    this.#place({ x: 0, y: 0 })
+  }
+
+  #place({ x, y }: { x: number; y: number }): void {
+    const whole = (length: number): number => Math.round(length * this.#density) / this.#density
+    this.#canvas.style.transform = `translate(${whole(x) - MARGIN}px, ${whole(y) - MARGIN}px)`
   }
 
   #edgesOf(graph: TaskGraph, layout: Layout): Edges {
