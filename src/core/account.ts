@@ -16,7 +16,7 @@ export type AccountEvent =
   | Recorded<"account.restored", { account: string; reason: string }>
 
 /** A reset that is further away than this is not believed: a clock is wrong. */
-const RESET_MAX_MS = 31 * 24 * 3_600_000
+export const RESET_MAX_MS = 31 * 24 * 3_600_000
 
 /** The account that an agent's quota is counted on: its own where its profile names none. */
 export function accountOf(state: Workspace, name: AgentId): string {
@@ -33,11 +33,15 @@ export function pausedUntilMs(state: Workspace, name: AgentId, nowMs: number): n
 export function decideExhaustAccount(state: Workspace, { account, untilMs, reason }: ExhaustAccount, nowMs: number): (AccountEvent | TriggerEvent)[] | Refusal {
   if (!isKnown(state, account))
     return refuse("not_found", `no agent has account ${account}`, "`skein agent list` shows accounts; agent/NAME stands for an agent without one.", { account })
-  if (untilMs > nowMs + RESET_MAX_MS)
-    return refuse("invalid", `the reset of ${account} is more than 31 days away`, "Give the reset in ms since 1970.", { account, untilMs })
+  if (untilMs > nowMs + RESET_MAX_MS) return tooFar(account, untilMs)
   if (untilMs <= nowMs || (state.accounts.get(account)?.untilMs ?? 0) === untilMs) return []
   const waiting = state.jobs.awaiting().filter((job) => accountOf(state, job.target) === account)
   return [{ type: "account.exhausted", data: { account, untilMs, reason } }, ...waiting.map((job) => putBack(job, reason, nowMs))]
+}
+
+/** The refusal of a reset that is not believed. */
+export function tooFar(account: string, untilMs: number): Refusal {
+  return refuse("invalid", `the reset of ${account} is more than 31 days away`, "Give the reset in ms since 1970.", { account, untilMs })
 }
 
 export function decideRestoreAccount(state: Workspace, { account, reason }: RestoreAccount): AccountEvent[] {

@@ -44,7 +44,8 @@ describe("a request for leave", () => {
       reason: "it is a build folder",
       endedAtMs: waking.nowMs,
     })
-    waking.refuses("wrong_status", "permission.answer", OPERATOR, { permission: answer.permission, option: "no", reason: "r" })
+    const again = waking.refuses("wrong_status", "permission.answer", OPERATOR, { permission: answer.permission, option: "no", reason: "r" })
+    expect(again.remedy).toContain("The first answer stands")
     waking.refuses("not_found", "permission.answer", OPERATOR, { permission: 1, option: "no", reason: "r" })
   })
 

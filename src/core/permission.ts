@@ -93,7 +93,9 @@ export function decideAnswerPermission(state: Workspace, { permission: id, optio
     return refuse(
       "wrong_status",
       `request ${id} is ${status === "open" ? "expired" : status}`,
-      "The agent went on without it; it asks again if it still needs to.",
+      status === "answered"
+        ? "The first answer stands: `skein permission list --all` shows whose. Tell the agent what it should do instead: skein send-event."
+        : "The agent went on without it; it asks again if it still needs to.",
       {
         permission: id,
         status,

@@ -1,4 +1,4 @@
-import { accountOf, type AccountEvent, putBack } from "./account.ts"
+import { accountOf, type AccountEvent, putBack, RESET_MAX_MS, tooFar } from "./account.ts"
 import type { DirectiveEvent } from "./directive.ts"
 import type { Session } from "./agent.ts"
 import type { Actor } from "./entry.ts"
@@ -170,6 +170,7 @@ function outOfQuota(state: Workspace, job: Trigger, { untilMs, detail }: RecordT
       { untilMs },
     )
   const account = accountOf(state, job.target)
+  if (untilMs > nowMs + RESET_MAX_MS) return tooFar(account, untilMs)
   const others = state.jobs.awaiting().filter((other) => other.id !== job.id && accountOf(state, other.target) === account)
   const reason = detail === "" ? "the agent said so" : detail
   return [{ type: "account.exhausted", data: { account, untilMs, reason } }, ...[job, ...others].map((each) => putBack(each, reason, nowMs))]
@@ -200,8 +201,9 @@ function givenUp(
 ): { code: ReasonCode; detail: string; next: NextStep } {
   const why = `${code}${detail === "" ? "" : `: ${detail}`}`
   const alone = liveSession(state, job.target) === null
-  // Beside a live session only a conversation of its own: two processes of one would write over each other.
+  // Beside a live session only a conversation of its own: two processes of one would write over each other. And only where nothing was tried in vain in the live
+  // one: a spawn takes the place of a session that does not answer, and this one may hold a draft or a question.
   const aside: NextStep = { status: "fallback_spawn", hop: "spawn", notBeforeMs: nowMs }
-  const next = alone ? besideStep(state, job, "DEFER_TIMEOUT", nowMs, 0) : beside ? aside : again(nowMs + retryMs)
+  const next = alone ? besideStep(state, job, "DEFER_TIMEOUT", nowMs, 0) : beside && job.failed.live === 0 ? aside : again(nowMs + retryMs)
   return { code: "DEFER_TIMEOUT", detail: why, next }
 }

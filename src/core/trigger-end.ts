@@ -1,6 +1,6 @@
 import { type DirectiveEvent, sent } from "./directive.ts"
 import type { Seq } from "./ids.ts"
-import { isInFlight, type ReasonCode, REASONS, type Trigger, type TriggerEvent } from "./trigger.ts"
+import { isInFlight, mayHaveArrived, type ReasonCode, REASONS, type Trigger, type TriggerEvent } from "./trigger.ts"
 import { afterFailure } from "./trigger-route.ts"
 import { cursorOf } from "./unread.ts"
 import type { Workspace } from "./workspace.ts"
@@ -30,5 +30,13 @@ export function goneReason(state: Workspace, job: Trigger): string | null {
   if (cursor === null) return job.thread === `agent/${job.target}` ? null : `${job.target} is no longer in thread ${job.thread}`
   if (job.origin === "request") return null
   if (cursor.lastReadSeq >= job.message || cursor.unread === 0) return `${job.target} has read it`
-  return !state.jobs.isCovered(job.target) && !isInFlight(job) ? `the session of ${job.target} has ended, and no supervisor is to wake it` : null
+  return state.jobs.isCovered(job.target) || isInFlight(job) || mayStillAct(state, job) ? null : `no supervisor is to wake ${job.target}`
+}
+
+/**
+ * Whether a text of the job may stand before its agent yet, typed and not taken: its supervisor is away, perhaps only for a moment. Were the job taken back, the next
+ * supervisor would get another of the same unread state, under another nonce, and the agent would be woken twice.
+ */
+function mayStillAct(state: Workspace, job: Trigger): boolean {
+  return mayHaveArrived(job) && (job.session === null || state.sessions.get(job.session)?.status !== "ended")
 }

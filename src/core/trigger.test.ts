@@ -99,6 +99,30 @@ describe("unread messages", () => {
     waking.claim_(["bob"], other)
     expect(waking.sweep()).toEqual(["trigger.requested"])
   })
+
+  it("that may have reached their agent are kept while their supervisor is away, and go on under the same nonce; with the agent's session they end", () => {
+    const waking = new Waking()
+    const bob = waking.agent("bob")
+    waking.post(waking.ann, "agent/bob")
+    waking.claim_(["bob"])
+    waking.sweep()
+    const [claim] = waking.claim_(["bob"])
+    waking.send(claim!)
+    waking.must("session.end", waking.keeper, { session: waking.keeper.session as string, reason: "killed" })
+    expect(waking.timesOut(claim!.job)).toMatchObject({ status: "retrying", maybeSent: true, session: bob.session })
+    expect(waking.sweep()).toEqual([])
+    const other = waking.agent("other", { role: "supervisor" })
+    waking.wait(10_000)
+    const [again] = waking.claim_(["bob"], other)
+    expect(again).toMatchObject({ job: claim!.job, maybeSent: true })
+    waking.record(again!, "delivering", {}, other)
+    waking.record(again!, "failed", { code: "SEND_KEYS_ERROR" }, other)
+    waking.must("session.end", other, { session: other.session as string, reason: "down" })
+    expect(waking.sweep()).toEqual([])
+    waking.must("session.end", bob, { session: bob.session as string, reason: "down" })
+    expect(waking.sweep()).toEqual(["trigger.cancelled"])
+    expect(waking.of("bob")).toMatchObject({ id: claim!.job, code: "RETRACTED", detail: "no supervisor is to wake bob" })
+  })
 })
 
 describe("trigger.participant", () => {
@@ -351,6 +375,23 @@ describe("the chain", () => {
     }
   })
 
+  it("has nothing started beside a session in which it failed before: that would end the session, and what somebody has in its input", () => {
+    const waking = new Waking()
+    waking.agent("bob")
+    const id = waking.ask(waking.ann, "bob")
+    waking.record(waking.claim_(["bob"])[0]!, "failed", { code: "SEND_KEYS_ERROR" })
+    waking.wait(10_000)
+    waking.record(waking.claim_(["bob"])[0]!, "deferred", { code: "DRAFT_PRESENT", beside: true })
+    waking.wait(60_000)
+    expect(waking.record(waking.claim_(["bob"])[0]!, "deferred", { code: "DRAFT_PRESENT", beside: true })).toMatchObject({
+      id,
+      code: "DEFER_TIMEOUT",
+      status: "deferred",
+      hop: "live",
+      notBeforeMs: waking.nowMs + 60_000,
+    })
+  })
+
   it("takes from a supervisor only reasons that are its to give", () => {
     const waking = new Waking()
     waking.agent("bob")
@@ -421,6 +462,9 @@ describe("a quota that is exhausted", () => {
     const jobs = ["bob", "cat", "dan"].map((name) => waking.ask(waking.ann, name))
     const claims = waking.claim_(["bob", "cat", "dan"])
     waking.send(claims[1]!)
+    const { job, fence } = claims[0]!
+    const far = { ...NOTHING, job, fence, step: "failed", code: "QUOTA_EXHAUSTED", untilMs: waking.nowMs + 31 * 86_400_000 + 1 } as const
+    waking.refuses("invalid", "trigger.record", waking.keeper, far)
     waking.record(claims[0]!, "failed", { code: "QUOTA_EXHAUSTED", untilMs: waking.nowMs + 3_600_000, detail: "limit reached" })
     for (const id of jobs.slice(0, 2)) {
       expect(waking.job(id)).toMatchObject({ status: "deferred", code: "QUOTA_EXHAUSTED", failed: { live: 0, resume: 0, spawn: 0 } })

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto"
 import type { Client, Entry, Output } from "../client/client.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { type PermissionRequest, rejection } from "./acp-connection.ts"
@@ -81,9 +82,11 @@ export class PermissionDesk {
 
   /** Null where the hub does not take it, or cannot be asked. */
   async #ask(input: Parameters<Client["permission"]["ask"]>[0]): Promise<Output<"permission.ask"> | null> {
+    // One key for every try: a hub that took the request and could not say so any more is not to put it to the operator twice.
+    const key = randomUUID()
     for (const endsAt = performance.now() + HUB_AWAY_MAX_MS; ;) {
       try {
-        return await this.#o.hub.call("permission.ask", input)
+        return await this.#o.hub.call("permission.ask", input, { key })
       } catch (error) {
         if (!(error instanceof SkeinError)) throw error
         const mayCome = ["hub_unreachable", "timed_out", "hub_stopping", "storage_refused", "overloaded"].includes(error.code) && performance.now() < endsAt

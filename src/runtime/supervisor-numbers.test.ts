@@ -52,6 +52,9 @@ const BOUNDARIES: Readonly<Record<SupervisorNumber, Boundary>> = {
     set: 9_000,
     look(numbers, set) {
       expect(quotaEndMs(NOW + 5, NOW, numbers), "a time that is named comes first").toBe(NOW + 5)
+      const farMs = NOW + 30 * 86_400_000
+      expect(quotaEndMs(farMs, NOW, numbers), "as far away as the hub believes").toBe(farMs)
+      expect(quotaEndMs(farMs + 1, NOW, numbers), "further away than that it is no time").toBe(NOW + set)
       const endMs = quotaEndMs(NOW - 5, NOW, numbers)
       return { before: NOW + set - 1 >= endMs, at: NOW + set >= endMs }
     },

@@ -1,3 +1,8 @@
+import { RESET_MAX_MS } from "../core/account.ts"
+
+/** So far the hub's clock may be behind this machine's, where it is asked to believe a reset. */
+const CLOCKS_DIFFER_MS = 24 * 3_600_000
+
 /** The supervisor's own numbers: `wake:` in the instance's settings. Times are in ms. */
 export const SUPERVISOR_NUMBERS = {
   reconcileMs: { is: 5_000, min: 50, max: 60_000, means: "how often what runs is held against what is wanted" },
@@ -30,9 +35,9 @@ export function resumesAfter(deaths: readonly number[], nowMs: number, { restart
   return deaths.filter((atMs) => nowMs - atMs < restartWindowMs).length <= restartResumes
 }
 
-/** Until when an account pauses: as its agent named it, where that is to come. */
+/** Until when an account pauses: as its agent named it, where that is to come and the hub believes it. */
 export function quotaEndMs(namedMs: number | null, nowMs: number, { quotaMs }: Pick<SupervisorNumbers, "quotaMs">): number {
-  return namedMs !== null && namedMs > nowMs ? namedMs : nowMs + quotaMs
+  return namedMs !== null && namedMs > nowMs && namedMs <= nowMs + RESET_MAX_MS - CLOCKS_DIFFER_MS ? namedMs : nowMs + quotaMs
 }
 
 /** The pause after the latest of `deaths`, or null where that was one too many: it is not started again by itself. */
