@@ -1,8 +1,8 @@
 import type { OperationName } from "./names.ts"
 
 /**
- * The tool of every operation, as models see it: snake_case, verb first. Null: no tool, since the answer is a secret, and what a model has read can be
- * talked out of it; or since they are the rules that models are held by, which nobody may talk one into changing. Operations that share a name are one tool; which of them is meant, its arguments say.
+ * The tool of every operation, as models see it: snake_case, verb first. Null: no tool, since the answer is a secret, or a terminal that may show one, and what a model has read can
+ * be talked out of it; or since they are the rules that models are held by, which nobody may talk one into changing. Operations that share a name are one tool; which of them is meant, its arguments say.
  */
 export const TOOLS = {
   "account.exhausted": "pause_account",
@@ -86,8 +86,8 @@ export const TOOLS = {
   "task.unblock": "unblock_task",
   "task.update": "update_task",
   "task.whyAssigned": "explain_assignment",
-  "terminal.report": "report_terminals",
-  "terminal.show": "get_terminal",
+  "terminal.report": null,
+  "terminal.show": null,
   "thread.create": "create_thread",
   "thread.escalate": "escalate_thread",
   "thread.invite": "invite_to_thread",

@@ -6,10 +6,11 @@ import { operations } from "../contract/operations.ts"
 import { mcpPage } from "../../scripts/mcp-reference.ts"
 import { coreTools, operationMeant, toolRows } from "./mcp-tools.ts"
 
-test("every operation has a tool, or says by null that models have no business with it: secrets, and the policy that they are held by", () => {
+test("every operation has a tool, or says by null that models have no business with it: secrets, others' terminals, and the policy that they are held by", () => {
   expect(Object.keys(TOOLS).sort()).toEqual(Object.keys(KINDS).sort())
   const secret = (Object.keys(TOOLS) as OperationName[]).filter((name) => TOOLS[name] === null)
-  expect(secret).toEqual(["credential.issue", ...Object.keys(KINDS).filter((name) => name.startsWith("policy.")), "token.mint"])
+  const rules = Object.keys(KINDS).filter((name) => name.startsWith("policy."))
+  expect(secret).toEqual(["credential.issue", ...rules, "terminal.report", "terminal.show", "token.mint"])
   const reached = [...toolRows().values()].flatMap((row) => row.operations)
   expect([...reached, ...secret].sort()).toEqual(Object.keys(KINDS).sort())
 })
