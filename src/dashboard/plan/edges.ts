@@ -1,6 +1,6 @@
 import type { Colours } from "./colours.ts"
 import { BOX, type Layout } from "./ranks.ts"
-import type { Scenery, Sight } from "./scenery.ts"
+import { type Scenery, type Sight, WORDS_SCALE } from "./scenery.ts"
 
 /** A part of an edge: a curve that leaves and arrives level, or a straight line. `edge`: the number of the edge that it is of. */
 type Piece = { edge: number; isStraight: boolean; fromX: number; fromY: number; toX: number; toY: number }
@@ -47,7 +47,10 @@ export class Edges {
       kind.push(piece)
     }
     const pixel = 1 / scale
-    strokeAll(context, plain, sight, colours.line, Math.max(1.2, pixel))
+    // Seen one by one they stand out from the ground by 3 to 1; from far away that would be a thicket.
+    context.globalAlpha = scale >= WORDS_SCALE ? 0.75 : 0.35
+    strokeAll(context, plain, sight, colours.quiet, Math.max(1.2, pixel))
+    context.globalAlpha = 1
     strokeAll(context, near, sight, colours.ink, Math.max(1.6, 1.4 * pixel))
     strokeAll(context, marked, sight, colours.accent, Math.max(3.5, 2.5 * pixel))
   }

@@ -1,7 +1,7 @@
 import { colourOf } from "./colours.ts"
 import type { Scene } from "./scene.ts"
 import { BOX } from "./ranks.ts"
-import type { Scenery } from "./scenery.ts"
+import { type Scenery, WORDS_SCALE } from "./scenery.ts"
 
 /** All of the graph in a corner, and the part of it that is seen; pressed, it goes there. It is there when the whole is not to be seen at a readable size. */
 export class Overview {
@@ -55,7 +55,7 @@ export class Overview {
     if (this.#scenery === null) return
     const { layout } = this.#scenery
     const { camera, size } = this.#scene
-    const isWhole = camera.scale >= 0.45 && layout.width * camera.scale <= size.width && layout.height * camera.scale <= size.height
+    const isWhole = camera.scale >= WORDS_SCALE && layout.width * camera.scale <= size.width && layout.height * camera.scale <= size.height
     this.#canvas.hidden = isWhole || size.width < 320
     if (this.#canvas.hidden) return
     const context = this.#canvas.getContext("2d", { willReadFrequently: true }) as CanvasRenderingContext2D

@@ -4,10 +4,7 @@ import { Edges } from "./edges.ts"
 import type { TaskGraph } from "./graph.ts"
 import { drawNodes } from "./nodes.ts"
 import { BOX, type Layout } from "./ranks.ts"
-import type { Scenery } from "./scenery.ts"
-
-/** Below this scale nobody could read a word. */
-const WORDS_SCALE = 0.45
+import { type Scenery, WORDS_SCALE } from "./scenery.ts"
 
 /** So much is drawn around what is in sight while it is moved, in screen pixels. */
 const MARGIN = 256
@@ -51,8 +48,21 @@ export class Scene {
     const before = this.#scenery
     this.#scenery = scenery
     this.#drawn.isFresh = false
-    if (before?.layout !== scenery.layout && !this.isMoved) this.camera = fitted(scenery.layout, this.#size)
+    if (before?.layout !== scenery.layout) this.#refit(before, scenery)
     this.soon()
+  }
+
+  /** Another layout: all of it again, or, where somebody has moved it, the task at hand stays where it was on the screen. */
+  #refit(before: Scenery | null, { layout, graph, cursor, open }: Scenery): void {
+    if (!this.isMoved) this.camera = fitted(layout, this.#size)
+    const at = cursor >= 0 ? cursor : open
+    if (!this.isMoved || at < 0 || before?.graph !== graph) return
+    const { x, y, scale } = this.camera
+    this.camera = {
+      scale,
+      x: x + (layout.x[at] as number) - (before.layout.x[at] as number),
+      y: y + (layout.y[at] as number) - (before.layout.y[at] as number),
+    }
   }
 
   /** Light became dark, or dark light. */

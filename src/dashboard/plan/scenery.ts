@@ -9,3 +9,6 @@ export type Scenery = { graph: TaskGraph; layout: Layout; faces: readonly NodeFa
 
 /** A part of the drawing, in its units. */
 export type Sight = { left: number; top: number; right: number; bottom: number }
+
+/** Below this scale nobody could read a word. */
+export const WORDS_SCALE = 0.45
