@@ -153,6 +153,12 @@ export class Past {
     return cursor.state
   }
 
+  /** Goes over the steps ahead of the first question, where nothing was asked yet; rejects as `at` does, and keeps what it has reached. */
+  async prepare(signal: AbortSignal): Promise<void> {
+    const last = this.#cursors.length > 0 ? undefined : (await this.#source.ladder()).rungs.at(-1)
+    if (last !== undefined) await this.at(last, signal)
+  }
+
   /** Of another ledger nothing that was kept is true. */
   forget(): void {
     this.#cursors = []

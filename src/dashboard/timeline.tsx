@@ -5,7 +5,7 @@ import { bindKey } from "./keys.ts"
 import { moment, pastPicture, picture } from "./moment.ts"
 import { goToMoment } from "./route.ts"
 import { Text } from "./text.tsx"
-import { followMoment, headSeq, isFolding, isPlaying, playOrHalt, speed, type Speed, SPEEDS, stepBy, travelTrouble } from "./travel.ts"
+import { followMoment, getReady, headSeq, isFolding, isPlaying, playOrHalt, speed, type Speed, SPEEDS, stepBy, travelTrouble } from "./travel.ts"
 
 followMoment()
 
@@ -23,7 +23,7 @@ export function Timeline(): JSX.Element {
   const head = headSeq()
   const at = moment.value === "live" ? head : moment.value
   return (
-    <div class="timeline" role="group" aria-label="Time">
+    <div class="timeline" role="group" aria-label="Time" onPointerEnter={getReady} onFocusIn={getReady}>
       <button type="button" onClick={playOrHalt} aria-pressed={isPlaying.value}>
         <span aria-hidden="true">{isPlaying.value ? "❚❚" : "▶"}</span> {isPlaying.value ? "halt" : "play"}
       </button>

@@ -26,6 +26,7 @@ const TICK_MS = 50
 const past = new Past(ledger)
 let known: Workspace | null = null
 let isAtWork = false
+let isPreparing = false
 let abort: AbortController | null = null
 
 /** The ledger's last entry, as far as the page knows. */
@@ -54,8 +55,29 @@ export function followMoment(): void {
       pastPicture.value = null
       travelTrouble.value = null
       isPlaying.value = false
-    } else void show()
+    } else {
+      // As far as it has come it is of use.
+      if (isPreparing) abort?.abort()
+      void show()
+    }
   })
+}
+
+/** Somebody is about to go back: what any moment needs is read ahead. */
+export function getReady(): void {
+  if (isAtWork || moment.peek() !== "live" || livePicture.peek() === null) return
+  isAtWork = true
+  abort = new AbortController()
+  isPreparing = true
+  past
+    .prepare(abort.signal)
+    // The jump itself tells what is wrong.
+    .catch(() => undefined)
+    .finally(() => {
+      isAtWork = false
+      isPreparing = false
+      if (moment.peek() !== "live") void show()
+    })
 }
 
 /** One entry forward or back; after the last one it is now. */

@@ -108,6 +108,29 @@ test("over the steps the page reads each of them once, and no entry twice", asyn
   expect(read).toEqual(rungs.slice(0, 8))
 })
 
+test("what was read ahead is of use, however far it came", async () => {
+  const rungs = await madeRungs()
+  for (const stopAfter of [0, 1, 3, 99]) {
+    const stopped = new AbortController()
+    let read = 0
+    const past = new Past({
+      ...source,
+      async *rungs(from, to) {
+        for await (const rung of source.rungs(from, to)) {
+          if (read >= stopAfter) stopped.abort()
+          stopped.signal.throwIfAborted()
+          read += 1
+          yield rung
+        }
+      },
+    })
+    await past.prepare(stopped.signal).catch((error: unknown) => expect(stopped.signal.aborted, String(error)).toBe(true))
+    expect(read).toBe(Math.min(stopAfter, rungs.length))
+    const state = await past.at(rungs[2] as Seq)
+    expect(recordsOf(state)).toEqual(recordsOf((await replay(hub.loop.ledger, sha256, { to: rungs[2] as Seq, compare: false })).state))
+  }
+})
+
 test("beyond the ledger's end there is no moment, and the next one is shown all the same", async () => {
   const past = new Past(source)
   const { seq: head } = hub.loop.head
