@@ -210,6 +210,8 @@ test.for(LOOKING)(
   },
 )
 
+const when = (condition: string): string => `permit (principal, action, resource) when { ${condition} };`
+
 /** Each with words of its complaint, its line, and a remedy. */
 const BAD: [what: string, text: string, complaint: RegExp, line: number | null][] = [
   ["nothing at all", "", /no rule in it/, null],
@@ -231,6 +233,10 @@ const BAD: [what: string, text: string, complaint: RegExp, line: number | null][
   ["a tag that may not be there", 'permit (principal, action, resource) when { principal.getTag("ts") > 2 };', /tag/, 1],
   ["an extension that there is not", 'permit (principal, action, resource) when { regex("a") };', /regex/, 1],
   ["a template", "permit (principal == ?principal, action, resource);", /template/, null],
+  ["brackets that never end", when("(".repeat(15_000) + "true" + ")".repeat(15_000)), /nested more than 32 deep/, 1],
+  ["brackets hidden behind a comment", `//\r${when("[".repeat(200) + "]".repeat(200))}`, /nested more than 32 deep/, 1],
+  ["a chain that never ends", when(`\n${"true && ".repeat(4_000)}true`), /more than 500 parts/, 2],
+  ["ifs within ifs", when(`${"if true then ".repeat(800)}true${" else false".repeat(800)}`), /more than 500 parts/, 1],
   ["two rules of one name", '@id("a") permit (principal, action, resource);\n@id("a") forbid (principal, action, resource);', /second rule is called a/, 2],
   ["an annotation twice", '@id("a") @id("b") permit (principal, action, resource);', /duplicate annotation/, 1],
 ]
@@ -246,6 +252,16 @@ test.for(BAD)("a text with %s has a fault, with place and remedy", ([, text, com
     expect(remedy).toMatch(/\S.*[.?!]$/)
     expect(message).not.toMatch(/policy\d/)
   }
+})
+
+test("a text that would exhaust the engine's stack leaves it whole: the next text is judged as ever, and what is as deep as it may be is decided", () => {
+  const deepest = when(`${"(".repeat(30)}${"true && ".repeat(490)}principal.name != "((((" ${")".repeat(30)}`)
+  for (const text of [when("[".repeat(15_000)), when("true && ".repeat(4_000))]) {
+    expect(checkPolicy(cedar, text).faults).toHaveLength(1)
+    expect(() => new PolicySet(cedar, "deep", text)).toThrow(/nested|parts/)
+  }
+  expect(checkPolicy(cedar, `${deepest}\n`.repeat(5))).toMatchObject({ faults: [], rules: { length: 5 } })
+  expect(new PolicySet(cedar, "deep", deepest).decide(request("task.show", "worker")).allowed).toBe(true)
 })
 
 test("a text in which no rule permits is let through with a warning", () => {

@@ -1,5 +1,6 @@
 import { groupsOf, GOVERNED, policySchema } from "../contract/policy-schema.ts"
 import type { Cedar } from "./cedar-library.ts"
+import { tooDeep } from "./policy-depth.ts"
 import { type Reads, readsOf } from "./policy-reads.ts"
 import { type CedarEntityJson, keyOf, type Request, seenBy } from "./policy-request.ts"
 
@@ -26,6 +27,8 @@ const ACTIONS = new Map<string, CedarEntityJson>(
 
 /** Parses a text and validates it against the schema, without keeping anything of it. */
 export function checkPolicy(cedar: Cedar, text: string): Checked {
+  const deep = tooDeep(text)
+  if (deep !== null) return { faults: [{ ...deep, rule: null }], warnings: [], rules: [] }
   const answer = cedar.validate({ schema: policySchema(), policies: { staticPolicies: text } })
   if (answer.type === "failure") return { faults: answer.errors.flatMap((error) => faultsOf(text, error, null)), warnings: [], rules: [] }
   const { rules, faults } = rulesOf(cedar, text)
@@ -55,6 +58,8 @@ export class PolicySet {
 
   /** Keeps the parsed set in Cedar under `id`, in place of what it kept there. Throws `Error` where the text cannot be parsed. */
   constructor(cedar: Cedar, id: string, text: string) {
+    const deep = tooDeep(text)
+    if (deep !== null) throw new Error(deep.message)
     const { rules, parsed } = rulesOf(cedar, text)
     const answer = cedar.preparsePolicySet(id, { staticPolicies: text })
     if (answer.type === "failure") throw new Error(answer.errors[0]?.message ?? "it cannot be parsed")
