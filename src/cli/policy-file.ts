@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs"
 import { parseDocument } from "yaml"
 import type { Input, Output } from "../contract/operations.ts"
 import { UsageError } from "./failure.ts"
+import { printableLines } from "./printable.ts"
 
 type Cases = NonNullable<Input<"policy.test">["cases"]>
 type Fault = Output<"policy.check">["faults"][number]
@@ -14,6 +15,11 @@ export function readPolicy(path: string): string {
   const bytes = readFileSync(path)
   if (!isUtf8(bytes)) throw new UsageError(`${JSON.stringify(path)} is no text`, "Name a file of Cedar policies, in UTF-8.")
   return bytes.toString("utf8")
+}
+
+/** A policy as it is printed. Line ends of Windows become plain ones: shown as escapes they would be no Cedar, and what is shown is what a file is begun with. */
+export function shownPolicy(text: string): string {
+  return printableLines(text.replaceAll("\r\n", "\n").trimEnd())
 }
 
 /** The cases of a file: a list, or a map with the list under `cases`. What is in each of them is the hub's to check. */

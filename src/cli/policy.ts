@@ -3,7 +3,7 @@ import type { Output } from "../contract/operations.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { act, asText, type Context, examples, integer, oneOf } from "./context.ts"
 import { UsageError } from "./failure.ts"
-import { faultLines, readCases, readPolicy } from "./policy-file.ts"
+import { faultLines, readCases, readPolicy, shownPolicy } from "./policy-file.ts"
 import { printable, printableLines } from "./printable.ts"
 import { renderTable, showTime } from "./table.ts"
 
@@ -72,7 +72,7 @@ async function show(context: Context, { shipped = false, at, history = false, sc
   terminal.record(answer)
   if (terminal.json) return
   if (schema) return terminal.print(printableLines((answer.schema ?? "").trimEnd()))
-  if (!history) return terminal.print(printableLines(answer.text.trimEnd()))
+  if (!history) return terminal.print(shownPolicy(answer.text))
   if (answer.history.length === 0) return terminal.print("nobody ever set one: the shipped policy holds")
   const rows = answer.history
     .toReversed()
@@ -81,7 +81,8 @@ async function show(context: Context, { shipped = false, at, history = false, sc
 }
 
 async function set(context: Context, file: string | undefined, { shipped = false, reason }: { shipped?: boolean; reason: string }): Promise<void> {
-  if ((file === undefined) !== shipped) throw new UsageError("nothing says which policy to set", "Name a file, or say --shipped.")
+  if ((file === undefined) !== shipped)
+    throw new UsageError(shipped ? "a file and --shipped both say which policy to set" : "nothing says which policy to set", "Name a file, or say --shipped.")
   const hub = await context.hub()
   const text = file === undefined ? null : readPolicy(file)
   try {

@@ -137,7 +137,8 @@ function nameOf(state: Workspace, field: string, named: string): string {
   return named
 }
 
-function amountOf(state: Workspace, action: OperationName, agent: string, given: Readonly<Record<string, unknown>>): number {
+/** What is set, added or refunded, or what a claim is expected to cost, in micro-USD. */
+export function amountOf(state: Workspace, action: OperationName, agent: string, given: Readonly<Record<string, unknown>>): number {
   for (const field of ["amountMicroUsd", "costMicroUsd", "limitMicroUsd", "budgetMicroUsd"]) if (typeof given[field] === "number") return given[field]
   if (action !== "task.claim") return 0
   const spec = state.specs.get(String(given["task"]))

@@ -8,7 +8,7 @@ import type { Workspace } from "../core/workspace.ts"
 import { decided } from "./policy.ts"
 import type { Asked } from "./policy-history.ts"
 import { type Judged, judgedAs } from "./policy-log.ts"
-import { agentThing, contextAt, type Request, requestOf, type Thing, thingOf, type Value } from "./policy-request.ts"
+import { agentThing, amountOf, contextAt, type Request, requestOf, type Thing, thingOf, type Value } from "./policy-request.ts"
 import type { PolicySet } from "./policy-set.ts"
 
 type Case = Parsed<"policy.test">["cases"][number]
@@ -31,7 +31,8 @@ export function judgeCase(state: Workspace, set: PolicySet, { principal, action,
   const who = isNamed ? agentThing(state, principal, role) : given("Agent", principal, place)
   const what = resourceOf(state, name, resource, place)
   check(context, CONTEXT_ATTRIBUTES, `${place}, context`)
-  const now = contextAt(nowMs, () => 0)
+  // Of an agent and a task that are there a claim costs in a trial what it costs in earnest.
+  const now = contextAt(nowMs, () => (isNamed && typeof resource === "string" ? amountOf(state, name, principal, { task: what.id }) : 0))
   const request: Request = {
     action: name,
     role,
@@ -71,10 +72,15 @@ function resourceOf(state: Workspace, action: OperationName, resource: Case["res
 function given(type: EntityType, { type: _, tags = {}, ...attributes }: Given, place: string): Thing {
   const known: Readonly<Record<string, AttributeType>> = ENTITY_ATTRIBUTES[type]
   check(attributes, known, place)
+  if (!areLevels(tags)) throw wrong(place, "tags are levels by skill", "Give { ts: 3 }.")
   const levels = tags as Readonly<Record<string, number>>
   const id = typeof attributes["name"] === "string" ? attributes["name"] : "somebody"
   const parent = type === "Task" && typeof attributes["plan"] === "string" && attributes["plan"] !== "" ? attributes["plan"] : null
   return { type, id, parent, attribute: (name) => (attributes[name] as Value | undefined) ?? emptyOf(known[name] as AttributeType), tags: () => levels }
+}
+
+function areLevels(tags: unknown): boolean {
+  return typeof tags === "object" && tags !== null && !Array.isArray(tags)
 }
 
 function emptyOf(type: AttributeType): Value {

@@ -90,6 +90,17 @@ describe("a policy", () => {
     expect(await run("policy.log", {})).toEqual({ decisions: [], allowed: 0, denied: 0 })
   })
 
+  test("is tried with what a claim is expected to cost, of an agent and a task that are there", async () => {
+    await hub.agent("dora")
+    await run("agent.edit", { name: "dora", reason: "r", costPerHourMicroUsd: 10_000_000 })
+    await run("task.add", { id: "dear", title: "Dear", estimateMs: 3 * 3_600_000 })
+    const text = `${DEFAULT_POLICY}\n@id("dear") forbid (principal, action in Action::"claim", resource is Task) when { context.amountMicroUsd > 5000000 };`
+    const one = { principal: "dora", action: "task.claim", resource: "task/dear" }
+    expect(await run("policy.test", { text, cases: [one, { ...one, context: { amountMicroUsd: 5 } }] })).toMatchObject({
+      cases: [{ decision: "deny", rule: "dear" }, { decision: "allow" }],
+    })
+  })
+
   const WRONG: [what: string, one: object, complaint: RegExp][] = [
     ["an operation that there is not", { principal: "ann", action: "task.explode" }, /case 1: no policy decides task\.explode/],
     ["an operation that no policy decides", { principal: "ann", action: "policy.set" }, /no policy decides/],
@@ -98,6 +109,7 @@ describe("a policy", () => {
     ["no resource where one is needed", { principal: "ann", action: "task.claim" }, /acts on a Task/],
     ["an attribute that there is not", { principal: { role: "worker", mood: 1 }, action: "task.list" }, /no attribute mood/],
     ["an attribute of another type", { principal: "ann", action: "task.claim", resource: { type: "Task", labels: "ui" } }, /labels is a Strings/],
+    ["tags that are no levels", { principal: { role: "worker", tags: "ts" }, action: "task.list" }, /tags are levels/],
     ["context that there is not", { principal: "ann", action: "task.list", context: { ip: "x" } }, /no attribute ip/],
   ]
   test.for(WRONG)("is not tried on a case with %s", async ([, one, complaint]) => {

@@ -23,7 +23,7 @@ export type Advice = {
   spare: string[]
   /** Whom to add to reach the speed-up that was asked for, by the estimates and in the median of the runs; null where none was. */
   target: { speedup: number; reached: boolean; add: string[] } | null
-  /** So many agents are worth paying for, and these are they. */
+  /** So many agents are worth paying for, and these are they; none where no team that was tried finishes the plan. */
   worth: { count: number; agents: string[] }
 }
 
@@ -47,7 +47,7 @@ const REPORTED_TASKS_MAX = 200
 const REPORTED_STEPS_MAX = 3
 const REPORTED_KINDS_MAX = 8
 /** Agents that are added one after the other at the most. */
-const STEPS_MAX = 12
+export const STEPS_MAX = 12
 /** A time that is longer by no more than this is as good. */
 const AS_GOOD = 0.005
 /** Kinds of which several are tried at once. */
@@ -71,13 +71,14 @@ export async function adviseTeam(options: AdviceOptions, base: Judged): Promise<
   const climbed = await climb(options, kinds.filter(useful), now, judge)
   const worthy = climbed.findLast(({ worth }) => worth)?.team ?? scenario.team
   const rest = await leaveOut(worthy, judge)
+  const paid = finiteMs(await judge(rest)) === null ? [] : rest
   const spare = worthy.filter((member) => !rest.includes(member)).map(({ name }) => name)
   // What is told of the teams on the way is from all seeds: a few are enough to choose by, and not to promise anything.
   const all = seeds.length <= CHOOSING_RUNS ? judge : judgeOf(scenario, seeds)
   const steps: Step[] = []
   for (const { team, add, like, gain, worth } of climbed) steps.push({ ...(await all(team)), add, like, agents: team.map(({ name }) => name), gain, worth })
   const reached = target === null ? null : reach(target, base, steps)
-  return { kinds: rows, steps, spare, target: reached, worth: { count: rest.length, agents: rest.map(({ name }) => name) } }
+  return { kinds: rows, steps, spare, target: reached, worth: { count: paid.length, agents: paid.map(({ name }) => name) } }
 }
 
 /**

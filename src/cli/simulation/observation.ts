@@ -7,6 +7,9 @@ import type { TaskId } from "../../core/ids.ts"
 import type { Task, TaskSpec, Usage } from "../../core/task.ts"
 import type { RunRecord } from "../run-record.ts"
 
+/** A task that was let go of so often for being throttled will never be done: at 98 % of all attempts one in 25,000 that would. */
+export const THROTTLED_MAX = 500
+
 /** What a simulated run shows besides what every run's record holds, from the entries alone. */
 export class Observation {
   wastedMicroUsd = 0
@@ -20,6 +23,9 @@ export class Observation {
   failed = 0
   crashed = 0
   throttled = 0
+  /** The task that was throttled so often that the run is given up. */
+  hopeless: TaskId | null = null
+  readonly #throttledOf = new Map<TaskId, number>()
   /** Tasks that were ready while somebody else held their files. */
   readonly conflicts = new Set<TaskId>()
   readonly #record: RunRecord
@@ -89,12 +95,19 @@ export class Observation {
         this.wastedMicroUsd += usage?.costMicroUsd ?? 0
         return
       case "task.released":
-        if (throttled !== undefined) this.throttled += 1
+        if (throttled !== undefined) this.#throttle(id)
         return
       case "lease.ended":
         this.crashed += 1
         return
     }
+  }
+
+  #throttle(id: TaskId): void {
+    this.throttled += 1
+    const times = (this.#throttledOf.get(id) ?? 0) + 1
+    this.#throttledOf.set(id, times)
+    if (times >= THROTTLED_MAX) this.hopeless ??= id
   }
 
   #files({ atMs }: Entry): void {

@@ -3,7 +3,7 @@ import { printable } from "../printable.ts"
 import { showDuration, showUsd } from "../quantity.ts"
 import { renderTable } from "../table.ts"
 import type { Terminal } from "../terminal.ts"
-import { type Advice, CHOOSING_RUNS } from "./advice.ts"
+import { type Advice, CHOOSING_RUNS, STEPS_MAX } from "./advice.ts"
 import { showFaults } from "./faults.ts"
 import { type Figures, type Quantiles, speedupOf } from "./figures.ts"
 import type { Scenario } from "./scenario.ts"
@@ -183,24 +183,36 @@ function stepTable(terminal: Terminal, { figures, scenario, estimated }: Simulat
   ])
 }
 
-function adviceLines({ steps, spare, target, worth }: Advice, { maxActiveAgents }: Simulation): string {
+function adviceLines(advice: Advice, simulation: Simulation): string {
+  const { steps, spare, target, worth } = advice
+  const { maxActiveAgents } = simulation
   const worthy = steps.filter((step) => step.worth).flatMap(({ add }) => add)
   const lines: string[] = []
   if (target !== null)
     lines.push(
       target.reached
         ? `${times(target.speedup)} is reached ${target.add.length === 0 ? "by the team as it is" : `with ${target.add.join(" and ")} added`}`
-        : `${times(target.speedup)} cannot be reached with more of these agents: the plan's longest chain is the bound`,
+        : `${times(target.speedup)} ${whyUnreached(target.speedup, advice, simulation)}`,
     )
+  if (worth.count === 0) return [...lines, "worth paying for: nobody, since no team that was tried finishes the plan"].join("\n")
   const changes = [worthy.length === 0 ? "" : `${worthy.join(" and ")} added`, spare.length === 0 ? "" : `${spare.join(" and ")} left out`].filter(
     (part) => part !== "",
   )
   lines.push(
     `worth paying for: ${worth.count} ${worth.count === 1 ? "agent" : "agents"}, ${changes.length === 0 ? "the team as it is" : `the team with ${changes.join(", ")}`}`,
   )
+  if (steps.length >= STEPS_MAX && steps.every((step) => step.worth)) lines.push("more agents may be worth it too: begin with a larger team, --agents NAME=N")
   if (maxActiveAgents !== null && worth.count > maxActiveAgents)
     lines.push(`for that the plan's maxActiveAgents, which is ${maxActiveAgents}, has to be ${worth.count}`)
   return lines.join("\n")
+}
+
+function whyUnreached(speedup: number, { steps, worth }: Advice, { estimated, criticalPathMs }: Simulation): string {
+  if (worth.count === 0) return "cannot be reached: no team that was tried finishes the plan"
+  if (estimated.finished && estimated.workMs < speedup * criticalPathMs)
+    return "cannot be reached with more of these agents: the plan's longest chain is the bound"
+  if (steps.length >= STEPS_MAX) return `is not reached with ${steps.flatMap(({ add }) => add).length} agents more: begin with a larger team, --agents NAME=N`
+  return "is not reached: none of these agents more makes the plan faster"
 }
 
 function times(value: number): string {

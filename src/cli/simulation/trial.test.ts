@@ -93,6 +93,11 @@ describe("a simulated run", () => {
     expect(run.stopped[0]).toMatch(/requires latin 3, which none of the agents here has/)
   })
 
+  test("is given up where a task is throttled every time, and says which", async () => {
+    const run = await runTrial(scenario(tasks(1), [member("ann")], { faults: parseFaults("throttle=1") }), 1)
+    expect(run).toMatchObject({ finished: false, attempts: { throttled: 500 }, stopped: ["p.1/t0 was throttled 500 times"] })
+  })
+
   test("drops filler work for real work, and a review is passed", async () => {
     const plan = [...tasks(2, { review: true }), { id: "f", title: "F", estimateMs: 5 * HOUR_MS, filler: true }]
     const chained = plan.map((task) => (task.id === "t1" ? { ...task, dependsOn: ["t0"] } : task))
@@ -190,6 +195,14 @@ test("where two kinds are equally short of hands, one more of each is advised, t
   expect(advice.worth).toEqual({ count: 4, agents: ["x", "y", "x-2", "y-2"] })
   expect(advice.steps.filter(({ worth }) => worth)).toHaveLength(1)
 }, 60_000)
+
+test("where no team finishes the plan, none is called worth paying for", async () => {
+  const unable = scenario(tasks(1, { requires: { latin: 1 } }), pair)
+  const base = { figures: figuresOf([await runTrial(unable, 1)]), estimated: null }
+  const { worth, target } = await adviseTeam({ scenario: unable, further: [], seeds: [1], worthGain: 0.05, target: 2 }, base)
+  expect(worth).toEqual({ count: 0, agents: [] })
+  expect(target?.reached).toBe(false)
+})
 
 test("quantiles are values that occurred", () => {
   expect(quantiles([])).toBeNull()

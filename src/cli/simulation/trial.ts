@@ -15,7 +15,7 @@ import { whyStalled } from "../stall.ts"
 import { SimulatedAgent } from "./agent.ts"
 import { Chance } from "./chance.ts"
 import { drawFortune, drawOutage, inOutage } from "./fortune.ts"
-import { Observation } from "./observation.ts"
+import { Observation, THROTTLED_MAX } from "./observation.ts"
 import { costOf, criticalPathMs, type Member, plannedMs, realTasks, type Scenario } from "./scenario.ts"
 
 /** What one simulated run came to. Times in ms of the virtual clock, money in micro-USD. */
@@ -108,7 +108,8 @@ export async function runTrial(scenario: Scenario, seed: number): Promise<Trial>
       if (entry.type === "task.submitted") approve(entry, clock, loop)
       finished ||= CLOSING.has(entry.type) && viewPlan(record.state, plan)?.finished === true
     }
-    if (loop.nowMs() - movedMs > STILL_MS) break
+    // Whoever is throttled every time claims and lets go for ever: something moves, and nothing comes of it.
+    if (loop.nowMs() - movedMs > STILL_MS || observation.hopeless !== null) break
   }
   return outcome(seed, finished, record, observation, loop.nowMs())
 }
@@ -163,7 +164,8 @@ function approve({ data }: Entry, clock: VirtualClock, loop: Loop): void {
 }
 
 function outcome(seed: number, finished: boolean, record: RunRecord, observation: Observation, nowMs: number): Trial {
-  const stopped = finished ? [] : whyStalled(record, nowMs)
+  const { hopeless } = observation
+  const stopped = finished ? [] : hopeless === null ? whyStalled(record, nowMs) : [`${hopeless} was throttled ${THROTTLED_MAX} times`]
   const { makespanMs, costMicroUsd, workMs, agents, idle, counts, attempts } = measure(record, IDLE_TOLERANCE_MS)
   const sum = (figure: (agent: (typeof agents)[number]) => number): number => agents.reduce((total, agent) => total + figure(agent), 0)
   const { wastedMicroUsd, unpriced, waitingMs, conflicts, conflictMs, breakersOpened, intoOpenBreaker, overReserved, failed, crashed, throttled } = observation
