@@ -27,8 +27,14 @@ export function usePaced<Value>(picture: Picture, compute: (state: Workspace) =>
   }
   useEffect(() => {
     if (!isStale || waitMs <= 0) return undefined
-    const timer = setTimeout(() => drawAgain((times) => times + 1), waitMs)
-    return () => clearTimeout(timer)
+    let frame = 0
+    // With the others of its frame, as all that is drawn here.
+    const again = (): void => void (frame = requestAnimationFrame(() => drawAgain((times) => times + 1)))
+    const timer = setTimeout(again, waitMs)
+    return () => {
+      clearTimeout(timer)
+      cancelAnimationFrame(frame)
+    }
   })
   return (kept.current as Kept<Value>).value
 }
