@@ -21,9 +21,9 @@ export type TravelReport = {
   laddered: { rungs: number; seconds: number }
   /** From the navigation to the live page. */
   opened: { p50Ms: number; maxMs: number }
-  /** From the change of the address to the frame that shows the state of that entry: the first of a page, and those after it. */
+  /** `cpuMs`: what one takes of the page's own thread. From the change of the address to the frame that shows the state of that entry: the first of a page, and those after it. */
   first: { count: number; p50Ms: number; maxMs: number }
-  jumps: { count: number; p50Ms: number; p95Ms: number; maxMs: number; longestTaskMs: number }
+  jumps: { count: number; p50Ms: number; p95Ms: number; maxMs: number; longestTaskMs: number; cpuMs: number }
   heapMb: number
   gate: Record<string, Verdict>
 }
@@ -62,10 +62,14 @@ async function travelOn(home: string, rounds: number, jumps: number): Promise<Tr
     }
     if (page === null) throw new Error("no page was opened: at least one round")
     const taken: number[] = []
+    const session = await page.context().newCDPSession(page)
+    await session.send("Performance.enable", { timeDomain: "threadTicks" })
+    const cpuS = async (): Promise<number> => (await session.send("Performance.getMetrics")).metrics.find(({ name }) => name === "TaskDuration")?.value ?? 0
     await page.evaluate("window.benchLongest = 0")
+    const startedS = await cpuS()
     for (let at = 0; at < jumps; at += 1) taken.push(await jumpTo(page, moment()))
     const longestTaskMs = round(await page.evaluate<number>("window.benchLongest"))
-    const session = await page.context().newCDPSession(page)
+    const cpuMs = round((((await cpuS()) - startedS) * 1_000) / jumps)
     await session.send("HeapProfiler.collectGarbage")
     const { usedSize } = await session.send("Runtime.getHeapUsage")
     const p95Ms = round(percentile([...first, ...taken], 0.95))
@@ -76,7 +80,7 @@ async function travelOn(home: string, rounds: number, jumps: number): Promise<Tr
       laddered,
       opened: { p50Ms: round(median(opened)), maxMs: round(Math.max(...opened)) },
       first: { count: first.length, p50Ms: round(median(first)), maxMs: round(Math.max(...first)) },
-      jumps: { count: jumps, p50Ms: round(median(taken)), p95Ms: round(percentile(taken, 0.95)), maxMs: round(Math.max(...taken)), longestTaskMs },
+      jumps: { count: jumps, p50Ms: round(median(taken)), p95Ms: round(percentile(taken, 0.95)), maxMs: round(Math.max(...taken)), longestTaskMs, cpuMs },
       heapMb: round(usedSize / 1e6),
       gate: { jumpP95Ms: { value: p95Ms, limit: 1_000, ok: p95Ms <= 1_000 } },
     }
@@ -163,7 +167,7 @@ export function describeTravel({ entries, tasks, browser, laddered, opened, firs
     `the past kept in ${laddered.rungs} steps ${show(laddered.seconds)} s after the hub's start`,
     `a page is live after ${show(opened.p50Ms)} ms (worst ${show(opened.maxMs)})`,
     `its first jump: p50 ${show(first.p50Ms)} ms, worst ${show(first.maxMs)} of ${first.count}`,
-    `jumps after it: p50 ${show(jumps.p50Ms)}, p95 ${show(jumps.p95Ms)}, worst ${show(jumps.maxMs)} ms of ${jumps.count}; the page was busy for ${show(jumps.longestTaskMs)} ms at the longest; ${show(heapMb)} MB after garbage collection`,
+    `jumps after it: p50 ${show(jumps.p50Ms)}, p95 ${show(jumps.p95Ms)}, worst ${show(jumps.maxMs)} ms of ${jumps.count}; one takes ${show(jumps.cpuMs)} ms of CPU of the page's thread, which was busy for ${show(jumps.longestTaskMs)} ms at the longest; ${show(heapMb)} MB after garbage collection`,
     table(["gate", "value", "limit", ""], verdicts),
   ].join("\n\n")
 }
