@@ -29,7 +29,10 @@ export function register(program: Command): void {
 }
 
 async function dash(context: Context, { open }: { open: boolean }): Promise<void> {
-  const { url, identity } = await context.hub()
+  const hub = await context.hub()
+  const { url, identity } = hub
+  // A link to a workspace that is not there would be told so in the browser only.
+  await hub.call("ledger.head", {})
   const { status, body } = await postJson(
     new URL("/enter/link", url),
     {},
