@@ -154,7 +154,6 @@ export function evolve(state: Workspace, entry: Entry): void {
   else if (noun === "account") evolveAccount(state, event as AccountEvent, entry)
   else if (noun === "policy") evolveRules(state, event as PolicyEvent | PolicyTextEvent, entry)
   else if (noun === "permission") evolvePermission(state, event as PermissionEvent, entry)
-  else if (noun === "policy") evolvePolicy(state, event as PolicyEvent)
   else if (noun === "budget") evolveBudget(state, event as BudgetEvent, entry)
   else if (noun === "breaker") evolveBreaker(state, event as BreakerEvent, entry)
   else evolveMeta(state, event as MetaEvent, entry.atMs)

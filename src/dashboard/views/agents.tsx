@@ -1,9 +1,8 @@
 import type { JSX } from "preact"
 import type { Agent } from "../../core/agent.ts"
-import type { Workspace } from "../../core/workspace.ts"
 import { count } from "../figures.ts"
 import { hubStatus } from "../live.ts"
-import { isNow } from "../moment.ts"
+import { isNow, type Picture } from "../moment.ts"
 import { hrefOf, setFilters } from "../route.ts"
 import { State, Text } from "../text.tsx"
 import type { ViewProps } from "../views.ts"
@@ -30,7 +29,7 @@ export function Agents({ picture, parts, filters }: ViewProps): JSX.Element {
             onInput={({ currentTarget: { value } }) => setFilters(value === "" ? {} : { q: value })}
           />
         </div>
-        <List state={state} open={name} wanted={(filters["q"] ?? "").toLowerCase()} />
+        <List picture={picture} open={name} wanted={(filters["q"] ?? "").toLowerCase()} />
       </section>
       <section class="pair-rest" aria-label={name === "" ? "No agent chosen" : `Agent ${name}`}>
         {name === "" ? (
@@ -47,7 +46,7 @@ export function Agents({ picture, parts, filters }: ViewProps): JSX.Element {
   )
 }
 
-function List({ state, open, wanted }: { state: Workspace; open: string; wanted: string }): JSX.Element {
+function List({ picture: { state }, open, wanted }: { picture: Picture; open: string; wanted: string }): JSX.Element {
   const presence = new Map(isNow.value ? hubStatus.value?.agents.map((agent) => [agent.name, agent.presence]) : [])
   const fits = ({ name, kind, role, model }: Agent): boolean => `${name} ${kind} ${role} ${model ?? ""}`.toLowerCase().includes(wanted)
   const found = [...state.agents.values()]

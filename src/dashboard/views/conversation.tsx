@@ -4,7 +4,6 @@ import type { Output } from "../../contract/operations.ts"
 import type { Thread } from "../../core/thread.ts"
 import { placeKey } from "../../core/thread.ts"
 import { cursorOf } from "../../core/unread.ts"
-import type { Workspace } from "../../core/workspace.ts"
 import { act } from "../act.ts"
 import { count } from "../figures.ts"
 import { ask } from "../live.ts"
@@ -54,7 +53,7 @@ export function Conversation({ picture, thread }: { picture: Picture; thread: Th
         )}
       </p>
       {isNow.value ? <ThreadVerbs thread={thread} isIn={cursor !== null} /> : null}
-      <Members state={state} thread={thread} />
+      <Members picture={picture} thread={thread} />
       {open.length === 0 ? null : (
         <p>
           <strong>{count(open.length)}</strong> open {open.length === 1 ? "finding" : "findings"}, at{" "}
@@ -139,7 +138,7 @@ function Line({ message, isUnread, onReply }: { message: Message; isUnread: bool
 }
 
 /** Who is in it, how far each has read, and a way to wake those who have not. */
-function Members({ state, thread: { id, head, groups } }: { state: Workspace; thread: Thread }): JSX.Element {
+function Members({ picture: { state }, thread: { id, head, groups } }: { picture: Picture; thread: Thread }): JSX.Element {
   const members = state.forum.membersOf(id).sort()
   const names = Object.keys(groups)
   const wake = (target: string): void =>

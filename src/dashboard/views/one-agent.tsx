@@ -29,7 +29,7 @@ export function OneAgent({ picture, agent }: { picture: Picture; agent: Agent })
         <Text of={name} max={64} /> {status === "retired" ? <State of="retired" /> : null}
       </h2>
       {isNow.value && status === "present" ? <AgentVerbs name={name} isManaged={isManaged} /> : null}
-      <Work state={state} name={name} />
+      <Work picture={picture} name={name} />
       <h3>Profile</h3>
       <dl class="traits">
         <Fact name="kind">
@@ -130,7 +130,7 @@ function AgentVerbs({ name, isManaged }: { name: string; isManaged: boolean }): 
 }
 
 /** What it holds, and what became of what it had. */
-function Work({ state, name }: { state: Workspace; name: string }): JSX.Element {
+function Work({ picture: { state }, name }: { picture: Picture; name: string }): JSX.Element {
   const held = state.board.heldBy(name)
   const done = [...state.tasks.values()]
     .filter(({ owner, status }) => owner === name && (status === "completed" || status === "failed" || status === "cancelled"))
