@@ -173,7 +173,7 @@ export async function benchPolicy({ rounds, decisions, agents, tasks, peer }: Po
 
 /** Cedar as it comes: all that there is to know of both goes with each question. */
 function cedarOf(cedar: ReturnType<typeof loadCedar>, state: Workspace, preparsed: boolean): Decide {
-  const all: Reading = { attributes: null, uid: true, tags: true }
+  const all: Reading = { attributes: null, uid: true, tags: true, plan: true }
   cedar.preparsePolicySet("bench", { staticPolicies: RULES })
   const groups = ["task.*", "kind/command", "least/worker", "claim", "spend"].map((id) => ({ type: "Action", id }))
   const action = { uid: { type: "Action", id: "task.claim" }, attrs: {}, parents: groups }

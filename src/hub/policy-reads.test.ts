@@ -25,8 +25,18 @@ describe("what a rule reads", () => {
     for (const text of [`principal == Agent::"ann"`, `resource == principal`, `[Agent::"ann"].contains(principal)`, `principal in [Agent::"ann"]`])
       expect(when(text).principal.uid, text).toBe(true)
     expect(reads(`permit (principal == Agent::"ann", action, resource);`).principal.uid).toBe(true)
-    expect(reads(`permit (principal, action, resource in Plan::"p");`).resource.uid).toBe(true)
-    expect(reads(`permit (principal, action, resource is Task in Plan::"p");`).resource.uid).toBe(true)
+    expect(reads(`permit (principal, action, resource in Task::"p");`).resource.uid).toBe(true)
+    expect(reads(`permit (principal, action, resource is Task in Task::"p");`).resource.uid).toBe(true)
+    expect(when(`resource in [Plan::"p", Task::"t"]`).resource.uid).toBe(true)
+  })
+
+  test("is the plan, and no name, wherever it asks for a plan alone", () => {
+    for (const text of [
+      `permit (principal, action, resource in Plan::"p");`,
+      `permit (principal, action, resource is Task in Plan::"p");`,
+      `permit (principal, action, resource) when { resource in Plan::"p" };`,
+    ])
+      expect(reads(text).resource, text).toMatchObject({ plan: true, uid: false })
   })
 
   test("is each attribute that it names, in every form that it can be named in", () => {

@@ -1,7 +1,10 @@
 import type { Cedar } from "./cedar-library.ts"
 
-/** What a policy set may look at of one of the three: the names of its attributes (null: any), whether who or what it is, and whether its tags. */
-export type Reading = { attributes: Set<string> | null; uid: boolean; tags: boolean }
+/**
+ * What a policy set may look at of one of the three: the names of its attributes (null: any), whether who or what it is, whether its tags, and whether the plan that it
+ * is, or is in: of thousands of tasks of one plan that is one answer, where their names would make it thousands.
+ */
+export type Reading = { attributes: Set<string> | null; uid: boolean; tags: boolean; plan: boolean }
 /**
  * All that a decision can depend on besides the action, the caller's role and the type of the resource. It MUST never be too little: a decision is kept and
  * given again to whatever looks the same in this.
@@ -11,17 +14,18 @@ export type Reads = Record<"principal" | "resource" | "context", Reading>
 type Parsed = Extract<ReturnType<Cedar["policyToJson"]>, { type: "success" }>["json"]
 type Json = Readonly<Record<string, unknown>>
 
-const everything = (): Reading => ({ attributes: null, uid: true, tags: true })
+const everything = (): Reading => ({ attributes: null, uid: true, tags: true, plan: true })
 
 /** What these policies read. An expression of a form that is not known here reads everything. */
 export function readsOf(policies: readonly Parsed[]): Reads {
-  const nothing = (): Reading => ({ attributes: new Set(), uid: false, tags: false })
+  const nothing = (): Reading => ({ attributes: new Set(), uid: false, tags: false, plan: false })
   const reads: Reads = { principal: nothing(), resource: nothing(), context: nothing() }
   try {
     for (const { principal, resource, conditions } of policies) {
       // The caller's roles, and the type, are known of every request.
       if (!isOfRole(principal as Json) && !isOfAny(principal as Json)) reads.principal.uid = true
-      if (!isOfAny(resource as Json)) reads.resource.uid = true
+      if (isInPlan(resource as Json)) reads.resource.plan = true
+      else if (!isOfAny(resource as Json)) reads.resource.uid = true
       for (const { body } of conditions) walk(body, reads)
     }
     return reads
@@ -39,6 +43,12 @@ function isOfAny(scope: Json): boolean {
 
 function isOfRole({ op, entity }: Json): boolean {
   return op === "in" && (entity as Json | undefined)?.["type"] === "Role"
+}
+
+/** `resource in Plan::"p"`, or `resource is Task in Plan::"p"`. */
+function isInPlan({ op, entity, in: within }: Json): boolean {
+  const of = (op === "in" ? entity : op === "is" ? (within as Json | undefined)?.["entity"] : undefined) as Json | undefined
+  return of?.["type"] === "Plan"
 }
 
 type Variable = keyof Reads
@@ -67,7 +77,11 @@ function walk(expression: Json, reads: Reads): void {
     reads[variable].tags = true
     return walk(parts["right"] as Json, reads)
   }
-  if (form === "in" && variableOf(parts["left"]) === "principal" && isRoleValue(parts["right"])) return
+  if (form === "in" && variableOf(parts["left"]) === "principal" && typeOf(parts["right"]) === "Role") return
+  if (form === "in" && variableOf(parts["left"]) === "resource" && typeOf(parts["right"]) === "Plan") {
+    reads.resource.plan = true
+    return
+  }
   if (BINARY.has(form)) {
     walk(parts["left"] as Json, reads)
     return walk(parts["right"] as Json, reads)
@@ -81,9 +95,10 @@ function walk(expression: Json, reads: Reads): void {
   for (const argument of of as Json[]) walk(argument, reads)
 }
 
-function isRoleValue(expression: unknown): boolean {
+/** Of the entity that an expression names, if it is one and nothing more. */
+function typeOf(expression: unknown): string | undefined {
   const value = (expression as { Value?: { __entity?: { type: string } } })["Value"]
-  return value?.__entity?.type === "Role"
+  return value?.__entity?.type
 }
 
 /** A variable as such: compared, or looked for in a group. */

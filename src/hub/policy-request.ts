@@ -182,14 +182,21 @@ export type Seen = { principal: CedarEntityJson; resource: CedarEntityJson; cont
  */
 export function keyOf({ action, role, principal, resource, context }: Request, reads: Reads): string {
   let key = `${action} ${role}${thingKey(principal, reads.principal)} ${thingKey(resource, reads.resource)}`
-  if (reads.resource.uid) key += resource.type === "Agent" ? textOf(resource.attribute("role")) : textOf(resource.parent ?? "")
+  if (isNamed(resource, reads.resource) || reads.resource.plan)
+    key += resource.type === "Agent" ? textOf(resource.attribute("role")) : textOf(resource.parent ?? "")
   for (const name of reads.context.attributes ?? Object.keys(CONTEXT_ATTRIBUTES)) if (Object.hasOwn(CONTEXT_ATTRIBUTES, name)) key += textOf(context(name))
   return key
 }
 
-function thingKey(thing: Thing, { attributes, uid, tags }: Reading): string {
+/** Whether its name is read. What is asked for a plan may be that plan; a task can only be in it. */
+function isNamed({ type }: Thing, { uid, plan }: Reading): boolean {
+  return uid || (plan && type !== "Task")
+}
+
+function thingKey(thing: Thing, reading: Reading): string {
+  const { attributes, tags } = reading
   const known = ENTITY_ATTRIBUTES[thing.type]
-  let key = uid ? textOf(thing.id) : ""
+  let key = isNamed(thing, reading) ? textOf(thing.id) : ""
   for (const name of attributes ?? Object.keys(known)) if (Object.hasOwn(known, name)) key += textOf(thing.attribute(name))
   return tags ? key + JSON.stringify(thing.tags()) : key
 }
@@ -206,7 +213,7 @@ function textOf(value: Value): string {
 export function seenBy({ principal, resource, context, role }: Omit<Request, "action">, reads: Reads): Seen {
   return {
     principal: entityOf(principal, reads.principal, "·", inRole(role)),
-    resource: entityOf(resource, reads.resource, "··", reads.resource.uid ? parentsOf(resource) : []),
+    resource: entityOf(resource, reads.resource, "··", isNamed(resource, reads.resource) || reads.resource.plan ? parentsOf(resource) : []),
     context: attributesOf(context, reads.context.attributes ?? Object.keys(CONTEXT_ATTRIBUTES), CONTEXT_ATTRIBUTES),
   }
 }
@@ -221,15 +228,12 @@ function parentsOf({ type, parent, attribute }: Thing): CedarEntityJson["parents
 }
 
 /** `any`: the name of whatever the policy set does not ask the name of. */
-function entityOf(
-  { type, id, attribute, tags }: Thing,
-  { attributes, uid, tags: tagged }: Reading,
-  any: string,
-  parents: CedarEntityJson["parents"],
-): CedarEntityJson {
+function entityOf(thing: Thing, reading: Reading, any: string, parents: CedarEntityJson["parents"]): CedarEntityJson {
+  const { type, id, attribute, tags } = thing
+  const { attributes, tags: tagged } = reading
   const known = ENTITY_ATTRIBUTES[type]
   const attrs = attributesOf(attribute, attributes ?? Object.keys(known), known)
-  return { uid: { type, id: uid ? id : any }, attrs, parents, ...(tagged ? { tags: tags() } : {}) }
+  return { uid: { type, id: isNamed(thing, reading) ? id : any }, attrs, parents, ...(tagged ? { tags: tags() } : {}) }
 }
 
 function attributesOf(get: (name: string) => Value, names: Iterable<string>, known: object): Record<string, Value> {

@@ -129,7 +129,7 @@ describe("a rule", () => {
 
 /** What Cedar says when it is told all that there is to know, and asked every time. */
 function plainly(id: string, asked: Request): boolean {
-  const all: Reading = { attributes: null, uid: true, tags: true }
+  const all: Reading = { attributes: null, uid: true, tags: true, plan: true }
   const { principal, resource, context } = seenBy(asked, { principal: all, resource: all, context: all })
   const action = { uid: { type: "Action", id: asked.action }, attrs: {}, parents: groupsOf(asked.action).map((group) => ({ type: "Action", id: group })) }
   const isSame = principal.uid.id === resource.uid.id && principal.uid.type === resource.uid.type
@@ -164,6 +164,14 @@ const LOOKING: [asks: string, text: string][] = [
     forbid (principal, action == Action::"agent.show", resource) when { resource.hasTag("ts") && resource.getTag("ts") < 3 };
     forbid (principal, action, resource is Budget) when { context.amountMicroUsd > 5 && resource.name like "a*" };`,
   ],
+  [
+    "plans",
+    `permit (principal in Role::"worker", action, resource);
+    forbid (principal, action in Action::"claim", resource in Plan::"p");
+    forbid (principal, action == Action::"task.complete", resource is Task in Plan::"p.1");
+    forbid (principal, action, resource) when { resource in Plan::"p.2" || (context.weekdayUtc == 7 && resource is Task) };
+    forbid (principal, action == Action::"plan.cancel", resource) unless { resource in Plan::"p.1" };`,
+  ],
 ]
 
 test.for(LOOKING)(
@@ -181,13 +189,14 @@ test.for(LOOKING)(
       evolve(state, { seq: state.seq + 1, atMs: 0, type: "task.added", v: 1, actor, commandId: null, commandHash: null, causedBy: null, data })
     }
     const call = fc.record({
-      action: fc.constantFrom<(typeof GOVERNED)[number]>("task.claim", "task.add", "task.complete", "budget.set", "agent.show"),
+      action: fc.constantFrom<(typeof GOVERNED)[number]>("task.claim", "task.add", "task.complete", "budget.set", "agent.show", "plan.cancel"),
       agent: fc.constantFrom("ann", "bob", "cat", "operator"),
       role: fc.constantFrom<Role>("observer", "worker", "operator"),
       atMs: fc.constantFrom(0, 2, 24, 50, 72).map((hours) => NOW + hours * 3_600_000),
       input: fc.record({
         id: fc.constantFrom("a1", "b1"),
         name: fc.constantFrom("ann", "bob", "cat"),
+        plan: fc.constantFrom("p", "p.1", "p.2"),
         task: fc.constantFrom("p.1/a", "p/a", "b1"),
         scope: fc.constantFrom("workspace", "agent/a"),
         limitMicroUsd: fc.constantFrom(5, 6),
@@ -262,6 +271,21 @@ test("a text that would exhaust the engine's stack leaves it whole: the next tex
   }
   expect(checkPolicy(cedar, `${deepest}\n`.repeat(5))).toMatchObject({ faults: [], rules: { length: 5 } })
   expect(new PolicySet(cedar, "deep", deepest).decide(request("task.show", "worker")).allowed).toBe(true)
+})
+
+test("a rule about a plan is asked once for all of its tasks, and of another plan anew", () => {
+  const set = new PolicySet(cedar, "plans", `${DEFAULT_POLICY}\n@id("shut") forbid (principal, action in Action::"claim", resource in Plan::"p.1");`)
+  const state = workspace()
+  for (let at = 0; at < 40; at += 1) {
+    const plan = at < 20 ? "p.1" : "p.2"
+    const actor = { agent: "ann", session: null, role: "worker" } as const
+    const data = { id: `${plan}/t${at}`, plan, spec: { ...DEFAULT_SPEC, title: "T" } }
+    evolve(state, { seq: state.seq + 1, atMs: 0, type: "task.added", v: 1, actor, commandId: null, commandHash: null, causedBy: null, data })
+  }
+  const asked = [...state.tasks.keys()].map((task) => set.decide(requestOf(state, "task.claim", { agent: "ann", role: "worker" }, { task }, NOW) as Request))
+  expect(asked.filter(({ rule }) => rule === "shut")).toHaveLength(20)
+  expect(asked.filter(({ allowed }) => allowed)).toHaveLength(20)
+  expect(set.kept).toBe(2)
 })
 
 test("a text in which no rule permits is let through with a warning", () => {
