@@ -103,7 +103,9 @@ class HttpSubject implements Subject {
           `/snapshots/${choices.pick(["main", "none", "..", "%2e%2e", "constructor"])}/${choices.chance(70) ? seq : encodeURI(oddText(choices).toWellFormed())}`,
         )
       case 4:
-        return get(`/entries/${choices.pick(["main", "none", ".."])}/${seq}/${choices.chance(70) ? seq + choices.below(600) : encodeURI(oddText(choices).toWellFormed())}`)
+        return get(
+          `/entries/${choices.pick(["main", "none", ".."])}/${seq}/${choices.chance(70) ? seq + choices.below(600) : encodeURI(oddText(choices).toWellFormed())}`,
+        )
       default: {
         const { operation, input } = someCall(choices, known)
         const rpc = choices.chance(50)
