@@ -64,7 +64,7 @@ export const permissionOperations = {
   "permission.list": operation({
     least: "observer",
     summary: "List what agents ask leave for, the newest first.",
-    text: "`open`: only what waits for an answer. What has ended is kept for a day at least; the ledger keeps all of it.",
+    text: "`open`: only what waits for an answer. What has ended is kept for a day, the last 100 of each agent; the ledger keeps all of it.",
     errors: [],
     input: z.strictObject({ open: z.boolean().default(true), agent: name.nullable().default(null), limit: z.int().min(1).max(1_000).default(100) }),
     output: z.object({ permissions: z.array(view) }),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { OPERATOR } from "../../test/scenario.ts"
 import { Waking } from "../../test/waking.ts"
-import { OPEN_MAX, type Permission } from "./permission.ts"
+import { ENDED_MAX, OPEN_MAX, type Permission } from "./permission.ts"
 import { fromSnapshot, takeSnapshot } from "./workspace.ts"
 
 const OPTIONS = [
@@ -86,6 +86,18 @@ describe("a request for leave", () => {
     waking.must("session.end", waking.keeper, { session: waking.keeper.session as string, reason: "gone" })
     expect(waking.sweep()).toEqual(["permission.ended"])
     expect(of(waking, second)).toMatchObject({ status: "withdrawn" })
+  })
+
+  it("that has ended is kept among the last of its agent, and only there", () => {
+    const waking = here()
+    waking.agent("cat")
+    const others = asks(waking, { name: "permissions[0]", option: "yes" }, "cat")
+    const open = asks(waking)
+    const ids = Array.from({ length: ENDED_MAX + 3 }, () => asks(waking, { name: "permissions[0]", option: "yes" }))
+    const kept = (): number[] => [...waking.state.permissions.keys()].map(Number).sort((a, b) => a - b)
+    expect(kept()).toEqual([others, open, ...ids.slice(2)])
+    const again = fromSnapshot(takeSnapshot(waking.state))
+    expect(again.jobs.permissionsOf("bob")).toEqual(waking.state.jobs.permissionsOf("bob"))
   })
 
   it("comes back with a snapshot, is bounded for each agent, and forgotten a day after its end", () => {

@@ -50,8 +50,9 @@ export type PermissionEvent =
 
 /** What one agent may have open at once: a turn asks for one thing after the other. */
 export const OPEN_MAX = 16
-/** What has ended is forgotten when its agent asks for something else so long after. */
+/** What has ended is forgotten when its agent asks for something else so long after, or when so many of it have ended since: a rule may answer many in a minute. */
 const FORGET_MS = 24 * 3_600_000
+export const ENDED_MAX = 100
 
 /** Asks for an agent that waits in its turn: the operator is told, or the rule's answer recorded at once. */
 export function decideAskPermission(
@@ -65,7 +66,7 @@ export function decideAskPermission(
   const ids = asked.options.map(({ id }) => id)
   if (new Set(ids).size !== ids.length) return refuse("invalid", "two options have one id", "Give each option an id of its own.", { options: ids })
   if (rule !== null && rule.option !== null && !ids.includes(rule.option)) return notOffered(rule.option, ids)
-  const open = state.jobs.openPermissions().filter((one) => one.agent === asked.agent)
+  const open = state.jobs.permissionsOf(asked.agent).filter(({ status }) => status === "open")
   if (open.length >= OPEN_MAX)
     return refuse("at_limit", `${asked.agent} waits for ${open.length} answers already`, "Answer or withdraw those first: skein permission list.", {
       limit: OPEN_MAX,
@@ -126,8 +127,9 @@ export function evolvePermission(state: Workspace, event: PermissionEvent, { seq
   const { permissions } = state
   switch (event.type) {
     case "permission.asked": {
-      for (const old of [...permissions.values()])
-        if (old.agent === event.data.agent && old.endedAtMs !== null && old.endedAtMs + FORGET_MS < atMs) permissions.delete(String(old.id))
+      const ended = state.jobs.permissionsOf(event.data.agent).filter(({ endedAtMs }) => endedAtMs !== null)
+      for (const [at, old] of ended.entries())
+        if (at < ended.length - ENDED_MAX || (old.endedAtMs as number) + FORGET_MS < atMs) permissions.delete(String(old.id))
       const nothing = { status: "open", option: null, by: null, rule: null, reason: "", endedAtMs: null } as const
       permissions.put(String(seq), { id: seq, ...event.data, supervisor: actor.session, askedAtMs: atMs, ...nothing })
       break

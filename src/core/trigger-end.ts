@@ -38,5 +38,7 @@ export function goneReason(state: Workspace, job: Trigger): string | null {
  * supervisor would get another of the same unread state, under another nonce, and the agent would be woken twice.
  */
 function mayStillAct(state: Workspace, job: Trigger): boolean {
-  return mayHaveArrived(job) && (job.session === null || state.sessions.get(job.session)?.status !== "ended")
+  if (!mayHaveArrived(job)) return false
+  const session = job.session === null ? null : state.sessions.get(job.session)
+  return session === null || (session !== undefined && session.status !== "ended")
 }

@@ -14,6 +14,7 @@ export class Jobs {
   readonly #byPair = new Map<string, Set<TriggerId>>()
   readonly #covered = new Map<AgentId, number>()
   readonly #permissions = new Set<string>()
+  readonly #permissionsOf = new Map<AgentId, Set<string>>()
 
   constructor(state: Workspace) {
     this.#state = state
@@ -30,7 +31,12 @@ export class Jobs {
 
   /** What agents ask leave for and have no answer to, the oldest first. */
   openPermissions(): Permission[] {
-    return [...this.#permissions].map((key) => this.#state.permissions.get(key) as Permission).sort((a, b) => a.id - b.id)
+    return this.#asked(this.#permissions)
+  }
+
+  /** What one agent asked leave for, as far as it is kept, the oldest first. */
+  permissionsOf(agent: AgentId): Permission[] {
+    return this.#asked(this.#permissionsOf.get(agent) ?? nothing)
   }
 
   /** Jobs that are not over, the oldest first. */
@@ -84,14 +90,19 @@ export class Jobs {
     for (const agent of after?.agents ?? []) this.#count(agent, 1)
   }
 
-  onPermission = (key: string, _: Permission | undefined, after: Permission | undefined): void => {
+  onPermission = (key: string, before: Permission | undefined, after: Permission | undefined): void => {
     toggle(this.#permissions, key, after?.status === "open")
+    toggleIn(this.#permissionsOf, ((after ?? before) as Permission).agent, key, after !== undefined)
   }
 
   #count(agent: AgentId, by: number): void {
     const count = (this.#covered.get(agent) ?? 0) + by
     if (count === 0) this.#covered.delete(agent)
     else this.#covered.set(agent, count)
+  }
+
+  #asked(keys: ReadonlySet<string>): Permission[] {
+    return [...keys].map((key) => this.#state.permissions.get(key) as Permission).sort((a, b) => a.id - b.id)
   }
 
   #records(ids: ReadonlySet<TriggerId>): Trigger[] {

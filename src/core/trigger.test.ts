@@ -123,6 +123,23 @@ describe("unread messages", () => {
     expect(waking.sweep()).toEqual(["trigger.cancelled"])
     expect(waking.of("bob")).toMatchObject({ id: claim!.job, code: "RETRACTED", detail: "no supervisor is to wake bob" })
   })
+
+  it("are not kept for a session that ended so long ago that it is forgotten", () => {
+    const waking = new Waking()
+    const bob = waking.agent("bob")
+    waking.post(waking.ann, "agent/bob")
+    waking.claim_(["bob"])
+    waking.sweep()
+    const [claim] = waking.claim_(["bob"])
+    waking.send(claim!)
+    waking.timesOut(claim!.job)
+    waking.must("session.end", bob, { session: bob.session as string, reason: "down" })
+    waking.wait(24 * 3_600_000 + 1)
+    waking.kept("bob", "s_b2")
+    expect(waking.state.sessions.get(bob.session as string)).toBeUndefined()
+    waking.must("session.end", waking.keeper, { session: waking.keeper.session as string, reason: "down" })
+    expect(waking.sweep()).toEqual(["trigger.cancelled"])
+  })
 })
 
 describe("trigger.participant", () => {
