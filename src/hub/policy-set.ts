@@ -17,8 +17,8 @@ type Answer<Name extends "policyToJson" | "validate"> = Extract<ReturnType<Cedar
 type Detailed = Answer<"validate">["validationErrors"][number]["error"]
 
 const SEE_SCHEMA = "What there is: skein policy show --schema."
-/** Decisions that are kept, of each policy set. */
-const KEPT_MAX = 4_096
+/** Decisions that are kept, of each policy set: a long queue of which each task is asked by name must fit, or every look through it would ask Cedar anew. */
+const KEPT_MAX = 16_384
 
 /** The entity of each action with the groups that it is in. */
 const ACTIONS = new Map<string, CedarEntityJson>(
