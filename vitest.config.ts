@@ -5,7 +5,8 @@ export default defineConfig({
     include: ["src/**/*.test.{ts,tsx}", "test/**/*.test.ts"],
     // Processes, not threads: tests start agents, send signals and change directory.
     pool: "forks",
-    maxWorkers: 2,
+    // One more than the two processors of the smallest machine: many tests wait for terminals and processes.
+    maxWorkers: 3,
     execArgv: ["--disable-warning=ExperimentalWarning"],
     testTimeout: 20_000,
     hookTimeout: 30_000,
