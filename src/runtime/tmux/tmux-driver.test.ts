@@ -137,15 +137,13 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     place.tmux("set-buffer", "-b", "crash", "read it [skein:u1.2.ada]")
     place.tmux("paste-buffer", "-p", "-b", "crash", "-t", address.pane)
     await until("it stands there", async () => (await place.driver.capture(address)).includes("u1.2.ada"))
+    // The supervisor that left it was killed a while ago: an Enter right after a paste is taken as part of it.
+    await new Promise((settle) => setTimeout(settle, 300))
     const next = delivery("read it [skein:u2.3.ada]", { nonce: "[skein:u2.3.ada]" })
     expect(await place.driver.deliver(address, next)).toMatchObject({ ok: false, code: "DRAFT_PRESENT" })
-    // As its supervisor does: it is put off, and tried again.
-    let isDelivered = false
-    await until("both have come", async () => {
-      isDelivered ||= (await place.driver.deliver(address, next)).ok
-      return place.heard("ada").length === 2
-    })
-    expect(isDelivered).toBe(true)
+    await until("the earlier one is sent", () => place.heard("ada").length === 1)
+    expect(await place.driver.deliver(address, next)).toMatchObject({ ok: true })
+    await until("both have come", () => place.heard("ada").length === 2)
     expect(place.heard("ada")).toEqual([{ text: "read it [skein:u1.2.ada]" }, { text: "read it [skein:u2.3.ada]" }])
   })
 
