@@ -1,6 +1,7 @@
-import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
+import { httpClient } from "../src/client/http.ts"
 import { git, json, newRepository, skein, tidyUp } from "./cli-driver.ts"
 
 afterAll(tidyUp)
@@ -70,6 +71,11 @@ test("what would conflict between agents at work is shown by conflicts, status a
   const [found] = await json<{ conflicts: { a: { agent: string }; b: { agent: string }; files: string[] }[] }>(folder, ["files", "conflicts"])
   expect(found?.conflicts).toMatchObject([{ a: { agent: "ann" }, b: { agent: "bob" }, files: ["a.ts"] }])
   expect((await skein(folder, ["files", "conflicts"])).stdout).toContain("ann and bob would conflict in a.ts\n")
+  // The hub, which stands beside the repository, tells the page.
+  const { url } = JSON.parse(readFileSync(join(folder, ".skein", "hub.json"), "utf8")) as { url: string }
+  const hub = httpClient({ url, credentialFile: join(folder, ".skein", "operator.credential"), timeoutMs: 10_000 })
+  expect(await hub.call("files.conflicts", {})).toMatchObject({ known: true, conflicts: [{ a: "ann", b: "bob", files: ["a.ts"] }], why: null })
+  hub.close()
   // Nobody works yet: nothing to warn of.
   expect((await skein(folder, ["status"])).stdout).not.toContain("would conflict")
   for (const [task, who] of [

@@ -1,3 +1,4 @@
+import { dirname } from "node:path"
 import type { Prediction } from "../repo/conflict.ts"
 import type { Context } from "./context.ts"
 import { printable } from "./printable.ts"
@@ -21,6 +22,16 @@ export async function foreseenAtWork({ options }: Context, atWork: readonly stri
   } catch {
     // A status must not fail because git does.
     return []
+  }
+}
+
+/** For the hub: the conflicts between agents whose worktrees belong to the repository that holds its instance. */
+export function foreseeBeside(directory: string): (agents: readonly string[]) => Promise<{ a: string; b: string; files: string[] }[]> {
+  return async (agents) => {
+    const [{ findRepository }, { predictConflicts }] = await Promise.all([import("../repo/instance.ts"), import("../repo/conflict.ts")])
+    const known = new Set(agents)
+    const { conflicts } = await predictConflicts(await findRepository(dirname(directory)), [], ({ agent }) => agent !== null && known.has(agent))
+    return conflicts.map(({ a, b, files }) => ({ a: a.agent ?? a.name, b: b.agent ?? b.name, files }))
   }
 }
 

@@ -18,6 +18,7 @@ import { openSqlite, type SqliteLedger } from "../ledger/sqlite.ts"
 import { Auth, hashCredential, makeOperatorCredential, OPERATOR } from "../surface/auth.ts"
 import { serve, type Served } from "../surface/http.ts"
 import { readConfig } from "./config.ts"
+import { foreseeBeside } from "./files-foreseen.ts"
 import { keepCosigned } from "./cosigning.ts"
 import { UsageError } from "./failure.ts"
 import type { Listening } from "./hub-start.ts"
@@ -77,7 +78,11 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
   let file: HubFile
   try {
     const auth = new Auth({ hub, key: tokenKey(at("keys")), operatorHash: hashCredential(operatorCredential(directory)), wallMs: () => Date.now() })
-    served = await listen({ hub, auth, log, version, prices, host: listening.host, allowedHosts: listening.allowedHosts }, listening.port, at("port"))
+    served = await listen(
+      { hub, auth, log, version, prices, foresee: foreseeBeside(directory), host: listening.host, allowedHosts: listening.allowedHosts },
+      listening.port,
+      at("port"),
+    )
     replacePrivately(at("port"), `${new URL(served.url).port}\n`)
     for (const ledger of ledgers) ledger.announce(served.url)
     file = { pid: process.pid, url: served.url, startedAtMs: Date.now(), version }

@@ -70,6 +70,19 @@ export const filesOperations = {
     }),
     output: z.object({ holdings: z.array(z.object({ ...holder, globs: z.array(z.string()), fence, sinceMs: timeMs })), cursor: seq.nullable(), seq }),
   }),
+  "files.conflicts": operation({
+    least: "observer",
+    summary: "Which agents' work would conflict if it were merged now.",
+    text: "Every worktree that belongs to an agent is merged with every other in memory, with what is not committed yet; nothing is changed. `known` is false, and `why` says the reason, where the hub has no repository beside it or git cannot tell. A look is kept for 10 s, and never recorded; `atMs`: when it was.",
+    errors: [],
+    input: z.strictObject({}),
+    output: z.object({
+      known: z.boolean(),
+      conflicts: z.array(z.object({ a: name, b: name, files: z.array(z.string()) })),
+      atMs: timeMs.nullable(),
+      why: z.string().nullable(),
+    }),
+  }),
   "files.check": operation({
     least: "observer",
     summary: "Whether the caller may edit these files right now.",

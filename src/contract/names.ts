@@ -36,6 +36,7 @@ export const KINDS = {
   "event.inbox": "read",
   "event.send": "command",
   "files.check": "read",
+  "files.conflicts": "read",
   "files.list": "read",
   "files.release": "command",
   "files.renew": "command",

@@ -27,6 +27,7 @@ export const TOOLS = {
   "event.inbox": "read_inbox",
   "event.send": "send_event",
   "files.check": "check_files",
+  "files.conflicts": "foresee_conflicts",
   "files.list": "list_files",
   "files.release": "release_files",
   "files.renew": "renew_files",

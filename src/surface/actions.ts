@@ -13,6 +13,7 @@ import { sendEvent } from "./send-event.ts"
 import { waitForWork } from "./work-wait.ts"
 import { threadReads } from "./thread-reads.ts"
 import { permissionReads } from "./permission-reads.ts"
+import { foresightActions } from "./foresight.ts"
 import { terminalActions } from "./screens.ts"
 import { triggerActions } from "./trigger-actions.ts"
 
@@ -38,6 +39,7 @@ export const composites: Doers<Composite> = {
   ...policyActions,
   ...permissionReads,
   ...terminalActions,
+  ...foresightActions,
 
   "session.start": async (context, { agent, ...input }) => {
     const { loop, caller, key, connection } = context

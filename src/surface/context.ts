@@ -7,6 +7,7 @@ import type { Hub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"
 import type { Key } from "../hub/waiting.ts"
 import type { Auth, Caller } from "./auth.ts"
+import type { Foresight } from "./foresight.ts"
 
 /** The live connection that a call came over, where there is one: it owns the sessions that it starts. */
 export type Connection = { own(loop: Loop, session: SessionId): void; disown(session: SessionId): void }
@@ -25,6 +26,8 @@ export type Context = {
   /** What they were lately. */
   history: Pick<MetricsHistory, "since">
   prices: Prices
+  /** What would conflict in the repository; null where the hub has none beside it. */
+  foresight: Foresight | null
 }
 
 /** What a model's tokens cost, by its name or the beginning of it; see `priceOf`. */

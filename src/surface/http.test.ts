@@ -76,6 +76,7 @@ test("every operation answers what its row in the contract says, field by field"
   await call("task.whyAssigned", { task: "one" })
   await call("event.send", { kind: "info", text: "hello" }, ada)
   const { lease } = await call("files.reserve", { globs: ["src/**", "docs/a.md"] }, ada, as)
+  expect(await call("files.conflicts", {})).toMatchObject({ known: false, conflicts: [], atMs: null })
   await call("files.renew", { lease }, ada, as)
   const checked = await call("files.check", { paths: ["src/a.ts", "lib/a.ts"] }, ben["credential"] as string)
   expect(checked).toMatchObject({

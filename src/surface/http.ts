@@ -13,6 +13,7 @@ import { type Call, type Perform, performer, type SurfaceLog, told, waits, works
 import type { McpEndpoint } from "./mcp-http.ts"
 import { Buckets, type Rate } from "./rate.ts"
 import { MetricsHistory } from "./metrics-history.ts"
+import type { Foresee } from "./foresight.ts"
 import { Page } from "./page.ts"
 // prettier-ignore
 import { allow, badRequest, bearerOf, checkOrigin, cookieOf, type Guard, guardFor, headerOf, isFromPage, isLoopback, noProxy, pathOf, readJson, refuseRaw, SECURE_HEADERS, sendError, sendJson, unexpected, urlOf } from "./request.ts"
@@ -29,6 +30,8 @@ export type ServeOptions = {
   port?: number
   /** What tokens cost, for usage that comes without its cost. */
   prices?: Prices
+  /** How conflicts between agents' work are foreseen; without it they are not known. */
+  foresee?: Foresee
   /** Further names under which it may be asked, as `host` or `host:port`. */
   allowedHosts?: readonly string[]
   rate?: Rate
@@ -102,9 +105,9 @@ class Surface {
       streams: this.#streams.size,
       rateLimited: this.#rate.refused,
     })
-    const { hub, auth, log, version, prices = new Map() } = options
+    const { hub, auth, log, version, prices = new Map(), foresee } = options
     const history = new MetricsHistory(hub, metrics)
-    this.#perform = performer({ hub, auth, log, rate: this.#rate, metrics, history, revoked, prices })
+    this.#perform = performer({ hub, auth, log, rate: this.#rate, metrics, history, revoked, prices, foresee })
     const { bodyMaxBytes = BODY_MAX_BYTES, planMaxBytes = PLAN_MAX_BYTES, pingMs = PING_MS } = options
     this.#sockets = new Sockets({ hub, auth, log, version, perform: this.#perform, requestId: () => this.#requestId(), bodyMaxBytes, planMaxBytes, pingMs })
     // Host is checked by `checkOrigin`, with an answer that says what to do.

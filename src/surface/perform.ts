@@ -14,6 +14,7 @@ import type { Auth, Caller } from "./auth.ts"
 import type { Connection, Context, Prices } from "./context.ts"
 import { invalidInput } from "./invalid-input.ts"
 import type { Buckets } from "./rate.ts"
+import { type Foresee, Foresight } from "./foresight.ts"
 
 /** One call as it came in, whatever way it came. */
 export type Call = {
@@ -45,6 +46,7 @@ export type PerformOptions = {
   history: Context["history"]
   /** None by default: then only what comes with its cost has one. */
   prices?: Prices
+  foresee?: Foresee | undefined
   /** Something was revoked: connections of such callers end. */
   revoked(matches: (caller: Caller) => boolean): void
 }
@@ -99,7 +101,8 @@ const rows = new Map<string, Row>(
 
 /** Checks one call and carries it out: rate, operation, role, identity, schema, then the loop. Every way in (RPC, OpenAPI, WebSocket) ends here. */
 export function performer(options: PerformOptions): Perform {
-  const { hub, auth, rate, metrics, history, revoked, prices = new Map() } = options
+  const { hub, auth, rate, metrics, history, revoked, prices = new Map(), foresee } = options
+  const foresight = foresee === undefined ? null : new Foresight(foresee)
   const run = (caller: Caller, call: Call): Promise<unknown> => {
     const { actor } = caller
     rate.take(actor.agent)
@@ -115,7 +118,7 @@ export function performer(options: PerformOptions): Perform {
     if (!parsed.success) throw invalidInput(row.name, parsed.error)
     const key = keyOf(row, call.key, parsed.data)
     if (row.composite !== null) {
-      const context: Context = { hub, auth, loop, caller, key, signal: call.signal, connection: call.connection ?? null, metrics, history, prices }
+      const context: Context = { hub, auth, loop, caller, key, signal: call.signal, connection: call.connection ?? null, metrics, history, prices, foresight }
       return row.asksPolicy && loop.policy.isSet ? permitted(row, context, parsed.data as never) : row.composite(context, parsed.data as never)
     }
     return loop.execute(row.name as PlainCommand, actor, parsed.data as never, { key })

@@ -1,4 +1,9 @@
+import { execFileSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { afterAll, beforeAll, expect } from "vitest"
+import { foreseeBeside } from "../../src/cli/files-foreseen.ts"
 import type { Client } from "../../src/client/client.ts"
 import { faultsOf, inChromium, keepPicture, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
 
@@ -10,7 +15,8 @@ let ann: Client
 let bob: Client
 
 beforeAll(async () => {
-  rig = await startPageRig()
+  const repository = repositoryInConflict()
+  rig = await startPageRig({ foresee: foreseeBeside(join(repository, ".skein")) })
   ann = await rig.agent("ann")
   bob = await rig.agent("bob")
   for (const [id, touches] of [
@@ -24,7 +30,37 @@ beforeAll(async () => {
   await ann.call("files.reserve", { globs: ["shared/*.json"], mode: "shared", reason: "both read" })
   await bob.call("files.reserve", { globs: ["shared/{a,b}.json"], mode: "shared", reason: "both read" })
 })
-afterAll(() => rig.close())
+afterAll(async () => {
+  await rig.close()
+  for (const path of made.splice(0)) rmSync(path, { recursive: true, force: true })
+})
+
+const made: string[] = []
+
+/** A repository in whose worktrees ann and bob have written different things into one file. */
+function repositoryInConflict(): string {
+  const folder = mkdtempSync(join(tmpdir(), "skein-page-files-"))
+  made.push(folder)
+  const git = (...words: string[]): void => void execFileSync("git", ["-c", "user.name=T", "-c", "user.email=t@example.org", ...words], { cwd: folder })
+  git("init", "-q")
+  writeFileSync(join(folder, "a.ts"), "1\n2\n3\n")
+  git("add", "a.ts")
+  git("commit", "-qm", "a")
+  mkdirSync(join(folder, ".skein", "worktrees"), { recursive: true })
+  for (const name of ["ann", "bob"]) {
+    git("worktree", "add", "-q", "--detach", join(folder, ".skein", "worktrees", name))
+    writeFileSync(join(folder, ".skein", "worktrees", name, "a.ts"), `1\n${name}\n3\n`)
+  }
+  return folder
+}
+
+inChromium("what would conflict between agents is merged in memory and named before anybody merges", async () => {
+  const { page, complaints } = await rig.open("#/files")
+  const foreseen = page.getByRole("region", { name: "Conflicts between branches" })
+  await foreseen.getByRole("listitem").waitFor()
+  expect(await foreseen.getByRole("listitem").innerText()).toMatch(/ann.*bob.*a\.ts/)
+  expect(complaints).toEqual([])
+})
 
 inChromium("files shows who holds what and until when, and who is in whose way", async () => {
   const { page, complaints } = await rig.open("#/files")
