@@ -21,7 +21,8 @@ type Schema = {
   additionalProperties?: Schema | boolean
 }
 
-const NAMES = Object.keys(KINDS) as OperationName[]
+/** Less one that answers after half a minute where nothing has come: a campaign takes that for a hang. */
+const NAMES = (Object.keys(KINDS) as OperationName[]).filter((name) => name !== "work.wait")
 const SCHEMAS = new Map(NAMES.map((name) => [name, z.toJSONSchema(operations[name].input, { io: "input", unrepresentable: "any" }) as Schema]))
 const NUMBERS_MAX = 1_000
 
