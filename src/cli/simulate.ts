@@ -2,19 +2,7 @@ import { type Command, InvalidArgumentError } from "commander"
 import { act, asText, examples, integer, number, type Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { parseDuration } from "./quantity.ts"
-
-type Options = {
-  agents?: string[]
-  team?: string
-  faults: string
-  runs: number
-  seed: number
-  spread: number
-  target?: number
-  worth: number
-  estimate?: number
-  advice: boolean
-}
+import type { SimulateOptions } from "./simulation/simulate-plan.ts"
 
 /** `skein simulate`: what a plan would come to with a team, before anything is spent on it. */
 export function register(program: Command): void {
@@ -44,7 +32,7 @@ export function register(program: Command): void {
       ),
     )
     .action(
-      act(async (context: Context, file: string, options: Options) => {
+      act(async (context: Context, file: string, options: SimulateOptions) => {
         if (options.agents !== undefined && options.team !== undefined) throw new UsageError("--agents and --team both say who works", "Give one of them.")
         const { simulatePlan } = await import("./simulation/simulate-plan.ts")
         await simulatePlan(context, file, options)

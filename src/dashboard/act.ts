@@ -4,6 +4,7 @@ import type { KINDS, OperationName } from "../contract/names.ts"
 import type { Input, Output } from "../contract/operations.ts"
 import { ask } from "./live.ts"
 import { isNow } from "./moment.ts"
+import { failureText } from "./failure.ts"
 
 /** Operations that change something. */
 export type Deed = { [Name in OperationName]: (typeof KINDS)[Name] extends "command" | "action" ? Name : never }[OperationName]
@@ -39,13 +40,9 @@ let nextId = 1
  * shows comes from the ledger alone.
  */
 export async function act<Name extends Deed>(name: Name, input: NoInfer<InputOf<Name>>, question?: Question): Promise<Output<Name> | null> {
-  if (!isNow.peek()) {
-    tell({ kind: "refused", text: "this is the past: nothing can be changed in it", remedy: "Go back to now, and act there." })
-    return null
-  }
-  if (question === undefined) {
+  if (question === undefined || !isNow.peek()) {
     try {
-      return await ask(name, input as Input<Name>)
+      return await carryOut(name, input as Input<Name>)
     } catch (error) {
       refused(asError(error))
       return null
@@ -57,7 +54,7 @@ export async function act<Name extends Deed>(name: Name, input: NoInfer<InputOf<
     if (agreed === null) return null
     const withReason = question.reason === undefined || agreed.reason === "" ? input : { ...input, [question.reasonAs ?? "reason"]: agreed.reason }
     try {
-      const output = await ask(name, withReason as Input<Name>)
+      const output = await carryOut(name, withReason as Input<Name>)
       asking.value = null
       tell({ kind: "done", text: `${question.title}: done`, remedy: "" })
       return output
@@ -65,6 +62,15 @@ export async function act<Name extends Deed>(name: Name, input: NoInfer<InputOf<
       refusal = asError(error)
     }
   }
+}
+
+/**
+ * What `act` does in the end, for forms that show the outcome themselves. `key`: that of an earlier call which may have been carried out. Rejects with
+ * `SkeinError`, as in the past, where nothing can be changed.
+ */
+export function carryOut<Name extends Deed>(name: Name, input: Input<Name>, key?: string): Promise<Output<Name>> {
+  if (isNow.peek()) return ask(name, input, key)
+  return Promise.reject(new SkeinError("invalid", "this is the past: nothing can be changed in it", "Go back to now, and act there."))
 }
 
 /** What is given besides the reason, which the question may ask for. */
@@ -103,5 +109,5 @@ function put(question: Question, refusal: SkeinError | null): Promise<{ reason: 
 }
 
 function asError(error: unknown): SkeinError {
-  return error instanceof SkeinError ? error : new SkeinError("internal", error instanceof Error ? error.message : String(error), "Load the page again.")
+  return error instanceof SkeinError ? error : new SkeinError("internal", failureText(error), "Load the page again.")
 }

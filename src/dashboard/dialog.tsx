@@ -1,6 +1,7 @@
 import type { ComponentChildren, JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
 import { type Asking, asking, dismiss, notices } from "./act.ts"
+import { Refusal } from "./refusal.tsx"
 import { Text } from "./text.tsx"
 
 /** A modal dialog: keeps the focus, ends with Escape, gives the focus back. */
@@ -54,17 +55,7 @@ function Question({ open }: { open: Asking }): JSX.Element {
             <textarea rows={2} value={reason} required={open.reason === "required"} onInput={({ currentTarget }) => setReason(currentTarget.value)} autofocus />
           </label>
         )}
-        <div role="alert">
-          {refusal === null ? null : (
-            <p class="refusal">
-              <strong>
-                <Text of={refusal.message} max={1_000} />
-              </strong>
-              <br />
-              <Text of={refusal.remedy} max={1_000} />
-            </p>
-          )}
-        </div>
+        <Refusal of={refusal} />
         <div class="buttons">
           <button type="button" onClick={() => open.answer(null)} disabled={isAtWork}>
             Leave it

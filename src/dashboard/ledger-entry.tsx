@@ -11,6 +11,7 @@ import type { Picture } from "./moment.ts"
 import { hrefOf } from "./route.ts"
 import { type Shown, STORED_PAGE, storedPage, storedPageOf } from "./stored-pages.ts"
 import { Text, To } from "./text.tsx"
+import { failureText } from "./failure.ts"
 
 /** So far before an entry its causes are looked for; further when asked. */
 const REACH = 5_000
@@ -28,7 +29,7 @@ export function LedgerEntry({ seq, picture, close }: { seq: Seq; picture: Pictur
         setShown(found ?? null)
         setTrouble(found === undefined ? `There is no entry ${count(seq)}.` : null)
       })
-      .catch((error: unknown) => setTrouble(error instanceof Error ? error.message : String(error)))
+      .catch((error: unknown) => setTrouble(failureText(error)))
   }, [seq])
   return (
     <section class="entry" aria-label={`Entry ${seq}`}>
@@ -156,7 +157,7 @@ function Causes({ shown, picture }: { shown: Shown; picture: Picture }): JSX.Ele
     let isOver = false
     findCauses(shown, first)
       .then((found) => (isOver ? undefined : setCauses(found)))
-      .catch((error: unknown) => (isOver ? undefined : setTrouble(error instanceof Error ? error.message : String(error))))
+      .catch((error: unknown) => (isOver ? undefined : setTrouble(failureText(error))))
     return () => {
       isOver = true
     }

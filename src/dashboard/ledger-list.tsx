@@ -8,6 +8,7 @@ import { LedgerSearch } from "./ledger-scan.ts"
 import { type Shown, STORED_PAGE, storedPage, storedPageOf } from "./stored-pages.ts"
 import { Text } from "./text.tsx"
 import { visible } from "./visible.ts"
+import { failureText } from "./failure.ts"
 
 /** Height of a row, in px: all are alike, so that only those in sight need be there. */
 const ROW = 28
@@ -42,7 +43,7 @@ export function LedgerAll({ top, chosen, choose }: { top: Seq } & Choosing): JSX
           setTrouble(null)
         })
         .catch(async (error: unknown) => {
-          setTrouble(error instanceof Error ? error.message : String(error))
+          setTrouble(failureText(error))
           await new Promise((resolve) => setTimeout(resolve, AGAIN_MS))
         })
         .finally(() => {

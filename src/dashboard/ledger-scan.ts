@@ -1,6 +1,7 @@
 import type { Seq } from "../core/ids.ts"
 import { fits, type LedgerFilter } from "./ledger-search.ts"
 import { type Shown, STORED_PAGE, storedPage, storedPageOf } from "./stored-pages.ts"
+import { failureText } from "./failure.ts"
 
 /** Entries that are read at a stretch, and entries that are found, before it is asked whether to go on. */
 const STRETCH = 20_000
@@ -63,7 +64,7 @@ export class LedgerSearch {
     try {
       await part()
     } catch (error) {
-      this.trouble = error instanceof Error ? error.message : String(error)
+      this.trouble = failureText(error)
     } finally {
       this.isAtWork = false
       if (!this.#isOver) this.#changed()

@@ -11,6 +11,7 @@ import { moment, type Picture } from "./moment.ts"
 import { digestOf } from "./state-digest.ts"
 import { checked } from "./stored-pages.ts"
 import { Text } from "./text.tsx"
+import { failureText } from "./failure.ts"
 
 /** A checkpoint comes a second after the first entry that none covers: asked so often for the newest, in ms. */
 const ASK_MS = 5_000
@@ -80,7 +81,7 @@ function Digest({ picture }: { picture: Picture }): JSX.Element {
       setMade({ seq, digest, recorded: await recordedAt(seq) })
       setSaid(null)
     } catch (error) {
-      setSaid(error instanceof Error ? error.message : String(error))
+      setSaid(failureText(error))
     }
   }
   const isOfThis = made !== null && (moment.value === "live" || made.seq === picture.seq)

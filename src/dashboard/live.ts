@@ -8,6 +8,7 @@ import { Workspace } from "../core/workspace.ts"
 import { fetchSnapshot, foldIn } from "./fold.ts"
 import { Link, type Welcome } from "./link.ts"
 import { hubClock, livePicture } from "./moment.ts"
+import { failureText } from "./failure.ts"
 
 /**
  * How the page stands to the hub. `loading`: entries up to `head` are being folded. `lost`: no connection, the next attempt at `retryAtMs` of
@@ -155,7 +156,7 @@ function welcomed(hub: Welcome): void {
   if (performance.now() - renewedAtMs >= RENEW_MS) renew().catch(() => undefined)
   catchUp(hub.head).catch((error: unknown) => {
     // A connection that broke meanwhile tells of itself.
-    if (link.isOpen) fail(error instanceof Error ? error.message : String(error))
+    if (link.isOpen) fail(failureText(error))
   })
 }
 
@@ -200,7 +201,7 @@ function arrived(entries: readonly Entry[], from: Seq): void {
   try {
     for (const entry of fresh) foldIn(state, entry)
   } catch (error) {
-    fail(error instanceof Error ? error.message : String(error))
+    fail(failureText(error))
     return
   }
   last = fresh.at(-1) ?? last

@@ -2,14 +2,15 @@ import type { JSX } from "preact"
 import { useEffect, useState } from "preact/hooks"
 import type { Workspace } from "../core/workspace.ts"
 import { Dialog } from "./dialog.tsx"
-import { bindKey } from "./keys.ts"
 import { welcome } from "./live.ts"
 import { picture } from "./moment.ts"
 import { goTo } from "./route.ts"
 import { Text } from "./text.tsx"
 import { VerbForm } from "./verb-form.tsx"
-import { allVerbs, type Given, openPalette, openVerb, type Verb, verbsFor } from "./verbs.ts"
+import { type Given, openPalette } from "./palette-call.ts"
+import { allVerbs, openVerb, type Verb, verbsFor } from "./verbs.ts"
 import { VIEWS } from "./views.ts"
+import { failureText } from "./failure.ts"
 
 /** Something that the palette leads to or does. */
 type Choice = { kind: "view" | "task" | "agent" | "thread" | "plan" | "do"; name: string; about: string; run: () => void }
@@ -19,7 +20,6 @@ const SHOWN_MAX = 50
 
 /** The command palette, and the forms that it leads to. */
 export function Palette(): JSX.Element {
-  useEffect(() => bindKey({ key: "Ctrl+k", what: "find or do anything", run: () => (openPalette.value = { typed: "", given: {} }) }), [])
   const open = openPalette.value
   return (
     <>
@@ -36,7 +36,7 @@ function Finder({ typed, given }: { typed: string; given: Given }): JSX.Element 
   useEffect(() => {
     allVerbs().then(
       (all) => setVerbs(verbsFor(all, welcome.peek()?.role ?? "observer")),
-      (error: unknown) => setVerbs(error instanceof Error ? error.message : String(error)),
+      (error: unknown) => setVerbs(failureText(error)),
     )
   }, [])
   const close = (): void => void (openPalette.value = null)

@@ -6,13 +6,16 @@ import { count, duration } from "./figures.ts"
 import { bindKey, boundKeys } from "./keys.ts"
 import { connection, connectNow, heardAtMs, hubStatus, signOut, welcome, workspaceOfPage } from "./live.ts"
 import { clock, isNow, moment, picture } from "./moment.ts"
+import { openPalette } from "./palette-call.ts"
 import { goToMoment, hrefOf, route } from "./route.ts"
 import { Text } from "./text.tsx"
 import { switchTheme, theme } from "./theme.ts"
 import { FOOT, OVERLAYS, VIEWS, type View } from "./views.ts"
+import { failureText } from "./failure.ts"
 
 /** The page: header, navigation, the view, and what stands below it. */
 export function Shell(): JSX.Element {
+  useEffect(() => bindKey({ key: "Ctrl+k", what: "find or do anything", run: () => (openPalette.value = { typed: "", given: {} }) }), [])
   const { phase } = connection.value
   if (phase === "signed_out") return <SignedOut />
   return (
@@ -187,7 +190,7 @@ function useLoaded(view: View | undefined): Awaited<ReturnType<View["load"]>> | 
         again((times) => times + 1)
       })
       // The package was replaced under this page: only a new one has the names of its files.
-      .catch((error: unknown) => (connection.value = { phase: "broken", why: error instanceof Error ? error.message : String(error) }))
+      .catch((error: unknown) => (connection.value = { phase: "broken", why: failureText(error) }))
   }, [view])
   return view === undefined ? null : (loaded.get(view) ?? null)
 }

@@ -7,6 +7,7 @@ import { livePicture, moment, pastPicture } from "./moment.ts"
 import { Past } from "./past.ts"
 import { goToMoment } from "./route.ts"
 import { forgetStored } from "./stored-pages.ts"
+import { failureText } from "./failure.ts"
 
 /** How play goes on: so many times as fast as it was, or entry by entry. */
 export type Speed = "entries" | 1 | 10 | 100 | 1_000
@@ -116,7 +117,7 @@ async function show(): Promise<void> {
         if (state.seq !== at && moment.peek() === at) return
       } catch (error) {
         if (abort.signal.aborted || moment.peek() !== at) continue
-        travelTrouble.value = error instanceof Error ? error.message : String(error)
+        travelTrouble.value = failureText(error)
         return
       }
     }

@@ -2,12 +2,13 @@ import type { JSX } from "preact"
 import { useState } from "preact/hooks"
 import { SkeinError } from "../contract/errors.ts"
 import type { Input } from "../contract/operations.ts"
-import { type Deed, tell } from "./act.ts"
+import { carryOut, type Deed, tell } from "./act.ts"
 import { Dialog } from "./dialog.tsx"
-import { ask } from "./live.ts"
-import { isNow } from "./moment.ts"
+import type { Given } from "./palette-call.ts"
+import { Refusal } from "./refusal.tsx"
 import { Text } from "./text.tsx"
-import { type Field, type Given, inputOf, openVerb, type Verb } from "./verbs.ts"
+import { type Field, inputOf, openVerb, type Verb } from "./verbs.ts"
+import { failureText } from "./failure.ts"
 
 /** What takes something from somebody, or cannot be taken back. */
 const GRAVE = /\.(cancel|retire|revoke|overrideClose|reset|release|end|trip|fail|escalate)$/
@@ -31,7 +32,7 @@ function Form({ verb, given }: { verb: Verb; given: Given }): JSX.Element {
     if (isAtWork) return
     setAtWork(true)
     try {
-      const output = await ask(verb.name, inputOf(verb.fields, filled) as Input<Deed>)
+      const output = await carryOut(verb.name, inputOf(verb.fields, filled) as Input<Deed>)
       tell({ kind: "done", text: `${verb.name}: done`, remedy: "" })
       const text = JSON.stringify(output, null, 2)
       if (text === "{}") close()
@@ -65,18 +66,7 @@ function Form({ verb, given }: { verb: Verb; given: Given }): JSX.Element {
               />
             ))
           : null}
-        <div role="alert">
-          {refusal === null ? null : (
-            <p class="refusal">
-              <strong>
-                <Text of={refusal.message} max={1_000} />
-              </strong>
-              <br />
-              <Text of={refusal.remedy} max={1_000} />
-            </p>
-          )}
-          {isNow.value ? null : <p class="refusal">This is the past: what is done is done now.</p>}
-        </div>
+        <Refusal of={refusal} />
         {answer === null ? null : (
           <div role="status">
             <p>Done. The hub answered:</p>
@@ -152,5 +142,5 @@ function FieldInput({
 
 function refusalOf(error: unknown): { message: string; remedy: string } {
   if (error instanceof SkeinError) return error
-  return { message: error instanceof Error ? error.message : String(error), remedy: "Mend it in the form." }
+  return { message: failureText(error), remedy: "Mend it in the form." }
 }

@@ -3,6 +3,8 @@ import type { OperationKind, OperationName } from "../contract/names.ts"
 import type { Role } from "../core/entry.ts"
 import { permits } from "../core/role.ts"
 import type { Deed } from "./act.ts"
+import type { Given } from "./palette-call.ts"
+import { failureText } from "./failure.ts"
 
 /** One field of a verb's form. `list`: texts, one a line. `json`: whatever is no plain value. */
 export type Field = {
@@ -20,13 +22,8 @@ export type Field = {
 /** An operation that changes something, as the hub's own OpenAPI document has it: a new one of the contract appears here by itself. */
 export type Verb = { name: Deed; summary: string; text: string; least: Role; fields: readonly Field[] }
 
-/** What a field of the form starts with. */
-export type Given = Readonly<Record<string, string>>
-
 /** The verb whose form is open; null: none. */
 export const openVerb: Signal<{ verb: Verb; given: Given } | null> = signal(null)
-/** Whether the palette is open, and what is typed in it at first. */
-export const openPalette: Signal<{ typed: string; given: Given } | null> = signal(null)
 
 type Schema = {
   type?: string | readonly string[]
@@ -144,6 +141,6 @@ function valueOf(name: string, kind: Field["kind"], text: string): unknown {
   try {
     return JSON.parse(text) as unknown
   } catch (error) {
-    throw new SyntaxError(`${name} is no JSON: ${error instanceof Error ? error.message : String(error)}`)
+    throw new SyntaxError(`${name} is no JSON: ${failureText(error)}`)
   }
 }

@@ -3,6 +3,7 @@ import { SkeinError } from "../../contract/errors.ts"
 import type { Entry } from "../../core/entry.ts"
 import type { Seq, TaskId } from "../../core/ids.ts"
 import { ask } from "../live.ts"
+import { failureText } from "../failure.ts"
 
 /** Entries that one question to the ledger takes, and that one look further back takes at the most. */
 const PAGE = 1_000
@@ -99,5 +100,5 @@ function isAbout(task: TaskId, bytes: string): boolean {
 
 function wordsOf(error: unknown): string {
   if (error instanceof SkeinError) return `${error.message}. ${error.remedy}`
-  return error instanceof Error ? error.message : String(error)
+  return failureText(error)
 }

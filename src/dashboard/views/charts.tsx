@@ -8,6 +8,7 @@ import { Plot } from "../plot.tsx"
 import { setFilters } from "../route.ts"
 import { NotRecorded, Text } from "../text.tsx"
 import type { ViewProps } from "../views.ts"
+import { failureText } from "../failure.ts"
 
 const MINUTE_MS = 60_000
 const SPANS: readonly { name: string; text: string; ms: number }[] = [
@@ -88,7 +89,7 @@ function useCharts(picture: Picture, spanMs: number): { made: Made | null; troub
         setMade({ charts: chartsOf(entries, state, span), fromMs: span.fromMs, toMs, entries: entries.length, isWhole })
         setTrouble(null)
       } catch (error) {
-        if (!isOver) setTrouble(error instanceof Error ? error.message : String(error))
+        if (!isOver) setTrouble(failureText(error))
       } finally {
         isAtWork = false
       }

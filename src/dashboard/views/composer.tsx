@@ -2,7 +2,8 @@ import type { JSX } from "preact"
 import { useRef, useState } from "preact/hooks"
 import { SkeinError } from "../../contract/errors.ts"
 import type { ThreadId } from "../../core/ids.ts"
-import { ask } from "../live.ts"
+import { carryOut } from "../act.ts"
+import { Refusal } from "../refusal.tsx"
 import { Text } from "../text.tsx"
 
 /** What a message can be besides a remark. */
@@ -40,7 +41,7 @@ export function Composer({
     try {
       const metadata = type === "" ? {} : { metadata: { eventType: type } }
       const answers = reply === null ? {} : { inReplyTo: reply.message }
-      await ask("message.post", { thread, body, ...metadata, ...answers }, sending.current.key)
+      await carryOut("message.post", { thread, body, ...metadata, ...answers }, sending.current.key)
       sending.current = null
       write("")
       setType("")
@@ -96,17 +97,7 @@ export function Composer({
           {isAtWork ? "…" : "Send"}
         </button>
       </div>
-      <div role="alert">
-        {refusal === null ? null : (
-          <p class="refusal">
-            <strong>
-              <Text of={refusal.message} max={1_000} />
-            </strong>
-            <br />
-            <Text of={refusal.remedy} max={1_000} />
-          </p>
-        )}
-      </div>
+      <Refusal of={refusal} />
     </form>
   )
 }

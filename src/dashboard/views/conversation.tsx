@@ -12,6 +12,7 @@ import { Ago, State, Text, To } from "../text.tsx"
 import { Composer } from "./composer.tsx"
 import { reader, ThreadVerbs } from "./thread-verbs.tsx"
 import { ThreadWakes } from "./wakes.tsx"
+import { failureText } from "../failure.ts"
 
 type Message = Output<"message.read">["messages"][number]
 
@@ -201,7 +202,7 @@ function useMessages(thread: string, head: number): { messages: readonly Message
       }
       setFailure(null)
     }
-    fetchAll().catch((error: unknown) => setFailure(error instanceof Error ? error.message : String(error)))
+    fetchAll().catch((error: unknown) => setFailure(failureText(error)))
     return () => void (isOver = true)
   }, [thread, head, first])
   const messages: Message[] = []

@@ -4,6 +4,7 @@ import type { Output } from "../../contract/operations.ts"
 import { ask } from "../live.ts"
 import { isNow } from "../moment.ts"
 import { Ago, NotRecorded, Text, To } from "../text.tsx"
+import { failureText } from "../failure.ts"
 
 /** Between two looks, in ms: the hub itself looks no oftener. */
 const LOOK_MS = 10_000
@@ -18,7 +19,7 @@ export function ForeseenConflicts(): JSX.Element {
     if (!isLooking) return undefined
     const look = (): void => {
       if (document.visibilityState !== "visible") return
-      ask("files.conflicts", {}).then(setFound, (error: unknown) => setFound(error instanceof Error ? error.message : String(error)))
+      ask("files.conflicts", {}).then(setFound, (error: unknown) => setFound(failureText(error)))
     }
     look()
     const timer = setInterval(look, LOOK_MS)

@@ -9,7 +9,7 @@ import { count, duration } from "../figures.ts"
 import { clock, isNow, type Picture } from "../moment.ts"
 import { usePaced } from "../paced.ts"
 import { Ago, Left, Money, State, Text, To } from "../text.tsx"
-import { openPalette } from "../verbs.ts"
+import { openPalette } from "../palette-call.ts"
 import { TerminalTail } from "./terminal-tail.tsx"
 import { AgentWakes } from "./wakes.tsx"
 

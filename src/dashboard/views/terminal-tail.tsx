@@ -4,6 +4,7 @@ import type { Output } from "../../contract/operations.ts"
 import { ask } from "../live.ts"
 import { isNow } from "../moment.ts"
 import { Ago, NotRecorded, Text } from "../text.tsx"
+import { failureText } from "../failure.ts"
 
 /** Between two looks, in ms. */
 const LOOK_MS = 1_500
@@ -22,7 +23,7 @@ export function TerminalTail({ agent, isManaged }: { agent: string; isManaged: b
           setScreen(answer.screen)
           setFailure(null)
         },
-        (error: unknown) => setFailure(error instanceof Error ? error.message : String(error)),
+        (error: unknown) => setFailure(failureText(error)),
       )
     }
     look()

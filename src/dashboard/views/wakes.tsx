@@ -11,6 +11,7 @@ import { ask } from "../live.ts"
 import { clock, isNow, type Picture } from "../moment.ts"
 import { usePaced } from "../paced.ts"
 import { Ago, State, Text, To } from "../text.tsx"
+import { failureText } from "../failure.ts"
 
 /** Of those that are over, the newest. */
 const OVER_SHOWN = 10
@@ -100,7 +101,7 @@ function Hops({ job, entries, seq }: { job: string; entries: number; seq: number
   useEffect(() => {
     ask("trigger.why", { job }).then(
       (answer) => setHops(answer.hops),
-      (error: unknown) => setHops(error instanceof Error ? error.message : String(error)),
+      (error: unknown) => setHops(failureText(error)),
     )
   }, [job, entries])
   if (typeof hops === "string") return <Text of={hops} />
