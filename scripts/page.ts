@@ -6,7 +6,13 @@ import { brotliCompressSync, constants, gzipSync } from "node:zlib"
 import { rolldown } from "rolldown"
 
 const ENTRY = "src/dashboard/main.tsx"
-const STYLES = ["src/dashboard/style.css", "src/dashboard/time.css", "src/dashboard/views/plan.css", "node_modules/uplot/dist/uPlot.min.css"]
+const STYLES = [
+  "src/dashboard/style.css",
+  "src/dashboard/time.css",
+  "src/dashboard/views/plan.css",
+  "src/dashboard/wide.css",
+  "node_modules/uplot/dist/uPlot.min.css",
+]
 const OUT = "dist/dashboard"
 const FIRST_VIEW = "flight"
 

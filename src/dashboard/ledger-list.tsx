@@ -5,13 +5,14 @@ import { gist } from "./entry-rows.ts"
 import { count, dateTime } from "./figures.ts"
 import type { LedgerFilter } from "./ledger-search.ts"
 import { LedgerSearch } from "./ledger-scan.ts"
+import { remPx } from "./scale.ts"
 import { type Shown, STORED_PAGE, storedPage, storedPageOf } from "./stored-pages.ts"
 import { Text } from "./text.tsx"
 import { visible } from "./visible.ts"
 import { failureText } from "./failure.ts"
 
-/** Height of a row, in px: all are alike, so that only those in sight need be there. */
-const ROW = 28
+/** Height of a row, in rem, as `time.css` has it: all are alike, so that only those in sight need be there. */
+const ROW_REM = 1.75
 /** Rows beyond the edge that are there before they are in sight. */
 const MARGIN = 10
 /** Browsers draw no element of any height; what is older is reached by the slider. */
@@ -123,11 +124,12 @@ function Window({ rows, top, seqAt, indexOf, rowAt, onSight, chosen, choose }: W
   const [view, setView] = useState({ at: 0, height: 600 })
   const [active, setActive] = useState<Seq | null>(chosen)
   const lastTop = useRef(top)
-  const first = Math.max(0, Math.floor(view.at / ROW) - MARGIN)
-  const last = Math.min(rows - 1, Math.ceil((view.at + view.height) / ROW) + MARGIN)
+  const rowPx = ROW_REM * remPx.value
+  const first = Math.max(0, Math.floor(view.at / rowPx) - MARGIN)
+  const last = Math.min(rows - 1, Math.ceil((view.at + view.height) / rowPx) + MARGIN)
   useLayoutEffect(() => {
     const { current } = box
-    if (current !== null && current.scrollTop > 0 && top > lastTop.current) current.scrollTop += Math.max(0, indexOf(lastTop.current)) * ROW
+    if (current !== null && current.scrollTop > 0 && top > lastTop.current) current.scrollTop += Math.max(0, indexOf(lastTop.current)) * rowPx
     lastTop.current = top
   }, [top])
   useEffect(() => {
@@ -143,11 +145,11 @@ function Window({ rows, top, seqAt, indexOf, rowAt, onSight, chosen, choose }: W
     setActive(seqAt(to))
     const { current } = box
     if (current === null) return
-    if (to * ROW < current.scrollTop) current.scrollTop = to * ROW
-    else if ((to + 1) * ROW > current.scrollTop + current.clientHeight) current.scrollTop = (to + 1) * ROW - current.clientHeight
+    if (to * rowPx < current.scrollTop) current.scrollTop = to * rowPx
+    else if ((to + 1) * rowPx > current.scrollTop + current.clientHeight) current.scrollTop = (to + 1) * rowPx - current.clientHeight
   }
   const onKeyDown = (event: KeyboardEvent): void => {
-    const page = Math.max(1, Math.floor(view.height / ROW) - 1)
+    const page = Math.max(1, Math.floor(view.height / rowPx) - 1)
     const by = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -rows, End: rows }[event.key]
     if (by !== undefined) move(by)
     else if (event.key === "Enter" && active !== null) choose(active)
@@ -169,7 +171,7 @@ function Window({ rows, top, seqAt, indexOf, rowAt, onSight, chosen, choose }: W
       onScroll={measure}
       onKeyDown={onKeyDown}
     >
-      <div role="presentation" style={{ height: `${rows * ROW}px` }}>
+      <div role="presentation" style={{ height: `${rows * ROW_REM}rem` }}>
         {shown.map((at) => {
           const seq = seqAt(at)
           return <Row key={seq} at={at} seq={seq} shown={rowAt(at)} isActive={seq === active} isChosen={seq === chosen} choose={choose} activate={setActive} />
@@ -197,7 +199,7 @@ function Row({ at, seq, shown, isActive, isChosen, choose, activate }: RowProps)
       role="option"
       aria-selected={isChosen}
       class={names.join(" ")}
-      style={{ transform: `translateY(${at * ROW}px)` }}
+      style={{ transform: `translateY(${at * ROW_REM}rem)` }}
       onClick={() => {
         activate(seq)
         choose(seq)

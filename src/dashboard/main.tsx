@@ -2,6 +2,7 @@ import { render } from "preact"
 import { listenForKeys } from "./keys.ts"
 import { goLive } from "./live.ts"
 import { followAddress } from "./route.ts"
+import { followScale } from "./scale.ts"
 import { Shell } from "./shell.tsx"
 import { restoreTheme } from "./theme.ts"
 
@@ -17,6 +18,7 @@ async function enter(): Promise<void> {
 restoreTheme()
 if (location.pathname === "/enter") await enter()
 followAddress()
+followScale()
 listenForKeys()
 goLive()
 render(<Shell />, document.getElementById("page") as HTMLElement)

@@ -3,9 +3,9 @@ import { useEffect, useRef } from "preact/hooks"
 import uPlot from "uplot"
 import type { Chart } from "./chart-series.ts"
 import { dateTime, money } from "./figures.ts"
+import { remPx } from "./scale.ts"
 import { theme } from "./theme.ts"
 
-const HEIGHT = 160
 /** Of the lines of a chart, in this order; dashes tell them apart where colours do not. */
 const COLOURS = ["--accent", "--warn"]
 const DASHES = [[], [6, 4]]
@@ -33,7 +33,7 @@ export function Plot({ chart }: { chart: Chart }): JSX.Element {
 function Canvas({ chart }: { chart: Chart }): JSX.Element {
   const box = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
-  const shape = `${theme.value} ${chart.lines.map(({ name }) => name).join()} ${chart.unit}`
+  const shape = `${theme.value} ${remPx.value} ${chart.lines.map(({ name }) => name).join()} ${chart.unit}`
   useEffect(() => {
     const { current } = box
     if (current === null) return undefined
@@ -42,7 +42,7 @@ function Canvas({ chart }: { chart: Chart }): JSX.Element {
       plot.current = new uPlot(optionsOf(chart, current), dataOf(chart), current)
     }
     draw()
-    const sizes = new ResizeObserver(() => plot.current?.setSize({ width: Math.max(200, current.clientWidth), height: HEIGHT }))
+    const sizes = new ResizeObserver(() => plot.current?.setSize({ width: Math.max(200, current.clientWidth), height: current.clientHeight }))
     sizes.observe(current)
     // The system may go dark while the page is open.
     const dark = matchMedia("(prefers-color-scheme: dark)")
@@ -71,14 +71,22 @@ function optionsOf({ lines, unit }: Chart, box: HTMLElement): uPlot.Options {
     box.style.color = ""
     return found
   }
-  const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: `11px ${style.fontFamily}` }
+  const axis = {
+    stroke: colour("--quiet"),
+    grid: { stroke: colour("--line"), width: 1 },
+    ticks: { show: false },
+    font: `${0.7 * remPx.peek()}px ${style.fontFamily}`,
+  }
   return {
     width: Math.max(200, box.clientWidth),
-    height: HEIGHT,
+    height: box.clientHeight,
     legend: { show: false },
     cursor: { show: false },
     scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
-    axes: [axis, { ...axis, size: 60, values: (_, marks) => marks.map((mark) => textOf(mark, unit)) }],
+    axes: [
+      { ...axis, size: 3 * remPx.peek() },
+      { ...axis, size: 3.75 * remPx.peek(), values: (_, marks) => marks.map((mark) => textOf(mark, unit)) },
+    ],
     series: [
       {},
       ...lines.map(({ name, values }, at) => ({

@@ -5,13 +5,16 @@ import { clock } from "./moment.ts"
 import { hrefOf } from "./route.ts"
 import { clipped, visible } from "./visible.ts"
 
+/** Characters that the button takes which shows the rest: a rest that is no longer is shown at once. */
+const ROOM_OF_BUTTON = 24
+
 /**
  * A text that somebody else wrote. It is only ever a text node, isolated from the direction of what is around it, its hidden characters visible, and
  * clipped where it is long. `lines`: its line breaks count.
  */
 export function Text({ of: text, max = 300, lines = false }: { of: string; max?: number; lines?: boolean }): JSX.Element {
   const [isWhole, setWhole] = useState(false)
-  const start = isWhole ? null : clipped(text, max)
+  const start = isWhole || text.length <= max + ROOM_OF_BUTTON ? null : clipped(text, max)
   return (
     <>
       <bdi class={lines ? "text lines" : "text"}>{visible(start ?? text)}</bdi>

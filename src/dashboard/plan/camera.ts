@@ -8,9 +8,9 @@ const MARGIN = 16
 /** So much of the drawing always stays in sight, in screen pixels. */
 const LEFT_IN_SIGHT = 60
 
-/** All of it, in the middle; a small drawing is not blown up. */
-export function fitted(drawing: Size, view: Size): Camera {
-  const scale = limited(Math.min((view.width - 2 * MARGIN) / Math.max(1, drawing.width), (view.height - 2 * MARGIN) / Math.max(1, drawing.height), 1))
+/** All of it, in the middle; a small drawing is not blown up beyond `most`. */
+export function fitted(drawing: Size, view: Size, most = 1): Camera {
+  const scale = limited(Math.min((view.width - 2 * MARGIN) / Math.max(1, drawing.width), (view.height - 2 * MARGIN) / Math.max(1, drawing.height), most))
   return { scale, x: (drawing.width - view.width / scale) / 2, y: (drawing.height - view.height / scale) / 2 }
 }
 

@@ -1,6 +1,7 @@
 import { type Camera, centred, fitted, inSight, moved, type Size, zoomed } from "./camera.ts"
 import { type Colours, coloursOf } from "./colours.ts"
 import { Edges } from "./edges.ts"
+import { scaleOfPage } from "../scale.ts"
 import type { TaskGraph } from "./graph.ts"
 import { drawNodes } from "./nodes.ts"
 import { BOX, type Layout } from "./ranks.ts"
@@ -54,7 +55,7 @@ export class Scene {
 
   /** Another layout: all of it again, or, where somebody has moved it, the task at hand stays where it was on the screen. */
   #refit(before: Scenery | null, { layout, graph, cursor, open }: Scenery): void {
-    if (!this.isMoved) this.camera = fitted(layout, this.#size)
+    if (!this.isMoved) this.camera = fitted(layout, this.#size, scaleOfPage())
     const at = cursor >= 0 ? cursor : open
     if (!this.isMoved || at < 0 || before?.graph !== graph) return
     const { x, y, scale } = this.camera
@@ -90,7 +91,7 @@ export class Scene {
 
   fit(): void {
     this.isMoved = false
-    this.#look(fitted(this.#scenery?.layout ?? { width: 1, height: 1 }, this.#size))
+    this.#look(fitted(this.#scenery?.layout ?? { width: 1, height: 1 }, this.#size, scaleOfPage()))
   }
 
   pan(dx: number, dy: number): void {

@@ -2,6 +2,7 @@ import type { JSX } from "preact"
 import { memo } from "preact/compat"
 import { useEffect, useRef, useState } from "preact/hooks"
 import { count } from "../figures.ts"
+import { remPx } from "../scale.ts"
 import { State, Text } from "../text.tsx"
 import { clipped } from "../visible.ts"
 import type { Face } from "./faces.ts"
@@ -19,8 +20,8 @@ type Props = {
   onOpen: (at: number) => void
 }
 
-/** Every row is as high as this, in CSS pixels: `plan.css` says so too. */
-const ROW = 44
+/** Every row is as high as this, in rem: `plan.css` says so too. */
+const ROW_REM = 2.75
 /** Characters of a title that a row has; a row is no place for a button that shows more, and the panel has all of it. */
 const LINE = 80
 /** Rows that are drawn besides those in sight. */
@@ -37,6 +38,7 @@ export function TaskList({ graph, faces, critical, cursor, open, query, onQuery,
   const [height, setHeight] = useState(400)
   const isCritical = new Set(critical)
   const position = shown.indexOf(cursor)
+  const rowPx = ROW_REM * remPx.value
   useEffect(() => {
     const { current } = box
     if (current === null) return
@@ -47,16 +49,16 @@ export function TaskList({ graph, faces, critical, cursor, open, query, onQuery,
   useEffect(() => {
     const { current } = box
     if (current === null || position < 0) return
-    if (position * ROW < current.scrollTop) current.scrollTop = position * ROW
-    else if ((position + 1) * ROW > current.scrollTop + current.clientHeight) current.scrollTop = (position + 1) * ROW - current.clientHeight
+    if (position * rowPx < current.scrollTop) current.scrollTop = position * rowPx
+    else if ((position + 1) * rowPx > current.scrollTop + current.clientHeight) current.scrollTop = (position + 1) * rowPx - current.clientHeight
   }, [position])
-  const first = Math.max(0, Math.floor(top / ROW) - BESIDES)
-  const end = Math.min(shown.length, Math.ceil((top + height) / ROW) + BESIDES)
+  const first = Math.max(0, Math.floor(top / rowPx) - BESIDES)
+  const end = Math.min(shown.length, Math.ceil((top + height) / rowPx) + BESIDES)
   // The row at the cursor is always there, for `aria-activedescendant` to name it.
   const rows = Array.from({ length: Math.max(0, end - first) }, (_, at) => first + at)
   if (position >= 0 && (position < first || position >= end)) rows.push(position)
   const press = (event: KeyboardEvent): void => {
-    const next = nextOf(event.key, { graph, shown, cursor, position, page: Math.max(1, Math.floor(height / ROW) - 1) })
+    const next = nextOf(event.key, { graph, shown, cursor, position, page: Math.max(1, Math.floor(height / rowPx) - 1) })
     if (next !== null) onCursor(next)
     else if (event.key === "Enter" && cursor >= 0) onOpen(cursor)
     else return
@@ -81,7 +83,7 @@ export function TaskList({ graph, faces, critical, cursor, open, query, onQuery,
         onFocus={() => (position < 0 && shown[0] !== undefined ? onCursor(open >= 0 && shown.includes(open) ? open : shown[0]) : undefined)}
         onScroll={({ currentTarget }) => setTop(currentTarget.scrollTop)}
       >
-        <div class="task-room" role="presentation" style={{ height: `${shown.length * ROW}px` }}>
+        <div class="task-room" role="presentation" style={{ height: `${shown.length * ROW_REM}rem` }}>
           {rows.map((at) => {
             const number = shown[at] as number
             return (
@@ -115,7 +117,7 @@ const Row = memo(function Row({ face, number, at, of, isCursor, isOpen, isCritic
       aria-setsize={of}
       aria-posinset={at + 1}
       class={`task-row${isCursor ? " at-cursor" : ""}${isOpen ? " is-open" : ""}`}
-      style={{ top: `${at * ROW}px` }}
+      style={{ top: `${at * ROW_REM}rem` }}
       onClick={() => onOpen(number)}
     >
       <span class="task-line">

@@ -17,7 +17,7 @@ export function Alerts(): JSX.Element | null {
   if (alerts.length === 0) return null
   const shown = isWhole ? alerts : alerts.slice(0, SHOWN)
   return (
-    <section aria-labelledby="alerts">
+    <section class="flight-alerts" aria-labelledby="alerts">
       <h2 id="alerts">Needs you</h2>
       <ul class="plain alerts">
         {shown.map((alert) => (

@@ -54,42 +54,48 @@ export function Conversation({ picture, thread }: { picture: Picture; thread: Th
         )}
       </p>
       {isNow.value ? <ThreadVerbs thread={thread} isIn={cursor !== null} /> : null}
-      <Members picture={picture} thread={thread} />
-      {open.length === 0 ? null : (
-        <p>
-          <strong>{count(open.length)}</strong> open {open.length === 1 ? "finding" : "findings"}, at{" "}
-          {open.slice(0, 20).map(({ first }) => (
-            <span key={first} class="number">
-              {" "}
-              {first}
-            </span>
-          ))}
-        </p>
-      )}
-      <ThreadWakes picture={picture} thread={id} />
-      {earlier === null ? null : (
-        <p>
-          <button type="button" onClick={earlier}>
-            Earlier messages
-          </button>
-        </p>
-      )}
-      <ol class="messages" aria-label="messages">
-        {messages.map((message) => (
-          <Line
-            key={message.message}
-            message={message}
-            isUnread={cursor !== null && message.message > cursor.lastReadSeq && message.sender !== reader().agent}
-            onReply={isNow.value ? setReply : null}
-          />
-        ))}
-      </ol>
-      {failure === null ? null : (
-        <p class="refusal" role="alert">
-          <Text of={failure} />
-        </p>
-      )}
-      {isNow.value ? <Composer thread={id} reply={reply} onReply={setReply} /> : <p class="quiet">This is the past: nothing can be said in it.</p>}
+      <div class="talk">
+        <div class="talk-about">
+          <Members picture={picture} thread={thread} />
+          {open.length === 0 ? null : (
+            <p>
+              <strong>{count(open.length)}</strong> open {open.length === 1 ? "finding" : "findings"}, at{" "}
+              {open.slice(0, 20).map(({ first }) => (
+                <span key={first} class="number">
+                  {" "}
+                  {first}
+                </span>
+              ))}
+            </p>
+          )}
+          <ThreadWakes picture={picture} thread={id} />
+        </div>
+        <div>
+          {earlier === null ? null : (
+            <p>
+              <button type="button" onClick={earlier}>
+                Earlier messages
+              </button>
+            </p>
+          )}
+          <ol class="messages" aria-label="messages">
+            {messages.map((message) => (
+              <Line
+                key={message.message}
+                message={message}
+                isUnread={cursor !== null && message.message > cursor.lastReadSeq && message.sender !== reader().agent}
+                onReply={isNow.value ? setReply : null}
+              />
+            ))}
+          </ol>
+          {failure === null ? null : (
+            <p class="refusal" role="alert">
+              <Text of={failure} />
+            </p>
+          )}
+          {isNow.value ? <Composer thread={id} reply={reply} onReply={setReply} /> : <p class="quiet">This is the past: nothing can be said in it.</p>}
+        </div>
+      </div>
     </>
   )
 }
@@ -142,6 +148,7 @@ function Line({ message, isUnread, onReply }: { message: Message; isUnread: bool
 function Members({ picture: { state }, thread: { id, head, groups } }: { picture: Picture; thread: Thread }): JSX.Element {
   const members = state.forum.membersOf(id).sort()
   const names = Object.keys(groups)
+  const [isWide] = useState(() => matchMedia("(min-width: 1600px)").matches)
   const wake = (target: string): void =>
     void act(
       "trigger.participant",
@@ -154,7 +161,7 @@ function Members({ picture: { state }, thread: { id, head, groups } }: { picture
       },
     )
   return (
-    <details>
+    <details open={isWide}>
       <summary>
         {count(members.length)} in it{names.length === 0 ? "" : `, and ${names.join(", ")}`}
       </summary>

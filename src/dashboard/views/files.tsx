@@ -41,24 +41,26 @@ export function FilesView({ picture, filters }: ViewProps): JSX.Element {
       <p class="held-answer" role="status">
         {asked === "" ? null : fault !== null ? <Text of={`${fault.message}. ${fault.remedy}`} /> : <Answer path={asked} covering={covering} />}
       </p>
-      <section aria-labelledby="held">
-        <h2 id="held">
-          Held files{" "}
-          <span class="quiet">
-            {asked === "" ? "" : `${count(shown.length)} of `}
-            {count(all.length)}
-          </span>
-        </h2>
-        {all.length === 0 ? (
-          <p class="quiet">
-            Nobody holds any. A task that names what it touches holds it while somebody works on it; <code>skein files reserve GLOB</code> holds others.
-          </p>
-        ) : (
-          <Held holdings={shown} />
-        )}
-      </section>
-      <Overlaps overlaps={overlaps} state={state} />
-      <ForeseenConflicts />
+      <div class="files-parts">
+        <section aria-labelledby="held">
+          <h2 id="held">
+            Held files{" "}
+            <span class="quiet">
+              {asked === "" ? "" : `${count(shown.length)} of `}
+              {count(all.length)}
+            </span>
+          </h2>
+          {all.length === 0 ? (
+            <p class="quiet">
+              Nobody holds any. A task that names what it touches holds it while somebody works on it; <code>skein files reserve GLOB</code> holds others.
+            </p>
+          ) : (
+            <Held holdings={shown} />
+          )}
+        </section>
+        <Overlaps overlaps={overlaps} state={state} />
+        <ForeseenConflicts />
+      </div>
     </>
   )
 }

@@ -23,14 +23,14 @@ export function Flight({ picture }: ViewProps): JSX.Element {
   const flight = usePaced(picture, flightOf)
   const { state } = picture
   return (
-    <>
+    <div class="flight">
       <Alerts />
       <Tasks state={state} costMicroUsd={flight.costMicroUsd} />
       <Sparks picture={picture} />
       <HeldUp flight={flight} />
       <Agents agents={flight.agents} />
       <Plans state={state} />
-    </>
+    </div>
   )
 }
 
@@ -45,7 +45,7 @@ function Tasks({ state, costMicroUsd }: { state: Workspace; costMicroUsd: number
   }
   const shown = STATES.filter((name) => of(name) > 0)
   return (
-    <section aria-labelledby="tasks">
+    <section class="flight-tasks" aria-labelledby="tasks">
       <h2 id="tasks">
         Tasks{" "}
         <span class="quiet">
@@ -75,7 +75,7 @@ function HeldUp({ flight: { blocked, obstacles } }: { flight: FlightState }): JS
   if (blocked.length + obstacles.length === 0) return null
   const most = isWhole ? obstacles : obstacles.slice(0, 5)
   return (
-    <section aria-labelledby="held-up">
+    <section class="flight-held" aria-labelledby="held-up">
       <h2 id="held-up">Held up</h2>
       <ul class="plain">
         {blocked.map(({ id, owner, on, by, updatedAtMs }) => (
@@ -127,7 +127,7 @@ function Agents({ agents }: { agents: readonly FlightAgent[] }): JSX.Element {
   const shown = isWhole ? agents : agents.slice(0, AGENTS_SHOWN)
   const presence = new Map(isNow.value ? hubStatus.value?.agents.map((agent) => [agent.name, agent.presence]) : [])
   return (
-    <section aria-labelledby="agents">
+    <section class="flight-agents" aria-labelledby="agents">
       <h2 id="agents">
         Agents <span class="quiet">{count(agents.length)}</span>
       </h2>
@@ -240,7 +240,7 @@ function Plans({ state }: { state: Workspace }): JSX.Element | null {
     .filter((plan) => !plan.finished)
   if (open.length === 0) return null
   return (
-    <section aria-labelledby="plans">
+    <section class="flight-plans" aria-labelledby="plans">
       <h2 id="plans">Open plans</h2>
       <ul class="plain">
         {open.map(({ id, title, counts, taskCount }) => (

@@ -26,8 +26,10 @@ export function MoneyView({ picture }: ViewProps): JSX.Element {
         {total.requests === 0 ? "" : `, ${count(total.requests)} model calls`}
         {total.unpriced === 0 ? "" : `; ${count(total.unpriced)} of them have no known price and are missing: give their models one in .skein/config.yaml`}
       </p>
-      <Budgets budgets={budgetViews(state, null, clock.value)} />
-      <Claims state={state} />
+      <div class="money-tables">
+        <Budgets budgets={budgetViews(state, null, clock.value)} />
+        <Claims state={state} />
+      </div>
       <div class="money-parts">
         {PARTS.map(({ by, title }) => (
           <section key={by} aria-labelledby={`money-${by}`}>
@@ -36,8 +38,10 @@ export function MoneyView({ picture }: ViewProps): JSX.Element {
           </section>
         ))}
       </div>
-      <Breakers breakers={breakerViews(state, clock.value)} />
-      <PolicyDecisions picture={picture} />
+      <div class="money-tables">
+        <Breakers breakers={breakerViews(state, clock.value)} />
+        <PolicyDecisions picture={picture} />
+      </div>
     </>
   )
 }

@@ -24,58 +24,64 @@ export function OneAgent({ picture, agent }: { picture: Picture; agent: Agent })
   const runs = sessionsOf(state, name)
   const isManaged = runs.some(({ status: stands, managedBy }) => stands === "live" && managedBy !== undefined)
   return (
-    <>
-      <h2>
-        <Text of={name} max={64} /> {status === "retired" ? <State of="retired" /> : null}
-      </h2>
-      {isNow.value && status === "present" ? <AgentVerbs name={name} isManaged={isManaged} /> : null}
-      <Work picture={picture} name={name} />
-      <h3>Profile</h3>
-      <dl class="traits">
-        <Fact name="kind">
-          <Text of={kind} max={64} />
-        </Fact>
-        <Fact name="role">{role}</Fact>
-        <Fact name="model">{model === null ? "–" : <Text of={model} max={120} />}</Fact>
-        <Fact name="account">{account === null ? "–" : <Text of={account} max={120} />}</Fact>
-        <Fact name="cost an hour">
-          <Money microUsd={costPerHourMicroUsd} />
-        </Fact>
-        <Fact name="spent">
-          <Money microUsd={spent} />
-        </Fact>
-        <Fact name="tasks at once">{count(maxActive)}</Fact>
-        <Fact name="heartbeat">{duration(heartbeatMs)}</Fact>
-        <Fact name="joined">
-          <Ago atMs={addedAtMs} />
-        </Fact>
-        <Fact name="its thread">
-          <To view="threads" part={`agent/${name}`} />
-        </Fact>
-      </dl>
-      <Skills picture={picture} name={name} />
-      <h3>Sessions</h3>
-      {runs.length === 0 ? <p class="quiet">It has not run yet.</p> : null}
-      <ul class="plain">
-        {runs.slice(0, SESSIONS_SHOWN).map((session) => (
-          <li key={session.id}>
-            <State of={session.status} /> <Text of={session.runtime} max={40} />, began <Ago atMs={session.startedAtMs} />
-            {session.endedAtMs === null ? null : <>, ran {duration(session.endedAtMs - session.startedAtMs)}</>}
-            {session.reason === null ? null : (
-              <>
-                : <Text of={session.reason} max={160} />
-              </>
-            )}{" "}
-            <span class="quiet">
-              <Text of={session.id} max={64} />
-            </span>
-          </li>
-        ))}
-      </ul>
-      <AgentWakes picture={picture} agent={name} />
-      <h3>Terminal</h3>
-      <TerminalTail agent={name} isManaged={isManaged} />
-    </>
+    <div class="one-agent">
+      <div class="agent-head">
+        <h2>
+          <Text of={name} max={64} /> {status === "retired" ? <State of="retired" /> : null}
+        </h2>
+        {isNow.value && status === "present" ? <AgentVerbs name={name} isManaged={isManaged} /> : null}
+      </div>
+      <div>
+        <Work picture={picture} name={name} />
+        <h3>Profile</h3>
+        <dl class="traits">
+          <Fact name="kind">
+            <Text of={kind} max={64} />
+          </Fact>
+          <Fact name="role">{role}</Fact>
+          <Fact name="model">{model === null ? "–" : <Text of={model} max={120} />}</Fact>
+          <Fact name="account">{account === null ? "–" : <Text of={account} max={120} />}</Fact>
+          <Fact name="cost an hour">
+            <Money microUsd={costPerHourMicroUsd} />
+          </Fact>
+          <Fact name="spent">
+            <Money microUsd={spent} />
+          </Fact>
+          <Fact name="tasks at once">{count(maxActive)}</Fact>
+          <Fact name="heartbeat">{duration(heartbeatMs)}</Fact>
+          <Fact name="joined">
+            <Ago atMs={addedAtMs} />
+          </Fact>
+          <Fact name="its thread">
+            <To view="threads" part={`agent/${name}`} />
+          </Fact>
+        </dl>
+        <Skills picture={picture} name={name} />
+        <h3>Sessions</h3>
+        {runs.length === 0 ? <p class="quiet">It has not run yet.</p> : null}
+        <ul class="plain">
+          {runs.slice(0, SESSIONS_SHOWN).map((session) => (
+            <li key={session.id}>
+              <State of={session.status} /> <Text of={session.runtime} max={40} />, began <Ago atMs={session.startedAtMs} />
+              {session.endedAtMs === null ? null : <>, ran {duration(session.endedAtMs - session.startedAtMs)}</>}
+              {session.reason === null ? null : (
+                <>
+                  : <Text of={session.reason} max={160} />
+                </>
+              )}{" "}
+              <span class="quiet">
+                <Text of={session.id} max={64} />
+              </span>
+            </li>
+          ))}
+        </ul>
+        <AgentWakes picture={picture} agent={name} />
+      </div>
+      <div class="agent-terminal">
+        <h3>Terminal</h3>
+        <TerminalTail agent={name} isManaged={isManaged} />
+      </div>
+    </div>
   )
 }
 
