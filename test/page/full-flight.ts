@@ -1,22 +1,33 @@
+import type { Page } from "playwright-core"
 import type { Client } from "../../src/client/client.ts"
 import { busyFlight } from "./busy-flight.ts"
 import type { PageRig } from "./page-rig.ts"
 
-/** Where every view has something to show: the part of the address behind the page's own. */
-export const PLACES = {
-  flight: "#/flight",
-  plan: "#/plan/orders.1",
-  task: `#/plan/orders.1/${encodeURIComponent("orders.1/store")}`,
-  threads: "#/threads",
-  thread: "#/threads/prices",
-  files: "#/files",
-  ledger: "#/ledger",
-  entry: "#/ledger/12",
-  money: "#/money",
-  agents: "#/agents",
-  agent: "#/agents/ada",
-  charts: "#/charts",
+/** Where every view has something to show: the part of the address behind the page's own, and what is there once it shows it. */
+const PLACES = {
+  flight: { hash: "#/flight", shows: ".flight-plans" },
+  plan: { hash: "#/plan/orders.1", shows: ".task-row" },
+  task: { hash: `#/plan/orders.1/${encodeURIComponent("orders.1/store")}`, shows: ".task-panel .task-facts" },
+  threads: { hash: "#/threads", shows: ".pair-list .threads a" },
+  thread: { hash: "#/threads/prices", shows: "#m-12" },
+  files: { hash: "#/files", shows: ".files-parts table" },
+  ledger: { hash: "#/ledger", shows: ".row-type" },
+  entry: { hash: "#/ledger/12", shows: ".causes, .data" },
+  money: { hash: "#/money", shows: ".money-parts table" },
+  agents: { hash: "#/agents", shows: ".pair-list .threads a" },
+  agent: { hash: "#/agents/ada", shows: ".traits" },
+  charts: { hash: "#/charts", shows: ".plot canvas" },
 } as const
+
+export type Place = keyof typeof PLACES
+export const EVERYWHERE = Object.keys(PLACES) as readonly Place[]
+
+/** Goes there, and waits until the view shows what it has. */
+export async function goToPlace(page: Page, place: Place): Promise<void> {
+  const { hash, shows } = PLACES[place]
+  await page.evaluate(`location.hash = ${JSON.stringify(hash)}`)
+  await page.locator(shows).first().waitFor()
+}
 
 const FURTHER = ["barbara", "claude", "dennis", "edsger", "frances", "guido", "hedy", "ivan", "jean", "ken", "lynn", "niklaus", "radia", "shafi", "tim", "xia"]
 

@@ -1,6 +1,5 @@
-import type { Page } from "playwright-core"
 import { afterAll, beforeAll, expect } from "vitest"
-import { fullFlight, PLACES } from "./full-flight.ts"
+import { EVERYWHERE, fullFlight, goToPlace } from "./full-flight.ts"
 import { faultsOf, inChromium, keepPicture, type PageRig, startPageRig, withBrowser } from "./page-rig.ts"
 
 withBrowser()
@@ -40,11 +39,6 @@ const MEASURE = `(() => {
 })()`
 /** A line of letters of half their height each: some 120 of them, which an eye still follows back. */
 const LINE_MAX = 65
-
-async function goTo(page: Page, hash: string): Promise<void> {
-  await page.evaluate(`location.hash = ${JSON.stringify(hash)}`)
-  await page.locator("main > *").first().waitFor()
-}
 
 inChromium(
   "on a wall every view fills the room with letters that grow with it, no line is too long to be read, and axe finds nothing",
@@ -96,7 +90,7 @@ inChromium("rows that are placed by script are as high as the style says, howeve
     await page.keyboard.press("End")
     await page.locator("#entry-1.row-active").waitFor()
     await expect.poll(() => isWhole(".window", ".row")).toBe(true)
-    await goTo(page, "#/plan/archive.1")
+    await page.evaluate(`location.hash = "#/plan/archive.1"`)
     await page.focus(".task-rows")
     await page.keyboard.press("End")
     await page.locator(".task-row.at-cursor >> text=step59").waitFor()

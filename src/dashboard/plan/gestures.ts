@@ -2,8 +2,8 @@ import type { Scene } from "./scene.ts"
 
 type Point = { x: number; y: number }
 
-/** A press that moves less is a click, in screen pixels. */
-const STILL = 5
+/** A press that moves less is a click, in screen pixels: a finger is less steady than a mouse. */
+const STILL = { mouse: 5, finger: 12 } as const
 /** How much a turn of the wheel zooms: a factor of e for so many of its pixels. */
 const WHEEL = 400
 
@@ -17,7 +17,9 @@ export class Gestures {
   readonly #onClick: (at: Point) => void
   readonly #pointers = new Map<number, Point>()
   readonly #stop = new AbortController()
-  #travelled = 0
+  #start: Point = { x: 0, y: 0 }
+  /** Whether this press is a move by now, and no click any more. */
+  #isMove = false
 
   constructor(element: HTMLElement, scene: Scene, onClick: (at: Point) => void) {
     this.#element = element
@@ -43,7 +45,9 @@ export class Gestures {
   #down = (event: PointerEvent): void => {
     if (event.button !== 0) return
     this.#element.setPointerCapture(event.pointerId)
-    if (this.#pointers.size === 0) this.#travelled = 0
+    // A second finger is never a click.
+    this.#isMove = this.#pointers.size > 0
+    if (!this.#isMove) this.#start = this.#pointOf(event)
     this.#pointers.set(event.pointerId, this.#pointOf(event))
   }
 
@@ -54,11 +58,12 @@ export class Gestures {
       if (event.pointerType === "mouse") this.#element.style.cursor = this.#scene.at(now) >= 0 ? "pointer" : ""
       return
     }
-    this.#travelled += Math.hypot(now.x - before.x, now.y - before.y)
     const other = [...this.#pointers].find(([id]) => id !== event.pointerId)?.[1]
     this.#pointers.set(event.pointerId, now)
     if (other === undefined) {
-      if (this.#travelled >= STILL) this.#scene.pan(now.x - before.x, now.y - before.y)
+      const from = this.#isMove ? before : this.#start
+      this.#isMove ||= Math.hypot(now.x - from.x, now.y - from.y) >= (event.pointerType === "mouse" ? STILL.mouse : STILL.finger)
+      if (this.#isMove) this.#scene.pan(now.x - from.x, now.y - from.y)
       return
     }
     // Two fingers: what is between them stays between them.
@@ -69,7 +74,7 @@ export class Gestures {
 
   #up = (event: PointerEvent): void => {
     if (!this.#pointers.delete(event.pointerId)) return
-    if (event.type === "pointerup" && this.#travelled < STILL && this.#pointers.size === 0) this.#onClick(this.#pointOf(event))
+    if (event.type === "pointerup" && !this.#isMove && this.#pointers.size === 0) this.#onClick(this.#pointOf(event))
   }
 
   #wheel = (event: WheelEvent): void => {
