@@ -16,6 +16,7 @@ import { replacePrivately } from "../ledger/private-file.ts"
 import { sha256 } from "../ledger/sha256.ts"
 import { openSqlite, type SqliteLedger } from "../ledger/sqlite.ts"
 import { Auth, hashCredential, makeOperatorCredential, OPERATOR } from "../surface/auth.ts"
+import { signOutFile } from "../surface/sign-outs.ts"
 import { serve, type Served } from "../surface/http.ts"
 import { readConfig } from "./config.ts"
 import { foreseeBeside } from "./files-foreseen.ts"
@@ -77,7 +78,13 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
   let served: Served | null = null
   let file: HubFile
   try {
-    const auth = new Auth({ hub, key: tokenKey(at("keys")), operatorHash: hashCredential(operatorCredential(directory)), wallMs: () => Date.now() })
+    const auth = new Auth({
+      hub,
+      key: tokenKey(at("keys")),
+      operatorHash: hashCredential(operatorCredential(directory)),
+      wallMs: () => Date.now(),
+      signOuts: signOutFile(at("keys", "signed-out.json")),
+    })
     served = await listen(
       { hub, auth, log, version, prices, foresee: foreseeBeside(directory), host: listening.host, allowedHosts: listening.allowedHosts },
       listening.port,

@@ -1,6 +1,7 @@
 import { useSignal } from "@preact/signals"
 import type { ComponentType, JSX } from "preact"
 import { useEffect, useState } from "preact/hooks"
+import { AlertsSaid } from "./alerts-said.tsx"
 import { ActDialog, Dialog, Notices } from "./dialog.tsx"
 import { count, duration } from "./figures.ts"
 import { bindKey, boundKeys } from "./keys.ts"
@@ -35,6 +36,7 @@ export function Shell(): JSX.Element {
       <Help />
       <ActDialog />
       <Notices />
+      <AlertsSaid />
       <Loaded list={OVERLAYS} />
     </>
   )
@@ -104,7 +106,8 @@ function ConnectionState(): JSX.Element {
   return (
     <span class="state state-lost" role="status">
       <span aria-hidden="true">✕</span> {at.phase === "connecting" ? "connecting" : "not connected"}
-      {age}
+      {/* It goes on each second: whoever listens need not hear that. */}
+      <span aria-live="off">{age}</span>
     </span>
   )
 }

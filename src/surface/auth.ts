@@ -7,6 +7,7 @@ import { ROLES } from "../core/role.ts"
 import type { Workspace } from "../core/workspace.ts"
 import type { Hub } from "../hub/hub.ts"
 import { PageSessions } from "./page-sessions.ts"
+import type { SignOutStore } from "./sign-outs.ts"
 
 /** How long a token lasts, in ms. */
 export const TOKEN_MS = 15 * 60_000
@@ -39,6 +40,8 @@ export type AuthOptions = {
   operatorHash: string
   /** The wall clock, in ms since 1970. */
   wallMs: () => number
+  /** Where sign-outs of the page are kept; by default in memory alone. */
+  signOuts?: SignOutStore
 }
 
 /** A fresh credential for an agent: 256 random bits, and the hash that the ledger keeps. `id`: 12 hex digits unless given. */

@@ -1,6 +1,7 @@
 import { createHash, createPublicKey, type KeyObject, randomBytes } from "node:crypto"
 import { decodeProtectedHeader, jwtVerify, SignJWT } from "jose"
 import { SkeinError } from "../contract/errors.ts"
+import { FORGOTTEN, type SignOutStore } from "./sign-outs.ts"
 
 /** How long a sign-in link can be used, in ms: until the browser that it opens is up. */
 export const LINK_MS = 2 * 60_000
@@ -18,18 +19,21 @@ export type PageSessionsOptions = {
   operatorHash: string
   /** The wall clock, in ms since 1970. */
   wallMs: () => number
+  /** Where sign-outs are kept; by default in memory alone. */
+  signOuts?: SignOutStore
 }
 
 /**
  * Who the page is: a one-time link, which only the operator's credential is given, is exchanged for a cookie that says "the operator". Links live in
- * memory and die with the hub; cookies are signed, so that a page that is open finds its way back after a restart.
+ * memory and die with the hub; cookies are signed, so that a page that is open finds its way back after a restart, and one that signed out does not.
  */
 export class PageSessions {
   readonly #options: PageSessionsOptions
   /** By the SHA-256 of its code: when it is over. */
   readonly #links = new Map<string, number>()
   /** Sign-ins that were ended: when their cookies would be over. */
-  readonly #left = new Map<string, number>()
+  readonly #left: Map<string, number>
+  readonly #signOuts: SignOutStore
   readonly #operator: string
   readonly #publicKey: KeyObject
   /** One for each instance: ports of one host share their cookies. */
@@ -37,6 +41,8 @@ export class PageSessions {
 
   constructor(options: PageSessionsOptions) {
     this.#options = options
+    this.#signOuts = options.signOuts ?? FORGOTTEN
+    this.#left = new Map(this.#signOuts.load())
     this.#operator = options.operatorHash.slice(0, 32)
     this.#publicKey = createPublicKey(options.key)
     const bytes = this.#publicKey.export({ type: "spki", format: "der" })
@@ -68,12 +74,25 @@ export class PageSessions {
     return this.#seal((await this.verify(value)).signIn)
   }
 
-  /** Ends a sign-in: its cookie, and what that was renewed from, are void, until this hub's next start. No error on one that is void already. */
+  /**
+   * Ends a sign-in: its cookie, and what that was renewed from, are void for good. No error on one that is void already. Throws `storage_refused` where
+   * that could not be kept: until the hub's next start they are void all the same.
+   */
   async leave(value: string): Promise<void> {
     const nowMs = this.#options.wallMs()
     for (const [signIn, expiresAtMs] of this.#left) if (expiresAtMs <= nowMs) this.#left.delete(signIn)
     const found = await this.verify(value).catch(() => null)
-    if (found !== null) this.#left.set(found.signIn, nowMs + PAGE_SESSION_MS)
+    if (found === null) return
+    this.#left.set(found.signIn, nowMs + PAGE_SESSION_MS)
+    try {
+      this.#signOuts.keep(this.#left)
+    } catch (error) {
+      throw new SkeinError(
+        "storage_refused",
+        `you are signed out, but that could not be kept: ${error instanceof Error ? error.message : String(error)}`,
+        "Make room on the disk and sign out again, or replace the operator's credential: from the hub's next start a copy of the cookie counts again.",
+      )
+    }
   }
 
   async #seal(signIn: string): Promise<{ value: string; expiresAtMs: number }> {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { brotliCompressSync, gzipSync } from "node:zlib"
@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { makeOperatorCredential } from "./auth.ts"
 import { LINK_MS, PAGE_SESSION_MS, PageSessions } from "./page-sessions.ts"
 import { type Instance, startInstance } from "./served.contract.ts"
+import { signOutFile } from "./sign-outs.ts"
 import { type Answer, ask, talk } from "./wire.contract.ts"
 
 const SCRIPT = "console.log(1)\n".repeat(100)
@@ -132,6 +133,36 @@ describe("the cookie", () => {
     const { value } = await before.redeem(before.makeLink().code)
     expect((await before.verify(value)).expiresAtMs).toBeGreaterThan(Date.now())
     await expect(after.verify(value)).rejects.toMatchObject({ code: "unauthenticated" })
+  })
+
+  test("stays void after it was signed out, however often the hub is started again, and that of another sign-in goes on", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "skein-sign-outs-"))
+    const path = join(folder, "signed-out.json")
+    let aheadMs = 0
+    const options = { key: hub.key, operatorHash: makeOperatorCredential().hash, wallMs: () => Date.now() + aheadMs }
+    const start = (): PageSessions => new PageSessions({ ...options, signOuts: signOutFile(path) })
+    const first = start()
+    const [mine, other] = [await first.redeem(first.makeLink().code), await first.redeem(first.makeLink().code)]
+    const renewed = await first.renew(mine.value)
+    await first.leave(mine.value)
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    for (const hubOf of [first, start(), start()]) {
+      for (const { value } of [mine, renewed]) await expect(hubOf.verify(value)).rejects.toMatchObject({ code: "unauthenticated" })
+      expect((await hubOf.verify(other.value)).signIn).not.toBe("")
+    }
+    // What is over by itself need not be kept.
+    aheadMs = PAGE_SESSION_MS + 1_000
+    const later = start()
+    const next = await later.redeem(later.makeLink().code)
+    await later.leave(next.value)
+    expect(Object.keys(JSON.parse(readFileSync(path, "utf8")) as object)).toHaveLength(1)
+    writeFileSync(path, "{]")
+    expect(start).toThrow(expect.objectContaining({ message: `${path} holds no list of sign-outs`, remedy: expect.stringContaining("remove it") as string }))
+    rmSync(folder, { recursive: true })
+    // Its folder is gone: it is void here, and whoever signs out hears that it was not kept.
+    const unkept = await first.redeem(first.makeLink().code)
+    await expect(first.leave(unkept.value)).rejects.toMatchObject({ code: "storage_refused" })
+    await expect(first.verify(unkept.value)).rejects.toMatchObject({ code: "unauthenticated" })
   })
 
   test("is taken back by signing out, which only the page can do", async () => {

@@ -11,6 +11,7 @@ import type { Ledger } from "../ledger/ledger.ts"
 import { formatTreeHead, makeKey, parseSigner, parseVerifier, signNote } from "../ledger/note.ts"
 import { sha256 } from "../ledger/sha256.ts"
 import { Auth, makeCredential, makeOperatorCredential, OPERATOR } from "./auth.ts"
+import type { SignOutStore } from "./sign-outs.ts"
 import { serve, type Served, type ServeOptions } from "./http.ts"
 
 /** A hub with everything real but its disk, served on a free port; `restart` brings up another one on the same ledgers. */
@@ -41,6 +42,8 @@ export type InstanceOptions = Partial<Omit<ServeOptions, "hub" | "auth" | "log">
   /** Where snapshots are kept; by default nowhere. */
   snapshots?: SnapshotStore
   ladder?: SnapshotStore
+  /** Where sign-outs are kept; by default in memory alone. */
+  signOuts?: SignOutStore
 }
 
 const NO_SNAPSHOTS: SnapshotStore = {
@@ -56,6 +59,7 @@ export async function startInstance({
   level = "debug",
   snapshots = NO_SNAPSHOTS,
   ladder,
+  signOuts,
   ...options
 }: InstanceOptions = {}): Promise<Instance> {
   const stores = new Map<string, MemoryStore>()
@@ -93,7 +97,7 @@ export async function startInstance({
       },
       ["main"],
     )
-    const auth = new Auth({ hub, key, operatorHash: operator.hash, wallMs: () => Date.now() + wall.aheadMs })
+    const auth = new Auth({ hub, key, operatorHash: operator.hash, wallMs: () => Date.now() + wall.aheadMs, ...(signOuts === undefined ? {} : { signOuts }) })
     const served = await serve({ version: "0.0.0-test", ...options, hub, auth, log, port })
     port = Number(new URL(served.url).port)
     running = { hub, auth, served }

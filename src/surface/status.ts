@@ -1,11 +1,12 @@
 import type { Output } from "../contract/operations.ts"
 import type { Agent, Session } from "../core/agent.ts"
+import { alertsOf } from "../core/alerts.ts"
 import { toHex } from "../core/chain.ts"
 import { LOST_AFTER_BEATS } from "../core/lease.ts"
 import { viewAgent, viewPlan } from "../core/view.ts"
 import type { Workspace } from "../core/workspace.ts"
 import type { Loop } from "../hub/loop.ts"
-import { alertsOf, policyAlerts } from "./alerts.ts"
+import { policyAlerts } from "./policy-alerts.ts"
 
 type Status = Output<"hub.status">
 

@@ -46,8 +46,8 @@ inChromium(
   async () => {
     for (const { width, height, letterPx } of SCREENS) {
       const { page, complaints } = await rig.open("", { viewport: { width, height } })
-      for (const [name, hash] of Object.entries(PLACES)) {
-        await goTo(page, hash)
+      for (const name of EVERYWHERE) {
+        await goToPlace(page, name)
         type Measured = { letterPx: number; longest: number; used: number; isCut: boolean }
         const measured = (): Promise<Measured> => page.evaluate<Measured>(MEASURE)
         await expect.poll(async () => (await measured()).used, { message: `${name} at ${width}: how far to the right it reaches` }).toBeGreaterThan(0.6)

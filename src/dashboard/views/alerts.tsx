@@ -1,27 +1,39 @@
 import type { JSX } from "preact"
 import { useState } from "preact/hooks"
+import { type Alert, alertKeys, alertsOf } from "../../core/alerts.ts"
 import { act, type Question } from "../act.ts"
-import { hubStatus, type Status } from "../live.ts"
-import { isNow } from "../moment.ts"
+import { hubStatus } from "../live.ts"
+import { isNow, type Picture } from "../moment.ts"
+import { usePaced } from "../paced.ts"
 import { Text } from "../text.tsx"
-
-type Alert = Status["alerts"][number]
 
 const SHOWN = 5
 
-/** What needs somebody, each with what to do about it: the hub's own view, of no other moment than now. */
-export function Alerts(): JSX.Element | null {
+/**
+ * What needs somebody, each with what to do about it. Of now it is the hub's own view. Of a moment of the past it follows from the ledger by the same
+ * code; what the policy denied is no ledger entry, and so not known of then.
+ */
+export function Alerts({ picture }: { picture: Picture }): JSX.Element | null {
   const [isWhole, setWhole] = useState(false)
-  if (!isNow.value) return null
-  const alerts = hubStatus.value?.alerts ?? []
+  const then = usePaced(picture, (state) => (isNow.peek() ? [] : alertsOf(state, state.atMs)))
+  const alerts: readonly Alert[] = isNow.value ? (hubStatus.value?.alerts ?? []) : then
   if (alerts.length === 0) return null
   const shown = isWhole ? alerts : alerts.slice(0, SHOWN)
+  const keys = alertKeys(alerts)
   return (
     <section class="flight-alerts" aria-labelledby="alerts">
-      <h2 id="alerts">Needs you</h2>
+      <h2 id="alerts">
+        {isNow.value ? (
+          "Needs you"
+        ) : (
+          <>
+            Needed somebody then <span class="quiet">what a policy denied is not recorded</span>
+          </>
+        )}
+      </h2>
       <ul class="plain alerts">
-        {shown.map((alert) => (
-          <li key={`${alert.kind} ${alert.text}`}>
+        {shown.map((alert, at) => (
+          <li key={keys[at]}>
             <span class="mark" aria-hidden="true">
               ▲
             </span>
@@ -32,7 +44,7 @@ export function Alerts(): JSX.Element | null {
                 <Text of={alert.remedy} max={300} />
               </span>
             </span>
-            <Remedy alert={alert} />
+            {isNow.value ? <Remedy alert={alert} /> : null}
           </li>
         ))}
       </ul>

@@ -89,7 +89,10 @@ function Answer({ path, covering }: { path: string; covering: readonly HoldingVi
             ", until its review"
           ) : (
             <>
-              , for <Left untilMs={holding.endsAtMs} />
+              , for {/* It goes on each second: whoever listens need not hear that. */}
+              <span aria-live="off">
+                <Left untilMs={holding.endsAtMs} />
+              </span>
             </>
           )}
         </span>

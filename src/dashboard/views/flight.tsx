@@ -24,7 +24,7 @@ export function Flight({ picture }: ViewProps): JSX.Element {
   const { state } = picture
   return (
     <div class="flight">
-      <Alerts />
+      <Alerts picture={picture} />
       <Tasks state={state} costMicroUsd={flight.costMicroUsd} />
       <Sparks picture={picture} />
       <HeldUp flight={flight} />

@@ -1,16 +1,15 @@
-import type { Output } from "../contract/operations.ts"
-import { isHeld } from "../core/task.ts"
-import { isLive, type Trigger } from "../core/trigger.ts"
-import { standOf } from "../core/trigger-why.ts"
-import type { Workspace } from "../core/workspace.ts"
-import type { Loop } from "../hub/loop.ts"
+import { isHeld } from "./task.ts"
+import { isLive, type Trigger } from "./trigger.ts"
+import { standOf } from "./trigger-why.ts"
+import type { Workspace } from "./workspace.ts"
 
-type Alert = Output<"hub.status">["alerts"][number]
+/** Something that needs somebody, with what to do about it. */
+export type Alert = { kind: string; text: string; remedy: string; task: string | null; agent: string | null }
 
 /** Alerts of one kind at the most, so that a broken plan does not drown the rest. */
-const ALERTS_PER_KIND = 20
+export const ALERTS_PER_KIND = 20
 
-/** What needs attention, each with what to do about it. */
+/** What needs attention at a moment, each with what to do about it: all that follows from the ledger, and so of any moment of the past too. */
 export function alertsOf(state: Workspace, nowMs: number): Alert[] {
   const byKind = new Map<string, Alert[]>()
   const raise = (alert: Alert): void => {
@@ -73,16 +72,6 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
   return [...byKind.values()].flat()
 }
 
-/** Whom the policy denied something within the hour, counted: what this hub remembers, since no entry tells of it. */
-export function policyAlerts({ policy }: Pick<Loop, "policy">, nowMs: number): Alert[] {
-  const denials = policy.log.denials(nowMs).slice(0, ALERTS_PER_KIND)
-  return denials.map(({ agent, action, rule, fault, count }) => {
-    const by = fault !== null ? `a fault of the policy (${fault})` : rule === null ? "the policy, of which no rule permits it" : `rule ${rule} of the policy`
-    const text = `${agent} was denied ${action} ${count === 1 ? "once" : `${count} times`} lately by ${by}`
-    return { kind: fault === null ? "policy_denied" : "policy_failed", text, remedy: "See which: skein policy log --decision deny", task: null, agent }
-  })
-}
-
 /** How long a wake that was given up is told of: then it is history, which `skein trigger list` keeps. */
 const DEAD_WAKE_TOLD_MS = 24 * 3_600_000
 
@@ -111,4 +100,15 @@ function alertOfWake(state: Workspace, job: Trigger, nowMs: number): Alert {
     ...about,
     remedy: `Start one (skein up --supervise) that runs ${target} (skein swarm spawn), or take it back: skein trigger cancel ${id}`,
   }
+}
+
+/** What an alert is told apart by while it lasts: its text goes on counting, and is no name. Of several that are alike the next has the next number. */
+export function alertKeys(alerts: readonly Pick<Alert, "kind" | "task" | "agent">[]): string[] {
+  const seen = new Map<string, number>()
+  return alerts.map(({ kind, task, agent }) => {
+    const key = JSON.stringify([kind, task, agent])
+    const nth = (seen.get(key) ?? 0) + 1
+    seen.set(key, nth)
+    return `${key} ${nth}`
+  })
 }
