@@ -11,7 +11,7 @@ import { type HubAddress, startHub } from "./skein.ts"
 
 /** `rounds`: pages that are opened anew, each for a first jump; `jumps`: in the last of them. `updates`: entries of a task besides the three that each has. */
 export type TravelOptions = { directory: string; entries: number; rounds: number; jumps: number; updates: number }
-export const TRAVEL: Omit<TravelOptions, "directory"> = { entries: 1_000_000, rounds: 5, jumps: 100, updates: 20 }
+export const TRAVEL: Omit<TravelOptions, "directory"> = { entries: 1_000_000, rounds: 10, jumps: 100, updates: 20 }
 
 export type TravelReport = {
   entries: number
@@ -72,17 +72,23 @@ async function travelOn(home: string, rounds: number, jumps: number): Promise<Tr
     const cpuMs = round((((await cpuS()) - startedS) * 1_000) / jumps)
     await session.send("HeapProfiler.collectGarbage")
     const { usedSize } = await session.send("Runtime.getHeapUsage")
-    const p95Ms = round(percentile([...first, ...taken], 0.95))
+    const p95Ms = round(percentile(taken, 0.95))
+    const firstMs = round(Math.max(...first))
+    const openedMs = round(median(opened))
     return {
       entries,
       tasks,
       browser: browser.version(),
       laddered,
-      opened: { p50Ms: round(median(opened)), maxMs: round(Math.max(...opened)) },
-      first: { count: first.length, p50Ms: round(median(first)), maxMs: round(Math.max(...first)) },
+      opened: { p50Ms: openedMs, maxMs: round(Math.max(...opened)) },
+      first: { count: first.length, p50Ms: round(median(first)), maxMs: firstMs },
       jumps: { count: jumps, p50Ms: round(median(taken)), p95Ms: round(percentile(taken, 0.95)), maxMs: round(Math.max(...taken)), longestTaskMs, cpuMs },
       heapMb: round(usedSize / 1e6),
-      gate: { jumpP95Ms: { value: p95Ms, limit: 1_000, ok: p95Ms <= 1_000 } },
+      gate: {
+        firstJumpWorstMs: { value: firstMs, limit: 1_000, ok: firstMs <= 1_000 },
+        jumpP95Ms: { value: p95Ms, limit: 1_000, ok: p95Ms <= 1_000 },
+        liveP50Ms: { value: openedMs, limit: 2_000, ok: openedMs <= 2_000 },
+      },
     }
   } finally {
     process.off("exit", ended)

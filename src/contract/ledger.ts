@@ -68,7 +68,7 @@ export const ledgerOperations = {
   "ledger.snapshots": operation({
     least: "observer",
     summary: "List the snapshots of the state.",
-    text: "Fetch one with `GET /snapshots/WORKSPACE/SEQ`: start from it instead of from the first entry. `rungs` are where the steps of the past end, each beginning where the one before it ends: `GET /past/WORKSPACE/FROM/TO`.",
+    text: "Fetch one with `GET /snapshots/WORKSPACE/SEQ`: start from it instead of from the first entry; with `?records` it comes without what the hub remembers of commands. `rungs` are where the steps of the past end, each beginning where the one before it ends: `GET /back/WORKSPACE/FROM/TO` gives what leads from one back to another.",
     errors: [],
     input: z.strictObject({}),
     output: z.object({ snapshots: z.array(z.object({ seq })), rungs: z.array(z.object({ seq })) }),

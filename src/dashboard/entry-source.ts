@@ -1,8 +1,8 @@
-import { ask, workspaceOfPage } from "./live.ts"
+import { ask, heldBases, workspaceOfPage } from "./live.ts"
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
-import { fetchSnapshot, readRungs } from "./fold.ts"
-import type { PastSource, Rung } from "./past.ts"
+import { fetchSnapshot, readSteps } from "./fold.ts"
+import type { PastSource, Step } from "./past.ts"
 
 /** Entries of a page: what the hub sends as one line. */
 const PAGE = 512
@@ -53,9 +53,13 @@ class EntrySource implements PastSource {
     return fetchSnapshot(workspaceOfPage(), atOrBefore, signal)
   }
 
-  /** The steps of the past from one end to another. Throws `SyntaxError` on one that is cut off. */
-  async *rungs(from: Seq, to: Seq, signal?: AbortSignal): AsyncGenerator<Rung, void> {
-    yield* readRungs(fetchLines(`/past/${encodeURIComponent(workspaceOfPage())}/${from}/${to}`, signal))
+  bases(): ReturnType<PastSource["bases"]> {
+    return heldBases()
+  }
+
+  /** The steps from one rung back to another. Throws `SyntaxError` on one that is cut off. */
+  async *steps(from: Seq, to: Seq, signal?: AbortSignal): AsyncGenerator<Step, void> {
+    yield* readSteps(fetchLines(`/back/${encodeURIComponent(workspaceOfPage())}/${from}/${to}`, signal))
   }
 
   /** Where the hub keeps the state, and where the steps of the past end, ascending. */
@@ -119,13 +123,16 @@ async function* fetchLines(path: string, signal?: AbortSignal): AsyncGenerator<s
   if (!response.ok || response.body === null) throw new Error(`the hub answered ${response.status} when asked for the past`)
   const pieces = response.body.pipeThrough(new TextDecoderStream()).getReader()
   try {
-    let rest = ""
+    let rest: string[] = []
     for (let piece = await pieces.read(); !piece.done; piece = await pieces.read()) {
-      const lines = (rest + piece.value).split("\n")
-      rest = lines.pop() as string
-      yield* lines
+      const [first = "", ...more] = piece.value.split("\n")
+      rest.push(first)
+      for (const next of more) {
+        yield rest.join("")
+        rest = [next]
+      }
     }
-    if (rest !== "") throw new SyntaxError("the past is cut off")
+    if (rest.some((part) => part !== "")) throw new SyntaxError("the past is cut off")
   } finally {
     // Whoever looks no further must not leave the rest on its way.
     await pieces.cancel().catch(() => undefined)

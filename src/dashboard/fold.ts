@@ -1,7 +1,7 @@
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { UPCASTS, upcast } from "../core/upcast.ts"
-import type { Rung } from "./past.ts"
+import type { Step } from "./past.ts"
 import { evolve, putRows, Workspace } from "../core/workspace.ts"
 
 /** A line of a snapshot begins with its seal: 64 hex digits, which are for files on a disk. */
@@ -20,7 +20,7 @@ export function foldIn(state: Workspace, entry: Entry): void {
 export class SnapshotReader {
   readonly state: Workspace = new Workspace()
   readonly #takes: "records" | "keys"
-  #rest = ""
+  #rest: string[] = []
   #isWhole = false
 
   /** `takes`: all records but the keys of commands, or those alone. */
@@ -30,9 +30,12 @@ export class SnapshotReader {
 
   /** The next piece of the text, of any size. */
   take(piece: string): void {
-    const lines = (this.#rest + piece).split("\n")
-    this.#rest = lines.pop() as string
-    for (const line of lines) this.#line(line)
+    const [first = "", ...more] = piece.split("\n")
+    this.#rest.push(first)
+    for (const next of more) {
+      this.#line(this.#rest.join(""))
+      this.#rest = [next]
+    }
   }
 
   /** The state, when all of it was taken. */
@@ -54,31 +57,29 @@ export class SnapshotReader {
   }
 }
 
-/** Reads the steps of the past as they come over the wire, line by line. One that is cut off is not there. */
-export async function* readRungs(lines: AsyncIterable<string>): AsyncGenerator<Rung, void> {
-  let rung: Rung | null = null
+/** Reads the steps back as they come over the wire, line by line. One that is cut off is not there. */
+export async function* readSteps(lines: AsyncIterable<string>): AsyncGenerator<Step, void> {
+  let step: Step | null = null
   for await (const line of lines) {
     const value = JSON.parse(line.slice(SEAL_LENGTH)) as { from: Seq; to: Seq; atMs: number } | [string, [string, unknown][]] | null
-    if (Array.isArray(value)) {
-      const [table, rows] = value
-      rung?.changes.push({ table, keys: rows.map(([key]) => key), after: rows.map(([, record]) => record), before: null })
-    } else if (value !== null) rung = { from: value.from, to: value.to, atMs: value.atMs, changes: [] }
-    else if (rung !== null) yield rung
+    if (Array.isArray(value)) step?.changes.push({ table: value[0], rows: value[1] })
+    else if (value !== null) step = { from: value.from, to: value.to, atMs: value.atMs, changes: [] }
+    else if (step !== null) yield step
   }
 }
 
 /** The newest state that the hub keeps at or before a seq, or null where it keeps none. Throws `Error` where it cannot be had. */
 export function fetchSnapshot(workspace: string, atOrBefore: Seq, signal?: AbortSignal): Promise<Workspace | null> {
-  return fetchState(workspace, atOrBefore, new SnapshotReader(), signal)
+  return fetchState(workspace, `${atOrBefore}?records`, new SnapshotReader(), signal)
 }
 
 /** What the hub remembered of commands at that state: nothing else is in the answer, but its seq. */
 export function fetchKeys(workspace: string, atOrBefore: Seq): Promise<Workspace | null> {
-  return fetchState(workspace, atOrBefore, new SnapshotReader("keys"))
+  return fetchState(workspace, String(atOrBefore), new SnapshotReader("keys"))
 }
 
-async function fetchState(workspace: string, atOrBefore: Seq, reader: SnapshotReader, signal?: AbortSignal): Promise<Workspace | null> {
-  const response = await fetch(`/snapshots/${encodeURIComponent(workspace)}/${atOrBefore}`, { signal: signal ?? null })
+async function fetchState(workspace: string, which: string, reader: SnapshotReader, signal?: AbortSignal): Promise<Workspace | null> {
+  const response = await fetch(`/snapshots/${encodeURIComponent(workspace)}/${which}`, { signal: signal ?? null })
   if (response.status === 404) return null
   if (!response.ok || response.body === null) throw new Error(`the hub answered ${response.status} when asked for a snapshot`)
   const pieces = response.body.pipeThrough(new TextDecoderStream()).getReader()

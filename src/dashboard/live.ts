@@ -5,6 +5,7 @@ import type { Input, Output } from "../contract/operations.ts"
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { Workspace } from "../core/workspace.ts"
+import { type Base, Bases } from "./base.ts"
 import { fetchSnapshot, foldIn } from "./fold.ts"
 import { Link, type Welcome } from "./link.ts"
 import { hubClock, livePicture } from "./moment.ts"
@@ -45,6 +46,12 @@ export function ask<Name extends OperationName>(name: Name, input: Input<Name>, 
   return link.call(name, input, key)
 }
 
+/** What the page has held, of which the past is made: as soon as it holds anything. */
+export async function heldBases(): Promise<readonly Base[]> {
+  await started.promise
+  return bases.all
+}
+
 /** The workspace that the address names: `/w/NAME`, else `main`. */
 export function workspaceOfPage(): string {
   return decodeURIComponent(/^\/w\/([^/]+)/.exec(location.pathname)?.[1] ?? "main")
@@ -57,6 +64,9 @@ const FEW_ENTRIES = 2_000
 
 const signedOut = new BroadcastChannel("skein-signed-out")
 const link = new Link(workspaceOfPage(), { welcome: welcomed, entries: arrived, resync: (from) => link.subscribe(from), heard, closed })
+const bases = new Bases()
+/** Resolves when the first state is there. */
+const started = Promise.withResolvers<void>()
 let state: Workspace | null = null
 let last: Entry | null = null
 let connections = 0
@@ -169,8 +179,13 @@ async function catchUp(head: Seq): Promise<void> {
   from ??= (await newestSnapshot(head)) ?? new Workspace()
   // After the awaits: another connection may have come since, which catches up by itself.
   if (mine !== connections) return
-  if (from !== state) last = null
+  if (from !== state) {
+    last = null
+    bases.forget()
+  }
   state = from
+  bases.note(state)
+  started.resolve()
   link.subscribe(state.seq + 1)
   changed()
   void askStatus()
@@ -179,8 +194,8 @@ async function catchUp(head: Seq): Promise<void> {
 /** Asked only where there is one: a browser notes every 404 as an error. */
 async function newestSnapshot(head: Seq): Promise<Workspace | null> {
   if (head <= FEW_ENTRIES) return null
-  const { snapshots } = await link.call("ledger.snapshots", {})
-  return snapshots.some(({ seq }) => seq <= head) ? fetchSnapshot(workspaceOfPage(), head) : null
+  const { snapshots, rungs } = await link.call("ledger.snapshots", {})
+  return [...snapshots, ...rungs].some(({ seq }) => seq <= head) ? fetchSnapshot(workspaceOfPage(), head) : null
 }
 
 /** Whether the hub's ledger is the one that was folded: a hub may come back with another. */
@@ -200,6 +215,7 @@ function arrived(entries: readonly Entry[], from: Seq): void {
   }
   try {
     for (const entry of fresh) foldIn(state, entry)
+    bases.note(state)
   } catch (error) {
     fail(failureText(error))
     return

@@ -1,49 +1,58 @@
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { UPCASTS, upcast } from "../core/upcast.ts"
-import type { Table } from "../core/table.ts"
 import { evolve, undoTo, Workspace } from "../core/workspace.ts"
+import { type Base, baseOf, type Before, stateBefore } from "./base.ts"
 
-/** What changed from entry `from` to entry `to`, as the hub keeps it; `before` is known once it was gone through. */
-export type Rung = { from: Seq; to: Seq; atMs: number; changes: { table: string; keys: string[]; after: unknown[]; before: unknown[] | null }[] }
+/** What the records that changed after entry `from` and up to `to` were at `from`; null: they were not there. `atMs`: the time at `from`. */
+export type Step = { from: Seq; to: Seq; atMs: number; changes: { table: string; rows: readonly [string, unknown][] }[] }
 
 /** Where the past comes from. */
 export type PastSource = {
   entries(from: Seq, to: Seq, signal?: AbortSignal): AsyncIterable<readonly Entry[]>
   /** The newest kept state at or before a seq; null where none is kept. */
   snapshot(atOrBefore: Seq, signal?: AbortSignal): Promise<Workspace | null>
-  /** The seqs at which states are kept, and those where the steps of the past end, the first of which begins at 0; ascending. */
+  /** The seqs at which states are kept, and those where the narrowest steps of the past end, the first of which begins at 0; ascending. */
   ladder(): Promise<{ snapshots: readonly Seq[]; rungs: readonly Seq[] }>
-  /** The steps from the end of one to the end of another, in order. */
-  rungs(from: Seq, to: Seq, signal?: AbortSignal): AsyncIterable<Rung>
+  /** The states that the page holds anyhow. */
+  bases(): Promise<readonly Base[]>
+  /** The steps that lead from one rung back to another, in that order. */
+  steps(from: Seq, to: Seq, signal?: AbortSignal): AsyncIterable<Step>
 }
 
 /** States that are kept, each where it was left: the nearest goes on from there. */
 const KEPT = 2
+/** Steps that are kept, the newest of use. */
+const STEPS_KEPT = 64
 /** So many entries a state can be taken back; what was before them is folded anew. */
 const BACK_MAX = 100_000
 /** Folded at a stretch before the page may draw, in ms. */
 const SLICE_MS = 8
-/** What reading a snapshot costs before one was read, in entries that could be folded meanwhile. */
-const SNAPSHOT_COST = 5_000
-/** What taking an entry back, putting a record in its place, and reading an entry's share of a step cost, of folding an entry. */
-const UNDO_COST = 0.4
-const RECORD_COST = 0.15
-const STEP_COST = 0.3
-const NEAR = 2_000
+/** What a way costs, in entries that could be folded meanwhile. */
+export type Costs = {
+  /** What can be had for so little is not worth asking the hub for another way. */
+  near: number
+  /** Taking an entry back, putting a record in its place, and a step. */
+  undo: number
+  record: number
+  step: number
+  /** Reading a snapshot, before one was read. */
+  snapshot: number
+}
+const COSTS: Costs = { near: 2_000, undo: 0.4, record: 0.15, step: 500, snapshot: 50_000 }
+/** A way has some ten steps for each digit of its length. */
+const STEPS_MAX = 20
 
-/** A state that goes forward by folding entries, and back by undoing them; from the end of one step to the end of another by putting records in their places. */
+/** A state that goes forward by folding entries, and back by undoing them. */
 export class Cursor {
   readonly state: Workspace
   /** After each entry that can be taken back: how long the journal was, and its time. */
   #marks: { length: number; seq: Seq; atMs: number }[]
-  /** Whether `first` is where a step ends, or the beginning. */
-  isOnRung: boolean
 
   constructor(state: Workspace) {
     this.state = state
+    state.journal.drain()
     this.#marks = [this.#mark()]
-    this.isOnRung = state.seq === 0
   }
 
   /** As far as it can go back. */
@@ -63,7 +72,6 @@ export class Cursor {
     if (this.#marks.length > BACK_MAX) {
       state.journal.drain()
       this.#marks = []
-      this.isOnRung = false
     }
     this.#marks.push(this.#mark())
   }
@@ -75,74 +83,43 @@ export class Cursor {
     this.#marks.length = at + 1
   }
 
-  /** From where a step begins to where it ends. */
-  up(rung: Rung): void {
-    for (const change of rung.changes) {
-      const table = this.#table(change.table)
-      change.before ??= change.keys.map((key) => table.get(key))
-      for (const [at, key] of change.keys.entries()) table.restore(key, change.after[at] ?? undefined)
-    }
-    this.#standAt(rung.to, rung.atMs)
-  }
-
-  /** From where a step ends to where it begins; it MUST have been gone up before. `atMs`: the time at its beginning. */
-  down(rung: Rung, atMs: number): void {
-    for (const { table: name, keys, before } of rung.changes.toReversed()) {
-      const table = this.#table(name)
-      for (let at = keys.length - 1; at >= 0; at -= 1) table.restore(keys[at] as string, before?.[at])
-    }
-    this.#standAt(rung.from, atMs)
-  }
-
-  #table(name: string): Table<unknown> {
-    const table = this.state.tables.find((one) => one.name === name)
-    if (table === undefined) throw new SyntaxError(`a step with a table ${name.slice(0, 64)}, which this version does not know`)
-    return table
-  }
-
-  #standAt(seq: Seq, atMs: number): void {
-    this.state.seq = seq
-    this.state.atMs = atMs
-    this.state.journal.drain()
-    this.#marks = [this.#mark()]
-  }
-
   #mark(): { length: number; seq: Seq; atMs: number } {
     return { length: this.state.journal.length, seq: this.state.seq, atMs: this.state.atMs }
   }
 }
 
-/** How to come to a moment: on with a state that is there (null: a new one), over the steps or a snapshot, then entry by entry. */
-type Way = { cursor: Cursor | null; rung: Seq | null; snapshot: Seq | null; cost: number }
+/** How to come near a moment, from where entries are folded or undone; `cost` is of all of it, in entries that could be folded meanwhile. */
+type Way = { cost: number; come(): Promise<Cursor> }
 
 /**
- * The state at any moment: by the shortest way from where the page has been, over the steps that the hub keeps, or from its nearest snapshot. One `at` at a
- * time. The state that was answered last MAY move when the next is asked for.
+ * The state at any moment: on from where the page has been, or back from a state that it holds by the steps that the hub keeps, or from the hub's nearest
+ * snapshot. One `at` at a time. The state that was answered last MAY move when the next is asked for.
  */
 export class Past {
   readonly #source: PastSource
-  readonly #near: number
+  readonly #costs: Costs
   /** The one that was used last comes last. */
   #cursors: Cursor[] = []
-  /** The steps that were read, by where they end. */
-  #rungs = new Map<Seq, Rung>()
-  #snapshotCost = SNAPSHOT_COST
+  /** Steps that were read, by where they end and begin; the one that was used last comes last. */
+  #steps = new Map<string, Step>()
+  /** The state at the last rung, where the page had to ask for it. */
+  #fetched: Base | null = null
+  #snapshotCost: number
   #msPerEntry = 0.01
 
-  /** `near`: what can be had for so little is not worth asking the hub for another way, in entries that could be folded meanwhile. */
-  constructor(source: PastSource, near: number = NEAR) {
+  constructor(source: PastSource, costs: Costs = COSTS) {
     this.#source = source
-    this.#near = near
+    this.#costs = costs
+    this.#snapshotCost = costs.snapshot
   }
 
   /** The state after entry `seq`. Throws `Error` where the ledger does not reach so far, or the hub does not answer; rejects with the signal's reason. */
   async at(seq: Seq, signal?: AbortSignal): Promise<Workspace> {
-    const { snapshots, rungs } = this.#isNear(seq) ? { snapshots: [], rungs: [] } : await this.#source.ladder()
-    const way = this.#best(seq, snapshots, rungs)
-    const cursor = way.cursor ?? new Cursor((way.snapshot === null ? null : await this.#read(way.snapshot, signal)) ?? new Workspace())
+    const near = this.#cursors.filter(({ first }) => first <= seq).map((cursor) => ({ cost: this.#costOf(cursor, seq), come: () => Promise.resolve(cursor) }))
+    const isNear = near.some(({ cost }) => cost <= this.#costs.near)
+    const cursor = await shortest(isNear ? near : [...near, ...(await this.#farWays(seq, signal))]).come()
     this.#cursors = [...this.#cursors.filter((one) => one !== cursor), cursor].slice(-KEPT)
     try {
-      if (way.rung !== null) await this.#climb(cursor, way.rung, rungs, signal)
       if (cursor.seq > seq) cursor.backTo(seq)
       await this.#foldTo(cursor, seq, signal)
     } catch (error) {
@@ -153,51 +130,112 @@ export class Past {
     return cursor.state
   }
 
-  /** Goes over the steps ahead of the first question, where nothing was asked yet; rejects as `at` does, and keeps what it has reached. */
+  /** Reads ahead the steps that most moments need, where nothing was asked yet; rejects as `at` does, and keeps what it has read. */
   async prepare(signal: AbortSignal): Promise<void> {
-    const last = this.#cursors.length > 0 ? undefined : (await this.#source.ladder()).rungs.at(-1)
-    if (last !== undefined) await this.at(last, signal)
+    if (this.#steps.size > 0) return
+    const { rungs } = await this.#source.ladder()
+    if (rungs.length > 0) await this.#before(0, rungs.at(-1) as Seq, signal)
   }
 
   /** Of another ledger nothing that was kept is true. */
   forget(): void {
     this.#cursors = []
-    this.#rungs.clear()
+    this.#steps.clear()
+    this.#fetched = null
   }
 
-  /** Whether no other way can be shorter than on from where one is. */
-  #isNear(seq: Seq): boolean {
-    return this.#cursors.some((cursor) => cursor.first <= seq && costOf(cursor, seq) <= this.#near)
-  }
-
-  #best(seq: Seq, snapshots: readonly Seq[], rungs: readonly Seq[]): Way {
-    const ways: Way[] = [{ cursor: null, rung: null, snapshot: null, cost: seq }]
+  async #farWays(seq: Seq, signal?: AbortSignal): Promise<Way[]> {
+    const [{ snapshots, rungs }, held] = await Promise.all([this.#source.ladder(), this.#source.bases()])
+    const last = rungs.at(-1) ?? 0
+    const rung = rungs.findLast((one) => one <= seq) ?? 0
+    const bases = this.#fetched === null ? held : [...held, this.#fetched]
+    const ways: Way[] = [{ cost: seq, come: () => Promise.resolve(new Cursor(new Workspace())) }]
     const kept = snapshots.findLast((one) => one <= seq)
-    if (kept !== undefined) ways.push({ cursor: null, rung: null, snapshot: kept, cost: this.#snapshotCost + seq - kept })
-    for (const cursor of this.#cursors) if (cursor.first <= seq) ways.push({ cursor, rung: null, snapshot: null, cost: costOf(cursor, seq) })
-    const rung = rungs.findLast((one) => one <= seq)
-    if (rung !== undefined) {
-      ways.push({ cursor: null, rung, snapshot: null, cost: this.#costOfSteps(0, rung, rungs) + seq - rung })
-      for (const cursor of this.#cursors) {
-        const { first, isOnRung } = cursor
-        if (!isOnRung || (first !== 0 && !rungs.includes(first))) continue
-        ways.push({ cursor, rung, snapshot: null, cost: (cursor.seq - first) * UNDO_COST + this.#costOfSteps(first, rung, rungs) + seq - rung })
+    if (kept !== undefined)
+      ways.push({ cost: this.#snapshotCost + seq - kept, come: async () => new Cursor((await this.#read(kept, signal)) ?? new Workspace()) })
+    for (const base of bases) {
+      const cost = base.size * this.#costs.record
+      if (base.seq <= seq) ways.push({ cost: cost + seq - base.seq, come: () => this.#goOn(base, signal) })
+      if (base.seq > rung && base.seq <= last) {
+        const steps = this.#stepsCost(rung, base.seq, rungs)
+        ways.push({ cost: cost + steps + seq - rung, come: () => this.#goBack(base, rung, rungs, signal) })
       }
     }
-    return ways.reduce((best, way) => (way.cost < best.cost ? way : best))
+    // Whoever holds nothing at or before the last rung asks for the state there.
+    if (last > rung)
+      ways.push({ cost: this.#snapshotCost + this.#stepsCost(rung, last, rungs) + seq - rung, come: () => this.#goBackFromLast(rung, rungs, signal) })
+    return ways
   }
 
-  #costOfSteps(from: Seq, to: Seq, rungs: readonly Seq[]): number {
-    let cost = 0
-    let before = 0
-    for (const end of rungs) {
-      if (before >= Math.min(from, to) && end <= Math.max(from, to)) {
-        const known = this.#rungs.get(end)
-        cost += known === undefined ? (end - before) * STEP_COST : known.changes.reduce((sum, { keys }) => sum + keys.length, 0) * RECORD_COST
+  async #goOn(base: Base, signal?: AbortSignal): Promise<Cursor> {
+    const slice = new Slice(signal)
+    return new Cursor(await stateBefore(base, new Map(), base, () => slice.breathe()))
+  }
+
+  async #goBackFromLast(to: Seq, rungs: readonly Seq[], signal?: AbortSignal): Promise<Cursor> {
+    const state = await this.#read(rungs.at(-1) as Seq, signal)
+    if (state === null || state.seq <= to) return new Cursor(state ?? new Workspace())
+    this.#fetched = baseOf(state)
+    return this.#goBack(this.#fetched, to, rungs, signal)
+  }
+
+  /** The state at a rung, by steps that lead back from a base: a step that ends after it leads from there as well. */
+  async #goBack(base: Base, to: Seq, rungs: readonly Seq[], signal?: AbortSignal): Promise<Cursor> {
+    const { before, atMs } = await this.#before(to, rungs.find((rung) => rung >= base.seq) as Seq, signal)
+    const slice = new Slice(signal)
+    return new Cursor(await stateBefore(base, before, { seq: to, atMs }, () => slice.breathe()))
+  }
+
+  /** What the records that changed since were at rung `to`. */
+  async #before(to: Seq, from: Seq, signal?: AbortSignal): Promise<{ before: Before; atMs: number }> {
+    const before: Before = new Map()
+    const slice = new Slice(signal)
+    let at = from
+    let atMs = 0
+    const go = async (step: Step): Promise<void> => {
+      this.#keep(step)
+      for (const { table, rows } of step.changes) {
+        const records = before.get(table) ?? new Map<string, unknown>()
+        before.set(table, records)
+        for (const [key, record] of rows) records.set(key, record)
       }
-      before = end
+      at = step.from
+      atMs = step.atMs
+      await slice.breathe()
     }
-    return cost
+    while (at > to) {
+      const reached = at
+      const known = this.#widest(at, to)
+      if (known !== null) await go(known)
+      else
+        for await (const step of this.#source.steps(to, at, signal)) {
+          if (step.to !== at || step.from < to) break
+          await go(step)
+        }
+      if (at === reached) throw new Error(`the hub does not give the past before entry ${at}: try again in a minute, it is made anew`)
+    }
+    return { before, atMs }
+  }
+
+  #stepsCost(from: Seq, to: Seq, rungs: readonly Seq[]): number {
+    return Math.min(STEPS_MAX, rungs.filter((rung) => rung > from && rung <= to).length + 1) * this.#costs.step
+  }
+
+  #costOf({ seq: at }: Cursor, seq: Seq): number {
+    return at > seq ? (at - seq) * this.#costs.undo : seq - at
+  }
+
+  #widest(from: Seq, to: Seq): Step | null {
+    const known = [...this.#steps.values()].filter((step) => step.to === from && step.from >= to)
+    return known.reduce<Step | null>((widest, step) => (widest === null || step.from < widest.from ? step : widest), null)
+  }
+
+  #keep(step: Step): void {
+    const key = `${step.to} ${step.from}`
+    this.#steps.delete(key)
+    this.#steps.set(key, step)
+    const [oldest] = this.#steps.keys()
+    if (this.#steps.size > STEPS_KEPT && oldest !== undefined) this.#steps.delete(oldest)
   }
 
   async #read(snapshot: Seq, signal?: AbortSignal): Promise<Workspace | null> {
@@ -205,37 +243,6 @@ export class Past {
     const state = await this.#source.snapshot(snapshot, signal)
     if (state !== null) this.#snapshotCost = (performance.now() - startedMs) / this.#msPerEntry
     return state
-  }
-
-  /** Over the steps to where one of them ends. */
-  async #climb(cursor: Cursor, to: Seq, rungs: readonly Seq[], signal?: AbortSignal): Promise<void> {
-    cursor.backTo(cursor.first)
-    const slice = new Slice(signal)
-    while (cursor.seq > to) {
-      const rung = this.#rungs.get(cursor.seq)
-      if (rung === undefined) throw new Error(`the step that ends at entry ${cursor.seq} is missing`)
-      cursor.down(rung, this.#rungs.get(rung.from)?.atMs ?? 0)
-      await slice.breathe()
-    }
-    while (cursor.seq < to) {
-      const next = rungs.find((end) => end > cursor.seq) as Seq
-      const known = this.#rungs.get(next)
-      if (known === undefined) {
-        let last = next
-        for (const end of rungs) if (end > last && end <= to && !this.#rungs.has(end)) last = end
-        const before = cursor.seq
-        for await (const rung of this.#source.rungs(before, last, signal)) {
-          if (rung.from !== cursor.seq) break
-          this.#rungs.set(rung.to, rung)
-          cursor.up(rung)
-          await slice.breathe()
-        }
-        if (cursor.seq === before) throw new Error(`the hub does not give the past from entry ${before} on`)
-      } else cursor.up(known)
-      cursor.isOnRung = true
-      await slice.breathe()
-    }
-    cursor.isOnRung = true
   }
 
   async #foldTo(cursor: Cursor, seq: Seq, signal?: AbortSignal): Promise<void> {
@@ -275,8 +282,8 @@ class Slice {
   }
 }
 
-function costOf({ seq: at }: Cursor, seq: Seq): number {
-  return at > seq ? (at - seq) * UNDO_COST : seq - at
+function shortest(ways: readonly Way[]): Way {
+  return ways.reduce((best, way) => (way.cost < best.cost ? way : best))
 }
 
 /** Lets the page draw and answer; a timer would wait 4 ms each time. */

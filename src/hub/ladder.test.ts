@@ -1,6 +1,8 @@
+import fc from "fast-check"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import type { Seq } from "../core/ids.ts"
-import { takeSnapshot, Workspace } from "../core/workspace.ts"
+import { takeSnapshot, type Workspace } from "../core/workspace.ts"
+import { SnapshotReader } from "../dashboard/fold.ts"
 import { sha256 } from "../ledger/sha256.ts"
 import { type Instance, startInstance } from "../surface/served.contract.ts"
 import { Ladder } from "./ladder.ts"
@@ -13,7 +15,7 @@ beforeAll(async () => {
   hub = await startInstance({ level: "warn" })
   const agent = { agent: "ada", session: null, role: "worker" as const }
   await hub.agent("ada")
-  for (let at = 0; at < 30; at += 1) {
+  for (let at = 0; at < 40; at += 1) {
     const id = `t${at}`
     await hub.loop.execute("task.add", OPERATOR, { id, title: id }, { key: { id, hash: "0".repeat(32) } })
     const { fence } = await hub.loop.execute("task.claim", agent, { task: id })
@@ -22,27 +24,28 @@ beforeAll(async () => {
 })
 afterAll(() => hub.close())
 
-function ladderOn(store: SnapshotStore, rungEntries = 10): Ladder {
-  return new Ladder({ workspace: "main", store, ledger: hub.loop.ledger, sha256, rungEntries, pause: () => Promise.resolve() })
+function ladderOn(store: SnapshotStore, rungEntries = 10, pause = (): Promise<void> => Promise.resolve()): Ladder {
+  return new Ladder({ workspace: "main", store, ledger: hub.loop.ledger, sha256, rungEntries, pause })
 }
 
-/** The state that the steps up to a seq add up to, and the steps. */
-async function climbed(ladder: Ladder, to: Seq): Promise<{ state: unknown; ends: Seq[] }> {
-  const state = new Workspace()
-  const ends: Seq[] = []
-  for await (const piece of ladder.lines(0, to)) {
+/** What the steps from one rung back to another make of a state, and where they begin. */
+async function goneBack(ladder: Ladder, state: Workspace, to: Seq, from: Seq): Promise<{ state: unknown; begins: Seq[] }> {
+  const begins: Seq[] = []
+  let at = from
+  const restore = (name: string, key: string, record: unknown): void => state.tables.find((table) => table.name === name)?.restore(key, record ?? undefined)
+  for await (const piece of ladder.lines(to, from)) {
     for (const line of piece.split("\n").slice(0, -1)) {
       const value = JSON.parse(line.slice(64)) as { from: Seq; to: Seq; atMs: number } | [string, [string, unknown][]] | null
-      if (Array.isArray(value)) for (const [key, record] of value[1]) state.tables.find(({ name }) => name === value[0])?.restore(key, record ?? undefined)
+      if (Array.isArray(value)) for (const [key, record] of value[1]) restore(value[0], key, record)
       else if (value !== null) {
-        expect(value.from).toBe(state.seq)
-        state.seq = value.to
+        expect(value.to).toBe(at)
+        at = value.from
+        state.seq = value.from
         state.atMs = value.atMs
-        ends.push(value.to)
-      }
+      } else begins.push(at)
     }
   }
-  return { state: recordsOf(state), ends }
+  return { state: recordsOf(state), begins }
 }
 
 function recordsOf(state: Workspace): unknown {
@@ -50,16 +53,55 @@ function recordsOf(state: Workspace): unknown {
   return { seq, atMs, tables: { ...tables, keys: [] } }
 }
 
-async function replayed(to: Seq): Promise<unknown> {
-  return recordsOf((await replay(hub.loop.ledger, sha256, { to, compare: false })).state)
+async function stateAt(to: Seq): Promise<Workspace> {
+  return (await replay(hub.loop.ledger, sha256, { to, compare: false })).state
 }
 
-test("the steps up to each of their ends add up to the state there, in whatever stretches they were made", async () => {
-  const ladder = ladderOn(memorySnapshots())
-  for (const head of [15, 25, 52, hub.loop.head.seq]) await ladder.grow(head)
+/** The state that is kept at the last rung. */
+async function baseOf(ladder: Ladder): Promise<Workspace> {
+  const reader = new SnapshotReader()
+  for await (const piece of (await ladder.base())!.lines) reader.take(piece)
+  return reader.whole()
+}
+
+/** From the kept state back to every rung. */
+async function isTrue(ladder: Ladder): Promise<void> {
   const rungs = await ladder.rungs()
-  expect(rungs).toEqual(Array.from({ length: Math.floor(hub.loop.head.seq / 10) }, (_, at) => 10 * (at + 1)))
-  for (const end of rungs) expect(await climbed(ladder, end)).toEqual({ state: await replayed(end), ends: rungs.filter((one) => one <= end) })
+  const last = rungs.at(-1) as Seq
+  expect(recordsOf(await baseOf(ladder))).toEqual(recordsOf(await stateAt(last)))
+  for (const end of [0, ...rungs])
+    expect((await goneBack(ladder, await baseOf(ladder), end, last)).state, `entry ${end}`).toEqual(recordsOf(await stateAt(end)))
+}
+
+test("from any entry the steps lead back to any rung before it, in whatever stretches they were made", async () => {
+  const ladder = ladderOn(memorySnapshots(), 1)
+  const { seq: head } = hub.loop.head
+  for (const made of [15, 25, 52, 109, head]) {
+    await ladder.grow(made)
+    await isTrue(ladder)
+  }
+  expect(await ladder.rungs()).toEqual(Array.from({ length: head }, (_, at) => at + 1))
+  const wide = ladderOn(memorySnapshots(), 4)
+  await wide.grow(head)
+  const last = (await wide.rungs()).at(-1) as Seq
+  const moments = fc.tuple(fc.integer({ min: 1, max: last }), fc.nat())
+  await fc.assert(
+    fc.asyncProperty(moments, async ([from, seed]) => {
+      const to = 4 * (seed % Math.ceil(from / 4))
+      const { state } = await goneBack(wide, await stateAt(from), to, 4 * Math.ceil(from / 4))
+      expect(state, `from entry ${from} to ${to}`).toEqual(recordsOf(await stateAt(to)))
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test("the way back takes the fewest steps", async () => {
+  const ladder = ladderOn(memorySnapshots(), 1)
+  await ladder.grow(hub.loop.head.seq)
+  const begins = async (to: Seq, from: Seq): Promise<Seq[]> => (await goneBack(ladder, await stateAt(from), to, from)).begins
+  expect(await begins(0, 121)).toEqual([120, 110, 100, 0])
+  expect(await begins(98, 121)).toEqual([120, 110, 100, 99, 98])
+  expect(await begins(7, 20)).toEqual([10, 9, 8, 7])
 })
 
 test("nothing is made for less than two steps", async () => {
@@ -68,26 +110,70 @@ test("nothing is made for less than two steps", async () => {
   expect(await ladder.rungs()).toEqual([])
 })
 
+/** Writes one of what is kept anew, changed. */
+async function damage(store: SnapshotStore, key: string, seq: Seq, how: (text: string) => string): Promise<void> {
+  let text = ""
+  for await (const piece of (await store.open(key, seq))!) text += piece
+  const changed = how(text)
+  expect(changed).not.toBe(text)
+  const lines = async function* lines(): AsyncIterable<string> {
+    yield changed
+  }
+  await store.keep(key, seq, lines())
+}
+
 test.each([
   ["changed", (text: string) => text.replace('"title":"t3"', '"title":"t4"')],
   ["cut off", (text: string) => text.slice(0, -9)],
   ["of another chain", (text: string) => text.replace(/"hash":"../, '"hash":"00')],
-])("steps of which one was %s are made anew", async (_, damage) => {
+])("where the state at the last rung was %s all is made anew", async (_, how) => {
   const store = memorySnapshots()
   await ladderOn(store).grow(50)
-  const pieces = await store.open("main", 20)
-  let text = ""
-  for await (const piece of pieces!) text += piece
-  await store.keep(
-    "main",
-    20,
-    (async function* damaged() {
-      yield damage(text)
-    })(),
-  )
+  await damage(store, "main@base", 50, how)
+  // Were it taken for true, this one would stay.
+  await damage(store, "main", 10, (text) => text.replace("t1", "t2"))
   const ladder = ladderOn(store)
   await ladder.grow(80)
-  expect(await climbed(ladder, 80)).toEqual({ state: await replayed(80), ends: [10, 20, 30, 40, 50, 60, 70, 80] })
+  expect(await ladder.rungs()).toEqual([10, 20, 30, 40, 50, 60, 70, 80])
+  await isTrue(ladder)
+})
+
+test.each([
+  ["changed", (text: string) => text.replace("t8", "t7")],
+  ["cut off", (text: string) => text.slice(0, -69)],
+  ["of an earlier version", (text: string) => text.replace('"version":2', '"version":1')],
+])("a step that was %s is not gone over, and all are made anew", async (_, how) => {
+  const store = memorySnapshots()
+  await ladderOn(store).grow(50)
+  await damage(store, "main", 30, how)
+  const ladder = ladderOn(store)
+  expect((await goneBack(ladder, await stateAt(50), 0, 50)).begins).toEqual(expect.not.arrayContaining([20]))
+  expect(await ladder.rungs()).toEqual([])
+  await ladder.grow(51)
+  expect(await ladder.rungs()).toEqual([10, 20, 30, 40, 50])
+  await isTrue(ladder)
+})
+
+test("a wide step is not made of a narrow one that was changed", async () => {
+  const store = memorySnapshots()
+  await ladderOn(store).grow(90)
+  await damage(store, "main", 30, (text) => text.replace("t8", "t7"))
+  const ladder = ladderOn(store)
+  await ladder.grow(120)
+  await isTrue(ladder)
+})
+
+test("what an earlier version kept, steps forward without a state, is thrown away and made again", async () => {
+  const store = memorySnapshots()
+  const lines = async function* lines(): AsyncIterable<string> {
+    yield "the past"
+  }
+  for (const seq of [10, 20, 30]) await store.keep("main", seq, lines())
+  const ladder = ladderOn(store)
+  expect(await ladder.rungs()).toEqual([])
+  await ladder.grow(40)
+  expect(await store.list("main")).toEqual([10, 20, 30, 40])
+  await isTrue(ladder)
 })
 
 test("a step that was deleted has all of them made anew", async () => {
@@ -96,22 +182,26 @@ test("a step that was deleted has all of them made anew", async () => {
   await store.drop("main", 30)
   const ladder = ladderOn(store)
   await ladder.grow(80)
-  expect((await climbed(ladder, 80)).ends).toEqual([10, 20, 30, 40, 50, 60, 70, 80])
+  expect(await ladder.rungs()).toEqual([10, 20, 30, 40, 50, 60, 70, 80])
+  await isTrue(ladder)
+})
+
+test("only one state is kept, however far the past has grown", async () => {
+  const store = memorySnapshots()
+  const ladder = ladderOn(store, 1)
+  for (let head = 5; head < 120; head += 5) await ladder.grow(head)
+  expect(await store.list("main@base")).toEqual([(await ladder.rungs()).at(-1)])
 })
 
 test("a hub that stops ends in the midst of it, and goes on when it is back", async () => {
   const store = memorySnapshots()
-  const ladder = new Ladder({
-    workspace: "main",
-    store,
-    ledger: hub.loop.ledger,
-    sha256,
-    rungEntries: 10,
-    pause: () => new Promise((resolve) => setImmediate(resolve)),
-  })
-  const growing = ladder.grow(80)
+  const ladder = ladderOn(store, 10, () => new Promise((resolve) => setImmediate(resolve)))
+  const growing = ladder.grow(120)
   await ladder.stop()
   await growing
-  await ladderOn(store).grow(80)
-  expect((await climbed(ladder, 80)).ends).toEqual([10, 20, 30, 40, 50, 60, 70, 80])
+  expect(await ladder.rungs()).toEqual([])
+  const again = ladderOn(store)
+  await again.grow(120)
+  expect((await again.rungs()).length).toBe(12)
+  await isTrue(again)
 })

@@ -1,16 +1,10 @@
 import { type Sha256, toHex } from "../core/chain.ts"
 import { decodeEntry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
-import { evolve, Workspace } from "../core/workspace.ts"
+import { evolve, putRows, Workspace } from "../core/workspace.ts"
 import type { Ledger } from "../ledger/ledger.ts"
-import { linesOf, SEAL_LENGTH, Seals, type SnapshotStore } from "./snapshots.ts"
-
-/**
- * First line of a rung; each further line is `[table, [[key, record or null], ...]]`, the last one `null`, each sealed as a snapshot's lines are. A rung is what
- * changed from entry `from` to entry `to` (`from` 0: from nothing), so that all rungs together weigh about as much as the state: whoever has the state at one
- * of its ends has it at the other. Keys of commands are not in it: they are for the hub, and rungs are for those who look back.
- */
-export type RungHead = { version: 1; from: Seq; to: Seq; atMs: number; hash: string }
+import { SEAL_LENGTH, type SnapshotStore } from "./snapshots.ts"
+import { type Before, noteBefore, sealed, stepHead, stepLines, unsealed } from "./step-back.ts"
 
 export type LadderOptions = {
   workspace: string
@@ -23,37 +17,72 @@ export type LadderOptions = {
   pause(): Promise<void>
 }
 
-/** Rungs are made when so many of them are missing: making one begins with reading all before it. */
+/** Steps of one width that make the next wider one: so that a way back over n entries has as many steps as n has digits, ten times over at the most. */
+const WIDER = 10
+/** Rungs are made when so many of them are missing, and an entry for so many of the state's records: it begins with reading the state at the last and ends with writing it. */
 const MISSING = 2
-/** Entries that are folded, and records that are read or written, between two pauses: about a millisecond. */
+const RECORDS_AN_ENTRY = 8
+/** Entries that are folded between two pauses: about a millisecond. */
 const ENTRIES_AT_ONCE = 64
-const ROWS_AT_ONCE = 500
 
-/** The workspace's past in steps: a projection like a snapshot, made from the ledger alone while nobody waits, and made again where it was deleted. */
+type BaseHead = { version: 2; seq: Seq; atMs: number; hash: string }
+
+/**
+ * The workspace's past in steps back, and the state at the last rung, from which they lead down: a projection like a snapshot, made from the ledger alone while
+ * nobody waits, and made again where it was deleted.
+ *
+ * A step from `to` back to `from` holds what the records that changed between them were at `from`. So whoever has the state at any entry after `from` and up to
+ * `to` has it at `from`. What was added in between is named only, and what changed often is in it once: a step over 100,000 entries weighs little more than one
+ * over 10,000. Steps of each width together weigh less than those of the next narrower one.
+ */
 export class Ladder {
   readonly #o: LadderOptions
   #growing: Promise<void> | null = null
   #isOver = false
+  /** Something was found that is not as it was written: all of it is made again. */
+  #isBad = false
+  /** Records of the state at the last rung, once it was seen. */
+  #records = 0
 
   constructor(options: LadderOptions) {
     this.#o = options
   }
 
-  /** Where the rungs end, ascending: each begins where the one before it ends, the first at 0. */
-  rungs(): Promise<Seq[]> {
-    return this.#o.store.list(this.#o.workspace)
+  /** Where the narrowest steps end, ascending: each begins where the one before it ends, the first at 0. At the last of them the whole state is kept. */
+  async rungs(): Promise<Seq[]> {
+    const { store, workspace } = this.#o
+    const base = this.#isBad ? 0 : await this.#baseSeq()
+    return base === 0 ? [] : (await store.list(workspace)).filter((seq) => seq <= base)
   }
 
-  /** The lines of every rung that begins at or after `from` and ends at or before `to`, one after the other. */
+  /** The state at the last rung, as a snapshot without the keys of commands; null where none is kept. */
+  async base(): Promise<{ seq: Seq; lines: AsyncIterable<string> } | null> {
+    const seq = this.#isBad ? 0 : await this.#baseSeq()
+    const lines = seq === 0 ? null : await this.#o.store.open(this.#key("base"), seq)
+    return lines === null ? null : { seq, lines }
+  }
+
+  /** The lines of the fewest steps from one rung back to another, in the order in which they are gone. Ends before one that is not as it was written. */
   async *lines(from: Seq, to: Seq): AsyncIterable<string> {
-    let before = 0
-    for (const seq of await this.rungs()) {
-      const begins = before
-      before = seq
-      if (begins < from || seq > to) continue
-      const pieces = await this.#o.store.open(this.#o.workspace, seq)
-      if (pieces === null) return
-      yield* pieces
+    const { store, sha256 } = this.#o
+    const widths = await this.#widths()
+    for (let at = to; at > from;) {
+      const width = widths.find((one) => at % one.width === 0 && at - one.width >= from && one.ends.has(at))
+      const pieces = this.#isBad || width === undefined ? null : await store.open(this.#key(width.width), at)
+      if (pieces === null || width === undefined) return
+      try {
+        let isFirst = true
+        for await (const line of unsealed(sha256, pieces)) {
+          if (isFirst) stepHead(line, at - width.width, at)
+          isFirst = false
+          yield `${line}\n`
+        }
+      } catch (error) {
+        if (!(error instanceof SyntaxError)) throw error
+        this.#isBad = true
+        return
+      }
+      at -= width.width
     }
   }
 
@@ -70,95 +99,136 @@ export class Ladder {
   }
 
   async #grow(head: Seq): Promise<void> {
-    const { rungEntries } = this.#o
-    const last = (await this.rungs()).at(-1) ?? 0
-    if (head < last + MISSING * rungEntries) return
-    const state = (last === 0 ? null : await this.#climb()) ?? (await this.#anew())
-    let changed = new Map<string, Set<string>>()
-    let from = state.seq
-    while (state.seq + rungEntries - (state.seq % rungEntries) <= head && !this.#isOver) {
-      const page = await this.#o.ledger.read(state.seq + 1, ENTRIES_AT_ONCE)
-      if (page.length === 0) return
-      for (const { seq, bytes, hash } of page) {
-        evolve(state, decodeEntry(bytes))
-        note(state, changed)
-        if (seq % rungEntries !== 0) continue
-        const rung: RungHead = { version: 1, from, to: seq, atMs: state.atMs, hash: toHex(hash) }
-        await this.#o.store.keep(this.#o.workspace, seq, this.#written(rung, state, changed))
-        changed = new Map()
-        from = seq
-      }
-      await this.#o.pause()
+    const worthIt = Math.max(MISSING * this.#o.rungEntries, this.#records / RECORDS_AN_ENTRY)
+    if (!this.#isBad && head < (await this.#baseSeq()) + worthIt) return
+    try {
+      await this.#climb((await this.#restored()) ?? (await this.#anew()), head)
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error
+      // A narrow step is not as it was written.
+      await this.#climb(await this.#anew(), head)
     }
   }
 
-  /** The state at the last rung; null where one is not as it was written, or is of another ledger. */
-  async #climb(): Promise<Workspace | null> {
-    const { ledger, workspace, store, sha256, pause } = this.#o
-    const state = new Workspace()
-    let head: RungHead | null = null
-    try {
-      for (const seq of await this.rungs()) {
-        const pieces = await store.open(workspace, seq)
-        if (pieces === null) return null
-        const seals = new Seals(sha256)
-        for await (const line of linesOf(pieces)) {
-          const text = line.slice(SEAL_LENGTH)
-          if (seals.next(text) !== line.slice(0, SEAL_LENGTH)) return null
-          const value = JSON.parse(text) as RungHead | [string, [string, unknown][]] | null
-          if (Array.isArray(value)) step(state, ...value)
-          else if (value !== null && (value.version !== 1 || value.from !== state.seq || value.to !== seq)) return null
-          else if (value !== null) head = value
-          await pause()
-        }
-        state.seq = seq
+  async #climb(state: Workspace, head: Seq): Promise<void> {
+    const { workspace, store, ledger, sha256, rungEntries, pause } = this.#o
+    let before: Before = new Map()
+    let { atMs } = state
+    const last = head - (head % rungEntries)
+    while (state.seq < last && !this.#isOver) {
+      const page = await ledger.read(state.seq + 1, Math.min(ENTRIES_AT_ONCE, last - state.seq))
+      if (page.length === 0) return
+      for (const { seq, bytes, hash } of page) {
+        evolve(state, decodeEntry(bytes))
+        noteBefore(state, before)
+        if (seq % rungEntries !== 0) continue
+        await store.keep(workspace, seq, stepLines(sha256, { version: 2, from: seq - rungEntries, to: seq, atMs }, before, pause))
+        // Of a long way what is done counts, should the hub end before the rest.
+        if (seq % (WIDER * rungEntries) === 0 || seq === last) await this.#rest(state, toHex(hash))
+        before = new Map()
+        atMs = state.atMs
+        if (this.#isOver) return
       }
-      const [stored] = head === null ? [] : await ledger.read(head.to, 1)
-      if (head === null || stored === undefined || toHex(stored.hash) !== head.hash) return null
-      state.atMs = head.atMs
-      return state
-    } catch (error) {
-      if (error instanceof SyntaxError) return null
-      throw error
+      await pause()
     }
+  }
+
+  /** Makes the wider steps up to here, then keeps the state: from here on it goes on. */
+  async #rest(state: Workspace, hash: string): Promise<void> {
+    const { store, sha256, rungEntries, pause } = this.#o
+    const { seq, atMs } = state
+    for (let width = WIDER * rungEntries; width <= seq; width *= WIDER) {
+      const made = new Set(await store.list(this.#key(width)))
+      for (let to = width; to <= seq; to += width) if (!made.has(to)) await this.#widen(width, to)
+    }
+    const tables = state.tables.map((table) => [table.name, new Map(table.entries())] as const)
+    const head: BaseHead = { version: 2, seq, atMs, hash }
+    this.#records = tables.reduce((sum, [, records]) => sum + records.size, 0)
+    await store.keep(this.#key("base"), seq, sealed(sha256, head, tables, pause))
+    for (const older of await store.list(this.#key("base"))) if (older !== seq) await store.drop(this.#key("base"), older)
+  }
+
+  /** One step of several: of a record that changed in more than one of them the earliest counts. */
+  async #widen(width: number, to: Seq): Promise<void> {
+    const { store, sha256, pause } = this.#o
+    const before: Before = new Map()
+    const narrow = width / WIDER
+    let atMs = 0
+    for (let at = to; at > to - width; at -= narrow) {
+      const pieces = await store.open(this.#key(narrow), at)
+      if (pieces === null) throw new SyntaxError(`the step back from entry ${at} is missing`)
+      let isFirst = true
+      for await (const line of unsealed(sha256, pieces)) {
+        if (isFirst) ({ atMs } = stepHead(line, at - narrow, at))
+        else put(before, JSON.parse(line.slice(SEAL_LENGTH)) as [string, [string, unknown][]] | null)
+        isFirst = false
+        await pause()
+      }
+    }
+    await store.keep(this.#key(width), to, stepLines(sha256, { version: 2, from: to - width, to, atMs }, before, pause))
+  }
+
+  /** The state at the last rung; null where it is not as it was written, is of another ledger, or lacks a step. */
+  async #restored(): Promise<Workspace | null> {
+    const { ledger, workspace, store, sha256, rungEntries, pause } = this.#o
+    const base = await this.base()
+    if (base === null) return null
+    const ends = new Set(await store.list(workspace))
+    for (let end = rungEntries; end <= base.seq; end += rungEntries) if (!ends.has(end)) return null
+    const state = new Workspace()
+    let head: BaseHead | null = null
+    for await (const line of unsealed(sha256, base.lines)) {
+      const value = JSON.parse(line.slice(SEAL_LENGTH)) as BaseHead | [string, [string, unknown][]] | null
+      if (Array.isArray(value)) putRows(state, ...value)
+      else head = value ?? head
+      await pause()
+    }
+    const [stored] = head === null ? [] : await ledger.read(head.seq, 1)
+    if (head === null || head.version !== 2 || head.seq !== base.seq || stored === undefined || toHex(stored.hash) !== head.hash) return null
+    state.seq = head.seq
+    state.atMs = head.atMs
+    return state
   }
 
   /** Nothing of it can be relied on. */
   async #anew(): Promise<Workspace> {
-    for (const seq of await this.rungs()) await this.#o.store.drop(this.#o.workspace, seq)
+    const { store, rungEntries } = this.#o
+    const drop = async (key: string): Promise<void> => {
+      for (const seq of await store.list(key)) await store.drop(key, seq)
+    }
+    await drop(this.#key("base"))
+    // Of every width: wider ones may have been left where the narrow ones were deleted.
+    for (let width = rungEntries; width < Number.MAX_SAFE_INTEGER; width *= WIDER) await drop(this.#key(width))
+    this.#isBad = false
     return new Workspace()
   }
 
-  async *#written(head: RungHead, state: Workspace, changed: ReadonlyMap<string, ReadonlySet<string>>): AsyncIterable<string> {
-    const seals = new Seals(this.#o.sha256)
-    const sealed = (value: unknown): string => {
-      const text = JSON.stringify(value)
-      return `${seals.next(text)}${text}\n`
+  async #baseSeq(): Promise<Seq> {
+    return (await this.#o.store.list(this.#key("base"))).at(-1) ?? 0
+  }
+
+  /** The steps that there are, the widest first. */
+  async #widths(): Promise<{ width: number; ends: ReadonlySet<Seq> }[]> {
+    const { store, rungEntries } = this.#o
+    const widths: { width: number; ends: ReadonlySet<Seq> }[] = []
+    for (let width = rungEntries; ; width *= WIDER) {
+      const ends = await store.list(this.#key(width))
+      if (ends.length === 0) return widths
+      widths.unshift({ width, ends: new Set(ends) })
     }
-    yield sealed(head)
-    for (const table of state.tables) {
-      const keys = [...(changed.get(table.name) ?? [])]
-      for (let at = 0; at < keys.length; at += ROWS_AT_ONCE) {
-        yield sealed([table.name, keys.slice(at, at + ROWS_AT_ONCE).map((key) => [key, table.get(key) ?? null])])
-        await this.#o.pause()
-      }
-    }
-    yield sealed(null)
+  }
+
+  /** The name in the store: no workspace has an @ in its own. */
+  #key(what: number | "base"): string {
+    const { workspace, rungEntries } = this.#o
+    return what === rungEntries ? workspace : `${workspace}@${what}`
   }
 }
 
-function note(state: Workspace, changed: Map<string, Set<string>>): void {
-  for (const { table, key } of state.journal.drain()) {
-    if (table === (state.keys as unknown)) continue
-    const keys = changed.get(table.name)
-    if (keys === undefined) changed.set(table.name, new Set([key]))
-    else keys.add(key)
-  }
-  for (const key of state.keys.keys()) state.keys.restore(key, undefined)
-}
-
-function step(state: Workspace, name: string, rows: readonly [string, unknown][]): void {
-  const table = state.tables.find((one) => one.name === name)
-  if (table === undefined) throw new SyntaxError(`a rung with a table ${name.slice(0, 64)}, which this version does not know`)
-  for (const [key, record] of rows) table.restore(key, record ?? undefined)
+function put(before: Before, value: [string, [string, unknown][]] | null): void {
+  if (value === null) return
+  const [table, rows] = value
+  const records = before.get(table) ?? new Map<string, unknown>()
+  before.set(table, records)
+  for (const [key, record] of rows) records.set(key, record)
 }

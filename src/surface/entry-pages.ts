@@ -10,7 +10,7 @@ import { SECURE_HEADERS } from "./request.ts"
 /** Entries of one line. */
 const PAGE = 512
 
-/** What `GET /entries/WORKSPACE/FROM/TO` and `GET /past/WORKSPACE/FROM/TO` ask for. Throws `invalid_input` on anything else. */
+/** What `GET /entries/WORKSPACE/FROM/TO` and `GET /back/WORKSPACE/FROM/TO` ask for. Throws `invalid_input` on anything else. */
 export function rangeAsked(pathname: string): { what: string; workspace: string; from: Seq; to: Seq } {
   const [, what = "", workspace = "", from = "", to = ""] = pathname.split("/", 6)
   if (!/^\d{1,15}$/.test(from) || !/^\d{1,15}$/.test(to) || (what === "entries" && Number(from) < 1))
@@ -26,8 +26,8 @@ export async function sendEntries(loop: Loop, from: Seq, to: Seq, response: Serv
   await pipeline(Readable.from(linesOf(loop, from, last), { objectMode: false }), response)
 }
 
-/** Sends the steps of the past that begin at or after `from` and end at or before `to`: nothing where none is kept. */
-export async function sendPast(ladder: Ladder | null, from: Seq, to: Seq, response: ServerResponse): Promise<void> {
+/** Sends the fewest steps that lead from rung `to` back to rung `from`, in the order in which they are gone: nothing where none are kept. */
+export async function sendBack(ladder: Ladder | null, from: Seq, to: Seq, response: ServerResponse): Promise<void> {
   response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", ...SECURE_HEADERS })
   await pipeline(Readable.from(ladder?.lines(from, to) ?? [], { objectMode: false }), response)
 }

@@ -7,7 +7,8 @@ import { SkeinError } from "../contract/errors.ts"
 import type { Hub } from "../hub/hub.ts"
 import { type Auth, type Caller, TOKEN_MS } from "./auth.ts"
 import type { Prices } from "./context.ts"
-import { rangeAsked, sendEntries, sendPast } from "./entry-pages.ts"
+import { recordsAt } from "./records-at.ts"
+import { rangeAsked, sendBack, sendEntries } from "./entry-pages.ts"
 import { type EventStream, streamEvents } from "./events.ts"
 import { type Call, type Perform, performer, type SurfaceLog, told, waits, workspaceOf } from "./perform.ts"
 import type { McpEndpoint } from "./mcp-http.ts"
@@ -201,7 +202,7 @@ class Surface {
     if (pathname.startsWith("/api/orpc/")) return this.#call("/api/orpc", exchange)
     response.setHeader("X-Request-Id", exchange.requestId)
     if (pathname.startsWith("/snapshots/")) return this.#snapshot(exchange)
-    if (pathname.startsWith("/entries/") || pathname.startsWith("/past/")) return this.#range(exchange)
+    if (pathname.startsWith("/entries/") || pathname.startsWith("/back/")) return this.#range(exchange)
     if (pathname.startsWith("/otlp/v1/")) return this.#telemetry(exchange)
     switch (pathname) {
       case "/health":
@@ -295,7 +296,10 @@ class Surface {
     if (!/^\d{1,15}$/.test(text)) throw new SkeinError("invalid_input", "a snapshot is asked for by workspace and seq", "GET /snapshots/WORKSPACE/SEQ")
     const caller = (await this.#pageCaller(request, workspace)) ?? (await this.#caller(request, workspace))
     this.#rate.take(caller.actor.agent)
-    const found = await workspaceOf(this.#o.hub, caller).snapshot(Number(text))
+    const loop = workspaceOf(this.#o.hub, caller)
+    const found = urlOf(request).searchParams.has("records")
+      ? await recordsAt(loop, this.#o.hub.ladder(loop.name), Number(text))
+      : await loop.snapshot(Number(text))
     if (found === null)
       throw new SkeinError("not_found", `there is no snapshot at or before ${text}`, "Start from the first entry; `ledger.snapshots` lists what is kept.")
     response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", "Skein-Snapshot-Seq": String(found.seq), ...SECURE_HEADERS })
@@ -308,7 +312,7 @@ class Surface {
     const caller = (await this.#pageCaller(request, workspace)) ?? (await this.#caller(request, workspace))
     this.#rate.take(caller.actor.agent)
     const loop = workspaceOf(this.#o.hub, caller)
-    await (what === "past" ? sendPast(this.#o.hub.ladder(loop.name), from, to, response) : sendEntries(loop, from, to, response))
+    await (what === "back" ? sendBack(this.#o.hub.ladder(loop.name), from, to, response) : sendEntries(loop, from, to, response))
   }
 
   /** Logs are read for usage; metrics and traces are taken and passed over, since exporters cannot be told to send none. */

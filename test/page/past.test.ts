@@ -4,8 +4,9 @@ import type { Entry } from "../../src/core/entry.ts"
 import { flightOf } from "../../src/core/flight.ts"
 import type { Seq } from "../../src/core/ids.ts"
 import { takeSnapshot, type Workspace } from "../../src/core/workspace.ts"
-import { readRungs, SnapshotReader } from "../../src/dashboard/fold.ts"
-import { Past, type PastSource } from "../../src/dashboard/past.ts"
+import { readSteps, SnapshotReader } from "../../src/dashboard/fold.ts"
+import { type Base, baseOf } from "../../src/dashboard/base.ts"
+import { type Costs, Past, type PastSource } from "../../src/dashboard/past.ts"
 import { replay } from "../../src/hub/replay.ts"
 import { memorySnapshots } from "../../src/hub/snapshots.ts"
 import { sha256 } from "../../src/ledger/sha256.ts"
@@ -24,10 +25,12 @@ beforeAll(async () => {
     const id = `t${at}`
     await loop.execute("task.add", OPERATOR, { id, title: id, dependsOn: at % 4 === 3 ? [`t${at - 1}`] : [] }, { key: { id, hash: "0".repeat(32) } })
     const actor = { agent, session: null, role: "worker" as const }
+    // Leases on files are records that go away again.
+    await loop.execute("files.reserve", actor, { globs: [`src/${id}/**`], mode: "exclusive", ttlMs: 900_000, reason: "mine", task: null, fence: null })
     const held = await loop.execute("task.claim", actor, { task: id }).catch(() => null)
-    if (held === null) continue
-    if (at % 2 === 0) await loop.execute("task.complete", actor, { task: id, fence: held.fence, deliverable: DONE, usage: USAGE })
-    else await loop.execute("task.release", actor, { task: id, fence: held.fence, reason: "another one" })
+    if (held !== null && at % 2 === 0) await loop.execute("task.complete", actor, { task: id, fence: held.fence, deliverable: DONE, usage: USAGE })
+    else if (held !== null) await loop.execute("task.release", actor, { task: id, fence: held.fence, reason: "another one" })
+    if (at % 5 !== 0) await loop.execute("files.release", actor, { lease: null, globs: null, reason: "done" })
   }
 })
 afterAll(() => hub.close())
@@ -55,8 +58,9 @@ const source: PastSource = {
     return reader.whole()
   },
   ladder: async () => ({ snapshots: await hub.loop.snapshots(), rungs: await hub.hub.ladder("main")!.rungs() }),
-  async *rungs(from: Seq, to: Seq) {
-    yield* readRungs(lined(hub.hub.ladder("main")!.lines(from, to)))
+  bases: () => Promise.resolve([]),
+  async *steps(from: Seq, to: Seq) {
+    yield* readSteps(lined(hub.hub.ladder("main")!.lines(from, to)))
   },
 }
 
@@ -73,62 +77,118 @@ function recordsOf(state: Workspace): unknown {
   return { seq, atMs, tables: sorted.filter(([name]) => name !== "keys"), counts: state.board.counts, ready: state.board.readyCount, flight: flightOf(state) }
 }
 
-test("wherever the page has been before, a moment is what a replay up to it makes", async () => {
+/** What a page holds that was loaded when the ledger was so long. */
+async function baseAt(seq: Seq): Promise<Base> {
+  return baseOf((await replay(hub.loop.ledger, sha256, { to: seq, compare: false })).state)
+}
+
+async function isTrue(state: Workspace, seq: Seq): Promise<void> {
+  const { state: replayed } = await replay(hub.loop.ledger, sha256, { to: seq, compare: false })
+  expect(recordsOf(state), `entry ${seq}`).toEqual(recordsOf(replayed))
+}
+
+/** No way but by steps: an entry that is folded costs more than all of them. */
+const BY_STEPS: Costs = { near: -1, undo: 1, record: 0, step: 0, snapshot: 0 }
+
+test("wherever the page has been before, whatever it holds and whatever a way costs, a moment is what a replay up to it makes", async () => {
   const { seq: head } = hub.loop.head
-  expect((await madeRungs()).length).toBeGreaterThan(5)
+  expect((await madeRungs()).length).toBeGreaterThan(10)
   expect((await hub.loop.snapshots()).length).toBeGreaterThan(1)
+  const within = fc.integer({ min: 1, max: head })
+  const costs = fc.record({
+    near: fc.constantFrom(-1, 20),
+    undo: fc.constantFrom(0.1, 10),
+    record: fc.constantFrom(0, 1),
+    step: fc.constantFrom(0, 1),
+    snapshot: fc.constantFrom(0, 1e6),
+  })
+  let steps = 0
   await fc.assert(
-    fc.asyncProperty(fc.constantFrom(-1, 20), fc.array(fc.integer({ min: 1, max: head }), { minLength: 2, maxLength: 12 }), async (near, moments) => {
-      const past = new Past(source, near)
-      for (const seq of moments) {
-        const state = await past.at(seq)
-        const { state: replayed } = await replay(hub.loop.ledger, sha256, { to: seq, compare: false })
-        expect(recordsOf(state), `entry ${seq}`).toEqual(recordsOf(replayed))
-      }
+    fc.asyncProperty(costs, fc.array(within, { maxLength: 2 }), fc.array(within, { minLength: 2, maxLength: 12 }), async (costing, held, moments) => {
+      const bases = await Promise.all(held.map(baseAt))
+      const { source: counted, read } = counting(bases)
+      const past = new Past(counted, costing)
+      for (const seq of moments) await isTrue(await past.at(seq), seq)
+      steps += read.length
     }),
     { numRuns: 40 },
   )
+  expect(steps).toBeGreaterThan(100)
 })
 
-test("over the steps the page reads each of them once, and no entry twice", async () => {
-  const rungs = await madeRungs()
-  const read: Seq[] = []
-  const counting: PastSource = {
+/** The hub's past, what the page holds besides, and what of it was read. */
+function counting(bases: readonly Base[]): { source: PastSource; read: string[]; loaded: Seq[] } {
+  const read: string[] = []
+  const loaded: Seq[] = []
+  const counted: PastSource = {
     ...source,
-    ladder: async () => ({ snapshots: [], rungs }),
-    async *rungs(from, to) {
-      for await (const rung of source.rungs(from, to)) {
-        read.push(rung.to)
-        yield rung
+    bases: () => Promise.resolve(bases),
+    async snapshot(seq) {
+      loaded.push(seq)
+      return source.snapshot(seq)
+    },
+    async *steps(from, to, signal) {
+      for await (const step of source.steps(from, to, signal)) {
+        read.push(`${step.to}-${step.from}`)
+        yield step
       }
     },
   }
-  const past = new Past(counting, -1)
-  for (const seq of [rungs[5], rungs[1], rungs[7], rungs[2], rungs[5]]) await past.at(seq as Seq)
-  expect(read).toEqual(rungs.slice(0, 8))
+  return { source: counted, read, loaded }
+}
+
+test("the page goes back from what it holds, loads no state, and reads no step twice", async () => {
+  const rungs = await madeRungs()
+  const last = rungs.at(-1) as Seq
+  const { source: counted, read, loaded } = counting([await baseAt(last - 4)])
+  const past = new Past(counted, { ...BY_STEPS, snapshot: 1e6 })
+  for (const seq of [rungs[5], rungs[1], rungs[7], rungs[2], rungs[5]] as Seq[]) await isTrue(await past.at(seq), seq)
+  expect(loaded).toEqual([])
+  expect(new Set(read).size).toBe(read.length)
+  expect(read.length).toBeGreaterThan(3)
+})
+
+test("a page that holds nothing so old loads the state at the last rung, once", async () => {
+  const rungs = await madeRungs()
+  const { source: counted, loaded } = counting([await baseAt(hub.loop.head.seq)])
+  const past = new Past({ ...counted, ladder: async () => ({ snapshots: [], rungs }) }, BY_STEPS)
+  for (const seq of [rungs[4], rungs[1], rungs[7]] as Seq[]) await isTrue(await past.at(seq), seq)
+  expect(loaded).toEqual([rungs.at(-1)])
 })
 
 test("what was read ahead is of use, however far it came", async () => {
   const rungs = await madeRungs()
-  for (const stopAfter of [0, 1, 3, 99]) {
+  const last = rungs.at(-1) as Seq
+  for (const stopAfter of [0, 1, 2, 99]) {
     const stopped = new AbortController()
-    let read = 0
-    const past = new Past({
-      ...source,
-      async *rungs(from, to) {
-        for await (const rung of source.rungs(from, to)) {
-          if (read >= stopAfter) stopped.abort()
-          stopped.signal.throwIfAborted()
-          read += 1
-          yield rung
+    const { source: counted, read } = counting([await baseAt(last)])
+    const stopping: PastSource = {
+      ...counted,
+      async *steps(from, to, signal) {
+        for await (const step of counted.steps(from, to, signal)) {
+          if (read.length > stopAfter) stopped.abort()
+          signal?.throwIfAborted()
+          yield step
         }
       },
-    })
+    }
+    const past = new Past(stopping, { ...BY_STEPS, snapshot: 1e6 })
     await past.prepare(stopped.signal).catch((error: unknown) => expect(stopped.signal.aborted, String(error)).toBe(true))
-    expect(read).toBe(Math.min(stopAfter, rungs.length))
-    const state = await past.at(rungs[2] as Seq)
-    expect(recordsOf(state)).toEqual(recordsOf((await replay(hub.loop.ledger, sha256, { to: rungs[2] as Seq, compare: false })).state))
+    const ahead = read.length
+    expect(ahead).toBeGreaterThan(0)
+    const seq = rungs[2] as Seq
+    await isTrue(await past.at(seq), seq)
+    // The one at which it was stopped is read again.
+    expect(read.length - new Set(read).size).toBeLessThanOrEqual(stopAfter < ahead ? 1 : 0)
   }
+})
+
+test("where the hub gives no steps the moment says why, and another is shown all the same", async () => {
+  const rungs = await madeRungs()
+  const { source: counted } = counting([await baseAt(rungs.at(-1) as Seq)])
+  const past = new Past({ ...counted, async *steps() {} }, { ...BY_STEPS, undo: 0 })
+  await expect(past.at(rungs[3] as Seq)).rejects.toThrow(`the hub does not give the past before entry ${rungs.at(-1)}`)
+  await isTrue(await past.at(rungs.at(-1) as Seq), rungs.at(-1) as Seq)
 })
 
 test("beyond the ledger's end there is no moment, and the next one is shown all the same", async () => {

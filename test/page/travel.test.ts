@@ -26,6 +26,7 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
+const BOSS = { agent: "operator", session: null, role: "operator" as const }
 const WAIT = { timeout: 15_000 }
 
 /** Waits until the page shows the state after an entry. */
@@ -56,6 +57,44 @@ inChromium("three moments of a run have the digest that `skein ledger replay --t
     expect(replayed, `entry ${seq}`).toMatchObject({ entries: seq, digest })
   }
   expect(complaints).toEqual([])
+})
+
+inChromium("in a long ledger the page goes back from what it holds by the hub's steps, to the digests that a replay makes", async () => {
+  const long = join(directory, "long.sqlite")
+  const limits = { snapshotEntries: 1_000_000, rungEntries: 1_000, queueWaitMs: 60_000 }
+  const ledger = (): Promise<ReturnType<typeof openSqlite>> => Promise.resolve(openSqlite({ path: long }))
+  const other = await startPageRig({ openLedger: ledger, snapshots: memorySnapshots(), ladder: memorySnapshots(), limits })
+  try {
+    const { loop } = other.hub
+    const actor = { agent: "ada", session: null, role: "worker" as const }
+    await other.hub.agent("ada", { maxActive: 1_000 })
+    for (let wave = 0; wave < 20; wave += 1) {
+      const ids = Array.from({ length: 50 }, (_, at) => `t${wave}-${at}`)
+      await Promise.all(ids.map((id) => loop.execute("task.add", BOSS, { id, title: id }, { key: { id, hash: "0".repeat(32) } })))
+      for (let round = 0; round < 4; round += 1) {
+        const held = await Promise.all(ids.map((task) => loop.execute("task.claim", actor, { task })))
+        await Promise.all(held.map(({ task, fence }) => loop.execute("task.release", actor, { task: task.id, fence, reason: "later" })))
+      }
+    }
+    const { seq: head } = loop.head
+    await expect.poll(async () => (await other.hub.hub.ladder("main")?.rungs())?.at(-1) ?? 0, { timeout: 30_000 }).toBeGreaterThan(head - 2_000)
+    const { page, complaints } = await other.open("#/ledger")
+    const asked: string[] = []
+    page.on("request", (request) => asked.push(new URL(request.url()).pathname.split("/")[1] ?? ""))
+    for (const share of [0.7, 0.95, 0.5]) {
+      const seq = Math.floor(head * share)
+      await page.evaluate(`location.hash = "#/ledger@${seq}"`)
+      const digest = await digestAt(page, seq)
+      const copy = openSqlite({ path: long, readOnly: true })
+      const replayed = await replay(copy, sha256, { to: seq, compare: false })
+      await copy.close()
+      expect(replayed.digest, `entry ${seq}`).toBe(digest)
+    }
+    expect(asked).toContain("back")
+    expect(complaints).toEqual([])
+  } finally {
+    await other.close()
+  }
 })
 
 inChromium("Flight at a moment shows who had which task then, and says of presence that it was not recorded", async () => {

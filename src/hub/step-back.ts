@@ -1,0 +1,76 @@
+import type { Sha256 } from "../core/chain.ts"
+import type { Seq } from "../core/ids.ts"
+import type { Journal } from "../core/table.ts"
+import type { Workspace } from "../core/workspace.ts"
+import { linesOf, SEAL_LENGTH, Seals } from "./snapshots.ts"
+
+/** First line of a step back; each further line is `[table, [[key, record at from, or null], ...]]`, the last one `null`, each sealed as a snapshot's lines are. */
+export type StepHead = { version: 2; from: Seq; to: Seq; atMs: number }
+
+/** What records were before they changed, by table and key; null: they were not there. */
+export type Before = Map<string, Map<string, unknown>>
+
+/** Records that are read or written between two pauses: about a millisecond. */
+const ROWS_AT_ONCE = 500
+
+/** Takes the journal's changes into `before`; the earliest of each record is what counts. What the hub remembers of commands is not in it, and is dropped. */
+export function noteBefore(state: Workspace, before: Before): void {
+  for (const { table, key, before: record } of (state.journal satisfies Journal).drain()) {
+    if (table === (state.keys as unknown)) continue
+    const records = before.get(table.name) ?? new Map<string, unknown>()
+    before.set(table.name, records)
+    if (!records.has(key)) records.set(key, record ?? null)
+  }
+  for (const key of state.keys.keys()) state.keys.restore(key, undefined)
+}
+
+/** A step as it is kept, line by line. */
+export function stepLines(sha256: Sha256, head: StepHead, before: Before, pause: () => Promise<void>): AsyncIterable<string> {
+  return sealed(sha256, head, [...before], pause)
+}
+
+/** Records as they stand, in the form of a snapshot: `head` is its first line. */
+export async function* sealed(
+  sha256: Sha256,
+  head: object,
+  tables: readonly (readonly [string, ReadonlyMap<string, unknown>])[],
+  pause: () => Promise<void>,
+): AsyncIterable<string> {
+  const seals = new Seals(sha256)
+  const line = (value: unknown): string => {
+    const text = JSON.stringify(value)
+    return `${seals.next(text)}${text}\n`
+  }
+  yield line(head)
+  for (const [table, records] of tables) {
+    let rows: [string, unknown][] = []
+    for (const row of records) {
+      rows.push(row)
+      if (rows.length < ROWS_AT_ONCE) continue
+      yield line([table, rows])
+      rows = []
+      await pause()
+    }
+    if (rows.length > 0) yield line([table, rows])
+  }
+  yield line(null)
+}
+
+/** The lines of what was sealed, each looked at before it is given. Throws `SyntaxError` on one that is not as it was written. */
+export async function* unsealed(sha256: Sha256, pieces: AsyncIterable<string>): AsyncIterable<string> {
+  const seals = new Seals(sha256)
+  let last = ""
+  for await (const line of linesOf(pieces)) {
+    last = line.slice(SEAL_LENGTH)
+    if (seals.next(last) !== line.slice(0, SEAL_LENGTH)) throw new SyntaxError("a step of the past was changed")
+    yield line
+  }
+  if (last !== "null") throw new SyntaxError("a step of the past is cut off")
+}
+
+/** The first line of a step. Throws `SyntaxError` where it is of another version, or another step. */
+export function stepHead(line: string, from: Seq, to: Seq): StepHead {
+  const head = JSON.parse(line.slice(SEAL_LENGTH)) as StepHead
+  if (head.version !== 2 || head.from !== from || head.to !== to) throw new SyntaxError(`this is not the step from entry ${to} back to ${from}`)
+  return head
+}
