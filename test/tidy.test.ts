@@ -131,6 +131,16 @@ test("an import never goes up", () => {
   expect(wrong).toEqual([])
 })
 
+test("node:http is not imported: import reads all that it exports, which loads Node's fetch, WebSocket and HTTP/2, 14 MB", () => {
+  const imported = sources.filter((file) =>
+    lines(file).some((line) => {
+      const names = /^import (?!type\b)(.*) from "(?:node:)?https?"/.exec(line)?.[1]
+      return names !== undefined && !names.split(",").every((name) => /^[{\s]*type\b/.test(name))
+    }),
+  )
+  expect(imported, 'take it by process.getBuiltinModule("node:http")').toEqual([])
+})
+
 test("only cli/ and the ledger's own folder know the concrete stores", () => {
   const wrong = sources.flatMap((file) => {
     if (["cli", "ledger"].includes(folderOf(file) ?? "")) return []

@@ -1,11 +1,14 @@
 import { spawn } from "node:child_process"
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs"
-import { get } from "node:http"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { SkeinError } from "../contract/errors.ts"
+import { HUB_MEMORY } from "./hub-memory.ts"
 import { type HubFile, type Instance, isAlive, readHubFile } from "./instance.ts"
+
+// Not by `import`, which would load Node's fetch and HTTP/2 with it: 14 MB, and 10 ms of each command that asks for the hub.
+const { get } = process.getBuiltinModule("node:http")
 
 /** How the hub is to listen. `port` null: as the last time, else a free one. */
 export type Listening = { host: string; port: number | null; allowedHosts: readonly string[] }
@@ -62,7 +65,12 @@ async function startHub(instance: Instance, { host, port, allowedHosts }: Listen
     ...allowedHosts.flatMap((name) => ["--allow-host", name]),
   ]
   // Its own session: neither Ctrl-C in this terminal nor its end reaches the hub.
-  const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", output, output], cwd: instance.repository ?? instance.directory })
+  const child = spawn(process.execPath, args, {
+    detached: true,
+    stdio: ["ignore", output, output],
+    cwd: instance.repository ?? instance.directory,
+    env: { ...HUB_MEMORY, ...process.env },
+  })
   closeSync(output)
   let ended = false
   child.on("exit", () => (ended = true))

@@ -23,7 +23,15 @@ test("nothing is collected while there is work", async () => {
   expect(await isCollected(() => (entries += 5_000))).toBe(false)
 })
 
-test("nothing is collected after little work", async () => {
-  let entries = 0
-  expect(await isCollected(() => Math.min((entries += 50), 500))).toBe(false)
+test("what a start left behind is collected though no work came, and after that nothing for little work", async () => {
+  expect(await isCollected(() => 500)).toBe(true)
+  let garbage: WeakRef<object> | null = null
+  let entries = 500
+  const stop = releaseWhenIdle(() => entries, TICK_MS)
+  await sleep(10 * TICK_MS)
+  garbage = new WeakRef({})
+  entries += 100
+  await sleep(20 * TICK_MS)
+  stop()
+  expect(garbage.deref()).toBeDefined()
 })

@@ -6,27 +6,30 @@ const TICK_MS = 1_000
 const BUSY_ENTRIES = 10
 /** Fewer entries leave less garbage than is worth a pause. */
 const WORTH_ENTRIES = 1_000
-/** Collecting stands the hub still for 1 to 1.5 ms a MB of live state: a larger heap is left to V8, which does it in pieces. */
+/** Collecting stands the hub still for 2 ms a MB of live state: a larger heap is left to V8, which does it in pieces. */
 const HEAP_MAX_BYTES = 160 * 1024 * 1024
 
+/** What V8 does when memory is all but gone: it collects until nothing more goes, and gives every free page back at once; by itself some 8 s later. */
+const ALL_OF_IT = { type: "major", flavor: "last-resort" } as const
+
 /**
- * Gives memory back when the hub has nothing to do; `entries` counts what was written so far. V8 keeps what a busy time took (half of 175 MB, after 10,000
- * tasks were added), and returns it by itself only in its memory-saving mode: 3 to 5 µs a claim, and pauses while the hub is busy. What is collected goes
- * back to the system some 8 s later. Answers what ends it.
+ * Gives memory back when the hub has nothing to do: after its start, and after each time that it was busy; `entries` counts what was written so far. V8
+ * keeps what a busy time took (half of 175 MB, after 10,000 tasks were added), and returns it by itself only in its memory-saving mode: 3 to 5 µs a claim,
+ * and pauses while the hub is busy. Answers what ends it.
  */
 export function releaseWhenIdle(entries: () => number, tickMs = TICK_MS): () => void {
   setFlagsFromString("--expose-gc")
-  const collect = runInNewContext("gc") as () => void
+  const collect = runInNewContext("gc") as (how: typeof ALL_OF_IT) => void
   setFlagsFromString("--no-expose-gc")
   let seen = entries()
-  let collected = 0
+  let collected = Number.NEGATIVE_INFINITY
   const timer = setInterval(() => {
     const now = entries()
     const quiet = now - seen < BUSY_ENTRIES
     seen = now
     if (!quiet || now - collected < WORTH_ENTRIES) return
     collected = now
-    if (process.memoryUsage().heapTotal <= HEAP_MAX_BYTES) collect()
+    if (process.memoryUsage().heapTotal <= HEAP_MAX_BYTES) collect(ALL_OF_IT)
   }, tickMs)
   timer.unref()
   return () => clearInterval(timer)

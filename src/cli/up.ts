@@ -1,6 +1,7 @@
 import type { Command } from "commander"
 import { act, asText, collect, examples, integer, type Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
+import { beginWithHubMemory } from "./hub-memory.ts"
 import { ensureHub } from "./hub-start.ts"
 import { showTime } from "./table.ts"
 
@@ -31,6 +32,7 @@ async function up(context: Context, { foreground = false, host, port, allowHost 
   const { terminal } = context
   if (foreground && supervise) throw new UsageError("--foreground keeps the hub alone in this terminal", "Start the supervisor in another: skein supervisor")
   if (foreground) {
+    beginWithHubMemory()
     const { serveHub } = await import("./hub-process.ts")
     await serveHub(context.instance(), { host, port: port ?? null, allowedHosts: allowHost }, (url) =>
       terminal.answer({ up: true, already: false, pid: process.pid, url }, `the hub is up at ${url}; Ctrl-C stops it`),
