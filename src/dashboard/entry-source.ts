@@ -1,4 +1,4 @@
-import { ask, heldBases, workspaceOfPage } from "./live.ts"
+import { ask, heldStands, workspaceOfPage } from "./live.ts"
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { fetchSnapshot, readSteps } from "./fold.ts"
@@ -53,8 +53,8 @@ class EntrySource implements PastSource {
     return fetchSnapshot(workspaceOfPage(), atOrBefore, signal)
   }
 
-  bases(): ReturnType<PastSource["bases"]> {
-    return heldBases()
+  stands(): ReturnType<PastSource["stands"]> {
+    return heldStands()
   }
 
   /** The steps from one rung back to another. Throws `SyntaxError` on one that is cut off. */

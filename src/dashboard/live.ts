@@ -5,7 +5,7 @@ import type { Input, Output } from "../contract/operations.ts"
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { Workspace } from "../core/workspace.ts"
-import { type Base, Bases } from "./base.ts"
+import { type Stand, Stands } from "./stand.ts"
 import { fetchSnapshot, foldIn } from "./fold.ts"
 import { Link, type Welcome } from "./link.ts"
 import { hubClock, livePicture } from "./moment.ts"
@@ -47,9 +47,9 @@ export function ask<Name extends OperationName>(name: Name, input: Input<Name>, 
 }
 
 /** What the page has held, of which the past is made: as soon as it holds anything. */
-export async function heldBases(): Promise<readonly Base[]> {
+export async function heldStands(): Promise<readonly Stand[]> {
   await started.promise
-  return bases.all
+  return stands.all
 }
 
 /** The workspace that the address names: `/w/NAME`, else `main`. */
@@ -64,7 +64,7 @@ const FEW_ENTRIES = 2_000
 
 const signedOut = new BroadcastChannel("skein-signed-out")
 const link = new Link(workspaceOfPage(), { welcome: welcomed, entries: arrived, resync: (from) => link.subscribe(from), heard, closed })
-const bases = new Bases()
+const stands = new Stands()
 /** Resolves when the first state is there. */
 const started = Promise.withResolvers<void>()
 let state: Workspace | null = null
@@ -181,10 +181,10 @@ async function catchUp(head: Seq): Promise<void> {
   if (mine !== connections) return
   if (from !== state) {
     last = null
-    bases.forget()
+    stands.forget()
   }
   state = from
-  bases.note(state)
+  stands.note(state)
   started.resolve()
   link.subscribe(state.seq + 1)
   changed()
@@ -215,7 +215,7 @@ function arrived(entries: readonly Entry[], from: Seq): void {
   }
   try {
     for (const entry of fresh) foldIn(state, entry)
-    bases.note(state)
+    stands.note(state)
   } catch (error) {
     fail(failureText(error))
     return

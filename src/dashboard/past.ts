@@ -2,7 +2,7 @@ import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { UPCASTS, upcast } from "../core/upcast.ts"
 import { evolve, undoTo, Workspace } from "../core/workspace.ts"
-import { type Base, baseOf, type Before, stateBefore } from "./base.ts"
+import { type Stand, standOf, type Before, stateBefore } from "./stand.ts"
 
 /** What the records that changed after entry `from` and up to `to` were at `from`; null: they were not there. `atMs`: the time at `from`. */
 export type Step = { from: Seq; to: Seq; atMs: number; changes: { table: string; rows: readonly [string, unknown][] }[] }
@@ -15,7 +15,7 @@ export type PastSource = {
   /** The seqs at which states are kept, and those where the narrowest steps of the past end, the first of which begins at 0; ascending. */
   ladder(): Promise<{ snapshots: readonly Seq[]; rungs: readonly Seq[] }>
   /** The states that the page holds anyhow. */
-  bases(): Promise<readonly Base[]>
+  stands(): Promise<readonly Stand[]>
   /** The steps that lead from one rung back to another, in that order. */
   steps(from: Seq, to: Seq, signal?: AbortSignal): AsyncIterable<Step>
 }
@@ -103,7 +103,7 @@ export class Past {
   /** Steps that were read, by where they end and begin; the one that was used last comes last. */
   #steps = new Map<string, Step>()
   /** The state at the last rung, where the page had to ask for it. */
-  #fetched: Base | null = null
+  #fetched: Stand | null = null
   #snapshotCost: number
   #msPerEntry = 0.01
 
@@ -145,20 +145,20 @@ export class Past {
   }
 
   async #farWays(seq: Seq, signal?: AbortSignal): Promise<Way[]> {
-    const [{ snapshots, rungs }, held] = await Promise.all([this.#source.ladder(), this.#source.bases()])
+    const [{ snapshots, rungs }, held] = await Promise.all([this.#source.ladder(), this.#source.stands()])
     const last = rungs.at(-1) ?? 0
     const rung = rungs.findLast((one) => one <= seq) ?? 0
-    const bases = this.#fetched === null ? held : [...held, this.#fetched]
+    const stands = this.#fetched === null ? held : [...held, this.#fetched]
     const ways: Way[] = [{ cost: seq, come: () => Promise.resolve(new Cursor(new Workspace())) }]
     const kept = snapshots.findLast((one) => one <= seq)
     if (kept !== undefined)
       ways.push({ cost: this.#snapshotCost + seq - kept, come: async () => new Cursor((await this.#read(kept, signal)) ?? new Workspace()) })
-    for (const base of bases) {
-      const cost = base.size * this.#costs.record
-      if (base.seq <= seq) ways.push({ cost: cost + seq - base.seq, come: () => this.#goOn(base, signal) })
-      if (base.seq > rung && base.seq <= last) {
-        const steps = this.#stepsCost(rung, base.seq, rungs)
-        ways.push({ cost: cost + steps + seq - rung, come: () => this.#goBack(base, rung, rungs, signal) })
+    for (const stand of stands) {
+      const cost = stand.size * this.#costs.record
+      if (stand.seq <= seq) ways.push({ cost: cost + seq - stand.seq, come: () => this.#goOn(stand, signal) })
+      if (stand.seq > rung && stand.seq <= last) {
+        const steps = this.#stepsCost(rung, stand.seq, rungs)
+        ways.push({ cost: cost + steps + seq - rung, come: () => this.#goBack(stand, rung, rungs, signal) })
       }
     }
     // Whoever holds nothing at or before the last rung asks for the state there.
@@ -167,23 +167,23 @@ export class Past {
     return ways
   }
 
-  async #goOn(base: Base, signal?: AbortSignal): Promise<Cursor> {
+  async #goOn(stand: Stand, signal?: AbortSignal): Promise<Cursor> {
     const slice = new Slice(signal)
-    return new Cursor(await stateBefore(base, new Map(), base, () => slice.breathe()))
+    return new Cursor(await stateBefore(stand, new Map(), stand, () => slice.breathe()))
   }
 
   async #goBackFromLast(to: Seq, rungs: readonly Seq[], signal?: AbortSignal): Promise<Cursor> {
     const state = await this.#read(rungs.at(-1) as Seq, signal)
     if (state === null || state.seq <= to) return new Cursor(state ?? new Workspace())
-    this.#fetched = baseOf(state)
+    this.#fetched = standOf(state)
     return this.#goBack(this.#fetched, to, rungs, signal)
   }
 
-  /** The state at a rung, by steps that lead back from a base: a step that ends after it leads from there as well. */
-  async #goBack(base: Base, to: Seq, rungs: readonly Seq[], signal?: AbortSignal): Promise<Cursor> {
-    const { before, atMs } = await this.#before(to, rungs.find((rung) => rung >= base.seq) as Seq, signal)
+  /** The state at a rung, by steps that lead back from a stand: a step that ends after it leads from there as well. */
+  async #goBack(stand: Stand, to: Seq, rungs: readonly Seq[], signal?: AbortSignal): Promise<Cursor> {
+    const { before, atMs } = await this.#before(to, rungs.find((rung) => rung >= stand.seq) as Seq, signal)
     const slice = new Slice(signal)
-    return new Cursor(await stateBefore(base, before, { seq: to, atMs }, () => slice.breathe()))
+    return new Cursor(await stateBefore(stand, before, { seq: to, atMs }, () => slice.breathe()))
   }
 
   /** What the records that changed since were at rung `to`. */

@@ -58,9 +58,9 @@ async function stateAt(to: Seq): Promise<Workspace> {
 }
 
 /** The state that is kept at the last rung. */
-async function baseOf(ladder: Ladder): Promise<Workspace> {
+async function topOf(ladder: Ladder): Promise<Workspace> {
   const reader = new SnapshotReader()
-  for await (const piece of (await ladder.base())!.lines) reader.take(piece)
+  for await (const piece of (await ladder.top())!.lines) reader.take(piece)
   return reader.whole()
 }
 
@@ -68,9 +68,8 @@ async function baseOf(ladder: Ladder): Promise<Workspace> {
 async function isTrue(ladder: Ladder): Promise<void> {
   const rungs = await ladder.rungs()
   const last = rungs.at(-1) as Seq
-  expect(recordsOf(await baseOf(ladder))).toEqual(recordsOf(await stateAt(last)))
-  for (const end of [0, ...rungs])
-    expect((await goneBack(ladder, await baseOf(ladder), end, last)).state, `entry ${end}`).toEqual(recordsOf(await stateAt(end)))
+  expect(recordsOf(await topOf(ladder))).toEqual(recordsOf(await stateAt(last)))
+  for (const end of [0, ...rungs]) expect((await goneBack(ladder, await topOf(ladder), end, last)).state, `entry ${end}`).toEqual(recordsOf(await stateAt(end)))
 }
 
 test("from any entry the steps lead back to any rung before it, in whatever stretches they were made", async () => {
@@ -129,7 +128,7 @@ test.each([
 ])("where the state at the last rung was %s all is made anew", async (_, how) => {
   const store = memorySnapshots()
   await ladderOn(store).grow(50)
-  await damage(store, "main@base", 50, how)
+  await damage(store, "main@top", 50, how)
   // Were it taken for true, this one would stay.
   await damage(store, "main", 10, (text) => text.replace("t1", "t2"))
   const ladder = ladderOn(store)
@@ -190,7 +189,7 @@ test("only one state is kept, however far the past has grown", async () => {
   const store = memorySnapshots()
   const ladder = ladderOn(store, 1)
   for (let head = 5; head < 120; head += 5) await ladder.grow(head)
-  expect(await store.list("main@base")).toEqual([(await ladder.rungs()).at(-1)])
+  expect(await store.list("main@top")).toEqual([(await ladder.rungs()).at(-1)])
 })
 
 test("a hub that stops ends in the midst of it, and goes on when it is back", async () => {

@@ -25,7 +25,7 @@ const RECORDS_AN_ENTRY = 8
 /** Entries that are folded between two pauses: about a millisecond. */
 const ENTRIES_AT_ONCE = 64
 
-type BaseHead = { version: 2; seq: Seq; atMs: number; hash: string }
+type TopHead = { version: 2; seq: Seq; atMs: number; hash: string }
 
 /**
  * The workspace's past in steps back, and the state at the last rung, from which they lead down: a projection like a snapshot, made from the ledger alone while
@@ -51,14 +51,14 @@ export class Ladder {
   /** Where the narrowest steps end, ascending: each begins where the one before it ends, the first at 0. At the last of them the whole state is kept. */
   async rungs(): Promise<Seq[]> {
     const { store, workspace } = this.#o
-    const base = this.#isBad ? 0 : await this.#baseSeq()
-    return base === 0 ? [] : (await store.list(workspace)).filter((seq) => seq <= base)
+    const top = this.#isBad ? 0 : await this.#topSeq()
+    return top === 0 ? [] : (await store.list(workspace)).filter((seq) => seq <= top)
   }
 
   /** The state at the last rung, as a snapshot without the keys of commands; null where none is kept. */
-  async base(): Promise<{ seq: Seq; lines: AsyncIterable<string> } | null> {
-    const seq = this.#isBad ? 0 : await this.#baseSeq()
-    const lines = seq === 0 ? null : await this.#o.store.open(this.#key("base"), seq)
+  async top(): Promise<{ seq: Seq; lines: AsyncIterable<string> } | null> {
+    const seq = this.#isBad ? 0 : await this.#topSeq()
+    const lines = seq === 0 ? null : await this.#o.store.open(this.#key("top"), seq)
     return lines === null ? null : { seq, lines }
   }
 
@@ -100,7 +100,7 @@ export class Ladder {
 
   async #grow(head: Seq): Promise<void> {
     const worthIt = Math.max(MISSING * this.#o.rungEntries, this.#records / RECORDS_AN_ENTRY)
-    if (!this.#isBad && head < (await this.#baseSeq()) + worthIt) return
+    if (!this.#isBad && head < (await this.#topSeq()) + worthIt) return
     try {
       await this.#climb((await this.#restored()) ?? (await this.#anew()), head)
     } catch (error) {
@@ -142,10 +142,10 @@ export class Ladder {
       for (let to = width; to <= seq; to += width) if (!made.has(to)) await this.#widen(width, to)
     }
     const tables = state.tables.map((table) => [table.name, new Map(table.entries())] as const)
-    const head: BaseHead = { version: 2, seq, atMs, hash }
+    const head: TopHead = { version: 2, seq, atMs, hash }
     this.#records = tables.reduce((sum, [, records]) => sum + records.size, 0)
-    await store.keep(this.#key("base"), seq, sealed(sha256, head, tables, pause))
-    for (const older of await store.list(this.#key("base"))) if (older !== seq) await store.drop(this.#key("base"), older)
+    await store.keep(this.#key("top"), seq, sealed(sha256, head, tables, pause))
+    for (const older of await store.list(this.#key("top"))) if (older !== seq) await store.drop(this.#key("top"), older)
   }
 
   /** One step of several: of a record that changed in more than one of them the earliest counts. */
@@ -171,20 +171,20 @@ export class Ladder {
   /** The state at the last rung; null where it is not as it was written, is of another ledger, or lacks a step. */
   async #restored(): Promise<Workspace | null> {
     const { ledger, workspace, store, sha256, rungEntries, pause } = this.#o
-    const base = await this.base()
-    if (base === null) return null
+    const top = await this.top()
+    if (top === null) return null
     const ends = new Set(await store.list(workspace))
-    for (let end = rungEntries; end <= base.seq; end += rungEntries) if (!ends.has(end)) return null
+    for (let end = rungEntries; end <= top.seq; end += rungEntries) if (!ends.has(end)) return null
     const state = new Workspace()
-    let head: BaseHead | null = null
-    for await (const line of unsealed(sha256, base.lines)) {
-      const value = JSON.parse(line.slice(SEAL_LENGTH)) as BaseHead | [string, [string, unknown][]] | null
+    let head: TopHead | null = null
+    for await (const line of unsealed(sha256, top.lines)) {
+      const value = JSON.parse(line.slice(SEAL_LENGTH)) as TopHead | [string, [string, unknown][]] | null
       if (Array.isArray(value)) putRows(state, ...value)
       else head = value ?? head
       await pause()
     }
     const [stored] = head === null ? [] : await ledger.read(head.seq, 1)
-    if (head === null || head.version !== 2 || head.seq !== base.seq || stored === undefined || toHex(stored.hash) !== head.hash) return null
+    if (head === null || head.version !== 2 || head.seq !== top.seq || stored === undefined || toHex(stored.hash) !== head.hash) return null
     state.seq = head.seq
     state.atMs = head.atMs
     return state
@@ -196,15 +196,15 @@ export class Ladder {
     const drop = async (key: string): Promise<void> => {
       for (const seq of await store.list(key)) await store.drop(key, seq)
     }
-    await drop(this.#key("base"))
+    await drop(this.#key("top"))
     // Of every width: wider ones may have been left where the narrow ones were deleted.
     for (let width = rungEntries; width < Number.MAX_SAFE_INTEGER; width *= WIDER) await drop(this.#key(width))
     this.#isBad = false
     return new Workspace()
   }
 
-  async #baseSeq(): Promise<Seq> {
-    return (await this.#o.store.list(this.#key("base"))).at(-1) ?? 0
+  async #topSeq(): Promise<Seq> {
+    return (await this.#o.store.list(this.#key("top"))).at(-1) ?? 0
   }
 
   /** The steps that there are, the widest first. */
@@ -219,7 +219,7 @@ export class Ladder {
   }
 
   /** The name in the store: no workspace has an @ in its own. */
-  #key(what: number | "base"): string {
+  #key(what: number | "top"): string {
     const { workspace, rungEntries } = this.#o
     return what === rungEntries ? workspace : `${workspace}@${what}`
   }

@@ -13,8 +13,8 @@ export async function recordsAt(loop: Loop, ladder: Ladder | null, atOrBefore: S
   const newest = (await loop.snapshots()).findLast((seq) => seq <= atOrBefore) ?? 0
   const rung = (await ladder?.rungs())?.at(-1) ?? 0
   if (rung > 0 && rung <= atOrBefore && rung >= newest - OLDER_MAX) {
-    const base = await ladder?.base()
-    if (base !== null && base !== undefined && base.seq <= atOrBefore) return base
+    const top = await ladder?.top()
+    if (top !== null && top !== undefined && top.seq <= atOrBefore) return top
   }
   const found = await loop.snapshot(atOrBefore)
   return found === null ? null : { seq: found.seq, lines: withoutKeys(found.lines) }

@@ -5,7 +5,7 @@ import { flightOf } from "../../src/core/flight.ts"
 import type { Seq } from "../../src/core/ids.ts"
 import { takeSnapshot, type Workspace } from "../../src/core/workspace.ts"
 import { readSteps, SnapshotReader } from "../../src/dashboard/fold.ts"
-import { type Base, baseOf } from "../../src/dashboard/base.ts"
+import { type Stand, standOf } from "../../src/dashboard/stand.ts"
 import { type Costs, Past, type PastSource } from "../../src/dashboard/past.ts"
 import { replay } from "../../src/hub/replay.ts"
 import { memorySnapshots } from "../../src/hub/snapshots.ts"
@@ -58,7 +58,7 @@ const source: PastSource = {
     return reader.whole()
   },
   ladder: async () => ({ snapshots: await hub.loop.snapshots(), rungs: await hub.hub.ladder("main")!.rungs() }),
-  bases: () => Promise.resolve([]),
+  stands: () => Promise.resolve([]),
   async *steps(from: Seq, to: Seq) {
     yield* readSteps(lined(hub.hub.ladder("main")!.lines(from, to)))
   },
@@ -78,8 +78,8 @@ function recordsOf(state: Workspace): unknown {
 }
 
 /** What a page holds that was loaded when the ledger was so long. */
-async function baseAt(seq: Seq): Promise<Base> {
-  return baseOf((await replay(hub.loop.ledger, sha256, { to: seq, compare: false })).state)
+async function standAt(seq: Seq): Promise<Stand> {
+  return standOf((await replay(hub.loop.ledger, sha256, { to: seq, compare: false })).state)
 }
 
 async function isTrue(state: Workspace, seq: Seq): Promise<void> {
@@ -105,8 +105,8 @@ test("wherever the page has been before, whatever it holds and whatever a way co
   let steps = 0
   await fc.assert(
     fc.asyncProperty(costs, fc.array(within, { maxLength: 2 }), fc.array(within, { minLength: 2, maxLength: 12 }), async (costing, held, moments) => {
-      const bases = await Promise.all(held.map(baseAt))
-      const { source: counted, read } = counting(bases)
+      const stands = await Promise.all(held.map(standAt))
+      const { source: counted, read } = counting(stands)
       const past = new Past(counted, costing)
       for (const seq of moments) await isTrue(await past.at(seq), seq)
       steps += read.length
@@ -117,12 +117,12 @@ test("wherever the page has been before, whatever it holds and whatever a way co
 })
 
 /** The hub's past, what the page holds besides, and what of it was read. */
-function counting(bases: readonly Base[]): { source: PastSource; read: string[]; loaded: Seq[] } {
+function counting(stands: readonly Stand[]): { source: PastSource; read: string[]; loaded: Seq[] } {
   const read: string[] = []
   const loaded: Seq[] = []
   const counted: PastSource = {
     ...source,
-    bases: () => Promise.resolve(bases),
+    stands: () => Promise.resolve(stands),
     async snapshot(seq) {
       loaded.push(seq)
       return source.snapshot(seq)
@@ -140,7 +140,7 @@ function counting(bases: readonly Base[]): { source: PastSource; read: string[];
 test("the page goes back from what it holds, loads no state, and reads no step twice", async () => {
   const rungs = await madeRungs()
   const last = rungs.at(-1) as Seq
-  const { source: counted, read, loaded } = counting([await baseAt(last - 4)])
+  const { source: counted, read, loaded } = counting([await standAt(last - 4)])
   const past = new Past(counted, { ...BY_STEPS, snapshot: 1e6 })
   for (const seq of [rungs[5], rungs[1], rungs[7], rungs[2], rungs[5]] as Seq[]) await isTrue(await past.at(seq), seq)
   expect(loaded).toEqual([])
@@ -150,7 +150,7 @@ test("the page goes back from what it holds, loads no state, and reads no step t
 
 test("a page that holds nothing so old loads the state at the last rung, once", async () => {
   const rungs = await madeRungs()
-  const { source: counted, loaded } = counting([await baseAt(hub.loop.head.seq)])
+  const { source: counted, loaded } = counting([await standAt(hub.loop.head.seq)])
   const past = new Past({ ...counted, ladder: async () => ({ snapshots: [], rungs }) }, BY_STEPS)
   for (const seq of [rungs[4], rungs[1], rungs[7]] as Seq[]) await isTrue(await past.at(seq), seq)
   expect(loaded).toEqual([rungs.at(-1)])
@@ -161,7 +161,7 @@ test("what was read ahead is of use, however far it came", async () => {
   const last = rungs.at(-1) as Seq
   for (const stopAfter of [0, 1, 2, 99]) {
     const stopped = new AbortController()
-    const { source: counted, read } = counting([await baseAt(last)])
+    const { source: counted, read } = counting([await standAt(last)])
     const stopping: PastSource = {
       ...counted,
       async *steps(from, to, signal) {
@@ -185,7 +185,7 @@ test("what was read ahead is of use, however far it came", async () => {
 
 test("where the hub gives no steps the moment says why, and another is shown all the same", async () => {
   const rungs = await madeRungs()
-  const { source: counted } = counting([await baseAt(rungs.at(-1) as Seq)])
+  const { source: counted } = counting([await standAt(rungs.at(-1) as Seq)])
   const past = new Past({ ...counted, async *steps() {} }, { ...BY_STEPS, undo: 0 })
   await expect(past.at(rungs[3] as Seq)).rejects.toThrow(`the hub does not give the past before entry ${rungs.at(-1)}`)
   await isTrue(await past.at(rungs.at(-1) as Seq), rungs.at(-1) as Seq)

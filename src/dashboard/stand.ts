@@ -2,28 +2,28 @@ import type { Seq } from "../core/ids.ts"
 import { Workspace } from "../core/workspace.ts"
 
 /** All records as they stood at an entry, by table and key: enough to make the state anew, and little to keep, since records are never changed in place. */
-export type Base = { seq: Seq; atMs: number; size: number; tables: ReadonlyMap<string, ReadonlyMap<string, unknown>> }
+export type Stand = { seq: Seq; atMs: number; size: number; tables: ReadonlyMap<string, ReadonlyMap<string, unknown>> }
 /** What records were before they changed, by table and key; null: they were not there. */
 export type Before = Map<string, Map<string, unknown>>
 
-/** Entries from one base to the next while the page is live: what cannot be gone back to is folded from the base before it. */
+/** Entries from one stand to the next while the page is live: what cannot be gone back to is folded from the stand before it. */
 const APART = 20_000
 /** Records that are put in place between two looks at the clock. */
 const ROWS_AT_ONCE = 512
 
 /** What the page held when it was loaded and since: the past is made from these, not loaded again. The first one and the newest two are kept. */
-export class Bases {
-  #kept: Base[] = []
+export class Stands {
+  #kept: Stand[] = []
 
-  get all(): readonly Base[] {
+  get all(): readonly Stand[] {
     return this.#kept
   }
 
   /** The live state has come to here. */
   note(state: Workspace): void {
     const [first, ...others] = this.#kept
-    if (first !== undefined && state.seq < (this.#kept.at(-1) as Base).seq + APART) return
-    this.#kept = [...(first === undefined ? [] : [first]), ...others.slice(-1), baseOf(state)]
+    if (first !== undefined && state.seq < (this.#kept.at(-1) as Stand).seq + APART) return
+    this.#kept = [...(first === undefined ? [] : [first]), ...others.slice(-1), standOf(state)]
   }
 
   /** Of another ledger nothing that was kept is true. */
@@ -32,7 +32,7 @@ export class Bases {
   }
 }
 
-export function baseOf(state: Workspace): Base {
+export function standOf(state: Workspace): Stand {
   const { seq, atMs } = state
   let size = 0
   const tables = new Map<string, ReadonlyMap<string, unknown>>()
@@ -43,14 +43,14 @@ export function baseOf(state: Workspace): Base {
   return { seq, atMs, size, tables }
 }
 
-/** The state that a base becomes when records are put back as they were at `seq`. `breathe` is called again and again meanwhile. */
-export async function stateBefore(base: Base, before: Before, { seq, atMs }: { seq: Seq; atMs: number }, breathe: () => Promise<void>): Promise<Workspace> {
+/** The state that a stand becomes when records are put back as they were at `seq`. `breathe` is called again and again meanwhile. */
+export async function stateBefore(stand: Stand, before: Before, { seq, atMs }: { seq: Seq; atMs: number }, breathe: () => Promise<void>): Promise<Workspace> {
   const state = new Workspace()
   const none = new Map<string, unknown>()
   let rows = 0
   // In the order in which a snapshot has them: the indexes of some read the tables before them.
   for (const table of state.tables) {
-    const at = base.tables.get(table.name) ?? none
+    const at = stand.tables.get(table.name) ?? none
     const was = before.get(table.name) ?? none
     for (const [key, record] of at) {
       const then = was.get(key)
