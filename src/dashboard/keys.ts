@@ -1,3 +1,4 @@
+import { LIST_KEYS } from "./arrows.ts"
 import { goTo } from "./route.ts"
 import { VIEWS } from "./views.ts"
 
@@ -12,7 +13,7 @@ let chordUntilMs = 0
 
 /** All keys as they are, for the help. */
 export function boundKeys(): readonly { key: string; what: string }[] {
-  return [...VIEWS.map(({ key, title }) => ({ key: `g ${key}`, what: `go to ${title}` })), ...bindings]
+  return [...VIEWS.map(({ key, title }) => ({ key: `g ${key}`, what: `go to ${title}` })), ...bindings, ...LIST_KEYS]
 }
 
 /** Binds a key until the answer is called. Keys without Ctrl do nothing while somebody types. */

@@ -1,4 +1,6 @@
 import { render } from "preact"
+import { listenForArrows } from "./arrows.ts"
+import { keepFocus } from "./focus.ts"
 import { listenForKeys } from "./keys.ts"
 import { goLive } from "./live.ts"
 import { followAddress } from "./route.ts"
@@ -20,5 +22,7 @@ if (location.pathname === "/enter") await enter()
 followAddress()
 followScale()
 listenForKeys()
+listenForArrows()
+keepFocus()
 goLive()
 render(<Shell />, document.getElementById("page") as HTMLElement)

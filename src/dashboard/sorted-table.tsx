@@ -53,7 +53,7 @@ export function SortedTable<Row>({
               ))}
             </tr>
           </thead>
-          <tbody>
+          <tbody data-arrows>
             {sorted.slice(0, most).map((row) => (
               <tr key={keyOf(row)}>
                 {columns.map(({ title, isNumber, cell }, column) =>

@@ -77,6 +77,7 @@ inChromium("what goes on by itself, an age or the rest of a lease, is not said e
   const before = await answer.textContent()
   const said = await listen(page)
   await expect.poll(() => answer.textContent(), WAIT).not.toBe(before)
+  expect(await said()).toEqual([])
   await rig.hub.stop()
   const age = (): Promise<string> => page.textContent("header .state-lost").then((text) => text ?? "")
   await expect.poll(age, WAIT).toContain("ago")

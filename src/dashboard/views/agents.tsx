@@ -1,6 +1,7 @@
 import type { JSX } from "preact"
 import type { Agent } from "../../core/agent.ts"
 import { count } from "../figures.ts"
+import { LinkList } from "../link-list.tsx"
 import { hubStatus } from "../live.ts"
 import { isNow, type Picture } from "../moment.ts"
 import { hrefOf, setFilters } from "../route.ts"
@@ -57,22 +58,20 @@ function List({ picture: { state }, open, wanted }: { picture: Picture; open: st
       {found.length === 0 ? (
         <p class="quiet">{state.agents.size === 0 ? "There are none yet: skein agent add, or skein swarm spawn." : "No agent is called so."}</p>
       ) : null}
-      <ul class="plain threads">
-        {found.slice(0, SHOWN).map(({ name, kind, role, status }) => (
-          <li key={name}>
-            <a href={hrefOf("agents", [name])} aria-current={name === open ? "true" : undefined}>
-              <span class="title">
-                <Text of={name} max={64} />
-              </span>
-              <span class="quiet">
-                <Text of={kind} max={40} />
-                {role === "worker" ? "" : `, ${role}`}{" "}
-                <State of={status === "retired" ? status : (presence.get(name) ?? (isNow.value ? "offline" : "not recorded"))} />
-              </span>
-            </a>
-          </li>
-        ))}
-      </ul>
+      <LinkList rows={found.slice(0, SHOWN)} keyOf={({ name }) => name} hrefOf={({ name }) => hrefOf("agents", [name])} open={open}>
+        {({ name, kind, role, status }) => (
+          <>
+            <span class="title">
+              <Text of={name} max={64} />
+            </span>
+            <span class="quiet">
+              <Text of={kind} max={40} />
+              {role === "worker" ? "" : `, ${role}`}{" "}
+              <State of={status === "retired" ? status : (presence.get(name) ?? (isNow.value ? "offline" : "not recorded"))} />
+            </span>
+          </>
+        )}
+      </LinkList>
       {found.length > SHOWN ? <p class="quiet">{count(found.length - SHOWN)} more: search for them.</p> : null}
     </>
   )

@@ -31,7 +31,7 @@ export function Alerts({ picture }: { picture: Picture }): JSX.Element | null {
           </>
         )}
       </h2>
-      <ul class="plain alerts">
+      <ul class="plain alerts" data-arrows>
         {shown.map((alert, at) => (
           <li key={keys[at]}>
             <span class="mark" aria-hidden="true">

@@ -77,7 +77,7 @@ function HeldUp({ flight: { blocked, obstacles } }: { flight: FlightState }): JS
   return (
     <section class="flight-held" aria-labelledby="held-up">
       <h2 id="held-up">Held up</h2>
-      <ul class="plain">
+      <ul class="plain" data-arrows>
         {blocked.map(({ id, owner, on, by, updatedAtMs }) => (
           <li key={id}>
             <State of="blocked" /> <To view="plan" part={id} />
@@ -147,7 +147,7 @@ function Agents({ agents }: { agents: readonly FlightAgent[] }): JSX.Element {
               </th>
             </tr>
           </thead>
-          <tbody>
+          <tbody data-arrows>
             {shown.map((agent) => (
               <AgentRow key={agent.name} agent={agent} presence={presence.get(agent.name) ?? null} />
             ))}
@@ -242,7 +242,7 @@ function Plans({ state }: { state: Workspace }): JSX.Element | null {
   return (
     <section class="flight-plans" aria-labelledby="plans">
       <h2 id="plans">Open plans</h2>
-      <ul class="plain">
+      <ul class="plain" data-arrows>
         {open.map(({ id, title, counts, taskCount }) => (
           <li key={id}>
             <To view="plan" part={id} /> <Text of={title} max={100} />{" "}

@@ -5,6 +5,7 @@ import type { Thread } from "../../core/thread.ts"
 import { cursorOf } from "../../core/unread.ts"
 import type { Workspace } from "../../core/workspace.ts"
 import { count } from "../figures.ts"
+import { LinkList } from "../link-list.tsx"
 import { ask } from "../live.ts"
 import { isNow } from "../moment.ts"
 import { usePaced } from "../paced.ts"
@@ -84,31 +85,29 @@ function List({ rows, wanted, open }: { rows: readonly Row[]; wanted: string; op
   return (
     <>
       {fitting.length === 0 ? <p class="quiet">{rows.length === 0 ? "Nobody has said anything yet." : "No thread is called so."}</p> : null}
-      <ul class="plain threads">
-        {fitting.slice(0, SHOWN).map(({ thread: { id, title, status, head, lastAtMs, createdAtMs }, unread }) => (
-          <li key={id}>
-            <a href={hrefOf("threads", id.split("/"))} aria-current={id === open ? "true" : undefined}>
-              {unread === 0 ? null : (
-                <strong class="unread">
-                  <span aria-hidden="true">●</span> {count(unread)} unread
-                </strong>
+      <LinkList rows={fitting.slice(0, SHOWN)} keyOf={({ thread: { id } }) => id} hrefOf={({ thread: { id } }) => hrefOf("threads", id.split("/"))} open={open}>
+        {({ thread: { id, title, status, head, lastAtMs, createdAtMs }, unread }) => (
+          <>
+            {unread === 0 ? null : (
+              <strong class="unread">
+                <span aria-hidden="true">●</span> {count(unread)} unread
+              </strong>
+            )}
+            <span class="title">
+              <Text of={title} max={120} />
+            </span>
+            <span class="quiet">
+              <Text of={id} max={80} /> · {count(head)} {head === 1 ? "message" : "messages"} · <Ago atMs={head === 0 ? createdAtMs : lastAtMs} />
+              {status === "active" ? null : (
+                <>
+                  {" · "}
+                  <State of={status} />
+                </>
               )}
-              <span class="title">
-                <Text of={title} max={120} />
-              </span>
-              <span class="quiet">
-                <Text of={id} max={80} /> · {count(head)} {head === 1 ? "message" : "messages"} · <Ago atMs={head === 0 ? createdAtMs : lastAtMs} />
-                {status === "active" ? null : (
-                  <>
-                    {" · "}
-                    <State of={status} />
-                  </>
-                )}
-              </span>
-            </a>
-          </li>
-        ))}
-      </ul>
+            </span>
+          </>
+        )}
+      </LinkList>
       {fitting.length > SHOWN ? <p class="quiet">{count(fitting.length - SHOWN)} more: search for them.</p> : null}
     </>
   )
