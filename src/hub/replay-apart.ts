@@ -7,11 +7,28 @@ import type { Change, Table } from "../core/table.ts"
 import { type Checkpoint, evolve, Workspace } from "../core/workspace.ts"
 import type { Elsewhere, Source, Stored } from "../ledger/ledger.ts"
 import { comparedWith, PAGE, replay, type Replayed } from "./replay.ts"
-import { COUNT_IN, COUNT_OUT, FORGET, type FromHashing, HASH_BYTES, type Hashed, HEAD_BYTES, KEEP, MARK, type Piece, type ToHashing } from "./replay-hashing.ts"
+import {
+  COUNT_IN,
+  COUNT_OUT,
+  FORGET,
+  type FromHashing,
+  HASH_BYTES,
+  type Hashed,
+  HEAD_BYTES,
+  KEEP,
+  MARK,
+  type Piece,
+  RUN_BYTES,
+  type ToHashing,
+} from "./replay-hashing.ts"
 
 const PIECE_BYTES = 1024 * 1024
 /** Pieces that may wait: so far this thread may be ahead of the hashing. */
 const AHEAD = 8
+/** So many changes are looked through at once: before the page is over, so that what they replaced is forgotten while it is young. */
+const NOTED_AT = 512
+/** Texts that are encoded in one go: each by itself costs a call into Node. */
+const ENCODED_AT = 256
 /** Pages that the other thread may be ahead of this one. */
 const READ_AHEAD = 3
 
@@ -37,6 +54,7 @@ export async function replayApart(ledger: Source, to: number): Promise<Replayed 
     hasher = new Hasher(ledger.elsewhere ?? null)
     for await (const page of pagesOf(ledger, hasher, to)) {
       for (const bytes of page) {
+        if (state.journal.length >= NOTED_AT) changed.note(state.journal.drain())
         const entry = decodeEntry(bytes)
         if (entry.type === "checkpoint.recorded") {
           changed.note(state.journal.drain())
@@ -89,7 +107,7 @@ async function* pagesOf(ledger: Source, hasher: Hasher, to: number): AsyncIterab
 /** The table whose records change most: the other thread keeps what it counted of each, so that it need not be told again what to count out. */
 const KEPT = "tasks"
 
-/** Records that changed since they were last told of, each with what it was then. */
+/** Records that changed since they were last told of, each with what it was then, unless the other thread keeps that. */
 class Changed {
   readonly #before = new Map<Table<unknown>, Map<string, unknown>>()
 
@@ -103,7 +121,7 @@ class Changed {
         if (known === undefined) this.#before.set(table, (records = new Map<string, unknown>()))
         else records = known
       }
-      if (!records.has(change.key)) records.set(change.key, change.before)
+      if (!records.has(change.key)) records.set(change.key, change.table.name === KEPT ? undefined : change.before)
     }
   }
 
@@ -131,6 +149,9 @@ class Hasher {
   #memory = new Uint8Array(new SharedArrayBuffer(PIECE_BYTES))
   #view = new DataView(this.#memory.buffer)
   #at = 0
+  /** Operations that are not encoded yet. */
+  #kinds: number[] = []
+  #texts: string[] = []
   #ahead = 0
   readonly #pages: string[][] = []
   #hashed: Hashed | null = null
@@ -200,6 +221,7 @@ class Hasher {
   }
 
   async end(): Promise<Hashed> {
+    this.#encode()
     this.#send()
     this.#post(null)
     while (this.#hashed === null) await this.#heard()
@@ -226,13 +248,36 @@ class Hasher {
   }
 
   #write(kind: number, text: string): void {
+    this.#kinds.push(kind)
+    this.#texts.push(text)
+    if (this.#texts.length === ENCODED_AT) this.#encode()
+  }
+
+  /** Encodes what waits as one run. */
+  #encode(): void {
+    const texts = this.#texts
+    if (texts.length === 0) return
+    const all = texts.join("")
     // UTF-8 takes at most three bytes for each UTF-16 unit.
-    const atMost = HEAD_BYTES + text.length * 3
+    const atMost = RUN_BYTES + texts.length * HEAD_BYTES + all.length * 3
     if (this.#at + atMost > this.#memory.length) this.#send(atMost)
-    const { written } = this.#encoder.encodeInto(text, this.#memory.subarray(this.#at + HEAD_BYTES))
-    this.#memory[this.#at] = kind
-    this.#view.setUint32(this.#at + 1, written, true)
-    this.#at += HEAD_BYTES + written
+    const start = this.#at + RUN_BYTES + texts.length * HEAD_BYTES
+    let end = start + this.#encoder.encodeInto(all, this.#memory.subarray(start)).written
+    // Where it took a byte a unit all is ASCII, and each text as many bytes as it is long.
+    const isAscii = end - start === all.length
+    if (!isAscii) end = start
+    this.#view.setUint32(this.#at, texts.length, true)
+    let head = this.#at + RUN_BYTES
+    for (const [at, text] of texts.entries()) {
+      const bytes = isAscii ? text.length : this.#encoder.encodeInto(text, this.#memory.subarray(end)).written
+      if (!isAscii) end += bytes
+      this.#memory[head] = this.#kinds[at] as number
+      this.#view.setUint32(head + 1, bytes, true)
+      head += HEAD_BYTES
+    }
+    this.#at = end
+    this.#kinds = []
+    this.#texts = []
   }
 
   #send(next = 0): void {

@@ -6,7 +6,8 @@ import type { Seq } from "../core/ids.ts"
 import type { Elsewhere, Reader } from "../ledger/ledger.ts"
 import { sha256 } from "../ledger/sha256.ts"
 
-/** Each operation: its kind (1 byte), the length of what follows (4 bytes, little-endian), and that. */
+/** Operations come in runs: their number (4 bytes, little-endian as all), of each its kind (1 byte) and the length of its text (4), then all texts. */
+export const RUN_BYTES = 4
 export const HEAD_BYTES = 5
 /** A record, as `digestText` has it, to be counted in or out. */
 export const COUNT_IN = 1
@@ -58,14 +59,18 @@ class Counting {
     const all = new Uint8Array(memory)
     const view = new DataView(memory)
     for (let at = 0; at < bytes;) {
-      const kind = all[at]
-      const start = at + HEAD_BYTES
-      at = start + view.getUint32(at + 1, true)
-      const text = all.subarray(start, at)
-      if (kind === COUNT_IN) this.#digest.addHash(sha256(text))
-      else if (kind === COUNT_OUT) this.#digest.removeHash(sha256(text))
-      else if (kind === MARK) this.digests.push(this.digest())
-      else this.#keep(text, kind === KEEP)
+      let head = at + RUN_BYTES
+      const texts = head + view.getUint32(at, true) * HEAD_BYTES
+      for (at = texts; head < texts; head += HEAD_BYTES) {
+        const kind = all[head]
+        const start = at
+        at += view.getUint32(head + 1, true)
+        const text = all.subarray(start, at)
+        if (kind === COUNT_IN) this.#digest.addHash(sha256(text))
+        else if (kind === COUNT_OUT) this.#digest.removeHash(sha256(text))
+        else if (kind === MARK) this.digests.push(this.digest())
+        else this.#keep(text, kind === KEEP)
+      }
     }
   }
 
