@@ -18,6 +18,8 @@ export type GrowthOptions = {
   claims: number
   /** Ledgers that a hub is started on, in entries. */
   starts: readonly number[]
+  /** Only the start on a ledger of so many entries is timed. */
+  entries?: number
   /** Where the plot goes; null: nowhere. */
   svg: string | null
 }
@@ -34,15 +36,23 @@ export const GROWTH: Omit<GrowthOptions, "directory"> = {
 
 export type Start = {
   entries: number
-  /** Of the newest snapshot; 0: there was none. */ snapshotSeq: number
-  withoutSnapshotS: number
+  /** The newest snapshot after unbroken work (0: there was none), and a start from it. */
+  snapshotSeq: number
   fromSnapshotS: number
+  /** The same once the hub had a quiet moment: its snapshot is near the head then. */
+  quietSeq: number
+  fromQuietS: number
+  withoutSnapshotS: number
   makeS: number
 }
 export type GrowthReport = { byTasks: Point[]; byAgents: Point[]; starts: Start[]; svg: string | null; flatness: { tasks: number; agents: number } }
 
 /** What a claim costs as tasks, agents and history grow. */
-export async function benchGrowth({ directory, rounds, tasks, agents, teams, open, claims, starts, svg }: GrowthOptions): Promise<GrowthReport> {
+export async function benchGrowth({ directory, rounds, tasks, agents, teams, open, claims, starts, entries, svg }: GrowthOptions): Promise<GrowthReport> {
+  if (entries !== undefined) {
+    const only = await timeStart(join(directory, `start-${entries}`), entries)
+    return { byTasks: [], byAgents: [], starts: [only], svg: null, flatness: { tasks: 0, agents: 0 } }
+  }
   const byTasks = await climb(
     directory,
     "tasks",
@@ -58,7 +68,7 @@ export async function benchGrowth({ directory, rounds, tasks, agents, teams, ope
     teams.map((count) => ({ tasks: open, agents: count })),
   )
   const timed: Start[] = []
-  for (const entries of starts) timed.push(await timeStart(join(directory, `start-${entries}`), entries))
+  for (const length of starts) timed.push(await timeStart(join(directory, `start-${length}`), length))
   if (svg !== null) writeFileSync(svg, draw(byTasks, byAgents))
   const ratio = (points: Point[]): number => round((points.at(-1)?.cpuUsPerClaim ?? 0) / (points[0]?.cpuUsPerClaim ?? 1))
   return { byTasks, byAgents, starts: timed, svg, flatness: { tasks: ratio(byTasks), agents: ratio(byAgents) } }
@@ -84,7 +94,7 @@ async function climb(directory: string, name: string, rounds: number, claims: nu
   return points
 }
 
-/** A hub's start on a ledger of so many entries: from the newest snapshot that the hub kept while it wrote them, and from the first entry on. */
+/** A hub's start on a ledger of so many entries: from the snapshots that the hub kept while it wrote them, from one that it kept when it was quiet, and from the first entry on. */
 async function timeStart(home: string, entries: number): Promise<Start> {
   const open = async (): Promise<Opened> => {
     const opener = new Child("./history.ts")
@@ -92,14 +102,29 @@ async function timeStart(home: string, entries: number): Promise<Start> {
     await opener.stop()
     return opened
   }
+  const threeTimes = async (): Promise<{ seconds: number; seq: number }> => {
+    const opened = [await open(), await open(), await open()]
+    return { seconds: round(median(opened.map((one) => one.seconds))), seq: opened[0]?.snapshotSeq ?? 0 }
+  }
   const maker = new Child("./history.ts")
   const { seconds } = await maker.call<Made>("make", { directory: home, entries, snapshotEntries: null })
   await maker.stop()
-  const kept = [await open(), await open(), await open()]
+  const kept = await threeTimes()
+  const rester = new Child("./history.ts")
+  await rester.call("rest", { directory: home })
+  await rester.stop()
+  const quiet = await threeTimes()
   rmSync(join(home, "snapshots"), { recursive: true, force: true })
-  const gone = [await open(), await open(), await open()]
-  const middle = (opened: Opened[]): number => round(median(opened.map((one) => one.seconds)))
-  return { entries, snapshotSeq: kept[0]?.snapshotSeq ?? 0, fromSnapshotS: middle(kept), withoutSnapshotS: middle(gone), makeS: round(seconds) }
+  const gone = await threeTimes()
+  return {
+    entries,
+    snapshotSeq: kept.seq,
+    fromSnapshotS: kept.seconds,
+    quietSeq: quiet.seq,
+    fromQuietS: quiet.seconds,
+    withoutSnapshotS: gone.seconds,
+    makeS: round(seconds),
+  }
 }
 
 function draw(byTasks: readonly Point[], byAgents: readonly Point[]): string {
@@ -121,18 +146,17 @@ export function describeGrowth({ byTasks, byAgents, starts, svg, flatness }: Gro
       ...[agents, cpuUsPerClaim, gcUsPerClaim, p50Ms, p99Ms, claimsPerS, rssMb].map(show),
     ])
   const heading = ["open tasks", "agents", "CPU us a claim", "of it GC", "p50", "p99 ms", "claims/s", "MB"]
+  const startTable = table(
+    ["start on entries", "snapshot at", "from it s", "after quiet at", "from it s", "without one s"],
+    starts.map(({ entries, snapshotSeq, fromSnapshotS, quietSeq, fromQuietS, withoutSnapshotS }) =>
+      [entries, snapshotSeq, fromSnapshotS, quietSeq, fromQuietS, withoutSnapshotS].map(show),
+    ),
+  )
+  if (byTasks.length === 0) return startTable
   return [
     table(heading, rows(byTasks)),
     table(heading, rows(byAgents)),
-    table(
-      ["start on entries", "newest snapshot at", "from it s", "without one s"],
-      starts.map(({ entries, snapshotSeq, fromSnapshotS, withoutSnapshotS }) => [
-        show(entries),
-        show(snapshotSeq),
-        show(fromSnapshotS),
-        show(withoutSnapshotS),
-      ]),
-    ),
+    startTable,
     `last against first: ${show(flatness.tasks)} x by tasks, ${show(flatness.agents)} x by agents${svg === null ? "" : "; the plot is in docs/explanation/claim-cost.svg"}`,
   ].join("\n\n")
 }

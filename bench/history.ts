@@ -6,6 +6,7 @@ import { replayOnTwoCores } from "../src/hub/replay-apart.ts"
 import { sha256 } from "../src/ledger/sha256.ts"
 import { openSqlite } from "../src/ledger/sqlite.ts"
 import { ledgerPath } from "./open-hub.ts"
+import { sleep } from "./scratch.ts"
 
 export type Made = { entries: number; seconds: number; bytesPerEntry: number }
 export type Replayed = { entries: number; seconds: number; checkpoints: number; allHold: boolean; rssBytes: number }
@@ -15,6 +16,9 @@ export type Opened = { entries: number; snapshotSeq: number; seconds: number; rs
 const WAVE = 1_000
 const AGENTS = 50
 const GIVE_UP_MS = 600_000
+/** A quiet hub keeps a snapshot once so many entries have come, or so many as it has records, and an eighth of that: see `hub/upkeep.ts`. */
+const SNAPSHOT_ENTRIES = 50_000
+const IDLE_SHARE = 1 / 8
 
 answer({
   /** A life of tasks: each is added, claimed, updated (`updates` times, once by default) and completed; `snapshotEntries` null: snapshots as a hub keeps them. */
@@ -78,6 +82,19 @@ answer({
     const seconds = (performance.now() - startMs) / 1_000
     await ledger.close()
     return { entries, seconds, checkpoints: compared.length, allHold: compared.every(({ ok }) => ok), rssBytes: process.memoryUsage.rss() }
+  },
+  /** A hub that nobody asks anything: it keeps a snapshot near its head. */
+  async rest({ directory }: { directory: string }): Promise<void> {
+    const hub = await openOn(directory)
+    const loop = await hub.create("main")
+    const { seq } = loop.head
+    const records = await loop.read((state) => state.tables.reduce((sum, { size }) => sum + size, 0))
+    const apart = Math.max(SNAPSHOT_ENTRIES, records) * IDLE_SHARE
+    for (const deadline = performance.now() + GIVE_UP_MS; seq - ((await loop.snapshots()).at(-1) ?? 0) > apart;) {
+      if (performance.now() > deadline) throw new Error("no snapshot was kept though it was quiet")
+      await sleep(100)
+    }
+    await hub.close()
   },
   /** A hub's start, from the newest snapshot where there is one. */
   async open({ directory }: { directory: string }): Promise<Opened> {
