@@ -29,6 +29,14 @@ export type LinkEvents = {
 
 type Pending = { text: string; isRepeatable: boolean; sent: boolean; timer: number; resolve(output: unknown): void; reject(error: SkeinError): void }
 
+const listeners = new Set<(entries: readonly Entry[]) => void>()
+
+/** Hears of the entries that the hub streams, in order, some perhaps again after a reconnect; until the answer is called. */
+export function onStreamed(listener: (entries: readonly Entry[]) => void): () => void {
+  listeners.add(listener)
+  return () => void listeners.delete(listener)
+}
+
 /** An answer that is not there by then will not help whoever waits for it, in ms. */
 const ANSWER_MS = 15_000
 const HELLO_MS = 10_000
@@ -73,7 +81,7 @@ export class Link {
           this.#isOpen = true
           this.#events.welcome(frame.welcome)
           for (const pending of this.#pending.values()) this.#send(pending)
-        } else if (frame.events !== undefined) this.#events.entries(frame.events, frame.from as Seq)
+        } else if (frame.events !== undefined) this.#streamed(frame.events, frame.from as Seq)
         else if (frame.resync !== undefined) this.#events.resync(frame.resync)
         else if (typeof frame.id === "number") this.#answered(frame.id, frame)
         else if (frame.error !== undefined) why = frame.error
@@ -91,6 +99,11 @@ export class Link {
 
   close(): void {
     this.#socket?.close()
+  }
+
+  #streamed(entries: readonly Entry[], from: Seq): void {
+    this.#events.entries(entries, from)
+    for (const listener of listeners) listener(entries)
   }
 
   subscribe(from: Seq): void {

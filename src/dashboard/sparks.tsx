@@ -4,11 +4,16 @@ import { type Chart, chartsOf } from "./chart-series.ts"
 import { entriesSince } from "./chart-source.ts"
 import { count, money } from "./figures.ts"
 import { clock, type Picture } from "./moment.ts"
+import { onStreamed } from "./link.ts"
+import { RecentEntries } from "./recent-entries.ts"
 import { hrefOf } from "./route.ts"
+import { ledgerEra } from "./stored-pages.ts"
 
 const HOUR_MS = 3_600_000
 const BUCKETS = 30
-const AGAIN_MS = 10_000
+/** What came is drawn so often, in ms; where nothing comes, the hour goes on at each so many of those. */
+const AGAIN_MS = 2_000
+const ANYWAY = 15
 /** A spark is a glance: it is not worth more entries than these. */
 const ENTRIES_MAX = 5_000
 const WIDTH = 90
@@ -21,22 +26,45 @@ export function Sparks({ picture }: { picture: Picture }): JSX.Element | null {
   newest.current = picture
   useEffect(() => {
     let isOver = false
-    const make = async (): Promise<void> => {
-      const { state, seq, atMs, isLive } = newest.current
-      const toMs = isLive ? Math.max(atMs, clock.peek()) : atMs
-      const { entries, isWhole } = await entriesSince(seq, toMs - HOUR_MS, ENTRIES_MAX)
-      const fromMs = isWhole ? toMs - HOUR_MS : Math.min(toMs - 1_000, entries[0]?.atMs ?? 0)
-      if (!isOver) setCharts(chartsOf(entries, state, { fromMs, toMs, buckets: BUCKETS }))
-    }
+    let isStale = true
+    let recent = new RecentEntries(ENTRIES_MAX)
     // Without them the view is as useful; what keeps the hub from answering is told in the header.
-    const look = (): void => void make().catch(() => undefined)
-    look()
-    const timer = picture.isLive ? setInterval(look, AGAIN_MS) : undefined
+    const read = (): void => {
+      recent = new RecentEntries(ENTRIES_MAX)
+      const mine = recent
+      const { seq } = newest.current
+      entriesSince(seq, endOf(newest.current) - HOUR_MS, ENTRIES_MAX).then(
+        ({ entries, isWhole }) => {
+          mine.begin(entries, isWhole)
+          draw()
+        },
+        () => undefined,
+      )
+    }
+    const draw = (): void => {
+      if (isOver || recent.entries.length === 0) return
+      isStale = false
+      const toMs = endOf(newest.current)
+      const fromMs = recent.isWhole ? toMs - HOUR_MS : Math.max(toMs - HOUR_MS, Math.min(toMs - 1_000, recent.entries[0]?.atMs ?? 0))
+      setCharts(chartsOf(recent.entries, newest.current.state, { fromMs, toMs, buckets: BUCKETS }))
+    }
+    read()
+    if (!picture.isLive) return () => void (isOver = true)
+    const stop = onStreamed((entries) => {
+      isStale = true
+      if (!recent.take(entries)) read()
+    })
+    let ticks = 0
+    const timer = setInterval(() => {
+      ticks += 1
+      if (isStale || ticks % ANYWAY === 0) draw()
+    }, AGAIN_MS)
     return () => {
       isOver = true
+      stop()
       clearInterval(timer)
     }
-  }, [picture.isLive, picture.isLive ? 0 : picture.seq])
+  }, [picture.isLive, picture.isLive ? 0 : picture.seq, ledgerEra.value])
   const values = (id: string, line = 0): number[] => charts.find((chart) => chart.id === id)?.lines[line]?.values.map((value) => value ?? 0) ?? []
   if (charts.length === 0) return null
   const sum = (of: number[]): number => of.reduce((before, value) => before + value, 0)
@@ -49,6 +77,10 @@ export function Sparks({ picture }: { picture: Picture }): JSX.Element | null {
       <Spark values={lost} text={`${count(sum(lost))} leases lost or given back`} />
     </p>
   )
+}
+
+function endOf({ atMs, isLive }: Picture): number {
+  return isLive ? Math.max(atMs, clock.peek()) : atMs
 }
 
 function Spark({ values, text }: { values: readonly number[]; text: string }): JSX.Element {

@@ -1,17 +1,16 @@
 import type { JSX } from "preact"
-import { useState } from "preact/hooks"
+import { useRef, useState } from "preact/hooks"
 import { SkeinError } from "../contract/errors.ts"
 import type { Input } from "../contract/operations.ts"
 import { carryOut, type Deed, tell } from "./act.ts"
 import { Dialog } from "./dialog.tsx"
+import { GRAVE } from "./grave.ts"
+import { knownFor } from "./known-names.ts"
 import type { Given } from "./palette-call.ts"
 import { Refusal } from "./refusal.tsx"
 import { Text } from "./text.tsx"
 import { type Field, inputOf, openVerb, type Verb } from "./verbs.ts"
 import { failureText } from "./failure.ts"
-
-/** What takes something from somebody, or cannot be taken back. */
-const GRAVE = /\.(cancel|retire|revoke|overrideClose|reset|release|end|trip|fail|escalate)$/
 
 /** The form of the verb that was chosen. */
 export function VerbForm(): JSX.Element | null {
@@ -26,19 +25,28 @@ function Form({ verb, given }: { verb: Verb; given: Given }): JSX.Element {
   const [refusal, setRefusal] = useState<{ message: string; remedy: string } | null>(null)
   const [answer, setAnswer] = useState<string | null>(null)
   const [isAtWork, setAtWork] = useState(false)
+  /** Of the input that is being sent: sent again, where nobody knows whether it was done, it is the same command, and so never done twice. */
+  const sending = useRef<{ text: string; key: string } | null>(null)
+  const lost = GRAVE[verb.name] ?? null
   const close = (): void => void (openVerb.value = null)
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault()
     if (isAtWork) return
     setAtWork(true)
     try {
-      const output = await carryOut(verb.name, inputOf(verb.fields, filled) as Input<Deed>)
+      const input = inputOf(verb.fields, filled)
+      const sent = JSON.stringify(input)
+      if (sending.current?.text !== sent) sending.current = { text: sent, key: crypto.randomUUID() }
+      const output = await carryOut(verb.name, input as Input<Deed>, sending.current.key)
+      sending.current = null
       tell({ kind: "done", text: `${verb.name}: done`, remedy: "" })
       const text = JSON.stringify(output, null, 2)
       if (text === "{}") close()
       setRefusal(null)
       setAnswer(text)
     } catch (error) {
+      // A refusal is not remembered by the hub: what is sent after one is decided anew.
+      if (!(error instanceof SkeinError && error.code === "timed_out")) sending.current = null
       setRefusal(refusalOf(error))
     }
     setAtWork(false)
@@ -62,10 +70,16 @@ function Form({ verb, given }: { verb: Verb; given: Given }): JSX.Element {
                 field={field}
                 value={filled[field.name] ?? ""}
                 isFirst={field.name === first}
+                known={knownFor(verb.name, field.name)}
                 onChange={(value) => setFilled({ ...filled, [field.name]: value })}
               />
             ))
           : null}
+        {answer !== null || lost === null ? null : (
+          <label class="meant">
+            <input type="checkbox" name="meant" required /> {lost} That is meant.
+          </label>
+        )}
         <Refusal of={refusal} />
         {answer === null ? null : (
           <div role="status">
@@ -80,7 +94,7 @@ function Form({ verb, given }: { verb: Verb; given: Given }): JSX.Element {
             {answer === null ? "Leave it" : "Close"}
           </button>
           {answer === null ? (
-            <button type="submit" class={GRAVE.test(verb.name) ? "grave" : "main"} disabled={isAtWork}>
+            <button type="submit" class={lost === null ? "main" : "grave"} disabled={isAtWork}>
               {isAtWork ? "…" : verb.name}
             </button>
           ) : null}
@@ -94,11 +108,13 @@ function FieldInput({
   field: { name, kind, isRequired, about, otherwise, choices, min, max },
   value,
   isFirst,
+  known,
   onChange,
 }: {
   field: Field
   value: string
   isFirst: boolean
+  known: readonly string[]
   onChange: (value: string) => void
 }): JSX.Element {
   const id = `verb-${name}`
@@ -131,7 +147,23 @@ function FieldInput({
           onInput={({ currentTarget }) => onChange(currentTarget.value)}
         />
       ) : (
-        <input {...common} type="text" list={undefined} value={value} autocomplete="off" onInput={({ currentTarget }) => onChange(currentTarget.value)} />
+        <>
+          <input
+            {...common}
+            type="text"
+            {...(known.length === 0 ? {} : { list: `${id}-known` })}
+            value={value}
+            autocomplete="off"
+            onInput={({ currentTarget }) => onChange(currentTarget.value)}
+          />
+          {known.length === 0 ? null : (
+            <datalist id={`${id}-known`}>
+              {known.map((one) => (
+                <option key={one} value={one} />
+              ))}
+            </datalist>
+          )}
+        </>
       )}
       <small id={`${id}-about`} class="quiet">
         {note.filter((part) => part !== "").join("; ")}

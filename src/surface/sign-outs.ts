@@ -4,7 +4,7 @@ import { SkeinError } from "../contract/errors.ts"
 import { replacePrivately } from "../ledger/private-file.ts"
 
 /** Sign-ins of the page that were ended, by their id, with when their cookies would have been over, in ms since 1970. */
-export type SignOuts = ReadonlyMap<string, number>
+type SignOuts = ReadonlyMap<string, number>
 
 /** Where ended sign-ins are kept, so that a copy of a cookie stays void after the hub's next start. */
 export type SignOutStore = {

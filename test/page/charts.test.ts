@@ -63,3 +63,19 @@ inChromium("charts fit a narrow screen, in the dark too, and Flight shows the la
   expect(await faultsOf(page)).toEqual([])
   expect(complaints).toEqual([])
 })
+
+inChromium("the sparks of Flight follow what the hub streams: the ledger is read for them once", async () => {
+  const { page, complaints } = await rig.open("#/flight")
+  await page.waitForSelector(".sparks >> text=1 completed", WAIT)
+  let reads = 0
+  page.on("request", (request) => void (reads += request.url().includes("/entries/") ? 1 : 0))
+  const agent = await rig.agent("sparky")
+  for (const task of ["spark1", "spark2"]) {
+    await rig.operator.task.add({ id: task, title: "Spark" })
+    const { fence } = await agent.task.claim({ task })
+    await agent.task.complete({ task, fence, deliverable: { text: "done" } })
+  }
+  await page.waitForSelector(".sparks >> text=3 completed", WAIT)
+  expect(reads).toBe(0)
+  expect(complaints).toEqual([])
+})

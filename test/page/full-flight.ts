@@ -19,7 +19,7 @@ const PLACES = {
   charts: { hash: "#/charts", shows: ".plot canvas" },
 } as const
 
-export type Place = keyof typeof PLACES
+type Place = keyof typeof PLACES
 export const EVERYWHERE = Object.keys(PLACES) as readonly Place[]
 
 /** Goes there, and waits until the view shows what it has. */
