@@ -134,7 +134,9 @@ export class Past {
   async prepare(signal: AbortSignal): Promise<void> {
     if (this.#steps.size > 0) return
     const { rungs } = await this.#source.ladder()
-    if (rungs.length > 0) await this.#before(0, rungs.at(-1) as Seq, signal)
+    const [first] = rungs
+    // Not to the very beginning: to there it is one wide step, which leads nowhere else.
+    if (first !== undefined) await this.#before(first, rungs.at(-1) as Seq, signal)
   }
 
   /** Of another ledger nothing that was kept is true. */
