@@ -13,7 +13,7 @@ import type { LoopLog, LoopOptions } from "./loop-options.ts"
 import { Policy } from "./policy.ts"
 import { foldEntry, type Replayed } from "./replay.ts"
 import { replayApart } from "./replay-apart.ts"
-import { restore, type SnapshotStore } from "./snapshots.ts"
+import { restore, type Restored, type SnapshotStore } from "./snapshots.ts"
 
 /** How much a hub takes on. */
 export type Limits = Pick<LoopOptions, "queueMax" | "queueWaitMs" | "batchMax" | "checkpointEntries" | "checkpointMs" | "snapshotEntries"> & {
@@ -159,14 +159,18 @@ async function fold(
   { sha256, snapshots, log }: HubOptions,
 ): Promise<{ state: Workspace; chain: Chain; fingerprint: Fingerprint }> {
   const head = await ledger.head()
-  const kept = await restore(snapshots, name, ledger, sha256, head.seq, (seq, error) =>
-    log.warn({ err: error, workspace: name, seq }, "a snapshot was passed over"),
-  )
-  const replayed = kept === null && head.seq >= LONG ? await replayApart(ledger, head.seq) : null
-  if (replayed !== null) warnOf(replayed, name, log)
-  const state = kept?.state ?? replayed?.state ?? new Workspace()
-  const chain = new Chain(sha256, kept?.chain ?? replayed?.chain)
-  const fingerprint = new Fingerprint(sha256, kept?.digest ?? replayed?.digest)
+  const restored = (): Promise<Restored | null> =>
+    restore(snapshots, name, ledger, sha256, head.seq, (seq, error) => log.warn({ err: error, workspace: name, seq }, "a snapshot was passed over"))
+  let begin: Restored | null = await restored()
+  if (head.seq - (begin?.state.seq ?? 0) >= LONG) {
+    const replayed = await replayApart(ledger, head.seq, begin)
+    if (replayed !== null) warnOf(replayed, name, log)
+    // What failed half way has changed the state that it began with.
+    begin = replayed ?? (begin === null ? null : await restored())
+  }
+  const state = begin?.state ?? new Workspace()
+  const chain = new Chain(sha256, begin?.chain)
+  const fingerprint = new Fingerprint(sha256, begin?.digest)
   for (;;) {
     const page = await ledger.read(state.seq + 1, PAGE)
     if (page.length === 0) break

@@ -5,8 +5,9 @@ import { digestText } from "../core/digest.ts"
 import { decodeEntry } from "../core/entry.ts"
 import type { Change, Table } from "../core/table.ts"
 import { type Checkpoint, evolve, Workspace } from "../core/workspace.ts"
-import type { Elsewhere, Source, Stored } from "../ledger/ledger.ts"
+import type { Source, Stored } from "../ledger/ledger.ts"
 import { comparedWith, PAGE, replay, type Replayed } from "./replay.ts"
+import type { Restored } from "./snapshots.ts"
 import {
   COUNT_IN,
   COUNT_OUT,
@@ -14,6 +15,7 @@ import {
   type FromHashing,
   HASH_BYTES,
   type Hashed,
+  type HashingBegin,
   HEAD_BYTES,
   KEEP,
   MARK,
@@ -43,16 +45,17 @@ export async function replayOnTwoCores(ledger: Source, sha256: Sha256, to = Numb
 
 /**
  * Another thread reads, chains, and hands the texts over; this one folds them, and writes out the records that the other is to count. Null where anything
- * is wrong with the ledger, or no thread can be had: `replay` then does all in one, and says what.
+ * is wrong with the ledger, or no thread can be had: `replay` then does all in one, and says what. `from`: the state to go on from, which is changed
+ * whatever the outcome.
  */
-export async function replayApart(ledger: Source, to: number): Promise<Replayed | null> {
-  const state = new Workspace()
-  const changed = new Changed()
+export async function replayApart(ledger: Source, to: number, from: Restored | null = null): Promise<Replayed | null> {
+  const state = from?.state ?? new Workspace()
+  const changed = new Changed(from === null ? KEPT : null)
   const recorded: { seq: number; data: Checkpoint | null }[] = []
   let hasher: Hasher | null = null
   try {
-    hasher = new Hasher(ledger.elsewhere ?? null)
-    for await (const page of pagesOf(ledger, hasher, to)) {
+    hasher = new Hasher({ elsewhere: ledger.elsewhere ?? null, chain: from?.chain ?? null, digest: from?.digest ?? null })
+    for await (const page of pagesOf(ledger, hasher, state.seq + 1, to)) {
       for (const bytes of page) {
         if (state.journal.length >= NOTED_AT) changed.note(state.journal.drain())
         const entry = decodeEntry(bytes)
@@ -84,10 +87,10 @@ export async function replayApart(ledger: Source, to: number): Promise<Replayed 
 }
 
 /** The texts of all entries in order. From a file they come seen to chain; else they are read here, and looked at while they are folded. */
-async function* pagesOf(ledger: Source, hasher: Hasher, to: number): AsyncIterable<readonly string[]> {
+async function* pagesOf(ledger: Source, hasher: Hasher, first: number, to: number): AsyncIterable<readonly string[]> {
   const limit = (from: number): number => Math.min(PAGE, to - from + 1)
   if (ledger.elsewhere === undefined) {
-    for (let from = 1; from <= to;) {
+    for (let from = first; from <= to;) {
       const page = await ledger.read(from, limit(from))
       if (page.length === 0) return
       yield hasher.check(from, page)
@@ -95,8 +98,8 @@ async function* pagesOf(ledger: Source, hasher: Hasher, to: number): AsyncIterab
     }
     return
   }
-  let asked = 1
-  for (let from = 1; from <= to; from += PAGE) {
+  let asked = first
+  for (let from = first; from <= to; from += PAGE) {
     for (; asked <= to && asked <= from + READ_AHEAD * PAGE; asked += PAGE) hasher.ask(asked, limit(asked))
     const page = await hasher.page()
     if (page.length > 0) yield page
@@ -110,6 +113,12 @@ const KEPT = "tasks"
 /** Records that changed since they were last told of, each with what it was then, unless the other thread keeps that. */
 class Changed {
   readonly #before = new Map<Table<unknown>, Map<string, unknown>>()
+  readonly #kept: string | null
+
+  /** `kept`: the table of whose records the other thread keeps the hashes. Null where it has not seen them all. */
+  constructor(kept: string | null) {
+    this.#kept = kept
+  }
 
   note(changes: readonly Change[]): void {
     let table: Table<unknown> | null = null
@@ -121,7 +130,7 @@ class Changed {
         if (known === undefined) this.#before.set(table, (records = new Map<string, unknown>()))
         else records = known
       }
-      if (!records.has(change.key)) records.set(change.key, change.table.name === KEPT ? undefined : change.before)
+      if (!records.has(change.key)) records.set(change.key, change.table.name === this.#kept ? undefined : change.before)
     }
   }
 
@@ -130,7 +139,7 @@ class Changed {
       const { name } = table
       for (const [key, before] of records) {
         const now = table.get(key)
-        if (name === KEPT) hasher.keep(name, key, now === undefined ? null : table.text(now))
+        if (name === this.#kept) hasher.keep(name, key, now === undefined ? null : table.text(now))
         else {
           if (before !== undefined) hasher.remove(name, key, table.text(before))
           if (now !== undefined) hasher.add(name, key, table.text(now))
@@ -157,10 +166,9 @@ class Hasher {
   #hashed: Hashed | null = null
   #failure: Error | null = null
 
-  /** `elsewhere`: where the other thread is to read the ledger. */
-  constructor(elsewhere: Elsewhere | null) {
+  constructor(begin: HashingBegin) {
     const file = import.meta.url.endsWith(".ts") ? "./replay-hashing.ts" : "./replay-hashing.js"
-    this.#worker = new Worker(new URL(file, import.meta.url), { workerData: elsewhere })
+    this.#worker = new Worker(new URL(file, import.meta.url), { workerData: begin })
     this.#worker.on("error", (error: Error) => (this.#failure = error))
     this.#worker.on("message", (message: FromHashing) => {
       if (message instanceof SharedArrayBuffer) this.#takeBack(message)

@@ -1,6 +1,6 @@
 /** A thread that reads a ledger and makes the hashes of its replay: the chain, the Merkle tree, and the state digest of records that come in pieces of memory. */
 import { parentPort, workerData } from "node:worker_threads"
-import { type ChainRecord, EntryHasher, Frontier, GENESIS, sameHash, toHex } from "../core/chain.ts"
+import { type ChainRecord, EntryHasher, Frontier, fromHex, GENESIS, sameHash, toHex } from "../core/chain.ts"
 import { type DigestRecord, StateDigest } from "../core/digest.ts"
 import type { Seq } from "../core/ids.ts"
 import type { Elsewhere, Reader } from "../ledger/ledger.ts"
@@ -27,11 +27,19 @@ export type Hashed = { roots: Map<Seq, string>; digests: DigestRecord[]; digest:
 /** Memory that is done with; a page that chains; what was reached in the end; null: an entry is missing or does not chain. */
 export type FromHashing = SharedArrayBuffer | string[] | Hashed | null
 
+/** What the thread begins with: where it is to read the ledger, and how far chain and digest have come already. */
+export type HashingBegin = { elsewhere: Elsewhere | null; chain: ChainRecord | null; digest: DigestRecord | null }
+
 class Chaining {
   readonly #hasher = new EntryHasher(sha256)
-  readonly #frontier = new Frontier(this.#hasher)
+  readonly #frontier: Frontier
   readonly roots = new Map<Seq, string>()
   #hash = GENESIS
+
+  constructor(from: ChainRecord | null) {
+    this.#frontier = from === null ? new Frontier(this.#hasher) : Frontier.from(this.#hasher, from.frontier)
+    if (from !== null) this.#hash = fromHex(from.hash)
+  }
 
   record(): ChainRecord {
     const frontier = this.#frontier.record()
@@ -51,9 +59,13 @@ class Chaining {
 }
 
 class Counting {
-  readonly #digest = new StateDigest(sha256)
+  readonly #digest: StateDigest
   readonly #kept = new Map<string, Uint8Array>()
   readonly digests: DigestRecord[] = []
+
+  constructor(from: DigestRecord | null) {
+    this.#digest = new StateDigest(sha256, from ?? undefined)
+  }
 
   take({ memory, bytes }: Piece): void {
     const all = new Uint8Array(memory)
@@ -93,8 +105,10 @@ class Counting {
   }
 }
 
-const chaining = new Chaining()
-const counting = new Counting()
+// Imported too by the thread that starts this one, for its constants: there it has nothing to begin with.
+const begin = (workerData ?? {}) as Partial<HashingBegin>
+const chaining = new Chaining(begin.chain ?? null)
+const counting = new Counting(begin.digest ?? null)
 let ledger: Reader | null = null
 /** A page is read when the one before is: messages are taken up in the order in which they came. */
 let reading: Promise<void> = Promise.resolve()
@@ -117,7 +131,7 @@ async function chain(message: Exclude<ToHashing, Piece>): Promise<void> {
     const all = texts.every((text, at) => chaining.takes(from + at, text, hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES)))
     if (!all) answer(null)
   } else {
-    ledger ??= await open(workerData as Elsewhere)
+    ledger ??= await open(begin.elsewhere as Elsewhere)
     const page = await ledger.read(message.from, message.limit)
     answer(page.every(({ seq, bytes, hash }) => chaining.takes(seq, bytes, hash)) ? page.map(({ bytes }) => bytes) : null)
   }

@@ -141,6 +141,19 @@ test("a long ledger is replayed on two cores as on one, and its damage named", a
   await expect(replayOnTwoCores(ledgerOf(long), sha256)).rejects.toMatchObject({ code: "damaged", seq: 2_701 })
 })
 
+test("a replay on two cores goes on from a state, and reaches what one from the first entry reaches", async () => {
+  const rig = await busyRig()
+  const ledger = rig.store.open("auditor")
+  const whole = await replay(ledger, sha256)
+  for (const to of [1, 40, Math.floor(whole.entries / 2), whole.entries - 1]) {
+    const { state, chain, digest } = await replay(ledger, sha256, { to })
+    const reached = await replayApart(ledger, whole.entries, { state, chain, digest })
+    expect(reached).toMatchObject({ digest: whole.digest, chain: whole.chain, entries: whole.entries })
+    expect(reached?.compared).toEqual(whole.compared.filter(({ seq }) => seq > to))
+    expect(reached && digestOf(sha256, reached.state)).toBe(whole.digest)
+  }
+})
+
 test("a ledger in a file is read by the thread that hashes, and its damage named all the same", async () => {
   const rig = await busyRig()
   const last = rig.entries().at(-1)!
