@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto"
 import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { OWNER } from "./leftover.ts"
-import { quoted, type Reply, type TmuxCommand, type TmuxWay } from "./tmux-command.ts"
+import { quoted, type Reply, TAKES_UTF8, type TmuxCommand, type TmuxWay } from "./tmux-command.ts"
 
 type Block = { ok: boolean; lines: string[] }
 type Waiting = { token: string; blocks: Block[]; settle(reply: Reply): void }
@@ -37,7 +37,7 @@ export class ControlClient implements TmuxWay {
 
   constructor(options: ControlOptions) {
     this.#options = options
-    this.#child = spawn(options.tmux, ["-L", options.socket, "-C", "attach", "-t", `=${options.session}`, "-f", "no-output,ignore-size"], {
+    this.#child = spawn(options.tmux, ["-L", options.socket, "-C", TAKES_UTF8, "attach", "-t", `=${options.session}`, "-f", "no-output,ignore-size"], {
       env: { ...options.env, [OWNER]: String(process.pid) },
       cwd: "/",
       stdio: ["pipe", "pipe", "pipe"],

@@ -9,6 +9,12 @@ export type TmuxCommand = { words: readonly [string, ...string[]]; stdin?: strin
 /** How commands reach a tmux server. Never rejects: what fails is a reply. `lost` says that the server, or the way to it, is gone. */
 export type TmuxWay = { run(command: TmuxCommand): Promise<Reply> }
 
+/**
+ * What a client of ours always says: that it takes UTF-8. Else tmux, where no variable of the locale says so (cron, a bare container), answers with `_` for
+ * each character beyond ASCII and each end of a line within a value. What it is given it reads as bytes, in any locale.
+ */
+export const TAKES_UTF8 = "-u"
+
 const RUN_MAX_MS = 10_000
 const OUTPUT_MAX_BYTES = 4 * 1024 * 1024
 
@@ -55,7 +61,8 @@ export class ForkingWay implements TmuxWay {
 
   spawn(args: readonly string[], stdin: string): Promise<Reply> {
     return new Promise((settle) => {
-      const child = spawn(this.#tmux, ["-L", this.#socket, ...args], { env: this.#env, cwd: "/", stdio: ["pipe", "pipe", "pipe"], timeout: RUN_MAX_MS })
+      const words = ["-L", this.#socket, TAKES_UTF8, ...args]
+      const child = spawn(this.#tmux, words, { env: this.#env, cwd: "/", stdio: ["pipe", "pipe", "pipe"], timeout: RUN_MAX_MS })
       let output = ""
       let complaint = ""
       child.stdout.setEncoding("utf8").on("data", (text: string) => {

@@ -1,8 +1,5 @@
-import { execFileSync } from "node:child_process"
 import fc from "fast-check"
-import { expect, onTestFinished, test } from "vitest"
-import { withoutTmux } from "../../../test/terminal/terminals.ts"
-import { quoted } from "./tmux-command.ts"
+import { expect, test } from "vitest"
 import { typable } from "./typable.ts"
 
 test("whatever a text holds, only visible characters, blanks and ends of lines are typed", () => {
@@ -32,18 +29,4 @@ test("a nudge holds 700 characters and 3 lines, a body 16 KiB, and not one more"
   expect(typable("x".repeat(16_384), "body", true)).toHaveLength(16_384)
   expect(() => typable(`${"x".repeat(16_383)}ü`, "body", true)).toThrow("16384 bytes")
   expect(() => typable("\u001b\u0007 ", "nudge", true)).toThrow("nothing is left")
-})
-
-test.skipIf(withoutTmux !== null)("tmux reads a quoted word back as it was", () => {
-  const socket = `skein-test-quoted-${process.pid}`
-  const tmux = (args: readonly string[], input = ""): string => execFileSync("tmux", ["-L", socket, "-f", "/dev/null", ...args], { input, encoding: "utf8" })
-  tmux(["new-session", "-d", "-s", "kept", "cat"])
-  onTestFinished(() => void tmux(["kill-server"]))
-  fc.assert(
-    fc.property(fc.string({ unit: fc.constantFrom("'", '"', "$", "\\", "#", "{", "}", ";", "~", "a", " ", "\n", "\r", "%", "ü") }), (word) => {
-      const read = tmux(["source-file", "-"], `set-environment -g WORD ${quoted(word)}\nshow-environment -g WORD\n`)
-      expect(read).toBe(`WORD=${word}\n`)
-    }),
-    { numRuns: 60 },
-  )
 })
