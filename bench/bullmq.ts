@@ -40,6 +40,7 @@ export async function bullmqDriver({ port }: Address): Promise<Driver> {
       await events.waitUntilReady()
       open.push(events)
       events.on("active", ({ jobId }) => onClaim(jobId))
+      return () => events.close(true).catch(() => undefined)
     },
     clear: () => queue.obliterate({ force: true }),
     async close() {

@@ -119,7 +119,6 @@ async function station(name: EngineName, { directory, clients }: ClaimsOptions):
   // The loop without sockets has nobody in another process.
   const listener = name === "loop" ? null : new Child("./load.ts")
   await listener?.call("open", { engine: name, address: engine.address })
-  await listener?.call("listen")
   return { engine, load, listener, rounds: [] }
 }
 
@@ -142,11 +141,13 @@ async function playRound({ engine, load, listener, rounds }: Station, { w1, w2, 
   const request: number[] = []
   if (listener !== null) {
     await load.call("fill", { prefix: `${label}-w3-`, count: w3 })
+    // Only now: a subscriber that hears of every claim of W1 and W2 would cost what no peer is asked for.
+    await listener.call("listen")
     await sleep(50)
-    await listener.call("heard")
     const acknowledged = await load.call<Acknowledged[]>("w3", { count: w3, gapMs: 2 })
     await sleep(50)
     const heard = new Map((await listener.call<Heard[]>("heard")).map(({ task, atNs }) => [task, atNs]))
+    await listener.call("unlisten")
     for (const { task, requestNs, ackNs } of acknowledged) {
       const atNs = heard.get(task)
       if (atNs === undefined) throw new Error(`${engine.name}: the subscriber never heard of ${task}`)

@@ -14,8 +14,8 @@ export type Driver = {
   fill(tasks: readonly string[]): Promise<void>
   /** A connection of its own. `announce`: each claim is also told to whoever listens (an engine may always do so). */
   claimant(options: { announce: boolean }): Promise<Claimant>
-  /** Calls back for each claim that any process makes, until `close`. Resolves once it listens. */
-  listen(onClaim: (task: string) => void): Promise<void>
+  /** Calls back for each claim that any process makes, until the answer is called. Resolves once it listens. */
+  listen(onClaim: (task: string) => void): Promise<() => unknown>
   /** Forgets what is there, where an engine gets slower with what it keeps. */
   clear?(): Promise<void>
   close(): Promise<void>

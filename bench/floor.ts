@@ -73,6 +73,7 @@ export async function floorDriver({ url = "" }: Address): Promise<Driver> {
       const line = await Line.open(url)
       await line.ask("listen")
       line.hear(onClaim)
+      return () => line.close()
     },
     close: () => Promise.resolve(own.close()),
   }

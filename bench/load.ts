@@ -28,6 +28,7 @@ let driver: Driver | null = null
 const claimants: Claimant[] = []
 let announcer: Claimant | null = null
 let heard: Heard[] = []
+let unlisten: (() => unknown) | null = null
 
 function opened(): Driver {
   if (driver === null) throw new Error("open first")
@@ -46,7 +47,10 @@ answer({
   },
   async listen() {
     heard = []
-    await opened().listen((task) => heard.push({ task, atNs: process.hrtime.bigint() }))
+    unlisten = await opened().listen((task) => heard.push({ task, atNs: process.hrtime.bigint() }))
+  },
+  async unlisten() {
+    await unlisten?.()
   },
   heard() {
     const all = heard

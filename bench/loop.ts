@@ -45,7 +45,7 @@ export async function loopDriver({ home = "" }: Address): Promise<Driver> {
       }
     },
     listen(onClaim) {
-      loop.subscribe(loop.head.seq + 1, {
+      const leave = loop.subscribe(loop.head.seq + 1, {
         deliver({ text }) {
           for (const { type, data } of JSON.parse(text) as { type: string; data: { id: string } }[]) if (type === "task.claimed") onClaim(data.id)
         },
@@ -53,7 +53,7 @@ export async function loopDriver({ home = "" }: Address): Promise<Driver> {
         resync: () => undefined,
         end: () => undefined,
       })
-      return Promise.resolve()
+      return Promise.resolve(leave)
     },
     close: () => hub.close(),
   }

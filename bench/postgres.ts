@@ -120,6 +120,7 @@ export async function postgresDriver(address: Address): Promise<Driver> {
       open.push(client)
       client.on("notification", (notice) => onClaim((notice as { payload?: string }).payload ?? ""))
       await client.query("LISTEN claims")
+      return () => client.query("UNLISTEN claims")
     },
     async clear() {
       await own.query("TRUNCATE task")

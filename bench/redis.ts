@@ -82,6 +82,7 @@ export async function redisDriver(address: Address): Promise<Driver> {
       open.push(redis)
       redis.on("message", (_channel, task) => onClaim(task ?? ""))
       await redis.subscribe("claims")
+      return () => redis.disconnect()
     },
     async clear() {
       await own.flushall()

@@ -125,12 +125,15 @@ export async function skeinDriver(address: Address, over: "websocket" | "http"):
       }
     },
     async listen(onClaim) {
-      const events = operator.events({ from: operator.welcome.head + 1 })
+      const leaving = new AbortController()
+      const { seq } = await operator.call("ledger.head", {})
+      const events = operator.events({ from: seq + 1, signal: leaving.signal })
       void (async () => {
         for await (const { type, data } of events) if (type === "task.claimed") onClaim((data as { id: string }).id)
       })()
       // The subscription stands when a call that was sent after it is answered.
       await operator.call("ledger.head", {})
+      return () => leaving.abort()
     },
     async close() {
       for (const one of open) await one.close()

@@ -11,6 +11,7 @@ import { Ladder } from "./ladder.ts"
 import { Loop } from "./loop.ts"
 import type { LoopLog, LoopOptions } from "./loop-options.ts"
 import { Policy } from "./policy.ts"
+import { Quiet } from "./quiet.ts"
 import { foldEntry, type Replayed } from "./replay.ts"
 import { replayApart } from "./replay-apart.ts"
 import { restore, type Restored, type SnapshotStore } from "./snapshots.ts"
@@ -137,10 +138,11 @@ async function openLoop(name: string, options: HubOptions): Promise<{ loop: Loop
     const folded = await fold(name, ledger, options)
     log.info({ workspace: name, seq: folded.state.seq, tookMs: Math.round(clock.monotonicMs() - started) }, "workspace open")
     const policy = new Policy({ workspace: name, log, state: folded.state })
-    const pause = (): Promise<void> => new Promise((resolve) => clock.soon(resolve))
+    const quiet = new Quiet(clock)
     const { ladder: store } = options
-    const ladder = store === undefined ? null : new Ladder({ workspace: name, store, ledger, sha256, rungEntries: limits.rungEntries, pause })
-    loop = new Loop({ ladder, policy, name, clock, sha256, ledger, snapshots, log, sign, fatal, bits: options.bits ?? randomBits, ...folded, ...limits })
+    const ladder =
+      store === undefined ? null : new Ladder({ workspace: name, store, ledger, sha256, rungEntries: limits.rungEntries, pause: () => quiet.wait() })
+    loop = new Loop({ ladder, quiet, policy, name, clock, sha256, ledger, snapshots, log, sign, fatal, bits: options.bits ?? randomBits, ...folded, ...limits })
     await loop.execute("workspace.create", HUB, { name })
     await loop.execute("hub.start", HUB, { graceMs: limits.graceMs })
     loop.start()

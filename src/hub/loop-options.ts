@@ -5,6 +5,7 @@ import type { Clock } from "./clock.ts"
 import type { Fingerprint } from "./fingerprint.ts"
 import type { Policy } from "./policy.ts"
 import type { Ladder } from "./ladder.ts"
+import type { Quiet } from "./quiet.ts"
 import type { SnapshotStore } from "./snapshots.ts"
 import type { Key } from "./waiting.ts"
 
@@ -29,6 +30,8 @@ export type LoopOptions = {
   fingerprint: Fingerprint
   snapshots: SnapshotStore
   ladder: Ladder | null
+  /** For what is done beside the work. */
+  quiet: Quiet
   log: LoopLog
   /** Signs a checkpoint and keeps it outside the ledger; returns the signed note. */
   sign(workspace: string, checkpoint: Checkpoint): Promise<string>

@@ -149,7 +149,7 @@ describe("a snapshot", () => {
     for (let at = 0; at < 60; at += 1) {
       await rig.run(Promise.all(Array.from({ length: 10 }, (_, index) => rig.loop.execute("task.add", OPERATOR, { id: `t${at}-${index}`, title: "t" }))))
     }
-    await rig.clock.advance(10)
+    await rig.clock.advance(1_000)
     const kept = await rig.loop.snapshots()
     expect(kept.length).toBeGreaterThan(1)
     expect(kept.length).toBeLessThan(6)
@@ -161,7 +161,7 @@ describe("a snapshot", () => {
       rig.run(Promise.all(Array.from({ length: count }, (_, at) => rig.loop.execute("task.add", OPERATOR, { id: `${name}${at}`, title: name }))))
     await add("a", 1_300)
     await add("b", 200)
-    await rig.clock.advance(10)
+    await rig.clock.advance(1_000)
     const kept = await rig.run(rig.loop.snapshot(rig.loop.head.seq))
     let text = ""
     for await (const lines of kept!.lines) text += lines

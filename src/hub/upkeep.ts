@@ -2,6 +2,7 @@ import type { Seq } from "../core/ids.ts"
 import type { Ledger } from "../ledger/ledger.ts"
 import type { Clock } from "./clock.ts"
 import type { Ladder } from "./ladder.ts"
+import type { Quiet } from "./quiet.ts"
 import type { Replica } from "./replica.ts"
 import type { SnapshotStore } from "./snapshots.ts"
 
@@ -13,6 +14,7 @@ type UpkeepOptions = {
   snapshots: SnapshotStore
   /** The past in steps, for those who look back; null: nobody does. */
   ladder: Ladder | null
+  quiet: Quiet
   /** A snapshot is kept whenever so many entries have come, or as many as the state has records where those are more. */
   snapshotEntries: number
   /** Whether nothing waits and nothing is in flight. */
@@ -24,6 +26,8 @@ type UpkeepOptions = {
 const SETTLE_FROM = 128
 /** Quiet before the store may tidy up, in ms. */
 const TIDY_AFTER_MS = 250
+/** What is written of a snapshot at once, about a millisecond's work, waits no longer than this for a moment that nobody else wants, in ms. */
+const SLICE_WAIT_MS = 50
 /** When nobody waits a snapshot is kept after so much of what would else have to come: the next start has the less to fold. */
 const IDLE_SHARE = 1 / 8
 
@@ -50,6 +54,7 @@ export class Upkeep {
   /** After each durable batch, while none is in flight. */
   committed(): void {
     this.#batches += 1
+    this.#o.quiet.disturbed()
     this.#snapshotAfter(this.#interval)
   }
 
@@ -62,6 +67,7 @@ export class Upkeep {
   /** Resolves when no snapshot is being written any more. */
   async stop(): Promise<void> {
     this.#cancelTidying?.()
+    this.#o.quiet.end()
     await this.#o.ladder?.stop()
     await this.#snapshotting
   }
@@ -74,13 +80,13 @@ export class Upkeep {
 
   /** Keeps a snapshot if so many entries have come since the last. */
   #snapshotAfter(entries: number): void {
-    const { workspace, clock, replica, snapshots, snapshotEntries, onFailed } = this.#o
+    const { workspace, quiet, replica, snapshots, snapshotEntries, onFailed } = this.#o
     const { seq } = replica.head
     if (seq < this.#snapshotSeq + entries) return
     this.#snapshotSeq = seq
     this.#interval = Math.max(snapshotEntries, replica.records)
     const apart = this.#interval
-    const lines = replica.snapshot(() => new Promise((resolve) => clock.soon(resolve)))
+    const lines = replica.snapshot(() => quiet.wait(SLICE_WAIT_MS))
     this.#snapshotting = this.#snapshotting
       .then(() => snapshots.keep(workspace, seq, lines))
       .then(() => this.#thin(apart))
