@@ -348,9 +348,8 @@ export class Board {
   #place(id: TaskId): void {
     const task = this.#state.tasks.get(id)
     const ready = task?.status === "pending" && this.#waiting.get(id) === 0
-    if (ready === this.#ready.has(id)) return
-    if (ready) this.#ready.add(id, task.plan, this.#state.specs.get(id) as TaskSpec, this.#paths.of(id), task.addedSeq)
-    else this.#ready.delete(id)
+    if (!ready) this.#ready.delete(id)
+    else if (!this.#ready.has(id)) this.#ready.add(id, task.plan, this.#state.specs.get(id) as TaskSpec, this.#paths.of(id), task.addedSeq)
   }
 }
 
