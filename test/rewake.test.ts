@@ -38,8 +38,9 @@ afterAll(async () => {
 
 type Waiter = { ended: Promise<{ status: number | null; stderr: string }>; over(): boolean; kill(): void }
 
-function waiter(session: string): Waiter {
-  const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(SKEIN_|GIT_|NODE_OPTIONS|VITEST)/.test(name)))
+function waiter(session: string, env: Readonly<Record<string, string>> = {}): Waiter {
+  const kept = Object.entries(process.env).filter(([name]) => !/^(SKEIN_|GIT_|CLAUDE|NODE_OPTIONS|VITEST)/.test(name))
+  const own = { ...Object.fromEntries(kept), ...env }
   const child = spawn(process.execPath, [resolve("bin/skein.cjs"), "hook", "claude", "rewake"], { cwd: folder, env: own })
   let stderr = ""
   let over = false
@@ -109,3 +110,9 @@ test("a waiter that was killed is not waiting", async () => {
 function never(): never {
   throw new Error("there is a preset for each kind")
 }
+
+test("beside claude -p, which ends with its turn, none waits: it would hold up that end", async () => {
+  const { status, stderr } = await waiter("s9", { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" }).ended
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" })
+  expect(rewakeWaits(marks, "claude", "s9")).toBe(false)
+})

@@ -109,6 +109,7 @@ async function answerCall(kind: AgentKind, call: HookCall, options: HookOptions)
 /** `skein hook claude rewake`: waits beside an idle agent until there are messages for it. Null: it is no longer wanted. */
 async function waitForNews(options: HookOptions): Promise<string | null> {
   const call = readCall("claude", "Stop", await standardInput(), process.cwd())
+  if (endsWithItsTurn()) return null
   const instance = call === null ? null : instanceOf(options.repo ?? call.cwd, options)
   if (call === null || instance === null) return null
   const identity = agentIdentity({ instance, env: process.env, fallback: options.agent ?? "claude", cwd: call.cwd })
@@ -131,6 +132,9 @@ async function waitForNews(options: HookOptions): Promise<string | null> {
     },
   })
 }
+
+/** `claude -p` is never idle: a hook that waits would only hold up its end, for half a minute, when it cuts the hook off. Its other hooks bring messages. */
+const endsWithItsTurn = (): boolean => process.env["CLAUDE_CODE_ENTRYPOINT"] === "sdk-cli"
 
 /** Who started this process, and who started that one: a shell between it and its agent may outlive the agent. */
 async function parents(): Promise<number[]> {
