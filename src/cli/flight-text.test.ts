@@ -14,7 +14,7 @@ function sight({ reason = "needs its table", note = "half way" }: { reason?: str
     counts: { pending: 3, ready: 1, in_progress: 1, blocked: 1, completed: 2 },
     agents: [{ name: "ada", role: "worker", presence: "active", busy: true, tasks: ["p.1/a"], sessions: [] }],
     plans: [],
-    alerts: [{ kind: "failed_task", text: "p.1/z failed", remedy: "skein task reset p.1/z", task: "p.1/z", agent: null }],
+    alerts: [{ kind: "failed_task", text: "p.1/z failed", remedy: "skein task reset p.1/z", task: "p.1/z", agent: null, about: null }],
   }
   const flight: Flight = {
     seq: 12,

@@ -14,7 +14,17 @@ const agentStatus = z.object({
   tasks: z.array(taskId),
   sessions: z.array(sessionPresence),
 })
-const alert = z.object({ kind: z.string(), text: z.string(), remedy: z.string(), task: taskId.nullable(), agent: name.nullable() })
+const alert = z.object({
+  kind: z.string(),
+  text: z.string(),
+  remedy: z.string(),
+  task: taskId.nullable(),
+  agent: name.nullable(),
+  about: z
+    .string()
+    .nullable()
+    .describe("What tells it from others of its kind, task and agent while its text goes on counting: a wake, a session, what was denied."),
+})
 const state = z.enum(["pending", "claimed", "in_progress", "blocked", "review", "completed", "failed", "cancelled", "ready", "waiting", "unreachable"])
 const microUsd = z.int()
 const flight = z.object({

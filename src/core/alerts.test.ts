@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { OPERATOR } from "../../test/scenario.ts"
 import { Waking } from "../../test/waking.ts"
-import { alertsOf } from "./alerts.ts"
+import { alertKeys, alertsOf } from "./alerts.ts"
 
 const told = (waking: Waking): { kind: string; agent: string | null; remedy: string }[] => alertsOf(waking.state, waking.nowMs)
 
@@ -54,4 +54,13 @@ describe("a wake is told of where somebody has to act", () => {
     waking.must("trigger.cancel", waking.boss, { job: id, reason: "not needed" })
     expect(told(waking)).toEqual([])
   })
+})
+
+it("an alert is told apart by what it is about, whatever its text counts to and whichever comes before it", () => {
+  const denied = (about: string) => ({ kind: "policy_denied", task: null, agent: "ann", about })
+  const [claim] = alertKeys([denied("task.claim")])
+  const [newest, before] = alertKeys([denied("agent.list"), denied("task.claim")])
+  expect(before).toBe(claim)
+  expect(newest).not.toBe(claim)
+  expect(new Set(alertKeys([denied("a"), denied("a"), denied("a")])).size).toBe(3)
 })

@@ -3,8 +3,8 @@ import { isLive, type Trigger } from "./trigger.ts"
 import { standOf } from "./trigger-why.ts"
 import type { Workspace } from "./workspace.ts"
 
-/** Something that needs somebody, with what to do about it. */
-export type Alert = { kind: string; text: string; remedy: string; task: string | null; agent: string | null }
+/** Something that needs somebody, with what to do about it. `about`: what tells it from others of its kind, task and agent, such as a wake or a session. */
+export type Alert = { kind: string; text: string; remedy: string; task: string | null; agent: string | null; about: string | null }
 
 /** Alerts of one kind at the most, so that a broken plan does not drown the rest. */
 export const ALERTS_PER_KIND = 20
@@ -21,7 +21,7 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
     const { id, owner } = task
     if (task.stale !== null) {
       const text = `${id} had no update for ${Math.floor((nowMs - task.updatedAtMs) / 60_000)} min`
-      raise({ kind: "stale_task", text, remedy: `Ask ${owner} for an update, or end its lease: skein lease end ${id}`, task: id, agent: owner })
+      raise({ kind: "stale_task", text, remedy: `Ask ${owner} for an update, or end its lease: skein lease end ${id}`, task: id, agent: owner, about: null })
     }
     if (task.status === "pending" && state.board.isUnreachable(id)) {
       raise({
@@ -30,6 +30,7 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
         remedy: "Reset what failed: skein task reset",
         task: id,
         agent: null,
+        about: null,
       })
     }
     if (task.status === "failed")
@@ -39,6 +40,7 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
         remedy: `Mend the cause, then open it again: skein task reset ${id}`,
         task: id,
         agent: owner,
+        about: null,
       })
     if (isHeld(task.status) && task.session !== null && state.sessions.get(task.session)?.status === "ended") {
       raise({
@@ -47,6 +49,7 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
         remedy: `End the lease: skein lease end ${id}`,
         task: id,
         agent: owner,
+        about: null,
       })
     }
   }
@@ -58,6 +61,7 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
       remedy: "It comes back with its next heartbeat; its tasks are open again.",
       task: null,
       agent: session.agent,
+      about: session.id,
     })
   }
   for (const { id, agent, title, untilMs } of state.jobs.openPermissions())
@@ -67,6 +71,7 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
       remedy: `See what it offers (skein permission list), then: skein permission answer ${id} OPTION`,
       task: null,
       agent,
+      about: String(id),
     })
   for (const job of wakesInTrouble(state, nowMs)) raise(alertOfWake(state, job, nowMs))
   return [...byKind.values()].flat()
@@ -86,7 +91,7 @@ function wakesInTrouble(state: Workspace, nowMs: number): Trigger[] {
 
 function alertOfWake(state: Workspace, job: Trigger, nowMs: number): Alert {
   const { id, target, thread, status, code } = job
-  const about = { text: `${target} in ${thread}: ${standOf(state, job, nowMs).text}`, task: null, agent: target }
+  const about = { text: `${target} in ${thread}: ${standOf(state, job, nowMs).text}`, task: null, agent: target, about: id }
   if (status === "dead")
     return { kind: "dead_wake", ...about, remedy: `See why (skein trigger why ${id}), mend it, then send it again: skein trigger retry ${id} --reason …` }
   if (code === "DEFER_TIMEOUT")
@@ -103,10 +108,10 @@ function alertOfWake(state: Workspace, job: Trigger, nowMs: number): Alert {
 }
 
 /** What an alert is told apart by while it lasts: its text goes on counting, and is no name. Of several that are alike the next has the next number. */
-export function alertKeys(alerts: readonly Pick<Alert, "kind" | "task" | "agent">[]): string[] {
+export function alertKeys(alerts: readonly Pick<Alert, "kind" | "task" | "agent" | "about">[]): string[] {
   const seen = new Map<string, number>()
-  return alerts.map(({ kind, task, agent }) => {
-    const key = JSON.stringify([kind, task, agent])
+  return alerts.map(({ kind, task, agent, about }) => {
+    const key = JSON.stringify([kind, task, agent, about])
     const nth = (seen.get(key) ?? 0) + 1
     seen.set(key, nth)
     return `${key} ${nth}`

@@ -5,6 +5,7 @@ import type { Input, Output } from "../contract/operations.ts"
 import { ask } from "./live.ts"
 import { isNow } from "./moment.ts"
 import { failureText } from "./failure.ts"
+import { Resend } from "./resend.ts"
 
 /** Operations that change something. */
 export type Deed = { [Name in OperationName]: (typeof KINDS)[Name] extends "command" | "action" ? Name : never }[OperationName]
@@ -44,21 +45,23 @@ export async function act<Name extends Deed>(name: Name, input: NoInfer<InputOf<
     try {
       return await carryOut(name, input as Input<Name>)
     } catch (error) {
-      refused(asError(error))
+      tellRefusal(error)
       return null
     }
   }
   let refusal: SkeinError | null = null
+  const resend = new Resend()
   for (;;) {
     const agreed = await put(question, refusal)
     if (agreed === null) return null
     const withReason = question.reason === undefined || agreed.reason === "" ? input : { ...input, [question.reasonAs ?? "reason"]: agreed.reason }
     try {
-      const output = await carryOut(name, withReason as Input<Name>)
+      const output = await carryOut(name, withReason as Input<Name>, resend.keyOf(withReason))
       asking.value = null
       tell({ kind: "done", text: `${question.title}: done`, remedy: "" })
       return output
     } catch (error) {
+      resend.cameTo(error)
       refusal = asError(error)
     }
   }
@@ -88,7 +91,9 @@ export function dismiss(id: number): void {
   notices.value = notices.value.filter((notice) => notice.id !== id)
 }
 
-function refused({ message, remedy }: SkeinError): void {
+/** Tells why something was not done, and what to do about it. */
+export function tellRefusal(error: unknown): void {
+  const { message, remedy } = asError(error)
   tell({ kind: "refused", text: message, remedy })
 }
 

@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from "preact"
-import { useEffect, useRef, useState } from "preact/hooks"
+import { useLayoutEffect, useRef, useState } from "preact/hooks"
 import { type Asking, asking, dismiss, notices } from "./act.ts"
 import { Refusal } from "./refusal.tsx"
 import { Text } from "./text.tsx"
@@ -7,7 +7,8 @@ import { Text } from "./text.tsx"
 /** A modal dialog: keeps the focus, ends with Escape, gives the focus back. */
 export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ComponentChildren }): JSX.Element {
   const element = useRef<HTMLDialogElement>(null)
-  useEffect(() => {
+  // At once: what is typed on after the key that opens it is meant for it.
+  useLayoutEffect(() => {
     const { current } = element
     current?.showModal()
     return () => current?.close()
@@ -19,6 +20,12 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
       onCancel={(event) => {
         event.preventDefault()
         onClose()
+      }}
+      // The browser closes it all the same where Escape is pressed again and again: what is not answered yet stays to be seen.
+      onClose={({ currentTarget }) => {
+        if (!currentTarget.isConnected) return
+        onClose()
+        requestAnimationFrame(() => currentTarget.isConnected && !currentTarget.open && currentTarget.showModal())
       }}
     >
       {children}

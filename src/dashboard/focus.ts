@@ -27,6 +27,11 @@ function restore(): void {
   if (document.activeElement === element) return
   for (const place of within) {
     if (!place.isConnected) continue
+    if (place.contains(document.getElementById("main")) && place.id !== "main") {
+      // What is left of it is the whole page, as after a dialog that nothing opened: not to its top, to what it shows.
+      document.getElementById("main")?.focus({ preventScroll: true })
+      return
+    }
     const next = place.querySelector<HTMLElement>(FOCUSABLE) ?? (place.matches(FOCUSABLE) ? (place as HTMLElement) : null)
     next?.focus({ preventScroll: true })
     if (next !== null && document.activeElement === next) return

@@ -1,5 +1,6 @@
 import type { ComponentChildren, JSX } from "preact"
 import { useState } from "preact/hooks"
+import { InLink } from "./text.tsx"
 
 /**
  * A list of which each row is one link, gone along by arrows (`arrows.ts`). It is one stop of the Tab key, at the link that is open or that had the focus
@@ -28,7 +29,7 @@ export function LinkList<Row>({
         return (
           <li key={key}>
             <a href={hrefOf(row)} aria-current={key === open ? "true" : undefined} tabIndex={key === stop ? 0 : -1} onFocus={() => setFocused(key)}>
-              {children(row)}
+              <InLink.Provider value={true}>{children(row)}</InLink.Provider>
             </a>
           </li>
         )

@@ -78,6 +78,8 @@ let renewedAtMs = Number.NEGATIVE_INFINITY
 let aheadMs = 0
 let askedAtMs = Number.NEGATIVE_INFINITY
 let isAsking = false
+/** The hub ends the connection of who signs out. */
+let isLeaving = false
 
 /** Connects, and stays so. */
 export function goLive(): void {
@@ -101,12 +103,24 @@ export function connectNow(): void {
   connect()
 }
 
-/** Forgets the cookie, in every tab of the browser. */
+/** Forgets the cookie, in every tab of the browser. Rejects with `SkeinError` where the hub does not answer, or could not keep that; in the latter case it is forgotten all the same. */
 export async function signOut(): Promise<void> {
-  await fetch("/leave", { method: "POST" })
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel reaches its own origin alone
-  signedOut.postMessage(null)
-  leave()
+  isLeaving = true
+  try {
+    const answer = await fetch("/leave", { method: "POST" }).catch(() => null)
+    if (answer === null) {
+      if (!link.isOpen && connection.peek().phase === "live") tryLater()
+      throw new SkeinError("hub_unreachable", "you are still signed in: the hub does not answer", "Sign out again when it is back. If it is down: skein up")
+    }
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel reaches its own origin alone
+    signedOut.postMessage(null)
+    leave()
+    if (answer.ok) return
+    const { code, message, remedy } = (await answer.json()) as ErrorBody
+    throw new SkeinError(code, message, remedy)
+  } finally {
+    isLeaving = false
+  }
 }
 
 function leave(): void {
@@ -122,7 +136,11 @@ function connect(): void {
 /** Renews the cookie; false where there is none that counts. Throws where nobody answers. */
 async function renew(): Promise<boolean> {
   const { status } = await fetch("/enter", { method: "POST" })
-  if (status === 401 || status === 403) return false
+  if (status === 401 || status === 403) {
+    // The connection lasts as long as the cookie that it began with: until its end to ask again each second is of no use.
+    renewedAtMs = performance.now()
+    return false
+  }
   if (status !== 200) throw new Error(`the hub answered ${status}`)
   renewedAtMs = performance.now()
   return true
@@ -138,7 +156,7 @@ function tryLater(): void {
 
 function closed(code: number, why: ErrorBody | null): void {
   const { phase } = connection.peek()
-  if (phase === "signed_out" || phase === "broken") return
+  if (phase === "signed_out" || phase === "broken" || (isLeaving && code === UNAUTHENTICATED)) return
   if (code !== UNAUTHENTICATED) tryLater()
   else if (why?.code === "not_found") fail(`there is no workspace ${workspaceOfPage()}`)
   else
@@ -246,11 +264,13 @@ function draw(): void {
 function tick(): void {
   const nowMs = performance.now()
   hubClock.value = aheadMs + nowMs
-  if (!link.isOpen || document.visibilityState !== "visible") return
+  if (!link.isOpen) return
+  // Behind other tabs it is open all the same.
+  if (nowMs - renewedAtMs >= RENEW_MS) renew().catch(() => undefined)
+  if (document.visibilityState !== "visible") return
   const seq = hubStatus.peek()?.head.seq ?? 0
   const waitMs = state !== null && seq < state.seq ? ASK_AGAIN_MS : ASK_MS
   if (nowMs - askedAtMs >= waitMs) void askStatus()
-  if (nowMs - renewedAtMs >= RENEW_MS) renew().catch(() => undefined)
 }
 
 async function askStatus(): Promise<void> {

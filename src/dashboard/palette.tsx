@@ -5,7 +5,7 @@ import { Dialog } from "./dialog.tsx"
 import { welcome } from "./live.ts"
 import { picture } from "./moment.ts"
 import { goTo } from "./route.ts"
-import { Text } from "./text.tsx"
+import { InLink, Text } from "./text.tsx"
 import { VerbForm } from "./verb-form.tsx"
 import { type Given, openPalette } from "./palette-call.ts"
 import { allVerbs, openVerb, type Verb, verbsFor } from "./verbs.ts"
@@ -86,7 +86,10 @@ function Finder({ typed, given }: { typed: string; given: Given }): JSX.Element 
               onClick={() => take(choice)}
               onMouseMove={() => setAt(index)}
             >
-              <span class="quiet kind">{choice.kind}</span> <Text of={choice.name} max={80} />{" "}
+              <span class="quiet kind">{choice.kind}</span>{" "}
+              <InLink.Provider value={true}>
+                <Text of={choice.name} max={80} />
+              </InLink.Provider>{" "}
               <span class="quiet">
                 <Text of={choice.about.slice(0, 100)} />
               </span>

@@ -2,6 +2,7 @@ import { useSignal } from "@preact/signals"
 import type { ComponentType, JSX } from "preact"
 import { useEffect, useState } from "preact/hooks"
 import { AlertsSaid } from "./alerts-said.tsx"
+import { tellRefusal } from "./act.ts"
 import { ActDialog, Dialog, Notices } from "./dialog.tsx"
 import { count, duration } from "./figures.ts"
 import { bindKey, boundKeys } from "./keys.ts"
@@ -69,7 +70,7 @@ function Header(): JSX.Element {
       <button type="button" onClick={switchTheme} title="light, dark, or as the system has it">
         {theme.value}
       </button>
-      <button type="button" onClick={() => void signOut()}>
+      <button type="button" onClick={() => void signOut().catch(tellRefusal)}>
         sign out
       </button>
     </header>
@@ -144,6 +145,7 @@ function SignedOut(): JSX.Element {
       <p>
         <a href="/api">The operations of this hub</a>
       </p>
+      <Notices />
     </main>
   )
 }

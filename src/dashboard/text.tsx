@@ -1,5 +1,5 @@
-import type { ComponentChildren, JSX } from "preact"
-import { useState } from "preact/hooks"
+import { type ComponentChildren, createContext, type JSX } from "preact"
+import { useContext, useState } from "preact/hooks"
 import { count, dateTime, duration, money } from "./figures.ts"
 import { clock } from "./moment.ts"
 import { hrefOf } from "./route.ts"
@@ -8,17 +8,24 @@ import { clipped, visible } from "./visible.ts"
 /** Characters that the button takes which shows the rest: a rest that is no longer is shown at once. */
 const ROOM_OF_BUTTON = 24
 
+/** Whether a text stands in a link, a button or an option: there is no room for a further button in it, and what it leads to shows the rest. */
+export const InLink = createContext(false)
+
 /**
  * A text that somebody else wrote. It is only ever a text node, isolated from the direction of what is around it, its hidden characters visible, and
  * clipped where it is long. `lines`: its line breaks count.
  */
 export function Text({ of: text, max = 300, lines = false }: { of: string; max?: number; lines?: boolean }): JSX.Element {
   const [isWhole, setWhole] = useState(false)
+  const isInLink = useContext(InLink)
   const start = isWhole || text.length <= max + ROOM_OF_BUTTON ? null : clipped(text, max)
   return (
     <>
-      <bdi class={lines ? "text lines" : "text"}>{visible(start ?? text)}</bdi>
-      {start === null ? null : (
+      <bdi class={lines ? "text lines" : "text"}>
+        {visible(start ?? text)}
+        {start !== null && isInLink ? " …" : ""}
+      </bdi>
+      {start === null || isInLink ? null : (
         <button type="button" class="more" onClick={() => setWhole(true)}>
           … show all {count(text.length)} characters
         </button>
@@ -95,5 +102,9 @@ export function NotRecorded(): JSX.Element {
 
 /** A way to a task, an agent or a thread, which keeps the moment. */
 export function To({ view, part, children }: { view: string; part: string; children?: ComponentChildren }): JSX.Element {
-  return <a href={hrefOf(view, [part])}>{children ?? <Text of={part} max={80} />}</a>
+  return (
+    <a href={hrefOf(view, [part])}>
+      <InLink.Provider value={true}>{children ?? <Text of={part} max={80} />}</InLink.Provider>
+    </a>
+  )
 }

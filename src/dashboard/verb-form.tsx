@@ -1,5 +1,5 @@
 import type { JSX } from "preact"
-import { useRef, useState } from "preact/hooks"
+import { useState } from "preact/hooks"
 import { SkeinError } from "../contract/errors.ts"
 import type { Input } from "../contract/operations.ts"
 import { carryOut, type Deed, tell } from "./act.ts"
@@ -8,6 +8,7 @@ import { GRAVE } from "./grave.ts"
 import { knownFor } from "./known-names.ts"
 import type { Given } from "./palette-call.ts"
 import { Refusal } from "./refusal.tsx"
+import { Resend } from "./resend.ts"
 import { Text } from "./text.tsx"
 import { type Field, inputOf, openVerb, type Verb } from "./verbs.ts"
 import { failureText } from "./failure.ts"
@@ -25,28 +26,25 @@ function Form({ verb, given }: { verb: Verb; given: Given }): JSX.Element {
   const [refusal, setRefusal] = useState<{ message: string; remedy: string } | null>(null)
   const [answer, setAnswer] = useState<string | null>(null)
   const [isAtWork, setAtWork] = useState(false)
-  /** Of the input that is being sent: sent again, where nobody knows whether it was done, it is the same command, and so never done twice. */
-  const sending = useRef<{ text: string; key: string } | null>(null)
+  const [resend] = useState(() => new Resend())
   const lost = GRAVE[verb.name] ?? null
-  const close = (): void => void (openVerb.value = null)
+  // While it is at work its outcome must find somewhere to be told.
+  const close = (): void => void (isAtWork || (openVerb.value = null))
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault()
     if (isAtWork) return
     setAtWork(true)
     try {
       const input = inputOf(verb.fields, filled)
-      const sent = JSON.stringify(input)
-      if (sending.current?.text !== sent) sending.current = { text: sent, key: crypto.randomUUID() }
-      const output = await carryOut(verb.name, input as Input<Deed>, sending.current.key)
-      sending.current = null
+      const output = await carryOut(verb.name, input as Input<Deed>, resend.keyOf(input))
+      resend.cameTo(null)
       tell({ kind: "done", text: `${verb.name}: done`, remedy: "" })
       const text = JSON.stringify(output, null, 2)
-      if (text === "{}") close()
+      if (text === "{}") openVerb.value = null
       setRefusal(null)
       setAnswer(text)
     } catch (error) {
-      // A refusal is not remembered by the hub: what is sent after one is decided anew.
-      if (!(error instanceof SkeinError && error.code === "timed_out")) sending.current = null
+      resend.cameTo(error)
       setRefusal(refusalOf(error))
     }
     setAtWork(false)

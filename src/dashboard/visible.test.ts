@@ -5,6 +5,7 @@ import { clipped, visible } from "./visible.ts"
 test("controls are shown by their pictures, and what turns the direction of text by its code point", () => {
   expect(visible("a\u001b[31mb\u0000\u007f")).toBe("a␛[31mb␀␡")
   expect(visible("\u202eevil\u2066\u200f\u0085\ufeff")).toBe("⟨U+202E⟩evil⟨U+2066⟩⟨U+200F⟩⟨U+0085⟩⟨U+FEFF⟩")
+  expect(visible("a\u200bb\u00ad\u2060\u{e0041}")).toBe("a⟨U+200B⟩b⟨U+00AD⟩⟨U+2060⟩⟨U+E0041⟩")
   expect(visible("two\nlines\tand a tab, שלום and 👩‍💻")).toBe("two\nlines\tand a tab, שלום and 👩‍💻")
 })
 
@@ -13,7 +14,7 @@ test("nothing hidden is left in any text, and a text without any stays as it is"
     fc.property(fc.array(fc.integer({ min: 0, max: 0x20ff }), { maxLength: 30 }), (codes) => {
       const text = String.fromCharCode(...codes)
       const shown = visible(text)
-      expect(shown).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/)
+      expect(shown).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/)
       expect(visible(shown)).toBe(shown)
     }),
   )

@@ -1,10 +1,17 @@
-import { renameSync, rmSync, writeFileSync } from "node:fs"
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs"
 
-/** Replaces a file whole, with mode 0600: whoever reads it sees the old text or the new. After a power cut it may be either; its folder must be there. */
+/** Replaces a file whole, with mode 0600: whoever reads it sees the old text or the new. After a power cut it is either, and never cut off; its folder must be there. */
 export function replacePrivately(path: string, text: string): void {
   const draft = `${path}.${process.pid}`
   try {
-    writeFileSync(draft, text, { mode: 0o600 })
+    const file = openSync(draft, "w", 0o600)
+    try {
+      writeFileSync(file, text)
+      // Its name must not be on the disk before what is in it.
+      fsyncSync(file)
+    } finally {
+      closeSync(file)
+    }
     renameSync(draft, path)
   } catch (error) {
     // What could not be put in its place may be a secret.

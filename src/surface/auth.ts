@@ -30,6 +30,8 @@ export type Caller = {
   expiresAtMs: number | null
   /** The session is not the token's but was bound to it by the request, after a look at whose it is. */
   bound?: true
+  /** Of the page: the sign-in that its cookie is of. */
+  signIn?: string
 }
 
 export type AuthOptions = {
@@ -98,10 +100,10 @@ export class Auth {
    * browser sends cookies along with what others ask it for. Throws `unauthenticated`, `not_found` (no such workspace).
    */
   async pageCaller(cookie: string, workspace: string | null): Promise<Caller> {
-    const { expiresAtMs } = await this.page.verify(cookie)
+    const { expiresAtMs, signIn } = await this.page.verify(cookie)
     const name = workspace ?? "main"
     this.#loop(name)
-    return { actor: { agent: OPERATOR, session: null, role: "operator" }, workspace: name, credential: OPERATOR_CREDENTIAL, expiresAtMs }
+    return { actor: { agent: OPERATOR, session: null, role: "operator" }, workspace: name, credential: OPERATOR_CREDENTIAL, expiresAtMs, signIn }
   }
 
   /** `caller` for a bearer that is known already and asks for nothing besides, without a promise; null: ask `caller`. */

@@ -94,7 +94,6 @@ class Surface {
   constructor(options: ServeOptions) {
     this.#o = options
     this.#rate = new Buckets(options.rate ?? DEFAULT_RATE)
-    this.#page = new Page(options.auth, options.pageDirectory)
     const revoked = (matches: (caller: Caller) => boolean): void => {
       // After the answer is out: the caller may have revoked itself.
       setImmediate(() => {
@@ -103,6 +102,7 @@ class Surface {
         this.#mcpLoaded?.forget(matches)
       })
     }
+    this.#page = new Page(options.auth, (signIn) => revoked((caller) => caller.signIn === signIn), options.pageDirectory)
     const metrics = (): Record<string, number> => ({
       requests: this.#requests,
       connections: this.#sockets.size,

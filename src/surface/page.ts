@@ -14,9 +14,12 @@ const BODY_MAX_BYTES = 4 * 1024
 export class Page {
   readonly #auth: Auth
   readonly #files: PageFiles
+  readonly #left: (signIn: string) => void
 
-  constructor(auth: Auth, directory?: string) {
+  /** `left`: hears of each sign-in that was ended. */
+  constructor(auth: Auth, left: (signIn: string) => void, directory?: string) {
     this.#auth = auth
+    this.#left = left
     this.#files = new PageFiles(directory)
   }
 
@@ -55,8 +58,16 @@ export class Page {
     allow(request, "POST")
     if (!isFromPage(request)) throw foreign()
     const { page } = this.#auth
-    await page.leave(cookieOf(request, page.cookieName) ?? "")
-    sendJson(response, 200, { left: true }, { "Set-Cookie": this.#cookie(request, "", 0) })
+    const value = cookieOf(request, page.cookieName) ?? ""
+    const signIn = (await page.verify(value).catch(() => null))?.signIn
+    // Also where it could not be kept: this browser has no more need of it.
+    response.setHeader("Set-Cookie", this.#cookie(request, "", 0))
+    try {
+      await page.leave(value)
+    } finally {
+      if (signIn !== undefined) this.#left(signIn)
+    }
+    sendJson(response, 200, { left: true })
   }
 
   #cookie({ headers }: IncomingMessage, value: string, lastsSec: number): string {

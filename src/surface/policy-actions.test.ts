@@ -135,7 +135,12 @@ describe("a policy", () => {
       { decision: "deny", by: "rule", rule: "no-prod", principal: "ann", action: "task.claim", resource: "task/ship", seq: against },
     ])
     expect((await run("hub.status", {}))["alerts"]).toContainEqual(
-      expect.objectContaining({ kind: "policy_denied", agent: "ann", text: "ann was denied task.claim once lately by rule no-prod of the policy" }),
+      expect.objectContaining({
+        kind: "policy_denied",
+        agent: "ann",
+        about: "task.claim no-prod",
+        text: "ann was denied task.claim once lately by rule no-prod of the policy",
+      }),
     )
     expect(hub.lines.filter((line) => line.includes("denied by the policy"))).toHaveLength(2)
     await run("policy.set", { text: null, reason: "back" })

@@ -7,6 +7,13 @@ export function policyAlerts({ policy }: Pick<Loop, "policy">, nowMs: number): A
   return denials.map(({ agent, action, rule, fault, count }) => {
     const by = fault !== null ? `a fault of the policy (${fault})` : rule === null ? "the policy, of which no rule permits it" : `rule ${rule} of the policy`
     const text = `${agent} was denied ${action} ${count === 1 ? "once" : `${count} times`} lately by ${by}`
-    return { kind: fault === null ? "policy_denied" : "policy_failed", text, remedy: "See which: skein policy log --decision deny", task: null, agent }
+    return {
+      kind: fault === null ? "policy_denied" : "policy_failed",
+      text,
+      remedy: "See which: skein policy log --decision deny",
+      task: null,
+      agent,
+      about: rule === null ? action : `${action} ${rule}`,
+    }
   })
 }

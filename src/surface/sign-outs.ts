@@ -19,7 +19,7 @@ export const FORGOTTEN: SignOutStore = { load: () => new Map(), keep: () => unde
 
 const kept = z.record(z.string(), z.int().nonnegative())
 
-/** In a file of mode 0600 that is replaced whole; a power cut may lose the newest. */
+/** In a file of mode 0600 that is replaced whole, and on the disk before the answer. */
 export function signOutFile(path: string): SignOutStore {
   return {
     load: () => {

@@ -47,6 +47,18 @@ inChromium("an agent is woken with a reason, and each hop of the wake can be see
   expect(complaints).toEqual([])
 })
 
+inChromium("a long title is cut where it is a link, an option or a button, and has no further button in it", async () => {
+  const title = "On the lexer and all that hangs on it ".repeat(5).trim()
+  await rig.operator.thread.create({ thread: "long", title, participants: [] })
+  const { page, complaints } = await rig.open("#/threads")
+  const link = page.getByRole("link", { name: /On the lexer/ })
+  expect(await link.locator(".title").innerText()).toBe(`${title.slice(0, 120).trim()} …`)
+  expect(await page.locator("a button, [role=option] button, button button").count()).toBe(0)
+  await link.click()
+  await page.locator("h2").getByText(title).waitFor()
+  expect(complaints).toEqual([])
+})
+
 inChromium("a thread is resolved with a reason, and what is refused says why and what to do", async () => {
   const { page, complaints } = await rig.open("#/threads/talk")
   await page.getByRole("button", { name: "Resolve" }).click()

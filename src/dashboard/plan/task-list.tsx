@@ -3,7 +3,7 @@ import { memo } from "preact/compat"
 import { useEffect, useRef, useState } from "preact/hooks"
 import { count } from "../figures.ts"
 import { remPx } from "../scale.ts"
-import { State, Text } from "../text.tsx"
+import { InLink, State, Text } from "../text.tsx"
 import { clipped } from "../visible.ts"
 import type { Face } from "./faces.ts"
 import type { TaskGraph } from "./graph.ts"
@@ -122,7 +122,9 @@ const Row = memo(function Row({ face, number, at, of, isCursor, isOpen, isCritic
     >
       <span class="task-line">
         <strong>
-          <Text of={face.name} max={LINE} />
+          <InLink.Provider value={true}>
+            <Text of={face.name} max={LINE} />
+          </InLink.Provider>
         </strong>
         {isCritical ? (
           <span class="critical" title="on the critical path">

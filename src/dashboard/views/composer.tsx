@@ -1,9 +1,10 @@
 import type { JSX } from "preact"
-import { useRef, useState } from "preact/hooks"
+import { useState } from "preact/hooks"
 import { SkeinError } from "../../contract/errors.ts"
 import type { ThreadId } from "../../core/ids.ts"
 import { carryOut } from "../act.ts"
 import { Refusal } from "../refusal.tsx"
+import { Resend } from "../resend.ts"
 import { Text } from "../text.tsx"
 
 /** What a message can be besides a remark. */
@@ -26,27 +27,27 @@ export function Composer({
   const [type, setType] = useState("")
   const [isAtWork, setAtWork] = useState(false)
   const [refusal, setRefusal] = useState<{ message: string; remedy: string } | null>(null)
-  /** Of the text that is being sent: another text is another message. */
-  const sending = useRef<{ text: string; key: string } | null>(null)
+  const [resend] = useState(() => new Resend())
   const write = (text: string): void => {
     setBody(text)
     drafts.set(thread, text)
   }
   const send = async (): Promise<void> => {
     if (isAtWork || body.trim() === "") return
-    const text = JSON.stringify([body, type, reply?.message])
-    if (sending.current?.text !== text) sending.current = { text, key: crypto.randomUUID() }
     setAtWork(true)
     setRefusal(null)
     try {
       const metadata = type === "" ? {} : { metadata: { eventType: type } }
       const answers = reply === null ? {} : { inReplyTo: reply.message }
-      await carryOut("message.post", { thread, body, ...metadata, ...answers }, sending.current.key)
-      sending.current = null
-      write("")
+      const input = { thread, body, ...metadata, ...answers }
+      await carryOut("message.post", input, resend.keyOf(input))
+      resend.cameTo(null)
+      // What was written meanwhile is another message.
+      if (drafts.get(thread) === body) write("")
       setType("")
       onReply(null)
     } catch (error) {
+      resend.cameTo(error)
       setRefusal(error instanceof SkeinError ? error : { message: String(error), remedy: "Try again." })
     }
     setAtWork(false)

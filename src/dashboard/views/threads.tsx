@@ -4,13 +4,14 @@ import type { ThreadId } from "../../core/ids.ts"
 import type { Thread } from "../../core/thread.ts"
 import { cursorOf } from "../../core/unread.ts"
 import type { Workspace } from "../../core/workspace.ts"
+import { tellRefusal } from "../act.ts"
 import { count } from "../figures.ts"
 import { LinkList } from "../link-list.tsx"
 import { ask } from "../live.ts"
 import { isNow } from "../moment.ts"
 import { usePaced } from "../paced.ts"
 import { goTo, hrefOf, setFilters } from "../route.ts"
-import { Ago, State, Text, To } from "../text.tsx"
+import { Ago, InLink, State, Text, To } from "../text.tsx"
 import { openVerb, verbNamed } from "../verbs.ts"
 import type { ViewProps } from "../views.ts"
 import { Conversation } from "./conversation.tsx"
@@ -120,7 +121,7 @@ function Found({ text }: { text: string }): JSX.Element | null {
   if (found?.text !== text)
     return (
       <p>
-        <button type="button" onClick={() => void search(text).then((hits) => setFound({ text, hits }))}>
+        <button type="button" onClick={() => void search(text).then((hits) => setFound({ text, hits }), tellRefusal)}>
           Search in what was said
         </button>
       </p>
@@ -133,7 +134,10 @@ function Found({ text }: { text: string }): JSX.Element | null {
         {found.hits.map(({ thread, message, sender, excerpt, atMs }) => (
           <li key={`${thread}#${message}`}>
             <button type="button" class="link" onClick={() => goTo("threads", thread.split("/"), { at: String(message) })}>
-              <Text of={thread} max={60} /> {message}
+              <InLink.Provider value={true}>
+                <Text of={thread} max={60} />
+              </InLink.Provider>{" "}
+              {message}
             </button>{" "}
             <To view="agents" part={sender} />: <Text of={excerpt} max={200} />{" "}
             <span class="quiet">
