@@ -78,6 +78,11 @@ const starters: Record<EngineName, (directory: string) => Promise<Engine>> = {
   postgres: startPostgres,
 }
 const WARM_ROUNDS = 2
+/** Quiet is so many looks in a row at which all servers together used less than this share of one core; it is waited for no longer than the last, in ms. */
+const LOOK_MS = 300
+const QUIET_LOOKS = 2
+const BUSY_SHARE = 0.05
+const QUIET_WITHIN_MS = 15_000
 const PEERS: readonly EngineName[] = ["redis", "bullmq", "postgres"]
 
 /** W1, W2 and W3 on every engine, the rounds interleaved, so that whatever else the machine does falls on all of them. */
@@ -95,14 +100,18 @@ export async function benchClaims(options: ClaimsOptions): Promise<ClaimsReport>
     }
   }
   // What is measured is a server that has been at work for a while: an engine that compiles as it goes needs some thousand claims of each kind for it.
-  for (let at = 0; at < WARM_ROUNDS; at += 1) for (const one of stations) await playRound(one, { ...options, w3: Math.ceil(options.w3 / 10) }, `warm${at}`)
+  const play = async (one: Station, how: ClaimsOptions, label: string): Promise<void> => {
+    await playRound(one, how, label)
+    await quiet(stations)
+  }
+  for (let at = 0; at < WARM_ROUNDS; at += 1) for (const one of stations) await play(one, { ...options, w3: Math.ceil(options.w3 / 10) }, `warm${at}`)
   for (const one of stations) one.rounds = []
   const floors: Floors[] = []
   for (let at = 0; at < options.rounds; at += 1) {
     const floor = stations.find(({ engine }) => engine.name === "floor")
     if (floor) floors.push(await measureFloors(options.directory, floor.engine, options.w1))
     // Who goes first changes from round to round.
-    for (let place = 0; place < stations.length; place += 1) await playRound(stations[(at + place) % stations.length] as Station, options, `r${at}`)
+    for (let place = 0; place < stations.length; place += 1) await play(stations[(at + place) % stations.length] as Station, options, `r${at}`)
   }
   for (const { load, listener, engine } of stations) {
     await listener?.stop()
@@ -121,6 +130,17 @@ async function station(name: EngineName, { directory, clients }: ClaimsOptions):
   const listener = name === "loop" ? null : new Child("./load.ts")
   await listener?.call("open", { engine: name, address: engine.address })
   return { engine, load, listener, rounds: [] }
+}
+
+/** What an engine does after its turn (tidying up its files, snapshots, collecting garbage) must not fall into another's: waits until none does anything. */
+async function quiet(stations: readonly Station[]): Promise<void> {
+  const used = (): number => stations.reduce((sum, { engine, load }) => sum + cpuUs(engine.pid ?? load.pid), 0)
+  const untilMs = performance.now() + QUIET_WITHIN_MS
+  for (let rests = 0; rests < QUIET_LOOKS && performance.now() < untilMs;) {
+    const before = used()
+    await sleep(LOOK_MS)
+    rests = used() - before < BUSY_SHARE * LOOK_MS * 1_000 ? rests + 1 : 0
+  }
 }
 
 async function playRound({ engine, load, listener, rounds }: Station, { w1, w2, w3 }: ClaimsOptions, label: string): Promise<void> {
