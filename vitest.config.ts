@@ -6,6 +6,8 @@ export default defineConfig({
     // Processes, not threads: tests start agents, send signals and change directory.
     pool: "forks",
     maxWorkers: 2,
+    // Of tests in one file that mostly wait: more at once would starve each other on two processors.
+    maxConcurrency: 3,
     execArgv: ["--disable-warning=ExperimentalWarning"],
     testTimeout: 20_000,
     hookTimeout: 30_000,

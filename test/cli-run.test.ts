@@ -32,7 +32,8 @@ function nap(id: string, seconds: number, rest: object = {}): object {
 const entriesOf = (folder: string): Promise<Entry[]> => json<Entry>(folder, ["ledger", "tail", "--from", "1"])
 const lastReport = (stdout: string): Report => parseLines<Report>(stdout).findLast(({ kind }) => kind === "report") as Report
 
-describe("run", () => {
+// Most of the time they wait for plans that sleep.
+describe.concurrent("run", { timeout: 60_000 }, () => {
   test("hello is run to its end, and run again it says that there is nothing to do", async () => {
     const folder = newRepository()
     const first = await skein(folder, ["run", HELLO])
@@ -195,7 +196,7 @@ describe("run", () => {
   })
 })
 
-test("phase zero at speed 4000: nobody idle, cost as planned, at least as good as the best known schedule of 18 h by 10 %", async () => {
+test.concurrent("phase zero at speed 4000: nobody idle, cost as planned, at least as good as the best known schedule of 18 h by 10 %", async () => {
   const { status, stdout } = await skein(newRepository(), ["run", resolve("examples/phase-zero.yaml"), "--speed", "4000", "--json"])
   const report = lastReport(stdout) as Report & { costMicroUsd: number; planned: { makespanMs: number }; agents: { fillers: number }[] }
   expect({ status, report }).toMatchObject({

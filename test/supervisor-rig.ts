@@ -1,11 +1,12 @@
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
+import type { TestContext } from "vitest"
 import { type HttpClient, httpClient } from "../src/client/http.ts"
 import type { Running } from "../src/runtime/supervised.ts"
 import { bornOf, SupervisorFolder } from "../src/runtime/supervisor-folder.ts"
 import { socketName } from "../src/runtime/tmux/server.ts"
-import { json, newRepository, skein, startSkein, until } from "./cli-driver.ts"
+import { json, newRepository, skein, startSkein, tidyFolder, until } from "./cli-driver.ts"
 
 /** Null where tmux is, else what a run without it has to say. */
 export const withoutTmux: string | null =
@@ -61,17 +62,25 @@ export type Rig = {
 
 const rigs: { folder: string; socket: string; hub: HttpClient }[] = []
 
-/** A repository with a hub and a supervisor whose agents are scripted, in real terminals. */
-export async function newRig({
-  wake = {},
-  supervise = true,
-  settings = () => ({}),
-}: {
+type RigOptions = {
   wake?: Partial<Record<string, number>>
   supervise?: boolean
   /** Further settings of the instance; its presets stand beside `reader`. */
   settings?(heardIn: string): { presets?: object; [name: string]: unknown }
-} = {}): Promise<Rig> {
+}
+
+/** A rig that ends with its test, and not with the tests that run beside it. */
+export async function rigOf({ onTestFinished }: Pick<TestContext, "onTestFinished">, options: RigOptions = {}): Promise<Rig> {
+  const rig = await newRig(options)
+  onTestFinished(async () => {
+    await tidyRig(rig.folder)
+    await tidyFolder(rig.folder)
+  })
+  return rig
+}
+
+/** A repository with a hub and a supervisor whose agents are scripted, in real terminals. */
+export async function newRig({ wake = {}, supervise = true, settings = () => ({}) }: RigOptions = {}): Promise<Rig> {
   const folder = newRepository()
   const heardIn = join(folder, "heard")
   mkdirSync(join(folder, ".skein"), { recursive: true, mode: 0o700 })
@@ -194,7 +203,13 @@ function nulls(path: string): string {
 
 /** Ends all that tests left, whatever state it is in. */
 export async function tidyRigs(): Promise<void> {
-  for (const { folder, socket, hub } of rigs.splice(0)) {
+  for (const { folder } of [...rigs]) await tidyRig(folder)
+}
+
+/** Ends what one rig left, or one far machine, for tests that have others beside them. */
+export async function tidyRig(of: string): Promise<void> {
+  const at = rigs.findIndex(({ folder }) => folder === of)
+  for (const { folder, socket, hub } of at === -1 ? [] : rigs.splice(at, 1)) {
     hub.close()
     const holder = new SupervisorFolder(join(folder, ".skein", "supervisor")).holder()
     if (holder !== null) kill(holder.pid)

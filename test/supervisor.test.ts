@@ -1,14 +1,14 @@
 import { spawn } from "node:child_process"
 import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { afterEach, describe, expect, test } from "vitest"
+import { afterAll, describe, expect, test } from "vitest"
 import { bornOf } from "../src/runtime/supervisor-folder.ts"
 import { hubPid, json, skein, tidyUp, until } from "./cli-driver.ts"
-import { kill, leftRunning, newFarMachine, newRig, type Rig, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
+import { kill, leftRunning, newFarMachine, type Rig, rigOf, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
 
-afterEach(async () => {
+afterAll(async () => {
   await tidyRigs()
   await tidyUp()
 })
@@ -33,9 +33,9 @@ async function jobs(rig: Rig, target: string): Promise<{ status: string; code: s
 
 const ended = (pid: number): Promise<true> => until(() => (bornOf(pid) === null ? true : undefined), `process ${pid} has ended`)
 
-describe.skipIf(withoutTmux !== null)("a supervised agent", { timeout: 90_000 }, () => {
-  test("is woken by a message, once, and what shows it is the hub's own: its cursor", async () => {
-    const rig = await newRig()
+describe.skipIf(withoutTmux !== null)("a supervised agent", { timeout: 90_000, concurrent: true }, () => {
+  test("is woken by a message, once, and what shows it is the hub's own: its cursor", async (context) => {
+    const rig = await rigOf(context)
     await spawned(rig)
     await rig.hasRead("reader-1", await rig.post("talk-1", "good morning"))
     await until(async () => ((await jobs(rig, "reader-1"))[0]?.status === "delivered" ? true : undefined), "the wake is delivered")
@@ -48,8 +48,8 @@ describe.skipIf(withoutTmux !== null)("a supervised agent", { timeout: 90_000 },
     expect(sessions).toMatchObject([{ runtime: "tmux", owned: true, resumeId: rig.running("reader-1").conversation }])
   })
 
-  test("that is killed is started again with its conversation, without anyone's help, and reads what came meanwhile", async () => {
-    const rig = await newRig()
+  test("that is killed is started again with its conversation, without anyone's help, and reads what came meanwhile", async (context) => {
+    const rig = await rigOf(context)
     await spawned(rig)
     const before = pidOf(rig, "reader-1")
     const { conversation } = rig.running("reader-1")
@@ -69,8 +69,8 @@ describe.skipIf(withoutTmux !== null)("a supervised agent", { timeout: 90_000 },
     }, "it has one session")
   })
 
-  test("that ended by itself stays so until it is woken: then its conversation is resumed", async () => {
-    const rig = await newRig()
+  test("that ended by itself stays so until it is woken: then its conversation is resumed", async (context) => {
+    const rig = await rigOf(context)
     await spawned(rig)
     rig.tmux("send-keys", "-t", "main:reader-1", "/exit", "Enter")
     await until(() => (rig.running("reader-1").state === "ended" ? true : undefined), "it has ended")
@@ -82,8 +82,8 @@ describe.skipIf(withoutTmux !== null)("a supervised agent", { timeout: 90_000 },
     expect(await jobs(rig, "reader-1")).toMatchObject([{ hop: "resume", failed: { live: 0, resume: 0, spawn: 0 } }])
   })
 
-  test("whose conversation is lost is spawned with the thread's summary", async () => {
-    const rig = await newRig()
+  test("whose conversation is lost is spawned with the thread's summary", async (context) => {
+    const rig = await rigOf(context)
     await spawned(rig)
     await rig.hub.call("message.post", { thread: "talk-1", body: "We take the northern route.", metadata: { eventType: "decision" } })
     await until(() => rig.heard("reader-1", "done")[0], "the decision is read")
@@ -100,8 +100,8 @@ describe.skipIf(withoutTmux !== null)("a supervised agent", { timeout: 90_000 },
     expect(job).toMatchObject({ status: "delivered", hop: "spawn" })
   })
 
-  test("that cannot be started any more is a dead letter that the operator sees and can send again", async () => {
-    const rig = await newRig()
+  test("that cannot be started any more is a dead letter that the operator sees and can send again", async (context) => {
+    const rig = await rigOf(context)
     await spawned(rig)
     writeFileSync(join(rig.heardIn, "reader-1.broken"), "")
     rig.tmux("send-keys", "-t", "main:reader-1", "/exit", "Enter")
@@ -114,8 +114,8 @@ describe.skipIf(withoutTmux !== null)("a supervised agent", { timeout: 90_000 },
     await rig.hasRead("reader-1", "hello?")
   })
 
-  test("is found again by the next supervisor when one was killed: the same process, the same session, nothing said twice", async () => {
-    const rig = await newRig()
+  test("is found again by the next supervisor when one was killed: the same process, the same session, nothing said twice", async (context) => {
+    const rig = await rigOf(context)
     await spawned(rig, 2)
     const pids = ["reader-1", "reader-2"].map((agent) => pidOf(rig, agent))
     const { session } = rig.running("reader-1")
@@ -136,8 +136,8 @@ describe.skipIf(withoutTmux !== null)("a supervised agent", { timeout: 90_000 },
     expect(rig.heard("reader-2", "started")).toHaveLength(2)
   })
 
-  test("that was begun by a supervisor which died before it could note where is adopted, not begun twice", async () => {
-    const rig = await newRig()
+  test("that was begun by a supervisor which died before it could note where is adopted, not begun twice", async (context) => {
+    const rig = await rigOf(context)
     await spawned(rig)
     const before = pidOf(rig, "reader-1")
     const pid = rig.supervisorPid()
@@ -150,8 +150,8 @@ describe.skipIf(withoutTmux !== null)("a supervised agent", { timeout: 90_000 },
     expect(rig.heard("reader-1", "started")).toHaveLength(1)
   })
 
-  test("outlives its hub: what was posted before and after a crash is read", async () => {
-    const rig = await newRig()
+  test("outlives its hub: what was posted before and after a crash is read", async (context) => {
+    const rig = await rigOf(context)
     await spawned(rig)
     const before = pidOf(rig, "reader-1")
     await rig.post("talk-1", "just before")
@@ -162,8 +162,8 @@ describe.skipIf(withoutTmux !== null)("a supervised agent", { timeout: 90_000 },
     expect(pidOf(rig, "reader-1")).toBe(before)
   })
 
-  test("that dies again and again is given up, and told so; a person's word tries it anew", async () => {
-    const rig = await newRig({ wake: { restarts: 2 } })
+  test("that dies again and again is given up, and told so; a person's word tries it anew", async (context) => {
+    const rig = await rigOf(context, { wake: { restarts: 2 } })
     await spawned(rig)
     for (let times = 0; times < 3; times += 1) {
       const pid = await until(() => pidOf(rig, "reader-1") || undefined, "it runs")
@@ -177,9 +177,9 @@ describe.skipIf(withoutTmux !== null)("a supervised agent", { timeout: 90_000 },
   })
 })
 
-describe.skipIf(withoutTmux !== null)("a person", { timeout: 90_000 }, () => {
-  test("pauses, resumes and stops an agent, and reads what it shows", async () => {
-    const rig = await newRig()
+describe.skipIf(withoutTmux !== null)("a person", { timeout: 90_000, concurrent: true }, () => {
+  test("pauses, resumes and stops an agent, and reads what it shows", async (context) => {
+    const rig = await rigOf(context)
     await spawned(rig)
     expect(await rig.skein("agent", "pause", "reader-1", "--reason", "a look at it")).toMatchObject([{ state: "paused" }])
     await rig.post("talk-1", "not now")
@@ -198,8 +198,8 @@ describe.skipIf(withoutTmux !== null)("a person", { timeout: 90_000 }, () => {
     expect(missing.stderr).toContain("skein swarm spawn")
   })
 
-  test("far from its machine, sees an agent's terminal and orders it to pause, to stop and to go on", async () => {
-    const rig = await newRig()
+  test("far from its machine, sees an agent's terminal and orders it to pause, to stop and to go on", async (context) => {
+    const rig = await rigOf(context)
     await spawned(rig)
     const screen = await until(async () => (await rig.hub.call("terminal.show", { agent: "reader-1" })).screen ?? undefined, "its terminal is seen")
     expect(screen.text).toContain("ready for input")
@@ -215,8 +215,8 @@ describe.skipIf(withoutTmux !== null)("a person", { timeout: 90_000 }, () => {
     await until(() => (rig.running("reader-1").state === "running" ? true : undefined), "it runs again")
   })
 
-  test("who types in an agent's terminal is not typed over, and the orchestrator hears of it before the agent is woken", async () => {
-    const rig = await newRig({ wake: { quietMs: 2_500, recheckMs: 300 } })
+  test("who types in an agent's terminal is not typed over, and the orchestrator hears of it before the agent is woken", async (context) => {
+    const rig = await rigOf(context, { wake: { quietMs: 2_500, recheckMs: 300 } })
     await spawned(rig)
     await rig.hub.call("agent.add", { name: "boss", role: "orchestrator" })
     const person = spawn("script", ["-qfc", `tmux -L ${rig.socket} attach -t main:reader-1`, "/dev/null"], {
@@ -242,9 +242,9 @@ describe.skipIf(withoutTmux !== null)("a person", { timeout: 90_000 }, () => {
   })
 })
 
-describe.skipIf(withoutTmux !== null)("a supervisor", { timeout: 90_000 }, () => {
-  test("pauses the whole account of an agent that is out of quota, and burns no attempt", async () => {
-    const rig = await newRig()
+describe.skipIf(withoutTmux !== null)("a supervisor", { timeout: 90_000, concurrent: true }, () => {
+  test("pauses the whole account of an agent that is out of quota, and burns no attempt", async (context) => {
+    const rig = await rigOf(context)
     await spawned(rig, 2, "--account", "shared")
     rig.tmux("send-keys", "-t", "main:reader-1", "/out", "Enter")
     await until(() => (rig.tmux("capture-pane", "-p", "-t", "main:reader-1").includes("usage limit") ? true : undefined), "it says so")
@@ -260,8 +260,8 @@ describe.skipIf(withoutTmux !== null)("a supervisor", { timeout: 90_000 }, () =>
     await rig.hasRead("reader-2", "two")
   })
 
-  test("is one to a workspace and machine, ends with all that it runs, and leaves no wake to anybody", async () => {
-    const rig = await newRig()
+  test("is one to a workspace and machine, ends with all that it runs, and leaves no wake to anybody", async (context) => {
+    const rig = await rigOf(context)
     await spawned(rig)
     const second = await skein(rig.folder, ["supervisor"])
     expect(second).toMatchObject({ status: 1 })
@@ -279,8 +279,8 @@ describe.skipIf(withoutTmux !== null)("a supervisor", { timeout: 90_000 }, () =>
     expect(await jobs(rig, "reader-1")).toEqual([])
   })
 
-  test("shares a hub with those of other machines: each wakes its own agents, and none another's", async () => {
-    const rig = await newRig()
+  test("shares a hub with those of other machines: each wakes its own agents, and none another's", async (context) => {
+    const rig = await rigOf(context)
     await spawned(rig)
     const lab = await newFarMachine(rig, { name: "lab", agents: ["far-1"], like: "reader-1" })
     await lab.start()
@@ -301,8 +301,8 @@ describe.skipIf(withoutTmux !== null)("a supervisor", { timeout: 90_000 }, () =>
     expect(leftRunning(lab)).toEqual([])
   })
 
-  test("in worktrees of their own, agents are told apart by git too", async () => {
-    const rig = await newRig()
+  test("in worktrees of their own, agents are told apart by git too", async (context) => {
+    const rig = await rigOf(context)
     await json(rig.folder, ["swarm", "spawn", "--agent", "reader", "--count", "2", "--worktrees", "--name", "tree"])
     const cwds = ["tree-1", "tree-2"].map((agent) => rig.registry.wantedOf(agent)?.cwd)
     expect(cwds).toEqual([join(rig.folder, ".skein/worktrees/tree-1"), join(rig.folder, ".skein/worktrees/tree-2")])
