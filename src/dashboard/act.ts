@@ -33,6 +33,8 @@ export const asking: Signal<Asking | null> = signal(null)
 export const notices: Signal<readonly Notice[]> = signal([])
 
 const DONE_SHOWN_MS = 6_000
+/** Of what is done faster than that, the last few: the view must not lie behind them. */
+const DONE_MAX = 3
 let nextId = 1
 
 /**
@@ -83,7 +85,8 @@ type InputOf<Name extends Deed> = Omit<Input<Name>, "reason"> & Partial<Pick<Inp
 export function tell(notice: Omit<Notice, "id">): void {
   const id = nextId
   nextId += 1
-  notices.value = [...notices.value, { ...notice, id }]
+  const older = notices.value.filter(({ kind }) => kind === "done").slice(0, -(DONE_MAX - 1))
+  notices.value = [...notices.value.filter((one) => !older.includes(one)), { ...notice, id }]
   if (notice.kind === "done") setTimeout(() => dismiss(id), DONE_SHOWN_MS)
 }
 

@@ -54,7 +54,13 @@ export async function heldStands(): Promise<readonly Stand[]> {
 
 /** The workspace that the address names: `/w/NAME`, else `main`. */
 export function workspaceOfPage(): string {
-  return decodeURIComponent(/^\/w\/([^/]+)/.exec(location.pathname)?.[1] ?? "main")
+  const [, given = "main"] = /^\/w\/([^/]+)/.exec(location.pathname) ?? []
+  try {
+    return decodeURIComponent(given)
+  } catch {
+    // No workspace is called so, which the hub says better than an empty page does.
+    return given
+  }
 }
 
 /** The close code of a connection that is not, or no longer, signed in. */

@@ -29,7 +29,12 @@ export function parseRoute(hash: string): Route {
     .split("/")
     .filter((part) => part !== "")
     .map(decode)
-  return { view: view === "" ? HOME : view, parts, filters: Object.fromEntries(new URLSearchParams(query)), moment: at === null ? "live" : Number(at[1]) }
+  return {
+    view: view === "" ? HOME : view,
+    parts,
+    filters: Object.fromEntries(new URLSearchParams(query)),
+    moment: at === null ? "live" : Math.max(1, Number(at[1])),
+  }
 }
 
 /** The address of a view, at the moment that is shown. */
