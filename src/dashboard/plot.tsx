@@ -75,7 +75,8 @@ function optionsOf({ lines, unit }: Chart, box: HTMLElement): uPlot.Options {
     stroke: colour("--quiet"),
     grid: { stroke: colour("--line"), width: 1 },
     ticks: { show: false },
-    font: `${0.7 * remPx.peek()}px ${style.fontFamily}`,
+    // In whole pixels: uPlot reads of 11.2px the 2, and puts the date over the time.
+    font: `${Math.round(0.7 * remPx.peek())}px ${style.fontFamily}`,
   }
   return {
     width: Math.max(200, box.clientWidth),
