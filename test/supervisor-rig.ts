@@ -207,7 +207,7 @@ export async function tidyRigs(): Promise<void> {
 }
 
 /** Ends what one rig left, or one far machine, for tests that have others beside them. */
-export async function tidyRig(of: string): Promise<void> {
+async function tidyRig(of: string): Promise<void> {
   const at = rigs.findIndex(({ folder }) => folder === of)
   for (const { folder, socket, hub } of at === -1 ? [] : rigs.splice(at, 1)) {
     hub.close()

@@ -1,7 +1,8 @@
 import fc from "fast-check"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { Chain, GENESIS, toHex } from "../core/chain.ts"
-import { ENTRY_MAX_BYTES, HUB, encodeEntry } from "../core/entry.ts"
+import { ENTRY_MAX_BYTES } from "../core/entry.ts"
+import { makeCheckpoint, makeEntries, plain } from "../../test/ledger-entries.ts"
 import { verify, type OutsideCheckpoint, type Report } from "./audit.ts"
 import type { Damage } from "./damage.ts"
 import { LedgerFailure, type Ledger, type Stored } from "./ledger.ts"
@@ -22,17 +23,6 @@ export type Subject = {
   /** A path for a backup and how to open it, for stores with files. */
   backup: { path: string; open(): Ledger } | null
   dispose(): void
-}
-
-/** Entries that continue a chain, each `atMs` later by one; `text` makes the data of one. */
-export function makeEntries(chain: Chain, count: number, text: (seq: number) => string = (seq) => `entry ${seq}`): Stored[] {
-  return Array.from({ length: count }, () => {
-    const seq = chain.seq + 1
-    const entry = { seq, atMs: 1_700_000_000_000 + seq, type: "task.added", v: 1, actor: HUB, commandId: null, commandHash: null, causedBy: null }
-    const bytes = encodeEntry({ ...entry, data: { text: text(seq) } })
-    const hash = chain.append(bytes)
-    return { seq, bytes, hash }
-  })
 }
 
 /** The rules that every store keeps, and for each thing it may support, the rule for those that do and for those that do not. */
@@ -405,24 +395,6 @@ export function describeLedger(name: string, make: () => Subject): void {
   })
 }
 
-/** A checkpoint over all that the chain holds so far, as the hub records it. */
-export function makeCheckpoint(chain: Chain): Stored {
-  const seq = chain.seq + 1
-  const data = { size: chain.seq, root: toHex(chain.root()), digest: "0".repeat(64) }
-  const bytes = encodeEntry({
-    seq,
-    atMs: 1_700_000_000_000 + seq,
-    type: "checkpoint.recorded",
-    v: 1,
-    actor: HUB,
-    commandId: null,
-    commandHash: null,
-    causedBy: null,
-    data,
-  })
-  return { seq, bytes, hash: chain.append(bytes) }
-}
-
 /** The rows with all hashes computed anew, as an intruder with this program's source could. */
 function chained(rows: Stored[]): Stored[] {
   const chain = new Chain(sha256)
@@ -435,11 +407,6 @@ function rootOf(chain: Chain, size: number): Uint8Array {
   const again = new Chain(sha256)
   makeEntries(again, size)
   return again.root()
-}
-
-/** Rows in a form that compares alike whether a hash is a Buffer or a Uint8Array. */
-export function plain(rows: readonly Stored[]): { seq: number; bytes: string; hash: string }[] {
-  return rows.map(({ seq, bytes, hash }) => ({ seq, bytes, hash: toHex(hash) }))
 }
 
 function failureOf(act: () => unknown): LedgerFailure | null {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { Chain } from "../core/chain.ts"
-import { describeLedger, makeEntries, type Subject } from "./ledger.contract.ts"
+import { makeEntries } from "../../test/ledger-entries.ts"
+import { describeLedger, type Subject } from "./ledger.contract.ts"
 import { MemoryStore, type MemoryOptions, type Synced } from "./memory.ts"
 import { sha256 } from "./sha256.ts"
 

@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Chain, Frontier } from "../core/chain.ts"
-import { makeEntries } from "./ledger.contract.ts"
+import { makeEntries } from "../../test/ledger-entries.ts"
 import { MemoryStore, type MemoryLedger } from "./memory.ts"
 import { addSignatures, cosign, formatTreeHead, makeKey, parseNote, parseSigner, parseVerifier, signNote } from "./note.ts"
 import { check, isConsistent, prove, proveConsistency, type InclusionProof } from "./proof.ts"
