@@ -47,6 +47,8 @@ inChromium("the plan goes by hand: a finger that moves takes it along, two zoom 
   // Its task comes into the middle, where the fingers then find it.
   await page.focus(".task-rows")
   await page.keyboard.press("Home")
+  // The focus may have brought the list into sight; from here on nothing moves the page.
+  const scrolled = await page.evaluate("scrollY")
   const middle = await middleOf(page, ".graph-box")
   await page.getByRole("button", { name: "Zoom in" }).tap()
   const glass = await page.context().newCDPSession(page)
@@ -72,7 +74,7 @@ inChromium("the plan goes by hand: a finger that moves takes it along, two zoom 
   expect(await page.locator(".task-panel").count(), "what is zoomed is not opened").toBe(0)
   expect(await tapped(page, at)).toBe(opened)
   expect(await page.evaluate("visualViewport.scale"), "the page itself is not zoomed").toBe(1)
-  expect(await page.evaluate("scrollY")).toBe(0)
+  expect(await page.evaluate("scrollY"), "the page itself is not moved").toBe(scrolled)
   expect(complaints).toEqual([])
 })
 
