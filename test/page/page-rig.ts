@@ -91,9 +91,13 @@ export async function startPageRig(options: InstanceOptions = {}): Promise<PageR
 /** What axe finds serious or critical against WCAG 2.2 AA, each with where. */
 export async function faultsOf(page: Page): Promise<string[]> {
   await page.evaluate(axe.source)
+  // The page in one piece: what the timeline lies over until it is scrolled to would count as too small to be hit.
+  const { width, height } = page.viewportSize() as { width: number; height: number }
+  await page.setViewportSize({ width, height: Math.max(height, await page.evaluate<number>("document.documentElement.scrollHeight")) })
   const found = await page.evaluate<{ id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[]>(
     `axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }).then(({ violations }) => violations)`,
   )
+  await page.setViewportSize({ width, height })
   const serious = found.filter(({ impact }) => impact === "serious" || impact === "critical")
   return serious.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}: ${failureSummary}`))
 }

@@ -192,36 +192,38 @@ function Skills({ picture, name }: { picture: Picture; name: string }): JSX.Elem
   return (
     <>
       <h3>Skills</h3>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">skill</th>
-            <th scope="col">says</th>
-            <th scope="col">learned</th>
-            <th scope="col" class="number">
-              succeeds
-            </th>
-            <th scope="col" class="number">
-              seen
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {skills.map(({ skill, declared, learned, mean, deviation, seen }) => (
-            <tr key={skill}>
-              <th scope="row">
-                <Text of={skill} max={64} />
+      <div class="scroll" tabIndex={0} role="region" aria-label="Skills">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">skill</th>
+              <th scope="col">says</th>
+              <th scope="col">learned</th>
+              <th scope="col" class="number">
+                succeeds
               </th>
-              <td>{declared === null ? "–" : `level ${declared}`}</td>
-              <td>{learned === null ? "–" : `level ${learned}`}</td>
-              <td class="number">
-                {Math.round(mean * 100)} % ± {Math.round(deviation * 100)}
-              </td>
-              <td class="number">{count(seen)}</td>
+              <th scope="col" class="number">
+                seen
+              </th>
             </tr>
-          ))}
-        </tbody>
-      </table>
+          </thead>
+          <tbody>
+            {skills.map(({ skill, declared, learned, mean, deviation, seen }) => (
+              <tr key={skill}>
+                <th scope="row">
+                  <Text of={skill} max={64} />
+                </th>
+                <td>{declared === null ? "–" : `level ${declared}`}</td>
+                <td>{learned === null ? "–" : `level ${learned}`}</td>
+                <td class="number">
+                  {Math.round(mean * 100)} % ± {Math.round(deviation * 100)}
+                </td>
+                <td class="number">{count(seen)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </>
   )
 }
