@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs"
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync } from "node:fs"
 import { dirname } from "node:path"
 import { toHex } from "../core/chain.ts"
 import { LedgerFailure } from "./ledger.ts"
@@ -15,6 +15,7 @@ import {
   type TreeHead,
   type Verifier,
 } from "./note.ts"
+import { replacePrivately } from "./private-file.ts"
 import { isConsistent } from "./proof.ts"
 import { sha256 } from "./sha256.ts"
 import { WriterLock, readOwner } from "./writer-lock.ts"
@@ -227,15 +228,7 @@ export function acceptCosignature(note: string, line: string, witness: Verifier)
 
 /** Replaces a file so that after a crash the old or the new text is there, and once this returns, the new one. */
 function writeDurably(path: string, text: string): void {
-  const draft = `${path}.new`
-  const file = openSync(draft, "w", 0o600)
-  try {
-    writeSync(file, text)
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-  renameSync(draft, path)
+  replacePrivately(path, text)
   const folder = openSync(dirname(path), "r")
   try {
     fsyncSync(folder)
