@@ -40,6 +40,15 @@ export class Waking extends Scenario {
     return this.must("trigger.claim", by, { agents, max: 8, busy }).answer.jobs
   }
 
+  /** The wake for what an agent has not read: the supervisor covers the agent, takes the wake and sends it. */
+  woken(agent: string): ClaimedTrigger {
+    this.claim_([agent])
+    this.sweep()
+    const [claim] = this.claim_([agent]) as [ClaimedTrigger]
+    this.send(claim)
+    return claim
+  }
+
   record(
     claim: Pick<ClaimedTrigger, "job" | "fence">,
     step: Commands["trigger.record"]["input"]["step"],

@@ -39,9 +39,6 @@ export class Table<Rec> {
   readonly #rows = new Map<string, Rec>()
   readonly #journal: Journal
   readonly #onChange: ((key: string, before: Rec | undefined, after: Rec | undefined) => void) | null
-  /** The row that was looked at last: one decision asks for the same one again and again, each time past caches that no large table fits into. */
-  #lastKey: string | null = null
-  #last: Rec | undefined
 
   /**
    * The record as the state digest counts it: the same text for the same record, whatever its history. A field that is added later MUST leave the
@@ -62,9 +59,7 @@ export class Table<Rec> {
   }
 
   get(key: string): Rec | undefined {
-    if (key === this.#lastKey) return this.#last
-    this.#lastKey = key
-    return (this.#last = this.#rows.get(key))
+    return this.#rows.get(key)
   }
 
   has(key: string): boolean {
@@ -88,40 +83,29 @@ export class Table<Rec> {
   }
 
   put(key: string, after: Rec): void {
-    this.replace(key, this.get(key), after)
+    this.replace(key, this.#rows.get(key), after)
   }
 
   /** `put` for whoever has looked the record up already: `before` MUST be what `get` gave. */
   replace(key: string, before: Rec | undefined, after: Rec): void {
     this.#journal.note({ table: this as Table<unknown>, key, before })
-    this.#set(key, after)
+    this.#rows.set(key, after)
     this.#onChange?.(key, before, after)
   }
 
   delete(key: string): void {
-    const before = this.get(key)
+    const before = this.#rows.get(key)
     if (before === undefined) return
     this.#journal.note({ table: this as Table<unknown>, key, before })
-    this.#remove(key)
+    this.#rows.delete(key)
     this.#onChange?.(key, before, undefined)
   }
 
   /** Puts a record back as it was before a change (undefined: it was not there), or as a snapshot has it. Nothing undoes this. */
   restore(key: string, before: Rec | undefined): void {
-    const now = this.get(key)
-    if (before === undefined) this.#remove(key)
-    else this.#set(key, before)
+    const now = this.#rows.get(key)
+    if (before === undefined) this.#rows.delete(key)
+    else this.#rows.set(key, before)
     this.#onChange?.(key, now, before)
-  }
-
-  #set(key: string, record: Rec): void {
-    this.#rows.set(key, record)
-    this.#lastKey = key
-    this.#last = record
-  }
-
-  #remove(key: string): void {
-    this.#rows.delete(key)
-    if (key === this.#lastKey) this.#last = undefined
   }
 }

