@@ -1,8 +1,9 @@
+import { type Before, takeEarlier } from "../core/before.ts"
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { UPCASTS, upcast } from "../core/upcast.ts"
 import { evolve, undoTo, Workspace } from "../core/workspace.ts"
-import { type Stand, standOf, type Before, stateBefore } from "./stand.ts"
+import { type Stand, standOf, stateBefore } from "./stand.ts"
 
 /** What the records that changed after entry `from` and up to `to` were at `from`; null: they were not there. `atMs`: the time at `from`. */
 export type Step = { from: Seq; to: Seq; atMs: number; changes: { table: string; rows: readonly [string, unknown][] }[] }
@@ -196,11 +197,7 @@ export class Past {
     let atMs = 0
     const go = async (step: Step): Promise<void> => {
       this.#keep(step)
-      for (const { table, rows } of step.changes) {
-        const records = before.get(table) ?? new Map<string, unknown>()
-        before.set(table, records)
-        for (const [key, record] of rows) records.set(key, record)
-      }
+      for (const { table, rows } of step.changes) takeEarlier(before, table, rows)
       at = step.from
       atMs = step.atMs
       await slice.breathe()

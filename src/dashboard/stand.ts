@@ -1,10 +1,9 @@
+import type { Before } from "../core/before.ts"
 import type { Seq } from "../core/ids.ts"
 import { Workspace } from "../core/workspace.ts"
 
 /** All records as they stood at an entry, by table and key: enough to make the state anew, and little to keep, since records are never changed in place. */
 export type Stand = { seq: Seq; atMs: number; size: number; tables: ReadonlyMap<string, ReadonlyMap<string, unknown>> }
-/** What records were before they changed, by table and key; null: they were not there. */
-export type Before = Map<string, Map<string, unknown>>
 
 /** Entries from one stand to the next while the page is live: what cannot be gone back to is folded from the stand before it. */
 const APART = 20_000

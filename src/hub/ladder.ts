@@ -1,10 +1,11 @@
+import { type Before, takeEarlier } from "../core/before.ts"
 import { type Sha256, toHex } from "../core/chain.ts"
 import { decodeEntry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { evolve, putRows, Workspace } from "../core/workspace.ts"
 import type { Ledger } from "../ledger/ledger.ts"
 import { SEAL_LENGTH, type SnapshotStore } from "./snapshots.ts"
-import { type Before, noteBefore, sealed, stepHead, stepLines, unsealed } from "./step-back.ts"
+import { noteBefore, sealed, stepHead, stepLines, unsealed } from "./step-back.ts"
 
 export type LadderOptions = {
   workspace: string
@@ -159,8 +160,9 @@ export class Ladder {
       if (pieces === null) throw new SyntaxError(`the step back from entry ${at} is missing`)
       let isFirst = true
       for await (const line of unsealed(sha256, pieces)) {
+        const value = isFirst ? null : (JSON.parse(line.slice(SEAL_LENGTH)) as [string, [string, unknown][]] | null)
         if (isFirst) ({ atMs } = stepHead(line, at - narrow, at))
-        else put(before, JSON.parse(line.slice(SEAL_LENGTH)) as [string, [string, unknown][]] | null)
+        else if (value !== null) takeEarlier(before, ...value)
         isFirst = false
         await pause()
       }
@@ -223,12 +225,4 @@ export class Ladder {
     const { workspace, rungEntries } = this.#o
     return what === rungEntries ? workspace : `${workspace}@${what}`
   }
-}
-
-function put(before: Before, value: [string, [string, unknown][]] | null): void {
-  if (value === null) return
-  const [table, rows] = value
-  const records = before.get(table) ?? new Map<string, unknown>()
-  before.set(table, records)
-  for (const [key, record] of rows) records.set(key, record)
 }

@@ -1,3 +1,4 @@
+import { type Before, beforeIn } from "../core/before.ts"
 import type { Sha256 } from "../core/chain.ts"
 import type { Seq } from "../core/ids.ts"
 import type { Journal } from "../core/table.ts"
@@ -7,9 +8,6 @@ import { linesOf, SEAL_LENGTH, Seals } from "./snapshots.ts"
 /** First line of a step back; each further line is `[table, [[key, record at from, or null], ...]]`, the last one `null`, each sealed as a snapshot's lines are. */
 export type StepHead = { version: 2; from: Seq; to: Seq; atMs: number }
 
-/** What records were before they changed, by table and key; null: they were not there. */
-export type Before = Map<string, Map<string, unknown>>
-
 /** Records that are read or written between two pauses: about a millisecond. */
 const ROWS_AT_ONCE = 500
 
@@ -17,8 +15,7 @@ const ROWS_AT_ONCE = 500
 export function noteBefore(state: Workspace, before: Before): void {
   for (const { table, key, before: record } of (state.journal satisfies Journal).drain()) {
     if (table === (state.keys as unknown)) continue
-    const records = before.get(table.name) ?? new Map<string, unknown>()
-    before.set(table.name, records)
+    const records = beforeIn(before, table.name)
     if (!records.has(key)) records.set(key, record ?? null)
   }
   for (const key of state.keys.keys()) state.keys.restore(key, undefined)
