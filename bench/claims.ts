@@ -77,7 +77,7 @@ const starters: Record<EngineName, (directory: string) => Promise<Engine>> = {
   bullmq: startBullmq,
   postgres: startPostgres,
 }
-const WARM_ROUNDS = 2
+const WARM_ROUNDS = 8
 /** Quiet is so many looks in a row at which all servers together used less than this share of one core; it is waited for no longer than the last, in ms. */
 const LOOK_MS = 300
 const QUIET_LOOKS = 2

@@ -1,5 +1,5 @@
-/** One change of one record, as the journal keeps it: enough to undo it and to know which records a batch touched. */
-export type Change = { table: Table<unknown>; key: string; before: unknown }
+/** One change of one record, as the journal keeps it: enough to undo it, and to count the record without looking it up again. Undefined: it is not there. */
+export type Change = { table: Table<unknown>; key: string; before: unknown; after: unknown }
 
 /** All changes since the last `drain`, oldest first. */
 export class Journal {
@@ -88,7 +88,7 @@ export class Table<Rec> {
 
   /** `put` for whoever has looked the record up already: `before` MUST be what `get` gave. */
   replace(key: string, before: Rec | undefined, after: Rec): void {
-    this.#journal.note({ table: this as Table<unknown>, key, before })
+    this.#journal.note({ table: this as Table<unknown>, key, before, after })
     this.#rows.set(key, after)
     this.#onChange?.(key, before, after)
   }
@@ -96,7 +96,7 @@ export class Table<Rec> {
   delete(key: string): void {
     const before = this.#rows.get(key)
     if (before === undefined) return
-    this.#journal.note({ table: this as Table<unknown>, key, before })
+    this.#journal.note({ table: this as Table<unknown>, key, before, after: undefined })
     this.#rows.delete(key)
     this.#onChange?.(key, before, undefined)
   }

@@ -1,6 +1,7 @@
 import type { Sha256 } from "../core/chain.ts"
 import { type DigestRecord, StateDigest } from "../core/digest.ts"
 import { RecentHashes } from "../core/recent-hashes.ts"
+import { Changed } from "../core/changed.ts"
 import type { Change, Table } from "../core/table.ts"
 import type { Workspace } from "../core/workspace.ts"
 
@@ -13,11 +14,10 @@ const RECENT_TASKS = 65_536
  */
 export class Fingerprint {
   readonly #digest: StateDigest
-  /** Records that changed since they were last counted, each with what was counted. */
-  readonly #before = new Map<Table<unknown>, Map<string, unknown>>()
+  /** What changed since it was last counted: each record from what was counted to what it is. */
+  readonly #changed = new Changed()
   /** Of the tasks as they were last counted: they change more often than all else. */
   readonly #tasks = new RecentHashes(RECENT_TASKS)
-  #waiting = 0
 
   constructor(sha256: Sha256, from?: DigestRecord) {
     this.#digest = new StateDigest(sha256, from)
@@ -25,42 +25,25 @@ export class Fingerprint {
 
   /** Records that wait to be counted. */
   get waiting(): number {
-    return this.#waiting
+    return this.#changed.size
   }
 
   note(changes: readonly Change[]): void {
-    for (const { table, key, before } of changes) {
-      let records = this.#before.get(table)
-      if (records === undefined) this.#before.set(table, (records = new Map<string, unknown>()))
-      if (records.has(key)) continue
-      records.set(key, before)
-      this.#waiting += 1
-    }
+    this.#changed.note(changes)
   }
 
-  /** Counts what waits, `limit` records at the most. MUST be called while no batch is in flight: it reads the records as they stand. */
+  /** Counts what waits, `limit` records at the most. */
   settle(limit = Number.POSITIVE_INFINITY): void {
-    let left = limit
-    for (const [table, records] of this.#before) {
+    this.#changed.take(limit, ({ table, key, before, after }) => {
       const recent = table.name === "tasks" ? this.#tasks : null
-      for (const [key, before] of records) {
-        if (left === 0) return
-        left -= 1
-        this.#waiting -= 1
-        if (before !== undefined) this.#countOut(table, key, before, recent)
-        const now = table.get(key)
-        if (now !== undefined) {
-          const hash = this.#digest.add(table.name, key, table.text(now))
-          recent?.keep(key, hash)
-        }
-        // One by one only where some may be left: forgetting them all at once costs a tenth of it.
-        if (limit !== Number.POSITIVE_INFINITY) records.delete(key)
-      }
-      if (records.size > 0) records.clear()
-    }
+      if (before !== undefined) this.#countOut(table, key, before, recent)
+      if (after === undefined) return
+      const hash = this.#digest.add(table.name, key, table.text(after))
+      recent?.keep(key, hash)
+    })
   }
 
-  /** The digest of the state as it stands. */
+  /** The digest of all that was noted. */
   digest(): DigestRecord {
     this.settle()
     return this.#digest.digest()

@@ -1,9 +1,9 @@
 import { once } from "node:events"
 import { Worker } from "node:worker_threads"
 import type { Sha256 } from "../core/chain.ts"
+import { Changed } from "../core/changed.ts"
 import { digestText } from "../core/digest.ts"
 import { decodeEntry } from "../core/entry.ts"
-import type { Change, Table } from "../core/table.ts"
 import { type Checkpoint, evolve, Workspace } from "../core/workspace.ts"
 import type { Source, Stored } from "../ledger/ledger.ts"
 import { comparedWith, PAGE, replay, type Replayed } from "./replay.ts"
@@ -50,7 +50,8 @@ export async function replayOnTwoCores(ledger: Source, sha256: Sha256, to = Numb
  */
 export async function replayApart(ledger: Source, to: number, from: Restored | null = null): Promise<Replayed | null> {
   const state = from?.state ?? new Workspace()
-  const changed = new Changed(from === null ? KEPT : null)
+  const kept = from === null ? KEPT : null
+  const changed = new Changed()
   const recorded: { seq: number; data: Checkpoint | null }[] = []
   let hasher: Hasher | null = null
   try {
@@ -61,7 +62,7 @@ export async function replayApart(ledger: Source, to: number, from: Restored | n
         const entry = decodeEntry(bytes)
         if (entry.type === "checkpoint.recorded") {
           changed.note(state.journal.drain())
-          changed.tell(hasher)
+          tell(hasher, changed, kept)
           hasher.mark()
           recorded.push({ seq: entry.seq, data: entry.data as Checkpoint | null })
         }
@@ -70,7 +71,7 @@ export async function replayApart(ledger: Source, to: number, from: Restored | n
       changed.note(state.journal.drain())
       await hasher.room()
     }
-    changed.tell(hasher)
+    tell(hasher, changed, kept)
     const { roots, digests, digest, chain } = await hasher.end()
     if (chain.seq !== state.seq || digests.length !== recorded.length) return null
     const compared = recorded.map(({ seq, data }, at) => {
@@ -110,44 +111,14 @@ async function* pagesOf(ledger: Source, hasher: Hasher, first: number, to: numbe
 /** The table whose records change most: the other thread keeps what it counted of each, so that it need not be told again what to count out. */
 const KEPT = "tasks"
 
-/** Records that changed since they were last told of, each with what it was then, unless the other thread keeps that. */
-class Changed {
-  readonly #before = new Map<Table<unknown>, Map<string, unknown>>()
-  readonly #kept: string | null
-
-  /** `kept`: the table of whose records the other thread keeps the hashes. Null where it has not seen them all. */
-  constructor(kept: string | null) {
-    this.#kept = kept
-  }
-
-  note(changes: readonly Change[]): void {
-    let table: Table<unknown> | null = null
-    let records = new Map<string, unknown>()
-    for (const change of changes) {
-      if (change.table !== table) {
-        table = change.table
-        const known = this.#before.get(table)
-        if (known === undefined) this.#before.set(table, (records = new Map<string, unknown>()))
-        else records = known
-      }
-      if (!records.has(change.key)) records.set(change.key, change.table.name === this.#kept ? undefined : change.before)
-    }
-  }
-
-  tell(hasher: Hasher): void {
-    for (const [table, records] of this.#before) {
-      const { name } = table
-      for (const [key, before] of records) {
-        const now = table.get(key)
-        if (name === this.#kept) hasher.keep(name, key, now === undefined ? null : table.text(now))
-        else {
-          if (before !== undefined) hasher.remove(name, key, table.text(before))
-          if (now !== undefined) hasher.add(name, key, table.text(now))
-        }
-      }
-      records.clear()
-    }
-  }
+/** Tells the thread that hashes what changed. `kept`: the table of whose records it keeps the hashes; null where it has not seen them all. */
+function tell(hasher: Hasher, changed: Changed, kept: string | null): void {
+  changed.take(Number.POSITIVE_INFINITY, ({ table, key, before, after }) => {
+    const { name } = table
+    if (name === kept) return hasher.keep(name, key, after === undefined ? null : table.text(after))
+    if (before !== undefined) hasher.remove(name, key, table.text(before))
+    if (after !== undefined) hasher.add(name, key, table.text(after))
+  })
 }
 
 /** Hands operations to the thread that hashes, a piece of memory at a time, which both threads see; a piece comes back when it is done with. */
