@@ -26,7 +26,7 @@ export type ClaimsOptions = {
 }
 
 export const CLAIMS: Omit<ClaimsOptions, "directory"> = {
-  rounds: 7,
+  rounds: 5,
   w1: 1_000,
   w2: 5_000,
   clients: 64,
@@ -77,7 +77,7 @@ const starters: Record<EngineName, (directory: string) => Promise<Engine>> = {
   bullmq: startBullmq,
   postgres: startPostgres,
 }
-const WARM_ROUNDS = 8
+const WARM_ROUNDS = 5
 /** Quiet is so many looks in a row at which all servers together used less than this share of one core; it is waited for no longer than the last, in ms. */
 const LOOK_MS = 300
 const QUIET_LOOKS = 2
@@ -99,7 +99,7 @@ export async function benchClaims(options: ClaimsOptions): Promise<ClaimsReport>
       process.stderr.write(`bench: WITHOUT ${name}: ${error.message}. ${error.remedy}\n`)
     }
   }
-  // What is measured is a server that has been at work for a while: an engine that compiles as it goes needs some thousand claims of each kind for it.
+  // What is measured is a server that has been at work for a while: an engine that compiles as it goes needs some 30,000 claims for it.
   const play = async (one: Station, how: ClaimsOptions, label: string): Promise<void> => {
     await playRound(one, how, label)
     await quiet(stations)
