@@ -1,8 +1,10 @@
-import { defineConfig } from "vitest/config"
+import { configDefaults, defineConfig } from "vitest/config"
+import { SHARING } from "./test/sharing.ts"
+
+const sharing = SHARING.map((folder) => `${folder}/**/*.test.{ts,tsx}`)
 
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.{ts,tsx}", "test/**/*.test.ts"],
     // Processes, not threads: tests start agents, send signals and change directory.
     pool: "forks",
     maxWorkers: 2,
@@ -14,5 +16,10 @@ export default defineConfig({
     // Terminals, browsers and real agents share two processors with the tests beside them: on CI one that fails tries once more, and the report says so.
     retry: process.env["CI"] === undefined ? 0 : 1,
     reporters: ["default", "./test/reporter.ts"],
+    // Every file is in the one or the other. They run by their names, in one queue: the long files first, the short ones fill up what is left.
+    projects: [
+      { extends: true, test: { name: "alone", include: ["src/**/*.test.{ts,tsx}", "test/**/*.test.ts"], exclude: [...configDefaults.exclude, ...sharing] } },
+      { extends: true, test: { name: "sharing", include: sharing, isolate: false } },
+    ],
   },
 })
