@@ -15,6 +15,8 @@ import { startSkein } from "./skein.ts"
 export type ClaimsOptions = {
   directory: string
   rounds: number
+  /** Rounds before those, of which nothing is kept. */
+  warmRounds: number
   /** Sequential claims a round. */
   w1: number
   /** Open tasks a round, and the connections that claim them. */
@@ -27,6 +29,7 @@ export type ClaimsOptions = {
 
 export const CLAIMS: Omit<ClaimsOptions, "directory"> = {
   rounds: 5,
+  warmRounds: 5,
   w1: 1_000,
   w2: 5_000,
   clients: 64,
@@ -77,7 +80,6 @@ const starters: Record<EngineName, (directory: string) => Promise<Engine>> = {
   bullmq: startBullmq,
   postgres: startPostgres,
 }
-const WARM_ROUNDS = 5
 /** Quiet is so many looks in a row at which all servers together used less than this share of one core; it is waited for no longer than the last, in ms. */
 const LOOK_MS = 300
 const QUIET_LOOKS = 2
@@ -104,7 +106,7 @@ export async function benchClaims(options: ClaimsOptions): Promise<ClaimsReport>
     await playRound(one, how, label)
     await quiet(stations)
   }
-  for (let at = 0; at < WARM_ROUNDS; at += 1) for (const one of stations) await play(one, { ...options, w3: Math.ceil(options.w3 / 10) }, `warm${at}`)
+  for (let at = 0; at < options.warmRounds; at += 1) for (const one of stations) await play(one, { ...options, w3: Math.ceil(options.w3 / 10) }, `warm${at}`)
   for (const one of stations) one.rounds = []
   const floors: Floors[] = []
   for (let at = 0; at < options.rounds; at += 1) {
