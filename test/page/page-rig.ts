@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs"
 import axe from "axe-core"
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core"
-import { afterAll, beforeAll, test } from "vitest"
+import { afterAll, beforeAll, onTestFinished, test } from "vitest"
 import { type Client, connect } from "../../src/client/client.ts"
 import { memorySnapshots } from "../../src/hub/snapshots.ts"
 import { type Instance, type InstanceOptions, startInstance } from "../../src/surface/served.contract.ts"
@@ -19,7 +19,7 @@ export type PageRig = {
   agent(name: string): Promise<Client>
   /** What `skein dash` prints. */
   link(): Promise<string>
-  /** Signs in and opens the page at an address such as `#/flight`; waits until it is live. The console's errors are in `complaints`. */
+  /** For a test: signs in and opens the page at an address such as `#/flight`, until the test's end; waits until it is live. The console's errors are in `complaints`. */
   open(hash?: string, options?: BrowserContextOptions): Promise<Opened>
   close(): Promise<void>
 }
@@ -27,12 +27,15 @@ export type PageRig = {
 /** `complaints`: errors of the console and of scripts, which are failures unless a test expects them. */
 export type Opened = { page: Page; complaints: string[] }
 
+/** What is drawn is drawn by the processor: without a graphics card it costs less where no card is feigned. */
+const ARGS = ["--disable-gpu"]
+
 let browser: Browser | null = null
 
 /** One browser for the tests of a file; the answer makes a fresh profile in it. */
 export function withBrowser(): () => Promise<BrowserContext> {
   beforeAll(async () => {
-    if (findChromium() !== null) browser = await launchChromium()
+    if (findChromium() !== null) browser = await launchChromium(ARGS)
   }, 60_000)
   afterAll(async () => {
     await browser?.close()
@@ -50,7 +53,6 @@ export async function startPageRig(options: InstanceOptions = {}): Promise<PageR
   const hub = await startInstance({ level: "warn", snapshots: memorySnapshots(), ...options })
   const operator = await connect({ url: hub.url, credential: hub.operator })
   const clients: Client[] = [operator]
-  const contexts: { close(): Promise<void> }[] = []
   const link = async (): Promise<string> => {
     const response = await fetch(`${hub.url}/enter/link`, { method: "POST", headers: { Authorization: `Bearer ${hub.operator}` } })
     const { path } = (await response.json()) as { path: string }
@@ -68,7 +70,8 @@ export async function startPageRig(options: InstanceOptions = {}): Promise<PageR
     },
     open: async (hash = "", given = {}) => {
       const context = await newContext(given)
-      contexts.push(context)
+      // A page that stayed open would draw all that the tests after it do.
+      onTestFinished(() => context.close())
       const page = await context.newPage()
       const complaints: string[] = []
       page.on("console", (message) => {
@@ -81,7 +84,6 @@ export async function startPageRig(options: InstanceOptions = {}): Promise<PageR
       return { page, complaints }
     },
     close: async () => {
-      for (const context of contexts) await context.close()
       for (const client of clients) await client.close()
       await hub.close()
     },
