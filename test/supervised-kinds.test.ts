@@ -1,25 +1,24 @@
 import { resolve } from "node:path"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { afterEach, describe, expect, test } from "vitest"
+import { describe, expect, test, type TestContext } from "vitest"
 import { decodeEntry } from "../src/core/entry.ts"
 import { bornOf } from "../src/runtime/supervisor-folder.ts"
-import { tidyUp, until } from "./cli-driver.ts"
-import { type Heard, kill, newRig, type Rig, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
+import { until } from "./cli-driver.ts"
+import { type Heard, kill, type Rig, rigOf, withoutTmux } from "./supervisor-rig.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
-
-afterEach(async () => {
-  await tidyRigs()
-  await tidyUp()
-})
 
 const SCREEN = { exhausted: ["hit your usage limit"] }
 
 /** A rig whose `talker-1` has no terminal, in a thread with the operator. */
-async function talking(by: "acp" | "process", { wake = {}, permissions = [] }: { wake?: Record<string, number>; permissions?: object[] } = {}): Promise<Rig> {
+async function talking(
+  context: TestContext,
+  by: "acp" | "process",
+  { wake = {}, permissions = [] }: { wake?: Record<string, number>; permissions?: object[] } = {},
+): Promise<Rig> {
   const script = [process.execPath, "--disable-warning=ExperimentalWarning", resolve("test/terminal/talking-agent.ts")]
-  const rig = await newRig({
+  const rig = await rigOf(context, {
     wake,
     settings: (heardIn) => ({
       permissions,
@@ -51,9 +50,9 @@ const job = async (
 const heard = (rig: Rig, event: string, what = ""): Promise<Heard> =>
   until(() => rig.heard("talker-1", event).findLast(({ text, body }) => what === "" || text === what || body === what), `${event} ${what}`)
 
-describe("an agent by ACP under a supervisor", { timeout: 60_000 }, () => {
-  test("is woken, asks leave of the operator, and has its turns, its usage and each step of its request recorded", async () => {
-    const rig = await talking("acp")
+describe("an agent by ACP under a supervisor", { timeout: 60_000, concurrent: true }, () => {
+  test("is woken, asks leave of the operator, and has its turns, its usage and each step of its request recorded", async (context) => {
+    const rig = await talking(context, "acp")
     await rig.post("talk", "ask")
     const [asked] = await until(async () => {
       const { permissions } = await rig.hub.call("permission.list", {})
@@ -83,13 +82,13 @@ describe("an agent by ACP under a supervisor", { timeout: 60_000 }, () => {
     expect(await job(rig)).toMatchObject({ status: "delivered", channel: "acp", failed: { live: 0, resume: 0, spawn: 0 } })
   })
 
-  test("is refused where nobody answers in time, and where a rule says so, and is given leave by a rule: all of it is recorded", async () => {
-    const rig = await talking("acp", { wake: { permissionMs: 1_000 } })
+  test("is refused where nobody answers in time, and where a rule says so, and is given leave by a rule: all of it is recorded", async (context) => {
+    const rig = await talking(context, "acp", { wake: { permissionMs: 1_000 } })
     await rig.post("talk", "ask")
     await heard(rig, "answered", "no")
     const { permissions } = await rig.hub.call("permission.list", { open: false })
     expect(permissions).toMatchObject([{ status: "expired", option: null }])
-    const ruled = await talking("acp", {
+    const ruled = await talking(context, "acp", {
       permissions: [
         { kinds: ["read"], answer: "reject_once" },
         { title: "^rm -r build$", answer: "allow_always" },
@@ -102,8 +101,8 @@ describe("an agent by ACP under a supervisor", { timeout: 60_000 }, () => {
     ])
   })
 
-  test("that dies is started again with its conversation; one that is out of quota pauses until the time that it names, and no attempt is burnt", async () => {
-    const rig = await talking("acp")
+  test("that dies is started again with its conversation; one that is out of quota pauses until the time that it names, and no attempt is burnt", async (context) => {
+    const rig = await talking(context, "acp")
     await rig.post("talk", "crash")
     await until(() => (rig.heard("talker-1", "started").length === 2 ? true : undefined), "it is started again")
     expect(rig.heard("talker-1", "started").map(({ how }) => how)).toEqual(["new", "resume"])
@@ -123,8 +122,8 @@ describe("an agent by ACP under a supervisor", { timeout: 60_000 }, () => {
     await heard(rig, "read", "out")
   })
 
-  test("whose turn is ended while it waits for leave has its request withdrawn, and ends with its supervisor", async () => {
-    const rig = await talking("acp")
+  test("whose turn is ended while it waits for leave has its request withdrawn, and ends with its supervisor", async (context) => {
+    const rig = await talking(context, "acp")
     await rig.post("talk", "ask")
     await until(async () => ((await rig.hub.call("permission.list", {})).permissions.length > 0 ? true : undefined), "it asks")
     const { address } = rig.running("talker-1")
@@ -134,8 +133,8 @@ describe("an agent by ACP under a supervisor", { timeout: 60_000 }, () => {
     expect(bornOf(pid)).toBeNull()
   })
 
-  test("which the hub knows as live, while nothing of it runs here, is found to have drifted, and is resumed", async () => {
-    const rig = await talking("acp", { wake: { restarts: 0 } })
+  test("which the hub knows as live, while nothing of it runs here, is found to have drifted, and is resumed", async (context) => {
+    const rig = await talking(context, "acp", { wake: { restarts: 0 } })
     await rig.post("talk", "crash")
     await until(() => (rig.running("talker-1").state === "given_up" ? true : undefined), "it is given up")
     const { session } = await rig.hub.call("session.start", { agent: "talker-1", runtime: "elsewhere" })
@@ -153,10 +152,10 @@ describe("an agent by ACP under a supervisor", { timeout: 60_000 }, () => {
   })
 })
 
-describe.skipIf(withoutTmux !== null)("an agent in a terminal that is served over HTTP", { timeout: 60_000 }, () => {
-  test("is given a port and a password of its own, is woken by it over a draft in its terminal, and found again by the next supervisor", async () => {
+describe.skipIf(withoutTmux !== null)("an agent in a terminal that is served over HTTP", { timeout: 60_000, concurrent: true }, () => {
+  test("is given a port and a password of its own, is woken by it over a draft in its terminal, and found again by the next supervisor", async (context) => {
     const script = [process.execPath, "--disable-warning=ExperimentalWarning", resolve("test/terminal/talking-agent.ts")]
-    const rig = await newRig({
+    const rig = await rigOf(context, {
       settings: (heardIn) => ({
         presets: {
           talker: {
@@ -187,9 +186,9 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal that is served ove
   })
 })
 
-describe("a headless agent under a supervisor", { timeout: 60_000 }, () => {
-  test("is a process for each wake, in one conversation, and out of quota in the middle of a turn pauses until the time that it names", async () => {
-    const rig = await talking("process")
+describe("a headless agent under a supervisor", { timeout: 60_000, concurrent: true }, () => {
+  test("is a process for each wake, in one conversation, and out of quota in the middle of a turn pauses until the time that it names", async (context) => {
+    const rig = await talking(context, "process")
     await rig.hasRead("talker-1", await rig.post("talk", "one"))
     await until(async () => ((await job(rig))?.status === "delivered" ? true : undefined), "it is delivered")
     await rig.hasRead("talker-1", await rig.post("talk", "two"))

@@ -1,33 +1,33 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { resolve } from "node:path"
-import { afterEach, describe, expect, test } from "vitest"
-import { tidyUp, until } from "./cli-driver.ts"
-import { type Heard, kill, newRig, type Rig, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
+import { describe, expect, test, type TestContext } from "vitest"
+import { until } from "./cli-driver.ts"
+import { type Heard, kill, type Rig, rigOf, withoutTmux } from "./supervisor-rig.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
 
-const people: ChildProcess[] = []
-afterEach(async () => {
-  for (const { pid } of people.splice(0)) kill(pid as number)
-  await tidyRigs()
-  await tidyUp()
-})
+/** A person at a terminal, who leaves with the test. */
+function personOf({ onTestFinished }: Pick<TestContext, "onTestFinished">, ...given: Parameters<typeof spawn>): ChildProcess {
+  const person = spawn(...given)
+  onTestFinished(() => kill(person.pid as number))
+  return person
+}
 
 type Settings = (heardIn: string) => { presets?: object }
 
 /** An agent, and a person who has just typed in its terminal; nothing is typed there for ten minutes. */
-async function interrupted({ wake = {}, kind = "reader", settings }: { wake?: Record<string, number>; kind?: string; settings?: Settings } = {}): Promise<
-  Rig & { job: string }
-> {
-  const rig = await newRig({ wake: { quietMs: 600_000, recheckMs: 300, ...wake }, ...(settings === undefined ? {} : { settings }) })
+async function interrupted(
+  context: TestContext,
+  { wake = {}, kind = "reader", settings }: { wake?: Record<string, number>; kind?: string; settings?: Settings } = {},
+): Promise<Rig & { job: string }> {
+  const rig = await rigOf(context, { wake: { quietMs: 600_000, recheckMs: 300, ...wake }, ...(settings === undefined ? {} : { settings }) })
   await rig.skein("swarm", "spawn", "--agent", kind, "--name", "reader")
   await rig.hub.call("thread.create", { thread: "talk", title: "Talk", participants: ["reader-1"] })
   await until(() => (rig.tmux("capture-pane", "-p", "-t", "main:reader-1").includes("ready for input") ? true : undefined), "it takes input")
-  const person = spawn("script", ["-qfc", `tmux -L ${rig.socket} attach -t main:reader-1`, "/dev/null"], {
+  const person = personOf(context, "script", ["-qfc", `tmux -L ${rig.socket} attach -t main:reader-1`, "/dev/null"], {
     stdio: ["pipe", "ignore", "ignore"],
     env: { ...process.env, TERM: "xterm" },
   })
-  people.push(person)
   await until(() => (rig.tmux("list-clients", "-F", "#{client_control_mode}").includes("0") ? true : undefined), "the person looks")
   person.stdin?.write("by hand\r")
   await until(() => rig.heard("reader-1", "text").find(({ text }) => text === "by hand"), "the person's text is there")
@@ -39,9 +39,9 @@ async function interrupted({ wake = {}, kind = "reader", settings }: { wake?: Re
   return { ...rig, job: put.job }
 }
 
-describe.skipIf(withoutTmux !== null)("a wake that a person's typing holds up", { timeout: 60_000 }, () => {
-  test("is typed when an operator forces it, and who did so, and why, stays on the ledger", async () => {
-    const { job, hasRead, hub, skein } = await interrupted()
+describe.skipIf(withoutTmux !== null)("a wake that a person's typing holds up", { timeout: 60_000, concurrent: true }, () => {
+  test("is typed when an operator forces it, and who did so, and why, stays on the ledger", async (context) => {
+    const { job, hasRead, hub, skein } = await interrupted(context)
     await skein("trigger", "retry", job, "--force", "--reason", "the release is broken")
     await hasRead("reader-1", "please")
     const { trigger, hops } = await hub.call("trigger.why", { job })
@@ -49,7 +49,7 @@ describe.skipIf(withoutTmux !== null)("a wake that a person's typing holds up", 
     expect(hops.find(({ type }) => type === "trigger.retried")?.text).toBe("operator has it tried again, whoever types in the pane: the release is broken")
   })
 
-  test("is answered by a second process beside it where its kind allows that: the person keeps the terminal, and what is in it", async () => {
+  test("is answered by a second process beside it where its kind allows that: the person keeps the terminal, and what is in it", async (context) => {
     const flags = [process.execPath, "--disable-warning=ExperimentalWarning"]
     const settings: Settings = (heardIn) => {
       const reader = [...flags, resolve("test/terminal/reading-agent.ts"), heardIn]
@@ -65,7 +65,7 @@ describe.skipIf(withoutTmux !== null)("a wake that a person's typing holds up", 
         },
       }
     }
-    const rig = await interrupted({ kind: "pair", settings, wake: { deferMs: 500 } })
+    const rig = await interrupted(context, { kind: "pair", settings, wake: { deferMs: 500 } })
     const pid = rig.heard("reader-1", "started")[0]?.pid
     const read = await rig.hasRead("reader-1", "please")
     expect(read.pid).not.toBe(pid)
@@ -84,25 +84,24 @@ describe.skipIf(withoutTmux !== null)("a wake that a person's typing holds up", 
     expect(rig.running("reader-1").address).toMatchObject({ pid })
   })
 
-  test("is typed as soon as an operator shortens the quiet time: the supervisor follows what it is set to", async () => {
-    const { hasRead, hub } = await interrupted()
+  test("is typed as soon as an operator shortens the quiet time: the supervisor follows what it is set to", async (context) => {
+    const { hasRead, hub } = await interrupted(context)
     await hub.call("wake.setPolicy", { changes: { quietMs: 100 }, reason: "nobody is there any more" })
     await hasRead("reader-1", "please")
   })
 })
 
-describe.skipIf(withoutTmux !== null)("skein agent attach", { timeout: 60_000 }, () => {
-  test("is the agent's terminal for a person: what is typed reaches it and holds up wakes, and ctrl-b d leaves it running", async () => {
-    const rig = await newRig({ wake: { quietMs: 1_500, recheckMs: 300 } })
+describe.skipIf(withoutTmux !== null)("skein agent attach", { timeout: 60_000, concurrent: true }, () => {
+  test("is the agent's terminal for a person: what is typed reaches it and holds up wakes, and ctrl-b d leaves it running", async (context) => {
+    const rig = await rigOf(context, { wake: { quietMs: 1_500, recheckMs: 300 } })
     await rig.skein("swarm", "spawn", "--agent", "reader")
     await rig.hub.call("thread.create", { thread: "talk", title: "Talk", participants: ["reader-1"] })
     const command = [process.execPath, resolve("bin/skein.cjs"), "agent", "attach", "reader-1"].map((word) => `'${word}'`).join(" ")
-    const person = spawn("script", ["-qefc", command, "/dev/null"], {
+    const person = personOf(context, "script", ["-qefc", command, "/dev/null"], {
       stdio: ["pipe", "pipe", "ignore"],
       cwd: rig.folder,
       env: { ...process.env, TERM: "xterm" },
     })
-    people.push(person)
     let seen = ""
     person.stdout?.setEncoding("utf8").on("data", (text: string) => (seen += text))
     const left = new Promise<number | null>((settle) => person.on("exit", settle))

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto"
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+import type { TestContext } from "vitest"
 import type { Address, Delivery, DriverEvents, Launch } from "../../src/runtime/driver.ts"
 import type { AgentPreset, ScreenFacts } from "../../src/runtime/presets/preset.ts"
 import { TmuxDriver } from "../../src/runtime/tmux/tmux-driver.ts"
@@ -92,8 +93,22 @@ export function newPlace(options: { controlMode?: boolean; events?: DriverEvents
   }
 }
 
+/** A place that ends with its test, and not with the tests that run beside it. */
+export function placeOf({ onTestFinished }: Pick<TestContext, "onTestFinished">, ...given: Parameters<typeof newPlace>): Place {
+  const place = newPlace(...given)
+  onTestFinished(() => tidy(place.socket))
+  return place
+}
+
 export async function tidyTerminals(): Promise<void> {
-  for (const { driver, socket, folder } of opened.splice(0)) {
+  for (const { socket } of [...opened]) await tidy(socket)
+}
+
+/** Ends one place with all drivers that it has. */
+async function tidy(of: string): Promise<void> {
+  for (const one of opened.filter(({ socket }) => socket === of)) {
+    const { driver, socket, folder } = one
+    opened.splice(opened.indexOf(one), 1)
     await driver.close()
     spawnSync("tmux", ["-L", socket, "kill-server"])
     removeServer(socket)

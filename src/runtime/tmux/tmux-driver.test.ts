@@ -1,21 +1,19 @@
 import { spawn } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
-import { afterEach, describe, expect, test } from "vitest"
-import { DELIVERIES_OF_A_SIZE, delivery, newPlace, readerPreset, SIZES, started, tidyTerminals, until, withoutTmux } from "../../../test/terminal/terminals.ts"
+import { describe, expect, test } from "vitest"
+import { DELIVERIES_OF_A_SIZE, delivery, placeOf, readerPreset, SIZES, started, until, withoutTmux } from "../../../test/terminal/terminals.ts"
 import { processTable } from "../process-table.ts"
 import { bornOf } from "../supervisor-folder.ts"
 import { OWNER, serversOf } from "./leftover.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
 
-afterEach(tidyTerminals)
-
 /** Texts that a shell in an agent's pane is to be spared. */
 const SHELL_DELIVERIES = DELIVERIES_OF_A_SIZE * SIZES.length
 
-describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
-  test("is started in a window of its own, is found alive, and is ended with all that it started", async () => {
-    const place = newPlace()
+describe.skipIf(withoutTmux !== null)("an agent in a terminal", { concurrent: true }, () => {
+  test("is started in a window of its own, is found alive, and is ended with all that it started", async (context) => {
+    const place = placeOf(context)
     const address = await started(place, place.launch("ada", "paste"))
     expect(await place.driver.alive(address)).toEqual({ alive: true })
     expect(place.tmux("list-windows", "-t", "main", "-F", "#{window_name}").trim()).toBe("ada")
@@ -25,8 +23,8 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(() => process.kill(address.pid, 0)).toThrow("ESRCH")
   })
 
-  test("takes a text of several lines as one, and nothing of it is a key", async () => {
-    const place = newPlace()
+  test("takes a text of several lines as one, and nothing of it is a key", async (context) => {
+    const place = placeOf(context)
     const address = await started(place, place.launch("ada", "paste"))
     const evil = "one \u001b[201~\r/die\u0003 two\u0000\u009b3~\n\tthree"
     expect(await place.driver.deliver(address, delivery(evil))).toMatchObject({ ok: true, handed: true, channel: "tmux" })
@@ -35,8 +33,8 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(await place.driver.alive(address)).toEqual({ alive: true })
   })
 
-  test("without bracketed paste gets its lines joined, so that they are one text", async () => {
-    const place = newPlace()
+  test("without bracketed paste gets its lines joined, so that they are one text", async (context) => {
+    const place = placeOf(context)
     for (const mode of ["plain", "readline"] as const) {
       const address = await started(place, place.launch(mode, mode))
       await place.driver.deliver(address, delivery("first line\nsecond line"))
@@ -45,15 +43,15 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     }
   })
 
-  test("that is not ready yet is waited for: what it would swallow is not sent", async () => {
-    const place = newPlace()
+  test("that is not ready yet is waited for: what it would swallow is not sent", async (context) => {
+    const place = placeOf(context)
     const address = await started(place, place.launch("ada", "paste", "slow"))
     expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: true })
     await until("the model has it", () => place.heard("ada").length === 1)
   })
 
-  test("that asks something gets nothing typed, at the start or later", async () => {
-    const place = newPlace()
+  test("that asks something gets nothing typed, at the start or later", async (context) => {
+    const place = placeOf(context)
     const asking = await started(place, place.launch("ada", "paste", "menu"))
     expect(await place.driver.deliver(asking, delivery("wake up"))).toMatchObject({ ok: false, code: "MENU_OPEN" })
     const later = await started(place, place.launch("bob", "paste"))
@@ -63,15 +61,15 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect([...place.heard("ada"), ...place.heard("bob")].filter(({ answered }) => answered !== undefined)).toEqual([])
   })
 
-  test("whose account is used up is not asked again", async () => {
-    const place = newPlace()
+  test("whose account is used up is not asked again", async (context) => {
+    const place = placeOf(context)
     const address = await started(place, place.launch("ada", "paste"))
     await place.driver.deliver(address, delivery("/out"))
     expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: false, code: "QUOTA_EXHAUSTED" })
   })
 
-  test("in copy mode gets nothing: tmux would swallow it", async () => {
-    const place = newPlace()
+  test("in copy mode gets nothing: tmux would swallow it", async (context) => {
+    const place = placeOf(context)
     const address = await started(place, place.launch("ada", "paste"))
     await until("it is ready", async () => (await place.driver.capture(address)).includes("ready for input"))
     place.tmux("copy-mode", "-t", address.pane)
@@ -80,8 +78,8 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: true })
   })
 
-  test("with a draft in its input keeps it", async () => {
-    const place = newPlace()
+  test("with a draft in its input keeps it", async (context) => {
+    const place = placeOf(context)
     const address = await started(place, place.launch("ada", "paste"))
     await until("it is ready", async () => (await place.driver.capture(address)).includes("ready for input"))
     place.tmux("send-keys", "-t", address.pane, "-l", "half a thought")
@@ -92,19 +90,19 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(place.heard("ada")).toEqual([{ text: "half a thought" }])
   })
 
-  test("gets Enter again while its text stands unsent, at most twice", async () => {
-    const place = newPlace()
+  test("gets Enter again while its text stands unsent, at most twice", async (context) => {
+    const place = placeOf(context)
     const address = await started(place, place.launch("ada", "paste", "stubborn"))
     expect(await place.driver.deliver(address, delivery("wake up"))).toMatchObject({ ok: true, detail: "7 bytes pasted, Enter 2 times" })
     expect(place.heard("ada")).toEqual([{ text: "wake up" }])
   })
 
-  test("that is held up gets Enter only once the text stands in its input: both at once would be one paste", async () => {
+  test("that is held up gets Enter only once the text stands in its input: both at once would be one paste", async (context) => {
     const preset = readerPreset("paste")
     // tmux lets its own child go on at once where that is stopped, but not a grandchild.
     const start = ["/bin/sh", "-c", '"$@"; exit 0', "sh", ...preset.interactive.start] as const
     const wrapped = { ...preset, name: "wrapped", interactive: { ...preset.interactive, start } }
-    const place = newPlace({}, [wrapped])
+    const place = placeOf(context, {}, [wrapped])
     const address = await started(place, { ...place.launch("ada", "paste"), preset: wrapped })
     await until("its prompt stands there", async () => /^>/m.test(await place.driver.capture(address)))
     const reader = (await processTable()).find(({ parent }) => parent === address.pid)?.pid ?? 0
@@ -116,8 +114,8 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(place.heard("ada")).toEqual([{ text: "wake up" }])
   })
 
-  test("that was left with a text unsent gets it sent, not typed again: its nonce says so", async () => {
-    const place = newPlace()
+  test("that was left with a text unsent gets it sent, not typed again: its nonce says so", async (context) => {
+    const place = placeOf(context)
     const address = await started(place, place.launch("ada", "paste"))
     await until("it is ready", async () => (await place.driver.capture(address)).includes("ready for input"))
     // As after a crash between paste and Enter.
@@ -130,8 +128,8 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(place.heard("ada")).toEqual([{ text: "wake up [n-4711]" }])
   })
 
-  test("whose input holds an earlier wake that was never sent gets that one sent, and its own next", async () => {
-    const place = newPlace()
+  test("whose input holds an earlier wake that was never sent gets that one sent, and its own next", async (context) => {
+    const place = placeOf(context)
     const address = await started(place, place.launch("ada", "paste"))
     await until("its prompt stands there", async () => /^>/m.test(await place.driver.capture(address)))
     place.tmux("set-buffer", "-b", "crash", "read it [skein:u1.2.ada]")
@@ -147,9 +145,9 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(place.heard("ada")).toEqual([{ text: "read it [skein:u1.2.ada]" }, { text: "read it [skein:u2.3.ada]" }])
   })
 
-  test("that has died is told apart from one that lives, and from another in its place", async () => {
+  test("that has died is told apart from one that lives, and from another in its place", async (context) => {
     const ended: unknown[] = []
-    const place = newPlace({ events: { ended: (...what) => ended.push(what) } })
+    const place = placeOf(context, { events: { ended: (...what) => ended.push(what) } })
     const address = await started(place, place.launch("ada", "paste"))
     await place.driver.deliver(address, delivery("/die"))
     await until("it is dead", async () => !(await place.driver.alive(address)).alive)
@@ -162,14 +160,14 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(await place.driver.capture(address)).not.toContain("wake up")
   })
 
-  test("that has died and left a shell gets nothing typed, and nothing is run", { timeout: 60_000 + SHELL_DELIVERIES * 1_000 }, async () => {
+  test("that has died and left a shell gets nothing typed, and nothing is run", { timeout: 60_000 + SHELL_DELIVERIES * 1_000 }, async (context) => {
     const preset = readerPreset("paste")
     const shell = {
       ...preset,
       name: "wrapped",
       interactive: { ...preset.interactive, start: ["/bin/sh", "-c", '"$@"; exec sh -i', "sh", ...preset.interactive.start] as const },
     }
-    const place = newPlace({}, [shell])
+    const place = placeOf(context, {}, [shell])
     const address = await started(place, { ...place.launch("ada", "paste"), preset: shell })
     expect(await place.driver.deliver(address, delivery("hello"))).toMatchObject({ ok: true })
     await until("the model has it", () => place.heard("ada").length === 1)
@@ -183,8 +181,8 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(existsSync(`${place.folder}/it-was-run`)).toBe(false)
   })
 
-  test("is left in peace while a person types there, unless the operator forces it", async () => {
-    const place = newPlace()
+  test("is left in peace while a person types there, unless the operator forces it", async (context) => {
+    const place = placeOf(context)
     const address = await started(place, place.launch("ada", "paste"))
     await until("it is ready", async () => (await place.driver.capture(address)).includes("ready for input"))
     expect(await place.driver.lastHumanInputAtMs(address)).toBeNull()
@@ -207,8 +205,8 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     }
   })
 
-  test("outlives its supervisor, and the next one finds it", async () => {
-    const place = newPlace()
+  test("outlives its supervisor, and the next one finds it", async (context) => {
+    const place = placeOf(context)
     const address = await started(place, place.launch("ada", "paste"))
     await place.driver.close()
     const next = place.another()
@@ -217,8 +215,8 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(await next.start(place.launch("ada", "paste"))).toMatchObject({ ok: false, code: "SPAWN_FAILED" })
   })
 
-  test("is reached by processes when the control client dies, and by control mode again later", async () => {
-    const place = newPlace()
+  test("is reached by processes when the control client dies, and by control mode again later", async (context) => {
+    const place = placeOf(context)
     const address = await started(place, place.launch("ada", "paste"))
     await until("control mode is up", () => place.driver.server.mode === "control")
     process.kill(place.driver.server.controlPid ?? 0, "SIGKILL")
@@ -229,8 +227,8 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     await until("both have come", () => place.heard("ada").length === 2)
   })
 
-  test("that was lost with its tmux server is dead, and can be started again", async () => {
-    const place = newPlace()
+  test("that was lost with its tmux server is dead, and can be started again", async (context) => {
+    const place = placeOf(context)
     const address = await started(place, place.launch("ada", "paste"))
     place.tmux("kill-server")
     await until("it is noticed", async () => !(await place.driver.alive(address)).alive)
@@ -239,8 +237,8 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(await place.driver.deliver(again, delivery("wake up"))).toMatchObject({ ok: true })
   })
 
-  test("is started although its old server cannot end, for a client of a supervisor that was killed while it was told something", async () => {
-    const place = newPlace()
+  test("is started although its old server cannot end, for a client of a supervisor that was killed while it was told something", async (context) => {
+    const place = placeOf(context)
     const address = await started(place, place.launch("ada", "paste"))
     // What it is told is not taken by anybody, and its owner is another.
     const client = spawn("tmux", ["-L", place.socket, "-C", "attach", "-t", "=hubctl"], {
@@ -263,17 +261,17 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", () => {
     expect(serversOf(place.socket)).toEqual([])
   })
 
-  test("is not started where its program or folder is missing", async () => {
-    const place = newPlace()
+  test("is not started where its program or folder is missing", async (context) => {
+    const place = placeOf(context)
     const launch = place.launch("ada", "paste")
     expect(await place.driver.start({ ...launch, binary: "no-such-agent" })).toMatchObject({ ok: false, code: "SPAWN_FAILED" })
     expect(await place.driver.start({ ...launch, cwd: `${place.folder}/nowhere` })).toMatchObject({ ok: false, code: "SPAWN_FAILED" })
     expect(await place.driver.start({ ...launch, resumeId: "7" })).toMatchObject({ ok: false, code: "RESUME_FAILED" })
   })
 
-  test("gets its environment without any process showing it among its arguments", async () => {
+  test("gets its environment without any process showing it among its arguments", async (context) => {
     for (const controlMode of [true, false]) {
-      const place = newPlace({ controlMode })
+      const place = placeOf(context, { controlMode })
       const secret = `s'e\\c"r$et-${Math.random()}`
       const address = await started(place, { ...place.launch("ada", "paste"), env: { AGENT_KEY: secret } })
       // A moment ago it was still tmux.
