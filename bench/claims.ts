@@ -17,6 +17,8 @@ export type ClaimsOptions = {
   rounds: number
   /** Rounds before those, of which nothing is kept. */
   warmRounds: number
+  /** After each engine's turn it is waited for quiet no longer than this. */
+  quietWithinMs: number
   /** Sequential claims a round. */
   w1: number
   /** Open tasks a round, and the connections that claim them. */
@@ -30,6 +32,7 @@ export type ClaimsOptions = {
 export const CLAIMS: Omit<ClaimsOptions, "directory"> = {
   rounds: 5,
   warmRounds: 5,
+  quietWithinMs: 15_000,
   w1: 1_000,
   w2: 5_000,
   clients: 64,
@@ -80,11 +83,10 @@ const starters: Record<EngineName, (directory: string) => Promise<Engine>> = {
   bullmq: startBullmq,
   postgres: startPostgres,
 }
-/** Quiet is so many looks in a row at which all servers together used less than this share of one core; it is waited for no longer than the last, in ms. */
+/** Quiet is so many looks in a row at which all servers together used less than this share of one core. */
 const LOOK_MS = 300
 const QUIET_LOOKS = 2
 const BUSY_SHARE = 0.05
-const QUIET_WITHIN_MS = 15_000
 const PEERS: readonly EngineName[] = ["redis", "bullmq", "postgres"]
 
 /** W1, W2 and W3 on every engine, the rounds interleaved, so that whatever else the machine does falls on all of them. */
@@ -104,7 +106,7 @@ export async function benchClaims(options: ClaimsOptions): Promise<ClaimsReport>
   // What is measured is a server that has been at work for a while: an engine that compiles as it goes needs some 30,000 claims for it.
   const play = async (one: Station, how: ClaimsOptions, label: string): Promise<void> => {
     await playRound(one, how, label)
-    await quiet(stations)
+    await quiet(stations, options.quietWithinMs)
   }
   for (let at = 0; at < options.warmRounds; at += 1) for (const one of stations) await play(one, { ...options, w3: Math.ceil(options.w3 / 10) }, `warm${at}`)
   for (const one of stations) one.rounds = []
@@ -135,9 +137,9 @@ async function station(name: EngineName, { directory, clients }: ClaimsOptions):
 }
 
 /** What an engine does after its turn (tidying up its files, snapshots, collecting garbage) must not fall into another's: waits until none does anything. */
-async function quiet(stations: readonly Station[]): Promise<void> {
+async function quiet(stations: readonly Station[], withinMs: number): Promise<void> {
   const used = (): number => stations.reduce((sum, { engine, load }) => sum + cpuUs(engine.pid ?? load.pid), 0)
-  const untilMs = performance.now() + QUIET_WITHIN_MS
+  const untilMs = performance.now() + withinMs
   for (let rests = 0; rests < QUIET_LOOKS && performance.now() < untilMs;) {
     const before = used()
     await sleep(LOOK_MS)

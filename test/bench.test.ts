@@ -26,7 +26,17 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }))
 const at = (name: string): string => join(directory, name)
 
 test("claims: every engine that needs no peer claims each task once, and a gate without its peer has no verdict", async () => {
-  const report = await benchClaims({ directory, rounds: 1, warmRounds: 1, w1: 10, w2: 60, clients: 4, w3: 4, engines: ["floor", "loop", "skein", "http"] })
+  const report = await benchClaims({
+    directory,
+    rounds: 1,
+    warmRounds: 1,
+    quietWithinMs: 300,
+    w1: 10,
+    w2: 60,
+    clients: 4,
+    w3: 4,
+    engines: ["floor", "loop", "skein", "http"],
+  })
   expect(report.w2).toMatchObject({ doubled: 0, lost: 0 })
   expect(report.http?.w2).toMatchObject({ doubled: 0, lost: 0 })
   expect(report.w1?.p50Ms).toBeGreaterThan(0)
