@@ -132,6 +132,64 @@ describe("a task's history", () => {
       [claims("a", 1, 2, { fence: 5 }), ends("complete", "a", 5, 3, 4, { refused: "stale_fence" }), claims("b", 5, 6, { refused: "claim_denied" })],
     ],
     [
+      "a stale write is taken after its own agent claimed again",
+      false,
+      [claims("a", 1, 2, { fence: 5 }), expires(5, 3, 4), claims("a", 5, 6, { fence: 8 }), ends("complete", "a", 5, 7, 8, "done")],
+    ],
+    ["another's fence is good for a write", false, [claims("a", 1, 2, { fence: 5 }), ends("release", "b", 5, 3, 4, "done"), claims("b", 5, 6, { fence: 8 })]],
+    ["whoever holds it is denied it", false, [claims("a", 1, 2, { fence: 5 }), claims("a", 3, 4, { refused: "claim_denied" })]],
+    [
+      "a claim reads the past: denied by a holder that is through",
+      false,
+      [
+        claims("a", 1, 2, { fence: 5 }),
+        claims("b", 3, 8, { refused: "claim_denied" }),
+        ends("complete", "a", 5, 4, 5, "done"),
+        claims("c", 6, 7, { refused: "claim_denied" }),
+      ],
+    ],
+    [
+      "a claim reads what is to come: refused as completed before anybody completes it",
+      false,
+      [claims("a", 1, 2, { fence: 5 }), claims("b", 3, 4, { refused: "wrong_status" }), ends("complete", "a", 5, 5, 6, "done")],
+    ],
+    [
+      "a release that was answered is lost",
+      false,
+      [claims("a", 1, 2, { fence: 5 }), ends("release", "a", 5, 3, 4, "done"), ends("complete", "a", 5, 5, 6, "done")],
+    ],
+    [
+      "a release without an answer takes effect late",
+      true,
+      [
+        claims("a", 1, 2, { fence: 5 }),
+        ends("release", "a", 5, 3, null, null),
+        claims("b", 4, 5, { refused: "claim_denied" }),
+        claims("b", 6, 7, { fence: 8 }),
+      ],
+    ],
+    [
+      "a release without an answer takes effect twice",
+      false,
+      [claims("a", 1, 2, { fence: 5 }), ends("release", "a", 5, 3, null, null), claims("b", 4, 5, { fence: 8 }), claims("c", 6, 7, { fence: 9 })],
+    ],
+    [
+      "a claim without an answer takes effect twice",
+      false,
+      [claims("a", 1, null, null), expires(5, 3, 4), claims("b", 5, 6, { fence: 8 }), ends("release", "b", 8, 7, 8, "done"), expires(9, 9, 10)],
+    ],
+    [
+      "a completion without an answer is undone",
+      false,
+      [
+        claims("a", 1, 2, { fence: 5 }),
+        ends("complete", "a", 5, 3, null, null),
+        claims("b", 4, 5, { refused: "wrong_status" }),
+        claims("b", 6, 7, { fence: 8 }),
+      ],
+    ],
+    ["the task is not there, though it was claimed", false, [claims("a", 1, 2, { fence: 5 }), ends("complete", "a", 5, 3, 4, { refused: "not_found" })]],
+    [
       "a lost claim had it",
       true,
       [claims("a", 1, null, null), claims("b", 2, 3, { refused: "claim_denied" }), expires(5, 4, 5), claims("b", 6, 7, { fence: 9 })],

@@ -77,7 +77,10 @@ export type TaskOutput = { fence: number } | "done" | { refused: string }
 /** `fence` is null where the claim's answer was lost; `last` is the greatest fence so far. */
 export type TaskState = { status: "open" | "held" | "completed"; owner: string | null; fence: number | null; last: number }
 
-/** One holder at a time, greater fences for later claims, and no write but under the fence that holds. */
+/** What nobody hears who writes under the fence that holds. */
+const REFUSED_WRITES: ReadonlySet<string> = new Set(["stale_fence", "not_owner", "wrong_status"])
+
+/** The task is there from the start. One holder at a time, greater fences for later claims, and no write but under the fence that holds. */
 export const taskModel: Model<TaskState, TaskInput, TaskOutput> = {
   start: { status: "open", owner: null, fence: null, last: 0 },
   text: ({ status, owner, fence, last }) => `${status} ${owner} ${fence} ${last}`,
@@ -90,7 +93,7 @@ export const taskModel: Model<TaskState, TaskInput, TaskOutput> = {
     if (output === null) return mayWrite ? [state, after] : [state]
     if (output === "done") return mayWrite ? [after] : []
     const says = typeof output === "object" && "refused" in output ? output.refused : ""
-    return (says === "stale_fence" || says === "not_owner" || says === "wrong_status") && mayWrite ? [] : [state]
+    return REFUSED_WRITES.has(says) && mayWrite ? [] : says === "not_found" ? [] : [state]
   },
 }
 
@@ -103,7 +106,7 @@ function claim(state: TaskState, agent: string, output: TaskOutput | null): read
     return again ? [{ ...state, fence: output.fence, last: output.fence }] : []
   }
   const says = typeof output === "object" ? output.refused : ""
-  if (says === "claim_denied") return state.status === "held" ? [state] : []
+  if (says === "claim_denied") return state.status === "held" && state.owner !== agent ? [state] : []
   if (says === "wrong_status") return state.status === "completed" ? [state] : []
-  return [state]
+  return says === "not_found" ? [] : [state]
 }

@@ -239,7 +239,11 @@ export class SimulatedAgent extends Caller {
       const deliverable = { text: "done", evidence: { testsPass: true, commit: null, links: [] } }
       const first = await this.ask("task.complete", { ...under, deliverable, usage })
       // Some do everything twice, with another key: the fence alone keeps that from counting.
-      if (first?.kind === "ok" && chance.happens(0.1)) await this.ask("task.complete", { ...under, deliverable, usage })
+      if (first?.kind === "ok" && chance.happens(0.1)) {
+        await this.ask("task.complete", { ...under, deliverable, usage })
+        // And would approve it themselves, if they were let.
+        if (!this.world.plain) await this.ask("task.review", { task: under.task, approve: true, reason: "it is good" })
+      }
     } else if (dice < 9 || this.world.plain) await this.ask("task.release", { ...under, reason: "later" })
     else await this.ask("task.fail", { ...under, reason: "broke", retry: chance.happens(0.8), usage })
   }

@@ -45,6 +45,7 @@ export class Host {
   readonly #options: (clock: ProcessClock, openLedger: HubOptions["openLedger"], fatal: () => void) => HubOptions
   readonly #makeClock: () => ProcessClock
   readonly #open: () => Ledger
+  readonly #stored: () => readonly Stored[]
   readonly #onDeath: () => void
   readonly #broken: (violation: Violation) => void
   /** The next entry that the subscriber wants. */
@@ -54,6 +55,7 @@ export class Host {
     index: number,
     makeClock: () => ProcessClock,
     open: () => Ledger,
+    stored: () => readonly Stored[],
     options: (clock: ProcessClock, openLedger: HubOptions["openLedger"], fatal: () => void) => HubOptions,
     onDeath: () => void,
     broken: (violation: Violation) => void,
@@ -63,6 +65,7 @@ export class Host {
     this.clock = makeClock()
     this.index = index
     this.#open = open
+    this.#stored = stored
     this.#options = options
     this.#onDeath = onDeath
   }
@@ -151,6 +154,9 @@ export class Host {
         if (from !== this.#heardTo + 1 || seqs[0] !== from || seqs.at(-1) !== to || seqs.length !== to - from + 1) {
           this.#broken(new Violation(`a subscriber of hub ${this.index} heard ${from} to ${to} after ${this.#heardTo}`))
         }
+        const held = this.#stored().slice(from - 1, to)
+        if (text !== `[${held.map(({ bytes }) => bytes).join(",")}]`)
+          this.#broken(new Violation(`a subscriber of hub ${this.index} heard ${from} to ${to}, which is not what the ledger holds there`))
         this.#heardTo = to
       },
       writable: () => true,

@@ -169,6 +169,7 @@ export class Oracle {
     if (task.status !== "pending") throw new Violation(`${where}, which is ${task.status}`)
     const open = task.spec.dependsOn.find((id) => this.tasks.get(id)?.status !== "completed")
     if (open !== undefined) throw new Violation(`${where}, which waits for ${open}`)
+    if (task.attempts >= task.spec.maxAttempts) throw new Violation(`${where}, whose ${task.spec.maxAttempts} attempts are used up`)
     const agent = this.agents.get(actor.agent)
     if (agent === undefined) throw new Violation(`${where}: nobody knows this agent`)
     if (why?.rule === "probe") {
@@ -205,6 +206,7 @@ export class Oracle {
     if (isTakenBack && !this.budget.mayTakeBack(task.id, atMs)) throw new Violation(`${where}, which has time to hand over`)
     const byOwner = OWN_WRITES.has(type) || (completes && task.status !== "review") || (type === "task.released" && !sentBack && !isTakenBack)
     if (byOwner) this.#underLease(task, where, atMs, actor, causedBy)
+    this.#reviewed(task, where, type, actor, byOwner && type !== "task.help_wanted")
     const renew = (): void => {
       if (held !== null && held.leaseEndsAtMs !== null) held.leaseEndsAtMs = atMs + held.leaseMs
     }
@@ -238,6 +240,8 @@ export class Oracle {
       case "task.completed":
         return close(task, "completed")
       case "task.failed":
+        // Under no lease it ends what the end of its last lease counted already.
+        if (held !== null) task.attempts += 1
         return close(task, "failed")
       case "task.cancelled":
         return close(task, "cancelled")
@@ -249,6 +253,14 @@ export class Oracle {
         task.attempts = type === "task.reset" ? 0 : task.attempts + (type === "task.retried" ? 1 : 0)
         return
     }
+  }
+
+  /** What waits for its review is out of its owner's hands: nobody writes on it as its owner, and its owner does not approve it. */
+  #reviewed({ status, held }: TaskModel, where: string, type: string, actor: Actor, byOwner: boolean): void {
+    const judges = type === "task.completed" || type === "task.changes_requested"
+    if (status !== "review") return
+    if (byOwner) throw new Violation(`${where}, which waits for its review`)
+    if (judges && held?.owner === actor.agent && actor.role !== "operator") throw new Violation(`${where}, who reviews what is its own`)
   }
 
   #underLease({ status, held }: TaskModel, where: string, atMs: number, actor: Actor, causedBy: Seq | null): void {

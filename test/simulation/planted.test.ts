@@ -3,6 +3,8 @@ import { commands } from "../../src/core/command.ts"
 import type { Seq } from "../../src/core/ids.ts"
 import type { Clock } from "../../src/hub/clock.ts"
 import { Presence } from "../../src/hub/presence.ts"
+import { Readers } from "../../src/hub/readers.ts"
+import { Subscriptions } from "../../src/hub/subscriptions.ts"
 import type { Appended, Ledger, Stored } from "../../src/ledger/ledger.ts"
 import { Violation } from "./oracle.ts"
 import { ThroughLedger } from "./through-ledger.ts"
@@ -295,6 +297,64 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
     } finally {
       Presence.prototype.leave = sound
     }
+  })
+
+  test("a reader that is shown what is still on its way to the ledger", async () => {
+    const sound = Readers.prototype.later
+    // Looks at once, and says so when the batch has landed.
+    Readers.prototype.later = async function later<T>(this: Readers, look: () => T): Promise<T> {
+      const seen = look()
+      return sound.call(this, () => seen) as Promise<T>
+    }
+    try {
+      expect(await find({ hubs: 1 })).toMatch(/a reader is shown entry \d+, and the ledger holds \d+/)
+    } finally {
+      Readers.prototype.later = sound
+    }
+  })
+
+  test("a stream that says something else than the ledger", async () => {
+    const sound = Subscriptions.prototype.publish
+    Subscriptions.prototype.publish = function publish(stored): void {
+      sound.call(
+        this,
+        stored.map((entry) => ({ ...entry, bytes: entry.bytes.replace('"task.claimed"', '"task.reset"') })),
+      )
+    }
+    try {
+      expect(await find({})).toMatch(/a subscriber of hub \d heard \d+ to \d+, which is not what the ledger holds there/)
+    } finally {
+      Subscriptions.prototype.publish = sound
+    }
+  })
+
+  test("an owner that may approve its own work", async () => {
+    const proud = await tampered(
+      (sound) => ({
+        "task.review": {
+          ...sound["task.review"],
+          decide: (state, by, input, nowMs) => sound["task.review"].decide(state, { ...by, role: "operator" }, input, nowMs),
+        },
+      }),
+      () => find({}),
+    )
+    expect(proud).toMatch(/task\.completed of \w+ by \w+, who reviews what is its own/)
+  })
+
+  test("a task that is claimed once more after its last attempt", async () => {
+    const patient = await tampered(
+      (sound) => ({
+        "hub.sweep": {
+          ...sound["hub.sweep"],
+          decide: (state, by, input, nowMs) => {
+            const decision = sound["hub.sweep"].decide(state, by, input, nowMs)
+            return "refused" in decision ? decision : decision.filter(({ type }) => type !== "task.failed")
+          },
+        },
+      }),
+      () => find({}),
+    )
+    expect(patient).toMatch(/claims \w+, whose \d+ attempts are used up/)
   })
 
   test("a clock of which some timers never ring", async () => {

@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process"
+import { resolve } from "node:path"
 import { expect, test } from "vitest"
 import { simulate } from "./world.ts"
 
@@ -81,3 +83,11 @@ test("the same seed gives the same trace, another seed another", async () => {
     expect(other.trace).not.toBe(one.trace)
   }
 })
+
+test("the same seed gives the same trace in another process, by the command that a failure names", async () => {
+  const script = resolve(import.meta.dirname, "../../scripts/simulate.ts")
+  for (const seed of [3, 4]) {
+    const told = execFileSync(process.execPath, [script, "--seeds", "1", "--from", `${seed}`, "--trouble", "9000"], { encoding: "utf8", timeout: 60_000 })
+    expect(/^trace (\w+)$/m.exec(told)?.[1]).toBe((await simulate({ seed, troubleMs: 9_000 })).trace)
+  }
+}, 120_000)

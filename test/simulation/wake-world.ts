@@ -135,6 +135,7 @@ export class WakeWorld {
       0,
       () => new ProcessClock(rig.clock),
       () => rig.store.open(),
+      () => rig.store.entries,
       (clock, openLedger, fatal) => ({ ...rig.options, clock, openLedger, fatal, bits: () => chance.below(2 ** 31) }),
       () => undefined,
       (violation) => (this.#broken ??= violation),

@@ -131,7 +131,9 @@ export class Watch {
     if (nowMs - this.#troubleMs > BOUND_MS) this.#overdue()
     for (const { loop } of world.hosts) {
       if (loop === null) continue
-      loop.read((state) => this.#agree(state)).catch((error: unknown) => (error instanceof Violation ? world.broke(error) : undefined))
+      loop
+        .read((state) => this.#agree(state, () => world.hosts.some((host) => host.loop === loop)))
+        .catch((error: unknown) => (error instanceof Violation ? world.broke(error) : undefined))
     }
   }
 
@@ -164,8 +166,10 @@ export class Watch {
   }
 
   /** The hub's state is what the entries say, and tasks are neither lost nor made. */
-  #agree(state: Workspace): void {
-    const { oracle } = this.#world
+  #agree(state: Workspace, runs: () => boolean): void {
+    const { oracle, store } = this.#world
+    if (!runs()) return
+    if (state.seq > store.entries.length) throw new Violation(`a reader is shown entry ${state.seq}, and the ledger holds ${store.entries.length}`)
     if (state.seq !== oracle.seq) return
     const { counts } = state.board
     const expected = oracle.counts()
@@ -176,9 +180,10 @@ export class Watch {
       const head = state.threads.get(id)?.head
       if (head !== messages.length) throw new Violation(`thread ${id} has ${head} messages, not ${messages.length}`)
     }
-    for (const { id, status, held, readySinceMs } of oracle.tasks.values()) {
+    for (const { id, status, held, attempts, readySinceMs } of oracle.tasks.values()) {
       const task = state.tasks.get(id)
       if (task === undefined || task.status !== status) throw new Violation(`task ${id} is ${task?.status}, not ${status}`)
+      if (task.attempts !== attempts) throw new Violation(`task ${id} has ${task.attempts} attempts behind it, not ${attempts}`)
       if (state.board.isReady(id) !== (readySinceMs !== null))
         throw new Violation(`task ${id} is ${readySinceMs === null ? "not " : ""}ready, and the board says otherwise`)
       if (!isHeld(status)) continue

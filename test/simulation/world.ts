@@ -325,6 +325,7 @@ export class World {
       index,
       makeClock,
       open,
+      () => this.store.entries,
       options,
       () => this.watch?.trouble(),
       (violation) => this.broke(violation),
