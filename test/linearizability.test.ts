@@ -137,7 +137,6 @@ describe("a task's history", () => {
       [claims("a", 1, 2, { fence: 5 }), expires(5, 3, 4), claims("a", 5, 6, { fence: 8 }), ends("complete", "a", 5, 7, 8, "done")],
     ],
     ["another's fence is good for a write", false, [claims("a", 1, 2, { fence: 5 }), ends("release", "b", 5, 3, 4, "done"), claims("b", 5, 6, { fence: 8 })]],
-    ["whoever holds it is denied it", false, [claims("a", 1, 2, { fence: 5 }), claims("a", 3, 4, { refused: "claim_denied" })]],
     [
       "a claim reads the past: denied by a holder that is through",
       false,

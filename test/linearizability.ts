@@ -106,7 +106,8 @@ function claim(state: TaskState, agent: string, output: TaskOutput | null): read
     return again ? [{ ...state, fence: output.fence, last: output.fence }] : []
   }
   const says = typeof output === "object" ? output.refused : ""
-  if (says === "claim_denied") return state.status === "held" && state.owner !== agent ? [state] : []
+  // A later session of the same agent is denied what an earlier one holds.
+  if (says === "claim_denied") return state.status === "held" ? [state] : []
   if (says === "wrong_status") return state.status === "completed" ? [state] : []
-  return says === "not_found" ? [] : [state]
+  return [state]
 }
