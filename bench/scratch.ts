@@ -9,7 +9,7 @@ const TMPFS = 0x0102_1994
 export function scratch(): string {
   const above = process.env["SKEIN_BENCH_DIR"] ?? (statfsSync(tmpdir()).type === TMPFS ? join(import.meta.dirname, "..", ".cache") : tmpdir())
   mkdirSync(above, { recursive: true })
-  if (statfsSync(above).type === TMPFS) throw new Error(`${above} is in memory: name a directory on a disk with SKEIN_BENCH_DIR`)
+  if (statfsSync(above).type === TMPFS) throw new Error(`${above} is in memory, where a sync costs nothing`)
   const directory = mkdtempSync(join(above, "skein-bench-"))
   process.once("exit", () => rmSync(directory, { recursive: true, force: true }))
   return directory

@@ -2,16 +2,18 @@
  * `npm run crash -- --kills N [--seed SEED]`: kills a real hub N times under the load of real clients, tears the tail of its log, and holds after every
  * restart what was promised against what is there. Prints the seed, the counts, and on failure the command that repeats it.
  */
-import { parseArgs } from "node:util"
 import { crashes } from "../test/crash/crash.ts"
 import { BUILT } from "../test/crash/hub-process.ts"
+import { leaveInOrder, readCommandLine, wholeNumber } from "./command-line.ts"
 
-const { values } = parseArgs({ options: { kills: { type: "string", default: "200" }, seed: { type: "string", default: `${Date.now() % 1_000_000}` } } })
-const [kills, seed] = [Number(values.kills), Number(values.seed)]
-if (!Number.isSafeInteger(kills) || kills < 1 || !Number.isSafeInteger(seed)) {
-  console.error("usage: npm run crash -- --kills N [--seed SEED]")
-  process.exit(2)
-}
+const USAGE = "npm run crash -- [--kills N] [--seed SEED]"
+const { values } = readCommandLine(
+  { options: { kills: { type: "string", default: "200" }, seed: { type: "string", default: `${Date.now() % 1_000_000}` } } },
+  USAGE,
+)
+const kills = wholeNumber("kills", values.kills, 1, USAGE)
+const seed = wholeNumber("seed", values.seed, 0, USAGE)
+leaveInOrder()
 console.log(`seed ${seed}, ${kills} kills`)
 const startedMs = performance.now()
 try {

@@ -3,21 +3,24 @@
  * other, until the time is over. Prints the seed of the run, what came of the cases, and for each broken promise its seed, what was sent, and the
  * choices that are left of it; `--target NAME --from SEED --cases 1` makes the case again. Exit status 1 when one was found.
  */
-import { parseArgs } from "node:util"
 import { campaign, type Outcome } from "../test/fuzz/campaign.ts"
 import { TARGETS } from "../test/fuzz/targets.ts"
+import { leaveInOrder, readCommandLine, wholeNumber, wrongUse } from "./command-line.ts"
 
-const { values } = parseArgs({
-  options: { minutes: { type: "string", default: "5" }, from: { type: "string" }, target: { type: "string" }, cases: { type: "string" } },
-})
+const NAMES = TARGETS.map(({ name }) => name)
+const USAGE = `npm run fuzz -- [--minutes N] [--from SEED] [--target ${NAMES.join("|")}] [--cases N]`
+const { values } = readCommandLine(
+  { options: { minutes: { type: "string", default: "5" }, from: { type: "string" }, target: { type: "string" }, cases: { type: "string" } } },
+  USAGE,
+)
 const minutes = Number(values.minutes)
-const from = Number(values.from ?? Date.now() % 2 ** 31)
-const cases = values.cases === undefined ? Number.POSITIVE_INFINITY : Number(values.cases)
-const targets = TARGETS.filter(({ name }) => values.target === undefined || values.target.split(",").includes(name))
-if (!(minutes > 0) || !Number.isSafeInteger(from) || !(cases > 0) || targets.length === 0) {
-  console.error(`usage: npm run fuzz -- [--minutes N] [--from SEED] [--target ${TARGETS.map(({ name }) => name).join("|")}] [--cases N]`)
-  process.exit(2)
-}
+if (!(minutes > 0 && minutes < Number.POSITIVE_INFINITY)) wrongUse(`--minutes takes a number above 0, not "${values.minutes}"`, USAGE)
+const from = wholeNumber("from", values.from ?? `${Date.now() % 2 ** 31}`, 0, USAGE)
+const cases = values.cases === undefined ? Number.POSITIVE_INFINITY : wholeNumber("cases", values.cases, 1, USAGE)
+const wanted = values.target?.split(",") ?? NAMES
+for (const name of wanted) if (!NAMES.includes(name)) wrongUse(`there is no target "${name}"`, USAGE)
+const targets = TARGETS.filter(({ name }) => wanted.includes(name))
+leaveInOrder()
 
 function print({ target, cases: done, tookMs, grewBytes, outcomes, found }: Outcome): void {
   const seconds = tookMs / 1_000

@@ -2,23 +2,23 @@
  * `npm run simulate -- --seeds N --from SEED [--trouble MS]`: lives through N simulated teams with their misfortunes, longer ones than the tests do,
  * and breaks off at the first broken promise with the command that repeats it. `--trouble` is the virtual time of trouble of each, 60,000 ms.
  */
-import { parseArgs } from "node:util"
 import { type Outcome, simulate } from "../test/simulation/world.ts"
+import { readCommandLine, wholeNumber } from "./command-line.ts"
 
-const { values } = parseArgs({
-  options: { seeds: { type: "string", default: "200" }, from: { type: "string", default: "1" }, trouble: { type: "string", default: "60000" } },
-})
-const [seeds, from, troubleMs] = [values.seeds, values.from, values.trouble].map(Number)
-if (!(Number.isSafeInteger(seeds) && Number.isSafeInteger(from) && Number.isSafeInteger(troubleMs) && Number(seeds) > 0 && Number(troubleMs) > 0)) {
-  console.error("usage: npm run simulate -- --seeds N --from SEED [--trouble MS]")
-  process.exit(2)
-}
+const USAGE = "npm run simulate -- [--seeds N] [--from SEED] [--trouble MS]"
+const { values } = readCommandLine(
+  { options: { seeds: { type: "string", default: "200" }, from: { type: "string", default: "1" }, trouble: { type: "string", default: "60000" } } },
+  USAGE,
+)
+const seeds = wholeNumber("seeds", values.seeds, 1, USAGE)
+const from = wholeNumber("from", values.from, 0, USAGE)
+const troubleMs = wholeNumber("trouble", values.trouble, 1, USAGE)
 
 const startedMs = performance.now()
 const total = { seeds: 0, entries: 0, acknowledged: 0, lostRaces: 0, starts: 0 }
 const types = new Map<string, number>()
-for (let seed = Number(from); seed < Number(from) + Number(seeds); seed += 1) {
-  const outcome: Outcome = await simulate({ seed, troubleMs: Number(troubleMs) }).catch((error: Error) => {
+for (let seed = from; seed < from + seeds; seed += 1) {
+  const outcome: Outcome = await simulate({ seed, troubleMs }).catch((error: Error) => {
     console.error(error.message)
     process.exit(1)
   })

@@ -40,6 +40,9 @@ export async function crashes({ kills, seed, workers = 6, main, overlooks = fals
   const restarts: number[] = []
   let [whileStarting, entries] = [0, 0]
   let load: Load | null = null
+  // Whoever ends the harness in the middle ends the hub with it.
+  const abandon = (): void => hub.abandon()
+  process.once("exit", abandon)
   try {
     hub.spawn()
     await hub.up()
@@ -85,6 +88,8 @@ export async function crashes({ kills, seed, workers = 6, main, overlooks = fals
       `seed ${seed}: ${(error as Error).message}\nThe hub's directory is kept: ${hub.directory}\nRepeat with: npm run crash -- --kills ${kills} --seed ${seed}`,
       { cause: error },
     )
+  } finally {
+    process.off("exit", abandon)
   }
 }
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, readFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 
@@ -77,6 +77,12 @@ export class HubProcess {
 
   async stop(): Promise<void> {
     await this.#end("SIGTERM")
+  }
+
+  /** At once, and with all its files: nobody wants to know any more. */
+  abandon(): void {
+    this.#child?.kill("SIGKILL")
+    rmSync(this.directory, { recursive: true, force: true })
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {

@@ -1,0 +1,30 @@
+import { parseArgs, type ParseArgsConfig } from "node:util"
+
+/** Says what is wrong with a command line and how it is right, and ends the process with status 2. */
+export function wrongUse(why: string, usage: string): never {
+  process.stderr.write(`${why}\nusage: ${usage}\n`)
+  process.exit(2)
+}
+
+/** What a command line says. Ends the process (`wrongUse`) at a word or an option that is not known, and at one without its value. */
+export function readCommandLine<const Config extends ParseArgsConfig>(config: Config, usage: string): ReturnType<typeof parseArgs<Config>> {
+  try {
+    return parseArgs(config)
+  } catch (error) {
+    return wrongUse((error as Error).message.split(". ")[0] as string, usage)
+  }
+}
+
+/** An option's whole number, `least` or more. Ends the process (`wrongUse`) where it is none. */
+export function wholeNumber(option: string, text: string, least: number, usage: string): number {
+  const number = text.trim() === "" ? Number.NaN : Number(text)
+  if (!Number.isSafeInteger(number) || number < least)
+    wrongUse(`--${option} takes a whole number${least > Number.MIN_SAFE_INTEGER ? ` of ${least} or more` : ""}, not "${text}"`, usage)
+  return number
+}
+
+/** Has Ctrl-C and SIGTERM end the process through the listeners of `exit`: those end what it started and remove what it made. */
+export function leaveInOrder(): void {
+  process.once("SIGINT", () => process.exit(130))
+  process.once("SIGTERM", () => process.exit(143))
+}
