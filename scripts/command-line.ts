@@ -11,7 +11,7 @@ export function readCommandLine<const Config extends ParseArgsConfig>(config: Co
   try {
     return parseArgs(config)
   } catch (error) {
-    return wrongUse((error as Error).message.split(". ")[0] as string, usage)
+    return wrongUse((error as Error).message.split(/\. |\n/)[0] as string, usage)
   }
 }
 

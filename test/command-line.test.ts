@@ -4,7 +4,7 @@ import { expect, test } from "vitest"
 
 const ROOT = resolve(import.meta.dirname, "..")
 
-test.each([
+const WRONG = [
   ["scripts/simulate.ts", "--seeds", "x"],
   ["scripts/simulate.ts", "--from", ""],
   ["scripts/simulate.ts", "--seeds", "-1"],
@@ -18,9 +18,14 @@ test.each([
   ["bench/main.ts", "claims", "--engines", "floor,foo", "--json"],
   ["bench/main.ts", "cli", "--entries", "5"],
   ["bench/main.ts", "claims", "--none"],
-])("a wrong command line ends with status 2, what is wrong and how it is right: %s %s %s %s", (script, ...args) => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["--disable-warning=ExperimentalWarning", script, ...args], { cwd: ROOT, encoding: "utf8" })
-  expect(status).toBe(2)
-  expect(stdout).toBe("")
-  expect(stderr).toMatch(/^\S.*\nusage: npm run (simulate|crash|fuzz|bench) -- .*\n$/)
-})
+]
+
+test.each(WRONG.map((words) => [words.join(" "), words] as const))(
+  "a wrong command line ends with status 2, what is wrong and how it is right: %s",
+  (_, words) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, ["--disable-warning=ExperimentalWarning", ...words], { cwd: ROOT, encoding: "utf8" })
+    expect(status).toBe(2)
+    expect(stdout).toBe("")
+    expect(stderr).toMatch(/^\S.*\nusage: npm run (simulate|crash|fuzz|bench) -- .*\n$/)
+  },
+)
