@@ -1,27 +1,23 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
-import { afterEach, expect, test } from "vitest"
+import { expect, test, type TestContext } from "vitest"
 import { delivery, until } from "../../test/terminal/terminals.ts"
 import { AcpDriver, type AcpOptions } from "./acp.ts"
 import type { PermissionRequest, TurnUsage } from "./acp-connection.ts"
 import type { Address, Launch } from "./driver.ts"
 import { readerPreset } from "../../test/terminal/terminals.ts"
 
-const folders: string[] = []
-const drivers: AcpDriver[] = []
-afterEach(async () => {
-  for (const driver of drivers.splice(0)) await driver.close()
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
-})
-
 type Place = { driver: AcpDriver; launch: Launch; heard(): { text: string; turns: number; sessionId: string }[] }
 
-function place(options: AcpOptions = {}, ...age: "old"[]): Place {
+/** A place that ends with its test, and not with the tests that run beside it. */
+function place({ onTestFinished }: Pick<TestContext, "onTestFinished">, options: AcpOptions = {}, ...age: "old"[]): Place {
   const folder = mkdtempSync(join(tmpdir(), "skein-acp-"))
-  folders.push(folder)
   const driver = new AcpDriver(options)
-  drivers.push(driver)
+  onTestFinished(async () => {
+    await driver.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
   const preset = {
     ...readerPreset("plain"),
     name: "talker",
@@ -46,8 +42,8 @@ async function started({ driver, launch }: Place): Promise<Address> {
   return one.address
 }
 
-test("prompts come one at a time, in their order", async () => {
-  const here = place()
+test.concurrent("prompts come one at a time, in their order", async (context) => {
+  const here = place(context)
   const address = await started(here)
   const all = ["one", "two", "three"]
   expect(await Promise.all(all.map((text) => here.driver.deliver(address, delivery(text))))).toMatchObject(all.map(() => ({ ok: true, channel: "acp" })))
@@ -55,10 +51,10 @@ test("prompts come one at a time, in their order", async () => {
   expect(here.heard().map(({ text, turns }) => ({ text, turns }))).toEqual(all.map((text) => ({ text, turns: 1 })))
 })
 
-test("what it asks leave for is asked of the callback; an answer that was not offered is none", async () => {
+test.concurrent("what it asks leave for is asked of the callback; an answer that was not offered is none", async (context) => {
   const asked: PermissionRequest[] = []
   const answers = ["yes", "no such option"]
-  const here = place({ permission: async (request) => (asked.push(request), answers.shift() ?? null) })
+  const here = place(context, { permission: async (request) => (asked.push(request), answers.shift() ?? null) })
   const address = await started(here)
   for (const times of [1, 2]) {
     await here.driver.deliver(address, delivery("ask"))
@@ -68,25 +64,25 @@ test("what it asks leave for is asked of the callback; an answer that was not of
   expect(asked[0]).toMatchObject({ agent: "ada", title: "rm -r /", options: [{ id: "yes", kind: "allow_once" }, { id: "no" }] })
 })
 
-test("without a callback all that it asks is rejected", async () => {
-  const here = place()
+test.concurrent("without a callback all that it asks is rejected", async (context) => {
+  const here = place(context)
   const address = await started(here)
   await here.driver.deliver(address, delivery("ask"))
   await until("it has its answer", async () => (await here.driver.capture(address)).includes("answer: no"))
 })
 
-test("a turn's tokens and its own share of the cost are told", async () => {
+test.concurrent("a turn's tokens and its own share of the cost are told", async (context) => {
   const told: TurnUsage[] = []
-  const here = place({ usage: (usage) => told.push(usage) })
+  const here = place(context, { usage: (usage) => told.push(usage) })
   const address = await started(here)
   for (const text of ["one", "two"]) await here.driver.deliver(address, delivery(text))
   await until("both are told", () => told.length === 2)
   for (const usage of told) expect(usage).toMatchObject({ agent: "ada", inputTokens: 12, outputTokens: 34, costMicroUsd: 250_000 })
 })
 
-test("what a conversation had cost before it was gone on with is not counted again", async () => {
+test.concurrent("what a conversation had cost before it was gone on with is not counted again", async (context) => {
   const told: TurnUsage[] = []
-  const here = place({ usage: (usage) => told.push(usage) })
+  const here = place(context, { usage: (usage) => told.push(usage) })
   const address = await started(here)
   await here.driver.stop(address)
   const again = await here.driver.start({ ...here.launch, resumeId: address.session })
@@ -96,8 +92,8 @@ test("what a conversation had cost before it was gone on with is not counted aga
   expect(told.map(({ costMicroUsd }) => costMicroUsd)).toEqual([null, 250_000])
 })
 
-test("an interrupted turn ends, also while a permission is awaited, and the next one begins", async () => {
-  const here = place({ permission: () => new Promise(() => {}) })
+test.concurrent("an interrupted turn ends, also while a permission is awaited, and the next one begins", async (context) => {
+  const here = place(context, { permission: () => new Promise(() => {}) })
   const address = await started(here)
   for (const text of ["wait", "ask"]) {
     await here.driver.deliver(address, delivery(text))
@@ -109,9 +105,9 @@ test("an interrupted turn ends, also while a permission is awaited, and the next
   expect(await here.driver.capture(address)).toContain("answer: cancelled")
 })
 
-test("a conversation is gone on with by its id, resumed or loaded; one that is not known fails at once", async () => {
+test.concurrent("a conversation is gone on with by its id, resumed or loaded; one that is not known fails at once", async (context) => {
   for (const age of [[], ["old"]] as "old"[][]) {
-    const here = place({}, ...age)
+    const here = place(context, {}, ...age)
     const address = await started(here)
     await here.driver.stop(address)
     expect(await here.driver.alive(address)).toMatchObject({ alive: false })
@@ -124,9 +120,9 @@ test("a conversation is gone on with by its id, resumed or loaded; one that is n
   }
 })
 
-test("one that ends is told of, and its prompt fails", async () => {
+test.concurrent("one that ends is told of, and its prompt fails", async (context) => {
   const ended: unknown[] = []
-  const here = place({ events: { ended: (agent, exit) => ended.push([agent, exit]) } })
+  const here = place(context, { events: { ended: (agent, exit) => ended.push([agent, exit]) } })
   const address = await started(here)
   expect(await here.driver.deliver(address, delivery("crash"))).toMatchObject({ ok: false, code: "SEND_KEYS_ERROR" })
   await until("it is told", () => ended.length === 1)
@@ -134,8 +130,8 @@ test("one that ends is told of, and its prompt fails", async () => {
   expect(await here.driver.deliver(address, delivery("more"))).toMatchObject({ ok: false, code: "TARGET_NOT_FOUND" })
 })
 
-test("a program that is missing, or speaks no ACP, is not started, and nothing of it is left", async () => {
-  const here = place()
+test.concurrent("a program that is missing, or speaks no ACP, is not started, and nothing of it is left", async (context) => {
+  const here = place(context)
   expect(await here.driver.start({ ...here.launch, binary: "no-such-agent" })).toMatchObject({ ok: false, code: "SPAWN_FAILED" })
   const silent = { ...here.launch.preset, acp: { argv: [process.execPath, "-e", "console.error('what?'); process.exit(9)"] as const, resumes: true } }
   expect(await here.driver.start({ ...here.launch, preset: silent })).toMatchObject({
