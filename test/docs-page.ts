@@ -174,10 +174,11 @@ function matches([wanted, ...moreWanted]: readonly string[], lines: readonly str
 }
 
 function masked(line: string): string {
+  // A time of another day has its date: a quarter of an hour before midnight, a lease ends tomorrow.
   return line
     .replace(/\b[0-9a-f]{12,}\b/g, "HASH")
     .replace(/\bs_[0-9a-z]{20,}\b/g, "SESSION")
-    .replace(/\b\d\d:\d\d:\d\d\b/g, "TIME")
+    .replace(/\b(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d\b/g, "TIME")
     .replace(/127\.0\.0\.1:\d+/g, "127.0.0.1:PORT")
     .replace(/\b(entry|fence|process|of|first|last|head|seq|through) \d+\b/g, "$1 N")
     .replace(/\b\d+ (entries|entry|checkpoints)\b/g, "N $1")
