@@ -7,7 +7,8 @@ import type { PageRig } from "./page-rig.ts"
 const PLACES = {
   flight: { hash: "#/flight", shows: ".flight-plans" },
   plan: { hash: "#/plan/orders.1", shows: ".task-row" },
-  task: { hash: `#/plan/orders.1/${encodeURIComponent("orders.1/store")}`, shows: ".task-panel .task-facts" },
+  // Its heading takes the focus a moment after it is there: keys that are pressed before that are pressed elsewhere.
+  task: { hash: `#/plan/orders.1/${encodeURIComponent("orders.1/store")}`, shows: ".task-panel:has(h2:focus) .task-facts" },
   threads: { hash: "#/threads", shows: ".pair-list .threads a" },
   thread: { hash: "#/threads/prices", shows: "#m-12" },
   files: { hash: "#/files", shows: ".files-parts table" },

@@ -133,7 +133,7 @@ inChromium("by Tab every view is gone through once around; the focus is seen at 
         type Stop = { what: string; isKnown: boolean; isShown: boolean; isCovered: boolean } | null
         const stop = await page.evaluate<Stop>(STOP)
         if (stop === null || stop.isKnown) break
-        expect.soft(stop, `${name} at ${viewport.width}`).toMatchObject({ isShown: true, isCovered: false })
+        expect.soft(stop, `${name} at ${viewport.width}: ${stop.what}`).toMatchObject({ isShown: true, isCovered: false })
       }
       expect(stops, `${name}: no trap`).toBeLessThan(250)
       expect(stops, `${name}: all of it`).toBeGreaterThan(10)
