@@ -1,4 +1,5 @@
 import { expect, test } from "vitest"
+import { UsageError } from "./failure.ts"
 import { WAKE_NUMBERS } from "../core/wake-policy.ts"
 import { SUPERVISOR_DEFAULTS, SUPERVISOR_NUMBERS } from "../runtime/supervisor-numbers.ts"
 import { parseConfig } from "./config.ts"
@@ -51,4 +52,9 @@ test("a kind of agent needs no more than how it is started; what is wrong in it 
   expect(() => parseConfig("presets:\n  mine:\n    interactive: { start: [a] }\n    screen: { ready: ['('] }\n", "config.yaml")).toThrow(
     "no regular expression",
   )
+})
+
+test("a file that the YAML reader cannot finish is refused with the file's name and a remedy", () => {
+  for (const text of ["prices: *nobody\n", `prices:\n${"- ".repeat(20_000)}\n`, `prices: ${"[".repeat(20_000)}\n`])
+    expect(() => parseConfig(text, "config.yaml")).toThrow(UsageError)
 })

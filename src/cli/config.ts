@@ -70,10 +70,20 @@ export function readConfig(instanceDirectory: string): Config {
   return existsSync(path) ? parseConfig(readFileSync(path, "utf8"), path) : parseConfig("", path)
 }
 
+/** Translates what the YAML reader throws: nesting that is deeper than its stack, an alias of nothing, aliases that would grow without end. */
+function guarded<T>(path: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`${path} is nested too deep`, "Settings are at most a few levels deep: mend the brackets or dashes.")
+    throw new UsageError(`${path}: ${(error as Error).message}`, "Write the value out where the alias (*name) stands.")
+  }
+}
+
 export function parseConfig(text: string, path: string): Config {
   if (Buffer.byteLength(text) > CONFIG_MAX_BYTES) throw new UsageError(`${path} is over ${CONFIG_MAX_BYTES} bytes long`, "Keep only settings in it.")
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, version: "1.2", schema: "core", strict: true })
+  const document = guarded(path, () => parseDocument(text, { lineCounter: lines, version: "1.2", schema: "core", strict: true }))
   const where = (offset: number): string => {
     const { line, col } = lines.linePos(offset)
     return `${path}:${Math.max(line, 1)}:${Math.max(col, 1)}`
@@ -81,7 +91,7 @@ export function parseConfig(text: string, path: string): Config {
   const [fault] = document.errors
   if (fault !== undefined)
     throw new UsageError(`${where(fault.pos[0])}: this is no YAML: ${fault.message.split("\n", 1)[0] ?? ""}`, "Mend the indentation, quotes or brackets there.")
-  const read = schema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {})
+  const read = schema.safeParse(guarded(path, () => document.toJS({ maxAliasCount: 100 }) as unknown) ?? {})
   if (!read.success) {
     const [issue] = read.error.issues
     const keys = (issue?.path ?? []).map((key) => (typeof key === "symbol" ? String(key) : key))

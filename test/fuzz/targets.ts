@@ -1,6 +1,7 @@
 import type { Target } from "./campaign.ts"
 import { cliTarget } from "./cli-target.ts"
 import { clientTarget } from "./client-target.ts"
+import { configTarget } from "./config-target.ts"
 import { httpTarget } from "./http-target.ts"
 import { ledgerTarget } from "./ledger-target.ts"
 import { noteTarget } from "./note-target.ts"
@@ -14,6 +15,7 @@ export const TARGETS: readonly Target[] = [
   httpTarget,
   websocketTarget,
   planTarget,
+  configTarget,
   ledgerTarget,
   noteTarget,
   snapshotTarget,
