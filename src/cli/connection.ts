@@ -1,14 +1,14 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { type HttpCallOptions, httpClient } from "../client/http.ts"
-import { type Identity, isLoopbackUrl } from "../client/identity.ts"
+import { hubAddress, isLoopbackUrl } from "../client/hub-address.ts"
+import type { Identity } from "../client/identity.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { OperationName } from "../contract/names.ts"
 import type { Input, Output } from "../contract/operations.ts"
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import type { GlobalOptions } from "./context.ts"
-import { UsageError } from "./failure.ts"
 import { hubMissing, type Instance, readHubFile } from "./instance.ts"
 
 /** How a verb speaks with the hub: calls over one kept HTTP connection; the stream of entries over a WebSocket, loaded when it is asked for. */
@@ -60,8 +60,7 @@ function runningUrl(instance: Instance): string {
 function identityOf(url: string, instance: () => Instance): Identity {
   const given = process.env["SKEIN_TOKEN_FILE"]
   if (given !== undefined && given !== "") return { credentialFile: given }
-  const address = URL.parse(url)
-  if (address === null) throw new UsageError(`${JSON.stringify(url)} is no address`, "Write the hub's address as skein up prints it: http://127.0.0.1:7700")
+  const address = hubAddress(url)
   if (!isLoopbackUrl(address)) {
     throw new SkeinError(
       "unauthenticated",

@@ -1,6 +1,7 @@
 import { readFileSync, realpathSync, statSync } from "node:fs"
 import { homedir } from "node:os"
 import { basename, dirname, join, resolve } from "node:path"
+import { hubAddress } from "../client/hub-address.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { UsageError } from "./failure.ts"
 
@@ -38,7 +39,9 @@ export function folderOf({ directory }: Instance, workspace: string, folder: "ag
 export function readHubFile({ directory }: Instance): HubFile | null {
   try {
     const { pid, url, startedAtMs, version } = JSON.parse(readFileSync(join(directory, "hub.json"), "utf8")) as Partial<HubFile>
-    return typeof pid === "number" && typeof url === "string" ? { pid, url, startedAtMs: startedAtMs ?? 0, version: version ?? "" } : null
+    return typeof pid === "number" && typeof url === "string"
+      ? { pid, url: hubAddress(url).origin, startedAtMs: startedAtMs ?? 0, version: version ?? "" }
+      : null
   } catch {
     return null
   }

@@ -5,6 +5,7 @@ import type { Input, Output } from "../contract/operations.ts"
 import type { Entry } from "../core/entry.ts"
 import type { SessionId } from "../core/ids.ts"
 import { Connection, type Welcome } from "./connection.ts"
+import { hubAddress } from "./hub-address.ts"
 import type { Identity } from "./identity.ts"
 
 export { ERRORS, SkeinError }
@@ -66,12 +67,12 @@ const TIMEOUT_MS = 30_000
 
 /**
  * Connects to a hub over one WebSocket that mends itself. Throws `SkeinError`: `hub_unreachable` where nobody answers, `unauthenticated`,
- * `foreign_workspace`. Close it, or the process stays alive.
+ * `foreign_workspace`, `invalid_input` where the address can be none. Close it, or the process stays alive.
  */
 export async function connect(options: ConnectOptions): Promise<Client> {
   const { url, workspace, session, timeoutMs = TIMEOUT_MS, reconnect, random = Math.random, ...identity } = options
   const connection = new Connection({
-    url: new URL(url),
+    url: hubAddress(url),
     workspace,
     session,
     identity,

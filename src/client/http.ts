@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { ERRORS, SkeinError } from "../contract/errors.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
 import type { Input, Output } from "../contract/operations.ts"
-import { bearerFor, type Identity, isLoopbackUrl, readIdentity } from "./identity.ts"
+import { hubAddress, isLoopbackUrl } from "./hub-address.ts"
+import { bearerFor, type Identity, readIdentity } from "./identity.ts"
 import { PlainHttp } from "./plain-http.ts"
 import { errorFrom, noHub, postJson } from "./post.ts"
 import { fullJitterMs } from "./retry.ts"
@@ -27,7 +28,7 @@ const ATTEMPTS = 4
  * idempotency key by themselves; what is safe to repeat is repeated a few times, after the time that the hub named. Throws `SkeinError`.
  */
 export function httpClient({ url: address, workspace, session, timeoutMs = TIMEOUT_MS, ...identity }: HttpClientOptions): HttpClient {
-  const url = new URL(address)
+  const url = hubAddress(address)
   const sockets = new PlainHttp({ keepAlive: true })
   // A file may hold a token that was renewed since: it is read at each call, which costs 0.1 ms.
   const bearer = async (leftMs: number): Promise<string> => {

@@ -59,7 +59,3 @@ function lifetimeMs(token: string): number | null {
     return null
   }
 }
-
-export function isLoopbackUrl({ hostname }: URL): boolean {
-  return hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.")
-}

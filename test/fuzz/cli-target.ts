@@ -86,7 +86,9 @@ class CliSubject implements Subject {
     this.#sent += `${JSON.stringify(args)} ${JSON.stringify(environment)}`
     const { exit, output, error, stray } = await runHere(args, environment, this.#repository)
     if (!EXITS.has(exit)) throw new Broken(`exit status ${exit}`)
-    if (exit !== 0 && error === null) throw new Broken(`exit status ${exit}, and no word of why: ${stray.slice(0, 300)}`)
+    // What a check finds is its answer, and its status is 1 then.
+    if (exit !== 0 && error === null && (exit !== 1 || output.trim() === ""))
+      throw new Broken(`exit status ${exit}, and no word of why: ${stray.slice(0, 300)}`)
     // With colours asked for, our own are in it.
     if (!("FORCE_COLOR" in environment) && RAW.test(args.includes("--json") ? output.replaceAll(/[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/gu, "") : output))
       throw new Broken(`a terminal would act on this: ${JSON.stringify(RAW.exec(output)?.[0])} in ${JSON.stringify(output.slice(0, 600))}`)
