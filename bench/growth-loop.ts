@@ -56,7 +56,8 @@ async function claim(by: Actor): Promise<void> {
 
 answer({
   async open({ directory }: { directory: string }) {
-    loop = await (await openOn(directory)).create("main")
+    // However busy the machine is, filling may wait; no more than CLAIMANTS claims ever do.
+    loop = await (await openOn(directory, { queueWaitMs: 600_000 })).create("main")
   },
   async grow({ tasks, agents: wanted }: { tasks: number; agents: number }): Promise<number> {
     while (agents < wanted) {
