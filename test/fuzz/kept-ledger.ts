@@ -45,13 +45,13 @@ export function hubOn(ledger: Ledger | (() => Ledger), snapshotFolder: string, f
   })
 }
 
-/** A folder of our own; in memory where the system has such a place, since cases write some hundred kilobytes each. */
 const made = new Set<string>()
 // A campaign that somebody ends in the middle leaves none behind.
 process.once("exit", () => {
   for (const folder of made) rmSync(folder, { recursive: true, force: true })
 })
 
+/** A folder of our own; in memory where the system has such a place, since cases write some hundred kilobytes each. */
 export function scratchFolder(): string {
   const memory = "/dev/shm"
   const folder = mkdtempSync(join(existsSync(memory) ? memory : tmpdir(), "skein-fuzz-"))

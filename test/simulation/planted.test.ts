@@ -41,6 +41,22 @@ async function tampered<T>(change: (sound: Table) => Partial<Table>, run: () => 
   }
 }
 
+/** Puts another method in the place of one while `run` runs. */
+async function replaced<Owner extends object, Name extends keyof Owner>(
+  owner: Owner,
+  name: Name,
+  fault: (sound: Owner[Name]) => Owner[Name],
+  run: () => Promise<string>,
+): Promise<string> {
+  const sound = owner[name]
+  owner[name] = fault(sound)
+  try {
+    return await run()
+  } finally {
+    owner[name] = sound
+  }
+}
+
 class IgnoresExpected extends ThroughLedger {
   override async append(_expected: Seq, batch: readonly Stored[]): Promise<Appended> {
     const { seq } = await this.inner.head()
@@ -290,42 +306,44 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
   })
 
   test("a hub that does not let go of a session that moved to another", async () => {
-    const sound = Presence.prototype.leave
-    Presence.prototype.leave = () => false
-    try {
-      expect(await find({ hubs: 2 })).toMatch(/declares \w+ lost, which spoke to hub \d/)
-    } finally {
-      Presence.prototype.leave = sound
-    }
+    const possessive = await replaced(
+      Presence.prototype,
+      "leave",
+      () => () => false,
+      () => find({ hubs: 2 }),
+    )
+    expect(possessive).toMatch(/declares \w+ lost, which spoke to hub \d/)
   })
 
   test("a reader that is shown what is still on its way to the ledger", async () => {
-    const sound = Readers.prototype.later
     // Looks at once, and says so when the batch has landed.
-    Readers.prototype.later = async function later<T>(this: Readers, look: () => T): Promise<T> {
-      const seen = look()
-      return sound.call(this, () => seen) as Promise<T>
-    }
-    try {
-      expect(await find({ hubs: 1 })).toMatch(/a reader is shown entry \d+, and the ledger holds \d+/)
-    } finally {
-      Readers.prototype.later = sound
-    }
+    const early = await replaced(
+      Readers.prototype,
+      "later",
+      (sound) =>
+        async function later<T>(this: Readers, look: () => T): Promise<T> {
+          const seen = look()
+          return sound.call(this, () => seen) as Promise<T>
+        },
+      () => find({ hubs: 1 }),
+    )
+    expect(early).toMatch(/a reader is shown entry \d+, and the ledger holds \d+/)
   })
 
   test("a stream that says something else than the ledger", async () => {
-    const sound = Subscriptions.prototype.publish
-    Subscriptions.prototype.publish = function publish(stored): void {
-      sound.call(
-        this,
-        stored.map((entry) => ({ ...entry, bytes: entry.bytes.replace('"task.claimed"', '"task.reset"') })),
-      )
-    }
-    try {
-      expect(await find({})).toMatch(/a subscriber of hub \d heard \d+ to \d+, which is not what the ledger holds there/)
-    } finally {
-      Subscriptions.prototype.publish = sound
-    }
+    const lying = await replaced(
+      Subscriptions.prototype,
+      "publish",
+      (sound) =>
+        function publish(this: Subscriptions, stored): void {
+          sound.call(
+            this,
+            stored.map((entry) => ({ ...entry, bytes: entry.bytes.replace('"task.claimed"', '"task.reset"') })),
+          )
+        },
+      () => find({}),
+    )
+    expect(lying).toMatch(/a subscriber of hub \d heard \d+ to \d+, which is not what the ledger holds there/)
   })
 
   test("an owner that may approve its own work", async () => {
