@@ -1,11 +1,11 @@
 import { execFileSync, spawn } from "node:child_process"
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join, relative, resolve } from "node:path"
 import type { ErrorBody } from "../../src/contract/errors.ts"
 import type { Choices } from "./choices.ts"
 import { Broken, type Subject, type Target } from "./campaign.ts"
 import { checkErrorBody } from "./fuzzed-hub.ts"
+import { scratchFolder } from "./kept-ledger.ts"
 import { mutateBytes, oddText } from "./mutation.ts"
 
 /** Real processes: hubs that start on an instance whose files were changed, and command lines that the shell hands over. */
@@ -35,7 +35,7 @@ class ProcessSubject implements Subject {
 
   /** Makes a sound instance, as a hub that ran for a while left it. */
   static async open(): Promise<ProcessSubject> {
-    const folder = mkdtempSync(join(tmpdir(), "skein-fuzz-process-"))
+    const folder = scratchFolder()
     const sound = join(folder, "sound")
     mkdirSync(sound)
     execFileSync("git", ["init", "-q", sound])

@@ -1,6 +1,7 @@
 import type { Claimed, CommandName, Commands } from "../../src/core/command.ts"
 import type { Actor, Role } from "../../src/core/entry.ts"
 import type { AgentId } from "../../src/core/ids.ts"
+import type { TaskStatus } from "../../src/core/task.ts"
 import type { Chance } from "../../src/cli/simulation/chance.ts"
 import { GLOBS } from "./file-oracle.ts"
 import type { Host } from "./host.ts"
@@ -15,8 +16,8 @@ export type Surroundings = {
   chance: Chance
   wire: Wire
   hosts: readonly Host[]
-  /** Tasks that are known, for claims by name. */
-  tasks(): readonly string[]
+  /** Tasks that are known, for claims by name; only those of some statuses. */
+  tasks(statuses?: readonly TaskStatus[]): readonly string[]
   /** Agents only claim, complete and release. */
   plain: boolean
   /** What an agent asked and what it heard, for the trace and the history. */
@@ -114,6 +115,7 @@ export class SimulatedAgent extends Caller {
       if (claim === null) await this.sleep(chance.between(5, 400))
       else await this.#work(claim)
       if (!this.world.plain && chance.happens(0.3)) await this.#talk()
+      if (!this.world.plain && chance.happens(0.05)) await this.#meddle()
       if (chance.happens(0.05)) await this.#pause(chance.between(500, 6_000))
     }
   }
@@ -163,6 +165,15 @@ export class SimulatedAgent extends Caller {
     this.#paused = true
     await this.sleep(ms)
     this.#paused = false
+  }
+
+  /** Tries what is not a worker's to do, or not this one's: MUST be refused. */
+  async #meddle(): Promise<void> {
+    const { chance } = this.world
+    const name = chance.pick(["task.unblock", "task.cancel", "task.reset", "lease.end"] as const)
+    const blocked = this.world.tasks(["blocked"])
+    const tasks = blocked.length > 0 ? blocked : this.world.tasks(name === "lease.end" ? ["claimed", "in_progress"] : undefined)
+    if (tasks.length > 0) await this.ask(blocked.length > 0 ? "task.unblock" : name, { task: chance.pick(tasks), reason: "it knows better" })
   }
 
   async #claim(): Promise<Claimed | null> {

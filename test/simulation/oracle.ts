@@ -6,6 +6,7 @@ import { BudgetOracle } from "./budget-oracle.ts"
 import { FileOracle } from "./file-oracle.ts"
 import { meets, Probation } from "./probation.ts"
 import type { Stored } from "../../src/ledger/ledger.ts"
+import { RoleOracle } from "./role-oracle.ts"
 import { ThreadOracle } from "./thread-oracle.ts"
 
 /** A promise was broken; the message says which, and where in the ledger. */
@@ -49,6 +50,7 @@ export class Oracle {
   readonly files = new FileOracle()
   readonly budget = new BudgetOracle()
   readonly probation = new Probation()
+  readonly roles = new RoleOracle()
   seq: Seq = 0
   atMs = 0
   hash = Buffer.alloc(32)
@@ -156,6 +158,8 @@ export class Oracle {
     if (!type.startsWith("task.") && !type.startsWith("lease.")) return
     const task = this.tasks.get(data["id"] as string)
     if (task === undefined) throw new Violation(`entry ${seq}: ${type} of ${String(data["id"])}, which was never added`)
+    const unfit = this.roles.read({ ...entry, data }, task.held?.owner ?? null, (id) => this.tasks.get(id)?.status)
+    if (unfit !== null) throw new Violation(`entry ${seq}: ${type} of ${task.id} by ${entry.actor.agent}, ${unfit}`)
     if (type === "task.claimed") this.#claimed(task, entry, data as { leaseMs: number; leaseEndsAtMs: number; why?: Why })
     else if (type === "lease.ended") this.#leaseEnded(task, entry, data as { reason: string; fence: Seq })
     else this.#written(task, entry, data)

@@ -1,61 +1,14 @@
 import { describe, expect, test } from "vitest"
-import { commands } from "../../src/core/command.ts"
+import { operations } from "../../src/contract/operations.ts"
+import type { Role } from "../../src/core/entry.ts"
 import type { Seq } from "../../src/core/ids.ts"
 import type { Clock } from "../../src/hub/clock.ts"
 import { Presence } from "../../src/hub/presence.ts"
 import { Readers } from "../../src/hub/readers.ts"
 import { Subscriptions } from "../../src/hub/subscriptions.ts"
 import type { Appended, Ledger, Stored } from "../../src/ledger/ledger.ts"
-import { Violation } from "./oracle.ts"
+import { find, replaced, tampered } from "./planting.ts"
 import { ThroughLedger } from "./through-ledger.ts"
-import { simulate, type WorldOptions } from "./world.ts"
-
-/** Each fault MUST be found within so many seeds. */
-const SEEDS = 300
-
-/** Looks for the fault, seed by seed; answers what was found first. */
-async function find(fault: Omit<WorldOptions, "seed">): Promise<string> {
-  for (let seed = 1; seed <= SEEDS; seed += 1) {
-    const found = await simulate({ ...fault, seed }).then(
-      () => null,
-      (error: unknown) => (error instanceof Violation ? error.message.split("\n")[0]! : Promise.reject(error as Error)),
-    )
-    if (found !== null) {
-      console.log(found)
-      return found
-    }
-  }
-  return `nothing in ${SEEDS} seeds`
-}
-
-type Table = typeof commands
-
-/** Puts other rows into the table of deciders while `run` runs. */
-async function tampered<T>(change: (sound: Table) => Partial<Table>, run: () => Promise<T>): Promise<T> {
-  const sound = { ...commands }
-  Object.assign(commands, change(sound))
-  try {
-    return await run()
-  } finally {
-    Object.assign(commands, sound)
-  }
-}
-
-/** Puts another method in the place of one while `run` runs. */
-async function replaced<Owner extends object, Name extends keyof Owner>(
-  owner: Owner,
-  name: Name,
-  fault: (sound: Owner[Name]) => Owner[Name],
-  run: () => Promise<string>,
-): Promise<string> {
-  const sound = owner[name]
-  owner[name] = fault(sound)
-  try {
-    return await run()
-  } finally {
-    owner[name] = sound
-  }
-}
 
 class IgnoresExpected extends ThroughLedger {
   override async append(_expected: Seq, batch: readonly Stored[]): Promise<Appended> {
@@ -131,7 +84,7 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
       (sound) => ({ "hub.sweep": { ...sound["hub.sweep"], decide: (state, by, input, nowMs) => sound["hub.sweep"].decide(state, by, input, nowMs + 50) } }),
       () => find({}),
     )
-    expect(early).toMatch(/\(expired\) \d+ ms early/)
+    expect(early).toMatch(/\(expired\) \d+ ms early|which has time to hand over/)
   })
 
   test("a sweep that passes over who was heard of", async () => {
@@ -357,6 +310,34 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
       () => find({}),
     )
     expect(proud).toMatch(/task\.completed of \w+ by \w+, who reviews what is its own/)
+  })
+
+  test("an unblocking that anybody may report", async () => {
+    const free = await tampered(
+      (sound) => ({
+        "task.unblock": {
+          ...sound["task.unblock"],
+          decide: (state, by, input, nowMs) =>
+            sound["task.unblock"].decide(state, { ...by, agent: state.tasks.get(input.task)?.owner ?? by.agent }, input, nowMs),
+        },
+      }),
+      () => find({}),
+    )
+    expect(free).toMatch(/task\.unblocked of \w+ by \w+, who is worker and does not hold it/)
+  })
+
+  test.each([
+    ["task.cancel", /task\.cancelled of \w+ by agent\d, who is worker/],
+    ["task.reset", /task\.reset of \w+ by agent\d, who is worker/],
+    ["lease.end", /lease\.ended of \w+ by agent\d, who is worker/],
+  ] as const)("a contract in which %s is every worker's", async (name, found) => {
+    const open = await replaced(
+      operations[name] as { least: Role },
+      "least",
+      (): Role => "worker",
+      () => find({}),
+    )
+    expect(open).toMatch(found)
   })
 
   test("a task that is claimed once more after its last attempt", async () => {

@@ -64,6 +64,8 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
     "budget_spent",
     "at_limit",
     "not_eligible",
+    "not_owner",
+    "forbidden",
     "wrong_status",
     "cursor_ahead",
     "cursor_regression",

@@ -1,6 +1,8 @@
 import type { CommandName, Commands } from "../../src/core/command.ts"
 import type { Actor } from "../../src/core/entry.ts"
 import type { ErrorCode, SkeinError } from "../../src/contract/errors.ts"
+import { operations } from "../../src/contract/operations.ts"
+import { permits } from "../../src/core/role.ts"
 import type { Loop } from "../../src/hub/loop.ts"
 import type { Chance } from "../../src/cli/simulation/chance.ts"
 import type { Host } from "./host.ts"
@@ -73,6 +75,8 @@ export class Wire {
       this.send(() => finish(reply))
     }
     const { name, actor, input, key, waitMs } = request
+    // The loop is behind the surface, which asks the contract who may call at all.
+    if (!permits(operations[name as keyof typeof operations].least, actor.role)) return answer({ kind: "error", code: "forbidden" })
     loop.execute(name, actor, input as never, { key: { id: key, hash: hashOf(name, input) }, waitMs, signal }).then(
       (output) => answer({ kind: "ok", output }),
       (error: unknown) => answer({ kind: "error", code: (error as SkeinError).code }),

@@ -112,7 +112,7 @@ export class World {
       chance,
       wire: this.wire,
       hosts: this.hosts,
-      tasks: () => [...this.oracle.tasks.keys()],
+      tasks: (statuses) => [...this.oracle.tasks.values()].filter(({ status }) => statuses?.includes(status) ?? true).map(({ id }) => id),
       onCall: (process, request) => this.#called(process, request),
       plain: options.plain === true,
     }
