@@ -21,8 +21,9 @@ export type HookCall = {
   again: boolean
   /** The agent's own record of the conversation, a file of one JSON object a line. */
   transcript: string | null
-  /** What was given on standard input, for what only one agent has. */
+  /** What was given on standard input, for what only one agent has; and as it came. */
   input: Readonly<Record<string, unknown>>
+  text: string
 }
 
 const MOMENTS: Readonly<Record<AgentKind, Readonly<Record<string, HookMoment>>>> = {
@@ -67,6 +68,7 @@ export function readCall(kind: AgentKind, event: string, text: string, cwd: stri
     again: input["stop_hook_active"] === true,
     transcript: wordOf(input["transcript_path"]),
     input,
+    text,
   }
 }
 

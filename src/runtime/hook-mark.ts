@@ -33,8 +33,7 @@ export class HookMarkFile {
 
   read(): HookMark {
     try {
-      const found: unknown = JSON.parse(readFileSync(this.#path, "utf8"))
-      return typeof found === "object" && found !== null ? { ...FRESH, ...(found as Partial<HookMark>) } : FRESH
+      return markIn(JSON.parse(readFileSync(this.#path, "utf8")))
     } catch {
       return FRESH
     }
@@ -73,3 +72,24 @@ export class HookMarkFile {
     }
   }
 }
+
+/** What is found of a mark: each part of it counts as fresh where it is not what it should be. */
+function markIn(found: unknown): HookMark {
+  if (typeof found !== "object" || found === null) return FRESH
+  const { warned, shown, pending, turns, usageBytes, usageIds } = found as Record<keyof HookMark, unknown>
+  return {
+    warned: warned === true,
+    shown: numbersIn(shown),
+    pending: numbersIn(pending),
+    turns: isCount(turns) ? turns : FRESH.turns,
+    usageBytes: isCount(usageBytes) ? usageBytes : FRESH.usageBytes,
+    usageIds: Array.isArray(usageIds) ? usageIds.filter((id) => typeof id === "string") : FRESH.usageIds,
+  }
+}
+
+function numbersIn(found: unknown): Record<string, number> {
+  if (typeof found !== "object" || found === null || Array.isArray(found)) return {}
+  return Object.fromEntries(Object.entries(found).filter((pair): pair is [string, number] => isCount(pair[1])))
+}
+
+const isCount = (value: unknown): value is number => typeof value === "number" && Number.isSafeInteger(value) && value >= 0

@@ -45,3 +45,12 @@ test("links are followed, and the link itself counts too", () => {
   expect(pathsOf(["out"])).toEqual(["out"])
   expect(pathsOf([join(root, "into")])).toEqual(["src/a.ts"])
 })
+
+test("a name that no file can have, or that no lease can name, does not keep the others from being looked at", () => {
+  const odd = ["x".repeat(300), "x".repeat(9_000), "d/".repeat(2_000), "d/".repeat(30_000), "C:/x", "\\x", "C:\\x"]
+  expect(pathsOf([...odd, "src/a.ts", ...odd])).toEqual(["x".repeat(300), `${"d/".repeat(1_999)}d`, "src/a.ts"])
+})
+
+test("a file whose name only begins with two dots lies in the repository", () => {
+  expect(pathsOf(["..a.ts", "src/..b"])).toEqual(["..a.ts", "src/..b"])
+})

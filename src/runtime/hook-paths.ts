@@ -1,5 +1,6 @@
-import { readFileSync, realpathSync, statSync } from "node:fs"
-import { basename, dirname, join, relative, resolve, sep } from "node:path"
+import { lstatSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs"
+import { basename, dirname, join, parse, relative, resolve, sep } from "node:path"
+import { PATH_MAX, pathFault } from "../core/glob.ts"
 
 /** A file that is about to be written: its path from the top of the worktree that it lies in, with `/`, as leases name it. */
 export type RepositoryPath = { given: string; path: string }
@@ -18,14 +19,15 @@ export function repositoryPaths(given: readonly string[], cwd: string, ours: (to
     return mine
   }
   for (const name of given) {
-    if (name.includes("\0")) continue
+    // Nothing can be written under such a name, and what else the call names is to be looked at all the same.
+    if (name.includes("\0") || name.length > PATH_MAX) continue
     const named = resolve(cwd, name)
     for (const place of [join(followed(dirname(named)), basename(named)), followed(named)]) {
       const top = topFor(dirname(place), isOurs)
       if (top === null) continue
       const path = relative(top, place).split(sep).join("/")
-      // What git and Skein keep for themselves is nobody's file.
-      if (path !== "" && !path.startsWith("..") && !/^\.(git|skein)(\/|$)/.test(path)) found.set(path, { given: name, path })
+      // What git and Skein keep for themselves is nobody's file, and nobody can hold what no lease can name.
+      if (pathFault(path) === null && !/^\.(git|skein)(\/|$)/.test(path)) found.set(path, { given: name, path })
     }
   }
   return [...found.values()]
@@ -33,11 +35,27 @@ export function repositoryPaths(given: readonly string[], cwd: string, ours: (to
 
 /** The path with its links followed as far as it exists, and spelled as the disk has it; what does not exist yet keeps its name. */
 function followed(path: string): string {
+  const { root } = parse(path)
+  const parts = path.slice(root.length).split(sep)
+  let there = 0
+  // From the top: of a name that is thousands of folders deep only the first ones exist.
+  while (there < parts.length && statOf(join(root, ...parts.slice(0, there + 1)), lstatSync) !== undefined) there += 1
+  for (; there > 0; there -= 1) {
+    try {
+      return join(realpathSync.native(join(root, ...parts.slice(0, there))), ...parts.slice(there))
+    } catch {
+      // A link that leads nowhere keeps its own name.
+    }
+  }
+  return path
+}
+
+/** Undefined also where the name is too long, or a folder above cannot be entered. */
+function statOf(path: string, stat: typeof statSync | typeof lstatSync = statSync): Stats | undefined {
   try {
-    return realpathSync.native(path)
+    return stat(path, { throwIfNoEntry: false })
   } catch {
-    const parent = dirname(path)
-    return parent === path ? path : join(followed(parent), basename(path))
+    return undefined
   }
 }
 
@@ -58,7 +76,7 @@ function isSubmodule(top: string): boolean {
 
 function topOf(folder: string): string | null {
   for (let at = folder; ; at = dirname(at)) {
-    if (statSync(join(at, ".git"), { throwIfNoEntry: false }) !== undefined) return at
+    if (statOf(join(at, ".git")) !== undefined) return at
     if (dirname(at) === at) return null
   }
 }

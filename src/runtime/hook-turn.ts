@@ -1,3 +1,4 @@
+import { SkeinError } from "../contract/errors.ts"
 import { noncesIn } from "../core/trigger.ts"
 import type { HookAnswer } from "./hook-answer.ts"
 import type { HookCall } from "./hook-call.ts"
@@ -88,10 +89,9 @@ async function tellTurn({ hub, call }: Turn, state: "started" | "ended", nonce: 
 
 const PROMPT_SEARCHED_MAX = 256 * 1024
 
-/** What the agent was given; opencode hands its parts over. */
-function promptOf({ input }: HookCall): string {
-  const { prompt } = input
-  return (typeof prompt === "string" ? prompt : JSON.stringify(input)).slice(0, PROMPT_SEARCHED_MAX)
+/** What the agent was given; opencode hands its parts over, and a nonce stands in them as it does in their JSON. */
+function promptOf({ input: { prompt }, text }: HookCall): string {
+  return (typeof prompt === "string" ? prompt : text).slice(0, PROMPT_SEARCHED_MAX)
 }
 
 async function checkEdit({ hub, paths, requireClaim, nowMs }: Turn): Promise<HookAnswer> {
@@ -148,14 +148,25 @@ async function oneMoreTurn(turn: Turn, mark: HookMark): Promise<HookAnswer> {
 
 async function reportUsage(turn: Turn, mark: HookMark): Promise<HookMark> {
   if (turn.usageElsewhere) return mark
-  const { used, mark: after } = usageSince(turn.call, mark)
-  const place = turn.call.kind === "opencode" ? String((turn.call.input["message"] as { id?: unknown } | undefined)?.id) : String(after.usageBytes)
+  const { used, mark: after, place } = usageSince(turn.call, mark)
+  // The key says which stretch of the record it is: sent again, it counts once.
+  const report = (one: UsedTokens, task: string | null): Promise<void> =>
+    turn.hub.report(one, task, `usage:${turn.call.session ?? "none"}:${place}:${one.model}`.slice(0, 200))
   try {
-    // The key says which stretch of the record it is: sent again, it counts once.
-    await Promise.all(used.map((one) => turn.hub.report(one, turn.call.finished, `usage:${turn.call.session ?? "none"}:${place}:${one.model}`.slice(0, 200))))
+    await Promise.all(used.map((one) => report(one, turn.call.finished).catch((error: unknown) => reportBare(error, () => report(one, null)))))
     return after
   } catch {
     // It is read again at the next look.
     return mark
   }
 }
+
+/** The task that the agent named may be none: what was used is its own all the same. What the hub will never take is not offered to it at each look. */
+async function reportBare(error: unknown, again: () => Promise<void>): Promise<void> {
+  if (!isFinal(error)) throw error
+  await again().catch((more: unknown) => {
+    if (!isFinal(more)) throw more
+  })
+}
+
+const isFinal = (error: unknown): boolean => error instanceof SkeinError && (error.code === "invalid_input" || error.code === "not_found")

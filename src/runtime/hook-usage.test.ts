@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -64,4 +65,19 @@ test("a record that is not there, is no file, or began anew is no failure", () =
   const transcript_path = join(folder, "short.jsonl")
   writeFileSync(transcript_path, claudeLine("z", 1))
   expect(usageSince(stopOf("claude", "Stop", { transcript_path }), { ...fresh, usageBytes: 1_000_000 }).used).toHaveLength(1)
+})
+
+test("a record that is a folder, a pipe that nobody writes into, or no file at all holds nothing, at once", () => {
+  const pipe = join(folder, "pipe")
+  execFileSync("mkfifo", [pipe])
+  for (const transcript_path of [folder, pipe, "/dev/zero", "/dev/null", join(folder, "none"), "a\0b"])
+    expect(usageSince(stopOf("claude", "Stop", { transcript_path }), fresh)).toMatchObject({ used: [], mark: fresh })
+})
+
+test("what is no name of a model is left out, and what it used is told", () => {
+  const transcript_path = join(folder, "models.jsonl")
+  const row = (id: string, model: unknown): string => `${JSON.stringify({ type: "assistant", message: { id, model, usage: { input_tokens: 1 } } })}\n`
+  writeFileSync(transcript_path, row("a", "m".repeat(201)) + row("b", "\u001b[2J") + row("c", 7))
+  const { used } = usageSince(stopOf("claude", "Stop", { transcript_path }), fresh)
+  expect(used).toMatchObject([{ model: "", requests: 3, inputTokens: 3 }])
 })

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs"
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs"
 import type { HookCall } from "./hook-call.ts"
 import type { HookMark } from "./hook-mark.ts"
 
@@ -19,12 +19,16 @@ type Answer = Omit<UsedTokens, "requests"> & { id: string }
 /** Of a record that grew by more than this since the last look, only the end is read, in bytes. */
 const READ_MAX_BYTES = 8 * 1024 * 1024
 const IDS_KEPT = 32
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
 
-/** What the agent used since the last look, by model, read from its own record; and the mark with which the next look goes on. */
-export function usageSince(call: HookCall, mark: HookMark): { used: UsedTokens[]; mark: HookMark } {
-  if (call.kind === "opencode") return { used: addUp(opencodeAnswer(call)), mark }
+/** What the agent used since the last look, by model, read from its own record; the mark with which the next look goes on; and `place`, which names what was read. */
+export function usageSince(call: HookCall, mark: HookMark): { used: UsedTokens[]; mark: HookMark; place: string } {
+  if (call.kind === "opencode") {
+    const answers = opencodeAnswer(call)
+    return { used: addUp(answers), mark, place: answers[0]?.id ?? "" }
+  }
   const grown = call.transcript === null ? null : grownText(call.transcript, mark.usageBytes)
-  if (grown === null) return { used: [], mark }
+  if (grown === null) return { used: [], mark, place: "" }
   const known = new Set(mark.usageIds)
   // An answer of several parts is recorded once a part, each with the usage of the whole.
   const fresh = new Map<string, Answer>()
@@ -33,7 +37,7 @@ export function usageSince(call: HookCall, mark: HookMark): { used: UsedTokens[]
     if (answer !== null && !known.has(answer.id)) fresh.set(answer.id, answer)
   }
   const usageIds = [...mark.usageIds, ...fresh.keys()].slice(-IDS_KEPT)
-  return { used: addUp([...fresh.values()]), mark: { ...mark, usageBytes: grown.bytes, usageIds } }
+  return { used: addUp([...fresh.values()]), mark: { ...mark, usageBytes: grown.bytes, usageIds }, place: String(grown.bytes) }
 }
 
 function addUp(answers: readonly Answer[]): UsedTokens[] {
@@ -58,12 +62,15 @@ function addUp(answers: readonly Answer[]): UsedTokens[] {
 function grownText(path: string, fromBytes: number): { text: string; bytes: number } | null {
   let file: number
   try {
-    file = openSync(path, "r")
+    // The agent names it, and it may be anything: the opening of a pipe would wait for whoever writes into it.
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch {
     return null
   }
   try {
-    const { size } = fstatSync(file)
+    const found = fstatSync(file)
+    if (!found.isFile()) return null
+    const { size } = found
     const from = Math.max(fromBytes > size ? 0 : fromBytes, size - READ_MAX_BYTES)
     const bytes = Buffer.alloc(size - from)
     const read = readSync(file, bytes, 0, bytes.length, from)
@@ -85,7 +92,7 @@ function answerIn(call: HookCall, line: string): Answer | null {
   }
   const row = objectOf(found)
   if (call.kind === "claude") return claudeAnswer(row)
-  return call.kind === "codex" ? codexAnswer(row, textOf(call.input["model"])) : geminiAnswer(row)
+  return call.kind === "codex" ? codexAnswer(row, modelOf(call.input["model"])) : geminiAnswer(row)
 }
 
 /** What every line with an answer in it holds. */
@@ -98,7 +105,7 @@ function claudeAnswer(row: Json): Answer | null {
   if (row["type"] !== "assistant" || id === "" || message["model"] === "<synthetic>") return null
   return {
     id,
-    model: textOf(message["model"]),
+    model: modelOf(message["model"]),
     inputTokens: countOf(usage["input_tokens"]),
     outputTokens: countOf(usage["output_tokens"]),
     cacheReadTokens: countOf(usage["cache_read_input_tokens"]),
@@ -133,7 +140,7 @@ function geminiAnswer(row: Json): Answer | null {
   const cached = countOf(tokens["cached"])
   return {
     id,
-    model: textOf(row["model"]),
+    model: modelOf(row["model"]),
     inputTokens: Math.max(0, countOf(tokens["input"]) - cached) + countOf(tokens["tool"]),
     outputTokens: countOf(tokens["output"]) + countOf(tokens["thoughts"]),
     cacheReadTokens: cached,
@@ -151,7 +158,7 @@ function opencodeAnswer(call: HookCall): Answer[] {
   return [
     {
       id: textOf(message["id"]),
-      model: textOf(message["modelID"]),
+      model: modelOf(message["modelID"]),
       inputTokens: countOf(tokens["input"]),
       outputTokens: countOf(tokens["output"]) + countOf(tokens["reasoning"]),
       cacheReadTokens: countOf(cache["read"]),
@@ -163,5 +170,7 @@ function opencodeAnswer(call: HookCall): Answer[] {
 }
 
 const objectOf = (value: unknown): Json => (typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : {})
+/** The name of a model; "" where the hub would take it for none. */
+const modelOf = (value: unknown): string => (typeof value === "string" && value.length <= 200 && !CONTROLS.test(value) ? value : "")
 const textOf = (value: unknown): string => (typeof value === "string" ? value : "")
 const countOf = (value: unknown): number => (typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : 0)

@@ -1,12 +1,9 @@
-import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Argument, Command, Option } from "commander"
-import { report } from "../../src/cli/failure.ts"
-import { program, told } from "../../src/cli/program.ts"
-import { VERBS } from "../../src/cli/verbs.ts"
-import type { ErrorBody } from "../../src/contract/errors.ts"
 import type { Choices } from "./choices.ts"
 import { Broken, type Subject, type Target } from "./campaign.ts"
+import { RAW, runHere, VARIABLES, wholeProgram } from "./cli-run.ts"
 import { checkErrorBody, FuzzedHub, type Known } from "./fuzzed-hub.ts"
 import { keptLedger, scratchFolder } from "./kept-ledger.ts"
 import { mutateBytes, mutateText, oddText } from "./mutation.ts"
@@ -23,26 +20,7 @@ export const cliTarget: Target = {
 const LEFT_OUT = new Set(["up", "down", "run", "mcp", "supervisor", "doctor", "export", "witness serve", "witness add", "ledger backup"])
 /** These would stay, wait, write to a path, or lead elsewhere. */
 const OPTIONS_LEFT_OUT = ["--follow", "--out", "--url", "--repo", "-C", "--global", "--help", "-h", "--wait"]
-const VARIABLES = [
-  "SKEIN_URL",
-  "SKEIN_WORKSPACE",
-  "SKEIN_TOKEN_FILE",
-  "SKEIN_TASK",
-  "SKEIN_FENCE",
-  "SKEIN_DEBUG",
-  "COLUMNS",
-  "FORCE_COLOR",
-  "NO_COLOR",
-  "TERM",
-  "XDG_STATE_HOME",
-]
 const EXITS = new Set([0, 1, 2, 69, 75])
-/** What a terminal would act on; line ends and tabs are ours. */
-// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-const RAW = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/u
-
-const VERB_MS = 6_000
-
 type Leaf = { path: string[]; command: Command }
 
 class CliSubject implements Subject {
@@ -235,64 +213,8 @@ function spoil(args: string[], choices: Choices): void {
   }
 }
 
-async function wholeProgram(): Promise<Command> {
-  const root = program()
-  // Three verbs come from one file, which registers them all.
-  const loads = new Set(await Promise.all(VERBS.flatMap(({ verbs }) => verbs.map(({ load }) => load()))))
-  for (const { register } of loads) register(root)
-  return root
-}
-
 function leavesOf(root: Command): Leaf[] {
   const walk = (command: Command, path: string[]): Leaf[] =>
     command.commands.length === 0 ? [{ path, command }] : command.commands.flatMap((child) => walk(child, [...path, child.name()]))
   return walk(root, []).filter(({ path }) => !LEFT_OUT.has(path.join(" ")) && !LEFT_OUT.has(path[0] ?? ""))
-}
-
-type Ran = { exit: number; output: string; error: ErrorBody | null; stray: string }
-
-/** What a verb left behind, as the system would see it. */
-function exitStatus(): number {
-  return Number(process.exitCode ?? 0)
-}
-
-/** Runs a command line as `main.ts` does, with this process's streams, environment and folder borrowed for the while. */
-async function runHere(args: readonly string[], environment: Record<string, string>, folder: string): Promise<Ran> {
-  const root = await wholeProgram()
-  const heard = { out: "", err: "" }
-  const { cwd, env, exitCode } = { cwd: process.cwd(), env: { ...process.env }, exitCode: process.exitCode }
-  const [out, err] = [process.stdout.write, process.stderr.write]
-  const listen = (stream: "out" | "err") =>
-    ((chunk: string | Uint8Array): boolean => {
-      heard[stream] += typeof chunk === "string" ? chunk : Buffer.from(chunk).toString("utf8")
-      return true
-    }) as typeof process.stdout.write
-  for (const name of VARIABLES) delete process.env[name]
-  Object.assign(process.env, { XDG_STATE_HOME: join(folder, "state"), ...environment })
-  process.chdir(folder)
-  process.stdout.write = listen("out")
-  process.stderr.write = listen("err")
-  process.exitCode = undefined
-  const stop = Promise.withResolvers<never>()
-  const timer = setTimeout(() => stop.reject(new Broken(`the verb did not end within ${VERB_MS} ms`)), VERB_MS)
-  try {
-    // Raced here, so that the streams are given back before anybody tells of it.
-    await Promise.race([told(root, args), stop.promise])
-    return { exit: exitStatus(), output: heard.out, error: null, stray: heard.err }
-  } catch (error) {
-    if (error instanceof Broken) throw error
-    heard.err = ""
-    const exit = report(error, true)
-    const [line = ""] = heard.err.split("\n")
-    return { exit, output: heard.out, error: (JSON.parse(line) as { error: ErrorBody }).error, stray: heard.err }
-  } finally {
-    clearTimeout(timer)
-    process.stdout.write = out
-    process.stderr.write = err
-    process.exitCode = exitCode
-    process.chdir(cwd)
-    for (const name of [...VARIABLES]) delete process.env[name]
-    Object.assign(process.env, env)
-    for (const file of readdirSync(folder)) if (file === "state") rmSync(join(folder, file), { recursive: true })
-  }
 }

@@ -2,6 +2,7 @@ import type { Target } from "./campaign.ts"
 import { cliTarget } from "./cli-target.ts"
 import { clientTarget } from "./client-target.ts"
 import { configTarget } from "./config-target.ts"
+import { hookTarget } from "./hook-target.ts"
 import { httpTarget } from "./http-target.ts"
 import { ledgerTarget } from "./ledger-target.ts"
 import { noteTarget } from "./note-target.ts"
@@ -22,4 +23,5 @@ export const TARGETS: readonly Target[] = [
   clientTarget,
   cliTarget,
   processTarget,
+  hookTarget,
 ]
