@@ -7,6 +7,7 @@ import { credentialId, credentialPath, issueCredential } from "./agent-credentia
 import { readConfig } from "./config.ts"
 import type { HubConnection } from "./connection.ts"
 import type { Context } from "./context.ts"
+import { printable } from "./printable.ts"
 import { hubMissing, type Instance, readHubFile } from "./instance.ts"
 import { driversOf, kindNamed } from "./supervisor-drivers.ts"
 
@@ -27,7 +28,7 @@ export async function serveSupervisor(context: Context, { name, keepAgents }: Su
   const { terminal, workspace } = context
   const told = (line: string): void => {
     terminal.record({ atMs: Date.now(), text: line })
-    if (!terminal.json) terminal.print(`${new Date().toISOString().slice(11, 19)}  ${line}`)
+    if (!terminal.json) terminal.print(`${new Date().toISOString().slice(11, 19)}  ${printable(line)}`)
   }
   const url = hubUrl(context, instance)
   const stopped = stopSignal()

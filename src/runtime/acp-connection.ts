@@ -1,4 +1,4 @@
-import type { ClientConnection, RequestPermissionRequest, RequestPermissionResponse, SessionUpdate } from "@agentclientprotocol/sdk"
+import type { ClientConnection, RequestPermissionRequest, RequestPermissionResponse } from "@agentclientprotocol/sdk"
 import type { RunningProcess } from "./process.ts"
 
 /** What an agent asks leave for. */
@@ -29,12 +29,18 @@ export type AcpCallbacks = {
    */
   permission?(request: PermissionRequest, signal: AbortSignal): Promise<string | null>
   usage?(usage: TurnUsage): void
-  update?(agent: string, update: SessionUpdate): void
   /** What it says and does, in words. */
   shown?(agent: string, text: string): void
 }
 
 const SHOWN_UNITS = 65_536
+/** Requests of one agent that wait at once, at the most: more are rejected unasked. */
+const ASKED_MAX = 64
+/** Of what an agent calls the thing that it asks leave for. */
+const TITLE_MAX = 4_096
+/** As the hub takes them at the most: a figure beyond is no truth. */
+const TOKENS_MAX = 1e12
+const COST_MAX_USD = 1e6
 
 /** One agent behind one pipe, with the one conversation that it has here. */
 export class AcpConnection {
@@ -63,20 +69,27 @@ export class AcpConnection {
     this.#reportedUsd = null
   }
 
-  take(update: SessionUpdate): void {
-    if (update.sessionUpdate === "usage_update" && update.cost?.currency === "USD") {
-      this.#costUsd = update.cost.amount
+  /** A `session/update`, as it came. */
+  take(params: unknown): void {
+    const update = fieldsOf(fieldsOf(params)["update"])
+    const cost = fieldsOf(update["cost"])
+    const content = fieldsOf(update["content"])
+    const { amount } = cost
+    const { text } = content
+    const { title } = update
+    if (update["sessionUpdate"] === "usage_update" && cost["currency"] === "USD" && typeof amount === "number" && amount >= 0 && amount <= COST_MAX_USD) {
+      this.#costUsd = amount
       if (!this.busy) this.#reportedUsd ??= this.#costUsd
     }
-    if (update.sessionUpdate === "agent_message_chunk" && update.content.type === "text") this.#show(update.content.text)
-    if (update.sessionUpdate === "tool_call") this.#show(`\n[${update.title}]\n`)
-    this.#callbacks.update?.(this.agent, update)
+    if (update["sessionUpdate"] === "agent_message_chunk" && content["type"] === "text" && typeof text === "string") this.#show(text)
+    if (update["sessionUpdate"] === "tool_call" && typeof title === "string") this.#show(`\n[${title.slice(0, TITLE_MAX)}]\n`)
   }
 
   async permit({ sessionId, toolCall, options }: RequestPermissionRequest): Promise<RequestPermissionResponse> {
     const given = options.map(({ optionId, name, kind }) => ({ id: optionId, name, kind }))
-    const request = { agent: this.agent, session: sessionId, title: toolCall.title ?? "", kind: toolCall.kind ?? null, options: given }
-    const chosen = this.#callbacks.permission === undefined ? rejection(request) : await this.#answer(request, this.#callbacks.permission)
+    const request = { agent: this.agent, session: sessionId, title: (toolCall.title ?? "").slice(0, TITLE_MAX), kind: toolCall.kind ?? null, options: given }
+    const ask = this.#asked.size < ASKED_MAX ? this.#callbacks.permission : undefined
+    const chosen = ask === undefined ? rejection(request) : await this.#answer(request, ask)
     // An answer that was not offered is none.
     if (chosen === null || !given.some(({ id }) => id === chosen)) return { outcome: { outcome: "cancelled" } }
     return { outcome: { outcome: "selected", optionId: chosen } }
@@ -90,8 +103,8 @@ export class AcpConnection {
 
   /** At the end of a turn: what the agent says of it, and what its conversation costs more than before. */
   reportUsage(usage: unknown): void {
-    const fields = (typeof usage === "object" && usage !== null ? usage : {}) as Record<string, unknown>
-    const count = (name: string): number | null => (typeof fields[name] === "number" ? fields[name] : null)
+    const fields = fieldsOf(usage)
+    const count = (name: string): number | null => countOf(fields[name])
     const before = this.#reportedUsd
     const costMicroUsd = before !== null && this.#costUsd > before ? Math.round((this.#costUsd - before) * 1e6) : null
     this.#reportedUsd = Math.max(before ?? 0, this.#costUsd)
@@ -122,8 +135,20 @@ export class AcpConnection {
 
   #show(text: string): void {
     this.shown = (this.shown + text).slice(-SHOWN_UNITS)
-    this.#callbacks.shown?.(this.agent, text)
+    try {
+      this.#callbacks.shown?.(this.agent, text)
+    } catch {
+      // A log that cannot be written takes no agent down.
+    }
   }
+}
+
+export function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
+}
+
+function countOf(value: unknown): number | null {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value <= TOKENS_MAX ? value : null
 }
 
 /** What an agent is answered that is refused: by an option of its own where it has one. */

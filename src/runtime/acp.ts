@@ -1,6 +1,7 @@
-import type { ClientConnection, InitializeResponse, PromptResponse } from "@agentclientprotocol/sdk"
-import { AcpConnection, type AcpCallbacks } from "./acp-connection.ts"
+import type { ClientConnection } from "@agentclientprotocol/sdk"
+import { AcpConnection, type AcpCallbacks, fieldsOf } from "./acp-connection.ts"
 import { acp } from "./acp-library.ts"
+import { sifted } from "./acp-messages.ts"
 import {
   type Address,
   type Alive,
@@ -21,12 +22,19 @@ import { ProcessError, type RunningProcess, startProcess } from "./process.ts"
 export type AcpOptions = AcpCallbacks & {
   events?: DriverEvents
   logFile?: (agent: string) => string | null
+  /** How long an agent may take to start, and to open a conversation, in ms: 60,000 unless told. */
+  openMaxMs?: number
 }
 
-/** How long an agent may take to start, and to open a conversation. */
 const OPEN_MAX_MS = 60_000
+/** Of what it was answered and has not read: an agent that goes on asking and never reads would fill our memory. */
+const UNREAD_MAX_BYTES = 16 * 1024 * 1024
+/** A conversation's id, as the hub takes it: one line. It goes into files, and to terminals. */
+const CONVERSATION = /^[^\u0000-\u001f\u007f-\u009f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]{1,200}$/u
 /** A failing prompt is told of within this, else it is taken to be under way. */
 const FAILS_WITHIN_MS = 500
+/** Of what an agent says of its failure. */
+const TOLD_MAX = 2_000
 
 /**
  * Agents that speak the Agent Client Protocol on their standard streams: texts, permissions and usage are messages. One prompt at a time: Gemini would
@@ -137,13 +145,20 @@ export class AcpDriver implements Driver {
       return refused("SPAWN_FAILED", `${error.message}. ${error.remedy}`)
     }
     void child.exited.then(() => writer.close().catch(() => undefined))
-    const input = new WritableStream<Uint8Array>({ write: (chunk) => void child.input?.write(chunk) })
+    const input = new WritableStream<Uint8Array>({
+      write: (chunk, controller) => {
+        child.input?.write(chunk)
+        if ((child.input?.writableLength ?? 0) > UNREAD_MAX_BYTES) controller.error(new Error("it does not read what it is answered"))
+      },
+    })
     let agent: AcpConnection | null = null
+    const stream = sifted(acp.ndJsonStream(input, output.readable), (params) => agent?.take(params))
     const app = acp
       .client({ name: "skein" })
       .onRequest(acp.methods.client.session.requestPermission, ({ params }) => agent?.permit(params) ?? { outcome: { outcome: "cancelled" } })
-      .onNotification(acp.methods.client.session.update, ({ params }) => agent?.take(params.update))
-    agent = new AcpConnection(launch.agent, app.connect(acp.ndJsonStream(input, output.readable)), child, this.#options)
+    agent = new AcpConnection(launch.agent, app.connect(stream), child, this.#options)
+    // Whoever cannot be spoken to any more is not alive, whatever its process does.
+    void agent.connection.closed.then(() => child.stop({ graceMs: 1_000 }))
     const failed = await this.#converse(agent, launch)
     if (failed === null) return agent
     agent.connection.close()
@@ -154,25 +169,31 @@ export class AcpDriver implements Driver {
 
   async #converse(agent: AcpConnection, { cwd, resumeId }: Launch): Promise<Refused | null> {
     const { agent: peer } = agent.connection
-    const signal = AbortSignal.timeout(OPEN_MAX_MS)
+    const openMaxMs = this.#options.openMaxMs ?? OPEN_MAX_MS
+    const signal = AbortSignal.timeout(openMaxMs)
     const failed = resumeId === null ? "SPAWN_FAILED" : "RESUME_FAILED"
     try {
       const introduced = { protocolVersion: acp.PROTOCOL_VERSION, clientCapabilities: {}, clientInfo: { name: "skein", version: "1" } }
-      const initialized: Promise<InitializeResponse> = peer.request(acp.methods.agent.initialize, introduced)
-      const { agentCapabilities, protocolVersion } = await within(agent, initialized, signal)
-      if (protocolVersion !== acp.PROTOCOL_VERSION) return refused("SPAWN_FAILED", `it speaks version ${protocolVersion} of ACP, not ${acp.PROTOCOL_VERSION}`)
+      const { agentCapabilities, protocolVersion } = fieldsOf(await within(agent, peer.request(acp.methods.agent.initialize, introduced), signal))
+      if (protocolVersion !== acp.PROTOCOL_VERSION) {
+        const version = typeof protocolVersion === "number" ? protocolVersion : "?"
+        return refused("SPAWN_FAILED", `it speaks version ${version} of ACP, not ${acp.PROTOCOL_VERSION}`)
+      }
+      const can = fieldsOf(agentCapabilities)
       if (resumeId === null) {
-        agent.session = (await within(agent, peer.request(acp.methods.agent.session.new, { cwd, mcpServers: [] }), signal)).sessionId
+        const { sessionId } = fieldsOf(await within(agent, peer.request(acp.methods.agent.session.new, { cwd, mcpServers: [] }), signal))
+        if (typeof sessionId !== "string" || !CONVERSATION.test(sessionId)) return refused("SPAWN_FAILED", "it does not name the conversation that it opened")
+        agent.session = sessionId
         return null
       }
       const params = { sessionId: resumeId, cwd, mcpServers: [] }
-      if (agentCapabilities?.sessionCapabilities?.resume) await within(agent, peer.request(acp.methods.agent.session.resume, params), signal)
-      else if (agentCapabilities?.loadSession === true) await within(agent, peer.request(acp.methods.agent.session.load, params), signal)
+      if (fieldsOf(can["sessionCapabilities"])["resume"]) await within(agent, peer.request(acp.methods.agent.session.resume, params), signal)
+      else if (can["loadSession"] === true) await within(agent, peer.request(acp.methods.agent.session.load, params), signal)
       else return refused("RESUME_FAILED", "it cannot go on with an earlier conversation")
       agent.goesOnWith(resumeId)
       return null
     } catch (error) {
-      return refused(failed, messageOf(error))
+      return refused(failed, signal.aborted ? `no answer within ${openMaxMs} ms` : messageOf(error))
     }
   }
 
@@ -193,10 +214,9 @@ export class AcpDriver implements Driver {
     const timer = setTimeout(() => begun(((isTold = true), null)), FAILS_WITHIN_MS)
     try {
       const prompt = { sessionId: agent.session, prompt: [{ type: "text" as const, text }] }
-      const asked: Promise<PromptResponse> = agent.connection.agent.request(acp.methods.agent.session.prompt, prompt)
-      const answer = await within(agent, asked)
+      const answer = fieldsOf(await within(agent, agent.connection.agent.request(acp.methods.agent.session.prompt, prompt)))
       begun(null)
-      agent.reportUsage("usage" in answer ? answer.usage : null)
+      agent.reportUsage(answer["usage"])
     } catch (error) {
       const said = errorText(error)
       const quota = quotaNotice(said, this.#presets.get(agent.agent)?.screen.exhausted ?? [], Date.now())
@@ -230,18 +250,18 @@ function within<T>({ child, connection }: { child: RunningProcess; connection: C
     answer.then(resolve, reject)
     void child.exited.then(({ code }) => reject(new Error(`it ended with status ${code}`)))
     void connection.closed.then(() => reject(new Error("it closed the connection")))
-    signal?.addEventListener("abort", () => reject(new Error(`no answer within ${OPEN_MAX_MS} ms`)))
+    signal?.addEventListener("abort", () => reject(new Error("no answer in time")))
   })
 }
 
 /** The protocol's errors may tell what it is about in their data alone. */
 function errorText(error: unknown): string {
   const data = typeof error === "object" && error !== null && "data" in error ? JSON.stringify(error.data) : undefined
-  return `${messageOf(error)}${data === undefined ? "" : `: ${data}`}`.slice(0, 2_000)
+  return `${messageOf(error)}${data === undefined ? "" : `: ${data}`}`.slice(0, TOLD_MAX)
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return (error instanceof Error ? error.message : String(error)).slice(0, TOLD_MAX)
 }
 
 function own(address: Address): Address {

@@ -51,7 +51,7 @@ function followed(path: string): string {
 }
 
 /** Undefined also where the name is too long, or a folder above cannot be entered. */
-function statOf(path: string, stat: typeof statSync | typeof lstatSync = statSync): Stats | undefined {
+function statOf(path: string, stat: typeof statSync = statSync): Stats | undefined {
   try {
     return stat(path, { throwIfNoEntry: false })
   } catch {

@@ -164,9 +164,11 @@ async function reportUsage(turn: Turn, mark: HookMark): Promise<HookMark> {
 /** The task that the agent named may be none: what was used is its own all the same. What the hub will never take is not offered to it at each look. */
 async function reportBare(error: unknown, again: () => Promise<void>): Promise<void> {
   if (!isFinal(error)) throw error
-  await again().catch((more: unknown) => {
+  try {
+    await again()
+  } catch (more) {
     if (!isFinal(more)) throw more
-  })
+  }
 }
 
 const isFinal = (error: unknown): boolean => error instanceof SkeinError && (error.code === "invalid_input" || error.code === "not_found")

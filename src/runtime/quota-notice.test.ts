@@ -69,3 +69,9 @@ test("the same notice says the same, wherever its lines are broken; another one 
   const once = "You've hit your usage limit. Ask your admin"
   expect(said(`${once}\nagain: ${once}`)).not.toBe(said(once))
 })
+
+test("a time that no quota has is none", () => {
+  const nowMs = Date.UTC(2026, 0, 1)
+  for (const text of [`limit: try again in ${"9".repeat(400)} days`, `limit "resets_in_seconds": ${"9".repeat(400)}`, "limit resets Jan 1, 9999 at 5:00 UTC"])
+    expect(quotaNotice(text, ["limit"], nowMs)).toMatchObject({ untilMs: null })
+})

@@ -8,6 +8,7 @@ const JUST_PASSED_MS = 3_600_000
 /** A session of Claude Code lasts five hours: its reset is never further away. */
 const SESSION_MAX_MS = 6 * 3_600_000
 const DAY_MS = 86_400_000
+const RESET_MAX_MS = 3 * 366 * DAY_MS
 
 const MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"] as const
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: DAY_MS } as const
@@ -40,6 +41,8 @@ export function quotaNotice(text: string, patterns: readonly string[], nowMs: nu
   if (at < 0) return null
   const notice = line.slice(at, at + NOTICE_MAX)
   const named = namedReset(notice, nowMs, zone)
+  // An agent may say anything: a time beyond all quotas is none.
+  if (named !== null && !(named.untilMs !== null && Math.abs(named.untilMs - nowMs) < RESET_MAX_MS)) return { said: named.said, untilMs: null }
   // Without a time one notice is like the other: how many there are tells a new one.
   return named ?? { said: `${notice.slice(0, 60).trim()} (${times})`, untilMs: null }
 }

@@ -1,3 +1,4 @@
+import { acpTarget } from "./acp-target.ts"
 import type { Target } from "./campaign.ts"
 import { cliTarget } from "./cli-target.ts"
 import { clientTarget } from "./client-target.ts"
@@ -24,4 +25,5 @@ export const TARGETS: readonly Target[] = [
   cliTarget,
   processTarget,
   hookTarget,
+  acpTarget,
 ]
