@@ -1,32 +1,36 @@
-/** Puts what the published package does not depend on into `dist/`: one bundle, with the licences of all that is in it. */
-import { readFileSync, readdirSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+/**
+ * Makes of the compiled modules the program as it is published: some big files in the place of hundreds, with the libraries in them. To find and load each
+ * module by itself takes longer than all else that a start does. The licences of what is in them go beside them.
+ */
+import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
 import { brotliCompressSync, constants } from "node:zlib"
-import { rolldown } from "rolldown"
+import { rolldown, type InputOptions } from "rolldown"
 
-/** The modules that alone import a library which is bundled, as tsc left them. */
-const ENTRIES = ["dist/surface/mcp-library.js", "dist/runtime/acp-library.js", "dist/hub/cedar-library.js"]
+/** What is begun by its own name: the command, the agents and threads that it starts, and what a thread or a test asks for. */
+const ENTRIES = ["cli/main", "runtime/script-agent-main", "hub/replay-hashing", "hub/cedar-library", "ledger/sqlite"]
+/** What users import stays as it was compiled, with their own copies of the libraries: the package depends on them. */
+const LIBRARY = "dist/client/client.js"
 /** Files that a bundled library reads beside itself: compressed, since of Cedar's 4.3 MB a package carries 1.1 so. */
 const BESIDE: readonly [from: string, to: string][] = [["node_modules/@cedar-policy/cedar-wasm/web/cedar_wasm_bg.wasm", "dist/hub/cedar_wasm_bg.wasm.br"]]
 /** Brotli's best takes forty seconds for a seventh less. */
 const QUALITY = 9
 const NOTICES = "dist/THIRD-PARTY.txt"
-/** Real dependencies of the package: one copy of each, the user's. */
-const OUTSIDE = [/^node:/, /^zod(?:\/|$)/]
-
-/** What a change of must make a new bundle, besides the sources. */
-export const BUNDLED = [
-  "node_modules/@agentclientprotocol/sdk/package.json",
-  "node_modules/@cedar-policy/cedar-wasm/package.json",
-  "node_modules/@modelcontextprotocol/server/package.json",
-  "node_modules/@modelcontextprotocol/node/package.json",
-  "node_modules/rolldown/package.json",
-]
+/** What a change of must make a new bundle, besides the sources: which version of each library npm has installed. */
+export const BUNDLED = ["node_modules/.package-lock.json"]
 
 /** `pageModules`: what the web page was made of. */
 export async function bundle(pageModules: readonly string[]): Promise<void> {
-  const texts: string[] = ["dist/dashboard holds code of these packages.\n", ...notices(pageModules)]
-  for (const entry of ENTRIES) texts.push(`${entry} holds code of these packages.\n`, ...notices(await bundled(entry)))
+  const kept = await reached(LIBRARY)
+  const { modules, files } = await program()
+  const texts = [
+    "dist/dashboard holds code of these packages.\n",
+    ...notices(pageModules),
+    "The other modules in dist hold code of these packages.\n",
+    ...notices(modules),
+  ]
+  // What went into the program is not carried twice.
+  for (const module of compiled()) if (!kept.has(module) && !files.has(module)) rmSync(module)
   for (const [from, to] of BESIDE) writeFileSync(to, compressed(readFileSync(from)))
   writeFileSync(NOTICES, texts.join(`\n${"-".repeat(80)}\n\n`))
 }
@@ -36,24 +40,46 @@ function compressed(bytes: Buffer): Buffer {
   return brotliCompressSync(bytes, { params })
 }
 
-/** The modules that went into it. */
-async function bundled(entry: string): Promise<string[]> {
-  const build = await rolldown({
-    input: entry,
-    platform: "node",
-    external: OUTSIDE,
-    onLog(level, { message }) {
-      // A module that was not found would only be missed by a user.
-      if (level === "warn") throw new Error(message)
-    },
-  })
+const OPTIONS: InputOptions = {
+  platform: "node",
+  // An old package's `main` may look for its parts in ways that only Node follows.
+  resolve: { mainFields: ["module", "main"] },
+  onLog(level, { message }) {
+    // A module that was not found would only be missed by a user.
+    if (level === "warn") throw new Error(message)
+  },
+}
+
+/**
+ * Writes the program. What its entries have in common is in files of their own beside `main.js`: modules that look for something by their own address MUST name
+ * its folder too (`../hub/name`), which is right there as well as where they were.
+ */
+async function program(): Promise<{ modules: string[]; files: Set<string> }> {
+  const input = Object.fromEntries(ENTRIES.map((entry) => [entry, `dist/${entry}.js`]))
+  const build = await rolldown({ ...OPTIONS, input })
   try {
-    const { output } = await build.generate({ format: "esm", minify: true })
-    const [{ code, modules, imports }, ...more] = output
-    const strange = imports.filter((name) => !OUTSIDE.some((pattern) => pattern.test(name)))
-    if (more.length > 0 || strange.length > 0) throw new Error(`the bundle is not whole: ${more.length} further chunks; imports ${strange.join(", ")}`)
-    writeFileSync(entry, code)
-    return Object.keys(modules)
+    const { output } = await build.write({ dir: "dist", format: "esm", entryFileNames: "[name].js", chunkFileNames: "cli/[name]-[hash].js" })
+    const modules = output.flatMap((chunk) => (chunk.type === "chunk" ? Object.keys(chunk.modules) : []))
+    return { modules, files: new Set(output.map(({ fileName }) => resolve("dist", fileName))) }
+  } finally {
+    await build.close()
+  }
+}
+
+/** What tsc left, and the program's own files among it. */
+function compiled(): string[] {
+  const folders = readdirSync("dist", { withFileTypes: true }).filter((entry) => entry.isDirectory() && entry.name !== "dashboard")
+  return folders
+    .flatMap(({ name }) => readdirSync(resolve("dist", name), { recursive: true, encoding: "utf8" }).map((file) => resolve("dist", name, file)))
+    .filter((file) => file.endsWith(".js"))
+}
+
+/** The compiled modules that one reaches, libraries left out. */
+async function reached(from: string): Promise<Set<string>> {
+  const build = await rolldown({ ...OPTIONS, input: from, external: /^[^./]/ })
+  try {
+    const { output } = await build.generate({ format: "esm" })
+    return new Set(output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : [])))
   } finally {
     await build.close()
   }

@@ -160,7 +160,7 @@ async function known(context: Context, name: string): Promise<{ folder: Awaited<
   return { folder, wanted, running: folder.runningOf(name) }
 }
 
-async function folderOf(context: Context): Promise<ReturnType<typeof import("./supervisor-process.ts").supervisorFolder>> {
-  const { supervisorFolder } = await import("./supervisor-process.ts")
+async function folderOf(context: Context): Promise<ReturnType<typeof import("./supervisor-place.ts").supervisorFolder>> {
+  const { supervisorFolder } = await import("./supervisor-place.ts")
   return supervisorFolder(context.instance(), context.workspace)
 }

@@ -10,7 +10,7 @@ import { prepareInstance } from "./instance-files.ts"
 import type { PlanFile } from "./plan-file.ts"
 import { printable } from "./printable.ts"
 import { addPlan } from "./run-team.ts"
-import { supervisorFolder } from "./supervisor-process.ts"
+import { supervisorFolder } from "./supervisor-place.ts"
 import { ensureSupervisor } from "./supervisor-start.ts"
 import { addMember, memberNames } from "./swarm-agents.ts"
 

@@ -2,7 +2,6 @@ import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { SkeinError } from "../contract/errors.ts"
 import { Supervisor } from "../runtime/supervisor.ts"
-import { SupervisorFolder } from "../runtime/supervisor-folder.ts"
 import { credentialId, credentialPath, issueCredential } from "./agent-credential.ts"
 import { readConfig } from "./config.ts"
 import type { HubConnection } from "./connection.ts"
@@ -10,16 +9,12 @@ import type { Context } from "./context.ts"
 import { printable } from "./printable.ts"
 import { hubMissing, type Instance, readHubFile } from "./instance.ts"
 import { driversOf, kindNamed } from "./supervisor-drivers.ts"
+import { supervisorFolder } from "./supervisor-place.ts"
 
 export type SupervisorChoice = { name: string; keepAgents: boolean }
 
 /** After three of these without a beat its jobs are free: that long a supervisor that was killed holds them up. */
 const HEARTBEAT_MS = 3_000
-
-/** The registry of a workspace's agents on this machine. */
-export function supervisorFolder(instance: Instance, workspace: string): SupervisorFolder {
-  return new SupervisorFolder(join(instance.directory, "supervisor", ...(workspace === "main" ? [] : [workspace])))
-}
 
 /** The supervisor as a process: runs until SIGTERM, SIGINT or until it cannot go on, and leaves nothing behind but what `keepAgents` says. */
 export async function serveSupervisor(context: Context, { name, keepAgents }: SupervisorChoice, ready: () => void): Promise<void> {

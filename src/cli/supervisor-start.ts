@@ -7,7 +7,7 @@ import { SkeinError } from "../contract/errors.ts"
 import { bornOf, SupervisorFolder, type SupervisorFile } from "../runtime/supervisor-folder.ts"
 import type { Context } from "./context.ts"
 import type { Instance } from "./instance.ts"
-import { supervisorFolder } from "./supervisor-process.ts"
+import { supervisorFolder } from "./supervisor-place.ts"
 
 const LAUNCHER = fileURLToPath(new URL("../../bin/skein.cjs", import.meta.url))
 const START_MS = 30_000

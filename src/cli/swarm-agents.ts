@@ -16,7 +16,8 @@ import type { Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { skeinCommand } from "./init-agents.ts"
 import { kindNamed } from "./supervisor-drivers.ts"
-import { agentNamed, supervisorFolder } from "./supervisor-process.ts"
+import { supervisorFolder } from "./supervisor-place.ts"
+import { agentNamed } from "./supervisor-process.ts"
 
 export type SwarmMember = {
   agent: string

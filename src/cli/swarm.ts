@@ -95,7 +95,7 @@ async function spawn(context: Context, args: string[], options: SpawnOptions): P
 
 /** Each as it is once its start is decided. */
 async function settled(context: Context, names: readonly string[]): Promise<Running[]> {
-  const { supervisorFolder } = await import("./supervisor-process.ts")
+  const { supervisorFolder } = await import("./supervisor-place.ts")
   const folder = supervisorFolder(context.instance(), context.workspace)
   const deadline = performance.now() + PATIENCE_MS
   for (;;) {

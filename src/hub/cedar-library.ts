@@ -6,7 +6,7 @@ import { brotliDecompressSync } from "node:zlib"
 import { initSync, policySetTextToParts, policyToJson, preparsePolicySet, schemaToText, statefulIsAuthorized, validate } from "@cedar-policy/cedar-wasm/web"
 
 /**
- * All that Skein takes of Cedar, in one module: the build replaces its output by a bundle with the WASM file beside it, so that the published
+ * All that Skein takes of Cedar, in one module: the build puts it into the program, and the WASM file into `dist/hub`, so that the published
  * package needs none of the library's own.
  */
 const cedar = { policySetTextToParts, policyToJson, preparsePolicySet, schemaToText, statefulIsAuthorized, validate }
@@ -25,7 +25,7 @@ export function loadCedar(): Cedar {
 
 /** Compressed beside this module in the published package, in the library's own folder in a checkout. */
 function wasm(): Uint8Array {
-  const own = join(dirname(fileURLToPath(import.meta.url)), `${WASM}.br`)
+  const own = fileURLToPath(new URL(`../hub/${WASM}.br`, import.meta.url))
   if (existsSync(own)) return brotliDecompressSync(readFileSync(own))
   // The library lets `require` find its build for Node alone; the one that is used here is its neighbour.
   return readFileSync(join(dirname(createRequire(import.meta.url).resolve("@cedar-policy/cedar-wasm/nodejs")), "..", "web", WASM))

@@ -138,7 +138,7 @@ class Hasher {
   #failure: Error | null = null
 
   constructor(begin: HashingBegin) {
-    const file = import.meta.url.endsWith(".ts") ? "./replay-hashing.ts" : "./replay-hashing.js"
+    const file = import.meta.url.endsWith(".ts") ? "../hub/replay-hashing.ts" : "../hub/replay-hashing.js"
     this.#worker = new Worker(new URL(file, import.meta.url), { workerData: begin })
     this.#worker.on("error", (error: Error) => (this.#failure = error))
     this.#worker.on("message", (message: FromHashing) => {

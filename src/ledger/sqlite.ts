@@ -101,7 +101,7 @@ export class SqliteLedger implements Ledger {
 
   constructor(database: DatabaseSync, options: SqliteOptions, lock: WriterLock | null) {
     this.path = options.path
-    this.elsewhere = { module: import.meta.url, path: options.path }
+    this.elsewhere = { module: new URL(`../ledger/sqlite${import.meta.url.slice(-3)}`, import.meta.url).href, path: options.path }
     this.#database = database
     this.#lock = lock
     this.#walBytes = options.walBytes ?? WAL_BYTES

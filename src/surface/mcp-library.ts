@@ -3,7 +3,7 @@ import { createMcpHandler, ProtocolError, ProtocolErrorCode, ResourceNotFoundErr
 import { serveStdio } from "@modelcontextprotocol/server/stdio"
 
 /**
- * All that Skein takes of the MCP library, in one module: the build replaces its output by a bundle, so that the published package needs none of the
+ * All that Skein takes of the MCP library, in one module: the build puts it into the program, so that the published package needs none of the
  * library's own. Loaded at the first MCP request, never at the start.
  */
 export const mcp = { createMcpHandler, ProtocolError, ProtocolErrorCode, ResourceNotFoundError, Server, serveStdio, toNodeHandler }
