@@ -7,6 +7,7 @@ import { mcpServer, type McpBackend } from "../surface/mcp-server.ts"
 import { agentIdentity } from "./agent-identity.ts"
 import { UsageError } from "./failure.ts"
 import { hubMissing, type Instance, readHubFile } from "./instance.ts"
+import { SoundLines } from "./mcp-lines.ts"
 import { version } from "./version.ts"
 
 export type ShimOptions = {
@@ -33,7 +34,8 @@ const FAREWELL_MS = 2_000
 export async function serveShim(options: ShimOptions): Promise<void> {
   const hub = new ShimHub(options)
   const ended = stdinEnd()
-  const served = mcp.serveStdio(() => mcpServer(hub), { onerror: () => undefined })
+  const lines = process.stdin.pipe(new SoundLines((answer) => process.stdout.write(answer)))
+  const served = mcp.serveStdio(() => mcpServer(hub), { transport: new mcp.StdioServerTransport(lines), onerror: () => undefined })
   await ended
   await Promise.race([hub.leave(), new Promise<void>((settle) => setTimeout(settle, FAREWELL_MS).unref())])
   await served.close()

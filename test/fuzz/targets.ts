@@ -6,9 +6,11 @@ import { configTarget } from "./config-target.ts"
 import { hookTarget } from "./hook-target.ts"
 import { httpTarget } from "./http-target.ts"
 import { ledgerTarget } from "./ledger-target.ts"
+import { mcpTarget } from "./mcp-target.ts"
 import { noteTarget } from "./note-target.ts"
 import { planTarget } from "./plan-target.ts"
 import { processTarget } from "./process-target.ts"
+import { shimTarget } from "./shim-target.ts"
 import { snapshotTarget } from "./snapshot-target.ts"
 import { websocketTarget } from "./websocket-target.ts"
 
@@ -24,6 +26,8 @@ export const TARGETS: readonly Target[] = [
   clientTarget,
   cliTarget,
   processTarget,
+  mcpTarget,
+  shimTarget,
   hookTarget,
   acpTarget,
 ]
