@@ -9,9 +9,9 @@ async function through(...chunks: (string | Buffer)[]): Promise<{ passed: string
   const lines = new SoundLines((answer) => refused.push(JSON.parse(answer) as Refusal))
   for (const chunk of chunks) lines.write(chunk)
   lines.end()
-  const passed: string[] = []
-  for await (const line of lines) passed.push(String(line))
-  return { passed, refused }
+  let text = ""
+  for await (const some of lines) text += String(some)
+  return { passed: text.split(/(?<=\n)/).filter((line) => line !== ""), refused }
 }
 
 const ping = (id: unknown): string => JSON.stringify({ jsonrpc: "2.0", id, method: "ping" })

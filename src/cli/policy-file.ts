@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer"
-import { readFileSync } from "node:fs"
 import { parseDocument } from "yaml"
 import type { Input, Output } from "../contract/operations.ts"
+import { readBounded } from "./bounded-file.ts"
 import { UsageError } from "./failure.ts"
 import { printableLines } from "./printable.ts"
 
@@ -12,7 +12,9 @@ const FILE_MAX_BYTES = 262_144
 
 /** The text of a policy file. Throws `UsageError` where it is no text. */
 export function readPolicy(path: string): string {
-  const bytes = readFileSync(path)
+  const bytes = readBounded(path, FILE_MAX_BYTES)
+  if (bytes.length > FILE_MAX_BYTES)
+    throw new UsageError(`${JSON.stringify(path)} is over ${FILE_MAX_BYTES} bytes long`, "A policy is a few pages of rules: leave out what is not one.")
   if (!isUtf8(bytes)) throw new UsageError(`${JSON.stringify(path)} is no text`, "Name a file of Cedar policies, in UTF-8.")
   return bytes.toString("utf8")
 }
@@ -24,18 +26,29 @@ export function shownPolicy(text: string): string {
 
 /** The cases of a file: a list, or a map with the list under `cases`. What is in each of them is the hub's to check. */
 export function readCases(path: string): Cases {
-  const bytes = readFileSync(path)
+  const bytes = readBounded(path, FILE_MAX_BYTES)
   if (!isUtf8(bytes) || bytes.length > FILE_MAX_BYTES) throw new UsageError(`${JSON.stringify(path)} is no list of cases`, CASES_REMEDY)
-  const document = parseDocument(bytes.toString("utf8"))
+  // Keys are looked at by the hub: the reader's own check takes minutes for as many as such a file may have.
+  const document = guarded(path, () => parseDocument(bytes.toString("utf8"), { uniqueKeys: false }))
   const [error] = document.errors
   if (error !== undefined) {
     const [place] = error.linePos ?? []
     throw new UsageError(`${path}:${place?.line ?? 1}:${place?.col ?? 1}: ${error.message.split("\n")[0]}`, CASES_REMEDY)
   }
-  const value = document.toJS({ maxAliasCount: 100 }) as unknown
+  const value = guarded<unknown>(path, () => document.toJS({ maxAliasCount: 100 }))
   const cases = Array.isArray(value) ? value : (value as { cases?: unknown } | null)?.cases
   if (!Array.isArray(cases) || cases.length === 0) throw new UsageError(`${JSON.stringify(path)} is no list of cases`, CASES_REMEDY)
   return cases as Cases
+}
+
+/** Translates what the YAML reader throws: nesting that is deeper than its stack, an alias of nothing, aliases that would grow without end. */
+function guarded<T>(path: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`${JSON.stringify(path)} is nested too deep`, CASES_REMEDY)
+    throw new UsageError(`${JSON.stringify(path)}: ${(error as Error).message}`, "Write the value out where the alias (*name) stands.")
+  }
 }
 
 const CASES_REMEDY = "Write YAML: - { principal: ann, action: task.claim, resource: task/ID, expect: allow }"

@@ -101,7 +101,8 @@ class ShimSubject implements Subject {
 
   async #answers(due: Set<string>): Promise<string> {
     const words = new Set<string>()
-    for (let [read, endMs] = [0, performance.now() + PATIENCE_MS]; due.size > 0;) {
+    const endMs = performance.now() + PATIENCE_MS
+    for (let read = 0; due.size > 0;) {
       const end = this.#out.indexOf("\n", read)
       if (end >= 0) {
         const answer = JSON.parse(this.#out.slice(read, end)) as { id?: unknown }

@@ -9,6 +9,7 @@ import { ledgerTarget } from "./ledger-target.ts"
 import { mcpTarget } from "./mcp-target.ts"
 import { noteTarget } from "./note-target.ts"
 import { planTarget } from "./plan-target.ts"
+import { policyTarget } from "./policy-target.ts"
 import { processTarget } from "./process-target.ts"
 import { shimTarget } from "./shim-target.ts"
 import { snapshotTarget } from "./snapshot-target.ts"
@@ -29,5 +30,6 @@ export const TARGETS: readonly Target[] = [
   mcpTarget,
   shimTarget,
   hookTarget,
+  policyTarget,
   acpTarget,
 ]

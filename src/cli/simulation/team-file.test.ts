@@ -33,3 +33,9 @@ test("everything that is wrong with a team file is told, with its place; what is
   expect(() => readTeamFile(team("agents: []\n"))).toThrow(/has no agent that is started/)
   expect(() => readTeamFile(join(folder, "nothing.yaml"))).toThrow(/cannot be read \(ENOENT\)/)
 })
+
+test("a team without end is refused at once", () => {
+  const many = Array.from({ length: 200 }, (_, at) => `  - { name: a${at}, count: 1000 }`)
+  expect(() => readTeamFile(team(`agents:\n${many.join("\n")}\n`))).toThrow(/more than \d+ agents|fault/)
+  expect(() => readTeamFile("/dev/zero")).toThrow(/bytes long/)
+})

@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs"
 import { SkeinError } from "../../contract/errors.ts"
+import { readBounded } from "../bounded-file.ts"
 import { UsageError } from "../failure.ts"
-import { PlanDocument } from "../plan-document.ts"
+import { PLAN_FILE_MAX_BYTES, PlanDocument } from "../plan-document.ts"
 import { readAgents } from "../plan-file.ts"
 import { PlanValue } from "../plan-value.ts"
 import type { Member } from "./scenario.ts"
@@ -35,10 +35,12 @@ export function readTeamFile(path: string): Member[] {
   for (const { value } of read) {
     const { count = 1, success = {}, ...profile } = value
     if (!profile.start) continue
-    for (let number = 0; number < count; number += 1) team.push(another({ ...profile, ...(Object.keys(success).length === 0 ? {} : { success }) }, team))
+    // Beyond the limit nobody is counted any more: it is refused below, and each costs a look at all before it.
+    for (let number = 0; number < count && team.length <= TEAM_MAX; number += 1)
+      team.push(another({ ...profile, ...(Object.keys(success).length === 0 ? {} : { success }) }, team))
   }
   if (team.length === 0) throw new UsageError(`${path} has no agent that is started`, "Write `agents:` and under it `- name: …`.")
-  if (team.length > TEAM_MAX) throw new UsageError(`${path} has ${team.length} agents`, `Simulate ${TEAM_MAX} at the most.`)
+  if (team.length > TEAM_MAX) throw new UsageError(`${path} has more than ${TEAM_MAX} agents`, `Simulate ${TEAM_MAX} at the most.`)
   return team
 }
 
@@ -53,7 +55,7 @@ function readSuccess(value: PlanValue | undefined): Record<string, number> {
 
 function bytesOf(path: string): Uint8Array {
   try {
-    return readFileSync(path)
+    return readBounded(path, PLAN_FILE_MAX_BYTES)
   } catch (error) {
     throw new UsageError(
       `the team ${JSON.stringify(path)} cannot be read (${(error as NodeJS.ErrnoException).code})`,
