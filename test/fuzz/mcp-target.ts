@@ -68,7 +68,9 @@ class McpSubject implements Subject {
     if (status >= 500 && status !== 503) throw new Broken(`status ${status}: ${text.slice(0, 300)}`)
     if (text === "") return `${status}, nothing`
     const parsed = (
-      type.startsWith("text/event-stream") ? [...text.matchAll(/^data: (.+)$/gm)].map(([, data = ""]) => JSON.parse(data) as unknown) : JSON.parse(text)
+      type.startsWith("text/event-stream")
+        ? text.split("\n").flatMap((line) => (line.startsWith("data: ") ? [JSON.parse(line.slice(6)) as unknown] : []))
+        : JSON.parse(text)
     ) as Record<string, unknown> | unknown[]
     if (!Array.isArray(parsed) && "code" in parsed) {
       const code = checkErrorBody(parsed)
