@@ -94,7 +94,7 @@ test("mcp: many clients at once claim each task once, beside a constant and our 
 }, 30_000)
 
 test("memory, backpressure and the CLI are measured on the hub that users start", async () => {
-  const memory = await benchMemory({ directory: at("memory"), tasks: 20, agents: 5, beating: 10, supervisors: 2, watchMs: 200, settleMs: 100 })
+  const memory = await benchMemory({ directory: at("memory"), tasks: 20, agents: 5, beating: 10, supervisors: 2, watchMs: 200, settleMs: 100, idleMs: 100 })
   expect(memory.rssMb).toBeGreaterThan(10)
   expect(memory.heartbeats.everyMs).toBe(15_000)
   const pressure = await benchBackpressure({ directory: at("pressure"), connections: 4, inFlight: 16, seconds: 0.5, capacityPerS: 500 })

@@ -2,13 +2,14 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { expect, test } from "vitest"
 import { releaseWhenIdle } from "./idle-memory.ts"
 
-const TICK_MS = 10
+const IDLE_MS = 600
+const TICK_MS = IDLE_MS / 60
 
-/** Whether what nobody holds any more is collected while the count of entries goes as given, for 20 ticks. */
-async function isCollected(entries: () => number): Promise<boolean> {
+/** Whether what nobody holds any more is collected while the count of entries goes as given, within so many ticks. */
+async function isCollected(entries: () => number, ticks = 120): Promise<boolean> {
   const garbage = new WeakRef({})
-  const stop = releaseWhenIdle(entries, TICK_MS)
-  await sleep(20 * TICK_MS)
+  const stop = releaseWhenIdle(entries, IDLE_MS)
+  await sleep(ticks * TICK_MS)
   stop()
   return garbage.deref() === undefined
 }
@@ -16,6 +17,15 @@ async function isCollected(entries: () => number): Promise<boolean> {
 test("what a busy time left behind is collected once it is over", async () => {
   let entries = 5_000
   expect(await isCollected(() => Math.min((entries += 500), 7_000))).toBe(true)
+})
+
+test("a short rest keeps everything: what it needs for the next claim is still there", async () => {
+  expect(await isCollected(() => 5_000, 20)).toBe(false)
+})
+
+test("nothing is collected while there is work, with rests in between", async () => {
+  let [entries, ticks] = [0, 0]
+  expect(await isCollected(() => ((ticks += 1) % 30 === 0 ? (entries += 5_000) : entries))).toBe(false)
 })
 
 test("nothing is collected while there is work", async () => {
@@ -27,11 +37,11 @@ test("what a start left behind is collected though no work came, and after that 
   expect(await isCollected(() => 500)).toBe(true)
   let garbage: WeakRef<object> | null = null
   let entries = 500
-  const stop = releaseWhenIdle(() => entries, TICK_MS)
-  await sleep(10 * TICK_MS)
+  const stop = releaseWhenIdle(() => entries, IDLE_MS)
+  await sleep(90 * TICK_MS)
   garbage = new WeakRef({})
   entries += 100
-  await sleep(20 * TICK_MS)
+  await sleep(120 * TICK_MS)
   stop()
   expect(garbage.deref()).toBeDefined()
 })

@@ -1,4 +1,5 @@
 import type { AgentId, Seq, SessionId } from "./ids.ts"
+import { textJson } from "./json-text.ts"
 import { UPCASTS, upcast, type Upcasts } from "./upcast.ts"
 
 /** What a caller may do; see `permits` in `core/role.ts`. */
@@ -43,17 +44,8 @@ export const ENTRY_MAX_BYTES = 65_535
 export function encodeEntry(entry: Entry): string {
   const { seq, atMs, type, v, actor, commandId, commandHash, causedBy, data } = entry
   // Written out: JSON.stringify takes twice as long for the whole as for the data alone.
-  const by = `{"agent":${textOf(actor.agent)},"session":${textOf(actor.session)},"role":"${actor.role}"}`
-  return `{"seq":${seq},"atMs":${atMs},"type":"${type}","v":${v},"actor":${by},"commandId":${textOf(commandId)},"commandHash":${textOf(commandHash)},"causedBy":${causedBy},"data":${JSON.stringify(data)}}`
-}
-
-/** Texts that JSON quotes as they stand. */
-const PLAIN = /^[A-Za-z0-9 ._:-]*$/
-
-/** What JSON.stringify says of a text or of nothing. */
-function textOf(text: string | null): string {
-  if (text === null) return "null"
-  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
+  const by = `{"agent":${textJson(actor.agent)},"session":${textJson(actor.session)},"role":"${actor.role}"}`
+  return `{"seq":${seq},"atMs":${atMs},"type":"${type}","v":${v},"actor":${by},"commandId":${textJson(commandId)},"commandHash":${textJson(commandHash)},"causedBy":${causedBy},"data":${JSON.stringify(data)}}`
 }
 
 /**

@@ -5,6 +5,7 @@ import { pipeline } from "node:stream/promises"
 import { Readable, type Duplex } from "node:stream"
 import { SkeinError } from "../contract/errors.ts"
 import type { Hub } from "../hub/hub.ts"
+import { answerText } from "./answer-text.ts"
 import { type Auth, type Caller, TOKEN_MS } from "./auth.ts"
 import type { Prices } from "./context.ts"
 import { recordsAt } from "./records-at.ts"
@@ -17,7 +18,7 @@ import { MetricsHistory } from "./metrics-history.ts"
 import type { Foresee } from "./foresight.ts"
 import { Page } from "./page.ts"
 // prettier-ignore
-import { allow, badRequest, bearerOf, checkOrigin, cookieOf, type Guard, guardFor, headerOf, isFromPage, isLoopback, noProxy, pathOf, readJson, refuseRaw, SECURE_HEADERS, sendError, sendJson, unexpected, urlOf } from "./request.ts"
+import { allow, badRequest, bearerOf, checkOrigin, cookieOf, type Guard, guardFor, headerOf, isFromPage, isLoopback, noProxy, pathOf, readJson, refuseRaw, SECURE_HEADERS, sendError, sendJson, sendText, unexpected, urlOf } from "./request.ts"
 import { decodeInput, encodeError, encodeOutput, type ErrorStyle, operationAt, type RpcPrefix } from "./rpc.ts"
 import { Sockets } from "./websocket.ts"
 
@@ -241,7 +242,7 @@ class Surface {
     // What can be parked dies with its connection.
     if (waits(operation, input)) call.signal = goneWith(response)
     const output = await this.#perform(caller, call)
-    sendJson(response, 200, encodeOutput(prefix, output), { "X-Request-Id": requestId })
+    sendText(response, 200, encodeOutput(prefix, answerText(operation, output)), { "X-Request-Id": requestId })
   }
 
   /** MCP in every revision: loaded at the first request, since most hubs start without anybody asking for it. */

@@ -77,7 +77,11 @@ type Row = {
   schema: z.ZodType
   identity: typeof IDENTITY
   composite: ((context: Context, input: never) => Promise<unknown>) | null
+  /** The payload of its last call with a key. */
+  last: { input: Payload; hash: string } | null
 }
+
+type Payload = Readonly<Record<string, unknown>>
 
 /** The contract, ready to run: looked up once at start, so that a call costs a map lookup and one parse. */
 const rows = new Map<string, Row>(
@@ -94,6 +98,7 @@ const rows = new Map<string, Row>(
         schema: input,
         identity: IDENTITY.filter(([field]) => !Object.hasOwn(input.shape, field)),
         composite,
+        last: null,
       },
     ]
   }),
@@ -116,7 +121,7 @@ export function performer(options: PerformOptions): Perform {
     if (row.command) loop.admit(actor.agent)
     const parsed = row.schema.safeParse(withoutIdentity(row, caller, call.input ?? {}))
     if (!parsed.success) throw invalidInput(row.name, parsed.error)
-    const key = keyOf(row, call.key, parsed.data)
+    const key = keyOf(row, call.key, parsed.data as Payload)
     if (row.composite !== null) {
       const context: Context = { hub, auth, loop, caller, key, signal: call.signal, connection: call.connection ?? null, metrics, history, prices, foresight }
       return row.asksPolicy && loop.policy.isSet ? permitted(row, context, parsed.data as never) : row.composite(context, parsed.data as never)
@@ -219,29 +224,33 @@ function withoutIdentity({ identity }: Row, caller: Caller, input: unknown): unk
   return rest ?? input
 }
 
-/** The key with the first 128 bits of the hash of what was asked: the same key with another payload is a conflict. */
-function keyOf({ name, command }: Row, key: string | null, input: unknown): { id: string; hash: string } | null {
+/** The key with the first 128 bits of the hash of what was asked, in hex: the same key with another payload is a conflict. */
+function keyOf(row: Row, key: string | null, input: Payload): { id: string; hash: string } | null {
   if (key === null) return null
   if (!KEY.test(key)) throw new SkeinError("invalid_input", "the idempotency key is not one", "Use 1 to 128 of A-Z a-z 0-9 . _ : -", {})
-  if (!command) return null
-  return { id: key, hash: hashOf(`${name}\n${JSON.stringify(input)}`) }
+  if (!row.command) return null
+  // Often the same again: `task.claimNext` without a filter is one payload for everybody.
+  let { last } = row
+  if (last === null || !isSame(last.input, input))
+    row.last = last = { input: { ...input }, hash: sha256Hex(`${row.name}\n${JSON.stringify(input)}`).slice(0, 32) }
+  return { id: key, hash: last.hash }
 }
 
-/** Payloads that are short are often the same: `task.claimNext` without a filter is one text for everybody. */
-const KNOWN_MAX = 1_000
-const KNOWN_CHARS = 200
-const known = new Map<string, string>()
-
-/** The first 128 bits of the SHA-256, in hex. */
-function hashOf(payload: string): string {
-  if (payload.length > KNOWN_CHARS) return sha256Hex(payload).slice(0, 32)
-  let hash = known.get(payload)
-  if (hash === undefined) {
-    hash = sha256Hex(payload).slice(0, 32)
-    if (known.size >= KNOWN_MAX) known.clear()
-    known.set(payload, hash)
+/** Whether two payloads are one text for certain: the same fields in the same order, and in them the same numbers, texts and the like, or empty lists. */
+function isSame(one: Payload, other: Payload): boolean {
+  const fields = Object.keys(one)
+  const others = Object.keys(other)
+  if (fields.length !== others.length) return false
+  for (let at = 0; at < fields.length; at++) {
+    const field = fields[at] as string
+    if (field !== others[at] || !isEqual(one[field], other[field])) return false
   }
-  return hash
+  return true
+}
+
+function isEqual(one: unknown, other: unknown): boolean {
+  if (typeof one !== "object" || one === null) return one === other
+  return Array.isArray(one) && Array.isArray(other) && one.length === 0 && other.length === 0
 }
 
 const sha256Hex: (text: string) => string =

@@ -169,7 +169,11 @@ export const SECURE_HEADERS = {
 const JSON_HEADERS: readonly string[] = ["Content-Type", "application/json; charset=utf-8", ...Object.entries(SECURE_HEADERS).flat()]
 
 export function sendJson(response: ServerResponse, status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
-  const text = JSON.stringify(body)
+  sendText(response, status, JSON.stringify(body), headers)
+}
+
+/** A body that is JSON already. */
+export function sendText(response: ServerResponse, status: number, text: string, headers: Readonly<Record<string, string>> = {}): void {
   const bytes = Buffer.byteLength(text)
   const list = [...JSON_HEADERS, "Content-Length", String(bytes)]
   for (const name in headers) list.push(name, headers[name] as string)

@@ -26,8 +26,9 @@ export function decodeInput(prefix: RpcPrefix, body: unknown): unknown {
   return json
 }
 
-export function encodeOutput(prefix: RpcPrefix, output: unknown): unknown {
-  return prefix === "/rpc" ? { json: output } : output
+/** The body of an answer, from its JSON. */
+export function encodeOutput(prefix: RpcPrefix, text: string): string {
+  return prefix === "/rpc" ? `{"json":${text}}` : text
 }
 
 /** An error where the way in's clients look for it: our own body is its `data`. */

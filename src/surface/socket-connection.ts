@@ -5,6 +5,7 @@ import { KINDS, type OperationName } from "../contract/names.ts"
 import type { SessionId } from "../core/ids.ts"
 import type { Hub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"
+import { answerText } from "./answer-text.ts"
 import type { Auth, Caller } from "./auth.ts"
 import { type Message, readMessages } from "./frame-reader.ts"
 import { Intake } from "./intake.ts"
@@ -242,7 +243,7 @@ export class SocketConnection {
     this.#o.perform(caller, { operation: op, input, key, requestId, connection: this, ...(cancel === null ? {} : { signal: cancel.signal }) }).then(
       (ok) => {
         answered()
-        this.#answer(`{"id":${call},"ok":${JSON.stringify(ok)}}`)
+        this.#answer(`{"id":${call},"ok":${answerText(op, ok)}}`)
       },
       (error: unknown) => {
         answered()
