@@ -242,6 +242,24 @@ describe("/rpc", () => {
     expect(refused).toMatchObject({ code: "unauthenticated", status: 401, data: { code: "unauthenticated", remedy: expect.any(String) as string } })
   })
 
+  test("a key stands for one payload, whatever was asked with another key just before", async () => {
+    hub = await startInstance()
+    const client = httpClient({ url: hub.url, credential: hub.operator })
+    const add = (key: string, id: string, labels: string[]): Promise<unknown> => client.call("task.add", { id, title: "One", labels }, { key })
+    const first = await add("k1", "one", ["a"])
+    await add("k2", "two", ["b"])
+    await add("k3", "three", [])
+    expect(await add("k1", "one", ["a"])).toEqual(first)
+    for (const [id, labels] of [
+      ["one", ["b"]],
+      ["one", []],
+      ["two", ["a"]],
+    ] as const)
+      await expect(add("k1", id, [...labels])).rejects.toMatchObject({ code: "idempotency_conflict" })
+    await expect(add("k3", "three", ["a"])).rejects.toMatchObject({ code: "idempotency_conflict" })
+    client.close()
+  })
+
   test("the one-shot client calls over kept HTTP, repeats by key, and throws what the hub answered", async () => {
     hub = await startInstance({ rate: { perSecond: 20, burst: 3 } })
     const client = httpClient({ url: hub.url, credential: hub.operator })
