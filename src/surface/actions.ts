@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { SkeinError } from "../contract/errors.ts"
+import type { Input } from "../contract/operations.ts"
 import type { Role } from "../core/entry.ts"
 import { costOf, priceOf } from "../core/usage.ts"
 import { LedgerFailure } from "../ledger/ledger.ts"
@@ -59,8 +60,11 @@ export const composites: Doers<Composite> = {
     return { heard: own.filter((id) => loop.beat(id)) }
   },
 
-  "task.claimNext": ({ loop, caller, key, signal }, { waitMs, ...filter }) =>
-    loop.execute("task.claimNext", caller.actor, filter, { key, waitMs, ...(signal === undefined ? {} : { signal }) }),
+  // Field by field: to copy all but one takes four times as long, and this is the call that must be quick.
+  "task.claimNext": ({ loop, caller, key, signal }, { plan, labels, filler, max, waitMs }) => {
+    const filter = { plan, labels, filler, max } satisfies Record<Exclude<keyof Input<"task.claimNext">, "waitMs">, unknown>
+    return loop.execute("task.claimNext", caller.actor, filter, { key, waitMs, ...(signal === undefined ? {} : { signal }) })
+  },
 
   "event.send": sendEvent,
 

@@ -101,8 +101,17 @@ export class FrameReader {
 
   #message(bytes: Buffer, from: number, length: number): void {
     const end = from + length
+    const [a, b, c, d] = [bytes[from - 4] as number, bytes[from - 3] as number, bytes[from - 2] as number, bytes[from - 1] as number]
     let seen = 0
-    for (let at = from; at < end; at += 1) seen |= bytes[at] = (bytes[at] as number) ^ (bytes[from - 4 + ((at - from) & 3)] as number)
+    let at = from
+    // Four at a time: half of the instructions.
+    for (; at + 3 < end; at += 4) {
+      seen |= bytes[at] = (bytes[at] as number) ^ a
+      seen |= bytes[at + 1] = (bytes[at + 1] as number) ^ b
+      seen |= bytes[at + 2] = (bytes[at + 2] as number) ^ c
+      seen |= bytes[at + 3] = (bytes[at + 3] as number) ^ d
+    }
+    for (; at < end; at += 1) seen |= bytes[at] = (bytes[at] as number) ^ (bytes[from - 4 + ((at - from) & 3)] as number)
     this.#take(seen < 0x80 ? bytes.toString("latin1", from, end) : bytes.subarray(from, end))
   }
 }

@@ -1,0 +1,33 @@
+import fc from "fast-check"
+import { expect, test } from "vitest"
+import { recordJson, textJson } from "./json-text.ts"
+
+test("a text is quoted as by JSON.stringify, whatever it holds and however long it is", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 300 }), fc.nat(300), (text, plain) => {
+      expect(textJson(text)).toBe(JSON.stringify(text))
+      expect(textJson("a".repeat(plain) + text)).toBe(JSON.stringify("a".repeat(plain) + text))
+    }),
+  )
+  expect(textJson(null)).toBe("null")
+})
+
+test("a record is written as by JSON.stringify, whatever its names and values", () => {
+  const value = fc.oneof(fc.jsonValue(), fc.string({ unit: "binary" }), fc.double(), fc.constant(undefined), fc.constant(-0))
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom("id", "7", "__proto__", "leaseMs")), value, { noNullPrototype: true }),
+      (record) => {
+        expect(recordJson(record)).toBe(JSON.stringify(record))
+        expect(recordJson({ in: record, and: [record] })).toBe(JSON.stringify({ in: record, and: [record] }))
+      },
+    ),
+    { numRuns: 1_000 },
+  )
+})
+
+test("more names than are remembered are written all the same", () => {
+  const record = Object.fromEntries(Array.from({ length: 3_000 }, (_, at) => [`a name ${at}`, at]))
+  expect(recordJson(record)).toBe(JSON.stringify(record))
+  expect(recordJson(record)).toBe(JSON.stringify(record))
+})
