@@ -165,6 +165,8 @@ async function permitted(row: Row, context: Context, input: never): Promise<unkn
   return row.composite?.(context, input)
 }
 
+const RESTART = "Start the hub anew: `skein down`, then `skein up`. Nothing is lost by it."
+
 /** An error as a caller may see it: what is no `SkeinError` is a fault of ours, told in the log and only named to the caller. */
 export function told(log: SurfaceLog, error: unknown, fields: { requestId: string } & Record<string, unknown>): SkeinError {
   if (error instanceof SkeinError) {
@@ -172,6 +174,10 @@ export function told(log: SurfaceLog, error: unknown, fields: { requestId: strin
     return error
   }
   log.error({ ...fields, err: error }, "a call failed inside Skein")
+  if ((error as { code?: unknown } | null)?.code === "ERR_MODULE_NOT_FOUND")
+    return new SkeinError("internal", "Skein was installed anew while this hub ran, and what it still had to load is gone", RESTART, {
+      requestId: fields.requestId,
+    })
   return new SkeinError("internal", "a fault in Skein", "Look into the hub's log for this request id, and report it.", { requestId: fields.requestId })
 }
 
