@@ -6,8 +6,25 @@ import { sleep } from "./scratch.ts"
 import { addTasks, type HubAddress, patiently, startHub } from "./skein.ts"
 import { Child } from "./child.ts"
 
-export type MemoryOptions = { directory: string; tasks: number; agents: number; beating: number; supervisors: number; watchMs: number; settleMs: number; idleMs: number }
-export const MEMORY: Omit<MemoryOptions, "directory"> = { tasks: 10_000, agents: 1_000, beating: 10_000, supervisors: 50, watchMs: 30_000, settleMs: 3_000, idleMs: 70_000 }
+export type MemoryOptions = {
+  directory: string
+  tasks: number
+  agents: number
+  beating: number
+  supervisors: number
+  watchMs: number
+  settleMs: number
+  idleMs: number
+}
+export const MEMORY: Omit<MemoryOptions, "directory"> = {
+  tasks: 10_000,
+  agents: 1_000,
+  beating: 10_000,
+  supervisors: 50,
+  watchMs: 30_000,
+  settleMs: 3_000,
+  idleMs: 70_000,
+}
 
 export type MemoryReport = {
   tasks: number

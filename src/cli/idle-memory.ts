@@ -10,8 +10,12 @@ const BUSY_ENTRIES = 10
 const WORTH_ENTRIES = 1_000
 /** Collecting stands the hub still for 2 ms a MB of live state: a larger heap is left to V8, which does it in pieces after some 8 s of rest. */
 const HEAP_MAX_BYTES = 512 * 1024 * 1024
-/** How many collections V8 may begin by itself at rest. */
-const AT_REST = { none: "--memory-reducer-gc-count=0", asEver: "--memory-reducer-gc-count=2" } as const
+/**
+ * While the heap is small V8 begins no collection at rest, and lets the heap grow to four times what lives in it before it collects all of it: by itself it
+ * allows a hub that often rests much less, and marking a heap of 60 MB takes 0.2 s of another core, 40 µs of each of 5,000 claims. A large one as ever.
+ */
+const SMALL_HEAP = "--memory-reducer-gc-count=0 --heap-growing-percent=300"
+const LARGE_HEAP = "--memory-reducer-gc-count=2 --heap-growing-percent=0"
 
 /** What V8 does when memory is all but gone: it collects until nothing more goes, and gives every free page back at once; by itself some 8 s later. */
 const ALL_OF_IT = { type: "major", flavor: "last-resort" } as const
@@ -26,7 +30,7 @@ export function releaseWhenIdle(entries: () => number, idleMs = IDLE_MS): () => 
   setFlagsFromString("--expose-gc")
   const collect = runInNewContext("gc") as (how: typeof ALL_OF_IT) => void
   setFlagsFromString("--no-expose-gc")
-  setFlagsFromString(AT_REST.none)
+  setFlagsFromString(SMALL_HEAP)
   let isLarge = false
   let seen = entries()
   let collected = Number.NEGATIVE_INFINITY
@@ -37,7 +41,7 @@ export function releaseWhenIdle(entries: () => number, idleMs = IDLE_MS): () => 
     seen = now
     const wasLarge = isLarge
     isLarge = process.memoryUsage().heapTotal > HEAP_MAX_BYTES
-    if (isLarge !== wasLarge) setFlagsFromString(isLarge ? AT_REST.asEver : AT_REST.none)
+    if (isLarge !== wasLarge) setFlagsFromString(isLarge ? LARGE_HEAP : SMALL_HEAP)
     if (quietTicks < TICKS || now - collected < WORTH_ENTRIES) return
     collected = now
     if (!isLarge) collect(ALL_OF_IT)
