@@ -15,6 +15,7 @@ test.runIf(process.platform === "linux")("a hub in the foreground has its memory
     const [said] = (await once(hub.stdout, "data")) as [Buffer]
     expect(JSON.parse(String(said))).toMatchObject({ up: true, pid: hub.pid })
     expect(readFileSync(`/proc/${hub.pid}/environ`, "utf8").split("\0")).toContain("MALLOC_ARENA_MAX=1")
+    expect(readFileSync(`/proc/${hub.pid}/cmdline`, "utf8").split("\0")).toContain("--max-semi-space-size=16")
   } finally {
     hub.kill("SIGTERM")
     await once(hub, "exit")
