@@ -18,6 +18,7 @@ const file = folder + "/" + session
 if (given !== undefined && !existsSync(file)) {
   console.log(JSON.stringify({ id: given, is_error: true }))
   console.error("no such conversation: " + given)
+  if (given === "s-slow") await new Promise((settle) => setTimeout(settle, 900))
   process.exit(7)
 }
 console.log(JSON.stringify({ id: session }))
@@ -87,6 +88,7 @@ test("each delivery is a turn of the same conversation, one after another", asyn
 test("a conversation that it does not know fails at once, as such", async () => {
   const { driver, launch } = place()
   expect(await driver.start({ ...launch, resumeId: "s-none", prompt: "go on" })).toMatchObject({ ok: false, code: "RESUME_FAILED" })
+  expect(await driver.start({ ...launch, resumeId: "s-slow", prompt: "go on" })).toMatchObject({ ok: false, code: "RESUME_FAILED" })
   const started = await driver.start({ ...launch, resumeId: "s-none" })
   if (!started.ok) throw new Error(started.detail)
   expect(await driver.deliver(started.address, delivery("go on"))).toMatchObject({

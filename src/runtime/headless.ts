@@ -184,14 +184,18 @@ export class HeadlessDriver implements Driver {
       else if (exit.code !== 0 && quota === null) this.#options.events?.ended?.(launch.agent, exit.code, detail)
       return { ...exit, quota }
     })
-    const early = await Promise.race([ended, sign.then(() => Promise.race([ended, sleep(FAILS_WITHIN_MS)])), sleep(SILENT_MS, undefined, { ref: false })])
+    const saysUnknown = (): boolean => resumes && new RegExp(facts.unknownSession.says, "iu").test(turn.tail())
+    // Whoever has said that it does not know the conversation ends of it, on a busy machine seconds later.
+    const failing = async (): Promise<Awaited<typeof ended> | undefined> =>
+      (await Promise.race([ended, sleep(FAILS_WITHIN_MS)])) ?? (saysUnknown() ? ended : undefined)
+    const early = await Promise.race([ended, sign.then(failing), sleep(SILENT_MS, undefined, { ref: false })])
     if (early === undefined || early.code === 0) {
       if (session !== null) this.#converses(agent, agent.session ?? session)
       tell({ ok: true })
     } else if (early.quota !== null) tell(outOfQuota(early.quota))
     else {
-      const unknown = resumes && early.code === facts.unknownSession.exit && new RegExp(facts.unknownSession.says, "iu").test(turn.tail())
-      tell(refused(resumes && unknown ? "RESUME_FAILED" : "SPAWN_FAILED", `status ${early.code ?? early.signal}: ${lastWords(turn)}`))
+      const unknown = early.code === facts.unknownSession.exit && saysUnknown()
+      tell(refused(unknown ? "RESUME_FAILED" : "SPAWN_FAILED", `status ${early.code ?? early.signal}: ${lastWords(turn)}`))
     }
     await ended
   }
