@@ -1,5 +1,6 @@
 import * as z from "zod"
 import { isGlobFault, parseGlob } from "../core/glob.ts"
+import { isOneLine } from "../core/one-line.ts"
 import { ROLES } from "../core/role.ts"
 
 /** Bodies, deliverables and messages: at most this many bytes of UTF-8. */
@@ -7,8 +8,6 @@ export const BODY_MAX_BYTES = 32_768
 const TITLE_MAX = 300
 const REASON_MAX_BYTES = 4_096
 
-/** C0 and C1 controls, line separators and what turns the direction of text: none of them may stand in a name, title or label. */
-const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
 const encoder = new TextEncoder()
 
 function fits(text: string, maxBytes: number): boolean {
@@ -34,7 +33,7 @@ export function line(max: number): z.ZodString {
     .string()
     .min(1)
     .max(max)
-    .refine((text) => !CONTROLS.test(text), "Control characters and bidirectional overrides are not allowed here")
+    .refine(isOneLine, "Control characters and bidirectional overrides are not allowed here")
     .describe(`one line of ${max} characters at most`)
 }
 

@@ -12,11 +12,11 @@ export function claimsText(claims: readonly Claimed[]): string {
 }
 
 function claimText({ fence, leaseEndsAtMs, leaseMs, task }: Claimed): string {
-  return `{"fence":${fence},"leaseEndsAtMs":${leaseEndsAtMs},"leaseMs":${leaseMs},"task":${taskText(task)}}`
+  return `{"fence":${fence},"leaseEndsAtMs":${leaseEndsAtMs},"leaseMs":${leaseMs},"task":${viewText(task)}}`
 }
 
 // One text for what a task asks for, one for where it stands, one for what is seldom there: a longer one is slower to put together.
-function taskText(view: TaskView): string {
+function viewText(view: TaskView): string {
   return `{${specText(view)},${standText(view)},${rareText(view)},${historyText(view)}}`
 }
 

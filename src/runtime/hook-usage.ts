@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs"
+import { isOneLine } from "../core/one-line.ts"
 import type { HookCall } from "./hook-call.ts"
 import type { HookMark } from "./hook-mark.ts"
 
@@ -19,7 +20,6 @@ type Answer = Omit<UsedTokens, "requests"> & { id: string }
 /** Of a record that grew by more than this since the last look, only the end is read, in bytes. */
 const READ_MAX_BYTES = 8 * 1024 * 1024
 const IDS_KEPT = 32
-const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
 
 /** What the agent used since the last look, by model, read from its own record; the mark with which the next look goes on; and `place`, which names what was read. */
 export function usageSince(call: HookCall, mark: HookMark): { used: UsedTokens[]; mark: HookMark; place: string } {
@@ -171,6 +171,6 @@ function opencodeAnswer(call: HookCall): Answer[] {
 
 const objectOf = (value: unknown): Json => (typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : {})
 /** The name of a model; "" where the hub would take it for none. */
-const modelOf = (value: unknown): string => (typeof value === "string" && value.length <= 200 && !CONTROLS.test(value) ? value : "")
+const modelOf = (value: unknown): string => (typeof value === "string" && value.length <= 200 && isOneLine(value) ? value : "")
 const textOf = (value: unknown): string => (typeof value === "string" ? value : "")
 const countOf = (value: unknown): number => (typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : 0)

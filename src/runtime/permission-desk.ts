@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto"
 import type { Client, Entry, Output } from "../client/client.ts"
 import { SkeinError } from "../contract/errors.ts"
+import { onOneLine } from "../core/one-line.ts"
 import { type PermissionRequest, rejection } from "./acp-connection.ts"
 
 export const RULE_ANSWERS = ["allow_once", "allow_always", "reject_once", "reject_always", "ask"] as const
@@ -135,6 +136,6 @@ export function ruleFor(rules: readonly PermissionRule[], request: PermissionReq
 }
 
 function oneLine(text: string, most: number): string {
-  const clean = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gu, " ").trim()
+  const clean = onOneLine(text, " ").trim()
   return [...clean].slice(0, most).join("").slice(0, most)
 }

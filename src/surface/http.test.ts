@@ -242,24 +242,6 @@ describe("/rpc", () => {
     expect(refused).toMatchObject({ code: "unauthenticated", status: 401, data: { code: "unauthenticated", remedy: expect.any(String) as string } })
   })
 
-  test("a key stands for one payload, whatever was asked with another key just before", async () => {
-    hub = await startInstance()
-    const client = httpClient({ url: hub.url, credential: hub.operator })
-    const add = (key: string, id: string, labels: string[]): Promise<unknown> => client.call("task.add", { id, title: "One", labels }, { key })
-    const first = await add("k1", "one", ["a"])
-    await add("k2", "two", ["b"])
-    await add("k3", "three", [])
-    expect(await add("k1", "one", ["a"])).toEqual(first)
-    for (const [id, labels] of [
-      ["one", ["b"]],
-      ["one", []],
-      ["two", ["a"]],
-    ] as const)
-      await expect(add("k1", id, [...labels])).rejects.toMatchObject({ code: "idempotency_conflict" })
-    await expect(add("k3", "three", ["a"])).rejects.toMatchObject({ code: "idempotency_conflict" })
-    client.close()
-  })
-
   test("the one-shot client calls over kept HTTP, repeats by key, and throws what the hub answered", async () => {
     hub = await startInstance({ rate: { perSecond: 20, burst: 3 } })
     const client = httpClient({ url: hub.url, credential: hub.operator })
@@ -285,17 +267,6 @@ test("a refusal that time mends says when to come again, in the header too", asy
   expect(body).toMatchObject({ code: "rate_limited", retryAfterMs: expect.any(Number) as number })
   expect(headers["retry-after"]).toBe("2")
   expect(headers["x-request-id"]).toMatch(/^[0-9a-f]{8}-\d+$/)
-})
-
-test("a command answers the same for the same key, whichever way it comes again", async () => {
-  hub = await startInstance()
-  const first = await run("session.start", { runtime: "x" }, await hub.agent("ada"), { "idempotency-key": "again" }).catch(() => null)
-  const ben = await hub.agent("ben")
-  const started = await run("session.start", { runtime: "x" }, ben, { "idempotency-key": "again" })
-  const { seq } = hub.loop.head
-  expect(await run("session.start", { runtime: "x" }, ben, { "idempotency-key": "again" })).toEqual(started)
-  expect(hub.loop.head.seq).toBe(seq)
-  expect(first?.["session"]).not.toBe(started["session"])
 })
 
 describe("/events", () => {

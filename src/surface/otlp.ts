@@ -5,6 +5,7 @@ import type { AgentId, SessionId } from "../core/ids.ts"
 import type { ReportUsage, Spent } from "../core/usage.ts"
 import type { Workspace } from "../core/workspace.ts"
 import type { Loop } from "../hub/loop.ts"
+import { onOneLine } from "../core/one-line.ts"
 import type { Caller } from "./auth.ts"
 import type { Perform } from "./perform.ts"
 
@@ -160,11 +161,10 @@ function valueOf(value: unknown): string | number | boolean | null {
 }
 
 const TEXT_MAX = 200
-const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 
 function textOf(of: Attributes, name: string): string | null {
   const value = of.get(name)
-  const text = typeof value === "string" ? value.replace(CONTROLS, "").slice(0, TEXT_MAX) : ""
+  const text = typeof value === "string" ? onOneLine(value, "").slice(0, TEXT_MAX) : ""
   return text === "" ? null : text
 }
 
