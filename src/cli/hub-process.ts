@@ -23,7 +23,7 @@ import { foreseeBeside } from "./files-foreseen.ts"
 import { keepCosigned } from "./cosigning.ts"
 import { UsageError } from "./failure.ts"
 import type { Listening } from "./hub-start.ts"
-import { releaseWhenIdle } from "./idle-memory.ts"
+import { leaveSmallHeap, releaseWhenIdle } from "./idle-memory.ts"
 import type { HubFile, Instance } from "./instance.ts"
 import { prepareInstance } from "./instance-files.ts"
 import { ownCheckpoints } from "./ledger-source.ts"
@@ -37,6 +37,7 @@ const LOG_MAX_BYTES = 16 * 1024 * 1024
  * cleanly: answers what waits, records last checkpoints, removes `hub.json`. `ready` is told the address once it listens.
  */
 export async function serveHub(instance: Instance, listening: Listening, ready: (url: string) => void): Promise<void> {
+  leaveSmallHeap()
   await prepareInstance(instance)
   const { directory } = instance
   const log = openLog(directory)

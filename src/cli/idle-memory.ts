@@ -8,17 +8,30 @@ const TICKS = 60
 const BUSY_ENTRIES = 10
 /** Fewer entries leave less garbage than is worth a pause. */
 const WORTH_ENTRIES = 1_000
-/** Collecting stands the hub still for 2 ms a MB of live state: a larger heap is left to V8, which does it in pieces after some 8 s of rest. */
-const HEAP_MAX_BYTES = 512 * 1024 * 1024
+/**
+ * Collecting stands the hub still for 2 ms a MB of live state, a quarter of such a heap as a rule: a larger one is left to V8, which does it in pieces
+ * after some 8 s of rest.
+ */
+const HEAP_MAX_BYTES = 1024 * 1024 * 1024
 /**
  * While the heap is small V8 begins no collection at rest, and lets the heap grow to four times what lives in it before it collects all of it: by itself it
  * allows a hub that often rests much less, and marking a heap of 60 MB takes 0.2 s of another core, 40 µs of each of 5,000 claims. A large one as ever.
  */
 const SMALL_HEAP = "--memory-reducer-gc-count=0 --heap-growing-percent=300"
 const LARGE_HEAP = "--memory-reducer-gc-count=2 --heap-growing-percent=0"
+/** V8 begins its first collection at rest no sooner than 8 s after a start. */
+const UNTOUCHED_MS = 5_000
 
 /** What V8 does when memory is all but gone: it collects until nothing more goes, and gives every free page back at once; by itself some 8 s later. */
 const ALL_OF_IT = { type: "major", flavor: "last-resort" } as const
+
+/**
+ * Has V8 leave a small heap to `releaseWhenIdle`. Only in a process that has just begun, before it does anything else: V8 ends a process ("started_gcs() <=
+ * MaxNumberOfGCs()") in which it is told that there are fewer collections at rest than it has begun. Later it does nothing.
+ */
+export function leaveSmallHeap(): void {
+  if (performance.now() < UNTOUCHED_MS) setFlagsFromString(SMALL_HEAP)
+}
 
 /**
  * Gives memory back when the hub has had nothing to do for `idleMs`: after its start, and after each time that it was busy; `entries` counts what was
@@ -30,7 +43,7 @@ export function releaseWhenIdle(entries: () => number, idleMs = IDLE_MS): () => 
   setFlagsFromString("--expose-gc")
   const collect = runInNewContext("gc") as (how: typeof ALL_OF_IT) => void
   setFlagsFromString("--no-expose-gc")
-  setFlagsFromString(SMALL_HEAP)
+  // Once large it is left to V8 for ever: what it has begun by then may not be taken back.
   let isLarge = false
   let seen = entries()
   let collected = Number.NEGATIVE_INFINITY
@@ -39,9 +52,10 @@ export function releaseWhenIdle(entries: () => number, idleMs = IDLE_MS): () => 
     const now = entries()
     quietTicks = now - seen < BUSY_ENTRIES ? quietTicks + 1 : 0
     seen = now
-    const wasLarge = isLarge
-    isLarge = process.memoryUsage().heapTotal > HEAP_MAX_BYTES
-    if (isLarge !== wasLarge) setFlagsFromString(isLarge ? LARGE_HEAP : SMALL_HEAP)
+    if (!isLarge && process.memoryUsage().heapTotal > HEAP_MAX_BYTES) {
+      isLarge = true
+      setFlagsFromString(LARGE_HEAP)
+    }
     if (quietTicks < TICKS || now - collected < WORTH_ENTRIES) return
     collected = now
     if (!isLarge) collect(ALL_OF_IT)
