@@ -1,4 +1,5 @@
-import { type Chain, toHex } from "../src/core/chain.ts"
+import type { Chain } from "../src/core/chain.ts"
+import { toHex } from "../src/core/hash.ts"
 import { HUB, encodeEntry } from "../src/core/entry.ts"
 import type { Stored } from "../src/ledger/ledger.ts"
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { describe, expect, test } from "vitest"
-import { EntryHasher, GENESIS, toHex } from "../src/core/chain.ts"
+import { EntryHasher, GENESIS, toHex } from "../src/core/hash.ts"
 import type { Seq } from "../src/core/ids.ts"
 import { replay } from "../src/hub/replay.ts"
 import type { Stored } from "../src/ledger/ledger.ts"

@@ -184,20 +184,20 @@ test("core/ has no clock, no chance, no I/O and no arithmetic that differs betwe
   expect(core.flatMap((file) => IMPURE.flatMap(([pattern, remedy]) => matches(file, pattern, remedy)))).toEqual([])
 })
 
-test("hash functions enter core/ through chain.ts alone", () => {
+test("hash functions enter core/ through hash.ts alone", () => {
   const wrong = core
-    .filter((file) => file !== "src/core/chain.ts" && !imports(file).some(({ path }) => path === "src/core/chain.ts"))
-    .flatMap((file) => matches(file, HASHING, "take it from core/chain.ts"))
+    .filter((file) => file !== "src/core/hash.ts" && !imports(file).some(({ path }) => path === "src/core/hash.ts"))
+    .flatMap((file) => matches(file, HASHING, "take it from core/hash.ts"))
   expect(wrong).toEqual([])
 })
 
-test("core/workspace.ts never reaches core/chain.ts: a browser folds the same core", () => {
+test("core/workspace.ts never reaches core/hash.ts: a browser folds the same core", () => {
   const reached = new Map([["src/core/workspace.ts", "src/core/workspace.ts"]])
   for (const [file, way] of reached) {
     if (!existsSync(file)) continue
     for (const { path } of imports(file)) if (folderOf(path) === "core" && !reached.has(path)) reached.set(path, `${way} -> ${basename(path)}`)
   }
-  expect(reached.get("src/core/chain.ts"), "cut this way: hand the hash in, or move the type to entry.ts").toBeUndefined()
+  expect(reached.get("src/core/hash.ts"), "cut this way: hand the hash in, or move the type to entry.ts").toBeUndefined()
 })
 
 test(`files of src/ stay under ${MAX_LINES} lines`, () => {

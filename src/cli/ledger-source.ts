@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { fromHex } from "../core/chain.ts"
+import { fromHex } from "../core/hash.ts"
 import type { Seq } from "../core/ids.ts"
 import type { OutsideCheckpoint, Report } from "../ledger/audit.ts"
 import type { Elsewhere, Stored } from "../ledger/ledger.ts"

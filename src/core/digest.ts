@@ -1,4 +1,4 @@
-import { toHex, type Sha256 } from "./chain.ts"
+import { toHex, type Sha256 } from "./hash.ts"
 
 /** A digest as a snapshot keeps it: 64 hex digits. */
 export type DigestRecord = string

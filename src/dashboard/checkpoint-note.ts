@@ -1,4 +1,5 @@
-import { EntryHasher, verifyInclusion } from "../core/chain.ts"
+import { EntryHasher } from "../core/hash.ts"
+import { verifyInclusion } from "../core/merkle.ts"
 import type { Output } from "../contract/operations.ts"
 import { sha256 } from "./sha256.ts"
 

@@ -1,4 +1,4 @@
-import { EntryHasher, fromHex, GENESIS, sameHash } from "../core/chain.ts"
+import { EntryHasher, fromHex, GENESIS, sameHash } from "../core/hash.ts"
 import { type Signal, signal } from "@preact/signals"
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"

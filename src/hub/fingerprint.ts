@@ -1,4 +1,4 @@
-import type { Sha256 } from "../core/chain.ts"
+import type { Sha256 } from "../core/hash.ts"
 import { type DigestRecord, StateDigest } from "../core/digest.ts"
 import { RecentHashes } from "../core/recent-hashes.ts"
 import { Changed } from "../core/changed.ts"

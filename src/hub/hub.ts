@@ -1,4 +1,5 @@
-import { Chain, type Sha256 } from "../core/chain.ts"
+import { Chain } from "../core/chain.ts"
+import type { Sha256 } from "../core/hash.ts"
 import { HUB } from "../core/entry.ts"
 import { isName } from "../core/ids.ts"
 import { type Checkpoint, Workspace } from "../core/workspace.ts"

@@ -1,5 +1,5 @@
 import { type Before, takeEarlier } from "../core/before.ts"
-import { type Sha256, toHex } from "../core/chain.ts"
+import { type Sha256, toHex } from "../core/hash.ts"
 import { decodeEntry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { evolve, putRows, Workspace } from "../core/workspace.ts"

@@ -1,4 +1,5 @@
-import type { Chain, Sha256 } from "../core/chain.ts"
+import type { Chain } from "../core/chain.ts"
+import type { Sha256 } from "../core/hash.ts"
 import type { Checkpoint, Workspace } from "../core/workspace.ts"
 import type { Ledger } from "../ledger/ledger.ts"
 import type { Clock } from "./clock.ts"

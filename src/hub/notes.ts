@@ -1,6 +1,6 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { fromHex } from "../core/chain.ts"
+import { fromHex } from "../core/hash.ts"
 import type { Checkpoint } from "../core/workspace.ts"
 import { formatTreeHead, makeKey, parseSigner, type Signer, signNote } from "../ledger/note.ts"
 

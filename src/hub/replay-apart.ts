@@ -1,6 +1,6 @@
 import { once } from "node:events"
 import { Worker } from "node:worker_threads"
-import type { Sha256 } from "../core/chain.ts"
+import type { Sha256 } from "../core/hash.ts"
 import { Changed } from "../core/changed.ts"
 import { digestText } from "../core/digest.ts"
 import { decodeEntry } from "../core/entry.ts"

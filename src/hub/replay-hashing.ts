@@ -1,6 +1,8 @@
 /** A thread that reads a ledger and makes the hashes of its replay: the chain, the Merkle tree, and the state digest of records that come in pieces of memory. */
 import { parentPort, workerData } from "node:worker_threads"
-import { type ChainRecord, EntryHasher, Frontier, fromHex, GENESIS, sameHash, toHex } from "../core/chain.ts"
+import type { ChainRecord } from "../core/chain.ts"
+import { EntryHasher, fromHex, GENESIS, sameHash, toHex } from "../core/hash.ts"
+import { Frontier } from "../core/merkle.ts"
 import { type DigestRecord, StateDigest } from "../core/digest.ts"
 import type { Seq } from "../core/ids.ts"
 import type { Elsewhere, Reader } from "../ledger/ledger.ts"

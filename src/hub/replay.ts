@@ -1,4 +1,5 @@
-import { Chain, type ChainRecord, sameHash, type Sha256, toHex } from "../core/chain.ts"
+import { Chain, type ChainRecord } from "../core/chain.ts"
+import { sameHash, type Sha256, toHex } from "../core/hash.ts"
 import { decodeEntry, type Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { type Checkpoint, evolve, Workspace } from "../core/workspace.ts"

@@ -1,4 +1,5 @@
-import { type Chain, type Sha256, toHex } from "../core/chain.ts"
+import type { Chain } from "../core/chain.ts"
+import { type Sha256, toHex } from "../core/hash.ts"
 import type { Entry } from "../core/entry.ts"
 import { type Checkpoint, type Mark, mark, undoTo, type Workspace } from "../core/workspace.ts"
 import { type Head, type Ledger, LedgerFailure, type Stored } from "../ledger/ledger.ts"

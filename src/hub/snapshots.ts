@@ -1,4 +1,5 @@
-import { type ChainRecord, sameHash, fromHex, type Sha256, toHex } from "../core/chain.ts"
+import type { ChainRecord } from "../core/chain.ts"
+import { sameHash, fromHex, type Sha256, toHex } from "../core/hash.ts"
 import type { DigestRecord } from "../core/digest.ts"
 import type { Seq } from "../core/ids.ts"
 import { allRows, putRows, Workspace } from "../core/workspace.ts"

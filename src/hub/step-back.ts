@@ -1,5 +1,5 @@
 import { type Before, beforeIn } from "../core/before.ts"
-import type { Sha256 } from "../core/chain.ts"
+import type { Sha256 } from "../core/hash.ts"
 import type { Seq } from "../core/ids.ts"
 import type { Journal } from "../core/table.ts"
 import type { Workspace } from "../core/workspace.ts"

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest"
-import { Chain, EntryHasher, Frontier } from "../core/chain.ts"
+import { Chain } from "../core/chain.ts"
+import { EntryHasher } from "../core/hash.ts"
+import { Frontier } from "../core/merkle.ts"
 import type { Entry } from "../core/entry.ts"
 import { epochs, outsideCheckpoint, verify } from "./audit.ts"
 import { makeCheckpoint, makeEntries } from "../../test/ledger-entries.ts"

@@ -1,4 +1,4 @@
-import { toHex } from "../core/chain.ts"
+import { toHex } from "../core/hash.ts"
 import type { Seq } from "../core/ids.ts"
 import { failureOf, finding, type Finding } from "./damage.ts"
 import type { Ledger } from "./ledger.ts"

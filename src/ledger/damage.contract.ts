@@ -1,6 +1,7 @@
 import fc from "fast-check"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { Chain, toHex } from "../core/chain.ts"
+import { Chain } from "../core/chain.ts"
+import { toHex } from "../core/hash.ts"
 import { ENTRY_MAX_BYTES } from "../core/entry.ts"
 import { makeCheckpoint, makeEntries } from "../../test/ledger-entries.ts"
 import { verify, type OutsideCheckpoint, type Report } from "./audit.ts"

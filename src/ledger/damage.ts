@@ -1,4 +1,4 @@
-import { EntryHasher, sameHash } from "../core/chain.ts"
+import { EntryHasher, sameHash } from "../core/hash.ts"
 import { ENTRY_MAX_BYTES, decodeEntry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { LedgerFailure, type Ledger, type Stored } from "./ledger.ts"

@@ -1,6 +1,7 @@
 import fc from "fast-check"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { Chain, GENESIS } from "../core/chain.ts"
+import { Chain } from "../core/chain.ts"
+import { GENESIS } from "../core/hash.ts"
 import { ENTRY_MAX_BYTES } from "../core/entry.ts"
 import { makeEntries, plain } from "../../test/ledger-entries.ts"
 import { describeDamage } from "./damage.contract.ts"

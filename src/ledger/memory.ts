@@ -1,4 +1,4 @@
-import { EntryHasher, GENESIS, sameHash } from "../core/chain.ts"
+import { EntryHasher, GENESIS, sameHash } from "../core/hash.ts"
 import type { Seq } from "../core/ids.ts"
 import { LedgerFailure, oneWriter, type Appended, type Head, type Ledger, type Stored } from "./ledger.ts"
 import { sha256 } from "./sha256.ts"

@@ -1,6 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { Chain, Frontier } from "../core/chain.ts"
+import { Chain } from "../core/chain.ts"
+import { Frontier } from "../core/merkle.ts"
 import { makeEntries } from "../../test/ledger-entries.ts"
 import { MemoryStore, type MemoryLedger } from "./memory.ts"
 import { addSignatures, cosign, formatTreeHead, makeKey, parseNote, parseSigner, parseVerifier, signNote } from "./note.ts"

@@ -1,4 +1,5 @@
-import { EntryHasher, Frontier, PathRoots, consistencyPath, inclusionPath, sameHash, verifyConsistency, verifyInclusion, type Leaves } from "../core/chain.ts"
+import { EntryHasher, sameHash } from "../core/hash.ts"
+import { Frontier, PathRoots, consistencyPath, inclusionPath, verifyConsistency, verifyInclusion, type Leaves } from "../core/merkle.ts"
 import { decodeEntry, type Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { failureOf, finding, isTooLong } from "./damage.ts"

@@ -1,4 +1,6 @@
-import { EntryHasher, Frontier, GENESIS, fromHex, sameHash, toHex, type ChainRecord } from "../core/chain.ts"
+import type { ChainRecord } from "../core/chain.ts"
+import { EntryHasher, GENESIS, fromHex, sameHash, toHex } from "../core/hash.ts"
+import { Frontier } from "../core/merkle.ts"
 import { decodeEntry, type Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { failureOf, finding, isTooLong, nameDamage, type Finding } from "./damage.ts"

@@ -322,7 +322,7 @@ describe("a SQLite ledger", () => {
       script,
       `
       import { writeSync } from "node:fs"
-      import { EntryHasher } from ${JSON.stringify(new URL("../core/chain.ts", import.meta.url).href)}
+      import { EntryHasher } from ${JSON.stringify(new URL("../core/hash.ts", import.meta.url).href)}
       import { sha256 } from ${JSON.stringify(new URL("sha256.ts", import.meta.url).href)}
       import { openSqlite } from ${JSON.stringify(new URL("sqlite.ts", import.meta.url).href)}
       const ledger = openSqlite({ path: ${JSON.stringify(path)}, walBytes: 300_000 })

@@ -1,7 +1,7 @@
 import { existsSync, fsyncSync, openSync, closeSync, renameSync, rmSync, statSync } from "node:fs"
 import { DatabaseSync, backup, type StatementSync } from "node:sqlite"
 import { pathToFileURL } from "node:url"
-import { EntryHasher, GENESIS, sameHash } from "../core/chain.ts"
+import { EntryHasher, GENESIS, sameHash } from "../core/hash.ts"
 import { decodeEntry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { isTooLong } from "./damage.ts"

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
-import { type Frontier, toHex } from "../core/chain.ts"
+import { toHex } from "../core/hash.ts"
+import type { Frontier } from "../core/merkle.ts"
 import type { Ledger } from "./ledger.ts"
 import { NoteInvalid, parseNote, parseTreeHead, type Verifier } from "./note.ts"
 import { proveConsistency } from "./proof.ts"

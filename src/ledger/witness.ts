@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync } from "node:fs"
 import { dirname } from "node:path"
-import { toHex } from "../core/chain.ts"
+import { toHex } from "../core/hash.ts"
 import { LedgerFailure } from "./ledger.ts"
 import {
   NoteInvalid,

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto"
 import { pino } from "pino"
 import type { Profile } from "../core/agent.ts"
-import { fromHex } from "../core/chain.ts"
+import { fromHex } from "../core/hash.ts"
 import { systemClock } from "../hub/clock.ts"
 import { type Hub, type Limits, openHub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"

@@ -1,7 +1,7 @@
 import type { Output } from "../contract/operations.ts"
 import type { Agent, Session } from "../core/agent.ts"
 import { alertsOf } from "../core/alerts.ts"
-import { toHex } from "../core/chain.ts"
+import { toHex } from "../core/hash.ts"
 import { LOST_AFTER_BEATS } from "../core/lease.ts"
 import { viewAgent, viewPlan } from "../core/view.ts"
 import type { Workspace } from "../core/workspace.ts"

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto"
 import { type ErrorBody, ERRORS } from "../../src/contract/errors.ts"
 import { decodeEntry, ENTRY_MAX_BYTES } from "../../src/core/entry.ts"
-import { toHex } from "../../src/core/chain.ts"
+import { toHex } from "../../src/core/hash.ts"
 import { systemClock } from "../../src/hub/clock.ts"
 import { openHub, type Hub } from "../../src/hub/hub.ts"
 import type { Loop } from "../../src/hub/loop.ts"
