@@ -243,6 +243,7 @@ export class Loop {
   async #flush(): Promise<void> {
     if (this.#flushing || this.#phase === "over") return
     this.#flushing = true
+    this.#upkeep.ahead()
     const startMs = this.#o.clock.monotonicMs()
     const batch = this.#takeBatch()
     this.#pace.batch(startMs, batch.length, this.#queue.length)
@@ -336,8 +337,6 @@ export class Loop {
       waiting.reject(SkeinError.fromRefusal(refusal))
     }
   }
-
-  // What follows a durable batch
 
   /** The ledger holds these entries: subscribers hear of them before anybody is answered. */
   #kept(stored: readonly Stored[], stirred: boolean): void {

@@ -28,7 +28,7 @@ type ReplicaOptions = {
 }
 
 const PAGE = 1_024
-/** Records hashed for the digest after each batch, so that no checkpoint has to catch up with many at once. */
+/** Records hashed for the digest at once, so that nobody waits long for it and no checkpoint has to catch up with many. */
 const SETTLE_RECORDS = 256
 
 /** The hub's copy of one ledger: the state, its chain and its digest. While a batch is in flight the state is ahead of `head`. */

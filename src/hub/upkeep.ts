@@ -58,6 +58,11 @@ export class Upkeep {
     this.#snapshotAfter(this.#interval)
   }
 
+  /** Before each batch: where somebody always waits, what is to be counted is not left to the next checkpoint, which would stand still for it. */
+  ahead(): void {
+    if (this.#o.replica.unsettled >= SETTLE_FROM) this.#o.replica.settle()
+  }
+
   /** Nothing waits. Whoever was alone asks again at once: what a lone command leaves to count waits for more of it, or for quiet. */
   idle(): void {
     if (this.#o.replica.unsettled < SETTLE_FROM) this.#planTidying()
