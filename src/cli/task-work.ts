@@ -1,7 +1,7 @@
 import type { Command } from "commander"
 import { InvalidArgumentError } from "commander"
 import { readFile } from "node:fs/promises"
-import type { Claimed } from "../core/command.ts"
+import type { Claimed } from "../core/answer.ts"
 import type { Usage } from "../core/task.ts"
 import { act, asText, collect, examples, integer, type Context } from "./context.ts"
 import { UsageError } from "./failure.ts"

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest"
 import { history, inHistory } from "../../test/core-history.ts"
 import { fold, OPERATOR, Scenario } from "../../test/scenario.ts"
 import { claimsText } from "./claim-text.ts"
-import type { Claimed } from "./command.ts"
+import type { Claimed } from "./answer.ts"
 import { type TaskView, viewTask } from "./view.ts"
 import type { Workspace } from "./workspace.ts"
 

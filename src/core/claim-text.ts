@@ -1,4 +1,4 @@
-import type { Claimed } from "./command.ts"
+import type { Claimed } from "./answer.ts"
 import { listJson, recordJson, textJson } from "./json-text.ts"
 import type { TaskView } from "./view.ts"
 

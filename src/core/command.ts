@@ -1,15 +1,16 @@
 // prettier-ignore
+import { type Asked, askedFor, type Claimed, claimOf, claimsIn, type Done, done, type Outcome, ownerTold, readyBy, type Reserved, reserved, withJob, withLease, withStatus } from "./answer.ts"
+// prettier-ignore
 import { type AddAgent, type AdoptSession, decideAddAgent, decideAdoptSession, decideEditAgent, decideEndSession, decideIssueCredential, decideRetireAgent, decideRevokeCredential, decideStartSession, type EditAgent, type EndSession, type IssueCredential, type RetireAgent, type RevokeCredential, type StartSession } from "./agent.ts"
 import { type AddTask, type CancelTask, decideAddTask, decideCancelTask, decideEditTask, decideResetTask, type EditTask, type ResetTask } from "./backlog.ts"
 import { type Block, decideBlock, decideUnblock, type Unblock } from "./blocker.ts"
 import { type Claim, type ClaimNext, currentClaims, decideClaim, decideClaimNext } from "./claim.ts"
 import { decideHandled, type HandledAgent } from "./handled.ts"
-import { type AckNotice, decideAckNotice, decideSendNotice, type Notice, type SendNotice } from "./directive.ts"
+import { type AckNotice, decideAckNotice, decideSendNotice, type SendNotice } from "./directive.ts"
 import type { Actor, Entry, Recorded } from "./entry.ts"
 import { decideReleaseFiles, decideRenewFiles, decideReserve, type ReleaseFiles, type RenewFiles, type ReserveFiles } from "./files.ts"
-import { fenceOf, leaseIdOf } from "./file-lease.ts"
 import { type AnswerHelp, decideAnswerHelp, decideWantHelp, type WantHelp } from "./help.ts"
-import type { AgentId, LeaseId, PlanId, Seq, SessionId, TaskId, ThreadId } from "./ids.ts"
+import type { AgentId, LeaseId, PlanId, SessionId, TaskId, ThreadId } from "./ids.ts"
 import { decideEndLease, decideRenewLease, decideSweep, type EndLease, type RenewLease, type Sweep } from "./lease.ts"
 import { type AckMessage, decideAckMessage, decidePostMessage, type PostMessage } from "./message.ts"
 import { decideSetPolicy, type SetPolicy } from "./policy-text.ts"
@@ -27,15 +28,13 @@ import {
   type Update,
 } from "./progress.ts"
 import type { Refusal } from "./refusal.ts"
-import type { TaskStatus } from "./task.ts"
 // prettier-ignore
 import { type CreateThread, decideCreateThread, decideInviteToThread, decideJoinThread, decideLeaveThread, decideSetThreadStatus, type InviteToThread, type JoinThread, type LeaveThread, type SetThreadStatus } from "./thread-life.ts"
 import { decideExhaustAccount, decideRestoreAccount, type ExhaustAccount, type RestoreAccount } from "./account.ts"
 // prettier-ignore
 import { decideEscalateThread, decideOverrideClose, decideUnblockThread, type EscalateThread, type OverrideCloseThread, type UnblockThread } from "./thread-guard.ts"
-import type { Trigger, TriggerId } from "./trigger.ts"
 // prettier-ignore
-import { type AnswerPermission, type AskPermission, decideAnswerPermission, decideAskPermission, decideWithdrawPermission, type Permission, type WithdrawPermission } from "./permission.ts"
+import { type AnswerPermission, type AskPermission, decideAnswerPermission, decideAskPermission, decideWithdrawPermission, type WithdrawPermission } from "./permission.ts"
 import { type ClaimedTrigger, claimedIn } from "./trigger-view.ts"
 import { type ClaimTriggers, decideClaimTriggers, decideRecordTrigger, type RecordTrigger } from "./trigger-claim.ts"
 // prettier-ignore
@@ -47,19 +46,7 @@ import { decideRefundUsage, decideReportUsage, type RefundUsage, type ReportUsag
 import { decideResetBreaker, decideSetBreakerPolicy, decideTripBreaker, type ResetBreaker, type SetBreakerPolicy, type TripBreaker } from "./breaker.ts"
 import { decideSetBudget, decideTopUpBudget, type SetBudget, type TopUpBudget } from "./budget.ts"
 import { withNotices } from "./governor-notice.ts"
-import { type TaskView, viewTask } from "./view.ts"
 import type { Checkpoint, MetaEvent, Workspace } from "./workspace.ts"
-
-/** Where a command left its mark; seq of the last entry, or of the state where there was nothing to record. */
-export type Done = { seq: Seq }
-/** A claim: write `fence` on everything that is done under it, and stop a little before `leaseEndsAtMs`. */
-export type Claimed = { fence: Seq; leaseEndsAtMs: number; leaseMs: number; task: TaskView }
-
-/** A lease on files: `fence` is the seq of its entry. */
-export type Reserved = Done & { lease: LeaseId; fence: Seq; endsAtMs: number }
-
-/** How a job stands after a step of it. */
-export type Outcome = { job: TriggerId; status: Trigger["status"]; hop: Trigger["hop"]; notBeforeMs: number }
 
 /** Every command with what it takes and what it answers. The contract derives from this; the hub decides by it. */
 export type Commands = {
@@ -112,7 +99,7 @@ export type Commands = {
   "trigger.confirm": { input: ConfirmTrigger; output: Done & Outcome }
   "account.exhausted": { input: ExhaustAccount; output: Done }
   "account.restored": { input: RestoreAccount; output: Done }
-  "permission.ask": { input: AskPermission; output: Done & { permission: Seq } & Pick<Permission, "status" | "option" | "untilMs"> }
+  "permission.ask": { input: AskPermission; output: Asked }
   "permission.answer": { input: AnswerPermission; output: Done }
   "permission.withdraw": { input: WithdrawPermission; output: Done }
   "wake.setPolicy": { input: SetWakePolicy; output: Done }
@@ -144,91 +131,6 @@ type Decide<Input> = (state: Workspace, actor: Actor, input: Input, nowMs: numbe
 /** A decider of which budgets or breakers may have something to tell. */
 function noticed<Input>(decide: Decide<Input>): Decide<Input> {
   return (state, actor, input, nowMs) => withNotices(state, actor, decide(state, actor, input, nowMs), nowMs)
-}
-
-function done(state: Workspace, _actor: Actor, _input: unknown, entries: readonly Entry[]): Done {
-  return { seq: entries.at(-1)?.seq ?? state.seq }
-}
-
-function claimOf(state: Workspace, id: TaskId, entry: Entry | null): Claimed {
-  const task = viewTask(state, id) as TaskView
-  const data = entry?.data as { leaseMs: number; leaseEndsAtMs: number } | undefined
-  return {
-    fence: entry?.seq ?? (task.fence as Seq),
-    leaseEndsAtMs: data?.leaseEndsAtMs ?? (task.leaseEndsAtMs as number),
-    leaseMs: data?.leaseMs ?? (task.leaseMs as number),
-    task,
-  }
-}
-
-function claimsIn(state: Workspace, entries: readonly Entry[]): Claimed[] {
-  return entries.filter((entry) => entry.type === "task.claimed").map((entry) => claimOf(state, (entry.data as { id: TaskId }).id, entry))
-}
-
-/** What an event makes of its task: an answer says what the command did, whatever has become of the task since. */
-const STATUS_AFTER: Readonly<Record<string, TaskStatus>> = {
-  "task.completed": "completed",
-  "task.submitted": "review",
-  "task.changes_requested": "in_progress",
-  "task.failed": "failed",
-  "task.retried": "pending",
-  "task.released": "pending",
-  "lease.ended": "pending",
-}
-
-function withStatus(state: Workspace, actor: Actor, input: { task: TaskId }, entries: readonly Entry[]): Done & { status: string } {
-  const own = entries.findLast(({ type, data }) => type in STATUS_AFTER && (data as { id: TaskId }).id === input.task)
-  return {
-    ...done(state, actor, input, entries),
-    status: own === undefined ? (state.tasks.get(input.task)?.status ?? "unknown") : (STATUS_AFTER[own.type] as string),
-  }
-}
-
-/** The end of the caller's own lease; null where it holds none any more. */
-function withLease(state: Workspace, actor: Actor, input: { task: TaskId; fence: Seq }, entries: readonly Entry[]): Done & { leaseEndsAtMs: number | null } {
-  const task = state.tasks.get(input.task)
-  return { ...done(state, actor, input, entries), leaseEndsAtMs: task?.fence === input.fence ? task.leaseEndsAtMs : null }
-}
-
-/** What a reservation or a renewal came to: both say so in one entry. */
-function reserved(state: Workspace, actor: Actor, input: unknown, entries: readonly Entry[]): Reserved {
-  const entry = entries.at(-1) as Entry
-  const { id, endsAtMs } = entry.data as { id?: LeaseId; endsAtMs: number }
-  const fence = id === undefined ? entry.seq : fenceOf(id)
-  return { ...done(state, actor, input, entries), lease: leaseIdOf(fence), fence, endsAtMs }
-}
-
-function withJob(state: Workspace, actor: Actor, input: { job: TriggerId }, entries: readonly Entry[]): Done & Outcome {
-  const { id, status, hop, notBeforeMs } = state.triggers.get(input.job) as Trigger
-  return { ...done(state, actor, input, entries), job: id, status, hop, notBeforeMs }
-}
-
-/** What was asked for, as it stands now: asked again with its key, it may have its answer by then. */
-function askedFor(state: Workspace, actor: Actor, input: AskPermission, entries: readonly Entry[]): Commands["permission.ask"]["output"] {
-  const { seq, data } = entries[0] as Entry<"permission.asked", { untilMs: number }>
-  const { status, option } = state.permissions.get(String(seq)) ?? { status: "withdrawn", option: null }
-  return { ...done(state, actor, input, entries), permission: seq, status, option, untilMs: data.untilMs }
-}
-
-/** Whom a helper was announced to. */
-function ownerTold(entries: readonly Entry[]): AgentId | undefined {
-  const told = entries.find((entry) => entry.type === "event.sent")?.data as Notice | undefined
-  return told !== undefined && "agent" in told.to ? told.to.agent : undefined
-}
-
-/** What became ready with a completion, also when the answer is built again later: all that it waits for was completed by then, and it was pending. */
-function readyBy(state: Workspace, id: TaskId, entries: readonly Entry[]): TaskId[] {
-  const completed = entries.find((entry) => entry.type === "task.completed")?.seq
-  if (completed === undefined) return []
-  const isDone = (dependency: TaskId): boolean => {
-    const task = state.tasks.get(dependency)
-    return task?.status === "completed" && task.lastSeq <= completed
-  }
-  const ready = [...state.board.dependents(id)].filter((dependent) => {
-    const since = (state.tasks.get(dependent)?.lastSeq ?? 0) > completed
-    return (since || state.board.isReady(dependent)) && (state.specs.get(dependent)?.dependsOn ?? []).every(isDone)
-  })
-  return ready.sort()
 }
 
 /** One table of all deciders: adding a command is a row here and in the contract. */

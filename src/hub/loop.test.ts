@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest"
 import { PLAN } from "../../test/scenario.ts"
 import { CLAIM_ANY, actor, DONE, NOTHING_USED, OPERATOR, openRig } from "../../test/simulation/rig.ts"
 import { commands } from "../core/command.ts"
-import type { Claimed } from "../core/command.ts"
+import type { Claimed } from "../core/answer.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { keyed, settled } from "../../test/simulation/outcome.ts"
 

@@ -1,5 +1,5 @@
 import type { OperationName } from "../contract/names.ts"
-import type { Claimed } from "../core/command.ts"
+import type { Claimed } from "../core/answer.ts"
 import { claimsText } from "../core/claim-text.ts"
 
 const CLAIM_NEXT: OperationName = "task.claimNext"

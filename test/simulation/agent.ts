@@ -1,4 +1,5 @@
-import type { Claimed, CommandName, Commands } from "../../src/core/command.ts"
+import type { Claimed } from "../../src/core/answer.ts"
+import type { CommandName, Commands } from "../../src/core/command.ts"
 import type { Actor, Role } from "../../src/core/entry.ts"
 import type { AgentId } from "../../src/core/ids.ts"
 import type { TaskStatus } from "../../src/core/task.ts"

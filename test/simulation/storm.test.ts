@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import { SkeinError } from "../../src/contract/errors.ts"
-import type { Claimed } from "../../src/core/command.ts"
+import type { Claimed } from "../../src/core/answer.ts"
 import type { Actor } from "../../src/core/entry.ts"
 import { Chance } from "../../src/cli/simulation/chance.ts"
 import { actor, CLAIM_ANY, DONE, NOTHING_USED, OPERATOR, openRig, type Rig } from "./rig.ts"

@@ -1,4 +1,4 @@
-import type { Claimed } from "../../src/core/command.ts"
+import type { Claimed } from "../../src/core/answer.ts"
 import type { AgentId, Seq } from "../../src/core/ids.ts"
 import { isHeld } from "../../src/core/task.ts"
 import type { Workspace } from "../../src/core/workspace.ts"

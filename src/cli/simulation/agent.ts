@@ -1,5 +1,5 @@
 import { SkeinError } from "../../contract/errors.ts"
-import type { Claimed } from "../../core/command.ts"
+import type { Claimed } from "../../core/answer.ts"
 import type { Actor } from "../../core/entry.ts"
 import type { PlanId, Seq, TaskId } from "../../core/ids.ts"
 import type { PlanTask } from "../../core/plan.ts"
