@@ -1,13 +1,10 @@
-import { existsSync, fsyncSync, openSync, closeSync, renameSync, rmSync, statSync } from "node:fs"
-import { DatabaseSync, backup, type StatementSync } from "node:sqlite"
-import { pathToFileURL } from "node:url"
-import { EntryHasher, GENESIS, sameHash } from "../core/hash.ts"
-import { decodeEntry } from "../core/entry.ts"
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs"
+import { backup, type DatabaseSync, type StatementSync } from "node:sqlite"
+import { GENESIS, sameHash } from "../core/hash.ts"
 import type { Seq } from "../core/ids.ts"
-import { isTooLong } from "./damage.ts"
 import { LedgerFailure, oneWriter, type Appended, type Elsewhere, type Head, type Ledger, type Stored } from "./ledger.ts"
-import { sha256 } from "./sha256.ts"
-import { growLog, GROWN_LOG_BYTES } from "./grown-log.ts"
+import { damaged, primaryCode, SQLITE_FULL, SQLITE_READONLY, translate, unknownOutcome } from "./sqlite-failure.ts"
+import { checkTail, openFile, PAGE_BYTES, prepareFile, WAL_BYTES } from "./sqlite-file.ts"
 import { WriterLock, createPrivately, type Owner } from "./writer-lock.ts"
 
 export type SqliteOptions = {
@@ -23,34 +20,8 @@ export type SqliteOptions = {
   walBytes?: number
 }
 
-const APPLICATION_ID = 0x536b_656e // "Sken"
-const SCHEMA_VERSION = 1
-const PAGE_BYTES = 4096
-const WAL_BYTES = 16 * 1024 * 1024
 /** Fewer entries than this are read row by row. */
 const FEW = 8
-/** How many of the last entries are checked at each start; `skein ledger verify` checks all. */
-const CHECKED_AT_START = 64
-/** How long to wait for another program that writes to the file (a `sqlite3` shell); this thread stands still meanwhile. */
-const BUSY_MS = 500
-
-const TABLE = "CREATE TABLE entries (seq INTEGER PRIMARY KEY, bytes TEXT NOT NULL, hash BLOB NOT NULL) STRICT"
-const TRIGGERS = [
-  "CREATE TRIGGER entries_only_grow BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END",
-  "CREATE TRIGGER entries_never_shrink BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END",
-]
-const SCHEMA = `
-  ${TABLE};
-  ${TRIGGERS.join(";\n  ")};
-  CREATE VIEW ledger AS SELECT seq,
-    strftime('%Y-%m-%dT%H:%M:%fZ', (bytes ->> '$.atMs') / 1000.0, 'unixepoch') AS at,
-    bytes ->> '$.type' AS type, bytes ->> '$.v' AS v,
-    bytes ->> '$.actor.agent' AS agent, bytes ->> '$.actor.session' AS session, bytes ->> '$.actor.role' AS role,
-    bytes ->> '$.commandId' AS commandId, bytes ->> '$.causedBy' AS causedBy, bytes -> '$.data' AS data, lower(hex(hash)) AS hash
-    FROM entries;
-  PRAGMA application_id = ${APPLICATION_ID};
-  PRAGMA user_version = ${SCHEMA_VERSION};
-`
 
 /** Opens the workspace's ledger. Throws `LedgerFailure`: `locked`, `damaged` (naming the seq), `unsupported`, `rolled_back`. */
 export function openSqlite(options: SqliteOptions): SqliteLedger {
@@ -58,8 +29,8 @@ export function openSqlite(options: SqliteOptions): SqliteLedger {
   let database: DatabaseSync | null = null
   try {
     if (lock) createPrivately(options.path)
-    database = open(options.path, lock === null)
-    prepare(database, options, lock === null)
+    database = openFile(options.path, lock === null)
+    prepareFile(database, options, lock === null)
     const ledger = new SqliteLedger(database, options, lock)
     if (lock) checkTail(database, options.path)
     return ledger
@@ -258,135 +229,6 @@ export class SqliteLedger implements Ledger {
     this.#outcomeUnknown = unknownOutcome(this.path, error)
     return this.#outcomeUnknown
   }
-}
-
-const SQLITE_ERROR = 1
-const SQLITE_BUSY = 5
-const SQLITE_READONLY = 8
-const SQLITE_CORRUPT = 11
-const SQLITE_FULL = 13
-const SQLITE_CANTOPEN = 14
-const SQLITE_TOOBIG = 18
-const SQLITE_NOTADB = 26
-
-/** SQLite's result code without the extension, or null for any other error. */
-function primaryCode(error: unknown): number | null {
-  const code = (error as { errcode?: unknown } | null)?.errcode
-  return typeof code === "number" ? code & 0xff : null
-}
-
-function unknownOutcome(path: string, cause: unknown): LedgerFailure {
-  return new LedgerFailure("unknown_outcome", `the disk failed while ${path} was being synced`, "restart the hub: it reads what was written", null, cause)
-}
-
-function damaged(path: string, seq: Seq | null, what: string, cause?: unknown): LedgerFailure {
-  const where = seq === null ? path : `entry ${seq} of ${path}`
-  return new LedgerFailure("damaged", `${where} ${what}`, "see `skein ledger verify`; keep this file and go on from a backup", seq, cause)
-}
-
-/** Adds the remedy to SQLite's failures; anything else passes through. */
-function translate(error: unknown, path: string): unknown {
-  switch (primaryCode(error)) {
-    case null:
-      // A number beyond exact integers was never written by us.
-      return (error as NodeJS.ErrnoException | null)?.code === "ERR_OUT_OF_RANGE" ? damaged(path, null, "holds a number that no entry has", error) : error
-    case SQLITE_FULL:
-      return new LedgerFailure("rolled_back", `no room to write to ${path}`, "free disk space, or raise the ledger's limit; nothing was written", null, error)
-    case SQLITE_READONLY:
-      return new LedgerFailure("rolled_back", `${path} cannot be written to`, "make the file and its directory writable; nothing was written", null, error)
-    case SQLITE_BUSY:
-      return new LedgerFailure("rolled_back", `another program is writing to ${path}`, "close it; nothing was written", null, error)
-    case SQLITE_CANTOPEN:
-      return new LedgerFailure("rolled_back", `${path} cannot be opened`, "check that the directory exists and is yours", null, error)
-    case SQLITE_TOOBIG:
-      return damaged(path, null, "holds a value longer than any entry", error)
-    case SQLITE_ERROR:
-      return damaged(path, null, "has not the tables of a ledger", error)
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return damaged(path, null, "is not a sound SQLite file", error)
-    default:
-      return new LedgerFailure("rolled_back", `the disk refused a read or write of ${path}`, "check the disk; nothing was written", null, error)
-  }
-}
-
-function open(path: string, readOnly: boolean): DatabaseSync {
-  // SQLite takes an empty file for a new one, and deletes the log beside it: all that was acknowledged since the last checkpoint.
-  if (isEmpty(path) && !isEmpty(`${path}-wal`)) throw damaged(path, null, "is empty, though there is a log of writes to it")
-  if (!readOnly) return new DatabaseSync(path, { timeout: BUSY_MS })
-  if (!existsSync(path)) throw new LedgerFailure("rolled_back", `there is no ledger at ${path}`, "check the path; `skein up` makes one")
-  const database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS })
-  try {
-    database.prepare("SELECT 1 FROM sqlite_schema").get()
-    return database
-  } catch (error) {
-    database.close()
-    // On read-only media SQLite cannot make the index of the write-ahead log; where there is no log, it needs none.
-    if (existsSync(`${path}-wal`)) throw error
-    const url = pathToFileURL(path)
-    url.searchParams.set("immutable", "1")
-    return new DatabaseSync(url, { readOnly: true })
-  }
-}
-
-/** Sets the connection up; makes the tables of a new file, and refuses what is not a ledger or is newer than this program. */
-function prepare(database: DatabaseSync, options: SqliteOptions, readOnly: boolean): void {
-  const { application_id: application } = database.prepare("PRAGMA application_id").get() as { application_id: number }
-  const { user_version: version } = database.prepare("PRAGMA user_version").get() as { user_version: number }
-  const { tables } = database.prepare("SELECT count(*) AS tables FROM sqlite_schema").get() as { tables: number }
-  const isNew = application === 0 && version === 0 && tables === 0 && !readOnly
-  if (!isNew && application !== APPLICATION_ID) {
-    throw new LedgerFailure("unsupported", `${options.path} is not a Skein ledger`, "give the path of a ledger, or of no file to start one")
-  }
-  if (version > SCHEMA_VERSION) {
-    throw new LedgerFailure("unsupported", `${options.path} was written by a newer Skein (version ${version})`, "install that version or a later one")
-  }
-  if (!isNew) checkSchema(database, options.path)
-  if (readOnly) return
-  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA trusted_schema = OFF")
-  if (options.maxBytes !== undefined) database.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(options.maxBytes / PAGE_BYTES))}`)
-  if (isNew) database.exec(`BEGIN; ${SCHEMA} COMMIT`)
-  growLog(database, options.path, Math.min(options.walBytes ?? WAL_BYTES, GROWN_LOG_BYTES))
-}
-
-/** Entries lie in the table that we made, and nothing acts on a write but what we wrote: a view in its place, or a trigger, answers and does what it likes. */
-function checkSchema(database: DatabaseSync, path: string): void {
-  const rows = database.prepare("SELECT name, sql FROM sqlite_schema WHERE name = 'entries' OR type = 'trigger'").all() as {
-    name: string
-    sql: string | null
-  }[]
-  for (const { name, sql } of rows)
-    if (sql !== (name === "entries" ? TABLE : TRIGGERS.find((own) => own === sql)))
-      throw damaged(path, null, `was changed: ${name.slice(0, 64)} is not as Skein made it`)
-}
-
-/** The last entries decode, and their hashes continue the chain. A batch torn by a crash is not seen here: SQLite's log never replays half of one. */
-function checkTail(database: DatabaseSync, path: string): void {
-  const tail = database.prepare("SELECT seq, bytes, hash FROM entries ORDER BY seq DESC LIMIT ?").all(CHECKED_AT_START + 1) as Stored[]
-  const hasher = new EntryHasher(sha256)
-  let before: Head | null = tail.length <= CHECKED_AT_START ? { seq: 0, hash: GENESIS } : null
-  for (const { seq, bytes, hash } of tail.toReversed()) {
-    if (typeof bytes !== "string" || !(hash instanceof Uint8Array)) throw damaged(path, seq, "is of the wrong type")
-    if (before) {
-      if (seq !== before.seq + 1) throw damaged(path, before.seq + 1, "is missing")
-      if (isTooLong(bytes) || !sameHash(hasher.chain(before.hash, bytes), hash)) throw damaged(path, seq, "does not continue the chain")
-      if (seqOf(bytes) !== seq) throw damaged(path, seq, "does not decode")
-    }
-    before = { seq, hash }
-  }
-}
-
-function seqOf(bytes: string): Seq | null {
-  try {
-    return decodeEntry(bytes).seq
-  } catch {
-    return null
-  }
-}
-
-/** Whether nothing is in the file, or there is none. */
-function isEmpty(path: string): boolean {
-  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0
 }
 
 function syncFile(path: string): void {
