@@ -56,8 +56,8 @@ async function claim(by: Actor): Promise<void> {
 
 answer({
   async open({ directory }: { directory: string }) {
-    // However busy the machine is, filling may wait; no more than CLAIMANTS claims ever do.
-    loop = await (await openOn(directory, { queueWaitMs: 600_000 })).create("main")
+    // However long filling takes it is no load that stays; no more than CLAIMANTS claims ever wait.
+    loop = await (await openOn(directory, { queueWaitMs: 600_000, batchMax: 2 * AT_ONCE })).create("main")
   },
   async grow({ tasks, agents: wanted }: { tasks: number; agents: number }): Promise<number> {
     while (agents < wanted) {
