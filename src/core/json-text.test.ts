@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import fc from "fast-check"
 import { expect, test } from "vitest"
 import { recordJson, textJson } from "./json-text.ts"
@@ -30,4 +31,23 @@ test("more names than are remembered are written all the same", () => {
   const record = Object.fromEntries(Array.from({ length: 3_000 }, (_, at) => [`a name ${at}`, at]))
   expect(recordJson(record)).toBe(JSON.stringify(record))
   expect(recordJson(record)).toBe(JSON.stringify(record))
+})
+
+/** In a process of its own: in this one others have written records before. V8 keeps the shapes of objects, and with them their names, over some collections. */
+const HOLDING = `
+  import { recordJson } from ${JSON.stringify(new URL("json-text.ts", import.meta.url).href)}
+  const heldBytes = () => {
+    for (let time = 0; time < 8; time += 1) globalThis.gc()
+    return process.memoryUsage().heapUsed
+  }
+  const before = heldBytes()
+  for (let at = 0; at < 900; at += 1) recordJson({ ["n".repeat(20_000) + at]: at })
+  await new Promise(setImmediate)
+  console.log(heldBytes() - before)
+`
+
+test("a caller's names leave nothing behind, however long they are", () => {
+  const held = execFileSync(process.execPath, ["--expose-gc", "--disable-warning=ExperimentalWarning", "--input-type=module", "--eval", HOLDING])
+  // Of 18 MB of names, and as many of their JSON.
+  expect(Number(held)).toBeLessThan(5_000_000)
 })

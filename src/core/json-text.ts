@@ -33,15 +33,19 @@ function valueJson(value: unknown): string {
   return Array.isArray(value) ? listJson(value) : recordJson(value as object)
 }
 
-/** Names of fields as JSON has them: a few hundred, as long as they come from our own types and not from a caller. */
+/** Names of fields as JSON has them. Those of our own types are a few hundred, and short; a caller's, such as those of an event's payload, may be any number and any length. */
 const names = new Map<string, string>()
 const NAMES_MAX = 1_000
+const NAME_MAX_CHARS = 32
 
 function nameJson(name: string): string {
   let text = names.get(name)
   if (text === undefined) {
     text = `${JSON.stringify(name)}:`
-    if (names.size < NAMES_MAX) names.set(name, text)
+    if (name.length > NAME_MAX_CHARS) return text
+    // Anew where it is full: else whoever came with a thousand names first would have their place for ever.
+    if (names.size >= NAMES_MAX) names.clear()
+    names.set(name, text)
   }
   return text
 }

@@ -9,6 +9,8 @@ const { Receiver } = library as unknown as { Receiver: new (options: object) => 
 
 const TEXT = 1
 const BINARY = 2
+const MESSAGE_MAX_BYTES = 75_000
+const PIECES_MAX = 5
 
 /** A client's frame: RFC 6455, 5.2, masked. */
 function frame(payload: Buffer, opcode: number, { final = true, mask = Buffer.from([7, 77, 177, 0]), reserved = 0, masked = true } = {}): Buffer {
@@ -24,7 +26,7 @@ function frame(payload: Buffer, opcode: number, { final = true, mask = Buffer.fr
 
 /** `ws`, as it reads by itself: what it heard, in order. */
 function receiver(heard: string[]): Writable {
-  const own = new Receiver({ isServer: true, maxPayload: 1 << 20, skipUTF8Validation: true, allowSynchronousEvents: true })
+  const own = new Receiver({ isServer: true, maxPayload: MESSAGE_MAX_BYTES, maxFragments: PIECES_MAX, skipUTF8Validation: true, allowSynchronousEvents: true })
   own.on("message", (data: Buffer, isBinary: boolean) => heard.push(`${isBinary ? "binary" : "text"} ${data.toString("latin1")}`))
   own.on("ping", (data: Buffer) => heard.push(`ping ${data.toString("latin1")}`))
   own.on("pong", (data: Buffer) => heard.push(`pong ${data.toString("latin1")}`))
@@ -46,21 +48,27 @@ async function both(pieces: readonly Buffer[]): Promise<{ alone: string[]; befor
   const own = receiver(alone)
   const rest = receiver(before)
   let passed = 0
+  let left = false
+  const pass = (bytes: Buffer): void => {
+    passed += bytes.length
+    rest.write(bytes)
+  }
   const reader = new FrameReader(
     (message) => before.push(`text ${typeof message === "string" ? message : message.toString("latin1")}`),
-    (bytes) => {
-      passed += bytes.length
-      rest.write(bytes)
-    },
+    pass,
+    () => (left = true),
   )
   rest.on("error", () => reader.end())
-  let over = false
-  own.on("error", () => (over = true))
-  own.on("conclude", () => (over = true))
+  // As `ws` does with its socket: nothing is read after a close or an error.
+  const over = new Set<Writable>()
+  for (const one of [own, rest]) {
+    one.on("error", () => over.add(one))
+    one.on("conclude", () => over.add(one))
+  }
   for (const piece of pieces) {
-    // As `ws` does with its socket: nothing is read after a close or an error.
-    if (!over) own.write(Buffer.from(piece))
-    reader.push(Buffer.from(piece))
+    if (!over.has(own)) own.write(Buffer.from(piece))
+    if (!left) reader.push(Buffer.from(piece))
+    else if (!over.has(rest)) pass(Buffer.from(piece))
     await settled()
   }
   return { alone, before, passed }
@@ -97,6 +105,13 @@ const wrong = fc.oneof(
   fc.uint8Array({ minLength: 126, maxLength: 140 }).map((bytes) => [frame(Buffer.from(bytes), 9)]),
   fc.uint8Array({ maxLength: 40 }).map((bytes) => [frame(Buffer.from(bytes), TEXT, { final: false }), frame(Buffer.from(bytes), TEXT)]),
   fc.uint8Array({ minLength: 2, maxLength: 40 }).map((bytes) => [Buffer.from(bytes)]),
+  // Too long, and in too many pieces, with what came after the last of them in the same bytes.
+  fc
+    .constantFrom(
+      [70_000, 10_000],
+      Array.from({ length: PIECES_MAX + 1 }, () => 1),
+    )
+    .map((lengths) => lengths.map((length, at) => frame(Buffer.alloc(length, 65), at === 0 ? TEXT : 0, { final: at === lengths.length - 1 }))),
 )
 const close = fc.constantFrom(1000, 1001, 4000).map((code) => [frame(Buffer.from([code >> 8, code & 255]), 8)])
 

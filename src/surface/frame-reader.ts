@@ -8,7 +8,6 @@ const FINAL = 0x80
 const RESERVED = 0x70
 const MASKED = 0x80
 const OPCODE = 0x0f
-const CONTINUATION = 0x0
 const TEXT = 0x1
 const BINARY = 0x2
 const CLOSE = 0x8
@@ -19,7 +18,7 @@ const LENGTH_64 = 127
 
 /**
  * Reads what a client sends, before `ws` does: a whole text message in one frame, which is nearly all that ever comes, is unmasked and taken at once; every
- * other frame goes to `ws` as it came, byte for byte. So what is wrong, long, in pieces or about the connection is judged by `ws` alone. The way through its
+ * other frame goes to `ws` as it came, byte for byte. So what is wrong, long or about the connection is judged by `ws` alone. The way through its
  * stream costs a call 2 µs.
  *
  * Invariant: `ws` only ever stands at the beginning of a frame, or within one that it gets the rest of (`#owed`).
@@ -27,21 +26,23 @@ const LENGTH_64 = 127
 export class FrameReader {
   readonly #take: (message: string | Buffer) => void
   readonly #pass: (bytes: Buffer) => void
+  readonly #leave: () => void
   /** The beginning of a frame of which not even the head is there: 13 bytes at the most. */
   #rest: Buffer | null = null
   /** Bytes that are still to come of a frame that `ws` has the beginning of. */
   #owed = 0
-  /** A message in pieces is on its way: what comes within it is for `ws`. */
-  #inPieces = false
-  /** From here on everything is for `ws`: where its next frame begins is not known. */
-  #passing = false
   #closing = false
   #over = false
 
-  /** `take` gets each text message, as a text where it is ASCII and else as its bytes; `pass` what is left to `ws`. */
-  constructor(take: (message: string | Buffer) => void, pass: (bytes: Buffer) => void) {
+  /**
+   * `take` gets each text message, as a text where it is ASCII and else as its bytes; `pass` what is left to `ws`. `leave` is called once, before the last `pass`:
+   * from there on `ws` reads alone, because something is wrong, or because a message comes in pieces. That it is too long, or in too many, `ws` says only after
+   * this turn, and nothing that came after it may be taken.
+   */
+  constructor(take: (message: string | Buffer) => void, pass: (bytes: Buffer) => void, leave: () => void) {
     this.#take = take
     this.#pass = pass
+    this.#leave = leave
   }
 
   /** Nothing is read any more, as by `ws` itself once it has seen a close or an error. */
@@ -53,12 +54,12 @@ export class FrameReader {
   push(chunk: Buffer): void {
     const bytes = this.#rest === null ? chunk : Buffer.concat([this.#rest, chunk])
     this.#rest = null
-    for (let at = 0; at < bytes.length && !this.#over;) at = this.#passing || this.#owed > 0 ? this.#handOn(bytes, at) : this.#frame(bytes, at)
+    for (let at = 0; at < bytes.length && !this.#over;) at = this.#owed > 0 ? this.#handOn(bytes, at) : this.#frame(bytes, at)
   }
 
   #handOn(bytes: Buffer, at: number): number {
-    const end = this.#passing ? bytes.length : Math.min(bytes.length, at + this.#owed)
-    if (!this.#passing) this.#owed -= end - at
+    const end = Math.min(bytes.length, at + this.#owed)
+    this.#owed -= end - at
     this.#pass(bytes.subarray(at, end))
     if (this.#closing && this.#owed === 0) this.#over = true
     return end
@@ -70,9 +71,11 @@ export class FrameReader {
     const first = bytes[at] as number
     const second = left > 1 ? (bytes[at + 1] as number) : MASKED
     const short = second & ~MASKED
-    if ((second & MASKED) === 0 || !this.#mayCome(first, short)) {
-      this.#passing = true
-      return at
+    if ((second & MASKED) === 0 || !isWhole(first, short)) {
+      this.#over = true
+      this.#leave()
+      this.#pass(bytes.subarray(at))
+      return bytes.length
     }
     const head = 6 + (short === LENGTH_16 ? 2 : short === LENGTH_64 ? 8 : 0)
     if (left < head) {
@@ -84,19 +87,9 @@ export class FrameReader {
       this.#message(bytes, at + head, length)
       return at + head + length
     }
-    const opcode = first & OPCODE
-    if (opcode < CLOSE) this.#inPieces = (first & FINAL) === 0
-    this.#closing = opcode === CLOSE
+    this.#closing = (first & OPCODE) === CLOSE
     this.#owed = head + length
     return at
-  }
-
-  /** Whether a frame is as RFC 6455, 5.2 to 5.5, has it, and the next that may come: else `ws` says what is wrong, and nothing after it counts. */
-  #mayCome(first: number, short: number): boolean {
-    const opcode = first & OPCODE
-    if ((first & RESERVED) !== 0) return false
-    if (opcode >= CLOSE) return opcode <= PONG && (first & FINAL) !== 0 && short < LENGTH_16
-    return this.#inPieces ? opcode === CONTINUATION : opcode === TEXT || opcode === BINARY
   }
 
   #message(bytes: Buffer, from: number, length: number): void {
@@ -116,17 +109,30 @@ export class FrameReader {
   }
 }
 
+/** Whether a frame is a message in one piece, or about the connection, as RFC 6455, 5.2 to 5.5, has it. */
+function isWhole(first: number, short: number): boolean {
+  if ((first & (FINAL | RESERVED)) !== FINAL) return false
+  const opcode = first & OPCODE
+  return opcode === TEXT || opcode === BINARY || (opcode >= CLOSE && opcode <= PONG && short < LENGTH_16)
+}
+
 /** Reads a connection's text messages before `ws` does. MUST be called before anything of it was read. `take` gets all messages, those that `ws` has read too. */
 export function readMessages(ws: WebSocket, socket: Duplex, take: (message: Message, isBinary: boolean) => void): void {
   ws.on("message", take)
   // The one that `ws` has just put there: nobody else had the socket before it.
   const [toWs] = socket.listeners("data")
   if (toWs === undefined) return
+  const read = (chunk: Buffer): void => reader.push(chunk)
   const reader = new FrameReader(
     (message) => take(message, false),
     (bytes) => void toWs.call(socket, bytes),
+    () => {
+      // First, so that `ws` can take it off again: with its close, or its error.
+      socket.on("data", toWs as (chunk: Buffer) => void)
+      socket.off("data", read)
+    },
   )
-  socket.on("data", (chunk: Buffer) => reader.push(chunk))
+  socket.on("data", read)
   socket.off("data", toWs as (chunk: Buffer) => void)
   const end = (): void => reader.end()
   ws.on("error", end)

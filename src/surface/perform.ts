@@ -1,4 +1,3 @@
-import { createHash, hash as digest } from "node:crypto"
 import type * as z from "zod"
 import { SkeinError } from "../contract/errors.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
@@ -13,6 +12,7 @@ import { mismatch } from "./claim-mismatch.ts"
 import type { Auth, Caller } from "./auth.ts"
 import type { Connection, Context, Prices } from "./context.ts"
 import { invalidInput } from "./invalid-input.ts"
+import { type Payload, PayloadHash } from "./payload-hash.ts"
 import type { Buckets } from "./rate.ts"
 import { type Foresee, Foresight } from "./foresight.ts"
 
@@ -77,11 +77,8 @@ type Row = {
   schema: z.ZodType
   identity: typeof IDENTITY
   composite: ((context: Context, input: never) => Promise<unknown>) | null
-  /** The payload of its last call with a key. */
-  last: { input: Payload; hash: string } | null
+  hash: PayloadHash
 }
-
-type Payload = Readonly<Record<string, unknown>>
 
 /** The contract, ready to run: looked up once at start, so that a call costs a map lookup and one parse. */
 const rows = new Map<string, Row>(
@@ -98,7 +95,7 @@ const rows = new Map<string, Row>(
         schema: input,
         identity: IDENTITY.filter(([field]) => !Object.hasOwn(input.shape, field)),
         composite,
-        last: null,
+        hash: new PayloadHash(name),
       },
     ]
   }),
@@ -235,32 +232,8 @@ function keyOf(row: Row, key: string | null, input: Payload): { id: string; hash
   if (key === null) return null
   if (!KEY.test(key)) throw new SkeinError("invalid_input", "the idempotency key is not one", "Use 1 to 128 of A-Z a-z 0-9 . _ : -", {})
   if (!row.command) return null
-  // Often the same again: `task.claimNext` without a filter is one payload for everybody.
-  let { last } = row
-  if (last === null || !isSame(last.input, input))
-    row.last = last = { input: { ...input }, hash: sha256Hex(`${row.name}\n${JSON.stringify(input)}`).slice(0, 32) }
-  return { id: key, hash: last.hash }
+  return { id: key, hash: row.hash.of(input) }
 }
-
-/** Whether two payloads are one text for certain: the same fields in the same order, and in them the same numbers, texts and the like, or empty lists. */
-function isSame(one: Payload, other: Payload): boolean {
-  const fields = Object.keys(one)
-  const others = Object.keys(other)
-  if (fields.length !== others.length) return false
-  for (let at = 0; at < fields.length; at++) {
-    const field = fields[at] as string
-    if (field !== others[at] || !isEqual(one[field], other[field])) return false
-  }
-  return true
-}
-
-function isEqual(one: unknown, other: unknown): boolean {
-  if (typeof one !== "object" || one === null) return one === other
-  return Array.isArray(one) && Array.isArray(other) && one.length === 0 && other.length === 0
-}
-
-const sha256Hex: (text: string) => string =
-  typeof digest === "function" ? (text) => digest("sha256", text) : (text) => createHash("sha256").update(text).digest("hex")
 
 const REVOKING = new Set<string>(["agent.retire", "credential.revoke", "session.end"] satisfies OperationName[])
 

@@ -13,7 +13,7 @@ import { encodeFrame, type Outbox } from "./outbox.ts"
 import { type Perform, type SurfaceLog, told, waits, workspaceOf } from "./perform.ts"
 import type { Refusals } from "./rate.ts"
 // prettier-ignore
-import { asciiFrame, beyondHead, callId, CLOSE, echo, expired, foreignIdentity, needsHello, needsId, noHello, readFrames, type Request, textFrame, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
+import { asciiFrame, beyondHead, callId, CLOSE, closeCode, echo, expired, foreignIdentity, needsHello, needsId, noHello, readFrames, type Request, textFrame, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
 
 /** Bytes that may wait for a slow reader: then events are resynced; at four times this the connection ends. */
 const BUFFER_MAX = 4 * 1024 * 1024
@@ -184,11 +184,14 @@ export class SocketConnection {
     try {
       frames = readFrames(text, isBinary, this.caller === null)
     } catch (error) {
-      this.#refuse(told(this.#o.log, error, { requestId: this.#o.requestId() }), CLOSE.badFrame)
+      this.#refuse(told(this.#o.log, error, { requestId: this.#o.requestId() }), closeCode(text, isBinary))
       return
     }
     this.#alive = true
+    const before = this.#hello
     for (const frame of frames) this.#greeted(frame, text.length)
+    // What came with a hello goes before what came after it.
+    if (this.#hello !== before) void this.#hello.then(() => this.#intake.goOn())
   }
 
   /** The hello goes first, whatever came with it. */
@@ -262,7 +265,6 @@ export class SocketConnection {
     this.#hello = this.#hello
       .then(() => this.#welcome(hello))
       .catch((error: unknown) => this.#refuse(told(this.#o.log, error, { requestId: this.#o.requestId() })))
-      .finally(() => this.#intake.goOn())
   }
 
   async #welcome(hello: unknown): Promise<void> {

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer"
 import { SkeinError } from "../contract/errors.ts"
 import type { Caller } from "./auth.ts"
 import { parseJson } from "./request.ts"
@@ -7,9 +8,9 @@ import { parseJson } from "./request.ts"
  * Client (one frame a message, or an array of them): `{"hello":{token,workspace?,session?}}` first, and again to renew the token; then `{"id":7,"op":"task.claim","in":{},"key":"..."}`, `{"cancel":7}`,
  * `{"subscribe":{"from":1}}`, `{"unsubscribe":true}`, `{"beat":["s_..."]}`.
  * Hub: `{"welcome":{}}`, `{"id":7,"ok":{}}`, `{"id":7,"error":{}}`, `{"error":{}}`, `{"events":[...],"from":1,"to":9}`, `{"resync":10}`; what is ready at
- * once comes as an array of these. Close codes: 4400 not this protocol, 4401 no valid token, 1001 hub going down, 1013 too slow.
+ * once comes as an array of these. Close codes: 4400 not this protocol, 4401 no valid token, 1001 hub going down, 1007 text that is no UTF-8, 1013 too slow.
  */
-export const CLOSE = { badFrame: 4400, unauthenticated: 4401, goingAway: 1001, tooSlow: 1013 } as const
+export const CLOSE = { badFrame: 4400, notUtf8: 1007, unauthenticated: 4401, goingAway: 1001, tooSlow: 1013 } as const
 
 /** Calls of one connection in flight at once. */
 const IN_FLIGHT_MAX = 1_000
@@ -30,7 +31,7 @@ export type Request = {
   beat?: unknown
 }
 
-/** The frames of one message. Throws what ends the connection with 4400. `first`: nobody has said hello yet. */
+/** The frames of one message. Throws what ends the connection with `closeCode`. `first`: nobody has said hello yet. */
 export function readFrames(text: string | Buffer, isBinary: boolean, first: boolean): Request[] {
   if (isBinary) throw new SkeinError("unsupported_media_type", "a binary frame", "Send JSON as text frames.")
   if (first && text.length > HELLO_MAX_BYTES) {
@@ -46,6 +47,11 @@ export function readFrames(text: string | Buffer, isBinary: boolean, first: bool
     )
   }
   return frames
+}
+
+/** What ends a connection whose message cannot be read: RFC 6455, 8.1, has a code of its own for text that is no UTF-8. */
+export function closeCode(text: string | Buffer, isBinary: boolean): number {
+  return isBinary || typeof text === "string" || isUtf8(text) ? CLOSE.badFrame : CLOSE.notUtf8
 }
 
 const FINAL_TEXT = 0x81
