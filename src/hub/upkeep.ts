@@ -22,8 +22,8 @@ type UpkeepOptions = {
   onFailed(error: unknown, text: string): void
 }
 
-/** Records that wait to be counted before they are worth a turn of the loop: some fifty lone commands. */
-const SETTLE_FROM = 128
+/** Records that wait to be counted before they are worth a turn of the loop, some four lone commands: with more of them the next command would wait for it. */
+const SETTLE_FROM = 8
 /** Quiet before the store may tidy up, in ms. */
 const TIDY_AFTER_MS = 250
 /** What is written of a snapshot at once, about a millisecond's work, waits no longer than this for a moment that nobody else wants, in ms. */
