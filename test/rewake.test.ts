@@ -36,23 +36,34 @@ afterAll(async () => {
   await tidyUp()
 })
 
-type Waiter = { ended: Promise<{ status: number | null; stderr: string }>; over(): boolean; kill(): void }
+type Hook = { ended: Promise<{ status: number | null; stdout: string; stderr: string }>; over(): boolean; signal(name: NodeJS.Signals): void }
 
-function waiter(session: string, env: Readonly<Record<string, string>> = {}): Waiter {
+function hook(event: string, session: string, env: Readonly<Record<string, string>> = {}): Hook {
   const kept = Object.entries(process.env).filter(([name]) => !/^(SKEIN_|GIT_|CLAUDE|NODE_OPTIONS|VITEST)/.test(name))
   const own = { ...Object.fromEntries(kept), ...env }
-  const child = spawn(process.execPath, [resolve("bin/skein.cjs"), "hook", "claude", "rewake"], { cwd: folder, env: own })
+  const child = spawn(process.execPath, [resolve("bin/skein.cjs"), "hook", "claude", event], { cwd: folder, env: own })
+  let stdout = ""
   let stderr = ""
   let over = false
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text))
   child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text))
   child.stdin.end(JSON.stringify({ session_id: session, cwd: folder }))
-  const ended = new Promise<{ status: number | null; stderr: string }>((settle) =>
+  const ended = new Promise<{ status: number | null; stdout: string; stderr: string }>((settle) =>
     child.on("close", (status) => {
       over = true
-      settle({ status, stderr })
+      settle({ status, stdout, stderr })
     }),
   )
-  return { ended, over: () => over, kill: () => child.kill("SIGKILL") }
+  return { ended, over: () => over, signal: (name) => void child.kill(name) }
+}
+
+const waiter = (session: string, env?: Readonly<Record<string, string>>): Hook => hook("rewake", session, env)
+
+/** What the hook of a session's start puts beside the model, which has no turn for it. Called again where a busy machine lets it give up on the hub. */
+async function shownAtStart(session: string): Promise<string> {
+  let shown = ""
+  await until("it has shown something", async () => (shown = (await hook("SessionStart", session).ended).stdout).includes("additionalContext"), 60_000)
+  return shown
 }
 
 async function post(thread: string, body: string): Promise<void> {
@@ -102,9 +113,36 @@ test("the later of two waiters of a conversation wakes it; the earlier ends with
 test("a waiter that was killed is not waiting", async () => {
   const one = waiter("s3")
   await until("it waits", () => rewakeWaits(marks, "claude", "s3"))
-  one.kill()
+  one.signal("SIGKILL")
   await one.ended
   expect(rewakeWaits(marks, "claude", "s3")).toBe(false)
+})
+
+test("a message that came while a waiter waited wakes the agent, though the hook of the session's start was the first to show it", async () => {
+  const { thread } = await goose.call("thread.create", { title: "At the start", participants: ["claude"] })
+  const one = waiter("s4")
+  await until("it waits", () => rewakeWaits(marks, "claude", "s4"))
+  // As on a machine that gives it no time.
+  one.signal("SIGSTOP")
+  await post(thread, "come while it waits")
+  expect(await shownAtStart("s4")).toContain("come while it waits")
+  one.signal("SIGCONT")
+  const { status, stderr } = await one.ended
+  expect(status).toBe(2)
+  expect(stderr).toContain("| come while it waits")
+})
+
+test("what a session was shown at its start, and was there before, does not wake it", async () => {
+  const { thread } = await goose.call("thread.create", { title: "Before the start", participants: ["claude"] })
+  await post(thread, "old news")
+  expect(await shownAtStart("s5")).toContain("old news")
+  const one = waiter("s5")
+  await until("it waits", () => rewakeWaits(marks, "claude", "s5"))
+  await post(thread, "fresh news")
+  const { status, stderr } = await one.ended
+  expect(status).toBe(2)
+  expect(stderr).toContain("| fresh news")
+  expect(stderr).not.toContain("old news")
 })
 
 function never(): never {

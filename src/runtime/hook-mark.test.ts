@@ -11,7 +11,7 @@ test("what is damaged in a mark counts as fresh, and the rest of it stands", () 
   const mark = new HookMarkFile(join(folder, "marks"), "ann", "s")
   const fresh = mark.read()
   mkdirSync(join(folder, "marks"))
-  const written = { warned: "yes", shown: null, pending: { team: 3, x: "y", z: -1 }, turns: {}, usageBytes: 1e300, usageIds: ["a", 7] }
+  const written = { warned: "yes", shown: null, pending: { team: 3, x: "y", z: -1 }, atStart: 1, turns: {}, usageBytes: 1e300, usageIds: ["a", 7] }
   writeFileSync(join(folder, "marks", "ann.s.json"), JSON.stringify(written))
   expect(mark.read()).toEqual({ ...fresh, pending: { team: 3 }, usageIds: ["a"] })
   for (const text of ["null", "[]", "7", '"x"', "{", ""]) {

@@ -9,6 +9,8 @@ export type HookMark = {
   shown: Readonly<Record<string, number>>
   /** Those of `shown` that the hub has not been told of: told at the next call, which shows that the agent lived on to read them. */
   pending: Readonly<Record<string, number>>
+  /** What is pending was shown at the session's start, and nothing since shows that the model had a turn: it may be idle, and know of none of it. */
+  atStart: boolean
   /** Turns that a stop hook asked for. */
   turns: number
   /** How far the agent's record was read for what it used, in bytes, and which of its last answers were counted. */
@@ -16,7 +18,7 @@ export type HookMark = {
   usageIds: readonly string[]
 }
 
-const FRESH: HookMark = { warned: false, shown: {}, pending: {}, turns: 0, usageBytes: 0, usageIds: [] }
+const FRESH: HookMark = { warned: false, shown: {}, pending: {}, atStart: false, turns: 0, usageBytes: 0, usageIds: [] }
 /** A process that held the lock longer than this has died. */
 const LOCK_STALE_MS = 10_000
 const KEPT_MS = 7 * 24 * 3_600_000
@@ -76,11 +78,12 @@ export class HookMarkFile {
 /** What is found of a mark: each part of it counts as fresh where it is not what it should be. */
 function markIn(found: unknown): HookMark {
   if (typeof found !== "object" || found === null) return FRESH
-  const { warned, shown, pending, turns, usageBytes, usageIds } = found as Record<keyof HookMark, unknown>
+  const { warned, shown, pending, atStart, turns, usageBytes, usageIds } = found as Record<keyof HookMark, unknown>
   return {
     warned: warned === true,
     shown: numbersIn(shown),
     pending: numbersIn(pending),
+    atStart: atStart === true,
     turns: isCount(turns) ? turns : FRESH.turns,
     usageBytes: isCount(usageBytes) ? usageBytes : FRESH.usageBytes,
     usageIds: Array.isArray(usageIds) ? usageIds.filter((id) => typeof id === "string") : FRESH.usageIds,

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto"
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import type { HookMarkFile } from "./hook-mark.ts"
+import type { HookMark, HookMarkFile } from "./hook-mark.ts"
 import { deliver, type HookHub } from "./hook-turn.ts"
 
 /** What the hub knows of work for the agent. */
@@ -28,26 +28,40 @@ export type Rewake = {
   againMs?: number
 }
 
+/** The newest message of each thread with unread ones, when the waiter began to wait. */
+type Heads = Readonly<Record<string, number>>
+
 /**
  * Waits until there are messages that this conversation was not shown yet, and gives them as a text, once: it is in the mark then. Null when a later waiter of
  * the conversation has taken over, its agent has ended, or its time is up. A hub that is away is waited for.
+ *
+ * An agent starts its waiter and its other hooks side by side. Interleaving: a message that comes now may be read by the hook of the session's start, which
+ * only puts it beside the model. So the waiter knows what there was before it said that it waits, and wakes for all that came after, shown at a start or not.
  */
 export async function waitToRewake({ agent, mark, waiter, wanted, withHub, againMs = AGAIN_MS }: Rewake): Promise<string | null> {
   const endsAt = performance.now() + ENDS_AFTER_MS
+  const inTime = (): boolean => wanted() && performance.now() < endsAt
+  let before: Heads | null = null
+  while (before === null) {
+    if (!inTime()) return null
+    before = await withHub(headsNow).catch(() => null)
+    if (before === null) await sleep(againMs)
+  }
+  const since = before
   waiter.take()
-  const goesOn = (): boolean => waiter.holds() && wanted() && performance.now() < endsAt
+  const goesOn = (): boolean => waiter.holds() && inTime()
   const look = async (hub: RewakeHub): Promise<{ text: string } | { againMs: number }> => {
     const work = await hub.wait(WAIT_MS)
-    const { shown } = mark.read()
+    const { shown } = toWakeFor(mark.read(), since)
     const fresh = work.unread.some(({ thread, lastReadSeq, headSeq }) => headSeq > Math.max(lastReadSeq, shown[thread] ?? 0))
     if (!fresh) return { againMs: work.unread.length + work.notices.length + work.ready.length > 0 ? againMs : 0 }
     const unlock = mark.lock()
     if (unlock === null) return { againMs: LOCKED_MS }
     try {
       if (!goesOn()) return { againMs: 0 }
-      const delivered = await deliver({ hub, agent }, mark.read())
+      const delivered = await deliver({ hub, agent }, toWakeFor(mark.read(), since))
       if (delivered.text === null) return { againMs }
-      mark.write(delivered.mark)
+      mark.write({ ...delivered.mark, atStart: false })
       return { text: delivered.text }
     } finally {
       unlock()
@@ -63,6 +77,18 @@ export async function waitToRewake({ agent, mark, waiter, wanted, withHub, again
   } finally {
     waiter.release()
   }
+}
+
+async function headsNow(hub: RewakeHub): Promise<Heads> {
+  const { unread } = await hub.wait(0)
+  return Object.fromEntries(unread.map(({ thread, headSeq }) => [thread, headSeq]))
+}
+
+/** The mark, but what came since and was shown at a start alone counts as not shown. */
+function toWakeFor(mark: HookMark, since: Heads): HookMark {
+  if (!mark.atStart) return mark
+  const untold = Object.keys(mark.pending).map((thread) => [thread, Math.min(mark.shown[thread] ?? 0, since[thread] ?? 0)])
+  return { ...mark, shown: { ...mark.shown, ...Object.fromEntries(untold) } }
 }
 
 /** Which waiter of a conversation is the one that wakes: the last that came. Each is a process of its own. */

@@ -71,7 +71,7 @@ export async function answerTurn(turn: Turn): Promise<HookAnswer> {
       return answer
     }
     const delivered = await deliver(turn, mark)
-    turn.mark.write(delivered.mark)
+    turn.mark.write({ ...delivered.mark, atStart: moment === "start" && delivered.text !== null })
     return delivered.text === null ? {} : { context: delivered.text }
   } finally {
     unlock()
@@ -124,7 +124,7 @@ async function acknowledgePending({ hub }: Turn, mark: HookMark): Promise<HookMa
   const pending = Object.entries(mark.pending)
   // One that was moved further meanwhile, by the model itself, is no failure.
   await Promise.all(pending.map(([thread, number]) => hub.acknowledge(thread, number).catch(() => undefined)))
-  return pending.length === 0 ? mark : { ...mark, pending: {} }
+  return pending.length === 0 ? mark : { ...mark, pending: {}, atStart: false }
 }
 
 /** Unread messages that this conversation was not shown yet, and the mark that remembers them. */

@@ -9,7 +9,9 @@ import { AcpDriver } from "../../src/runtime/acp.ts"
 import type { Launch } from "../../src/runtime/driver.ts"
 import { HeadlessDriver } from "../../src/runtime/headless.ts"
 import { deliverNatively } from "../../src/runtime/native-inbox.ts"
+import type { AgentPreset } from "../../src/runtime/presets/preset.ts"
 import { presetNamed } from "../../src/runtime/presets/presets.ts"
+import { sightOf } from "../../src/runtime/tmux/screen.ts"
 import { json, newRepository, tidyUp } from "../cli-driver.ts"
 import { delivery, newPlace, type Place, started, tidyTerminals, until, withoutTmux } from "../terminal/terminals.ts"
 import { environmentFor } from "./driven.ts"
@@ -18,7 +20,8 @@ import { LoopbackModel } from "./loopback-model.ts"
 
 /** The real agents, woken in each way that their preset knows, against a model of our own: what counts is what reached that model. */
 
-const WAKES_WITHIN_MS = 30_000
+/** Of a real agent that starts, beside others that do, on two processors. */
+const WAKES_WITHIN_MS = 60_000
 /** Words that make each one start without asking its user something first. */
 const INTERACTIVE: Readonly<Record<AgentKind, readonly string[]>> = {
   claude: [],
@@ -50,8 +53,8 @@ async function scene(kind: AgentKind, binary: string, args: readonly string[]): 
   return {
     model,
     launch: { agent: kind, preset, binary, args, cwd, env, resumeId: null, prompt: null },
-    // The last request holds the whole conversation: how often the text was said in it.
-    times: (text) => model.asked.at(-1)?.texts.filter((one) => one.includes(text)).length ?? 0,
+    // A request holds the whole conversation: how often the text was said in it. Not every one does: agents also ask for titles and the like.
+    times: (text) => Math.max(0, ...model.asked.map(({ texts }) => texts.filter((one) => one.includes(text)).length)),
   }
 }
 
@@ -64,6 +67,15 @@ function lives(pid: number): boolean {
 }
 
 const shown = async (place: Place, pane: string): Promise<string> => place.tmux("capture-pane", "-p", "-t", pane)
+
+/** As a person would, who sees where he types: an agent that starts may throw away what comes before its prompt is there. */
+async function draft(place: Place, { pane }: { pane: string }, preset: AgentPreset): Promise<void> {
+  await until("its prompt is there", async () => sightOf({ text: await shown(place, pane), before: "" }, preset.screen).ready, WAKES_WITHIN_MS)
+  place.tmux("send-keys", "-t", pane, "-l", "half a thought")
+  await until("the draft is there", () => hasDraftOf(place, pane), WAKES_WITHIN_MS)
+}
+
+const hasDraftOf = async (place: Place, pane: string): Promise<boolean> => (await shown(place, pane)).includes("half a thought")
 
 for (const kind of WANTED) {
   const found = installed(kind)
@@ -91,12 +103,11 @@ for (const kind of WANTED) {
       await new Promise((settle) => {
         setTimeout(settle, 1_500)
       })
-      place.tmux("send-keys", "-t", address.pane, "-l", "half a thought")
-      await until("the draft is there", async () => (await shown(place, address.pane)).includes("half a thought"))
+      await draft(place, address, launch.preset)
       expect(await place.driver.deliver(address, delivery("Skein: wake number-three"))).toMatchObject({ ok: false, code: "DRAFT_PRESENT" })
       expect(await shown(place, address.pane)).toContain("half a thought")
       await place.driver.stop(address)
-      await until("its process has gone", () => !lives(address.pid))
+      await until("its process has gone", () => !lives(address.pid), WAKES_WITHIN_MS)
     })
   })
 
@@ -154,11 +165,11 @@ describe.skipIf(withoutTmux !== null)("without keystrokes, beside a person's dra
     await new Promise((settle) => {
       setTimeout(settle, 1_500)
     })
-    place.tmux("send-keys", "-t", address.pane, "-l", "half a thought")
+    await draft(place, address, launch.preset)
     const target = { agent: "codex", preset: launch.preset, session, cwd: launch.cwd, env: launch.env, binary: codex.binary, marks: launch.cwd }
     expect(await deliverNatively(target, { text: "Skein: wake number-two", form: "nudge" })).toMatchObject({ ok: true, channel: "native" })
     await until("the model has it", () => times("number-two") === 1, WAKES_WITHIN_MS)
-    expect(await shown(place, address.pane)).toContain("half a thought")
+    await until("the draft is there still", () => hasDraftOf(place, address.pane))
   })
 
   const claude = WANTED.includes("claude") ? installed("claude") : { absent: "" }
@@ -186,11 +197,12 @@ describe.skipIf(withoutTmux !== null)("without keystrokes, beside a person's dra
       },
     )
     expect(waits).toBe(true)
-    place.tmux("send-keys", "-t", address.pane, "-l", "half a thought")
+    await draft(place, address, launch.preset)
     const { thread } = await goose.call("thread.create", { title: "Wake up", participants: ["claude"] })
     await goose.call("message.post", { thread, body: "the parser waits for you", kind: "chat", inReplyTo: null, metadata: {} })
     await until("the model has it", () => times("the parser waits for you") > 0, WAKES_WITHIN_MS)
     goose.close()
-    expect(await shown(place, address.pane)).toContain("half a thought")
+    // While it draws anew, a row may be empty for a moment.
+    await until("the draft is there still", () => hasDraftOf(place, address.pane))
   })
 })

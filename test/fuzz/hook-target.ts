@@ -41,7 +41,7 @@ const RECORD = [
   },
   { type: "gemini", id: "g1", model: "m", tokens: { input: 9, cached: 1, output: 2, thoughts: 3, tool: 1 } },
 ] as const satisfies Json[]
-const MARK = { warned: false, shown: { team: 1 }, pending: { team: 1 }, turns: 1, usageBytes: 10, usageIds: ["m0"] }
+const MARK = { warned: false, shown: { team: 1 }, pending: { team: 1 }, atStart: true, turns: 1, usageBytes: 10, usageIds: ["m0"] }
 
 const SHELLS = { claude: "Bash", codex: "Bash", gemini: "run_shell_command", opencode: "bash" } as const
 const EDITORS = {
