@@ -87,8 +87,9 @@ async function headsNow(hub: RewakeHub): Promise<Heads> {
 /** The mark, but what came since and was shown at a start alone counts as not shown. */
 function toWakeFor(mark: HookMark, since: Heads): HookMark {
   if (!mark.atStart) return mark
-  const untold = Object.keys(mark.pending).map((thread) => [thread, Math.min(mark.shown[thread] ?? 0, since[thread] ?? 0)])
-  return { ...mark, shown: { ...mark.shown, ...Object.fromEntries(untold) } }
+  const shown = { ...mark.shown }
+  for (const thread of Object.keys(mark.pending)) shown[thread] = Math.min(shown[thread] ?? 0, since[thread] ?? 0)
+  return { ...mark, shown }
 }
 
 /** Which waiter of a conversation is the one that wakes: the last that came. Each is a process of its own. */
