@@ -1,25 +1,14 @@
 import { WebSocket } from "ws"
 import { type ErrorCode, SkeinError } from "../contract/errors.ts"
 import type { OperationName } from "../contract/names.ts"
-import type { Entry } from "../core/entry.ts"
 import type { Seq, SessionId } from "../core/ids.ts"
 import { Calls } from "./calls.ts"
+import { type Frame, framesIn, isFrame, type Welcome } from "./frames.ts"
 import { bearerFor, type Identity } from "./identity.ts"
+import { Outgoing } from "./outgoing.ts"
 import { errorFrom, noHub, unreachable } from "./post.ts"
 import { fullJitterMs } from "./retry.ts"
 import { EventReaders } from "./stream.ts"
-
-/** What the hub says of the caller when it is connected. */
-export type Welcome = {
-  version: string
-  workspace: string
-  agent: string
-  role: string
-  session: SessionId | null
-  head: Seq
-  nowMs: number
-  expiresAtMs: number | null
-}
 
 export type ConnectionOptions = {
   url: URL
@@ -30,18 +19,6 @@ export type ConnectionOptions = {
   /** Backoff between attempts to connect: full jitter from `baseMs`, doubled each time, `capMs` at the most. */
   reconnect: { baseMs: number; capMs: number }
   random(): number
-}
-
-type Received = {
-  id?: number
-  ok?: unknown
-  error?: unknown
-  welcome?: Welcome
-  events?: Entry[]
-  from?: number
-  to?: number
-  resync?: number
-  subscribe?: unknown
 }
 
 /** Errors after which another connection would end the same way. */
@@ -75,7 +52,7 @@ export class Connection {
   #state: "connecting" | "open" | "closed" = "connecting"
   #failure: SkeinError | null = null
   #attempt = 0
-  #outgoing: string[] = []
+  readonly #outgoing = new Outgoing()
   #session: SessionId | undefined
   /** Sessions that this client beats for, with the time between two beats. */
   readonly #beating = new Map<SessionId, NodeJS.Timeout>()
@@ -92,11 +69,11 @@ export class Connection {
     this.#session = options.session
     this.#calls = new Calls({
       isOpen: () => this.#state === "open",
-      send: (text) => this.#send(text),
+      send: (text) => this.#outgoing.say(text),
       random: options.random,
       trouble: () => this.#trouble ?? unreachable(options.url, "no connection in time"),
     })
-    this.events = new EventReaders({ subscribe: (from) => this.#subscribe(from), unsubscribe: () => this.#send('{"unsubscribe":true}') })
+    this.events = new EventReaders({ subscribe: (from) => this.#subscribe(from), unsubscribe: () => this.#outgoing.say('{"unsubscribe":true}') })
   }
 
   get welcome(): Welcome | null {
@@ -139,10 +116,10 @@ export class Connection {
   /** Beats for a session every third of its interval, so that one lost beat does no harm. */
   beat(session: SessionId, heartbeatMs: number): void {
     if (this.#beating.has(session)) return
-    const timer = setInterval(() => this.#send(JSON.stringify({ beat: [session] })), Math.max(50, heartbeatMs / 3))
+    const timer = setInterval(() => this.#outgoing.say(JSON.stringify({ beat: [session] })), Math.max(50, heartbeatMs / 3))
     timer.unref()
     this.#beating.set(session, timer)
-    this.#send(JSON.stringify({ beat: [session] }))
+    this.#outgoing.say(JSON.stringify({ beat: [session] }))
   }
 
   unbeat(session: SessionId): void {
@@ -155,7 +132,7 @@ export class Connection {
   async close(): Promise<void> {
     if (this.#state === "closed") return
     const ws = this.#ws
-    this.#flush()
+    this.#outgoing.flush()
     this.#shut(closed(), "closed")
     if (ws === null || ws.readyState === WebSocket.CLOSED) return
     await new Promise<void>((resolve) => {
@@ -216,7 +193,7 @@ export class Connection {
     try {
       const { token, lastsMs } = await bearerFor(this.#o.url, this.#o.identity, this.#o.workspace)
       if (this.#state !== "open") return
-      this.#send(this.#hello(token))
+      this.#outgoing.say(this.#hello(token))
       this.#renewLater(lastsMs)
     } catch (error) {
       this.#settleGreeted((waiter) => waiter.reject(error))
@@ -248,8 +225,9 @@ export class Connection {
     this.#settleGreeted((waiter) => waiter.resolve(welcome))
     if (this.#state === "open") return
     this.#state = "open"
+    if (this.#ws !== null) this.#outgoing.begin(this.#ws)
     this.#attempt = 0
-    for (const session of this.#beating.keys()) this.#send(JSON.stringify({ beat: [session] }))
+    for (const session of this.#beating.keys()) this.#outgoing.say(JSON.stringify({ beat: [session] }))
     this.events.resubscribe()
     this.#calls.sendAll()
   }
@@ -260,7 +238,7 @@ export class Connection {
     clearTimeout(this.#renewal)
     clearTimeout(this.#silence)
     this.#silence = undefined
-    this.#outgoing = []
+    this.#outgoing.end()
     if (this.#isClosed()) return
     this.#state = "connecting"
     this.#calls.broken()
@@ -294,6 +272,7 @@ export class Connection {
   #shut(error: SkeinError, events: SkeinError | "closed"): void {
     this.#state = "closed"
     this.#failure = error
+    this.#outgoing.end()
     for (const timer of [this.#renewal, this.#reconnection, this.#silence]) clearTimeout(timer)
     for (const timer of this.#beating.values()) clearInterval(timer)
     this.#beating.clear()
@@ -311,34 +290,9 @@ export class Connection {
 
   // Talking
 
-  /** What is said in one turn of the loop goes out as one message. */
-  #send(text: string): void {
-    if (this.#state !== "open") return
-    this.#outgoing.push(text)
-    if (this.#outgoing.length === 1) process.nextTick(() => this.#flush())
-    else if (this.#outgoing.length >= 200) this.#flush()
-  }
-
-  #flush(): void {
-    const outgoing = this.#outgoing
-    if (outgoing.length === 0) return
-    this.#outgoing = []
-    if (this.#ws?.readyState !== WebSocket.OPEN) return
-    // A plan may be as long as a message can be: long texts go alone.
-    if (outgoing.length === 1 || outgoing.reduce((size, text) => size + text.length, 0) > 128 * 1024) for (const text of outgoing) this.#ws.send(text)
-    else this.#ws.send(`[${outgoing.join(",")}]`)
-  }
-
   #message(text: string): void {
     this.#listen()
-    let frames: unknown[]
-    try {
-      const parsed = JSON.parse(text) as unknown
-      frames = Array.isArray(parsed) ? parsed : [parsed]
-    } catch {
-      frames = [null]
-    }
-    for (const frame of frames) {
+    for (const frame of framesIn(text)) {
       if (isFrame(frame)) this.#frame(frame)
       else {
         this.#trouble = noHub(this.#o.url, "WebSocket")
@@ -348,7 +302,7 @@ export class Connection {
     }
   }
 
-  #frame(frame: Received): void {
+  #frame(frame: Frame): void {
     if (frame.events !== undefined) this.events.deliver(frame.from as number, frame.to as number, frame.events)
     else if (typeof frame.id === "number") this.#calls.answered(frame.id, frame.ok, frame.error)
     else if (frame.welcome !== undefined) this.#welcomed(frame.welcome)
@@ -362,21 +316,13 @@ export class Connection {
   }
 
   #subscribe(from: Seq): void {
-    this.#send(JSON.stringify({ subscribe: { from } }))
+    this.#outgoing.say(JSON.stringify({ subscribe: { from } }))
   }
 
   /** A method, so that the compiler does not take an earlier look for the last word: every await may have closed it. */
   #isClosed(): boolean {
     return this.#state === "closed"
   }
-}
-
-/** Whether it is a frame that can be acted on: something else may be listening where the hub was. */
-function isFrame(frame: unknown): frame is Received {
-  if (typeof frame !== "object" || frame === null) return false
-  const { events, from, to, welcome } = frame as Received
-  if (events !== undefined && !(Array.isArray(events) && Number.isSafeInteger(from) && Number.isSafeInteger(to))) return false
-  return welcome === undefined || (typeof welcome === "object" && welcome !== null)
 }
 
 function closed(): SkeinError {

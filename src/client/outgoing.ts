@@ -1,0 +1,39 @@
+import { WebSocket } from "ws"
+
+/** So many texts are not held back for the end of the turn. */
+const TEXTS_MAX = 200
+/** A plan may be as long as a message can be: texts that are longer together go alone, in characters. */
+const TOGETHER_MAX = 128 * 1024
+
+/** What is said to the hub: in one turn of the loop it goes out as one message. While nobody listens it is dropped. */
+export class Outgoing {
+  #ws: WebSocket | null = null
+  #texts: string[] = []
+
+  /** From now on the hub listens here. */
+  begin(ws: WebSocket): void {
+    this.#ws = ws
+  }
+
+  /** It listens no more; what did not go out never will. */
+  end(): void {
+    this.#ws = null
+    this.#texts = []
+  }
+
+  say(text: string): void {
+    if (this.#ws === null) return
+    this.#texts.push(text)
+    if (this.#texts.length === 1) process.nextTick(() => this.flush())
+    else if (this.#texts.length >= TEXTS_MAX) this.flush()
+  }
+
+  flush(): void {
+    const texts = this.#texts
+    if (texts.length === 0) return
+    this.#texts = []
+    if (this.#ws?.readyState !== WebSocket.OPEN) return
+    if (texts.length === 1 || texts.reduce((size, text) => size + text.length, 0) > TOGETHER_MAX) for (const text of texts) this.#ws.send(text)
+    else this.#ws.send(`[${texts.join(",")}]`)
+  }
+}
