@@ -1,7 +1,7 @@
 import type { Command } from "commander"
 import { execFileSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
-import { dirname, join, normalize } from "node:path"
+import { basename, dirname, join, normalize } from "node:path"
 import { expect, test } from "vitest"
 import { cliReference, CLI_REFERENCE, wholeProgram } from "../scripts/cli-reference.ts"
 import { parsePlanFile } from "../src/cli/plan-file.ts"
@@ -127,6 +127,52 @@ test("every verb and option that the documents name is there", async () => {
       }),
     )
   expect(wrong).toEqual([])
+})
+
+/** What stands between backticks on a page, in words. */
+function spans(page: string): { line: number; word: string }[] {
+  return prose(page).flatMap(([line, text]) =>
+    [...text.matchAll(/`([^`]+)`/g)].flatMap(([, code = ""]) => code.split(/[\s=]+/).map((word) => ({ line, word: word.replace(/[,;:]$/, "") }))),
+  )
+}
+
+test("every file of this repository that the documents name is there", () => {
+  const tracked = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { encoding: "utf8" }).split("\0").filter(existsSync)
+  const names = new Set(tracked.map((file) => basename(file)))
+  // What a how-to names under src/ or test/ is the reader's own.
+  const ours = (page: string): RegExp =>
+    page.startsWith("docs/how-to/") ? /^(?:bench|docs|examples|scripts)\// : /^(?:bench|bin|docs|examples|scripts|src|test)\/|\.tsx?$/
+  const checked = pages.flatMap((page) => spans(page).flatMap(({ line, word }) => (ours(page).test(word) && !/[*{]/.test(word) ? [{ page, line, word }] : [])))
+  expect(checked.length).toBeGreaterThan(40)
+  const isThere = (word: string): boolean => existsSync(word) || existsSync(join("src", word)) || (!word.includes("/") && names.has(word))
+  expect(checked.filter(({ word }) => !isThere(word)).map(({ page, line, word }) => `${page}:${line}: there is no ${word}`)).toEqual([])
+})
+
+test("every npm script and bench that the documents name is there, and every variable of the environment is read", () => {
+  const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> }
+  const benches = new Set([...readFileSync("bench/main.ts", "utf8").matchAll(/^ {2}(\w+): bench\(/gm)].map(([, name]) => name))
+  const read = execFileSync("git", ["grep", "-ohE", "\\b(SKEIN|WAKE)_[A-Z_]+\\b", "--", "src", "test", "scripts", "bench", "bin"], { encoding: "utf8" })
+  const variables = new Set(read.split("\n"))
+  const wrong = pages.flatMap((page) =>
+    (textOf.get(page) as string).split("\n").flatMap((text, index) => {
+      const missing = [
+        ...[...text.matchAll(/\bnpm run ([\w:]+)/g)].flatMap(([, name = ""]) => (Object.hasOwn(scripts, name) ? [] : [`npm run ${name}`])),
+        ...[...text.matchAll(/\bnpm run bench -- (\w+)/g)].flatMap(([, name = ""]) => (benches.has(name) ? [] : [`bench ${name}`])),
+        ...[...text.matchAll(/\b(?:SKEIN|WAKE)_[A-Z_]+\b/g)].flatMap(([name]) => (variables.has(name) ? [] : [name])),
+      ]
+      return missing.map((what) => `${page}:${index + 1}: there is no ${what}`)
+    }),
+  )
+  expect(benches.size).toBeGreaterThan(10)
+  expect(wrong).toEqual([])
+})
+
+test("the house in README is the house: every folder has its line, and every line its folder", () => {
+  const [, house = ""] = /^## The house\n\n```\n([\s\S]*?)^```$/m.exec(textOf.get("README.md") as string) ?? []
+  const told = [...house.matchAll(/^( *)(\w+)\/(?= )/gm)].map(([, indent, folder]) => (indent === "" ? folder : `src/${folder}`))
+  const tracked = execFileSync("git", ["ls-files", "-z"], { encoding: "utf8" }).split("\0").filter(existsSync)
+  const folders = new Set(tracked.flatMap((file) => /^(?:src\/)?\w+(?=\/)/.exec(file)?.[0] ?? []).filter((folder) => folder !== "src"))
+  expect(told.toSorted()).toEqual([...folders].toSorted())
 })
 
 test("every plan in the documents is sound, but those that show faults", () => {

@@ -1,0 +1,96 @@
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { json, newRepository, parseLines, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
+
+afterAll(tidyUp)
+
+/** One repository with a running hub, for tests that do not end it. */
+let repository = ""
+beforeAll(async () => {
+  repository = newRepository()
+  await json(repository, ["up"])
+})
+
+describe("the ledger", () => {
+  test("verify, replay, why and epochs need no hub", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    await json(folder, ["task", "add", "a", "A"])
+    await json(folder, ["task", "claim", "a"])
+    await json(folder, ["task", "complete", "a"])
+    await skein(folder, ["down"])
+    const [verified] = await json<{ entries: number; coveredTo: number; head: { seq: number } }>(folder, ["ledger", "verify"])
+    expect(verified).toMatchObject({ ok: true, finding: null })
+    expect(verified?.coveredTo).toBe((verified?.entries ?? 0) - 1)
+    const [replayed] = await json<{ digest: string; entries: number }>(folder, ["ledger", "replay"])
+    expect(replayed).toMatchObject({ ok: true, entries: verified?.entries })
+    const entries = await json<{ seq: number; type: string }>(folder, ["ledger", "tail", "--from", "1"])
+    const completed = entries.find(({ type }) => type === "task.completed")?.seq ?? 0
+    const reasons = await json<{ type: string }>(folder, ["ledger", "why", String(completed)])
+    expect(reasons.map(({ type }) => type)).toEqual(["task.completed", "task.claimed", "task.added"])
+    const [changed] = await json<{ changes: { table: string; key: string; change: string }[] }>(folder, [
+      "ledger",
+      "replay",
+      "--to",
+      String(completed),
+      "--diff",
+      String(completed - 1),
+    ])
+    expect(changed?.changes).toContainEqual(expect.objectContaining({ table: "tasks", key: "a", change: "changed" }))
+    expect((await json(folder, ["ledger", "epochs"])).length).toBeGreaterThan(0)
+    const exported = (await skein(folder, ["ledger", "export"])).stdout.trimEnd().split("\n")
+    expect(exported.length).toBe(entries.length)
+  })
+
+  test("a proof is checked offline by anyone who has the key, and by nobody with another", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    await json(folder, ["task", "add", "a", "A"])
+    const [made] = await json<{ size: number }>(folder, ["ledger", "checkpoint"])
+    const proof = join(folder, "entry.proof")
+    await json(folder, ["ledger", "prove", String(made?.size), "--out", proof])
+    await skein(folder, ["down"])
+    const key = readFileSync(join(folder, ".skein", "keys", "checkpoint-main.pub"), "utf8").trim()
+    expect(await json("/", ["ledger", "check", proof, "--key", key])).toMatchObject([{ ok: true, seq: made?.size }])
+    expect(await skein(repository, ["ledger", "check", proof])).toMatchObject({ status: 1, stderr: expect.stringContaining("shows nothing") as string })
+    writeFileSync(proof, readFileSync(proof, "utf8").replace('\\"A\\"', '\\"B\\"'))
+    expect((await skein("/", ["ledger", "check", proof, "--key", key])).status).toBe(1)
+    expect((await skein(folder, ["ledger", "check", join(folder, ".skein", "port")])).status).toBe(1)
+  })
+
+  test("a backup is whole while the hub writes, and a byte changed in it is named at its entry", async () => {
+    const copy = join(newRepository(), "copy.sqlite")
+    await json(repository, ["task", "add", "copied", "The copied one"])
+    await json(repository, ["ledger", "backup", copy])
+    expect((await skein("/", ["ledger", "verify", "--file", copy])).status).toBe(0)
+    const bytes = readFileSync(copy)
+    for (let at = bytes.indexOf("The copied"); at !== -1; at = bytes.indexOf("The copied", at)) bytes.write("Tha", at)
+    writeFileSync(copy, bytes)
+    const { status, stderr } = await skein("/", ["ledger", "verify", "--file", copy, "--json"])
+    expect({ status, error: JSON.parse(stderr) as unknown }).toMatchObject({ status: 1, error: { error: { details: { seq: expect.any(Number) as number } } } })
+  })
+})
+
+describe("witnesses", () => {
+  test("a witness cosigns what only grew, and a proof carries its name", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    await json(folder, ["ledger", "checkpoint"])
+    const key = readFileSync(join(folder, ".skein", "keys", "checkpoint-main.pub"), "utf8").trim()
+    const state = join(newRepository(), "witness.json")
+    const serving = startSkein("/", ["witness", "serve", "--state", state, "--name", "owl", "--watch", key, "--json"])
+    const { url, vkey } = await until(() => parseLines<{ url: string; vkey: string }>(serving.output())[0], "the witness listens")
+    expect(await json(folder, ["witness", "add", url, vkey])).toMatchObject([{ witness: "owl", outcome: "cosigned" }])
+    await json(folder, ["task", "add", "a", "A"])
+    const [made] = await json<{ size: number; witnesses: unknown[] }>(folder, ["ledger", "checkpoint"])
+    expect(made?.witnesses).toMatchObject([{ outcome: "cosigned" }])
+    expect(await json(folder, ["witness", "status"])).toMatchObject([{ url, seenSize: made?.size }])
+    expect(await json("/", ["witness", "status", "--state", state])).toMatchObject([{ size: made?.size, convictions: [] }])
+    const proof = join(folder, "entry.proof")
+    await json(folder, ["ledger", "prove", "1", "--out", proof])
+    expect(await json("/", ["ledger", "check", proof, "--key", key, "--witness", vkey, "--quorum", "1"])).toMatchObject([{ cosignedBy: [{ name: "owl" }] }])
+    serving.child.kill("SIGINT")
+    expect((await serving.ended).status).toBe(0)
+  })
+})
