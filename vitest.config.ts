@@ -11,8 +11,9 @@ export default defineConfig({
     // Of tests in one file that mostly wait: more at once would starve each other on two processors.
     maxConcurrency: 3,
     execArgv: ["--disable-warning=ExperimentalWarning"],
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // What is waited for comes at once or never, but for processes that have to share two processors: only the second shall end a test.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     // Terminals, browsers and real agents share two processors with the tests beside them: on CI one that fails tries once more, and the report says so.
     retry: process.env["CI"] === undefined ? 0 : 1,
     reporters: ["default", "./test/reporter.ts"],

@@ -71,7 +71,7 @@ export function parseLines<Row = Record<string, unknown>>(text: string): Row[] {
   return text.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line) as Row]))
 }
 
-export async function until<T>(look: () => T | undefined | Promise<T | undefined>, what: string, ms = 20_000): Promise<T> {
+export async function until<T>(look: () => T | undefined | Promise<T | undefined>, what: string, ms = 45_000): Promise<T> {
   for (const end = performance.now() + ms; performance.now() < end;) {
     const found = await look()
     if (found !== undefined) return found

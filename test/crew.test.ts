@@ -111,9 +111,9 @@ test("an agent that is killed loses its lease at once, and a fresh process of it
     tasks: [{ id: "slow", title: "Slow once", run: { command: "if [ -e tried ]; then echo done; else touch tried; sleep 60; fi" } }],
   })
   await crew.start(["solo"])
-  for (let tries = 0; tries < 200 && !events.some((event) => event.kind === "said" && event.line.includes("slow under fence")); tries += 1)
+  for (let tries = 0; tries < 1_000 && !events.some((event) => event.kind === "said" && event.line.includes("slow under fence")); tries += 1)
     await new Promise((resolve) => setTimeout(resolve, 25))
-  for (let tries = 0; tries < 200; tries += 1) {
+  for (let tries = 0; tries < 1_000; tries += 1) {
     try {
       readFileSync(join(directory, "tried"))
       break
@@ -142,7 +142,7 @@ test("an agent that is killed goes on in its own worktree, with what it left the
   })
   await crew.start(["solo"])
   const cwd = events.flatMap((event) => (event.kind === "started" ? [event.cwd] : []))[0] as string
-  for (let tries = 0; tries < 400 && !existsSync(join(cwd, "draft")); tries += 1) await new Promise((resolve) => setTimeout(resolve, 25))
+  for (let tries = 0; tries < 1_000 && !existsSync(join(cwd, "draft")); tries += 1) await new Promise((resolve) => setTimeout(resolve, 25))
   await crew.kill("solo")
   await crew.finished()
   const { task } = await client.task.show({ task: `${id}/slow` })
@@ -156,7 +156,7 @@ test("a crew that is stopped gives back what it holds, and no attempt is counted
     tasks: [{ id: "long", title: "Long", run: { command: "sleep 60" } }],
   })
   await crew.start(["solo"])
-  for (let tries = 0; tries < 200 && (await client.task.show({ task: `${id}/long` })).task.status !== "in_progress"; tries += 1)
+  for (let tries = 0; tries < 1_000 && (await client.task.show({ task: `${id}/long` })).task.status !== "in_progress"; tries += 1)
     await new Promise((resolve) => setTimeout(resolve, 25))
   await crew.stop()
   const { task } = await client.task.show({ task: `${id}/long` })

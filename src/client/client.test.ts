@@ -37,7 +37,7 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
 }
 
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 400; tries += 1) {
+  for (let tries = 0; tries < 1_500; tries += 1) {
     if (await holds()) return
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
@@ -143,8 +143,8 @@ test("a call without an answer in time is timed_out, one that never went out is 
   proxy.loseAnswers = true
   expect(await codeOf(director.call("hub.status", {}, { timeoutMs: 60 }))).toBe("timed_out")
   await proxy.close()
-  await sleep(30)
-  expect(await codeOf(director.call("hub.status", {}, { timeoutMs: 60 }))).toBe("hub_unreachable")
+  // Until it knows that its connection has gone, a call may still go out on that.
+  await until(async () => (await codeOf(director.call("hub.status", {}, { timeoutMs: 60 }))) === "hub_unreachable")
 })
 
 test("nobody at the address is hub_unreachable at once, with what to do", async () => {

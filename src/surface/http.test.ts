@@ -314,16 +314,19 @@ describe("/events", () => {
   test("a stream ends when the token behind it is over or revoked", async () => {
     hub = await startInstance()
     const { token } = await hub.auth.exchange(await hub.agent("ada"), { workspace: null, session: null })
-    const [over] = await Promise.all([
-      stream("/events?from=1", { authorization: `Bearer ${token}` }, (messages) => messages.some(({ event }) => event === "expired")),
-      new Promise((resolve) => setTimeout(resolve, 100)).then(() => (hub.wall.aheadMs = 16 * 60_000)),
-    ])
+    const over = await stream("/events?from=1", { authorization: `Bearer ${token}` }, (messages) => {
+      // It is open, since something came.
+      hub.wall.aheadMs = 16 * 60_000
+      return messages.some(({ event }) => event === "expired")
+    })
     expect(over.at(-1)?.event).toBe("expired")
     hub.wall.aheadMs = 0
-    const [retired] = await Promise.all([
-      stream("/events?from=1", { authorization: `Bearer ${token}` }, (messages) => messages.some(({ event }) => event === "revoked")),
-      new Promise((resolve) => setTimeout(resolve, 100)).then(() => run("agent.retire", { name: "ada", reason: "done" })),
-    ])
+    const retiring: Promise<unknown>[] = []
+    const retired = await stream("/events?from=1", { authorization: `Bearer ${token}` }, (messages) => {
+      if (retiring.length === 0) retiring.push(run("agent.retire", { name: "ada", reason: "done" }))
+      return messages.some(({ event }) => event === "revoked")
+    })
+    await Promise.all(retiring)
     expect(retired.at(-1)?.event).toBe("revoked")
   })
 })

@@ -29,6 +29,9 @@ async function join(bearer = ada, revision: (typeof REVISIONS)[number] = "2025-1
   open.push(client)
   return client
 }
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((settle) => setTimeout(settle, 5))
+}
 const addTask = (id: string, more: object = {}) => hub.loop.execute("task.add", operator, { id, title: id, ...more })
 const tokenOf = async (credential: string, session?: string): Promise<string> =>
   (
@@ -74,7 +77,7 @@ describe.each(REVISIONS)("a client of revision %s", (revision) => {
     const client = await join(ada, revision)
     const heard: unknown[] = []
     const waiting = useTool(client, "wait_for_work", { waitMs: 20_000 }, { onprogress: (progress) => heard.push(progress) })
-    await new Promise((settle) => setTimeout(settle, 150))
+    await until(() => heard.length > 0)
     expect(heard).toEqual([{ progress: 0, message: "waiting" }])
     await addTask("late")
     expect((await waiting).data).toMatchObject({ ready: ["late"], nextStep: "Next: claim_task (ready for you: late)." })
@@ -269,12 +272,17 @@ describe("after a restart of the hub", () => {
 
 test.each(REVISIONS)("a call of revision %s that takes its time to stop is still answered when the hub does", async (revision) => {
   const { McpEndpoint } = await import("./mcp-http.ts")
+  let begun = false
   const slow = new McpEndpoint({
     version: "1",
     log: pino({ level: "silent" }),
     requestId: () => "r",
     sessionsOf: () => Promise.resolve([]),
-    perform: (_, { signal }) => new Promise((_resolve, reject) => signal?.addEventListener("abort", () => setTimeout(() => reject(new Error("aborted")), 100))),
+    perform: (_, { signal }) =>
+      new Promise((_resolve, reject) => {
+        begun = true
+        signal?.addEventListener("abort", () => setTimeout(() => reject(new Error("aborted")), 100))
+      }),
   })
   const caller = { actor: { agent: "ada", session: null, role: "worker" as const }, workspace: "main", credential: "c", expiresAtMs: null }
   const server = createServer((request, response) => {
@@ -286,29 +294,27 @@ test.each(REVISIONS)("a call of revision %s that takes its time to stop is still
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening))
   const client = await connectMcp(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, ada, revision)
   open.push(client)
-  const waiting = useTool(client, "wait_for_work", { waitMs: 60_000 }, { timeout: 3_000 })
-  await new Promise((settle) => setTimeout(settle, 150))
+  const waiting = useTool(client, "wait_for_work", { waitMs: 60_000 }, { timeout: 15_000 })
+  await until(() => begun)
   await slow.close()
   expect((await waiting).data["code"]).toBe("hub_stopping")
   server.close()
 })
 
 test("a wait ends with its connection, and with the hub", async () => {
-  const pause = (): Promise<void> => new Promise((settle) => setTimeout(settle, 150))
+  const waiters = (count: number): Promise<void> => until(() => hub.loop.stats()["subscribers"] === count)
   const cancelling = await join(ada, "2026-07-28")
   const gone = new AbortController()
   const left = useTool(cancelling, "wait_for_work", { waitMs: 60_000 }, { signal: gone.signal }).catch(() => "left")
   const closing = await join()
   const closed = useTool(closing, "wait_for_work", { waitMs: 60_000 }).catch(() => "closed")
-  await pause()
-  expect(hub.loop.stats()["subscribers"]).toBe(2)
+  await waiters(2)
   gone.abort()
   await closing.close()
   expect(await Promise.all([left, closed])).toEqual(["left", "closed"])
-  await pause()
-  expect(hub.loop.stats()["subscribers"]).toBe(0)
+  await waiters(0)
   const stopped = useTool(cancelling, "wait_for_work", { waitMs: 60_000 })
-  await pause()
+  await waiters(1)
   await hub.stop()
   expect((await stopped).data["code"]).toBe("hub_stopping")
 })

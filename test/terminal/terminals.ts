@@ -126,7 +126,7 @@ export function delivery(text: string, given: Partial<Delivery> = {}): Delivery 
   return { text, nonce: null, form: "nudge", quietMs: 20_000, acknowledged: () => false, ...given }
 }
 
-export async function until(what: string, isSo: () => boolean | Promise<boolean>, maxMs = 10_000): Promise<void> {
+export async function until(what: string, isSo: () => boolean | Promise<boolean>, maxMs = 45_000): Promise<void> {
   const endsAt = performance.now() + maxMs
   while (!(await isSo())) {
     if (performance.now() > endsAt) throw new Error(`not so after ${maxMs} ms: ${what}`)
