@@ -1,6 +1,7 @@
-import { readFileSync, realpathSync } from "node:fs"
+import { realpathSync } from "node:fs"
 import { join } from "node:path"
 import { findGitDir, folderOf, type Instance } from "./instance.ts"
+import { textOf } from "../repo/text-file.ts"
 
 export type AgentIdentity = {
   /** The agent's name, as its credential or token says it. */
@@ -41,7 +42,7 @@ export function agentIdentity({ instance, env, fallback, cwd }: IdentityQuestion
 }
 
 function identityIn(file: string): AgentIdentity | null {
-  const text = readText(file)?.trim()
+  const text = textOf(file)?.trim()
   if (text === undefined) return null
   const agent = CREDENTIAL.exec(text)?.[1] ?? claimedAgent(text)
   return agent === null ? null : { agent, file }
@@ -66,8 +67,8 @@ function worktreeAgent(cwd: string): string | null {
     return null
   }
   if (gitDir === null) return null
-  const linked = readText(join(gitDir, "commondir")) !== null
-  return agentIn(readText(join(gitDir, "config.worktree"))) ?? (linked ? null : agentIn(readText(join(gitDir, "config"))))
+  const linked = textOf(join(gitDir, "commondir")) !== null
+  return agentIn(textOf(join(gitDir, "config.worktree"))) ?? (linked ? null : agentIn(textOf(join(gitDir, "config"))))
 }
 
 /** The last value of `skein.agent` in a git configuration, as git takes it. */
@@ -81,12 +82,4 @@ function agentIn(config: string | null): string | null {
     agent = /^\s*agent\s*=\s*"?([^"\s#;]+)"?\s*(?:[#;].*)?\r?$/i.exec(rest)?.[1] ?? agent
   }
   return agent
-}
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    return null
-  }
 }

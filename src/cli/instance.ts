@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from "node:path"
 import { hubAddress } from "../client/hub-address.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { UsageError } from "./failure.ts"
+import { textOf } from "../repo/text-file.ts"
 
 /** Where an instance keeps its files; `docs/reference/files.md` has the whole list. */
 export type Instance = {
@@ -55,7 +56,7 @@ export function isAlive(pid: number): boolean {
     return (error as NodeJS.ErrnoException).code === "EPERM"
   }
   // Linux only; elsewhere a process that nobody reaps counts as alive, and its health tells.
-  const stat = readText(`/proc/${pid}/stat`)
+  const stat = textOf(`/proc/${pid}/stat`)
   return stat === null || stat[stat.lastIndexOf(")") + 2] !== "Z"
 }
 
@@ -89,7 +90,7 @@ export function findGitDir(start: string): string | null {
   for (let folder = start; ; folder = dirname(folder)) {
     const dotGit = join(folder, ".git")
     if (isGitDirectory(dotGit)) return dotGit
-    const link = readText(dotGit)
+    const link = textOf(dotGit)
     const named = link === null ? undefined : /^gitdir: (.+?)\r?\n?$/.exec(link)?.[1]
     if (named !== undefined) return resolve(folder, named)
     if (isGitDirectory(folder)) return folder
@@ -99,7 +100,7 @@ export function findGitDir(start: string): string | null {
 
 /** A linked worktree's git directory names the one that it shares; a submodule's is its own. */
 function sharedBy(gitDirectory: string): string | null {
-  const shared = readText(join(gitDirectory, "commondir"))?.trim()
+  const shared = textOf(join(gitDirectory, "commondir"))?.trim()
   try {
     return realpathSync(shared === undefined ? gitDirectory : resolve(gitDirectory, shared))
   } catch {
@@ -119,7 +120,7 @@ function isGitDirectory(path: string): boolean {
 
 function isBare(commonDir: string): boolean {
   // Where worktrees have configuration of their own, git keeps this setting in the main one's.
-  return ["config", "config.worktree"].some((file) => saysBare(readText(join(commonDir, file)) ?? ""))
+  return ["config", "config.worktree"].some((file) => saysBare(textOf(join(commonDir, file)) ?? ""))
 }
 
 function saysBare(config: string): boolean {
@@ -129,12 +130,4 @@ function saysBare(config: string): boolean {
     if (section === "core" && /^\s*bare\s*(=\s*(true|yes|on|1)\s*)?$/i.test(line)) return true
   }
   return false
-}
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    return null
-  }
 }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { fromHex } from "../core/hash.ts"
 import type { Seq } from "../core/ids.ts"
@@ -8,6 +8,7 @@ import type { Verifier } from "../ledger/note.ts"
 import type { HubConnection } from "./connection.ts"
 import { UsageError } from "./failure.ts"
 import type { Instance } from "./instance.ts"
+import { textOf } from "../repo/text-file.ts"
 
 /** A ledger to read: its file, beside a running hub or without one; or another machine's hub. */
 export type LedgerSource = {
@@ -54,17 +55,17 @@ export function ledgerOfHub(hub: HubConnection): LedgerSource {
 
 /** The checkpoint that the hub keeps outside the ledger, as it was signed; null where there is none yet. */
 export function keptNote({ directory }: Instance, workspace: string): string | null {
-  return readText(join(directory, "checkpoint", workspace))
+  return textOf(join(directory, "checkpoint", workspace))
 }
 
 /** The last checkpoint that witnesses cosigned, or null. */
 export function cosignedNote({ directory }: Instance, workspace: string): string | null {
-  return readText(join(directory, "checkpoint", `${workspace}.cosigned`))
+  return textOf(join(directory, "checkpoint", `${workspace}.cosigned`))
 }
 
 /** The public key of an instance's own ledger, as text; null before the first checkpoint. */
 export function ownVerifierKey({ directory }: Instance, workspace: string): string | null {
-  return readText(join(directory, "keys", `checkpoint-${workspace}.pub`))?.trim() ?? null
+  return textOf(join(directory, "keys", `checkpoint-${workspace}.pub`))?.trim() ?? null
 }
 
 /** A note's checkpoint, its signature verified. Throws `NoteInvalid` where none of the keys signed it. */
@@ -107,12 +108,4 @@ export async function ownCheckpoints(instance: Instance, workspace: string): Pro
   if (note === null || key === null) return []
   const { parseVerifier } = await import("../ledger/note.ts")
   return [await outsideCheckpoint(note, [parseVerifier(key)], ".skein/checkpoint")]
-}
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    return null
-  }
 }

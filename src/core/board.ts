@@ -1,6 +1,6 @@
 import type { Session, Skills } from "./agent.ts"
 import { inboxOf, type OpenNotice } from "./directive.ts"
-import { Heap, type HeapNode } from "./heap.ts"
+import { LeaseEnds } from "./lease-ends.ts"
 import { Holdings } from "./holdings.ts"
 import type { AgentId, PlanId, Seq, SessionId, TaskId } from "./ids.ts"
 import type { Beliefs } from "./match.ts"
@@ -9,7 +9,6 @@ import { type ReadyQuery, ReadyTasks } from "./ready.ts"
 import { isActive, isClosed, isHeld, type Task, type TaskSpec, type TaskStatus } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
-type LeaseNode = HeapNode & { id: TaskId; endsAtMs: number }
 type PlanCounts = Record<TaskStatus, number>
 
 const none: ReadonlySet<never> = new Set()
@@ -30,8 +29,7 @@ export class Board {
   /** Dependencies that failed, were cancelled or can themselves never complete, by task. */
   readonly #dead = new Map<TaskId, number>()
   readonly #ready = new ReadyTasks()
-  readonly #leases = new Map<TaskId, LeaseNode>()
-  readonly #leaseHeap = new Heap<LeaseNode>((a, b) => a.endsAtMs < b.endsAtMs || (a.endsAtMs === b.endsAtMs && a.id < b.id))
+  readonly #leases = new LeaseEnds<TaskId>()
   readonly #heldByAgent = new Map<AgentId, Set<TaskId>>()
   readonly #heldBySession = new Map<SessionId, Set<TaskId>>()
   readonly #active = new Map<AgentId, number>()
@@ -123,7 +121,7 @@ export class Board {
 
   /** When the first lease on a task or on files ends, or somebody has to have handed over; null where nothing of it is ahead. */
   get nextLeaseEndMs(): number | null {
-    const ofTask = this.#leaseHeap.top?.endsAtMs ?? null
+    const ofTask = this.#leases.firstMs
     const ofFiles = this.holdings.nextEndMs
     const ofLeases = ofTask === null || (ofFiles !== null && ofFiles < ofTask) ? ofFiles : ofTask
     const stopMs = this.#state.books.nextStopMs
@@ -132,16 +130,7 @@ export class Board {
 
   /** Tasks whose lease is over at `nowMs`, earliest first. O(k log k) for k leases that are over. */
   overdue(nowMs: number): Task[] {
-    const found: LeaseNode[] = []
-    const nodes = this.#leaseHeap.nodes
-    const visit = (at: number): void => {
-      const node = nodes[at]
-      if (node === undefined || node.endsAtMs > nowMs) return
-      found.push(node)
-      visit(2 * at + 1)
-      visit(2 * at + 2)
-    }
-    visit(0)
+    const found = this.#leases.over(nowMs)
     found.sort((a, b) => a.endsAtMs - b.endsAtMs || (a.id < b.id ? -1 : 1))
     return found.map((node) => this.#state.tasks.get(node.id) as Task)
   }
@@ -222,7 +211,7 @@ export class Board {
       if (activeWas) this.#moveActive(before, -1)
       if (activeIs) this.#moveActive(after, 1)
     }
-    if (before?.leaseEndsAtMs !== after?.leaseEndsAtMs) this.#moveLease(id, after?.leaseEndsAtMs ?? null)
+    if (before?.leaseEndsAtMs !== after?.leaseEndsAtMs) this.#leases.move(id, after?.leaseEndsAtMs ?? null)
     if (before?.blockedOn !== after?.blockedOn) {
       if (before?.blockedOn) drop(this.#blockedOn, before.blockedOn.ref, id)
       if (after?.blockedOn) add(this.#blockedOn, after.blockedOn.ref, id)
@@ -327,21 +316,6 @@ export class Board {
   #count(counts: PlanCounts, was: TaskStatus | undefined, is: TaskStatus | undefined): void {
     if (was !== undefined) counts[was] -= 1
     if (is !== undefined) counts[is] += 1
-  }
-
-  #moveLease(id: TaskId, endsAtMs: number | null): void {
-    const node = this.#leases.get(id)
-    if (endsAtMs === null) {
-      if (node !== undefined) this.#leaseHeap.remove(node)
-      this.#leases.delete(id)
-    } else if (node === undefined) {
-      const fresh = { id, endsAtMs, at: -1 }
-      this.#leases.set(id, fresh)
-      this.#leaseHeap.push(fresh)
-    } else {
-      node.endsAtMs = endsAtMs
-      this.#leaseHeap.moved(node)
-    }
   }
 
   /** Puts a task among the ready ones, or takes it out, as its status and its dependencies say. */

@@ -2,7 +2,7 @@ import type { FileLease } from "./file-lease.ts"
 import { type Alternative, type Glob, lenientGlob } from "./glob.ts"
 import { CHECK_EFFORT_MAX, type Effort } from "./glob-automaton.ts"
 import { pathInBoth, globOf, matchesAlternative, newEffort, segmentsOf } from "./glob-match.ts"
-import { Heap, type HeapNode } from "./heap.ts"
+import { LeaseEnds } from "./lease-ends.ts"
 import type { AgentId, LeaseId, SessionId, TaskId } from "./ids.ts"
 import type { Task, TaskSpec } from "./task.ts"
 
@@ -16,7 +16,6 @@ export type Holding = {
   readonly globs: readonly Glob[]
 }
 
-type EndNode = HeapNode & { id: LeaseId; endsAtMs: number }
 /** One alternative of one of a holding's globs, at the place in the tree that its literal segments name. */
 type Leaf = { holding: Holding; glob: Glob; alternative: Alternative }
 type Branch = { leaves: Set<Leaf>; below: Map<string, Branch>; size: number }
@@ -33,8 +32,7 @@ export class Holdings {
   readonly #root: Branch = newBranch()
   readonly #byKey = new Map<string, { holding: Holding; leaves: { path: readonly string[]; leaf: Leaf }[] }>()
   readonly #leasesOf = new Map<string, Set<LeaseId>>()
-  readonly #ends = new Map<LeaseId, EndNode>()
-  readonly #endHeap = new Heap<EndNode>((a, b) => a.endsAtMs < b.endsAtMs || (a.endsAtMs === b.endsAtMs && a.id < b.id))
+  readonly #ends = new LeaseEnds<LeaseId>()
   /** By a task's `touches`, that very list: what others hold of it, as of a change. */
   readonly #meetings = new WeakMap<readonly string[], Meeting>()
   /** The last changes, and how many there were in all: a list that was looked at before is brought up to date by them alone. */
@@ -52,21 +50,15 @@ export class Holdings {
 
   /** When the first lease ends, or null. */
   get nextEndMs(): number | null {
-    return this.#endHeap.top?.endsAtMs ?? null
+    return this.#ends.firstMs
   }
 
   /** Leases that are over at `nowMs`, in the order of their ids. */
   overdue(nowMs: number): LeaseId[] {
-    const nodes = this.#endHeap.nodes
-    const found: LeaseId[] = []
-    const open = [0]
-    for (let at = open.pop(); at !== undefined; at = open.pop()) {
-      const node = nodes[at]
-      if (node === undefined || node.endsAtMs > nowMs) continue
-      found.push(node.id)
-      open.push(2 * at + 1, 2 * at + 2)
-    }
-    return found.sort(byAge)
+    return this.#ends
+      .over(nowMs)
+      .map(({ id }) => id)
+      .sort(byAge)
   }
 
   ofAgent(agent: AgentId): LeaseId[] {
@@ -155,7 +147,7 @@ export class Holdings {
   onLease = (id: LeaseId, before: FileLease | undefined, after: FileLease | undefined): void => {
     for (const [kind, name] of keysOf(before)) drop(this.#leasesOf, `${kind} ${name}`, id)
     for (const [kind, name] of keysOf(after)) add(this.#leasesOf, `${kind} ${name}`, id)
-    if (before?.endsAtMs !== after?.endsAtMs) this.#moveEnd(id, after?.endsAtMs ?? null)
+    if (before?.endsAtMs !== after?.endsAtMs) this.#ends.move(id, after?.endsAtMs ?? null)
     if (before?.globs === after?.globs && before?.mode === after?.mode && before?.agent === after?.agent) return
     const key = `lease ${id}`
     this.#put(key, after === undefined ? null : { key, agent: after.agent, mode: after.mode, lease: id, task: after.task, globs: after.globs.map(read) })
@@ -213,21 +205,6 @@ export class Holdings {
       branch = next
     }
     branch.leaves.delete(leaf)
-  }
-
-  #moveEnd(id: LeaseId, endsAtMs: number | null): void {
-    const node = this.#ends.get(id)
-    if (endsAtMs === null) {
-      if (node !== undefined) this.#endHeap.remove(node)
-      this.#ends.delete(id)
-    } else if (node === undefined) {
-      const fresh = { id, endsAtMs, at: -1 }
-      this.#ends.set(id, fresh)
-      this.#endHeap.push(fresh)
-    } else {
-      node.endsAtMs = endsAtMs
-      this.#endHeap.moved(node)
-    }
   }
 }
 

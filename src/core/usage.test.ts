@@ -1,5 +1,6 @@
 import fc from "fast-check"
 import { expect, test } from "vitest"
+import { DEFAULT_PROFILE } from "./agent.ts"
 import type { Actor } from "./entry.ts"
 import { costOf, decideReportUsage, evolveUsage, priceOf, type ReportUsage, totalOf, usageBy, USAGE_BY } from "./usage.ts"
 import { Workspace } from "./workspace.ts"
@@ -21,17 +22,7 @@ const nothing: ReportUsage = {
 function withAgents(...names: string[]): Workspace {
   const state = new Workspace()
   for (const name of names) {
-    const profile = {
-      kind: "script",
-      role: "worker",
-      capabilities: {},
-      maxActive: 1,
-      model: null,
-      account: null,
-      costPerHourMicroUsd: 0,
-      heartbeatMs: 15_000,
-    } as const
-    state.agents.put(name, { name, status: "present", addedAtMs: 0, credentials: {}, ...profile })
+    state.agents.put(name, { name, status: "present", addedAtMs: 0, credentials: {}, ...DEFAULT_PROFILE })
   }
   return state
 }

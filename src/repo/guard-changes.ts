@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process"
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { RepositoryError } from "./git.ts"
+import { textOf } from "./text-file.ts"
 
 /** One line of what git tells a `reference-transaction` hook: githooks(5). */
 export type RefUpdate = { old: string; new: string; ref: string }
@@ -72,7 +73,7 @@ async function withOldValues(cwd: string, updates: readonly RefUpdate[]): Promis
 function knownHeads(commonDir: string, update: RefUpdate): string[] {
   const linked = join(commonDir, "worktrees")
   const files = [join(commonDir, "HEAD"), ...listed(linked).map((name) => join(linked, name, "HEAD"))]
-  const heads = files.map((file) => readText(file).trim()).filter((value) => OID.test(value))
+  const heads = files.map((file) => (textOf(file) ?? "").trim()).filter((value) => OID.test(value))
   return update.ref === "HEAD" ? heads.filter((oid) => oid !== update.old) : heads
 }
 
@@ -142,13 +143,5 @@ function listed(folder: string): string[] {
     return readdirSync(folder)
   } catch {
     return []
-  }
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, "utf8")
-  } catch {
-    return ""
   }
 }

@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { newRunning, parseRunning, parseWanted, type Running, type Wanted } from "./supervised.ts"
+import { textOf } from "../repo/text-file.ts"
 
 /** The supervisor that runs, as its file says. `born`: when its process began, by the system's own count; tells it from a later process of the same id. */
 export type SupervisorFile = { pid: number; born: string; session: string | null; agent: string; startedAtMs: number }
@@ -26,7 +27,7 @@ export class SupervisorFolder {
   }
 
   wantedOf(agent: string): Wanted | null {
-    const text = readText(join(this.path, "wanted", `${agent}.json`))
+    const text = textOf(join(this.path, "wanted", `${agent}.json`))
     const read = text === null ? null : parseWanted(text)
     return read?.agent === agent ? read : null
   }
@@ -42,7 +43,7 @@ export class SupervisorFolder {
 
   /** As it runs; nothing is known of one without a record. */
   runningOf(agent: string): Running {
-    const text = readText(join(this.path, "running", `${agent}.json`))
+    const text = textOf(join(this.path, "running", `${agent}.json`))
     const read = text === null ? null : parseRunning(text)
     return read?.agent === agent ? read : newRunning(agent)
   }
@@ -65,7 +66,7 @@ export class SupervisorFolder {
   /** The last supervisor, whether it lives or not. */
   lastHolder(): SupervisorFile | null {
     try {
-      const { pid, born, session, agent, startedAtMs } = JSON.parse(readText(join(this.path, "supervisor.json")) ?? "") as Partial<SupervisorFile>
+      const { pid, born, session, agent, startedAtMs } = JSON.parse(textOf(join(this.path, "supervisor.json")) ?? "") as Partial<SupervisorFile>
       if (typeof pid !== "number" || typeof born !== "string" || typeof agent !== "string") return null
       return { pid, born, session: session ?? null, agent, startedAtMs: startedAtMs ?? 0 }
     } catch {
@@ -104,7 +105,7 @@ export class SupervisorFolder {
 
 /** When a process began, as the system counts it; null where none of that id lives. Where the system does not tell (no /proc), the id alone has to do. */
 export function bornOf(pid: number): string | null {
-  const stat = readText(`/proc/${pid}/stat`)
+  const stat = textOf(`/proc/${pid}/stat`)
   if (stat !== null) {
     // The name, in brackets, may hold anything; the start is the 22nd field, the 20th behind it. One that waits to be reaped has ended.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
@@ -122,12 +123,4 @@ function replace(path: string, content: object): void {
   const draft = `${path}.${process.pid}.part`
   writeFileSync(draft, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 })
   renameSync(draft, path)
-}
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    return null
-  }
 }

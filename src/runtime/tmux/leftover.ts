@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync } from "node:fs"
+import { textOf } from "../../repo/text-file.ts"
 
 /** Set for each control client: the process that it belongs to. tmux itself reads and writes a client's streams, so the client outlives its owner. */
 export const OWNER = "SKEIN_CONTROL_OF"
@@ -10,10 +11,8 @@ export const OWNER = "SKEIN_CONTROL_OF"
 export function endOrphans(socket: string): void {
   for (const { pid, words } of processesOf(socket)) {
     if (words[3] !== "-C") continue
-    const owner = read(`/proc/${pid}/environ`)
-      .split("\0")
-      .find((variable) => variable.startsWith(`${OWNER}=`))
-    const parent = read(`/proc/${pid}/stat`).split(") ").at(-1)?.split(" ")[1]
+    const owner = (textOf(`/proc/${pid}/environ`) ?? "").split("\0").find((variable) => variable.startsWith(`${OWNER}=`))
+    const parent = (textOf(`/proc/${pid}/stat`) ?? "").split(") ").at(-1)?.split(" ")[1]
     if (owner !== undefined && owner !== `${OWNER}=${parent}`) end(pid)
   }
 }
@@ -31,7 +30,7 @@ export function serversOf(socket: string): number[] {
 /** What was started as `tmux -L SOCKET`: a server keeps the words by which it was started. */
 function processesOf(socket: string): { pid: number; words: string[] }[] {
   return pids().flatMap((pid) => {
-    const words = read(`/proc/${pid}/cmdline`).split("\0")
+    const words = (textOf(`/proc/${pid}/cmdline`) ?? "").split("\0")
     return words[1] === "-L" && words[2] === socket && words[0]?.split("/").at(-1) === "tmux" ? [{ pid, words }] : []
   })
 }
@@ -41,14 +40,6 @@ function pids(): number[] {
     return readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []))
   } catch {
     return []
-  }
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    return ""
   }
 }
 
