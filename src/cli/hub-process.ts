@@ -1,6 +1,7 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto"
 import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { isatty } from "node:tty"
 import { pino, type Logger } from "pino"
 import { systemClock } from "../hub/clock.ts"
 import { openHub } from "../hub/hub.ts"
@@ -162,11 +163,17 @@ async function listen(options: Omit<Parameters<typeof serve>[0], "port">, wanted
   throw new Error("one of the ports was tried last")
 }
 
-/** The first signal that asks to stop; the second one ends the process where it stands. */
+/**
+ * The first signal that asks to stop; the second one ends the process where it stands. A terminal that ends may say so twice (the kernel, and its shell), and
+ * systemd right after it asked (`SendSIGHUP=`): SIGHUP is never a second one. A hub that is on no terminal has none that could end: under `nohup`, of
+ * which Node's start leaves nothing to be seen, it goes on.
+ */
 function stopSignal(): Promise<NodeJS.Signals> {
+  const onTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor))
   return new Promise((resolve) => {
     let asked = false
     const stop = (signal: NodeJS.Signals): void => {
+      if (signal === "SIGHUP" && (asked || !onTerminal)) return
       if (asked) process.exit(130)
       asked = true
       resolve(signal)

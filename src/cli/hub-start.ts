@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { SkeinError } from "../contract/errors.ts"
-import { HUB_ARGS, HUB_MEMORY } from "./hub-memory.ts"
+import { HUB_MEMORY, hubArgs } from "./hub-memory.ts"
 import { type HubFile, type Instance, isAlive, readHubFile } from "./instance.ts"
 
 // Not by `import`, which would load Node's fetch and HTTP/2 with it: 14 MB, and 10 ms of each command that asks for the hub.
@@ -65,7 +65,7 @@ async function startHub(instance: Instance, { host, port, allowedHosts }: Listen
     ...allowedHosts.flatMap((name) => ["--allow-host", name]),
   ]
   // Its own session: neither Ctrl-C in this terminal nor its end reaches the hub.
-  const child = spawn(process.execPath, [...HUB_ARGS, ...args], {
+  const child = spawn(process.execPath, [...hubArgs(), ...args], {
     detached: true,
     stdio: ["ignore", output, output],
     cwd: instance.repository ?? instance.directory,

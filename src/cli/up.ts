@@ -33,6 +33,8 @@ async function up(context: Context, { foreground = false, host, port, allowHost 
   if (foreground && supervise) throw new UsageError("--foreground keeps the hub alone in this terminal", "Start the supervisor in another: skein supervisor")
   if (foreground) {
     beginWithHubMemory()
+    // Whoever started it need not be there any more to read where it is: it is found by its file.
+    process.stdout.removeAllListeners("error").on("error", () => {})
     const { serveHub } = await import("./hub-process.ts")
     await serveHub(context.instance(), { host, port: port ?? null, allowedHosts: allowHost }, (url) =>
       terminal.answer({ up: true, already: false, pid: process.pid, url }, `the hub is up at ${url}; Ctrl-C stops it`),

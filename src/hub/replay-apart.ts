@@ -139,7 +139,9 @@ class Hasher {
 
   constructor(begin: HashingBegin) {
     const file = import.meta.url.endsWith(".ts") ? "../hub/replay-hashing.ts" : "../hub/replay-hashing.js"
-    this.#worker = new Worker(new URL(file, import.meta.url), { workerData: begin })
+    // As the launcher does it in its own thread: Node 22 says at each thread's first sight of node:sqlite that it is experimental.
+    const execArgv = ["--disable-warning=ExperimentalWarning"]
+    this.#worker = new Worker(new URL(file, import.meta.url), { workerData: begin, execArgv })
     this.#worker.on("error", (error: Error) => (this.#failure = error))
     this.#worker.on("message", (message: FromHashing) => {
       if (message instanceof SharedArrayBuffer) this.#takeBack(message)

@@ -1,7 +1,9 @@
-import { mkdtempSync } from "node:fs"
+import { spawnSync } from "node:child_process"
+import { mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { pathToFileURL } from "node:url"
 import { expect, test } from "vitest"
 import { PLAN } from "../../test/scenario.ts"
 import { CLAIM_ANY, DONE, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
@@ -177,4 +179,23 @@ test("a ledger in a file is read by the thread that hashes, and its damage named
   expect(await replayApart(damaged, Number.MAX_SAFE_INTEGER)).toBeNull()
   await expect(replayOnTwoCores(damaged, sha256)).rejects.toMatchObject({ code: "damaged", seq: 2_700 })
   await damaged.close()
+})
+
+test("what Node calls experimental is not said by the thread that hashes either", () => {
+  const folder = mkdtempSync(join(tmpdir(), "skein-replay-"))
+  const store = join(folder, "store.mjs")
+  // A store that is experimental in every version, as node:sqlite is in Node 22.
+  writeFileSync(
+    store,
+    'process.emitWarning("a store", "ExperimentalWarning"); export const openForReading = () => ({ read: async () => [], close: async () => {} })',
+  )
+  const program = join(folder, "program.mjs")
+  writeFileSync(
+    program,
+    `import { replayApart } from ${JSON.stringify(new URL("replay-apart.ts", import.meta.url).href)}
+    const replayed = await replayApart({ elsewhere: { module: ${JSON.stringify(pathToFileURL(store).href)}, path: "" }, read: async () => [] }, 5)
+    console.log(replayed?.entries)`,
+  )
+  const { stdout, stderr } = spawnSync(process.execPath, [program], { encoding: "utf8", env: { ...process.env, NODE_OPTIONS: "" } })
+  expect([stdout, stderr]).toEqual(["0\n", ""])
 })

@@ -14,6 +14,10 @@ import { performer, type SurfaceLog, told } from "./perform.ts"
 import { Buckets, type Rate } from "./rate.ts"
 import { badRequest, checkOrigin, type Guard, guardFor, noProxy, pathOf, refuseRaw, sendError, unexpected, urlOf } from "./request.ts"
 import { encodeError, type ErrorStyle } from "./rpc.ts"
+// prettier-ignore
+import { allow, badRequest, bearerOf, checkOrigin, cookieOf, type Guard, guardFor, headerOf, isFromPage, isLoopback, noProxy, pathOf, readJson, refuseRaw, SECURE_HEADERS, sendError, sendJson, sendText, unexpected, urlOf } from "./request.ts"
+import { decodeInput, encodeError, encodeOutput, type ErrorStyle, operationAt, type RpcPrefix } from "./rpc.ts"
+import { asksForWebSocket, passOver } from "./upgrade-offer.ts"
 import { Sockets } from "./websocket.ts"
 
 // Not by `import`, which reads all that the module exports, among it the getters that load Node's fetch, WebSocket and HTTP/2: 14 MB.
@@ -107,12 +111,13 @@ class Surface {
       requestTimeout: 60_000,
       maxHeaderSize: 16 * 1024,
       noDelay: true,
-      // Some clients offer HTTP/2 with their first request (Java's does): it is theirs to offer and ours to pass over. Node from 22.21 and 24.9 on.
-      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
+      shouldUpgradeCallback: asksForWebSocket,
     })
     this.#server.maxConnections = options.connectionsMax ?? CONNECTIONS_MAX
     this.#server.on("request", (request, response) => void this.#request(request, response))
-    this.#server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head))
+    this.#server.on("upgrade", (request, socket, head) =>
+      asksForWebSocket(request) ? this.#upgrade(request, socket, head) : passOver(this.#server, request, socket, head),
+    )
     this.#server.on("checkExpectation", (request, response) => sendError(request, response, unexpected(), this.#requestId()))
     this.#server.on("connect", (_, socket: Duplex) => refuseRaw(socket, noProxy()))
     this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => refuseRaw(socket, badRequest(error)))

@@ -1,0 +1,91 @@
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { copyFileSync, existsSync, linkSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, expect, test } from "vitest"
+
+/** What surrounds a hub that a service manager, a script or a terminal keeps. */
+
+const SKEIN = join(import.meta.dirname, "..", "bin", "skein.cjs")
+
+let folder: string
+let hub: ChildProcess | null
+beforeEach(() => {
+  hub = null
+  folder = mkdtempSync(join(tmpdir(), "skein-foreground-"))
+})
+afterEach(() => {
+  hub?.kill("SIGKILL")
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const hubFile = (): string => join(folder, "skein", "hub.json")
+
+function start(env: Readonly<Record<string, string>> = {}, program = process.execPath, flags: readonly string[] = []): ChildProcess {
+  const { MALLOC_ARENA_MAX: _, MALLOC_TRIM_THRESHOLD_: __, NODE_OPTIONS: ___, ...own } = process.env
+  const args = [...flags, SKEIN, "up", "--foreground", "--json", "--global"]
+  return (hub = spawn(program, args, { env: { ...own, ...env, XDG_STATE_HOME: folder }, stdio: ["ignore", "pipe", "pipe"] }))
+}
+
+/** Resolves when the hub answers; it minds signals from then on. */
+async function answering(): Promise<void> {
+  await expect
+    .poll(
+      async () => {
+        const { url } = JSON.parse(readFileSync(hubFile(), "utf8")) as { url: string }
+        return (await fetch(`${url}/health`)).status
+      },
+      { timeout: 20_000 },
+    )
+    .toBe(200)
+}
+
+async function ended(child: ChildProcess): Promise<unknown[]> {
+  return child.exitCode === null && child.signalCode === null ? once(child, "exit") : [child.exitCode, child.signalCode]
+}
+
+test("a hub goes on though nobody reads what it says", async () => {
+  const child = start()
+  child.stdout?.destroy()
+  child.stderr?.destroy()
+  await answering()
+  await answering()
+  child.kill("SIGTERM")
+  expect(await ended(child)).toEqual([0, null])
+  expect(existsSync(hubFile())).toBe(false)
+})
+
+test("a hub that is on no terminal outlives the end of one, as under nohup; right after it was asked to stop, SIGHUP hurries it no further", async () => {
+  const child = start()
+  await answering()
+  child.kill("SIGHUP")
+  await answering()
+  child.kill("SIGTERM")
+  child.kill("SIGHUP")
+  expect(await ended(child)).toEqual([0, null])
+  expect(existsSync(hubFile())).toBe(false)
+})
+
+test.runIf(process.platform === "linux")("what NODE_OPTIONS says of the space for young objects holds for the hub", async () => {
+  const child = start({ NODE_OPTIONS: "--max-semi-space-size=32" })
+  await answering()
+  expect(readFileSync(`/proc/${child.pid}/environ`, "utf8")).toContain("MALLOC_ARENA_MAX=1")
+  expect(readFileSync(`/proc/${child.pid}/cmdline`, "utf8")).not.toContain("semi-space")
+})
+
+test.runIf(process.platform === "linux")("where Node's own file was replaced since it began, the hub begins all the same", async () => {
+  const [program, gone] = [join(folder, "node"), join(folder, "gone.cjs")]
+  const own = realpathSync(process.execPath)
+  try {
+    linkSync(own, program)
+  } catch {
+    // On another disk.
+    copyFileSync(own, program)
+  }
+  writeFileSync(gone, 'require("node:fs").rmSync(process.execPath)')
+  const child = start({}, program, ["-r", gone])
+  await answering()
+  child.kill("SIGTERM")
+  expect(await ended(child)).toEqual([0, null])
+})
