@@ -14,9 +14,6 @@ import { performer, type SurfaceLog, told } from "./perform.ts"
 import { Buckets, type Rate } from "./rate.ts"
 import { badRequest, checkOrigin, type Guard, guardFor, noProxy, pathOf, refuseRaw, sendError, unexpected, urlOf } from "./request.ts"
 import { encodeError, type ErrorStyle } from "./rpc.ts"
-// prettier-ignore
-import { allow, badRequest, bearerOf, checkOrigin, cookieOf, type Guard, guardFor, headerOf, isFromPage, isLoopback, noProxy, pathOf, readJson, refuseRaw, SECURE_HEADERS, sendError, sendJson, sendText, unexpected, urlOf } from "./request.ts"
-import { decodeInput, encodeError, encodeOutput, type ErrorStyle, operationAt, type RpcPrefix } from "./rpc.ts"
 import { asksForWebSocket, passOver } from "./upgrade-offer.ts"
 import { Sockets } from "./websocket.ts"
 
