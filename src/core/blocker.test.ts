@@ -39,6 +39,17 @@ describe("a blocked task", () => {
     expect(openNotices(scenario.state, ann)).toMatchObject([{ directive: "resume", task: "main" }])
   })
 
+  it("whose lease is over is nobody's: neither its owner nor the end of its blocker brings it back", () => {
+    const { scenario, ann, bob } = waiting()
+    const endsAtMs = scenario.at("main").leaseEndsAtMs ?? 0
+    scenario.wait(endsAtMs - scenario.nowMs - 1)
+    scenario.must("lease.renew", bob, { task: "other", fence: scenario.at("other").fence ?? 0 })
+    scenario.wait(1)
+    scenario.refuses("wrong_status", "task.unblock", ann, { task: "main", reason })
+    expect(types(scenario.complete(bob, "other"))).toEqual(["task.completed"])
+    expect(scenario.at("main")).toMatchObject({ status: "blocked", leaseEndsAtMs: endsAtMs })
+  })
+
   it("goes on when its blocker is approved after a review", () => {
     const scenario = new Scenario()
     const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob")]

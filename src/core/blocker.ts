@@ -3,7 +3,7 @@ import type { AgentId, Seq, TaskId } from "./ids.ts"
 import { directive, type DirectiveEvent } from "./directive.ts"
 import { underLease } from "./lease.ts"
 import { refuse, type Refusal } from "./refusal.ts"
-import { type BlockedOn, isClosed, isHeld, type Task, type TaskEvent } from "./task.ts"
+import { type BlockedOn, isClosed, isHeld, isLeaseOver, type Task, type TaskEvent } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
 export type Block = { task: TaskId; fence: Seq; on: { kind: BlockedOn["kind"]; ref: string }; reason: string }
@@ -25,7 +25,7 @@ export function decideBlock(state: Workspace, actor: Actor, { task: id, fence, o
   return [...start, blocked, ...concerned(state, task, on).map((agent) => directive("replan", { agent }, id, text, fence))]
 }
 
-export function decideUnblock(state: Workspace, actor: Actor, { task: id, reason }: Unblock): (TaskEvent | DirectiveEvent)[] | Refusal {
+export function decideUnblock(state: Workspace, actor: Actor, { task: id, reason }: Unblock, nowMs: number): (TaskEvent | DirectiveEvent)[] | Refusal {
   const task = state.tasks.get(id)
   if (task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
   if (task.status !== "blocked")
@@ -35,13 +35,20 @@ export function decideUnblock(state: Workspace, actor: Actor, { task: id, reason
       task: id,
       heldBy: task.owner,
     })
-  return unblocked(state, task, reason, task.blockedOn?.sinceSeq ?? null, null)
+  // It would begin anew with the unblocking, for somebody who is gone.
+  if (isLeaseOver(task, nowMs)) {
+    return refuse("wrong_status", `the lease on task ${id} is over: it is no longer ${task.owner}'s`, "There is nothing to unblock; claim the task.", {
+      task: id,
+      status: task.status,
+    })
+  }
+  return unblocked(state, task, reason, task.blockedOn?.sinceSeq ?? null, null, nowMs)
 }
 
 /** The blocker is gone: the task goes on, its owner is called back from filler work in the same breath. `done`: what is completed just now, and may have been filler itself. */
-function unblocked(state: Workspace, task: Task, reason: string, causedBy: Seq | null, done: TaskId | null): (TaskEvent | DirectiveEvent)[] {
+function unblocked(state: Workspace, task: Task, reason: string, causedBy: Seq | null, done: TaskId | null, nowMs: number): (TaskEvent | DirectiveEvent)[] {
   const owner = task.owner as AgentId
-  const others = state.board.fillersOf(owner).filter((filler) => filler.id !== done)
+  const others = state.board.fillersOf(owner).filter((filler) => filler.id !== done && !isLeaseOver(filler, nowMs))
   const fillers: TaskEvent[] = others.map((filler) => ({
     type: "task.released",
     data: { id: filler.id, reason: `${task.id} goes on` },
@@ -54,13 +61,13 @@ function unblocked(state: Workspace, task: Task, reason: string, causedBy: Seq |
   ]
 }
 
-/** All tasks that waited for what is now done, unblocked. */
-export function unblockedBy(state: Workspace, ref: string, reason: string, causedBy: Seq | null): (TaskEvent | DirectiveEvent)[] {
+/** All tasks that waited for what is now done, unblocked; those whose lease is over are for the next sweep. */
+export function unblockedBy(state: Workspace, ref: string, reason: string, causedBy: Seq | null, nowMs: number): (TaskEvent | DirectiveEvent)[] {
   const freed = new Set<TaskId>()
   return state.board
     .blockedOn(ref)
-    .filter((task) => task.status === "blocked" && task.blockedOn?.kind === "task")
-    .flatMap((task) => unblocked(state, task, reason, causedBy, ref))
+    .filter((task) => task.status === "blocked" && task.blockedOn?.kind === "task" && !isLeaseOver(task, nowMs))
+    .flatMap((task) => unblocked(state, task, reason, causedBy, ref, nowMs))
     .filter((event) => {
       // One owner may have two tasks unblocked at once: its filler is released once.
       if (event.type !== "task.released") return true

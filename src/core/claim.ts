@@ -9,7 +9,7 @@ import { isFreeToTake, mayDo } from "./dispatch.ts"
 import { beliefsOf } from "./judgement.ts"
 import { probeFor, type Reasons, reasonsFor } from "./reasons.ts"
 import { refuse, type Refusal } from "./refusal.ts"
-import { isActive, isHeld, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
+import { isActive, isHeld, isLeaseOver, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
 type Events = (TaskEvent | DirectiveEvent)[]
@@ -36,7 +36,7 @@ export function decideClaim(state: Workspace, actor: Actor, { task: id }: Claim,
   if ("refused" in agent) return agent
   const task = state.tasks.get(id)
   if (task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
-  const over = isOver(task, nowMs)
+  const over = isLeaseOver(task, nowMs)
   if (holds(task, actor) && !over) return []
   const denied = deniedBy(state, task, over)
   if (denied !== null) return denied
@@ -119,18 +119,13 @@ function loadOf(state: Workspace, { name }: Agent, nowMs: number): Load {
   const active = state.board.activeOf(name)
   const fillers = state.board.fillersOf(name)
   if ((state.board.nextLeaseEndMs ?? nowMs + 1) > nowMs) return { active, fillers, over: [] }
-  const over = state.board.heldBy(name).filter((task) => isActive(task.status) && isOver(task, nowMs))
+  const over = state.board.heldBy(name).filter((task) => isActive(task.status) && isLeaseOver(task, nowMs))
   const real = over.filter((task) => state.specs.get(task.id)?.filler === false)
   return { active: active - real.length, fillers: fillers.filter((task) => !over.includes(task)), over }
 }
 
 function lapsed(state: Workspace, actor: Actor, { over }: Load): Events {
   return over.flatMap((task) => leaseEnded(state, task, "expired", actor.agent))
-}
-
-/** A lease is over at its end, not after it. */
-function isOver(task: Task, nowMs: number): boolean {
-  return isHeld(task.status) && task.leaseEndsAtMs !== null && nowMs >= task.leaseEndsAtMs
 }
 
 /** Whether the caller's own session holds the task. Two sessions of one agent are two workers. */

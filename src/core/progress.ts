@@ -51,7 +51,7 @@ export function decideComplete(state: Workspace, actor: Actor, { task: id, fence
   }
   return [
     { type: "task.completed", data: { id, deliverable, usage, ...judgedBy(state, task, isSuccess(state, task, deliverable)) }, causedBy: fence },
-    ...unblockedBy(state, id, `${id} is completed`, fence),
+    ...unblockedBy(state, id, `${id} is completed`, fence, nowMs),
   ]
 }
 
@@ -87,7 +87,7 @@ export function decideReview(state: Workspace, actor: Actor, { task: id, approve
     return refuse("wrong_status", `task ${id} is ${task.status}, not in review`, "There is nothing to review.", { task: id, status: task.status })
   if (task.owner === actor.agent && actor.role !== "operator")
     return refuse("forbidden", `${actor.agent} cannot review its own task`, "Let another agent review it.", { task: id })
-  if (approve) return approved(state, task)
+  if (approve) return approved(state, task, nowMs)
   const requested: TaskEvent = {
     type: "task.changes_requested",
     data: { id, reason, leaseEndsAtMs: nowMs + (task.leaseMs ?? LEASE_UNOWNED_MS), ...judgedBy(state, task, false), ...triedBy(task) },
@@ -104,12 +104,12 @@ function isGone(state: Workspace, { owner, session }: Task): boolean {
   return status === "ended" || status === "lost"
 }
 
-function approved(state: Workspace, task: Task): Events {
+function approved(state: Workspace, task: Task, nowMs: number): Events {
   const { id, fence } = task
   const deliverable = task.deliverable as Deliverable
   const usage = { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 }
   return [
     { type: "task.completed", data: { id, deliverable, usage, ...judgedBy(state, task, isSuccess(state, task, deliverable, true)) }, causedBy: fence },
-    ...unblockedBy(state, id, `${id} is completed`, fence),
+    ...unblockedBy(state, id, `${id} is completed`, fence, nowMs),
   ]
 }

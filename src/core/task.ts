@@ -155,6 +155,11 @@ export function isHeld(status: TaskStatus): boolean {
   return isActive(status) || status === "blocked"
 }
 
+/** A lease is over at its end, not after it, whether or not a sweep has ended it. */
+export function isLeaseOver({ status, leaseEndsAtMs }: Task, nowMs: number): boolean {
+  return isHeld(status) && leaseEndsAtMs !== null && nowMs >= leaseEndsAtMs
+}
+
 /** The fields of a task that nobody holds. */
 const UNHELD = {
   owner: null,
