@@ -13,6 +13,7 @@ const task = fc.record({
   labels: fc.subarray(LABELS),
   requires: fc.constantFrom({}, { rust: 1 }, { rust: 3 }, { go: 1, rust: 2 }),
   filler: fc.boolean(),
+  touches: fc.constantFrom([], [], ["a"], ["b"]),
   plan: fc.constantFrom(...PLANS),
   pathMs: fc.nat(3),
   later: fc.option(fc.nat(3)),
@@ -26,6 +27,8 @@ const query = fc.record({
   labels: fc.subarray(LABELS),
   filler: fc.boolean(),
   full: fc.constantFrom(undefined, ...PLANS),
+  held: fc.constantFrom(undefined, "a", "b"),
+  kept: fc.constantFrom(undefined, ...PRIORITIES),
 })
 
 describe("the ready tasks", () => {
@@ -44,7 +47,7 @@ describe("the ready tasks", () => {
         const left = all.filter(({ gone }) => !gone)
         expect(ready.size).toBe(left.length)
         for (const { id, gone } of all) expect(ready.has(id)).toBe(!gone)
-        for (const { full, ...asked } of queries) {
+        for (const { full, held, kept, ...asked } of queries) {
           const favour = ({ prefers }: TaskSpec): number => (prefers === asked.agent ? 0 : prefers === null ? 1 : 2)
           const fitting = left.filter(({ spec, plan }) => {
             const able =
@@ -55,6 +58,8 @@ describe("the ready tasks", () => {
               spec.filler === asked.filler &&
               (asked.plan === null || plan === asked.plan) &&
               plan !== full &&
+              !spec.touches.includes(held ?? "") &&
+              spec.priority !== kept &&
               asked.labels.every((label) => spec.labels.includes(label))
             )
           })
@@ -65,8 +70,15 @@ describe("the ready tasks", () => {
               favour(a.spec) - favour(b.spec) ||
               a.addedSeq - b.addedSeq,
           )
-          const chosen = ready.choose({ ...asked, hasRoom: (plan) => plan !== full, isFree: () => true })
+          const admitted: string[] = []
+          const admits = (id: string, { priority }: TaskSpec): boolean => {
+            if (priority !== kept) admitted.push(id)
+            return priority !== kept
+          }
+          const chosen = ready.choose({ ...asked, hasRoom: (plan) => plan !== full, isFree: (touches) => !touches.includes(held ?? ""), admits })
           expect(chosen).toEqual(fitting.slice(0, asked.count).map(({ id }) => id))
+          // A yes counts as taken: nobody is asked of a task that is not chosen.
+          expect(admitted).toEqual(chosen)
         }
       }),
       { numRuns: 500 },

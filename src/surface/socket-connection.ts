@@ -13,12 +13,14 @@ import { encodeFrame, type Outbox } from "./outbox.ts"
 import { type Perform, type SurfaceLog, told, waits, workspaceOf } from "./perform.ts"
 import type { Refusals } from "./rate.ts"
 // prettier-ignore
-import { asciiFrame, beyondHead, callId, CLOSE, closeCode, echo, expired, foreignIdentity, needsHello, needsId, noHello, readFrames, type Request, textFrame, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
+import { asciiFrame, beyondHead, callId, CLOSE, closeCode, echo, expired, foreignIdentity, longHello, needsHello, needsId, noHello, readFrames, type Request, textFrame, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
 
 /** Bytes that may wait for a slow reader: then events are resynced; at four times this the connection ends. */
 const BUFFER_MAX = 4 * 1024 * 1024
 /** Time for the first `hello`, in ms. */
 const HELLO_MS = 10_000
+/** Bytes that may come before it is heard: a hello, and what was read with it. Whoever nobody knows holds no more of the hub's memory. */
+const STRANGER_MAX_BYTES = 128 * 1024
 
 export type SocketOptions = {
   hub: Hub
@@ -71,6 +73,7 @@ export class SocketConnection {
     this.#intake = new Intake({ ws, refusals, share, take: (data, isBinary) => this.#message(data, isBinary) })
     this.#helloTimer = setTimeout(() => this.#refuse(noHello()), HELLO_MS)
     readMessages(ws, socket, (data, isBinary) => this.#intake.received(data, isBinary))
+    this.#limitStranger()
     ws.on("pong", () => this.#heard())
     // `ws` ends the connection itself; what it says of a bad frame is told at level debug.
     ws.on("error", (error) => options.log.debug({ err: error }, "a connection broke the WebSocket protocol"))
@@ -169,6 +172,20 @@ export class SocketConnection {
 
   #expired(): void {
     this.#refuse(expired())
+  }
+
+  #limitStranger(): void {
+    let left = STRANGER_MAX_BYTES
+    const count = (chunk: Buffer): void => {
+      left -= chunk.length
+      if (this.caller === null && left >= 0) return
+      this.#socket.off("data", count)
+      if (this.caller !== null) return
+      this.#refuse(longHello(), CLOSE.badFrame)
+      // `ws` would gather the rest of it until the other side closes; as it is, it ends the connection by itself.
+      this.#ws.pause()
+    }
+    this.#socket.on("data", count)
   }
 
   // What the client sends

@@ -34,9 +34,7 @@ export type Request = {
 /** The frames of one message. Throws what ends the connection with `closeCode`. `first`: nobody has said hello yet. */
 export function readFrames(text: string | Buffer, isBinary: boolean, first: boolean): Request[] {
   if (isBinary) throw new SkeinError("unsupported_media_type", "a binary frame", "Send JSON as text frames.")
-  if (first && text.length > HELLO_MAX_BYTES) {
-    throw new SkeinError("body_too_large", `a hello is at most ${HELLO_MAX_BYTES} bytes`, "Send the token and nothing else.", { limit: HELLO_MAX_BYTES })
-  }
+  if (first && text.length > HELLO_MAX_BYTES) throw longHello()
   const parsed = parseJson(text)
   const frames = (Array.isArray(parsed) ? parsed : [parsed]) as Request[]
   if (frames.length > FRAMES_MAX || frames.some((frame) => typeof frame !== "object" || frame === null || Array.isArray(frame))) {
@@ -120,6 +118,10 @@ export function noHello(): SkeinError {
 
 export function needsHello(): SkeinError {
   return new SkeinError("unauthenticated", "the first frame must be a hello", 'Send {"hello":{"token":...}} first.')
+}
+
+export function longHello(): SkeinError {
+  return new SkeinError("body_too_large", `a hello is at most ${HELLO_MAX_BYTES} bytes`, "Send the token and nothing else.", { limit: HELLO_MAX_BYTES })
 }
 
 export function wrongHello(): SkeinError {

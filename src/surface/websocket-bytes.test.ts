@@ -150,3 +150,24 @@ test("what comes with a hello goes before what comes right after it", async () =
   expect(line.heard.texts.join("")).not.toContain("error")
   expect(await hasTask("second")).toBe(true)
 })
+
+test.for([
+  ["in one frame", (size: number) => [long(8_000_000n), Buffer.alloc(size, 32)]],
+  ["in pieces", (size: number) => [frame(Buffer.alloc(size), { final: false })]],
+] as const)("who has said no hello gets no room for more than one: %s", async ([, bytes]) => {
+  const line = await upgraded()
+  line.write(Buffer.concat(bytes(400_000)))
+  await line.until(({ closed }) => closed !== null)
+  expect([line.heard.closed, JSON.parse(line.heard.texts[0] as string)]).toEqual([
+    4400,
+    { error: expect.objectContaining({ code: "body_too_large" }) as object },
+  ])
+})
+
+test("a hello may have much right behind it", async () => {
+  const line = await upgraded()
+  const calls = Array.from({ length: 900 }, (_, id) => text({ id, op: "task.show", in: { task: "x".repeat(60) }, key: "k".repeat(100) }))
+  line.write(Buffer.concat([text(hello()), ...calls]))
+  await line.until(({ texts }) => texts.join("").includes('"id":899,'))
+  expect(line.heard.closed).toBe(null)
+})
