@@ -34,6 +34,13 @@ const IMPURE: [RegExp, string][] = [
   [/\blocaleCompare\b|\bIntl\b|\.toLocale\w+\(/, "compare with < and > : locales differ between machines"],
 ]
 
+/**
+ * What Node 22.18, which users may have, has not, or V8 12.4 cannot parse; the types that are checked here are those of the Node that this is developed on.
+ * `shouldUpgradeCallback` may be passed: surface/upgrade-offer.ts does without it.
+ */
+const NEWER_THAN_NODE_22 =
+  /\bthreadCpuUsage\b|\bRegExp\.escape\b|\bPromise\.try\b|\bError\.isError\b|\bMath\.(?:sumPrecise|f16round)\b|\bFloat16Array\b|\bAtomics\.pause\b|\bUint8Array\.from(?:Base64|Hex)\b|\.toBase64\(|\bIterator\.concat\b|\.getOrInsert|\bDurationFormat\b|\bURLPattern\b|\brandomUUIDv7\b|\bmkdtempDisposable|\bUtf8Stream\b|\bkeepAliveTimeoutBuffer\b|\bcreateTagStore\b|\bsetAuthorizer\b|\(\?[ims]*-?[ims]+:/
+
 const HASHING = /\bsha-?(?:1|256|384|512)\b|\bcreateHash\b|\bsubtle\b|\bmd5\b|\bblake\w*/i
 const MAX_LINES = 400
 const MAX_BYTES = 1024 * 1024
@@ -158,6 +165,11 @@ test("what is published does not reach out of src/", () => {
       .filter(({ from, path }) => from.startsWith(".") && !path.startsWith("src/") && path !== "package.json")
       .map(({ line, from }) => `${file}:${line}: ${from}: dist/ holds only src/: move it there`),
   )
+  expect(wrong).toEqual([])
+})
+
+test("what runs on Node asks for nothing that Node 22.18 has not", () => {
+  const wrong = sources.filter((file) => !file.startsWith("src/dashboard/")).flatMap((file) => matches(file, NEWER_THAN_NODE_22, "Node 22.18 has it not"))
   expect(wrong).toEqual([])
 })
 
