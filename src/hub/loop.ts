@@ -1,15 +1,14 @@
 import type { CommandName, Commands } from "../core/command.ts"
 import type { Actor } from "../core/entry.ts"
 import type { AgentId, Seq, SessionId } from "../core/ids.ts"
-import type { Refusal } from "../core/refusal.ts"
 import type { Checkpoint, Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
-import type { Head, Ledger, LedgerFailure, Stored } from "../ledger/ledger.ts"
+import type { Head, Ledger, Stored } from "../ledger/ledger.ts"
 import { Admission } from "./admission.ts"
-import type { Batch } from "./batch.ts"
 import { Checkpoints } from "./checkpoints.ts"
+import { Commits } from "./commits.ts"
 import type { ExecuteOptions, LoopOptions } from "./loop-options.ts"
-import { aborted, stopping, storageRefused, unknownOutcome } from "./failures.ts"
+import { stopping, storageRefused, unknownOutcome } from "./failures.ts"
 import { Outage } from "./outage.ts"
 import { Pace } from "./pace.ts"
 import { Parked } from "./parked.ts"
@@ -21,10 +20,10 @@ import { type Sink, Subscriptions } from "./subscriptions.ts"
 import { Sweeps } from "./sweeps.ts"
 import { Turns } from "./turns.ts"
 import { Upkeep } from "./upkeep.ts"
-import { ownCommand, parksUntilMs, WAIT_MAX_MS, type Waiting } from "./waiting.ts"
+import { ownCommand, WAIT_MAX_MS, type Waiting } from "./waiting.ts"
 
 /**
- * One workspace's loop: decide, append, publish. What arrives while a batch is in flight is the next batch; nothing is answered, published or
+ * One workspace's loop: decide, append (`Commits`), publish. What arrives while a batch is in flight is the next batch; nothing is answered, published or
  * read before the ledger holds it.
  *
  * Interleavings: `#flush` and `#follow` are the only places that touch the state, and one of them runs at a time (`#flushing`). Between their
@@ -41,6 +40,7 @@ export class Loop {
   readonly #sweeps: Sweeps
   readonly #checkpoints: Checkpoints
   readonly #parked: Parked
+  readonly #commits: Commits
   readonly #upkeep: Upkeep
   readonly #pace: Pace
   readonly #outage: Outage
@@ -53,12 +53,10 @@ export class Loop {
   /** `stopping`: what waits is still answered, nothing new is taken. `over`: the state may be wrong or the ledger closed; nothing moves any more. */
   #phase: "open" | "stopping" | "over" = "open"
   #closed: Promise<void> | null = null
-  /** Whether an entry came that may let a parked claim succeed. */
-  #stirred = false
-  #stats = { batches: 0, entries: 0, commands: 0, refused: 0, lostRaces: 0, largestBatch: 0, flushMs: 0 }
+  #stats = { batches: 0, entries: 0, largestBatch: 0, flushMs: 0 }
 
   constructor(options: LoopOptions) {
-    const { name, clock, state, ledger, log, sign, bits, checkpointEntries: entries, checkpointMs: ms } = options
+    const { name, clock, state, ledger, log, sign, bits, queueMax, checkpointEntries: entries, checkpointMs: ms } = options
     this.#o = options
     this.name = name
     this.policy = options.policy
@@ -80,6 +78,8 @@ export class Loop {
     this.#sweeps = new Sweeps({ clock, due, bits, replica: this.#replica, turns: this.turns })
     const onUnsigned = (error: unknown): void => log.error({ err: error, workspace: name }, "a checkpoint could not be signed")
     this.#checkpoints = new Checkpoints({ clock, entries, ms, due, onUnsigned, sign: (checkpoint) => sign(name, checkpoint) }, this.#replica.covered())
+    const parts = { replica: this.#replica, queue: this.#queue, parked: this.#parked, checkpoints: this.#checkpoints, outage: this.#outage }
+    this.#commits = new Commits({ ...parts, workspace: name, log, ledger, queueMax, isOpen: () => this.#phase === "open" })
     const isIdle = (): boolean => !this.#flushing && !this.#scheduled && this.#phase === "open"
     const onFailed = (error: unknown, text: string): void => log.warn({ err: error, workspace: name }, text)
     this.#upkeep = new Upkeep({ ...options, workspace: name, replica: this.#replica, isIdle, onFailed })
@@ -103,6 +103,7 @@ export class Loop {
   stats(): Readonly<Record<string, number>> {
     return {
       ...this.#stats,
+      ...this.#commits.stats,
       overloaded: this.admission.refused,
       seq: this.head.seq,
       queue: this.#queue.length,
@@ -248,7 +249,7 @@ export class Loop {
     const batch = this.#takeBatch()
     this.#pace.batch(startMs, batch.length, this.#queue.length)
     try {
-      await this.#commit(batch)
+      await this.#commits.commit(batch)
     } catch (error) {
       this.#fail(error, batch)
       return
@@ -291,69 +292,16 @@ export class Loop {
     return batch
   }
 
-  /** Decides the batch and appends it; whoever lost the race decides again. */
-  async #commit(waiting: Waiting[]): Promise<void> {
-    for (;;) {
-      const { batch, before } = this.#replica.begin()
-      this.#decide(waiting, batch)
-      if (batch.stored.length > 0) {
-        const appended = await this.#replica.append(batch, before)
-        if (appended === "lost") {
-          this.#stats.lostRaces += 1
-          continue
-        }
-        if (appended !== "kept") return this.#storageRefused(appended, waiting)
-        this.#outage.over()
-      }
-      this.#stats.commands += batch.decided.length
-      await batch.answer(this.#o.ledger, this.#refused)
-      // Only now: what is parked by an answer may be woken by the very batch that it was refused in.
-      this.#wake()
-      return
-    }
-  }
-
-  #decide(waiting: Waiting[], batch: Batch): void {
-    for (let at = 0; at < waiting.length; at += 1) {
-      // Whoever is parked came first: what the batch itself has made ready is theirs.
-      if (batch.stirred && (waiting[at] as Waiting).name === "task.claimNext" && this.#parked.size > 0) waiting.splice(at, 0, ...this.#parked.takeInTurn())
-      const next = waiting[at] as Waiting
-      // The abort has been or will be its answer.
-      if (next.signal?.aborted === true) next.reject(aborted())
-      else if (next.name !== "hub.checkpoint") batch.decide(next, next.input)
-      // Another hub's checkpoint may have come first; a disk that refused is tried again with one all the same.
-      else if (this.#checkpoints.uncovered(this.head.seq) > 0 || this.#outage.failure !== null) batch.decide(next, this.#replica.checkpoint())
-      else next.resolve(undefined)
-    }
-  }
-
-  /** A claim that may wait is parked, all else hears its refusal. */
-  readonly #refused = (waiting: Waiting, refusal: Refusal): void => {
-    const untilMs = parksUntilMs(waiting, refusal)
-    if (untilMs !== null && this.#phase === "open" && this.#parked.size < this.#o.queueMax) {
-      this.#parked.add(waiting, untilMs - this.nowMs())
-    } else {
-      this.#stats.refused += 1
-      waiting.reject(SkeinError.fromRefusal(refusal))
-    }
-  }
-
   /** The ledger holds these entries: subscribers hear of them before anybody is answered. */
   #kept(stored: readonly Stored[], stirred: boolean): void {
     this.#stats.batches += 1
     this.#stats.entries += stored.length
     this.#stats.largestBatch = Math.max(this.#stats.largestBatch, stored.length)
-    this.#stirred ||= stirred
+    if (stirred) this.#commits.stir()
     this.#subscriptions.publish(stored)
     this.#sweeps.stateMoved()
     this.#checkpoints.committed(this.head.seq, this.#replica.covered())
     this.#upkeep.committed()
-  }
-
-  /** Something may be ready now: whoever is parked decides again, first come first served. */
-  #wake(): void {
-    if (this.#stirred && this.#parked.size > 0 && this.#replica.state.board.readyCount > 0) this.#queue.unshift(this.#parked.takeInTurn())
-    this.#stirred = false
   }
 
   #ownCheckpoint(): Waiting {
@@ -366,12 +314,6 @@ export class Loop {
     const sweep = this.#sweeps.take()
     const failed = (): void => this.#sweeps.failed(sweep)
     return ownCommand("hub.sweep", sweep, () => this.#sweeps.plan(), failed)
-  }
-
-  /** Nothing was written: callers are told so, reads go on, and the store is tried again until it takes a write. */
-  #storageRefused(error: LedgerFailure, batch: readonly Waiting[]): void {
-    if (this.#outage.refused(error)) this.#o.log.error({ err: error, workspace: this.name }, "the ledger refuses writes")
-    for (const { reject } of [...batch, ...this.#queue.takeAll()]) reject(storageRefused(error))
   }
 
   /** Many hubs on one ledger: folds what others append while this one has nothing to say. */
@@ -388,7 +330,7 @@ export class Loop {
         }
         this.#flushing = folding = true
         await this.#replica.catchUp()
-        this.#wake()
+        this.#commits.wake()
         folding = false
         this.#landed()
       }

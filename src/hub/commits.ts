@@ -1,0 +1,112 @@
+import { SkeinError } from "../contract/errors.ts"
+import type { Refusal } from "../core/refusal.ts"
+import type { Ledger, LedgerFailure } from "../ledger/ledger.ts"
+import type { Batch } from "./batch.ts"
+import type { Checkpoints } from "./checkpoints.ts"
+import { aborted, storageRefused } from "./failures.ts"
+import type { LoopLog } from "./loop-options.ts"
+import type { Outage } from "./outage.ts"
+import type { Parked } from "./parked.ts"
+import type { Queue } from "./queue.ts"
+import type { Replica } from "./replica.ts"
+import { parksUntilMs, type Waiting } from "./waiting.ts"
+
+type CommitsOptions = {
+  workspace: string
+  log: LoopLog
+  ledger: Ledger
+  replica: Replica
+  queue: Queue
+  parked: Parked
+  checkpoints: Checkpoints
+  outage: Outage
+  /** Claims that may be parked at once. */
+  queueMax: number
+  /** Whether a claim may still be parked. */
+  isOpen(): boolean
+}
+
+/** Batches decided, appended and answered. One at a time: the loop sees to that. */
+export class Commits {
+  readonly #o: CommitsOptions
+  /** Whether an entry came that may let a parked claim succeed. */
+  #stirred = false
+  #stats = { commands: 0, refused: 0, lostRaces: 0 }
+
+  constructor(options: CommitsOptions) {
+    this.#o = options
+  }
+
+  get stats(): Readonly<Record<"commands" | "refused" | "lostRaces", number>> {
+    return this.#stats
+  }
+
+  /** Decides the batch, appends it, and answers; whoever lost the race decides again. Throws where the outcome is unknown, or the fold itself failed. */
+  async commit(waiting: Waiting[]): Promise<void> {
+    const { replica, ledger, outage } = this.#o
+    for (;;) {
+      const { batch, before } = replica.begin()
+      this.#decide(waiting, batch)
+      if (batch.stored.length > 0) {
+        const appended = await replica.append(batch, before)
+        if (appended === "lost") {
+          this.#stats.lostRaces += 1
+          continue
+        }
+        if (appended !== "kept") return this.#storageRefused(appended, waiting)
+        outage.over()
+      }
+      this.#stats.commands += batch.decided.length
+      await batch.answer(ledger, this.#refused)
+      // Only now: what is parked by an answer may be woken by the very batch that it was refused in.
+      this.wake()
+      return
+    }
+  }
+
+  /** An entry is durable that may let a parked claim succeed. */
+  stir(): void {
+    this.#stirred = true
+  }
+
+  /** Where something may be ready now, whoever is parked decides again, first come first served. */
+  wake(): void {
+    const { parked, queue, replica } = this.#o
+    if (this.#stirred && parked.size > 0 && replica.state.board.readyCount > 0) queue.unshift(parked.takeInTurn())
+    this.#stirred = false
+  }
+
+  #decide(waiting: Waiting[], batch: Batch): void {
+    const { parked, checkpoints, outage, replica } = this.#o
+    for (let at = 0; at < waiting.length; at += 1) {
+      // Whoever is parked came first: what the batch itself has made ready is theirs.
+      if (batch.stirred && (waiting[at] as Waiting).name === "task.claimNext" && parked.size > 0) waiting.splice(at, 0, ...parked.takeInTurn())
+      const next = waiting[at] as Waiting
+      // The abort has been or will be its answer.
+      if (next.signal?.aborted === true) next.reject(aborted())
+      else if (next.name !== "hub.checkpoint") batch.decide(next, next.input)
+      // Another hub's checkpoint may have come first; a disk that refused is tried again with one all the same.
+      else if (checkpoints.uncovered(replica.head.seq) > 0 || outage.failure !== null) batch.decide(next, replica.checkpoint())
+      else next.resolve(undefined)
+    }
+  }
+
+  /** A claim that may wait is parked, all else hears its refusal. */
+  readonly #refused = (waiting: Waiting, refusal: Refusal): void => {
+    const { parked, queueMax, replica, isOpen } = this.#o
+    const untilMs = parksUntilMs(waiting, refusal)
+    if (untilMs !== null && isOpen() && parked.size < queueMax) {
+      parked.add(waiting, untilMs - replica.nowMs())
+    } else {
+      this.#stats.refused += 1
+      waiting.reject(SkeinError.fromRefusal(refusal))
+    }
+  }
+
+  /** Nothing was written: callers are told so, reads go on, and the store is tried again until it takes a write. */
+  #storageRefused(error: LedgerFailure, batch: readonly Waiting[]): void {
+    const { log, outage, queue, workspace } = this.#o
+    if (outage.refused(error)) log.error({ err: error, workspace }, "the ledger refuses writes")
+    for (const { reject } of [...batch, ...queue.takeAll()]) reject(storageRefused(error))
+  }
+}
