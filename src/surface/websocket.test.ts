@@ -107,7 +107,7 @@ test("another subscription takes the place of the first, and unsubscribing ends 
 
 test("a connection that answers no ping is ended, and its session is lost with its claims", async () => {
   hub = await startInstance({ pingMs: 60 })
-  const dead = await wire(await hub.agent("ada", { heartbeatMs: 200 }))
+  const dead = await wire(await hub.agent("ada", { heartbeatMs: 500 }))
   dead.send({ id: 1, op: "session.start", in: { owned: true } })
   await dead.until((frames) => frames.some(({ id }) => id === 1))
   const { session } = (dead.frames.at(-1) as { ok: { session: string } }).ok
@@ -118,7 +118,7 @@ test("a connection that answers no ping is ended, and its session is lost with i
   quiet.send({ id: 1, op: "task.claim", in: { task: "one" } })
   await quiet.until((frames) => frames.some(({ id }) => id === 1))
   // Alive: it answers pings, which beat for its session.
-  await new Promise((resolve) => setTimeout(resolve, 800))
+  await new Promise((resolve) => setTimeout(resolve, 2_000))
   expect(await hub.loop.read((state) => [state.sessions.get(session)?.status, state.tasks.get("one")?.status])).toEqual(["live", "claimed"])
   quiet.ws.pause()
   await until(() => hub.loop.read((state) => state.tasks.get("one")?.status === "pending"))
