@@ -108,8 +108,11 @@ test("names that turn out to be taken when the hub is up are shown again before 
   expect(stdout).toContain("Claude Code is plugged in as claude-2.")
   expect(stdout).toContain("Codex is plugged in as codex.")
   expect(readFileSync(join(folder, ".mcp.json"), "utf8")).toContain('"claude-2"')
-  // Somebody else's agent loses what init gave it, and stays.
-  await json(folder, ["init", "--undo", "--yes"], env)
+  // Somebody else's agent loses what init gave it, and stays; a hub that was started for it alone does not.
+  await json(folder, ["down"], env)
+  expect((await skein(folder, ["init", "--undo", "--yes"], env)).stdout).toContain("Undone. The ledger stays")
+  expect((await skein(folder, ["down"], env)).stdout).toContain("no hub is running")
+  await json(folder, ["up"], env)
   const agents = await json<{ name: string; status: string; credentials: string[] }>(folder, ["agent", "list"], env)
   expect(agents.map(({ name, status }) => `${name} ${status}`).toSorted()).toEqual(["claude present", "claude-2 retired", "codex present"])
   expect(agents.find(({ name }) => name === "codex")?.credentials).toEqual([])

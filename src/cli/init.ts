@@ -12,6 +12,7 @@ import { type HubConnection, connectHub } from "./connection.ts"
 import { act, examples, type Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { ensureHub, isHealthy } from "./hub-start.ts"
+import { stopHub } from "./hub-stop.ts"
 import { chosenKinds, isInstalled, likelyNames, namesAtHub, retireAgents, setUpAgents, skeinCommand, withoutCredential, WORKSPACE } from "./init-agents.ts"
 import { deed, shownDiff, unifiedDiff } from "./init-diff.ts"
 import { prepareInstance } from "./instance-files.ts"
@@ -133,7 +134,7 @@ async function undo(here: Here): Promise<void> {
     changes,
     agents.map(({ name, added }) => (added ? `agent ${name} is retired, and its credential removed` : `the credential made for ${name} is removed`)),
     {
-      hubNeeded: agents.length > 0 && (await runningUrl(instance)) === null,
+      hubNeeded: agents.length > 0 && (await runningUrl(instance)) === null && "for that alone",
     },
   )
   if (options.dryRun === true) return
@@ -151,16 +152,24 @@ async function undo(here: Here): Promise<void> {
     lines.push(`The agents stay, with their credentials: ${agents.map(({ name }) => name).join(", ")}. skein agent retire ends one.`)
   context.terminal.answer(
     { undone: true, files: changes.map((change) => ({ file: change.file, deed: deed(change) })), agents: retire ? agents.map(({ name }) => name) : [] },
-    [...lines, "Undone. The hub and its ledger stay: skein down stops it, and the folder .skein is then yours to delete."].join("\n"),
+    [...lines, `Undone. ${await whatStays(instance)}`].join("\n"),
   )
 }
 
+async function whatStays(instance: Instance): Promise<string> {
+  if ((await runningUrl(instance)) === null) return "The ledger stays: the folder .skein is yours to delete."
+  return "The hub and its ledger stay: skein down stops it, and the folder .skein is then yours to delete."
+}
+
 async function retired(here: Here, agents: InitRecord["agents"]): Promise<string[]> {
-  const hub = (await runningHub(here)) ?? (await startedHub(here))
+  const running = await runningHub(here)
+  const hub = running ?? (await startedHub(here))
   try {
     return await retireAgents(hub, here.instance, agents)
   } finally {
     await hub.close()
+    const started = running === null ? readHubFile(here.instance) : null
+    if (started !== null) await stopHub(started.pid)
   }
 }
 
@@ -184,9 +193,9 @@ function show(
   { context: { terminal }, options, instance }: Here,
   changes: readonly FileChange[],
   lines: readonly string[],
-  { hubNeeded }: { hubNeeded: boolean },
+  { hubNeeded }: { hubNeeded: boolean | "for that alone" },
 ): void {
-  const all = [...lines, ...(hubNeeded ? [`the hub is started, in ${instance.directory}`] : [])]
+  const all = [...lines, ...(hubNeeded === false ? [] : [`the hub is started, in ${instance.directory}${hubNeeded === true ? "" : ", and stopped again"}`])]
   if (options.dryRun === true)
     terminal.record({ dryRun: true, files: changes.map((change) => ({ file: change.file, deed: deed(change), diff: unifiedDiff([change]) })), besides: all })
   if (changes.length > 0) terminal.print(shownDiff(terminal, changes))
