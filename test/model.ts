@@ -181,12 +181,13 @@ export class Model {
   }
   finish(task: ModelTask): void {
     Object.assign(task, { status: "completed", leaseEndsAtMs: null, help: null })
-    for (const other of this.all()) if (other.status === "blocked" && other.waitsOn === task.id) this.goOn(other)
+    for (const other of this.all()) if (other.status === "blocked" && other.waitsOn === task.id && !this.over(other)) this.goOn(other)
   }
   goOn(task: ModelTask): void {
     Object.assign(task, { status: "in_progress", waitsOn: null })
     this.renew(task)
-    for (const other of this.all()) if (other.owner === task.owner && other.filler && this.active(other) && other !== task) this.free(other, "pending")
+    for (const other of this.all())
+      if (other.owner === task.owner && other.filler && this.active(other) && other !== task && !this.over(other)) this.free(other, "pending")
   }
   fail(who: Who, id: TaskId, fenced: boolean, retry: boolean): string {
     return this.write(who, id, fenced, (task) => {
@@ -235,7 +236,7 @@ export class Model {
   }
   unblock(id: TaskId): string {
     const task = this.task(id)
-    if (task.status !== "blocked") return "wrong_status"
+    if (task.status !== "blocked" || this.over(task)) return "wrong_status"
     this.goOn(task)
     return "ok"
   }
