@@ -84,7 +84,8 @@ async function init(here: Here): Promise<void> {
       const missing = await withoutCredential(hub, instance, joining)
       if (planned.changes.length === 0 && missing.length === 0) return tellNothing(context, joining)
       const lines = missing.map(({ agent }) => `agent ${agent}, with a credential in .skein/agents/`)
-      show(here, planned.changes, lines, { hubNeeded: hub === null && missing.length > 0 })
+      if (hub === null && missing.length > 0) lines.push(`the hub is started, in ${instance.directory}`)
+      show(here, planned.changes, lines)
       if (options.dryRun === true) return
       await consent(here, "Do this?")
       hub ??= await startedHub(here)
@@ -129,14 +130,11 @@ async function undo(here: Here): Promise<void> {
   const changes = planUndo(top, place?.files ?? [])
   // Other worktrees' settings still name them.
   const agents = others.length > 0 || options.keepAgents === true ? [] : record.agents.filter(({ added, credential }) => added || credential !== null)
-  show(
-    here,
-    changes,
-    agents.map(({ name, added }) => (added ? `agent ${name} is retired, and its credential removed` : `the credential made for ${name} is removed`)),
-    {
-      hubNeeded: agents.length > 0 && (await runningUrl(instance)) === null && "for that alone",
-    },
+  const besides = agents.map(({ name, added }) =>
+    added ? `agent ${name} is retired, and its credential removed` : `the credential made for ${name} is removed`,
   )
+  if (agents.length > 0 && (await runningUrl(instance)) === null) besides.push(`the hub is started for that, in ${instance.directory}, and stopped again`)
+  show(here, changes, besides)
   if (options.dryRun === true) return
   if (changes.length > 0) await consent(here, "Change these files back?")
   const retire = agents.length > 0 && (await agreed(here, "Retire these agents? What they hold is open again, and their names stay taken."))
@@ -189,17 +187,11 @@ async function startedHub({ context, instance, top }: Here): Promise<HubConnecti
   return connectHub({ ...context.options, repo: top }, () => instance)
 }
 
-function show(
-  { context: { terminal }, options, instance }: Here,
-  changes: readonly FileChange[],
-  lines: readonly string[],
-  { hubNeeded }: { hubNeeded: boolean | "for that alone" },
-): void {
-  const all = [...lines, ...(hubNeeded === false ? [] : [`the hub is started, in ${instance.directory}${hubNeeded === true ? "" : ", and stopped again"}`])]
+function show({ context: { terminal }, options }: Here, changes: readonly FileChange[], besides: readonly string[]): void {
   if (options.dryRun === true)
-    terminal.record({ dryRun: true, files: changes.map((change) => ({ file: change.file, deed: deed(change), diff: unifiedDiff([change]) })), besides: all })
+    terminal.record({ dryRun: true, files: changes.map((change) => ({ file: change.file, deed: deed(change), diff: unifiedDiff([change]) })), besides })
   if (changes.length > 0) terminal.print(shownDiff(terminal, changes))
-  if (all.length > 0) terminal.print(`${changes.length > 0 ? "\nBesides:" : "To do:"}\n${all.map((line) => `  ${line}`).join("\n")}`)
+  if (besides.length > 0) terminal.print(`${changes.length > 0 ? "\nBesides:" : "To do:"}\n${besides.map((line) => `  ${line}`).join("\n")}`)
 }
 
 /** Throws `UsageError` unless the answer is yes: nothing was done then. */

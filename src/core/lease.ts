@@ -7,7 +7,7 @@ import { triedBy } from "./judgement.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import type { WakeSweep } from "./trigger.ts"
 import { takenBack } from "./governor-notice.ts"
-import { isHeld, type LeaseEnd, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
+import { isHeld, isLeaseOver, type LeaseEnd, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** Lease of a session that something beats for. */
@@ -87,11 +87,12 @@ export function underLease(state: Workspace, actor: Actor, id: TaskId, fence: Se
       { task: id, heldBy: task.owner },
     )
   }
-  if (task.leaseEndsAtMs !== null && nowMs >= task.leaseEndsAtMs) {
-    return refuse("stale_fence", `the lease on task ${id} is over since ${nowMs - task.leaseEndsAtMs} ms`, "Stop working on it; claim it again.", {
+  if (isLeaseOver(task, nowMs)) {
+    const endedAtMs = task.leaseEndsAtMs as number
+    return refuse("stale_fence", `the lease on task ${id} is over since ${nowMs - endedAtMs} ms`, "Stop working on it; claim it again.", {
       task: id,
       fence,
-      endedAtMs: task.leaseEndsAtMs,
+      endedAtMs,
     })
   }
   return task

@@ -85,9 +85,9 @@ export class Director extends Caller {
     const blocked = tasks.find(({ status }) => status === "blocked")
     if (blocked !== undefined && chance.happens(0.2)) await this.ask("task.unblock", { task: blocked.id, reason: "the director says so" })
     const dice = chance.below(20)
-    const any = chance.pick(tasks)
-    if (dice === 0 && any !== undefined) await this.ask("task.cancel", { task: any.id, reason: "changed our mind" })
-    else if (dice === 1 && any !== undefined) await this.ask("lease.end", { task: any.id, reason: "stuck" })
+    const chosen = chance.pick(tasks)
+    if (dice === 0 && chosen !== undefined) await this.ask("task.cancel", { task: chosen.id, reason: "changed our mind" })
+    else if (dice === 1 && chosen !== undefined) await this.ask("lease.end", { task: chosen.id, reason: "stuck" })
     else if (dice < 9 && this.#tasks.length < 60) await this.#add()
   }
 }
