@@ -181,7 +181,7 @@ describe("exit statuses", () => {
   test.each(USAGE)("%s is a usage error: 2, with a message and a remedy", async (_, args) => {
     const { status, stdout, stderr } = await skein(repository, args)
     expect({ status, stdout }).toEqual({ status: 2, stdout: "" })
-    expect(stderr).toMatch(/skein: .+\nremedy: .+\n$/)
+    expect(stderr).toMatch(/skein: .+\n(?: {2}.+\n)*remedy: .+\n$/)
   })
 
   test("a refusal is 1, no hub is 69, each told as one JSON object on standard error with --json", async () => {

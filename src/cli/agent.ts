@@ -3,13 +3,13 @@ import type { Profile } from "../core/agent.ts"
 import { ROLES } from "../core/role.ts"
 import { credentialPath, issueCredential } from "./agent-credential.ts"
 import { registerRunning } from "./agent-run.ts"
-import { act, collect, examples, integer, number, oneOf, type Context } from "./context.ts"
+import { usd, duration, act, collect, examples, integer, number, oneOf, type Context } from "./context.ts"
 import { registerManifest } from "./manifest.ts"
 import { paged } from "./paging.ts"
 import { printable } from "./printable.ts"
 import { showSkills, showUsd } from "./quantity.ts"
 import { renderFields, renderTable, showTime } from "./table.ts"
-import { duration, skill, usd } from "./task-spec.ts"
+import { skill } from "./task-spec.ts"
 
 type ProfileOptions = {
   kind?: string
@@ -110,7 +110,7 @@ function withProfile(command: Command): Command {
     .option("--success-bonus <n>", "how many times as much a success of it is worth, 0.1 to 10", number(0.1, 10))
     .option("--success-threshold <n>", "what counts as its success, 0 to 1: 1 with tests that pass or approved, 0.8 without a word on tests", number(0, 1))
     .option("--tier <n>", "1 to 3: so many tasks at once unless --max-active says, and a success worth 1, 1.25 or 1.5 times as much", integer(1, 3))
-    .option("--heartbeat <duration>", "time between two signs of life: 200ms to 5m", duration)
+    .option("--heartbeat <duration>", "time between two signs of life: 200ms to 5m", duration(200, 300_000))
 }
 
 function profileOf({

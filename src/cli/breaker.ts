@@ -1,9 +1,8 @@
 import type { Command } from "commander"
 import { BREAKER_NUMBERS, type BreakerNumber } from "../core/breaker.ts"
 import type { Output } from "../contract/operations.ts"
-import { act, type Context, examples, integer } from "./context.ts"
+import { duration, act, type Context, examples, integer } from "./context.ts"
 import { renderTable, showTime } from "./table.ts"
-import { duration } from "./task-spec.ts"
 import { UsageError } from "./failure.ts"
 
 type View = Output<"breaker.list">["breakers"][number]
@@ -22,7 +21,7 @@ export function register(program: Command): void {
   breaker
     .command("trip <breaker>")
     .description("Open one by hand: agent/NAME, account/NAME, model/NAME or kind/LABEL. What is claimed already goes on.")
-    .option("--for <duration>", "then one claim is let through (default: until it is reset)", duration)
+    .option("--for <duration>", "then one claim is let through (default: until it is reset)", duration())
     .option("--reason <text>", "why", "tripped by hand")
     .addHelpText("after", examples(["skein breaker trip model/gpt-5 --for 30m --reason 'answers nonsense'", "no task is claimed with it for so long"]))
     .action(act(trip))

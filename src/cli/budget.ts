@@ -1,10 +1,10 @@
-import { type Command, InvalidArgumentError } from "commander"
+import type { Command } from "commander"
 import type { Output } from "../contract/operations.ts"
-import { asText, act, collect, type Context, examples, integer } from "./context.ts"
-import { parseDuration, parseUsd, showDuration, showUsd } from "./quantity.ts"
+import { act, collect, type Context, duration, examples, integer, usd } from "./context.ts"
+import { showDuration, showUsd } from "./quantity.ts"
 import { renderTable, showTime } from "./table.ts"
 
-type Set = { window?: number | null; perClaim?: number; warn?: string[]; grace?: number; absorb?: boolean; reason?: string }
+type Set = { window?: number | null; perClaim?: number; warn?: number[]; grace?: number; absorb?: boolean; reason?: string }
 type View = Output<"budget.show">["budgets"][number]
 
 const SCOPE = "workspace, plan/ID, task/ID, agent/NAME or account/NAME"
@@ -14,12 +14,13 @@ const WINDOWS: Readonly<Record<string, number>> = { hour: 3_600_000, day: 86_400
 export function register(program: Command): void {
   const budget = program.command("budget").description("Limits on money: every claim reserves what it may cost, and is refused where too little is left.")
   budget
-    .command("set <scope> <usd>")
+    .command("set <scope>")
+    .argument("<usd>", "", limitOf)
     .description(`Set the limit of ${SCOPE}, in US dollars; none takes it away.`)
     .option("--window <length>", "counted anew each hour, day or week (UTC), or each so long", windowLength)
     .option("--per-claim <usd>", "what a claim reserves whose task has neither a budget nor an estimate (default: a tenth)", usd)
-    .option("--warn <percent>", "tell the operator at this part of it; may be repeated (default: 80 and 95)", collect(asText))
-    .option("--grace <duration>", "how long who went beyond its reservation may take to hand over (default: 5m)", duration)
+    .option("--warn <percent>", "tell the operator at this part of it; may be repeated (default: 80 and 95)", collect(integer(1, 100)))
+    .option("--grace <duration>", "how long who went beyond its reservation may take to hand over (default: 5m)", duration())
     .option("--absorb", "usage beyond a reservation is taken from what is free; without it closes the budget")
     .option("--reason <text>", "why")
     .addHelpText(
@@ -37,7 +38,8 @@ export function register(program: Command): void {
     .addHelpText("after", examples(["skein budget show", "all of them"], ["skein budget show plan/release.1", "one, with the claims that reserve from it"]))
     .action(act(show))
   budget
-    .command("top-up <scope> <usd>")
+    .command("top-up <scope>")
+    .argument("<usd>", "", usd)
     .description("Add money; a budget that an overrun closed is open again when something is free in it.")
     .option("--window <length>", "the budget with this window", windowLength)
     .option("--reason <text>", "why")
@@ -45,31 +47,22 @@ export function register(program: Command): void {
     .action(act(topUp))
 }
 
-export function usd(text: string): number {
-  const micro = text.trim() === "" ? Number.NaN : parseUsd(Number(text))
-  if (typeof micro !== "number" || Number.isNaN(micro)) throw new InvalidArgumentError("Write US dollars as a number: 0.25")
-  return micro
-}
-
-function duration(text: string): number {
-  const ms = parseDuration(text)
-  if (typeof ms !== "number") throw new InvalidArgumentError(ms.remedy)
-  return ms
-}
-
 function windowLength(text: string): number {
-  return Object.hasOwn(WINDOWS, text) ? (WINDOWS[text] as number) : duration(text)
+  return Object.hasOwn(WINDOWS, text) ? (WINDOWS[text] as number) : duration()(text)
 }
 
-async function set(context: Context, scope: string, amount: string, { window, perClaim, warn, grace, absorb, reason }: Set): Promise<void> {
-  const limitMicroUsd = amount === "none" ? null : usd(amount)
+function limitOf(text: string): number | null {
+  return text === "none" ? null : usd(text)
+}
+
+async function set(context: Context, scope: string, limitMicroUsd: number | null, { window, perClaim, warn, grace, absorb, reason }: Set): Promise<void> {
   const hub = await context.hub()
   const answer = await hub.call("budget.set", {
     scope,
     windowMs: window ?? null,
     limitMicroUsd,
     perClaimMicroUsd: perClaim ?? null,
-    ...(warn === undefined ? {} : { warnPercent: warn.map(integer(1, 100)) }),
+    ...(warn === undefined ? {} : { warnPercent: warn }),
     ...(grace === undefined ? {} : { graceMs: grace }),
     absorb: absorb === true,
     ...(reason === undefined ? {} : { reason }),
@@ -104,8 +97,7 @@ function windowName(windowMs: number): string {
   return Object.keys(WINDOWS).find((name) => WINDOWS[name] === windowMs) ?? showDuration(windowMs)
 }
 
-async function topUp(context: Context, scope: string, amount: string, { window, reason }: { window?: number; reason?: string }): Promise<void> {
-  const amountMicroUsd = usd(amount)
+async function topUp(context: Context, scope: string, amountMicroUsd: number, { window, reason }: { window?: number; reason?: string }): Promise<void> {
   const hub = await context.hub()
   const answer = await hub.call("budget.topUp", { scope, windowMs: window ?? null, amountMicroUsd, ...(reason === undefined ? {} : { reason }) })
   context.terminal.answer(answer, `${scope} has ${showUsd(amountMicroUsd)} more (entry ${answer.seq})`)

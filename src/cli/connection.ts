@@ -8,8 +8,8 @@ import type { OperationName } from "../contract/names.ts"
 import type { Input, Output } from "../contract/operations.ts"
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
-import type { GlobalOptions } from "./context.ts"
-import { hubMissing, type Instance, readHubFile } from "./instance.ts"
+import { type GlobalOptions, namedWorkspace } from "./context.ts"
+import { closedTo, hubMissing, type Instance, readHubFile } from "./instance.ts"
 
 /** How a verb speaks with the hub: calls over one kept HTTP connection; the stream of entries over a WebSocket, loaded when it is asked for. */
 export type HubConnection = {
@@ -26,7 +26,7 @@ export function connectHub(options: GlobalOptions, instance: () => Instance): Hu
   const chosen = options.repo !== undefined || options.global === true
   const address = options.url ?? (chosen ? undefined : process.env["SKEIN_URL"])
   const url = address ?? runningUrl(instance())
-  return openConnection({ url, identity: identityOf(url, instance), workspace: workspaceOf(options) })
+  return openConnection({ url, identity: identityOf(url, instance), workspace: namedWorkspace(options) })
 }
 
 export function openConnection({ url, identity, workspace }: { url: string; identity: Identity; workspace: string | undefined }): HubConnection {
@@ -68,16 +68,16 @@ function identityOf(url: string, instance: () => Instance): Identity {
       "Name the file with your credential for that hub: SKEIN_TOKEN_FILE=FILE skein …",
     )
   }
-  const file = join(instance().directory, "operator.credential")
-  if (!existsSync(file))
+  const own = instance()
+  const file = join(own.directory, "operator.credential")
+  if (!existsSync(file)) {
+    const closed = closedTo(own)
+    if (closed !== null) throw closed
     throw new SkeinError(
       "unauthenticated",
       `there is no credential at ${file}`,
-      "`skein up` makes the operator's; an agent's environment names its own in SKEIN_TOKEN_FILE.",
+      "A hub makes the operator's when it starts: skein down, then skein up. An agent's environment names its own in SKEIN_TOKEN_FILE.",
     )
+  }
   return { credentialFile: file }
-}
-
-function workspaceOf({ workspace }: GlobalOptions): string | undefined {
-  return workspace ?? process.env["SKEIN_WORKSPACE"]
 }

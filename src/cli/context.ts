@@ -1,6 +1,9 @@
 import { Command, InvalidArgumentError } from "commander"
+import { isName } from "../core/ids.ts"
 import type { HubConnection } from "./connection.ts"
+import { UsageError } from "./failure.ts"
 import { findInstance, type Instance } from "./instance.ts"
+import { parseDuration, parseUsd, showDuration } from "./quantity.ts"
 import { Terminal } from "./terminal.ts"
 
 /** What may be said with any verb. */
@@ -17,8 +20,9 @@ export class Context {
     this.terminal = new Terminal({ json: options.json === true, colour: options.color !== false })
   }
 
+  /** The workspace that is meant. Throws `UsageError` on what can name none. */
   get workspace(): string {
-    return this.options.workspace ?? process.env["SKEIN_WORKSPACE"] ?? "main"
+    return namedWorkspace(this.options) ?? "main"
   }
 
   /** The instance that the call stands in. Throws `UsageError` outside of any repository. */
@@ -38,6 +42,16 @@ export class Context {
   async close(): Promise<void> {
     await this.#connection?.close()
   }
+}
+
+/** The workspace that the call or its environment names, or undefined. It becomes a part of paths and of requests: throws `UsageError` on what can name none. */
+export function namedWorkspace({ workspace }: GlobalOptions): string | undefined {
+  const named = workspace ?? (process.env["SKEIN_WORKSPACE"] || undefined)
+  if (named === undefined || isName(named)) return named
+  throw new UsageError(
+    `${workspace === undefined ? "SKEIN_WORKSPACE" : "--workspace"} is ${JSON.stringify(named.slice(0, 80))}, which can name no workspace`,
+    "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit; skein workspace list shows those that are there.",
+  )
 }
 
 /** Makes a commander action of a verb: its arguments and options as commander parsed them, with the context before them. */
@@ -74,6 +88,24 @@ export function number(min: number, max: number): (text: string) => number {
     if (text.trim() === "" || !(value >= min && value <= max)) throw new InvalidArgumentError(`Write a number from ${min} to ${max}.`)
     return value
   }
+}
+
+/** `250ms`, `20s`, `1.5h` or `90m`, from `min` to `max`, in milliseconds. */
+export function duration(min = 0, max = Infinity): (text: string) => number {
+  return (text) => {
+    const ms = parseDuration(text)
+    if (typeof ms !== "number") throw new InvalidArgumentError(`It ${ms.wrong}. ${ms.remedy}`)
+    if (ms < min || ms > max)
+      throw new InvalidArgumentError(`Write ${max === Infinity ? `${min} ms or more` : `from ${showDuration(min)} to ${showDuration(max)}`}.`)
+    return ms
+  }
+}
+
+/** US dollars, in millionths. */
+export function usd(text: string): number {
+  const micro = parseUsd(text.trim() === "" ? Number.NaN : Number(text))
+  if (typeof micro !== "number") throw new InvalidArgumentError(`It ${micro.wrong}. ${micro.remedy}`)
+  return micro
 }
 
 /** A repeatable option: every value given, in order. */

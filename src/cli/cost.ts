@@ -1,7 +1,7 @@
 import type { Command } from "commander"
 import { USAGE_BY, type UsageBy, type UsageRow } from "../core/usage.ts"
-import { act, type Context, examples, integer, oneOf } from "./context.ts"
-import { usd } from "./budget.ts"
+import { act, type Context, examples, integer, oneOf, usd } from "./context.ts"
+import { UsageError } from "./failure.ts"
 import { showUsd } from "./quantity.ts"
 import { renderTable } from "./table.ts"
 
@@ -40,7 +40,8 @@ export function register(program: Command): void {
     .addHelpText("after", examples(["skein cost report --model gpt-5 --input 12000 --output 800", "counts for the task at hand"]))
     .action(act(reportCost))
   cost
-    .command("refund <usd>")
+    .command("refund")
+    .argument("<usd>", "", usd)
     .description("Take back money that was not spent after all: it is free again in the budgets that it counted in.")
     .requiredOption("--agent <name>", "whose it was")
     .option("--task <id>", "the task that it was for")
@@ -72,8 +73,7 @@ async function showCost(context: Context, shown: Shown): Promise<void> {
   }
 }
 
-async function refundCost(context: Context, amount: string, { agent, task, reason }: { agent: string; task?: string; reason?: string }): Promise<void> {
-  const costMicroUsd = usd(amount)
+async function refundCost(context: Context, costMicroUsd: number, { agent, task, reason }: { agent: string; task?: string; reason?: string }): Promise<void> {
   const hub = await context.hub()
   const answer = await hub.call("usage.refund", { agent, task: task ?? null, costMicroUsd, ...(reason === undefined ? {} : { reason }) })
   context.terminal.answer(answer, `${showUsd(costMicroUsd)} taken back (entry ${answer.seq})`)
@@ -105,6 +105,8 @@ function cells(
 }
 
 async function reportCost(context: Context, { agent, task, model, input, output, cacheRead, cacheWrite, cost }: Report): Promise<void> {
+  if (input + output + cacheRead + cacheWrite === 0 && cost === undefined)
+    throw new UsageError("nothing was used by that", "Say what was: --input, --output, --cache-read and --cache-write in tokens, or --cost in US dollars.")
   const answer = await (
     await context.hub()
   ).call("usage.report", {

@@ -1,10 +1,11 @@
 import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import type { Command } from "commander"
+import { SkeinError } from "../contract/errors.ts"
 import { act, examples, type Context } from "./context.ts"
 import { conflictText, foreseenAtWork } from "./files-foreseen.ts"
 import { isHealthy } from "./hub-start.ts"
-import { isAlive, readHubFile, type HubFile, type Instance } from "./instance.ts"
+import { closedTo, isAlive, readHubFile, type HubFile, type Instance } from "./instance.ts"
 import { auditLedger, ledgerFile, openLedgerFile, ownCheckpoints } from "./ledger-source.ts"
 import { printable } from "./printable.ts"
 import { showSkills } from "./quantity.ts"
@@ -36,10 +37,7 @@ export function register(program: Command): void {
 async function examine(context: Context, { quick = false }: { quick?: boolean }): Promise<void> {
   const { terminal } = context
   const instance = context.instance()
-  const file = readHubFile(instance)
-  const findings = [nodeFinding(), ...permissionFindings(instance), diskFinding(instance), await hubFinding(instance, file)]
-  if (!quick) findings.push(await ledgerFinding(context, instance))
-  if (file !== null && isAlive(file.pid) && (await isHealthy(file.url))) findings.push(...(await workFindings(context)))
+  const findings = [nodeFinding(), ...(await instanceFindings(context, instance, quick))]
   const { green, yellow, red, dim } = terminal.colours
   const marks = { ok: green("ok     "), warning: yellow("warning"), problem: red("problem") }
   for (const finding of findings) {
@@ -51,6 +49,22 @@ async function examine(context: Context, { quick = false }: { quick?: boolean })
   if (findings.some(({ level }) => level === "problem")) process.exitCode = 1
 }
 
+async function instanceFindings(context: Context, instance: Instance, quick: boolean): Promise<Finding[]> {
+  const closed = closedTo(instance)
+  if (closed !== null) return [{ level: "problem", about: "instance", text: closed.message, remedy: closed.remedy }]
+  const file = readHubFile(instance)
+  const findings = [...permissionFindings(instance), diskFinding(instance), await hubFinding(instance, file)]
+  if (!quick) findings.push(await ledgerFinding(context, instance))
+  if (file === null || !isAlive(file.pid) || !(await isHealthy(file.url))) return findings
+  try {
+    return [...findings, ...(await workFindings(context))]
+  } catch (error) {
+    // Such as a credential that is gone: what was found so far is told all the same.
+    if (!(error instanceof SkeinError)) throw error
+    return [...findings, { level: "problem", about: "work", text: error.message, remedy: error.remedy }]
+  }
+}
+
 function nodeFinding(): Finding {
   const version = process.versions.node
   const [major = 0, minor = 0] = version.split(".").map(Number)
@@ -60,6 +74,8 @@ function nodeFinding(): Finding {
 
 function permissionFindings({ directory }: Instance): Finding[] {
   if (!existsSync(directory)) return [{ level: "ok", about: "instance", text: `${directory} is not there yet`, remedy: "skein up makes it." }]
+  if (!statSync(directory).isDirectory())
+    return [{ level: "problem", about: "instance", text: `${directory} is no folder`, remedy: "Move it away: skein up makes a folder of that name." }]
   const findings: Finding[] = []
   try {
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)

@@ -6,7 +6,7 @@ import { act, examples, type Context } from "./context.ts"
 import { isHealthy } from "./hub-start.ts"
 import { STOP_MS, stopHub } from "./hub-stop.ts"
 import { stopSupervisors } from "./supervisor-start.ts"
-import { isAlive, readHubFile } from "./instance.ts"
+import { closedTo, isAlive, readHubFile } from "./instance.ts"
 
 /** `skein down`: stops the hub of the instance cleanly. */
 export function register(program: Command): void {
@@ -22,6 +22,8 @@ export function register(program: Command): void {
 async function down(context: Context): Promise<void> {
   const { terminal } = context
   const instance = context.instance()
+  const closed = closedTo(instance)
+  if (closed !== null) throw closed
   // First, so that it can say farewell: its agents and their sessions end in order.
   for (const pid of await stopSupervisors(instance)) terminal.notice(`the supervisor (process ${pid}) is down, with its agents`)
   const file = readHubFile(instance)

@@ -8,16 +8,17 @@ import { act, examples, integer, oneOf, type Context } from "./context.ts"
 import { renderTable, showTime } from "./table.ts"
 
 type Payload = Record<string, unknown>
-type SendOptions = { to: Target; task?: string; text: string; directive?: DirectiveKind; priority: Priority; payload: Payload; ack?: boolean }
+type SendOptions = { to?: Target; task?: string; text: string; directive?: DirectiveKind; priority: Priority; payload: Payload; ack?: boolean }
 
 /** `skein send-event`, `skein inbox` and `skein ack`: what agents say to each other. */
 export function register(program: Command): void {
   program
-    .command("send-event <kind>")
+    .command("send-event")
+    .argument("<kind>", "", oneOf(EVENT_KINDS))
     .description(
       `Send an event. KIND is one of ${EVENT_KINDS.join(", ")}. Kinds that mean an operation (task_claim, task_update, blocker, ...) are carried out as that operation.`,
     )
-    .option("--to <target>", "everyone, agent:NAME or role:ROLE", target, { everyone: true } as Target)
+    .option("--to <target>", "everyone, agent:NAME or role:ROLE (default: everyone)", target)
     .option("--task <id>", "the task that it is about")
     .option("--text <text>", "what is said", "")
     .option("--directive <kind>", `which, for a directive: ${DIRECTIVES.join(", ")}`, oneOf(DIRECTIVES))
@@ -32,11 +33,11 @@ export function register(program: Command): void {
       ),
     )
     .action(
-      act(async (context: Context, kind: string, { to, task, text, directive, priority, payload: given, ack = false }: SendOptions) => {
+      act(async (context: Context, kind: EventKind, { to = { everyone: true }, task, text, directive, priority, payload: given, ack = false }: SendOptions) => {
         const answer = await (
           await context.hub()
         ).call("event.send", {
-          kind: kind as EventKind,
+          kind,
           to,
           task: task ?? null,
           text,
@@ -55,12 +56,12 @@ export function register(program: Command): void {
     .addHelpText("after", examples(["skein inbox", "then: skein ack SEQ"]))
     .action(act(showInbox))
   program
-    .command("ack <seq>")
+    .command("ack")
+    .argument("<seq>", "", integer(1, Number.MAX_SAFE_INTEGER))
     .description("Acknowledge an event that waits for you.")
     .addHelpText("after", examples(["skein ack 412", "it leaves your inbox"]))
     .action(
-      act(async (context: Context, text: string) => {
-        const seq = integer(1, Number.MAX_SAFE_INTEGER)(text)
+      act(async (context: Context, seq: number) => {
         const answer = await (await context.hub()).call("event.ack", { seq })
         context.terminal.answer(answer, `event ${seq} is acknowledged`)
       }),

@@ -33,17 +33,12 @@ function explain(error: unknown): Told {
   return told("internal", error.message, BUG)
 }
 
-/** What the hub says where an input is wrong. Of these the verb has the operation's name; of others its name is another. */
-const SEE_OPERATION =
-  /\/api#((?:task\.(?:add|edit|claim|update|block|unblock|complete|fail|release|review|reset|cancel)|agent\.(?:add|edit|retire|revoke)|workspace\.create))$/
-
 /** The hub speaks to programs of any kind; whoever stands at a command line is told the verb. */
 function remedyOf({ remedy, details }: Partial<ErrorBody>, meaning: string): string {
   const workspace = details?.["workspace"]
   if (typeof workspace === "string" && remedy?.includes("workspace.list"))
     return `Make it: skein workspace create ${workspace}. skein workspace list shows those that are there.`
-  const operation = remedy === undefined ? undefined : SEE_OPERATION.exec(remedy)?.[1]
-  return operation === undefined ? (remedy ?? meaning) : `skein ${operation.replace(".", " ")} --help says what it takes.`
+  return remedy ?? meaning
 }
 
 const FILE_REMEDIES: Readonly<Record<string, string>> = {
@@ -54,6 +49,7 @@ const FILE_REMEDIES: Readonly<Record<string, string>> = {
   EPERM: "You may not use it: make it yours, or name another.",
   ENOENT: "Nothing is there: look at the name.",
   EISDIR: "That is a folder: name a file.",
+  EEXIST: "Something else has that name: name another place, or move it away.",
   ENOTDIR: "A part of that path is a file: look at the name.",
 }
 
@@ -63,12 +59,20 @@ function told(code: ErrorCode, message: string, remedy: string, details: Readonl
   return { body: { code, message, remedy, details, retryAfterMs: null }, exit: ERRORS[code].exit }
 }
 
+/** What else is wrong with an input, beside the fault that its message names. */
+function furtherOf({ issues }: Readonly<Record<string, unknown>>): string[] {
+  if (!Array.isArray(issues)) return []
+  return (issues as Partial<{ path: unknown; message: unknown }>[])
+    .slice(1)
+    .flatMap(({ path, message }) => (typeof path === "string" && typeof message === "string" ? [`  ${printable(`${path}: ${message}`)}\n`] : []))
+}
+
 /** Writes the error to standard error: two lines for people, one object with `--json`. Gives the exit status. */
 export function report(error: unknown, json: boolean): number {
   const { body, exit } = explain(error)
   if (json) process.stderr.write(`${JSON.stringify({ error: body })}\n`)
   else {
-    process.stderr.write(`skein: ${printableLines(body.message)}\n`)
+    process.stderr.write(`skein: ${printableLines(body.message)}\n${furtherOf(body.details).join("")}`)
     if (body.remedy !== "") process.stderr.write(`remedy: ${printable(body.remedy)}\n`)
   }
   if (process.env["SKEIN_DEBUG"] !== undefined && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`)

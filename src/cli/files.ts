@@ -1,10 +1,9 @@
 import type { Command } from "commander"
 import type { Output } from "../contract/operations.ts"
-import { act, collect, examples, asText, integer, oneOf, type Context } from "./context.ts"
+import { duration, act, collect, examples, asText, integer, oneOf, type Context } from "./context.ts"
 import { conflictLines, foreseen } from "./files-foreseen.ts"
 import { paged } from "./paging.ts"
 import { printable } from "./printable.ts"
-import { duration } from "./task-spec.ts"
 import { renderTable, showTime } from "./table.ts"
 
 const MODES = ["exclusive", "shared"] as const
@@ -18,7 +17,7 @@ export function register(program: Command): void {
     .command("reserve <glob...>")
     .description("Reserve files, all of the globs or none. What a task touches is reserved by its claim already.")
     .option("--mode <word>", "exclusive, or shared with others who say so too", oneOf(MODES), "exclusive")
-    .option("--ttl <duration>", "how long it lasts without a sign of life, 1s to 1h (default: 15m)", duration)
+    .option("--ttl <duration>", "how long it lasts without a sign of life, 1s to 1h (default: 15m)", duration(1_000, 3_600_000))
     .option("--reason <text>", "what for", "reserved")
     .option("--task <id>", "for this task: it goes when you let go of the task")
     .option("--fence <n>", "the fence of your claim on it", integer(1, Number.MAX_SAFE_INTEGER))

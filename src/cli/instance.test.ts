@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { findRepository } from "../repo/instance.ts"
 import { UsageError } from "./failure.ts"
-import { findInstance, isAlive, readHubFile } from "./instance.ts"
+import { findInstance, hubMissing, isAlive, readHubFile } from "./instance.ts"
 
 let root = ""
 const git = (folder: string, ...args: string[]): void =>
@@ -50,12 +50,37 @@ describe("the instance by files alone is the one that git says", () => {
   })
 })
 
-test("a hub.json that is half written, or no JSON, is no hub", () => {
+test("a hub.json that is half written, no JSON, or names what is no process is no hub", () => {
   const directory = join(root, "main", ".skein")
   mkdirSync(directory)
-  for (const text of ["", "{", "[]", "null", '{"pid":"1","url":"x"}']) {
+  const address = '"url":"http://127.0.0.1:9"'
+  for (const text of ["", "{", "[]", "null", '{"pid":"1","url":"x"}', `{"pid":-1,${address}}`, `{"pid":0,${address}}`, `{"pid":1.5,${address}}`]) {
     writeFileSync(join(directory, "hub.json"), text)
     expect(readHubFile({ directory, repository: null })).toBeNull()
+  }
+})
+
+// Whoever may do everything becomes nobody for it, in a process of its own; anybody else takes the right from itself.
+test("an instance that this user may not look into is another's: whether a hub runs in it is not for it to say", () => {
+  const directory = join(root, "closed", ".skein")
+  mkdirSync(directory, { recursive: true })
+  expect(hubMissing({ directory, repository: root })).toMatchObject({ code: "hub_unreachable" })
+  chmodSync(directory, 0)
+  const asked = `import(${JSON.stringify(new URL("./instance.ts", import.meta.url))}).then(({ hubMissing }) => {
+    if (process.getuid() === 0) process.setuid(65534)
+    const { code, message, remedy } = hubMissing({ directory: ${JSON.stringify(directory)}, repository: "/" })
+    console.log(JSON.stringify({ code, message, remedy }))
+  })`
+  chmodSync(root, 0o755)
+  try {
+    const said: unknown = JSON.parse(execFileSync(process.execPath, ["-e", asked], { encoding: "utf8" }))
+    expect(said).toEqual({
+      code: "forbidden",
+      message: `${directory} is closed to you: it is another user's`,
+      remedy: expect.stringContaining("SKEIN_TOKEN_FILE") as string,
+    })
+  } finally {
+    chmodSync(directory, 0o700)
   }
 })
 

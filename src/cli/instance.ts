@@ -1,6 +1,6 @@
-import { readFileSync, realpathSync, statSync } from "node:fs"
+import { accessSync, constants, readFileSync, realpathSync, statSync } from "node:fs"
 import { homedir } from "node:os"
-import { basename, dirname, join, resolve } from "node:path"
+import { basename, dirname, isAbsolute, join, resolve } from "node:path"
 import { hubAddress } from "../client/hub-address.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { UsageError } from "./failure.ts"
@@ -19,7 +19,7 @@ export type HubFile = { pid: number; url: string; startedAtMs: number; version: 
 
 /** The instance that belongs to a folder, by files alone: asking git would cost three processes at each call. */
 export function findInstance(from: string, global: boolean): Instance {
-  if (global) return { directory: join(process.env["XDG_STATE_HOME"] ?? join(homedir(), ".local", "state"), "skein"), repository: null }
+  if (global) return { directory: join(stateHome(), "skein"), repository: null }
   const start = realFolder(from)
   const commonDir = findCommonDir(start)
   if (commonDir === null)
@@ -31,6 +31,26 @@ export function findInstance(from: string, global: boolean): Instance {
   return { directory: join(beside ? dirname(commonDir) : commonDir, ".skein"), repository: start }
 }
 
+/** Where programs keep what is the user's own. Throws `UsageError` where the environment names no home: a path from wherever one stands is none. */
+export function stateHome(): string {
+  const state = process.env["XDG_STATE_HOME"]
+  // "All paths set in these environment variables must be absolute": XDG Base Directory Specification.
+  if (state !== undefined && isAbsolute(state)) return state
+  const home = homeOf()
+  if (home === null) throw new UsageError("nothing says where your home directory is", "Set HOME to it: a path that begins with /.")
+  return join(home, ".local", "state")
+}
+
+function homeOf(): string | null {
+  try {
+    const home = homedir()
+    return isAbsolute(home) ? home : null
+  } catch {
+    // HOME is not set, and the system knows no such user.
+    return null
+  }
+}
+
 /** Where credentials or runs of a workspace lie: those of two workspaces may have the same names. `main` has the short paths. */
 export function folderOf({ directory }: Instance, workspace: string, folder: "agents" | "runs"): string {
   return join(directory, folder, ...(workspace === "main" ? [] : [workspace]))
@@ -40,8 +60,9 @@ export function folderOf({ directory }: Instance, workspace: string, folder: "ag
 export function readHubFile({ directory }: Instance): HubFile | null {
   try {
     const { pid, url, startedAtMs, version } = JSON.parse(readFileSync(join(directory, "hub.json"), "utf8")) as Partial<HubFile>
-    return typeof pid === "number" && typeof url === "string"
-      ? { pid, url: hubAddress(url).origin, startedAtMs: startedAtMs ?? 0, version: version ?? "" }
+    // Of 0 and below no process is called, but every one of a group, or all: `kill -1`.
+    return Number.isSafeInteger(pid) && (pid as number) > 0 && typeof url === "string"
+      ? { pid: pid as number, url: hubAddress(url).origin, startedAtMs: startedAtMs ?? 0, version: version ?? "" }
       : null
   } catch {
     return null
@@ -60,14 +81,30 @@ export function isAlive(pid: number): boolean {
   return stat === null || stat[stat.lastIndexOf(")") + 2] !== "Z"
 }
 
-/** No hub is there to answer. */
+/** No hub is there to answer, or it is not for this user to know. */
 export function hubMissing(instance: Instance): SkeinError {
-  return new SkeinError(
-    "hub_unreachable",
-    `no hub is running for ${instance.directory}`,
-    `Start it: skein up${instance.repository === null ? " --global" : ""}`,
-    { instance: instance.directory },
+  return (
+    closedTo(instance) ??
+    new SkeinError("hub_unreachable", `no hub is running for ${instance.directory}`, `Start it: skein up${instance.repository === null ? " --global" : ""}`, {
+      instance: instance.directory,
+    })
   )
+}
+
+/** Why this user may not look into the instance, or null: another's is mode 0700, and whether a hub runs in it cannot be told from outside. */
+export function closedTo({ directory }: Instance): SkeinError | null {
+  try {
+    accessSync(directory, constants.R_OK | constants.X_OK)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EACCES")
+      return new SkeinError(
+        "forbidden",
+        `${directory} is closed to you: it is another user's`,
+        "Call as that user. An agent of another user is given an address and a credential: SKEIN_URL, SKEIN_TOKEN_FILE.",
+        { instance: directory },
+      )
+  }
+  return null
 }
 
 function realFolder(path: string): string {

@@ -1,5 +1,6 @@
-import { readFileSync, statSync, writeFileSync } from "node:fs"
+import { writeFileSync } from "node:fs"
 import { SkeinError } from "../contract/errors.ts"
+import { readBounded } from "./bounded-file.ts"
 import type { Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { withLedger } from "./ledger-reading.ts"
@@ -79,10 +80,10 @@ export async function checkProof(
 }
 
 function readProof(file: string): unknown {
-  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > PROOF_MAX_BYTES)
-    throw new UsageError(`${JSON.stringify(file)} is too long to be a proof`, "Name a file that skein ledger prove wrote.")
+  const bytes = readBounded(file, PROOF_MAX_BYTES)
+  if (bytes.length > PROOF_MAX_BYTES) throw new UsageError(`${JSON.stringify(file)} is too long to be a proof`, "Name a file that skein ledger prove wrote.")
   try {
-    return JSON.parse(readFileSync(file, "utf8"))
+    return JSON.parse(bytes.toString("utf8"))
   } catch (error) {
     if (error instanceof SyntaxError)
       throw new SkeinError("invalid", `${JSON.stringify(file)} is no JSON, and so no proof`, "Name a file that skein ledger prove wrote.")

@@ -48,17 +48,20 @@ async function headOf(source: LedgerSource): Promise<number> {
 
 export async function tail(
   context: Context,
-  { lines, from, follow = false, file }: FileOption & { lines: number; from?: number; follow?: boolean },
+  { lines, from, follow = false, file }: FileOption & { lines?: number; from?: number; follow?: boolean },
 ): Promise<void> {
   const { terminal } = context
+  if (follow && file !== undefined) throw new UsageError("a file that nobody writes to has nothing to follow", "Leave --file out to follow the hub's ledger.")
+  if (follow && from !== undefined && lines !== undefined)
+    throw new UsageError("what follows has no end to be cut at", "Leave out --lines to see all from there on, or --follow to see the first ones.")
   const tell = (entry: Entry): void => terminal.answer(entry, entryLine(context, entry))
   const last = await withLedger(context, { ...(file === undefined ? {} : { file }) }, async (source) => {
     const head = await headOf(source)
-    for await (const { bytes } of entriesOf(source, from ?? Math.max(1, head - lines + 1), head)) tell(JSON.parse(bytes) as Entry)
+    const [first, end] = from === undefined ? [Math.max(1, head - (lines ?? 20) + 1), head] : [from, lines === undefined ? head : from + lines - 1]
+    for await (const { bytes } of entriesOf(source, first, end)) tell(JSON.parse(bytes) as Entry)
     return head
   })
   if (!follow) return
-  if (file !== undefined) throw new UsageError("a file that nobody writes to has nothing to follow", "Leave --file out to follow the hub's ledger.")
   const stopped = new AbortController()
   process.once("SIGINT", () => stopped.abort())
   for await (const entry of (await context.hub()).events({ from: last + 1, signal: stopped.signal })) tell(entry)

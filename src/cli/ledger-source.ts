@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs"
+import { statSync } from "node:fs"
 import { join } from "node:path"
 import { fromHex } from "../core/hash.ts"
 import type { Seq } from "../core/ids.ts"
@@ -23,9 +23,12 @@ export function ledgerFile({ directory }: Instance, workspace: string): string {
   return join(directory, "ledger", `${workspace}.sqlite`)
 }
 
-/** Opens a ledger's file for reading alone. */
+/** Opens a ledger's file for reading alone. Throws what the system says where it may not be looked at. */
 export async function openLedgerFile(path: string): Promise<LedgerSource> {
-  if (!existsSync(path)) throw new UsageError(`there is no ledger at ${path}`, "Name a workspace with -w, a ledger file with --file, or start a hub: skein up.")
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found?.isDirectory() === true) throw new UsageError(`${path} is a folder`, "Name the ledger's file in it, such as .skein/ledger/main.sqlite.")
+  if (found === undefined)
+    throw new UsageError(`there is no ledger at ${path}`, "Name a workspace with -w, a ledger file with --file, or start a hub: skein up.")
   const { openForReading } = await import("../ledger/sqlite.ts")
   const ledger = openForReading(path)
   return {

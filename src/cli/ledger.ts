@@ -11,15 +11,15 @@ export function register(program: Command): void {
   ledger
     .command("tail")
     .description("Show the last entries.")
-    .option("-n, --lines <n>", "so many", integer(0, 1_000_000), 20)
-    .option("--from <seq>", "from this entry on", seq)
+    .option("-n, --lines <n>", "so many (default: 20; with --from, all)", integer(0, 1_000_000))
+    .option("--from <seq>", "the first ones from this entry on", seq)
     .option("--follow", "stay, and show each new one")
     .option("--file <path>", "of this ledger file")
     .addHelpText(
       "after",
       examples(["skein ledger tail --follow", "what happens, as it happens"], ["skein ledger tail --from 1 --json", "every entry, one a line"]),
     )
-    .action(act(async (context, options: { lines: number; from?: number; follow?: boolean; file?: string }) => (await reading()).tail(context, options)))
+    .action(act(async (context, options: { lines?: number; from?: number; follow?: boolean; file?: string }) => (await reading()).tail(context, options)))
   ledger
     .command("verify")
     .description(
@@ -66,11 +66,12 @@ export function register(program: Command): void {
     .addHelpText("after", examples(["skein ledger export > ledger.jsonl", "the bytes themselves, never encoded again"]))
     .action(act(async (context, options: { from: number; to?: number; file?: string }) => (await reading()).exportEntries(context, options)))
   ledger
-    .command("why <seq>")
+    .command("why")
+    .argument("<seq>", "", seq)
     .description("Walk from an entry to what caused it, and on to the beginning.")
     .option("--file <path>", "of this ledger file")
     .addHelpText("after", examples(["skein ledger why 412", "the chain of reasons, newest first"]))
-    .action(act(async (context, text: string, options: { file?: string }) => (await reading()).why(context, seq(text), options)))
+    .action(act(async (context, at: number, options: { file?: string }) => (await reading()).why(context, at, options)))
   ledger
     .command("backup <path>")
     .description("Copy the ledger's file while it is in use.")
@@ -83,12 +84,13 @@ export function register(program: Command): void {
     .addHelpText("after", examples(["skein ledger checkpoint", "prints the signed note"]))
     .action(act(async (context) => (await proving()).makeCheckpoint(context)))
   ledger
-    .command("prove <seq>")
+    .command("prove")
+    .argument("<seq>", "", seq)
     .description("Write a proof that an entry is in the ledger: it verifies without the hub.")
     .option("--out <file>", "to this file (default: standard output)")
     .option("--file <path>", "of this ledger file")
     .addHelpText("after", examples(["skein ledger prove 412 --out entry-412.proof", "for somebody who has no access to the ledger"]))
-    .action(act(async (context, text: string, options: { out?: string; file?: string }) => (await proving()).proveEntry(context, seq(text), options)))
+    .action(act(async (context, at: number, options: { out?: string; file?: string }) => (await proving()).proveEntry(context, at, options)))
   ledger
     .command("check <file>")
     .description("Check a proof, offline. Exit status 1 says why it shows nothing.")

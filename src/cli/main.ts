@@ -24,6 +24,8 @@ async function main(args: readonly string[]): Promise<void> {
   const name = verbOf(args)
   if (name === undefined || (name === "help" && args.length === 1)) {
     if (args.includes("-V") || args.includes("--version")) return printVersion(args.includes("--json"))
+    const last = args.at(-1) ?? ""
+    if (WITH_VALUE.has(last)) throw new UsageError(`${last} needs a value, and a verb after it`, "skein --help lists verbs and options.")
     const unknown = args.find((arg) => arg.startsWith("-") && !KNOWN_ALONE.has(arg))
     if (unknown !== undefined) throw new UsageError(`there is no option ${unknown}, or it needs a verb`, "skein --help lists verbs and options.")
     const [{ manual }, { Terminal }] = await Promise.all([import("./manual.ts"), import("./terminal.ts")])
@@ -50,13 +52,17 @@ async function printVersion(json: boolean): Promise<void> {
   process.stdout.write(json ? `${JSON.stringify({ version, node: process.versions.node })}\n` : `skein ${version}\n`)
 }
 
-// A reader that has seen enough (`| head`) is no failure.
+const args = process.argv.slice(2)
+
+// A reader that has seen enough (`| head`) is no failure. What else keeps the answer from being written, such as a full disk, is told.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(process.exitCode ?? 0)
-  throw error
+  error.message = `the answer could not be written to standard output: ${error.message}`
+  process.exit(report(error, args.includes("--json")))
 })
+// There is nobody left to tell: the exit status says it.
+process.stderr.on("error", () => undefined)
 
-const args = process.argv.slice(2)
 try {
   await main(args)
 } catch (error) {

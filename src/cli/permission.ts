@@ -18,7 +18,9 @@ export function register(program: Command): void {
     .addHelpText("after", examples(["skein permission list", "each with its number and the answers that it offers"]))
     .action(act(list))
   permission
-    .command("answer <request> [option]")
+    .command("answer")
+    .argument("<request>", "", integer(1, Number.MAX_SAFE_INTEGER))
+    .argument("[option]")
     .description(
       "Give leave by one of the options that the agent offers, or refuse it. Who waits longer than `permissionMs` (skein trigger policy) is refused.",
     )
@@ -52,13 +54,12 @@ function stateOf({ status, untilMs, option, by, rule, reason }: Row): string {
 
 async function answer(
   context: Context,
-  request: string,
+  permission: number,
   option: string | undefined,
   { refuse = false, reason }: { refuse?: boolean; reason?: string },
 ): Promise<void> {
   if ((option === undefined) !== refuse)
     throw new UsageError("an answer is one option, or --refuse", "Write skein permission answer 71 allow_once, or: skein permission answer 71 --refuse")
-  const permission = integer(1, Number.MAX_SAFE_INTEGER)(request)
   const answered = await (await context.hub()).call("permission.answer", { permission, option: option ?? null, ...(reason === undefined ? {} : { reason }) })
   context.terminal.answer({ permission, ...answered }, `request ${permission}: ${option === undefined ? "refused" : printable(option)} (entry ${answered.seq})`)
 }

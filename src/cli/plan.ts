@@ -55,7 +55,9 @@ async function checkPlan({ terminal }: Context, file: string): Promise<void> {
     warnings,
   })
   const { green, yellow } = terminal.colours
-  terminal.print(`${green("ok")}  ${plan.name}: ${tasks.length} tasks, ${agents.length} ${agents.length === 1 ? "agent" : "agents"}`)
+  terminal.print(
+    `${green("ok")}  ${plan.name}: ${tasks.length} ${tasks.length === 1 ? "task" : "tasks"}, ${agents.length} ${agents.length === 1 ? "agent" : "agents"}`,
+  )
   for (const warning of warnings) terminal.print(`${yellow("warning")}  ${faultLine(file, warning)}\n         ${printable(warning.remedy)}`)
 }
 

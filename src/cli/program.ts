@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander"
+import { SkeinError } from "../contract/errors.ts"
 import { UsageError } from "./failure.ts"
 
 /** The root of the command line, with what every verb takes; `manual.ts` tells the same. */
@@ -21,20 +22,27 @@ export async function told(root: Command, args: readonly string[]): Promise<void
   try {
     await root.parseAsync(args, { from: "user" })
   } catch (error) {
-    if (!(error instanceof CommanderError)) throw error
-    if (error.exitCode === 0) return
-    // A verb that was given no subcommand shows its help: as a fault, since nothing was done.
+    if (error instanceof CommanderError && error.exitCode === 0) return
+    const [named, command] = namedBy(root, args)
+    if (!(error instanceof CommanderError)) throw inWordsOf(named, error)
+    // A verb that was given no subcommand shows its help: as a fault, since nothing was done. With --json an object is all there is.
     if (error.code === "commander.help") {
-      process.stderr.write(helpOf(root, args))
+      if (args.includes("--json")) throw new UsageError("say what to do", `skein ${named} --help lists it.`)
+      process.stderr.write(command.helpInformation())
       throw new UsageError("say what to do", "The lines above list it.")
     }
-    const path = args.filter((arg) => !arg.startsWith("-")).slice(0, 1)
     const [message = "", hint = ""] = error.message
       .replace(/^error: /, "")
       .replaceAll("'", '"')
       .split("\n")
-    throw new UsageError(message, `${hint.replace(/^\((.*)\)$/, "$1 ")}skein ${path.join(" ")} --help says more.`)
+    throw new UsageError(message, `${hint.replace(/^\((.*)\)$/, "$1 ")}skein ${named} --help says more.`)
   }
+}
+
+/** The hub names its operation to programs of any kind; whoever stands at a command line is told the verb that asked it. */
+function inWordsOf(named: string, error: unknown): unknown {
+  if (!(error instanceof SkeinError) || !/ \/api#[A-Za-z.]+$/.test(error.remedy)) return error
+  return new SkeinError(error.code, error.message, `skein ${named} --help says what it takes.`, error.details, error.retryAfterMs)
 }
 
 /** The settings of the root hold for every command under it, however it was added. */
@@ -45,8 +53,19 @@ function inherit(command: Command): void {
   }
 }
 
-function helpOf(root: Command, args: readonly string[]): string {
+/** The command that a command line names (`task add`), as far as it names one; values of the root's options are passed over. */
+function namedBy(root: Command, args: readonly string[]): [path: string, command: Command] {
+  const path: string[] = []
   let command = root
-  for (const arg of args) command = command.commands.find((child) => child.name() === arg) ?? command
-  return command.helpInformation()
+  for (let at = 0; at < args.length; at += 1) {
+    const arg = args[at] as string
+    if (root.options.some(({ short, long, required }) => required && (arg === short || arg === long))) at += 1
+    else if (!arg.startsWith("-")) {
+      const child = command.commands.find((one) => one.name() === arg)
+      if (child === undefined) break
+      path.push(arg)
+      command = child
+    }
+  }
+  return [path.join(" "), command]
 }

@@ -49,7 +49,7 @@ function outcome({ counts, finished, attempts }: RunMeasure): string {
     counts.unreachable > 0 ? `${counts.unreachable} out of reach` : "",
     counts.cancelled > 0 ? `${counts.cancelled} cancelled` : "",
   ].filter((part) => part !== "")
-  return `${finished ? "finished" : "stopped"}, ${attempts.delivered} tasks completed${rest.length > 0 ? `, ${rest.join(", ")}` : ""}`
+  return `${finished ? "finished" : "stopped"}, ${attempts.delivered} ${attempts.delivered === 1 ? "task" : "tasks"} completed${rest.length > 0 ? `, ${rest.join(", ")}` : ""}`
 }
 
 function timeLines({ measure, speed, figures, advice }: RunReport): string[] {

@@ -1,7 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander"
-import { act, asText, examples, integer, number, type Context } from "./context.ts"
+import { duration, act, asText, examples, integer, number, type Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
-import { parseDuration } from "./quantity.ts"
 import type { SimulateOptions } from "./simulation/simulate-plan.ts"
 
 /** `skein simulate`: what a plan would come to with a team, before anything is spent on it. */
@@ -20,7 +19,7 @@ export function register(program: Command): void {
     .option("--spread <n>", "how far estimates are out: the standard deviation of a duration's logarithm, 0 to 2", number(0, 2), 0.25)
     .option("--target <speed-up>", "say whom to add to be so many times as fast as one agent alone: 3x", speedup)
     .option("--worth <percent>", "one more agent is worth it where the plan gets shorter by so much", number(0, 100), 5)
-    .option("--estimate <duration>", "how long tasks are taken to last that have no estimate, 30m unless told", duration)
+    .option("--estimate <duration>", "how long tasks are taken to last that have no estimate, 30m unless told", duration(1))
     .option("--no-advice", "this team only: try no others")
     .addHelpText(
       "after",
@@ -48,10 +47,4 @@ function speedup(text: string): number {
   const value = Number(/^(\d+(?:\.\d+)?)x?$/.exec(text.trim())?.[1] ?? Number.NaN)
   if (!(value >= 1 && value <= 1_000)) throw new InvalidArgumentError("Write how many times as fast, 1 to 1000: 3x")
   return value
-}
-
-function duration(text: string): number {
-  const ms = parseDuration(text)
-  if (typeof ms !== "number" || ms < 1) throw new InvalidArgumentError(typeof ms === "number" ? "Write more than nothing." : ms.remedy)
-  return ms
 }

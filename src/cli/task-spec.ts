@@ -2,9 +2,8 @@ import type { Command } from "commander"
 import { InvalidArgumentError } from "commander"
 import type { TaskSpec } from "../core/task.ts"
 import { PRIORITIES } from "../core/task.ts"
-import { act, asText, collect, examples, integer, oneOf, type Context } from "./context.ts"
+import { usd, duration, act, asText, collect, examples, integer, oneOf, type Context } from "./context.ts"
 import { printable } from "./printable.ts"
-import { parseDuration, parseUsd } from "./quantity.ts"
 
 /** What a task asks for, as options say it; each may be left out. */
 type SpecOptions = {
@@ -68,14 +67,14 @@ function withSpec(command: Command): Command {
     .option("--touches <glob>", "paths that it will edit; may be repeated", collect(asText))
     .option("--run <command>", "what a script agent runs for it")
     .option("--env <name=value>", "a variable for that command; may be repeated", collect(variable))
-    .option("--estimate <duration>", "how long it takes: 90m, 1.5h", duration)
+    .option("--estimate <duration>", "how long it takes: 90m, 1.5h", duration())
     .option("--prefers <agent>", "whom it would like; never a lock")
     .option("--model <name>", "the model to use")
     .option("--account <name>", "the account to use")
     .option("--gate <command>", "a command that must pass before it is complete; may be repeated", collect(asText))
     .option("--filler", "low-priority work for whoever is blocked or idle")
     .option("--review", "somebody else must approve it")
-    .option("--lease <duration>", "length of its lease, 1s to 1h", duration)
+    .option("--lease <duration>", "length of its lease, 1s to 1h", duration(1_000, 3_600_000))
     .option("--max-attempts <n>", "how often it is tried before it has failed", integer(1, 1_000))
     .option("--label <word>", "may be repeated", collect(asText))
 }
@@ -110,18 +109,6 @@ export function skill(text: string): [string, number] {
   const [, name, level = "1"] = /^([A-Za-z0-9][A-Za-z0-9._-]{0,63})(?::([1-5]))?$/.exec(text) ?? []
   if (name === undefined) throw new InvalidArgumentError("Write a skill and its level, 1 to 5: docs:3")
   return [name, Number(level)]
-}
-
-export function duration(text: string): number {
-  const ms = parseDuration(text)
-  if (typeof ms === "number") return ms
-  throw new InvalidArgumentError(`It ${ms.wrong}. ${ms.remedy}`)
-}
-
-export function usd(text: string): number {
-  const micro = parseUsd(text.trim() === "" ? Number.NaN : Number(text))
-  if (typeof micro === "number") return micro
-  throw new InvalidArgumentError(`It ${micro.wrong}. ${micro.remedy}`)
 }
 
 function variable(text: string): [string, string] {

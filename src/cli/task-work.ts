@@ -1,15 +1,18 @@
 import type { Command } from "commander"
 import { InvalidArgumentError } from "commander"
-import { readFile } from "node:fs/promises"
+import { isUtf8 } from "node:buffer"
 import type { Claimed } from "../core/answer.ts"
 import type { Usage } from "../core/task.ts"
-import { act, asText, collect, examples, integer, type Context } from "./context.ts"
+import { readBounded } from "./bounded-file.ts"
+import { act, asText, collect, duration, examples, integer, usd, type Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { asDirector } from "./director.ts"
 import { printable } from "./printable.ts"
 import { showDuration } from "./quantity.ts"
 import { showTime } from "./table.ts"
-import { duration, usd } from "./task-spec.ts"
+
+/** Bounds what is read of a file; the hub says how long a deliverable may be. */
+const DELIVERABLE_MAX_BYTES = 262_144
 
 type Held = { task: string; fence: number }
 type FenceOption = { fence?: number }
@@ -31,7 +34,7 @@ export function registerWork(task: Command): void {
     .option("--filler", "filler work only")
     .option("--no-filler", "no filler work")
     .option("--max <n>", "up to so many, and never more than the agent may hold", integer(1, 100), 1)
-    .option("--wait <duration>", "wait for one so long, 150s at the most", duration)
+    .option("--wait <duration>", "wait for one so long, 150s at the most", duration())
     .addHelpText("after", examples(["skein task next --wait 1m", "the next task, or exit status 1 after a minute without one"]))
     .action(act(claimNext))
   onHeld(task, "update", "Report progress: starts a claimed task and renews its lease.")
@@ -54,7 +57,7 @@ export function registerWork(task: Command): void {
     .addHelpText("after", examples(["skein task unblock fix-login --reason 'access was granted'", "its owner goes on"]))
     .action(act(unblock))
   withUsage(onHeld(task, "complete", "Deliver a task. What waited for it is ready from that moment on."))
-    .option("--text <text>", "the deliverable", "")
+    .option("--text <text>", "the deliverable")
     .option("--file <path>", "take the deliverable from a file")
     .option("--tests-pass", "the tests pass")
     .option("--commit <hash>", "the commit that holds the work")
@@ -141,12 +144,13 @@ async function unblock(context: Context, id: string, { reason }: { reason: strin
 }
 
 type UsageOptions = { cost?: number; inputTokens?: number; outputTokens?: number }
-type CompleteOptions = FenceOption & UsageOptions & { text: string; file?: string; testsPass?: boolean; commit?: string; link?: string[] }
+type CompleteOptions = FenceOption & UsageOptions & { text?: string; file?: string; testsPass?: boolean; commit?: string; link?: string[] }
 
 async function complete(context: Context, id: string | undefined, { fence, text, file, testsPass, commit, link, ...usage }: CompleteOptions): Promise<void> {
+  const delivered = file === undefined ? (text ?? "") : deliverableIn(file, text)
   const held = await heldTask(context, id, fence)
   const deliverable = {
-    text: file === undefined ? text : await readFile(file, "utf8"),
+    text: delivered,
     evidence: { testsPass: testsPass ?? null, commit: commit ?? null, links: link ?? [] },
   }
   const answer = await (await context.hub()).call("task.complete", { ...held, deliverable, usage: usageOf(usage) })
@@ -155,6 +159,17 @@ async function complete(context: Context, id: string | undefined, { fence, text,
     { task: held.task, ...answer },
     `${printable(held.task)} is ${answer.status === "review" ? "waiting for its review" : answer.status}${ready} (entry ${answer.seq})`,
   )
+}
+
+function deliverableIn(file: string, text: string | undefined): string {
+  if (text !== undefined) throw new UsageError("--text and --file both say what is delivered", "Give one of them.")
+  const bytes = readBounded(file, DELIVERABLE_MAX_BYTES)
+  if (bytes.length > DELIVERABLE_MAX_BYTES || !isUtf8(bytes))
+    throw new UsageError(
+      `${JSON.stringify(file)} is ${isUtf8(bytes) ? `over ${DELIVERABLE_MAX_BYTES} bytes long` : "no text in UTF-8"}`,
+      "Deliver a text that says where the work is, and name the rest in it: --commit, --link.",
+    )
+  return bytes.toString("utf8")
 }
 
 async function fail(
@@ -192,8 +207,16 @@ export async function heldTask(context: Context, id: string | undefined, fence: 
   const task = id ?? own
   if (task === undefined || task === "") throw new UsageError("say which task", "Name it, or set SKEIN_TASK as an agent's environment has it.")
   if (fence !== undefined) return { task, fence }
-  const ownFence = Number(process.env["SKEIN_FENCE"])
-  if (task === own && Number.isSafeInteger(ownFence) && ownFence > 0) return { task, fence: ownFence }
+  const ownFence = process.env["SKEIN_FENCE"] ?? ""
+  if (task === own && ownFence !== "") {
+    // To go on with the fence that the hub now knows would be to write under a claim that may be another's.
+    if (!/^[1-9]\d{0,15}$/.test(ownFence))
+      throw new UsageError(
+        `SKEIN_FENCE is ${JSON.stringify(ownFence.slice(0, 80))}, which is no fence`,
+        "Set it to the number that the claim answered, or unset it.",
+      )
+    return { task, fence: Number(ownFence) }
+  }
   const shown = await (await context.hub()).call("task.show", { task })
   // Without a lease there is no fence to carry: the hub then says what is wrong, better than could be guessed here.
   return { task, fence: shown.task.fence ?? 1 }

@@ -125,12 +125,13 @@ function registerMessages(thread: Command): void {
     )
     .action(act(readThread))
   thread
-    .command("ack <thread> <n>")
+    .command("ack <thread>")
+    .argument("<n>", "", integer(0, SEQ_MAX))
     .description("Say that you have read a thread up to message N. It never goes back.")
     .addHelpText("after", examples(["skein thread ack api 12", "messages after the 12th are unread"]))
     .action(
-      act(async (context: Context, id: string, text: string) => {
-        const answer = await (await context.hub()).call("message.ack", { thread: id, lastReadSeq: integer(0, SEQ_MAX)(text) })
+      act(async (context: Context, id: string, lastReadSeq: number) => {
+        const answer = await (await context.hub()).call("message.ack", { thread: id, lastReadSeq })
         context.terminal.answer(answer, `${printable(id)} is read up to message ${answer.lastReadSeq}`)
       }),
     )

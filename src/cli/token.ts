@@ -1,6 +1,7 @@
 import type { Command } from "commander"
 import { bearerFor } from "../client/identity.ts"
-import { act, examples, type Context } from "./context.ts"
+import { act, examples, namedWorkspace, type Context } from "./context.ts"
+import { UsageError } from "./failure.ts"
 
 /** `skein token`: for other programs that speak with the hub. */
 export function register(program: Command): void {
@@ -18,9 +19,10 @@ export function register(program: Command): void {
     )
     .action(
       act(async (context: Context, { agent, session }: { agent?: string; session?: string }) => {
+        if (session !== undefined && agent === undefined) throw new UsageError("a session is of an agent", "Say whose it is: --agent NAME.")
         const hub = await context.hub()
         if (agent === undefined) {
-          const { token, lastsMs } = await bearerFor(new URL(hub.url), hub.identity, context.options.workspace ?? process.env["SKEIN_WORKSPACE"])
+          const { token, lastsMs } = await bearerFor(new URL(hub.url), hub.identity, namedWorkspace(context.options))
           context.terminal.answer({ token, lastsMs, url: hub.url }, token)
           return
         }

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
-import { homedir } from "node:os"
 import { dirname, join } from "node:path"
 import type { Command } from "commander"
 import { SkeinError } from "../contract/errors.ts"
 import { act, asText, collect, examples, integer, type Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
+import { stateHome } from "./instance.ts"
 import { withLedger } from "./ledger-reading.ts"
 import { printable } from "./printable.ts"
 import { renderTable, showTime } from "./table.ts"
@@ -76,7 +76,7 @@ async function serve({ terminal }: Context, { state = defaultState(), name, watc
 }
 
 function defaultState(): string {
-  return join(process.env["XDG_STATE_HOME"] ?? join(homedir(), ".local", "state"), "skein-witness", "witness.json")
+  return join(stateHome(), "skein-witness", "witness.json")
 }
 
 async function add(context: Context, url: string, vkey: string): Promise<void> {

@@ -125,19 +125,25 @@ function isKnown(state: Workspace, scope: Scope): boolean {
   return scope.startsWith("agent/") ? state.agents.has(name) : true
 }
 
+function unknownBudget({ scope, windowMs }: { scope: Scope; windowMs: number | null }): Refusal {
+  const which = windowMs === null ? "that is never counted anew" : `that is counted anew each ${windowMs} ms`
+  const remedy = "`skein budget show` lists the budgets: one that is counted anew is named with its window (--window). `skein budget set` makes one."
+  return refuse("not_found", `${scope} has no budget ${which}`, remedy, { budget: budgetId(scope, windowMs) })
+}
+
 /** Sets a limit, or takes it away (null, where there is a record). What is spent and reserved stays; a budget that has money again is open again. */
 export function decideSetBudget(state: Workspace, input: SetBudget): BudgetEvent[] | Refusal {
   const { scope, windowMs, reason, limitMicroUsd } = input
   if (!isKnown(state, scope)) return unknownScope(scope)
   const id = budgetId(scope, windowMs)
   if (limitMicroUsd !== null) return [{ type: "budget.set", data: input }]
-  if (!state.budgets.has(id)) return refuse("not_found", `there is no budget ${id}`, "`skein budget show` lists the budgets.", { budget: id })
+  if (!state.budgets.has(id)) return unknownBudget(input)
   return [{ type: "budget.removed", data: { scope, windowMs, reason } }]
 }
 
 export function decideTopUpBudget(state: Workspace, input: TopUpBudget, nowMs: number): BudgetEvent[] | Refusal {
   const id = budgetId(input.scope, input.windowMs)
-  if (budgetAt(state, id, nowMs) === null) return refuse("not_found", `there is no budget ${id}`, "Set one: `skein budget set`.", { budget: id })
+  if (budgetAt(state, id, nowMs) === null) return unknownBudget(input)
   return [{ type: "budget.topped_up", data: input }]
 }
 

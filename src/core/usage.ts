@@ -138,7 +138,7 @@ export function decideRefundUsage(state: Workspace, input: RefundUsage): UsageEv
   if (costMicroUsd > spent)
     return refuse(
       "invalid",
-      `${task === undefined ? agent : task.id} has cost ${spent} micro-USD, not ${costMicroUsd}`,
+      `${task === undefined ? agent : task.id} has cost $${spent / 1e6}, not $${costMicroUsd / 1e6}`,
       "Refund at the most what was spent there.",
       {
         spentMicroUsd: spent,

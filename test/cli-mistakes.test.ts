@@ -1,0 +1,135 @@
+import { spawnSync } from "node:child_process"
+import { closeSync, existsSync, openSync, renameSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { json, newRepository, parseLines, skein, tidyUp } from "./cli-driver.ts"
+
+let repository: string
+
+beforeAll(async () => {
+  repository = newRepository()
+  await json(repository, ["up"])
+  await json(repository, ["task", "add", "letter", "Letter"])
+})
+afterAll(tidyUp)
+
+const OF_THE_VERB: [string[], string][] = [
+  [["task", "list", "--statt"], "skein task list --help"],
+  [["-w", "main", "task", "add", "lonely"], "skein task add --help"],
+  [["--url", "http://127.0.0.1:9", "ledger", "tail", "-n", "x"], "skein ledger tail --help"],
+  [["task", "show", "a b"], "skein task show --help"],
+  [["thread", "post", "team", ""], "skein thread post --help"],
+  [["budget", "set", "nothing/x", "5"], "skein budget set --help"],
+]
+
+test.each(OF_THE_VERB)("whoever got a verb wrong is led to the help of that very verb, also where the hub found the fault: %j", async (args, help) => {
+  const { status, stderr } = await skein(repository, args)
+  expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringMatching(new RegExp(`^remedy: .*${help} says`, "m")) as string })
+})
+
+const NO_NUMBER: [string[], string][] = [
+  [["ack", "abc"], "seq"],
+  [["ledger", "why", "zero"], "seq"],
+  [["ledger", "prove", "0"], "seq"],
+  [["thread", "ack", "team", "-"], "n"],
+  [["permission", "answer", "x", "allow"], "request"],
+  [["budget", "set", "workspace", "much"], "usd"],
+  [["budget", "top-up", "workspace", "much"], "usd"],
+  [["cost", "refund", "much", "--agent", "ann"], "usd"],
+]
+
+test.each(NO_NUMBER)("an argument that is no number is told by its name: %j", async (args, name) => {
+  const { status, stderr } = await skein(repository, args)
+  expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining(`argument "${name}"`) as string })
+})
+
+const CONTRARY: [string, string[], RegExp][] = [
+  ["a session without its agent", ["token", "--session", "s_x"], /--agent NAME/],
+  ["usage of nothing", ["cost", "report"], /--input/],
+  ["two deliverables", ["task", "complete", "letter", "--text", "a", "--file", "b"], /--text and --file/],
+  ["a lease of two hours", ["task", "add", "x", "X", "--lease", "2h"], /from 1 s to 1 h/],
+  ["an option at the end that needs a value", ["-w"], /-w needs a value/],
+  ["a folder in place of a ledger", ["ledger", "tail", "--file", "/tmp"], /is a folder/],
+  ["what has no end in place of a proof", ["ledger", "check", "/dev/zero"], /too long to be a proof/],
+  ["what has no end in place of a deliverable", ["task", "complete", "letter", "--file", "/dev/zero"], /bytes long/],
+]
+
+test.each(CONTRARY)("%s is a usage error", async (_, args, says) => {
+  const { status, stdout, stderr } = await skein(repository, args)
+  expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: "", stderr: expect.stringMatching(says) as string })
+})
+
+test("a workspace becomes a part of paths and requests: what can name none is refused before anything is looked for", async () => {
+  for (const [args, env] of [
+    [["-w", "../../keys", "ledger", "tail"], {}],
+    [["-w", "", "status"], {}],
+    [["task", "list"], { SKEIN_WORKSPACE: "\u001b[31mred" }],
+  ] as const) {
+    const { status, stderr } = await skein(repository, args, env)
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: expect.stringMatching(/^skein: (--workspace|SKEIN_WORKSPACE) is .*can name no workspace/) as string,
+    })
+    expect(stderr).not.toContain("\u001b")
+  }
+  expect(await skein(repository, ["task", "list"], { SKEIN_WORKSPACE: "" })).toMatchObject({ status: 0 })
+})
+
+test("a fence that is none is not taken for the fence that the hub knows now", async () => {
+  await json(repository, ["task", "claim", "letter"])
+  const { status, stderr } = await skein(repository, ["task", "update"], { SKEIN_TASK: "letter", SKEIN_FENCE: "4x" })
+  expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining("SKEIN_FENCE") as string })
+})
+
+test("all that is wrong with an input is told, and not the first of it alone", async () => {
+  const { status, stderr } = await skein(repository, ["task", "add", "x", "", "--label", "\u001b[31m"])
+  expect(status).toBe(2)
+  expect(stderr).toMatch(/title: .*\n {2}labels\[0\]: .*\nremedy: /)
+})
+
+test("with --json standard error holds one object and nothing else, also where people are shown a help", async () => {
+  for (const args of [["task"], ["--json", "ledger"], ["task", "--json"]]) {
+    const { status, stdout, stderr } = await skein(repository, [...args, "--json"])
+    expect({ status, stdout, errors: parseLines(stderr).length }).toEqual({ status: 2, stdout: "", errors: 1 })
+  }
+})
+
+// Linux alone has a file that is always full.
+test.runIf(existsSync("/dev/full"))("an answer that cannot be written is told with its remedy, and not by a stack", () => {
+  const full = openSync("/dev/full", "w")
+  try {
+    const { status, stderr } = spawnSync(process.execPath, [resolve("bin/skein.cjs"), "--help"], { stdio: ["ignore", full, "pipe"], encoding: "utf8" })
+    expect({ status, lines: stderr.trimEnd().split("\n") }).toEqual({
+      status: 1,
+      lines: [expect.stringContaining("standard output") as string, expect.stringContaining("make room") as string],
+    })
+  } finally {
+    closeSync(full)
+  }
+})
+
+test("the global instance has an absolute path or none: a home that is no folder is told, and no hub is started elsewhere", async () => {
+  const { status, stderr } = await skein(repository, ["up", "--global"], { HOME: "relative", XDG_STATE_HOME: "" })
+  expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining("HOME") as string })
+  expect(existsSync(join(repository, "relative"))).toBe(false)
+})
+
+test("entries from one on are as many as are asked for", async () => {
+  expect((await json(repository, ["ledger", "tail", "--from", "1", "-n", "2"])).map(({ seq }) => seq)).toEqual([1, 2])
+  expect((await json(repository, ["ledger", "tail", "-n", "1"])).length).toBe(1)
+  expect((await json(repository, ["ledger", "tail", "--from", "1"])).length).toBeGreaterThan(2)
+})
+
+test("a doctor who has lost the credential still tells what it sees, and how to have another", async () => {
+  const [own, away] = [join(repository, ".skein", "operator.credential"), join(repository, "away")]
+  renameSync(own, away)
+  try {
+    const { status, stdout } = await skein(repository, ["doctor", "--quick", "--json"])
+    const findings = parseLines<{ level: string; about: string; remedy: string | null }>(stdout)
+    expect(status).toBe(1)
+    expect(findings).toContainEqual(expect.objectContaining({ level: "ok", about: "hub" }))
+    expect(findings.filter(({ level }) => level === "problem")).toMatchObject([{ remedy: expect.stringContaining("skein down") as string }])
+  } finally {
+    renameSync(away, own)
+  }
+})
