@@ -1,5 +1,7 @@
+import type { Duplex } from "node:stream"
 import { WebSocket } from "ws"
 import { type ErrorCode, SkeinError } from "../contract/errors.ts"
+import { readMessages } from "../contract/frame-reader.ts"
 import type { OperationName } from "../contract/names.ts"
 import type { Seq, SessionId } from "../core/ids.ts"
 import { Calls } from "./calls.ts"
@@ -49,6 +51,7 @@ export class Connection {
   readonly #o: ConnectionOptions
   readonly #calls: Calls
   #ws: WebSocket | null = null
+  #socket: Duplex | null = null
   #state: "connecting" | "open" | "closed" = "connecting"
   #failure: SkeinError | null = null
   #attempt = 0
@@ -161,12 +164,16 @@ export class Connection {
         maxPayload: 256 * 1024 * 1024,
       })
       this.#ws = ws
+      ws.on("upgrade", ({ socket }) => {
+        this.#socket = socket
+      })
       ws.on("open", () => {
+        if (this.#socket !== null)
+          readMessages(ws, this.#socket, "hub", (data) => this.#message(typeof data === "string" ? data : (data as Buffer).toString("utf8")))
         ws.send(this.#hello(token))
         this.#renewLater(lastsMs)
         this.#listen()
       })
-      ws.on("message", (data) => this.#message((data as Buffer).toString("utf8")))
       ws.on("ping", () => this.#listen())
       ws.on("error", (error: NodeJS.ErrnoException) => {
         this.#trouble ??= unreachable(url, error.code ?? error.message)
@@ -225,7 +232,7 @@ export class Connection {
     this.#settleGreeted((waiter) => waiter.resolve(welcome))
     if (this.#state === "open") return
     this.#state = "open"
-    if (this.#ws !== null) this.#outgoing.begin(this.#ws)
+    if (this.#ws !== null && this.#socket !== null) this.#outgoing.begin(this.#ws, this.#socket)
     this.#attempt = 0
     for (const session of this.#beating.keys()) this.#outgoing.say(JSON.stringify({ beat: [session] }))
     this.events.resubscribe()
@@ -235,6 +242,7 @@ export class Connection {
   #lost(ws: WebSocket): void {
     if (this.#ws !== ws) return
     this.#ws = null
+    this.#socket = null
     clearTimeout(this.#renewal)
     clearTimeout(this.#silence)
     this.#silence = undefined
@@ -280,6 +288,7 @@ export class Connection {
     this.#calls.endAll(error)
     this.events.end(events)
     this.#ws = null
+    this.#socket = null
   }
 
   #settleGreeted(settle: (waiter: { resolve(welcome: Welcome): void; reject(error: unknown): void }) => void): void {

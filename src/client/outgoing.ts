@@ -1,4 +1,6 @@
+import type { Duplex } from "node:stream"
 import { WebSocket } from "ws"
+import { maskedFrame } from "../contract/frame.ts"
 
 /** So many texts are not held back for the end of the turn. */
 const TEXTS_MAX = 200
@@ -8,16 +10,20 @@ const TOGETHER_MAX = 128 * 1024
 /** What is said to the hub: in one turn of the loop it goes out as one message. While nobody listens it is dropped. */
 export class Outgoing {
   #ws: WebSocket | null = null
+  /** What `ws` writes to: frames of text go there directly. */
+  #socket: Duplex | null = null
   #texts: string[] = []
 
   /** From now on the hub listens here. */
-  begin(ws: WebSocket): void {
+  begin(ws: WebSocket, socket: Duplex): void {
     this.#ws = ws
+    this.#socket = socket
   }
 
   /** It listens no more; what did not go out never will. */
   end(): void {
     this.#ws = null
+    this.#socket = null
     this.#texts = []
   }
 
@@ -33,7 +39,8 @@ export class Outgoing {
     if (texts.length === 0) return
     this.#texts = []
     if (this.#ws?.readyState !== WebSocket.OPEN) return
-    if (texts.length === 1 || texts.reduce((size, text) => size + text.length, 0) > TOGETHER_MAX) for (const text of texts) this.#ws.send(text)
-    else this.#ws.send(`[${texts.join(",")}]`)
+    if (texts.length === 1 || texts.reduce((size, text) => size + text.length, 0) > TOGETHER_MAX)
+      for (const text of texts) this.#socket?.write(maskedFrame(text))
+    else this.#socket?.write(maskedFrame(`[${texts.join(",")}]`))
   }
 }

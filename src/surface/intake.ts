@@ -1,5 +1,5 @@
 import type { WebSocket } from "ws"
-import type { Message } from "./frame-reader.ts"
+import type { Message } from "../contract/frame-reader.ts"
 import type { Refusals } from "./rate.ts"
 
 /** Calls in flight above which nothing more is read from a connection, until half of them are answered. */

@@ -1,5 +1,5 @@
+import { textFrame } from "../contract/frame.ts"
 import type { Frame } from "../hub/subscriptions.ts"
-import { textFrame } from "./socket-frames.ts"
 
 /** What can be written when the turn is over. */
 export type Writer = { sendAnswers(): void; sendEvents(): void }

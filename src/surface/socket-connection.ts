@@ -1,19 +1,20 @@
 import type { Duplex } from "node:stream"
 import { WebSocket } from "ws"
 import type { SkeinError } from "../contract/errors.ts"
+import { asciiFrame, textFrame } from "../contract/frame.ts"
+import { type Message, readMessages } from "../contract/frame-reader.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
 import type { SessionId } from "../core/ids.ts"
 import type { Hub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"
 import { answerText } from "./answer-text.ts"
 import type { Auth, Caller } from "./auth.ts"
-import { type Message, readMessages } from "./frame-reader.ts"
 import { Intake } from "./intake.ts"
 import { encodeFrame, type Outbox } from "./outbox.ts"
 import { type Perform, type SurfaceLog, told, waits, workspaceOf } from "./perform.ts"
 import type { Refusals } from "./rate.ts"
 // prettier-ignore
-import { asciiFrame, beyondHead, callId, CLOSE, closeCode, echo, expired, foreignIdentity, longHello, needsHello, needsId, noHello, readFrames, type Request, textFrame, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
+import { beyondHead, callId, CLOSE, closeCode, echo, expired, foreignIdentity, longHello, needsHello, needsId, noHello, readFrames, type Request, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
 
 /** Bytes that may wait for a slow reader: then events are resynced; at four times this the connection ends. */
 const BUFFER_MAX = 4 * 1024 * 1024
@@ -72,7 +73,7 @@ export class SocketConnection {
     const share = (): number => this.#loop?.admission.share ?? Number.POSITIVE_INFINITY
     this.#intake = new Intake({ ws, refusals, share, take: (data, isBinary) => this.#message(data, isBinary) })
     this.#helloTimer = setTimeout(() => this.#refuse(noHello()), HELLO_MS)
-    readMessages(ws, socket, (data, isBinary) => this.#intake.received(data, isBinary))
+    readMessages(ws, socket, "client", (data, isBinary) => this.#intake.received(data, isBinary))
     this.#limitStranger()
     ws.on("pong", () => this.#heard())
     // `ws` ends the connection itself; what it says of a bad frame is told at level debug.

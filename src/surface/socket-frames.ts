@@ -52,32 +52,6 @@ export function closeCode(text: string | Buffer, isBinary: boolean): number {
   return isBinary || typeof text === "string" || isUtf8(text) ? CLOSE.badFrame : CLOSE.notUtf8
 }
 
-const FINAL_TEXT = 0x81
-
-/**
- * A whole text message as it goes over the wire to a client: RFC 6455, 5.2, unmasked. One buffer and so one write; `ws` writes the head by itself. It may be
- * written to the socket beside what `ws` sends: without compression `ws` keeps nothing back.
- */
-export function textFrame(text: string): Buffer {
-  const length = Buffer.byteLength(text)
-  const head = length < 126 ? 2 : length < 65_536 ? 4 : 10
-  const frame = Buffer.allocUnsafe(head + length)
-  frame[0] = FINAL_TEXT
-  frame[1] = head === 2 ? length : head === 4 ? 126 : 127
-  if (head === 4) frame.writeUInt16BE(length, 2)
-  else if (head === 10) frame.writeBigUInt64BE(BigInt(length), 2)
-  frame.write(text, head)
-  return frame
-}
-
-/** `textFrame` for a text that is ASCII: as characters that are its bytes, to be written as `latin1`. Or null. It saves the buffer. */
-export function asciiFrame(text: string): string | null {
-  const { length } = text
-  if (length >= 65_536 || Buffer.byteLength(text) !== length) return null
-  const head = length < 126 ? String.fromCharCode(FINAL_TEXT, length) : String.fromCharCode(FINAL_TEXT, 126, length >> 8, length & 255)
-  return head + text
-}
-
 /** A call's id, or null where it cannot be one. */
 export function callId({ id }: Request, inFlight: ReadonlyMap<number, unknown>): number | null {
   return Number.isSafeInteger(id) && (id as number) >= 0 && !inFlight.has(id as number) ? (id as number) : null

@@ -2,7 +2,7 @@ import { once } from "node:events"
 import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
-import { asciiFrame, textFrame } from "./socket-frames.ts"
+import { asciiFrame, maskedFrame, textFrame } from "./frame.ts"
 
 /** Lengths in bytes at which the head of a frame changes its form. */
 const LENGTHS = [0, 1, 125, 126, 127, 65_535, 65_536, 65_537]
@@ -33,6 +33,27 @@ test("a frame of ours reads as its text, at every form of head, between messages
   const [code] = (await once(client, "close")) as [number]
   expect(code).toBe(1000)
   expect(heard).toEqual(texts.flatMap((text) => [text, "by ws"]))
+})
+
+test("a masked frame of ours reads as its text, at every form of head, between messages that ws itself sends, and no two keys are alike", async () => {
+  const heard: string[] = []
+  server.once("connection", (ws) => ws.on("message", (data, isBinary) => heard.push(isBinary ? "binary" : (data as Buffer).toString("utf8"))))
+  const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  client.once("upgrade", ({ socket }) => {
+    client.once("open", () => {
+      for (const text of texts) {
+        socket.write(maskedFrame(text))
+        client.send("by ws")
+      }
+      client.close(1000)
+    })
+  })
+  const [code] = (await once(client, "close")) as [number]
+  expect(code).toBe(1000)
+  expect(heard).toEqual(texts.flatMap((text) => [text, "by ws"]))
+  // More than are drawn at once.
+  const keys = Array.from({ length: 5_000 }, () => maskedFrame("x").toString("hex", 2, 6))
+  expect(new Set(keys).size).toBeGreaterThan(4_990)
 })
 
 test("a frame of ASCII as characters is the same bytes; of anything else there is none", () => {
