@@ -68,9 +68,11 @@ export class Child {
 
 /** Whatever becomes of the bench, nothing that it started stays behind. */
 const running = new Set<ChildProcess>()
-process.on("exit", () => {
+process.on("exit", endChildren)
+
+export function endChildren(): void {
   for (const child of running) child.kill("SIGKILL")
-})
+}
 
 /** In the child: answers calls until `stop`, or until the parent is gone. */
 export function answer(operations: Operations & { stop?: () => unknown }): void {

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
@@ -16,6 +16,15 @@ const ADDED_AT_ONCE = 500
 
 export type HubAddress = { url: string; credential: string; directory: string }
 export type RunningHub = { pid: number; address: HubAddress; stop(): Promise<void>; kill(): void }
+/** Whatever becomes of the bench, no hub of it stays behind. */
+const running = new Set<ChildProcess>()
+process.once("exit", endHubs)
+
+/** Ends the hubs that a bench left because it failed: who started them would wait for ever for what they may yet print. */
+export function endHubs(): void {
+  for (const hub of running) hub.kill("SIGKILL")
+}
+
 export type HubOptions = { execArgv?: readonly string[]; env?: Readonly<Record<string, string>> }
 
 /** A hub in a process of its own, started as a user starts it: `skein up --foreground --global`, with a global instance under `directory`. */
@@ -30,9 +39,9 @@ export async function startHub(directory: string, { execArgv = [], env = {} }: H
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, XDG_STATE_HOME: directory, ...env },
   })
+  running.add(child)
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()))
-  const leave = (): void => void child.kill("SIGKILL")
-  process.once("exit", leave)
+  void ended.then(() => running.delete(child))
   const url = await new Promise<string>((resolve, reject) => {
     const late = setTimeout(() => reject(new Error("the hub did not start in time")), START_MS)
     child.once("exit", (code: number | null) => reject(new Error(`the hub ended with ${code} before it was up`)))
@@ -49,9 +58,8 @@ export async function startHub(directory: string, { execArgv = [], env = {} }: H
     async stop() {
       child.kill("SIGTERM")
       await ended
-      process.off("exit", leave)
     },
-    kill: leave,
+    kill: () => void child.kill("SIGKILL"),
   }
 }
 

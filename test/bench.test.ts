@@ -3,6 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { benchBackpressure } from "../bench/backpressure.ts"
+import { endChildren } from "../bench/child.ts"
 import { benchClaims, compare, describeClaims } from "../bench/claims.ts"
 import { benchCli } from "../bench/cli.ts"
 import { benchFanout } from "../bench/fanout.ts"
@@ -12,6 +13,7 @@ import { benchMcp, describeMcp } from "../bench/mcp.ts"
 import { benchGuard, describeGuard } from "../bench/guard.ts"
 import { benchLeases, describeLeases } from "../bench/leases.ts"
 import { benchMemory } from "../bench/memory.ts"
+import { endHubs } from "../bench/skein.ts"
 import { plot } from "../bench/plot.ts"
 import { benchPolicy, describePolicy } from "../bench/policy.ts"
 import { benchReplay } from "../bench/replay.ts"
@@ -22,7 +24,11 @@ let directory = ""
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "skein-bench-test-"))
 })
-afterEach(() => rmSync(directory, { recursive: true, force: true }))
+afterEach(() => {
+  endHubs()
+  endChildren()
+  rmSync(directory, { recursive: true, force: true })
+})
 const at = (name: string): string => join(directory, name)
 
 test("claims: every engine that needs no peer claims each task once, and a gate without its peer has no verdict", async () => {
