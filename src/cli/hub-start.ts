@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process"
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs"
+import { closeSync, constants, mkdirSync, openSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
@@ -53,7 +53,9 @@ async function startHub(instance: Instance, { host, port, allowedHosts }: Listen
   const logs = join(instance.directory, "logs")
   mkdirSync(logs, { recursive: true, mode: 0o700 })
   const outputFile = join(logs, "start.log")
-  const output = openSync(outputFile, "w", 0o600)
+  // Whoever starts one at the same moment writes to it too.
+  const output = openSync(outputFile, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND, 0o600)
+  const before = readHubFile(instance)
   const where = instance.repository === null ? ["--global"] : ["--repo", instance.repository]
   const args = [
     LAUNCHER,
@@ -81,9 +83,16 @@ async function startHub(instance: Instance, { host, port, allowedHosts }: Listen
   const deadline = performance.now() + START_MS
   while (performance.now() < deadline) {
     const file = readHubFile(instance)
-    // Somebody else may have been faster: then that one is the hub, and ours has ended with `locked`.
-    if (file !== null && (file.pid === child.pid || ended) && (await isHealthy(file.url))) return file
-    if (ended && (file === null || !isAlive(file.pid))) throw notStarted(outputFile, "the hub did not start")
+    if (file !== null && file.pid === child.pid && (await isHealthy(file.url))) return file
+    if (ended) {
+      const error = errorIn(outputFile)
+      // Somebody else was faster, and may still be folding its ledgers: that one is the hub, once it is there.
+      const isLocked = error?.details["code"] === "locked"
+      // The process that an old file names died, or is another program's by now, and anybody may listen where it did.
+      const isOther = file !== null && isAlive(file.pid) && (isLocked || file.startedAtMs !== before?.startedAtMs)
+      if (isOther && (await isHealthy(file.url))) return file
+      if (!isLocked) throw notStarted(outputFile, "the hub did not start")
+    }
     await sleep(POLL_MS)
   }
   child.kill("SIGKILL")
@@ -92,18 +101,25 @@ async function startHub(instance: Instance, { host, port, allowedHosts }: Listen
 
 /** What the hub said before it ended, as its own error told it. */
 function notStarted(outputFile: string, message: string): SkeinError {
-  const said = readFileSync(outputFile, "utf8").trim().split("\n")
-  for (const line of said.reverse()) {
+  const error = errorIn(outputFile)
+  if (error !== null) return new SkeinError("hub_unreachable", `${message}: ${error.message}`, error.remedy, error.details)
+  const [said = ""] = readFileSync(outputFile, "utf8").trim().split("\n")
+  return new SkeinError(
+    "hub_unreachable",
+    `${message}: ${said === "" ? "it said nothing" : said}`,
+    `Look into ${outputFile} and hub.log beside it, or start it in sight: skein up --foreground`,
+  )
+}
+
+/** The last error that a start told; null where it told none. */
+function errorIn(outputFile: string): Pick<SkeinError, "message" | "remedy" | "details"> | null {
+  for (const line of readFileSync(outputFile, "utf8").trim().split("\n").reverse()) {
     try {
       const { error } = JSON.parse(line) as { error?: { message: string; remedy: string; details: Record<string, unknown> } }
-      if (error !== undefined) return new SkeinError("hub_unreachable", `${message}: ${error.message}`, error.remedy, error.details)
+      if (error !== undefined) return error
     } catch {
       // Not every line is one of ours: Node's own complaint is told as it is.
     }
   }
-  return new SkeinError(
-    "hub_unreachable",
-    `${message}: ${said[0] ?? "it said nothing"}`,
-    `Look into ${outputFile} and hub.log beside it, or start it in sight: skein up --foreground`,
-  )
+  return null
 }

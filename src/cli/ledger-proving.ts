@@ -4,7 +4,7 @@ import { readBounded } from "./bounded-file.ts"
 import type { Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { withLedger } from "./ledger-reading.ts"
-import { cosignedNote, keptNote, ownVerifierKey } from "./ledger-source.ts"
+import { cosignedNote, keptNote, ownVerifier, ownVerifierKey } from "./ledger-source.ts"
 import { printable } from "./printable.ts"
 import { showTime } from "./table.ts"
 import { cosignNow } from "./witness-list.ts"
@@ -61,8 +61,8 @@ export async function checkProof(
 ): Promise<void> {
   const { terminal } = context
   const [{ check }, { parseVerifier }] = await Promise.all([import("../ledger/proof.ts"), import("../ledger/note.ts")])
-  const own = key.length > 0 ? null : ownVerifierKey(context.instance(), context.workspace)
-  const log = [...key, ...(own === null ? [] : [own])].map(parseVerifier)
+  const own = key.length > 0 ? null : await ownVerifier(context.instance(), context.workspace)
+  const log = [...key.map(parseVerifier), ...(own === null ? [] : [own])]
   if (log.length === 0) throw new UsageError("there is no key to check the proof with", 'Give the log\'s public key: --key "$(cat log.pub)"')
   const checked = check(readProof(file), { log, witnesses: witness.map(parseVerifier), quorum })
   if (!checked.ok)

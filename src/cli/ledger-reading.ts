@@ -4,7 +4,7 @@ import type { Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
-import { auditLedger, ledgerFile, ledgerOfHub, openLedgerFile, outsideCheckpoint, ownCheckpoints, ownVerifierKey, type LedgerSource } from "./ledger-source.ts"
+import { auditLedger, ledgerFile, ledgerOfHub, openLedgerFile, outsideCheckpoint, ownCheckpoints, ownVerifier, type LedgerSource } from "./ledger-source.ts"
 import { printable } from "./printable.ts"
 import { showDuration } from "./quantity.ts"
 import { auditText } from "./run-report.ts"
@@ -82,8 +82,8 @@ export async function verifyLedger(
   const outside = file === undefined && context.options.url === undefined ? await ownCheckpoints(context.instance(), context.workspace) : []
   if (checkpoint.length > 0) {
     const { parseVerifier } = await import("../ledger/note.ts")
-    const own = key.length > 0 ? null : ownVerifierKey(context.instance(), context.workspace)
-    const keys = [...key, ...(own === null ? [] : [own])].map(parseVerifier)
+    const own = key.length > 0 ? null : await ownVerifier(context.instance(), context.workspace)
+    const keys = [...key.map(parseVerifier), ...(own === null ? [] : [own])]
     if (keys.length === 0) throw new UsageError("there is no key to verify the checkpoint with", 'Give the log\'s public key: --key "$(cat log.pub)"')
     for (const path of checkpoint) outside.push(await outsideCheckpoint(readFileSync(path, "utf8"), keys, path))
   }

@@ -5,6 +5,7 @@ import type { Seq } from "../core/ids.ts"
 import type { OutsideCheckpoint, Report } from "../ledger/audit.ts"
 import type { Elsewhere, Stored } from "../ledger/ledger.ts"
 import type { Verifier } from "../ledger/note.ts"
+import { SkeinError } from "../contract/errors.ts"
 import type { HubConnection } from "./connection.ts"
 import { UsageError } from "./failure.ts"
 import type { Instance } from "./instance.ts"
@@ -71,11 +72,29 @@ export function ownVerifierKey({ directory }: Instance, workspace: string): stri
   return textOf(join(directory, "keys", `checkpoint-${workspace}.pub`))?.trim() ?? null
 }
 
-/** A note's checkpoint, its signature verified. Throws `NoteInvalid` where none of the keys signed it. */
+/** The key that the instance's own checkpoints are verified with; null before the first. Throws `SkeinError` naming its file where that holds none. */
+export async function ownVerifier(instance: Instance, workspace: string): Promise<Verifier | null> {
+  const key = ownVerifierKey(instance, workspace)
+  if (key === null) return null
+  const { NoteInvalid, parseVerifier } = await import("../ledger/note.ts")
+  try {
+    return parseVerifier(key)
+  } catch (error) {
+    if (!(error instanceof NoteInvalid)) throw error
+    const path = join(instance.directory, "keys", `checkpoint-${workspace}.pub`)
+    throw new SkeinError("invalid", `${path} holds no public key`, "Put back the file, or have the hub write it again: skein down, then skein up.")
+  }
+}
+
+/** A note's checkpoint, its signature verified. Throws `SkeinError` naming `source` where it is no checkpoint, or none of the keys signed it. */
 export async function outsideCheckpoint(note: string, keys: readonly Verifier[], source: string): Promise<OutsideCheckpoint> {
-  const { openNote, parseTreeHead } = await import("../ledger/note.ts")
-  const { size, root } = parseTreeHead(openNote(note, keys).text)
-  return { size, root, source }
+  const { NoteInvalid, openNote, parseTreeHead } = await import("../ledger/note.ts")
+  try {
+    const { size, root } = parseTreeHead(openNote(note, keys).text)
+    return { size, root, source }
+  } catch (error) {
+    throw error instanceof NoteInvalid ? new SkeinError("invalid", `${source}: ${error.message}`, error.remedy) : error
+  }
 }
 
 /** A ledger verified entry by entry, its checkpoints with it, and replayed from its bytes alone. */
@@ -107,8 +126,7 @@ export async function auditLedger(source: Pick<LedgerSource, "read" | "elsewhere
 
 /** What the instance itself has to compare its ledger with. */
 export async function ownCheckpoints(instance: Instance, workspace: string): Promise<OutsideCheckpoint[]> {
-  const [note, key] = [keptNote(instance, workspace), ownVerifierKey(instance, workspace)]
-  if (note === null || key === null) return []
-  const { parseVerifier } = await import("../ledger/note.ts")
-  return [await outsideCheckpoint(note, [parseVerifier(key)], ".skein/checkpoint")]
+  const note = keptNote(instance, workspace)
+  const key = note === null ? null : await ownVerifier(instance, workspace)
+  return note === null || key === null ? [] : [await outsideCheckpoint(note, [key], `.skein/checkpoint/${workspace}`)]
 }

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Requested } from "../ledger/witness-http.ts"
+import { SkeinError } from "../contract/errors.ts"
 import type { Ledger } from "../ledger/ledger.ts"
 import { replacePrivately } from "../ledger/private-file.ts"
 import type { Instance } from "./instance.ts"
@@ -16,7 +17,23 @@ function listFile({ directory }: Instance, workspace: string): string {
 
 export function readWitnesses(instance: Instance, workspace: string): KnownWitness[] {
   const path = listFile(instance, workspace)
-  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as KnownWitness[]) : []
+  if (!existsSync(path)) return []
+  const known = parsed(readFileSync(path, "utf8"))
+  if (Array.isArray(known) && known.every(isKnown)) return known
+  throw new SkeinError("invalid", `${path} is no list of witnesses`, "Put back the file, or remove it and add each witness again: skein witness add URL KEY.")
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+function isKnown(one: unknown): one is KnownWitness {
+  const { url, vkey, seenSize } = (one ?? {}) as Partial<Record<keyof KnownWitness, unknown>>
+  return typeof url === "string" && URL.canParse(url) && typeof vkey === "string" && Number.isSafeInteger(seenSize) && (seenSize as number) >= 0
 }
 
 export function writeWitnesses(instance: Instance, workspace: string, witnesses: readonly KnownWitness[]): void {

@@ -93,10 +93,10 @@ export class Commits {
 
   /** A claim that may wait is parked, all else hears its refusal. */
   readonly #refused = (waiting: Waiting, refusal: Refusal): void => {
-    const { parked, queueMax, replica, isOpen } = this.#o
+    const { parked, queueMax, isOpen } = this.#o
     const untilMs = parksUntilMs(waiting, refusal)
     if (untilMs !== null && isOpen() && parked.size < queueMax) {
-      parked.add(waiting, untilMs - replica.nowMs())
+      parked.add(waiting, untilMs)
     } else {
       this.#stats.refused += 1
       waiting.reject(SkeinError.fromRefusal(refusal))

@@ -1,8 +1,9 @@
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises"
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { SkeinError } from "../contract/errors.ts"
 import { fromHex } from "../core/hash.ts"
 import type { Checkpoint } from "../core/workspace.ts"
-import { formatTreeHead, makeKey, parseSigner, type Signer, signNote } from "../ledger/note.ts"
+import { formatTreeHead, makeKey, NoteInvalid, parseSigner, type Signer, signNote } from "../ledger/note.ts"
 
 /** The hub's checkpoints as signed notes, kept outside the ledger: against them a ledger that was cut at an entry's end is found out. */
 export type CheckpointNotes = {
@@ -27,6 +28,8 @@ export function checkpointNotes({ keysDirectory, notesDirectory, random }: Notes
   const signerOf = (workspace: string): Promise<Signer> => {
     const known = signers.get(workspace) ?? readOrMakeKey(keysDirectory, workspace, random)
     signers.set(workspace, known)
+    // A key that could not be read, or kept, is looked for again by the next checkpoint.
+    known.catch(() => signers.delete(workspace))
     return known
   }
   return {
@@ -49,19 +52,49 @@ export function checkpointNotes({ keysDirectory, notesDirectory, random }: Notes
 async function readOrMakeKey(directory: string, workspace: string, random: NotesOptions["random"]): Promise<Signer> {
   const name = `checkpoint-${workspace}.key`
   const kept = await readFile(join(directory, name), "utf8").catch(absent)
-  if (kept !== null) return parseSigner(kept)
-  const { skey, vkey } = makeKey("log", `skein/${Buffer.from(random(6)).toString("hex")}/${workspace}`, random(32))
-  await replaceFile(directory, `checkpoint-${workspace}.pub`, `${vkey}\n`, 0o644)
-  await replaceFile(directory, name, `${skey}\n`, 0o600)
-  return parseSigner(skey)
+  if (kept !== null) return keepPublic(directory, workspace, signerIn(join(directory, name), kept))
+  const { skey } = makeKey("log", `skein/${Buffer.from(random(6)).toString("hex")}/${workspace}`, random(32))
+  const signer = await keepPublic(directory, workspace, parseSigner(skey))
+  await replaceFile(directory, name, `${skey}\n`, 0o600, true)
+  return signer
 }
 
-/** Whole or not at all. The number keeps two writers of one process apart. */
-async function replaceFile(directory: string, name: string, text: string, mode: number): Promise<void> {
+function signerIn(path: string, text: string): Signer {
+  try {
+    return parseSigner(text)
+  } catch (error) {
+    if (!(error instanceof NoteInvalid)) throw error
+    throw new SkeinError(
+      "invalid",
+      `${path} holds no key, so that no checkpoint can be signed`,
+      "Put back the file. Or remove it: the next checkpoint makes another, and is another log's for every witness.",
+    )
+  }
+}
+
+/** The public key follows from the secret one: where it is missing or not as it was written, it is written again. */
+async function keepPublic(directory: string, workspace: string, signer: Signer): Promise<Signer> {
+  const name = `checkpoint-${workspace}.pub`
+  const text = `${signer.verifier.vkey}\n`
+  if ((await readFile(join(directory, name), "utf8").catch(() => null)) !== text) await replaceFile(directory, name, text, 0o644, true)
+  return signer
+}
+
+/**
+ * Whole or not at all. The number keeps two writers of one process apart. `isSynced`: its name must not be on the disk before what is in it; a note is
+ * made anew by the next checkpoint, and a sync would stand in the way of a commit.
+ */
+async function replaceFile(directory: string, name: string, text: string, mode: number, isSynced = false): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const aside = join(directory, `.${name}.${process.pid}.${(serial += 1)}`)
-  await writeFile(aside, text, { mode })
-  await rename(aside, join(directory, name))
+  try {
+    await writeFile(aside, text, { mode, flush: isSynced })
+    await rename(aside, join(directory, name))
+  } catch (error) {
+    // On a full disk each checkpoint would leave another behind.
+    await rm(aside, { force: true })
+    throw error
+  }
 }
 
 let serial = 0

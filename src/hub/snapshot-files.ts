@@ -6,10 +6,14 @@ import type { SnapshotStore } from "./snapshots.ts"
 /** Snapshots as files `NAME-SEQ.ndjson` of mode 0600 in a directory; each is written aside, synced and renamed. */
 export function snapshotFiles(directory: string): SnapshotStore {
   const path = (workspace: string, seq: number): string => join(directory, `${workspace}-${seq}.ndjson`)
+  const writing = new Set<string>()
   return {
     async keep(workspace, seq, lines) {
       await mkdir(directory, { recursive: true, mode: 0o700 })
-      const aside = `${path(workspace, seq)}.${process.pid}.part`
+      const part = `${workspace}-${seq}.ndjson.${process.pid}.part`
+      const aside = join(directory, part)
+      writing.add(part)
+      await tidy(directory, writing)
       const file = await open(aside, "w", 0o600)
       try {
         for await (const line of lines) await file.write(line)
@@ -20,6 +24,8 @@ export function snapshotFiles(directory: string): SnapshotStore {
         await file.close().catch(() => undefined)
         await rm(aside, { force: true })
         throw error
+      } finally {
+        writing.delete(part)
       }
     },
     async open(workspace, seq) {
@@ -40,4 +46,10 @@ export function snapshotFiles(directory: string): SnapshotStore {
         .sort((a, b) => a - b)
     },
   }
+}
+
+/** What a process that was killed was writing is nobody's: one hub at a time keeps snapshots here. */
+async function tidy(directory: string, writing: ReadonlySet<string>): Promise<void> {
+  const left = (await readdir(directory)).filter((name) => name.endsWith(".part") && !writing.has(name))
+  await Promise.all(left.map((name) => rm(join(directory, name), { force: true })))
 }

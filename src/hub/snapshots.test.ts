@@ -189,6 +189,8 @@ describe("snapshot files", () => {
     expect(text).toBe("a\nb\n")
     expect((await stat(join(directory, "main-20.ndjson"))).mode & 0o777).toBe(0o600)
     expect(await store.open("main", 4)).toBeNull()
+    await Promise.all([store.keep("main", 30, lines("e\n")), store.keep("main-2", 31, lines("f\n"))])
+    expect((await readdir(directory)).sort()).toEqual(["main-2-31.ndjson", "main-2-7.ndjson", "main-20.ndjson", "main-3.ndjson", "main-30.ndjson"])
   })
 
   test("that fail half-way leave nothing under their name", async () => {

@@ -1,0 +1,75 @@
+import { describe, expect, test } from "vitest"
+import { actor, CLAIM_ANY, DONE, openRig, OPERATOR, type Rig } from "../../test/simulation/rig.ts"
+
+const WINDOW_MS = 60_000
+const USED = { inputTokens: 1, outputTokens: 1, cacheReadTokens: 0, cacheWriteTokens: 0, requests: 1, costMicroUsd: 1_000 }
+
+/** All of a budget is spent that starts anew every minute; answers when it does so next, which is 59 s from now. */
+async function spent(rig: Rig): Promise<number> {
+  await rig.agents("rich", "poor")
+  await rig.clock.advance(WINDOW_MS - (rig.loop.nowMs() % WINDOW_MS) + 1_000)
+  const rules = { limitMicroUsd: 1_000, perClaimMicroUsd: 1_000, warnPercent: [], graceMs: 0, absorb: false }
+  await rig.execute("budget.set", OPERATOR, { scope: "workspace", windowMs: WINDOW_MS, reason: "test", ...rules })
+  await rig.tasks("held")
+  const { fence } = await rig.execute("task.claim", actor("rich", "s_rich"), { task: "held" })
+  await rig.execute("usage.report", actor("rich", "s_rich"), { agent: null, session: null, task: "held", model: null, ...USED })
+  await rig.execute("task.complete", actor("rich", "s_rich"), { task: "held", fence, ...DONE })
+  return rig.loop.nowMs() - (rig.loop.nowMs() % WINDOW_MS) + WINDOW_MS
+}
+
+const POOR = actor("poor", "s_poor")
+const WAIT = { waitMs: 150_000 }
+
+describe("a parked claim", () => {
+  test("is decided again at the time that a later refusal names, though it was parked for another", async () => {
+    const rig = await openRig()
+    const anewMs = await spent(rig)
+    const parked = rig.loop.execute("task.claimNext", POOR, CLAIM_ANY, WAIT)
+    await rig.clock.advance(10)
+    await rig.tasks("dear")
+    await rig.clock.advance(10)
+    const { claims } = await rig.run(parked)
+    expect(claims.map(({ task }) => task.id)).toEqual(["dear"])
+    expect(rig.loop.nowMs()).toBeLessThan(anewMs + 100)
+  })
+
+  test("waits on where the time that its refusal named has come and there is still nothing for it", async () => {
+    const rig = await openRig()
+    await spent(rig)
+    await rig.tasks("dear")
+    const parked = rig.loop.execute("task.claimNext", POOR, CLAIM_ANY, WAIT)
+    await rig.clock.advance(10)
+    await rig.execute("task.cancel", OPERATOR, { task: "dear", reason: "test" })
+    await rig.clock.advance(WINDOW_MS + 10_000)
+    await rig.tasks("later")
+    expect((await rig.run(parked)).claims.map(({ task }) => task.id)).toEqual(["later"])
+  })
+
+  test("keeps its place before those who were parked after it, though it was decided again meanwhile", async () => {
+    const rig = await openRig()
+    await spent(rig)
+    await rig.tasks("dear")
+    const early = rig.loop.execute("task.claimNext", POOR, CLAIM_ANY, WAIT)
+    await rig.clock.advance(10)
+    await rig.execute("task.cancel", OPERATOR, { task: "dear", reason: "test" })
+    const late = rig.loop.execute("task.claimNext", actor("rich", "s_rich"), CLAIM_ANY, WAIT)
+    await rig.clock.advance(WINDOW_MS + 10_000)
+    expect(rig.loop.stats()["parked"]).toBe(2)
+    await rig.tasks("one")
+    expect((await rig.run(early)).claims.map(({ task }) => task.id)).toEqual(["one"])
+    expect(rig.loop.stats()["parked"]).toBe(1)
+    await rig.execute("budget.topUp", OPERATOR, { scope: "workspace", windowMs: WINDOW_MS, amountMicroUsd: 1_000, reason: "test" })
+    await rig.tasks("two")
+    expect((await rig.run(late)).claims.map(({ task }) => task.id)).toEqual(["two"])
+  })
+
+  test("is refused at the end of its own time, whatever time its refusal names", async () => {
+    const rig = await openRig()
+    await spent(rig)
+    await rig.tasks("dear")
+    const startMs = rig.loop.nowMs()
+    expect(await rig.refused(rig.loop.execute("task.claimNext", POOR, CLAIM_ANY, { waitMs: 5_000 }))).toBe("budget_spent")
+    expect(rig.loop.nowMs() - startMs).toBeGreaterThanOrEqual(5_000)
+    expect(rig.loop.nowMs() - startMs).toBeLessThan(5_100)
+  })
+})
