@@ -3,9 +3,11 @@ import { Worker } from "node:worker_threads"
 import type { Sha256 } from "../core/hash.ts"
 import { Changed } from "../core/changed.ts"
 import { digestText } from "../core/digest.ts"
-import { decodeEntry } from "../core/entry.ts"
+import { decodeEntry, type Entry } from "../core/entry.ts"
+import type { Task } from "../core/task.ts"
 import { type Checkpoint, evolve, Workspace } from "../core/workspace.ts"
-import type { Source, Stored } from "../ledger/ledger.ts"
+import { HASH_BYTES, type Source, type Stored } from "../ledger/ledger.ts"
+import { EntryPage } from "./entry-heads.ts"
 import { comparedWith, PAGE, replay, type Replayed } from "./replay.ts"
 import type { Restored } from "./snapshots.ts"
 import {
@@ -13,7 +15,6 @@ import {
   COUNT_OUT,
   FORGET,
   type FromHashing,
-  HASH_BYTES,
   type Hashed,
   type HashingBegin,
   HEAD_BYTES,
@@ -57,9 +58,9 @@ export async function replayApart(ledger: Source, to: number, from: Restored | n
   try {
     hasher = new Hasher({ elsewhere: ledger.elsewhere ?? null, chain: from?.chain ?? null, digest: from?.digest ?? null })
     for await (const page of pagesOf(ledger, hasher, state.seq + 1, to)) {
-      for (const bytes of page) {
+      for (let at = 0; at < page.length; at += 1) {
         if (state.journal.length >= NOTED_AT) changed.note(state.journal.drain())
-        const entry = decodeEntry(bytes)
+        const entry = page.at(at)
         if (entry.type === "checkpoint.recorded") {
           changed.note(state.journal.drain())
           tell(hasher, changed, kept)
@@ -87,14 +88,17 @@ export async function replayApart(ledger: Source, to: number, from: Restored | n
   }
 }
 
-/** The texts of all entries in order. From a file they come seen to chain; else they are read here, and looked at while they are folded. */
-async function* pagesOf(ledger: Source, hasher: Hasher, first: number, to: number): AsyncIterable<readonly string[]> {
+type Page = { readonly length: number; at(place: number): Entry }
+
+/** All entries in order. From a file they come seen to chain; else they are read here, and looked at while they are folded. */
+async function* pagesOf(ledger: Source, hasher: Hasher, first: number, to: number): AsyncIterable<Page> {
   const limit = (from: number): number => Math.min(PAGE, to - from + 1)
   if (ledger.elsewhere === undefined) {
     for (let from = first; from <= to;) {
       const page = await ledger.read(from, limit(from))
       if (page.length === 0) return
-      yield hasher.check(from, page)
+      const texts = hasher.check(from, page)
+      yield { length: texts.length, at: (place) => decodeEntry(texts[place] as string) }
       from += page.length
     }
     return
@@ -115,10 +119,16 @@ const KEPT = "tasks"
 function tell(hasher: Hasher, changed: Changed, kept: string | null): void {
   changed.take(Number.POSITIVE_INFINITY, ({ table, key, before, after }) => {
     const { name } = table
-    if (name === kept) return hasher.keep(name, key, after === undefined ? null : table.text(after))
+    if (name === kept) return keep(hasher, key, before as Task | undefined, after as Task | undefined, table.text)
     if (before !== undefined) hasher.remove(name, key, table.text(before))
     if (after !== undefined) hasher.add(name, key, table.text(after))
   })
+}
+
+/** A task is kept under the entry that added it; one that was added anew, which no hub does, is another. */
+function keep(hasher: Hasher, key: string, before: Task | undefined, after: Task | undefined, textOf: (task: Task) => string): void {
+  if (before !== undefined && before.addedSeq !== after?.addedSeq) hasher.forget(before.addedSeq)
+  if (after !== undefined) hasher.keep(after.addedSeq, KEPT, key, textOf(after))
 }
 
 /** Hands operations to the thread that hashes, a piece of memory at a time, which both threads see; a piece comes back when it is done with. */
@@ -131,9 +141,10 @@ class Hasher {
   #at = 0
   /** Operations that are not encoded yet. */
   #kinds: number[] = []
+  #numbers: number[] = []
   #texts: string[] = []
   #ahead = 0
-  readonly #pages: string[][] = []
+  readonly #pages: EntryPage[] = []
   #hashed: Hashed | null = null
   #failure: Error | null = null
 
@@ -145,8 +156,8 @@ class Hasher {
     this.#worker.on("error", (error: Error) => (this.#failure = error))
     this.#worker.on("message", (message: FromHashing) => {
       if (message instanceof SharedArrayBuffer) this.#takeBack(message)
-      else if (Array.isArray(message)) this.#pages.push(message)
       else if (message === null) this.#failure = new RangeError("the ledger does not chain")
+      else if ("heads" in message) this.#pages.push(new EntryPage(message))
       else this.#hashed = message
     })
   }
@@ -159,11 +170,14 @@ class Hasher {
     this.#write(COUNT_OUT, digestText(table, key, recordJson))
   }
 
-  /** Counts the record in, in the place of what was kept of it; null: counts that out. */
-  keep(table: string, key: string, recordJson: string | null): void {
-    // The other thread takes the key to end at the second NUL.
-    if (key.includes("\0")) throw new RangeError("not a key")
-    this.#write(recordJson === null ? FORGET : KEEP, digestText(table, key, recordJson ?? ""))
+  /** Counts the record in, in the place of what was kept under its number. */
+  keep(number: number, table: string, key: string, recordJson: string): void {
+    this.#write(KEEP, digestText(table, key, recordJson), number)
+  }
+
+  /** Counts out what was kept under the number. */
+  forget(number: number): void {
+    this.#write(FORGET, "", number)
   }
 
   mark(): void {
@@ -176,7 +190,7 @@ class Hasher {
   }
 
   /** The next page that was asked for. */
-  async page(): Promise<string[]> {
+  async page(): Promise<EntryPage> {
     for (;;) {
       const page = this.#pages.shift()
       if (page !== undefined) return page
@@ -228,8 +242,9 @@ class Hasher {
     await once(this.#worker, "message")
   }
 
-  #write(kind: number, text: string): void {
+  #write(kind: number, text: string, number = 0): void {
     this.#kinds.push(kind)
+    this.#numbers.push(number)
     this.#texts.push(text)
     if (this.#texts.length === ENCODED_AT) this.#encode()
   }
@@ -254,10 +269,12 @@ class Hasher {
       if (!isAscii) end += bytes
       this.#memory[head] = this.#kinds[at] as number
       this.#view.setUint32(head + 1, bytes, true)
+      this.#view.setUint32(head + 5, this.#numbers[at] as number, true)
       head += HEAD_BYTES
     }
     this.#at = end
     this.#kinds = []
+    this.#numbers = []
     this.#texts = []
   }
 

@@ -1,25 +1,27 @@
 /** A thread that reads a ledger and makes the hashes of its replay: the chain, the Merkle tree, and the state digest of records that come in pieces of memory. */
+import { isAscii, isUtf8 } from "node:buffer"
 import { parentPort, workerData } from "node:worker_threads"
 import type { ChainRecord } from "../core/chain.ts"
 import { EntryHasher, fromHex, GENESIS, sameHash, toHex } from "../core/hash.ts"
 import { Frontier } from "../core/merkle.ts"
 import { type DigestRecord, StateDigest } from "../core/digest.ts"
 import type { Seq } from "../core/ids.ts"
-import type { Elsewhere, Reader } from "../ledger/ledger.ts"
-import { sha256 } from "../ledger/sha256.ts"
+import { type Elsewhere, HASH_BYTES, type Packed, type Reader } from "../ledger/ledger.ts"
+import { sha256, sha256Into } from "../ledger/sha256.ts"
+import { HeadReader, type ReadPage } from "./entry-heads.ts"
+import { KeptHashes } from "./kept-hashes.ts"
 
-/** Operations come in runs: their number (4 bytes, little-endian as all), of each its kind (1 byte) and the length of its text (4), then all texts. */
+/** Operations come in runs: their number (4 bytes, little-endian as all), of each its kind (1 byte), the length of its text (4) and a number (4), then all texts. */
 export const RUN_BYTES = 4
-export const HEAD_BYTES = 5
+export const HEAD_BYTES = 9
 /** A record, as `digestText` has it, to be counted in or out. */
 export const COUNT_IN = 1
 export const COUNT_OUT = 2
-/** A record to be counted in, in the place of what was kept under its table and key; and one whose kept hash is counted out. */
+/** A record to be counted in, in the place of what was kept under its number; and a number whose kept hash is counted out. */
 export const KEEP = 3
 export const FORGET = 4
 /** Asks for the digest of all so far. */
 export const MARK = 5
-export const HASH_BYTES = 32
 
 export type Piece = { memory: SharedArrayBuffer; bytes: number }
 /** Operations to carry out; a page to read; a page that was read, with the hashes stored beside it; null: that was all. */
@@ -27,7 +29,7 @@ export type ToHashing = Piece | { from: Seq; limit: number } | { from: Seq; text
 /** `roots`: over the entries before each that may be a checkpoint, by its seq. `digests`: one a mark. */
 export type Hashed = { roots: Map<Seq, string>; digests: DigestRecord[]; digest: DigestRecord; chain: ChainRecord }
 /** Memory that is done with; a page that chains; what was reached in the end; null: an entry is missing or does not chain. */
-export type FromHashing = SharedArrayBuffer | string[] | Hashed | null
+export type FromHashing = SharedArrayBuffer | ReadPage | Hashed | null
 
 /** What the thread begins with: where it is to read the ledger, and how far chain and digest have come already. */
 export type HashingBegin = { elsewhere: Elsewhere | null; chain: ChainRecord | null; digest: DigestRecord | null }
@@ -36,11 +38,11 @@ class Chaining {
   readonly #hasher = new EntryHasher(sha256)
   readonly #frontier: Frontier
   readonly roots = new Map<Seq, string>()
-  #hash = GENESIS
+  readonly #hash = new Uint8Array(HASH_BYTES)
 
   constructor(from: ChainRecord | null) {
     this.#frontier = from === null ? new Frontier(this.#hasher) : Frontier.from(this.#hasher, from.frontier)
-    if (from !== null) this.#hash = fromHex(from.hash)
+    this.#hash.set(from === null ? GENESIS : fromHex(from.hash))
   }
 
   record(): ChainRecord {
@@ -51,18 +53,49 @@ class Chaining {
   /** Whether the entry is the next one and chains. Throws `RangeError` where it is too long. */
   takes(seq: Seq, text: string, stored: Uint8Array): boolean {
     if (seq !== this.#frontier.size + 1) return false
-    if (text.includes('"checkpoint.recorded"')) this.roots.set(seq, toHex(this.#frontier.root()))
+    if (text.includes("checkpoint.recorded")) this.#noteRoot(seq)
     const { hash, leaf } = this.#hasher.both(this.#hash, text)
     if (!sameHash(hash, stored)) return false
-    this.#hash = hash
+    this.#hash.set(hash)
     this.#frontier.append(leaf)
     return true
+  }
+
+  /** The same of a whole page, hashed where it lies: the hash before an entry, or the byte that makes a leaf of it, is written over the entry's own. Null where it does not chain. */
+  takesPage(from: Seq, { bytes, lengths }: Packed): ReadPage | null {
+    // Pages are asked for ahead: those beyond the last entry are empty.
+    if (lengths.length > 0 && from !== this.#frontier.size + 1) return null
+    const heads = new HeadReader(bytes, from, lengths.length)
+    const stored = new Uint8Array(HASH_BYTES)
+    let end = 0
+    for (let place = 0; place < lengths.length; place += 1) {
+      const hashAt = end
+      const start = hashAt + HASH_BYTES
+      end = start + (lengths[place] as number)
+      if (heads.read(place, start, end)) this.#noteRoot(from + place)
+      for (let i = 0; i < HASH_BYTES; i += 1) {
+        stored[i] = bytes[hashAt + i] as number
+        bytes[hashAt + i] = this.#hash[i] as number
+      }
+      sha256Into(bytes.subarray(hashAt, end), this.#hash)
+      if (!sameHash(this.#hash, stored)) return null
+      bytes[start - 1] = 0
+      this.#frontier.append(sha256(bytes.subarray(start - 1, end)))
+      bytes.fill(0, hashAt, start)
+    }
+    const plain = isAscii(bytes)
+    return plain || isUtf8(bytes) ? { from, bytes, isAscii: plain, fields: heads.fields, heads: heads.heads } : null
+  }
+
+  #noteRoot(seq: Seq): void {
+    this.roots.set(seq, toHex(this.#frontier.root()))
   }
 }
 
 class Counting {
   readonly #digest: StateDigest
-  readonly #kept = new Map<string, Uint8Array>()
+  readonly #kept = new KeptHashes()
+  readonly #now = new Uint8Array(HASH_BYTES)
   readonly digests: DigestRecord[] = []
 
   constructor(from: DigestRecord | null) {
@@ -79,11 +112,14 @@ class Counting {
         const kind = all[head]
         const start = at
         at += view.getUint32(head + 1, true)
-        const text = all.subarray(start, at)
-        if (kind === COUNT_IN) this.#digest.addHash(sha256(text))
-        else if (kind === COUNT_OUT) this.#digest.removeHash(sha256(text))
-        else if (kind === MARK) this.digests.push(this.digest())
-        else this.#keep(text, kind === KEEP)
+        if (kind === MARK) this.digests.push(this.digest())
+        else if (kind === FORGET) this.#forget(view.getUint32(head + 5, true))
+        else {
+          sha256Into(all.subarray(start, at), this.#now)
+          if (kind === COUNT_OUT) this.#digest.removeHash(this.#now)
+          else this.#digest.addHash(this.#now)
+          if (kind === KEEP) this.#keep(view.getUint32(head + 5, true))
+        }
       }
     }
   }
@@ -92,18 +128,14 @@ class Counting {
     return this.#digest.digest()
   }
 
-  #keep(text: Uint8Array, isThere: boolean): void {
-    const keyBytes = text.indexOf(0, text.indexOf(0) + 1)
-    const key = Buffer.from(text.buffer, text.byteOffset, keyBytes).toString("latin1")
-    const before = this.#kept.get(key)
-    if (before !== undefined) this.#digest.removeHash(before)
-    if (!isThere) {
-      this.#kept.delete(key)
-      return
-    }
-    const now = sha256(text)
-    this.#digest.addHash(now)
-    this.#kept.set(key, now)
+  #keep(number: number): void {
+    const before = this.#kept.swap(number, this.#now)
+    if (before !== null) this.#digest.removeHash(before)
+  }
+
+  #forget(number: number): void {
+    const before = this.#kept.take(number)
+    if (before !== null) this.#digest.removeHash(before)
   }
 }
 
@@ -134,8 +166,9 @@ async function chain(message: Exclude<ToHashing, Piece>): Promise<void> {
     if (!all) answer(null)
   } else {
     ledger ??= await open(begin.elsewhere as Elsewhere)
-    const page = await ledger.read(message.from, message.limit)
-    answer(page.every(({ seq, bytes, hash }) => chaining.takes(seq, bytes, hash)) ? page.map(({ bytes }) => bytes) : null)
+    const packed = await ledger.pack(message.from, message.limit)
+    const page = packed === null ? null : chaining.takesPage(message.from, packed)
+    answer(page, page === null ? [] : [page.bytes.buffer, page.fields.buffer])
   }
 }
 
@@ -144,7 +177,6 @@ async function open({ module, path }: Elsewhere): Promise<Reader> {
   return openForReading(path)
 }
 
-function answer(message: FromHashing): void {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port has no origin
-  parentPort?.postMessage(message)
+function answer(message: FromHashing, moved: readonly ArrayBuffer[] = []): void {
+  parentPort?.postMessage(message, moved)
 }

@@ -187,7 +187,7 @@ test("what Node calls experimental is not said by the thread that hashes either"
   // A store that is experimental in every version, as node:sqlite is in Node 22.
   writeFileSync(
     store,
-    'process.emitWarning("a store", "ExperimentalWarning"); export const openForReading = () => ({ read: async () => [], close: async () => {} })',
+    'process.emitWarning("a store", "ExperimentalWarning"); export const openForReading = () => ({ pack: async () => ({ bytes: new Uint8Array(0), lengths: new Uint32Array(0) }), close: async () => {} })',
   )
   const program = join(folder, "program.mjs")
   writeFileSync(

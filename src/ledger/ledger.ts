@@ -34,9 +34,14 @@ export interface Ledger {
   close(): Promise<void>
 }
 
+export const HASH_BYTES = 32
+/** Many entries in one run of memory, whoever is given them may write to it: of each its stored hash, then the bytes that were hashed. */
+export type Packed = { bytes: Uint8Array<ArrayBuffer>; lengths: Uint32Array }
+
 /** How another thread opens the same store for reading: `module`, a URL, exports `openForReading(path)`. */
 export type Elsewhere = { module: string; path: string }
-export type Reader = Pick<Ledger, "read" | "close">
+/** `pack`: as `read`, but null where anything is not as it was written, which `read` then tells; what it gives need not be valid UTF-8. */
+export type Reader = Pick<Ledger, "close"> & { pack(from: Seq, limit: number): Promise<Packed | null> }
 /** A ledger as a replay needs it; `elsewhere` where its store can be opened twice. */
 export type Source = Pick<Ledger, "read"> & { readonly elsewhere?: Elsewhere }
 

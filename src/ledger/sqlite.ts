@@ -2,9 +2,10 @@ import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "
 import { backup, type DatabaseSync, type StatementSync } from "node:sqlite"
 import { GENESIS, sameHash } from "../core/hash.ts"
 import type { Seq } from "../core/ids.ts"
-import { LedgerFailure, oneWriter, type Appended, type Elsewhere, type Head, type Ledger, type Stored } from "./ledger.ts"
+import { LedgerFailure, oneWriter, type Appended, type Elsewhere, type Head, type Ledger, type Packed, type Stored } from "./ledger.ts"
 import { damaged, primaryCode, SQLITE_FULL, SQLITE_READONLY, translate, unknownOutcome } from "./sqlite-failure.ts"
 import { checkTail, openFile, PAGE_BYTES, prepareFile, WAL_BYTES } from "./sqlite-file.ts"
+import { Packing } from "./sqlite-packing.ts"
 import { WriterLock, createPrivately, type Owner } from "./writer-lock.ts"
 
 export type SqliteOptions = {
@@ -66,6 +67,7 @@ export class SqliteLedger implements Ledger {
   readonly #texts: StatementSync
   readonly #hashes: StatementSync
   readonly #checkpoint: StatementSync
+  #packing: Packing | null = null
   /** About how much the write-ahead log holds that the file does not. */
   #unsettledBytes = 0
   #outcomeUnknown: LedgerFailure | null = null
@@ -137,6 +139,10 @@ export class SqliteLedger implements Ledger {
       if (row.bytes.includes("\uFFFD")) this.#checkText(row)
     }
     return rows
+  }
+
+  async pack(from: Seq, limit: number): Promise<Packed | null> {
+    return this.#guarded(() => (this.#packing ??= new Packing(this.#database)).pack(from, limit))
   }
 
   moved(_seq: Seq, signal: AbortSignal): Promise<void> {
