@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { isAlive } from "../src/cli/instance.ts"
@@ -322,6 +322,14 @@ describe("doctor", () => {
 })
 
 describe("many at once", () => {
+  test("several that start the hub in one moment have the one that was first", async () => {
+    const folder = newRepository()
+    const ran = await Promise.all(["up", "up", "up", "up"].map((verb) => skein(folder, [verb, "--json"])))
+    expect(ran.map(({ status, stderr }) => ({ status, stderr }))).toEqual(ran.map(() => ({ status: 0, stderr: "" })))
+    expect(new Set(ran.map(({ stdout }) => (JSON.parse(stdout) as { pid: number }).pid)).size).toBe(1)
+    expect(readdirSync(join(folder, ".skein", "logs")).toSorted()).toEqual(["hub.log", "start.log"])
+  })
+
   test("32 processes claim 200 tasks: each task once, none lost, none doubled", async () => {
     const folder = newRepository()
     await json(folder, ["up"])

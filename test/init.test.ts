@@ -233,3 +233,13 @@ test("prime fits in 4 KB whatever there is, says who and what, and marks what ot
   expect(away).toMatchObject({ status: 0, stdout: expect.stringMatching(/^Skein: no hub is running[^\n]*you are claude[^\n]*skein up[^\n]*\n$/) })
   expect(await fault(skein(folder, ["prime", "--json"], env))).toMatchObject({ status: 2, remedy: expect.stringContaining("skein prime --agent NAME") })
 })
+
+test("of two that run init at once one may be refused, and what was done can be taken back whole", async () => {
+  const { folder, env } = place(MINE)
+  const before = tree(folder)
+  const ran = await Promise.all([skein(folder, ["init", "--yes", "--json"], env), skein(folder, ["init", "--yes", "--json"], env)])
+  expect(ran.map(({ status }) => status)).toContain(0)
+  for (const { status, stderr } of ran) if (status !== 0) expect(stderr).toMatch(/another skein init|changed by somebody else/)
+  const { agents } = JSON.parse((await skein(folder, ["init", "--undo", "--yes", "--json"], env)).stdout) as { agents: string[] }
+  expect({ agents, tree: tree(folder) }).toEqual({ agents: ["claude", "codex"], tree: before })
+})

@@ -15,6 +15,7 @@ import { ensureHub, isHealthy } from "./hub-start.ts"
 import { stopHub } from "./hub-stop.ts"
 import { chosenKinds, isInstalled, likelyNames, namesAtHub, retireAgents, setUpAgents, skeinCommand, withoutCredential, WORKSPACE } from "./init-agents.ts"
 import { deed, shownDiff, unifiedDiff } from "./init-diff.ts"
+import { takeTurn } from "./init-turn.ts"
 import { prepareInstance } from "./instance-files.ts"
 import { type Instance, isAlive, readHubFile } from "./instance.ts"
 
@@ -77,6 +78,7 @@ async function init(here: Here): Promise<void> {
   const files = record?.places.find((place) => place.top === top)?.files ?? []
   const plan = (joining: readonly Joining[]): ReturnType<typeof planInit> => planInit({ top, joining, command: skeinCommand(process.env), files })
   let hub = await runningHub(here)
+  let endTurn: (() => void) | null = null
   try {
     let joining = hub === null ? likelyNames(kinds, record) : await namesAtHub(hub, kinds, record)
     let planned = plan(joining)
@@ -89,6 +91,7 @@ async function init(here: Here): Promise<void> {
       if (options.dryRun === true) return
       await consent(here, "Do this?")
       hub ??= await startedHub(here)
+      endTurn ??= await takeTurn(instance, record)
       const names = await namesAtHub(hub, kinds, record)
       if (names.every(({ agent }, index) => agent === joining[index]?.agent)) break
       context.terminal.notice("A retired agent's name stays taken, so that others are needed:")
@@ -99,6 +102,7 @@ async function init(here: Here): Promise<void> {
     apply(here, planned, agents)
     tellDone(context, joining, planned.changes)
   } finally {
+    endTurn?.()
     await hub?.close()
   }
 }
@@ -138,13 +142,19 @@ async function undo(here: Here): Promise<void> {
   if (options.dryRun === true) return
   if (changes.length > 0) await consent(here, "Change these files back?")
   const retire = agents.length > 0 && (await agreed(here, "Retire these agents? What they hold is open again, and their names stay taken."))
-  const left = { ...record, places: others }
-  writeChanges(changes)
-  // The record is a file that somebody may have put there: nothing outside is touched on its word.
-  removeEmptyFolders(place?.folders.filter((folder) => normalize(folder).startsWith(join(top, sep))) ?? [])
-  writeRecord(instance.directory, { ...left, agents: record.agents })
-  const told = retire ? await retired(here, agents) : []
-  writeRecord(instance.directory, others.length > 0 ? { ...left, agents: record.agents } : null)
+  const endTurn = await takeTurn(instance, record)
+  let told: string[]
+  try {
+    const left = { ...record, places: others }
+    writeChanges(changes)
+    // The record is a file that somebody may have put there: nothing outside is touched on its word.
+    removeEmptyFolders(place?.folders.filter((folder) => normalize(folder).startsWith(join(top, sep))) ?? [])
+    writeRecord(instance.directory, { ...left, agents: record.agents })
+    told = retire ? await retired(here, agents) : []
+    writeRecord(instance.directory, others.length > 0 ? { ...left, agents: record.agents } : null)
+  } finally {
+    endTurn()
+  }
   const lines = [...changes.map((change) => `${deed(change)} ${change.file}`), ...told]
   if (agents.length > 0 && !retire)
     lines.push(`The agents stay, with their credentials: ${agents.map(({ name }) => name).join(", ")}. skein agent retire ends one.`)
