@@ -53,6 +53,16 @@ describe("the hub", () => {
     expect((await skein(folder, ["ledger", "verify"])).status).toBe(0)
   })
 
+  test("a hub whose instance is removed under it ends with it, and the next begins anew", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    const pid = hubPid(folder) ?? 0
+    rmSync(join(folder, ".skein"), { recursive: true })
+    await until(() => (isAlive(pid) ? undefined : true), "the hub ends")
+    expect(existsSync(join(folder, ".skein"))).toBe(false)
+    expect(await json(folder, ["up"])).toMatchObject([{ already: false }])
+  })
+
   test("it is found from any folder and any worktree of the repository", async () => {
     const tree = join(newRepository(), "tree")
     git(repository, "worktree", "add", "-q", "--detach", tree)

@@ -27,6 +27,7 @@ import type { Listening } from "./hub-start.ts"
 import { leaveSmallHeap, releaseWhenIdle } from "./idle-memory.ts"
 import type { HubFile, Instance } from "./instance.ts"
 import { prepareInstance } from "./instance-files.ts"
+import { type InstanceWatch, watchInstance } from "./instance-watch.ts"
 import { ownCheckpoints } from "./ledger-source.ts"
 import { version } from "./version.ts"
 
@@ -58,6 +59,7 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
     ledgers.push(ledger)
     return ledger
   }
+  let watch: InstanceWatch | null = null
   const fatal = (error: unknown): void => {
     log.fatal({ err: error }, "a commit's outcome is unknown: the hub ends, and tells the truth after its next start")
     process.exit(1)
@@ -70,7 +72,10 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
       snapshots: snapshotFiles(at("snapshots")),
       ladder: snapshotFiles(at("snapshots", "past")),
       log,
-      sign: (workspace, checkpoint) => notes.sign(workspace, checkpoint),
+      sign: (workspace, checkpoint) => {
+        watch?.look()
+        return notes.sign(workspace, checkpoint)
+      },
       fatal,
     },
     workspacesIn(at("ledger")),
@@ -106,9 +111,14 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
   // From here on somebody may know the hub, and stop it.
   const stopped = stopSignal()
   ready(served.url)
+  watch = watchInstance(instance, file, () => {
+    log.fatal({}, "the ledger was removed while the hub ran: the hub ends")
+    process.exit(1)
+  })
   const cosigned = keepCosigned(instance, hub, log)
   const stopReleasing = releaseWhenIdle(() => hub.names().reduce((sum, name) => sum + (hub.workspace(name)?.head.seq ?? 0), 0))
   const signal = await stopped
+  watch.stop()
   stopReleasing()
   cosigned.stop()
   log.info({ signal }, "going down")

@@ -70,3 +70,14 @@ test("a start that finds the ledger in use waits for the hub that has it, which 
   writeFileSync(join(instance.directory, "hub.json"), JSON.stringify(hub))
   expect(await started).toEqual({ hub, already: false })
 })
+
+test("a hub that listens and has lost its hub.json is named at once, with what ends it", async () => {
+  const instance = newInstance()
+  const url = await answering()
+  const lock = WriterLock.take(join(instance.directory, "ledger", "main.sqlite"), { pid: process.pid, address: url })
+  closing.push(() => lock.release())
+  await expect(ensureHub(instance, LISTENING)).rejects.toMatchObject({
+    message: expect.stringContaining(`is in use by process ${process.pid} at ${url}`) as string,
+    remedy: expect.stringContaining(`kill ${process.pid}`) as string,
+  })
+})

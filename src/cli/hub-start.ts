@@ -1,6 +1,5 @@
 import { spawn } from "node:child_process"
 import { closeSync, constants, mkdirSync, openSync, readFileSync } from "node:fs"
-import { closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
@@ -10,9 +9,6 @@ import { closedTo, type HubFile, type Instance, isAlive, readHubFile } from "./i
 
 // Not by `import`, which would load Node's fetch and HTTP/2 with it: 14 MB, and 10 ms of each command that asks for the hub.
 const { get } = process.getBuiltinModule("node:http")
-
-/** What the hub that is started says: the file by its name, and as it was opened. */
-type Output = { outputFile: string; output: number }
 
 /** How the hub is to listen. `port` null: as the last time, else a free one. */
 export type Listening = { host: string; port: number | null; allowedHosts: readonly string[] }
@@ -52,7 +48,7 @@ export function isHealthy(url: string): Promise<boolean> {
   })
 }
 
-async function startHub(instance: Instance, listening: Listening): Promise<HubFile> {
+async function startHub(instance: Instance, { host, port, allowedHosts }: Listening): Promise<HubFile> {
   // Before anything is written: what stands in the instance's place may be a link to somewhere else.
   const { prepareInstance } = await import("./instance-files.ts")
   await prepareInstance(instance)
@@ -62,17 +58,6 @@ async function startHub(instance: Instance, listening: Listening): Promise<HubFi
   // Whoever starts one at the same moment writes to it too.
   const output = openSync(outputFile, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND, 0o600)
   const before = readHubFile(instance)
-  // A file of its own, which then takes the name: of two starts in one moment each finds what its own hub said.
-  const output = openSync(`${outputFile}.${process.pid}`, "w+", 0o600)
-  renameSync(`${outputFile}.${process.pid}`, outputFile)
-  try {
-    return await launched(instance, listening, { outputFile, output })
-  } finally {
-    closeSync(output)
-  }
-}
-
-async function launched(instance: Instance, { host, port, allowedHosts }: Listening, { outputFile, output }: Output): Promise<HubFile> {
   const where = instance.repository === null ? ["--global"] : ["--repo", instance.repository]
   const args = [
     LAUNCHER,
@@ -92,8 +77,9 @@ async function launched(instance: Instance, { host, port, allowedHosts }: Listen
     cwd: instance.repository ?? instance.directory,
     env: { ...HUB_MEMORY, ...process.env },
   })
-  let endedAt: number | null = null
-  const end = (): void => void (endedAt ??= performance.now())
+  closeSync(output)
+  let endedMs: number | null = null
+  const end = (): void => void (endedMs ??= performance.now())
   child.on("exit", end)
   child.on("error", end)
   child.unref()
@@ -101,7 +87,7 @@ async function launched(instance: Instance, { host, port, allowedHosts }: Listen
   while (performance.now() < deadline) {
     const file = readHubFile(instance)
     if (file !== null && file.pid === child.pid && (await isHealthy(file.url))) return file
-    if (ended) {
+    if (endedMs !== null) {
       const error = errorIn(outputFile)
       // Somebody else was faster, and may still be folding its ledgers: that one is the hub, once it is there.
       const isLocked = error?.details["code"] === "locked"
@@ -109,27 +95,26 @@ async function launched(instance: Instance, { host, port, allowedHosts }: Listen
       const isOther = file !== null && isAlive(file.pid) && (isLocked || file.startedAtMs !== before?.startedAtMs)
       if (isOther && (await isHealthy(file.url))) return file
       if (!isLocked) throw notStarted(outputFile, "the hub did not start")
-    // Somebody else may have been faster: then that one is the hub, and ours has ended with `locked`.
-    if (file !== null && (file.pid === child.pid || endedAt !== null) && (await isHealthy(file.url))) return file
-    if (endedAt !== null && (file === null || !isAlive(file.pid))) {
-      const failure = notStarted({ outputFile, output }, "the hub did not start")
-      if (failure.details["code"] !== "locked" || !(await isComing(instance, endedAt))) throw failure
+      await expectOther(instance, endedMs, outputFile)
     }
     await sleep(POLL_MS)
   }
   child.kill("SIGKILL")
-  throw notStarted({ outputFile, output }, `the hub did not answer within ${START_MS / 1_000} s`)
+  throw notStarted(outputFile, `the hub did not answer within ${START_MS / 1_000} s`)
 }
 
 /**
- * Whether the hub that was faster is still on its way: it holds the ledger before it listens, and listens before `hub.json` says so. `sinceMs`: when this
- * was asked about first. One that listens and is not to be found for longer has lost its `hub.json`.
+ * Throws where the hub that was faster will not come: it holds the ledger before it listens, and listens before `hub.json` says so. `sinceMs`: when ours
+ * ended.
  */
-async function isComing({ directory }: Instance, sinceMs: number): Promise<boolean> {
+async function expectOther({ directory }: Instance, sinceMs: number, outputFile: string): Promise<void> {
   const { readOwner } = await import("../ledger/writer-lock.ts")
   const owner = readOwner(join(directory, "ledger", "main.sqlite"))
-  if (owner === null || owner.address !== null) return performance.now() - sinceMs < FOUND_MS
-  return isAlive(owner.pid)
+  if (owner?.address === null ? isAlive(owner.pid) : performance.now() - sinceMs < FOUND_MS) return
+  const failure = notStarted(outputFile, "the hub did not start")
+  if (owner === null || owner.address === null || !isAlive(owner.pid)) throw failure
+  const remedy = `It listens, and hub.json does not say so: end it (kill ${owner.pid}) and start it again. Nothing that it acknowledged is lost.`
+  throw new SkeinError(failure.code, failure.message, remedy, failure.details)
 }
 
 /** What the hub said before it ended, as its own error told it. */
@@ -147,11 +132,6 @@ function notStarted(outputFile: string, message: string): SkeinError {
 /** The last error that a start told; null where it told none. */
 function errorIn(outputFile: string): Pick<SkeinError, "message" | "remedy" | "details"> | null {
   for (const line of readFileSync(outputFile, "utf8").trim().split("\n").reverse()) {
-function notStarted({ outputFile, output }: Output, message: string): SkeinError {
-  const bytes = Buffer.alloc(fstatSync(output).size)
-  readSync(output, bytes, 0, bytes.length, 0)
-  const said = bytes.toString("utf8").trim().split("\n")
-  for (const line of said.reverse()) {
     try {
       const { error } = JSON.parse(line) as { error?: { message: string; remedy: string; details: Record<string, unknown> } }
       if (error !== undefined) return error
