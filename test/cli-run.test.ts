@@ -52,6 +52,16 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
     expect(existsSync(join(folder, ".skein", "runs", "hello.1", "run.json"))).toBe(true)
   })
 
+  test("two that run one plan in one moment both take it to its end, each task once", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    const plan = writePlan(folder, { plan: "shared", agents: ["ann", "bob", "cid"].map((name) => ({ name })), tasks: [nap("a", 1), nap("b", 1)] })
+    const ran = await Promise.all([skein(folder, ["run", plan]), skein(folder, ["run", plan])])
+    expect(ran.map(({ status, stderr }) => ({ status, stderr }))).toEqual(ran.map(() => ({ status: 0, stderr: "" })))
+    const completed = (await entriesOf(folder)).flatMap(({ type, data }) => (type === "task.completed" ? [data.id] : []))
+    expect(completed.toSorted()).toEqual(["shared.1/a", "shared.1/b"])
+  })
+
   test("a hub that was up before stays up, and sees the plan", async () => {
     const folder = newRepository()
     await json(folder, ["up"])

@@ -25,6 +25,7 @@ afterEach(async () => {
 async function startTeam(
   plan: Pick<AddPlan, "tasks" | "agents"> & { worktrees: boolean },
   speed = 1,
+  before: (client: Client, operation: string) => Promise<void> = () => Promise.resolve(),
 ): Promise<{ client: Client; crew: Crew; events: CrewEvent[]; id: string; directory: string }> {
   const directory = mkdtempSync(join(tmpdir(), "skein-crew-"))
   const git = (...args: string[]): string =>
@@ -60,7 +61,12 @@ async function startTeam(
   const { plan: id } = await client.plan.add({ name: "team", title: "A team", digest: "0".repeat(64), commit: git("rev-parse", "HEAD"), ...plan })
   const events: CrewEvent[] = []
   const crew = new Crew({
-    port: client,
+    port: {
+      call: async (name, input) => {
+        await before(client, name)
+        return client.call(name, input)
+      },
+    },
     url: served.url,
     workspace: "main",
     plan: id,
@@ -102,6 +108,24 @@ test("two script agents take a plan to its end in worktrees of their own, and wh
   })
   const one = await client.task.show({ task: `${id}/one` })
   expect(one.task.deliverable?.text).toContain(".skein/worktrees/")
+}, 30_000)
+
+test("what another run of the plan has voided in the same moment is void, and keeps nobody from starting", async () => {
+  const voided: string[] = []
+  const { client, crew, id } = await startTeam(
+    { worktrees: false, agents: [{ name: "ann", start: true }], tasks: [{ id: "one", title: "One", run: { command: "echo one" } }] },
+    1,
+    async (other, operation) => {
+      if (operation !== "credential.revoke" || voided.length > 0) return
+      const { agent } = await other.agent.show({ name: "ann" })
+      voided.push(agent.credentials[0] as string)
+      await other.credential.revoke({ agent: "ann", id: agent.credentials[0] as string, reason: "the other was faster" })
+    },
+  )
+  await client.credential.issue({ agent: "ann" })
+  await crew.start(["ann"])
+  await crew.finished()
+  expect([voided.length, (await client.plan.show({ plan: id })).plan.finished]).toEqual([1, true])
 }, 30_000)
 
 test("an agent that is killed loses its lease at once, and a fresh process of it finishes the task", async () => {

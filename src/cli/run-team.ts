@@ -35,8 +35,12 @@ export async function addPlan(hub: HubConnection, plan: AddPlan, team: readonly 
         throw error
       },
     )
-    if (present === null) await hub.call("agent.add", { ...wanted, name })
-    else {
+    if (present === null) {
+      await hub.call("agent.add", { ...wanted, name }).catch((error: unknown) => {
+        // Whoever runs the same plan at this moment was faster, and gave it the same profile.
+        if (!(error instanceof SkeinError) || error.code !== "already_exists") throw error
+      })
+    } else {
       const changed = Object.entries(profile).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(present[key as keyof typeof present]))
       if (changed.length > 0) await hub.call("agent.edit", { ...Object.fromEntries(changed), name, reason: `as plan ${added.plan} says` })
     }

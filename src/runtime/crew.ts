@@ -202,9 +202,15 @@ export class Crew {
     const issued = await port.call("credential.issue", { agent })
     const path = join(agentsDirectory, `${agent}.credential`)
     await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-    await writeFile(`${path}.part`, `${issued.credential}\n`, { mode: 0o600 })
-    await rename(`${path}.part`, path)
-    for (const id of credentials) await port.call("credential.revoke", { agent, id, reason: "replaced by a new run" })
+    // Another process may run the plan at the same moment: each draft is its own, and what the other has voided already is void.
+    const draft = `${path}.${issued.id}.part`
+    await writeFile(draft, `${issued.credential}\n`, { mode: 0o600 })
+    await rename(draft, path)
+    for (const id of credentials) {
+      await port.call("credential.revoke", { agent, id, reason: "replaced by a new run" }).catch((error: unknown) => {
+        if (!(error instanceof SkeinError) || error.code !== "not_found") throw error
+      })
+    }
     return path
   }
 }
