@@ -120,6 +120,28 @@ test("entries from one on are as many as are asked for", async () => {
   expect((await json(repository, ["ledger", "tail", "--from", "1"])).length).toBeGreaterThan(2)
 })
 
+test("a list that is cut says so, and how to see the rest", async () => {
+  await json(repository, ["task", "add", "second", "Second"])
+  for (const text of ["one", "two", "three"]) await json(repository, ["thread", "post", "team", text])
+  await json(repository, ["thread", "create", "Another"])
+  const said = async (...args: string[]): Promise<string> => {
+    const { stdout, stderr } = await skein(repository, args)
+    return stdout + stderr
+  }
+  const cut = "only the first 1 are shown: --limit shows more"
+  expect([await said("task", "list", "--limit", "1"), await said("thread", "list", "--limit", "1")]).toEqual([
+    expect.stringContaining(cut) as string,
+    expect.stringContaining(cut) as string,
+  ])
+  expect(await said("thread", "read", "team", "--since", "0", "--limit", "2")).toContain("go on with --since 2")
+  for (const whole of [
+    await said("task", "list", "--limit", "2"),
+    await said("thread", "list"),
+    await said("thread", "read", "team", "--since", "0", "--limit", "3"),
+  ])
+    expect(whole).not.toMatch(/only the first|go on with/)
+})
+
 test("a doctor who has lost the credential still tells what it sees, and how to have another", async () => {
   const [own, away] = [join(repository, ".skein", "operator.credential"), join(repository, "away")]
   renameSync(own, away)

@@ -2,7 +2,7 @@ import type { Command } from "commander"
 import type { TaskState, TaskView } from "../core/view.ts"
 import { act, collect, examples, integer, oneOf, type Context } from "./context.ts"
 import { printable, printableLines } from "./printable.ts"
-import { paged } from "./paging.ts"
+import { pagedTo } from "./paging.ts"
 import { showDuration, showSkills, showUsd } from "./quantity.ts"
 import { renderFields, renderTable, showTime, stateCell } from "./table.ts"
 import { registerSpec } from "./task-spec.ts"
@@ -66,10 +66,10 @@ async function listTasks(
   const { terminal } = context
   const hub = await context.hub()
   const filter = { state, plan: plan ?? null, owner: owner ?? null, label: label ?? null, text: text ?? null }
-  const tasks = await paged(async (cursor: number | null) => {
+  const { items: tasks, more } = await pagedTo(limit, async (cursor: number | null) => {
     const page = await hub.call("task.list", { ...filter, cursor, limit: Math.min(limit, 1_000) })
     return { items: page.tasks, cursor: page.cursor }
-  }, limit)
+  })
   for (const task of tasks) terminal.record(task)
   if (terminal.json) return
   const rows = tasks.map((task) => [
@@ -89,6 +89,7 @@ async function listTasks(
           rows,
         ),
   )
+  if (more) terminal.print(`only the first ${tasks.length} are shown: --limit shows more`)
 }
 
 async function showTask(context: Context, id: string): Promise<void> {

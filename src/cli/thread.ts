@@ -3,7 +3,7 @@ import type { Output } from "../contract/operations.ts"
 import { SEVERITIES, type Severity } from "../core/message.ts"
 import { THREAD_STATUSES, THREAD_TYPES, type ThreadStatus, type ThreadType } from "../core/thread.ts"
 import { act, asText, collect, examples, integer, oneOf, type Context } from "./context.ts"
-import { paged } from "./paging.ts"
+import { pagedTo } from "./paging.ts"
 import { printable, printableLines } from "./printable.ts"
 import { renderFields, renderTable, showTime } from "./table.ts"
 import { registerCare } from "./thread-care.ts"
@@ -181,14 +181,15 @@ async function readThread(context: Context, id: string, { since, limit, ack = fa
   const { terminal } = context
   const hub = await context.hub()
   let own: number | null = null
-  const messages = await paged(async (cursor: number | null) => {
+  const { items: messages, more } = await pagedTo(limit, async (cursor: number | null) => {
     const page = await hub.call("message.read", { thread: id, sinceSeq: cursor ?? since ?? null, limit: Math.min(limit, 200) })
     own = page.lastReadSeq
     return { items: page.messages, cursor: page.next }
-  }, limit)
+  })
   for (const message of messages) terminal.record(message)
   terminal.print(messages.length === 0 ? `nothing new in ${printable(id)}` : messages.map((message) => renderMessage(context, message)).join("\n\n"))
   const last = messages.at(-1)?.message ?? 0
+  if (more) terminal.notice(`there are more: go on with --since ${last}`)
   if (ack && own !== null && last > own) await hub.call("message.ack", { thread: id, lastReadSeq: last })
 }
 
@@ -210,10 +211,10 @@ function renderMessage({ terminal }: Context, { message, atMs, sender, kind, bod
 async function listThreads(context: Context, { status = [], mine = false, limit }: { status?: ThreadStatus[]; mine?: boolean; limit: number }): Promise<void> {
   const { terminal } = context
   const hub = await context.hub()
-  const threads = await paged(async (cursor: number | null) => {
+  const { items: threads, more } = await pagedTo(limit, async (cursor: number | null) => {
     const page = await hub.call("thread.list", { status, mine, cursor, limit: Math.min(limit, 1_000) })
     return { items: page.threads, cursor: page.cursor }
-  }, limit)
+  })
   for (const thread of threads) terminal.record(thread)
   if (terminal.json) return
   const rows = threads.map(({ id, status: is, headSeq, lastAtMs, participants, groups, title }) => [
@@ -233,6 +234,7 @@ async function listThreads(context: Context, { status = [], mine = false, limit 
     { head: "title", max: 60 },
   ]
   terminal.print(threads.length === 0 ? "there are no threads: skein thread create TITLE" : renderTable(terminal, columns, rows))
+  if (more) terminal.print(`only the first ${threads.length} are shown: --limit shows more`)
 }
 
 async function showThread(context: Context, id: string): Promise<void> {
