@@ -77,6 +77,27 @@ describe("a SQLite ledger", () => {
     await ledger.close()
   })
 
+  it("is copied from beside a writer that never rests, as it was when the copy began", async () => {
+    const chain = new Chain(sha256)
+    const ledger = openSqlite({ path })
+    const large = makeEntries(chain, 700, () => "x".repeat(60_000))
+    await ledger.append(0, large)
+    const beside = openSqlite({ path, readOnly: true })
+    let isDone = false
+    const copied = beside.backup(join(folder, "copy.sqlite")).then(() => (isDone = true))
+    for (let more = 0; more < 2_000 && !isDone; more += 1) {
+      await ledger.append(chain.seq, makeEntries(chain, 1))
+      await new Promise((settle) => setImmediate(settle))
+    }
+    expect(isDone).toBe(true)
+    await copied
+    await ledger.append(chain.seq, makeEntries(chain, 1))
+    expect((await beside.head()).seq).toBe(chain.seq)
+    const copy = openSqlite({ path: join(folder, "copy.sqlite"), readOnly: true })
+    expect(await verify(copy)).toMatchObject({ ok: true, entries: 700 })
+    await Promise.all([ledger.close(), beside.close(), copy.close()])
+  })
+
   it("tells a second opener the pid and address of the first, also in another process, and is free once that one is gone", async () => {
     const ledger = openSqlite({ path, owner: { pid: 4711, address: null } })
     expect(() => openSqlite({ path })).toThrow(/in use by process 4711$/)

@@ -153,14 +153,20 @@ export class SqliteLedger implements Ledger {
     if (this.#lock && this.#unsettledBytes > 0 && !this.#outcomeUnknown) this.#settle()
   }
 
-  /** Copies the ledger to a new file while it is in use, entries that arrive meanwhile included. */
+  /** Copies the ledger to a new file while it is in use. The writer's own copy has the entries that arrive meanwhile, a reader's has not. */
   async backup(path: string): Promise<void> {
     if (existsSync(path)) throw new LedgerFailure("rolled_back", `${path} exists already`, "give the backup a new path")
     const draft = `${path}.part`
     rmSync(draft, { force: true })
     createPrivately(draft)
     try {
-      await backup(this.#database, draft, { rate: 1000 })
+      try {
+        // SQLite begins a copy anew at each step that finds that another connection has written: beside a busy hub it would never end.
+        if (this.#lock === null) this.#database.exec("BEGIN; SELECT 1 FROM entries LIMIT 1")
+        await backup(this.#database, draft, { rate: 1000 })
+      } finally {
+        if (this.#database.isTransaction) this.#database.exec("ROLLBACK")
+      }
       syncFile(draft)
       renameSync(draft, path)
     } catch (error) {
