@@ -10,6 +10,7 @@ import { snapshotFiles } from "../hub/snapshot-files.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { toHex } from "../core/hash.ts"
 import { decodeEntry, HUB } from "../core/entry.ts"
+import { isName } from "../core/ids.ts"
 import type { Checkpoint } from "../core/workspace.ts"
 import type { OutsideCheckpoint } from "../ledger/audit.ts"
 import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
@@ -194,6 +195,13 @@ function stopSignal(): Promise<NodeJS.Signals> {
 
 function workspacesIn(folder: string): string[] {
   const found = readdirSync(folder).flatMap((file) => (file.endsWith(".sqlite") ? [file.slice(0, -".sqlite".length)] : []))
+  const odd = found.find((name) => !isName(name))
+  if (odd !== undefined)
+    throw new SkeinError(
+      "invalid",
+      `${join(folder, `${odd}.sqlite`)} is named as no workspace is`,
+      "Each file here is the ledger of one: keep copies elsewhere.",
+    )
   return [...new Set(["main", ...found])]
 }
 

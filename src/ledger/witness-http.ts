@@ -180,5 +180,16 @@ function reasonOf(error: unknown): string {
 
 async function postByFetch(url: string, body: string): Promise<{ status: number; body: string }> {
   const response = await fetch(url, { method: "POST", body, redirect: "error", signal: AbortSignal.timeout(TIMEOUT_MS) })
-  return { status: response.status, body: (await response.text()).slice(0, REQUEST_MAX_BYTES) }
+  return { status: response.status, body: await beginningOf(response) }
+}
+
+/** What a stranger answers may have no end: no more of it is read than an answer can be long. */
+async function beginningOf({ body }: Response): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ""
+  for await (const piece of body ?? []) {
+    text += decoder.decode(piece as Uint8Array, { stream: true })
+    if (text.length >= REQUEST_MAX_BYTES) break
+  }
+  return text.slice(0, REQUEST_MAX_BYTES)
 }

@@ -1,5 +1,6 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
-import { request as httpRequest } from "node:http"
+import { createServer, request as httpRequest } from "node:http"
+import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
@@ -230,6 +231,27 @@ describe("a witness", () => {
 })
 
 describe("a request to a witness", () => {
+  it("reads no more of an answer than one can be long, though it has no end", async () => {
+    const { ledger, note } = await logOf(3)
+    let sent = 0
+    const endless = createServer((_, response) => {
+      const more = (): void => {
+        while (!response.destroyed && sent < 200_000_000) {
+          sent += 100_000
+          if (!response.write("x".repeat(100_000))) return void response.once("drain", more)
+        }
+        response.end()
+      }
+      more()
+    }).listen(0, "127.0.0.1")
+    await new Promise((settle) => endless.once("listening", settle))
+    const url = `http://127.0.0.1:${(endless.address() as AddressInfo).port}`
+    expect(await requestCosignature({ url, witness: witnessKey, note: note(3), ledger })).toMatchObject({ outcome: "refused", offence: null })
+    expect(sent).toBeLessThan(50_000_000)
+    endless.closeAllConnections()
+    endless.close()
+  })
+
   it("is read back as it was written, also the example of c2sp.org/tlog-witness", () => {
     const proof = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)]
     expect(parseRequest(formatRequest(7, proof, "origin\n9\nroot\n\nsignature\n"))).toEqual({ old: 7, proof, note: "origin\n9\nroot\n\nsignature\n" })

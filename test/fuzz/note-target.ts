@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { SkeinError } from "../../src/contract/errors.ts"
 import { checkpointNotes } from "../../src/hub/notes.ts"
 import { type Ledger, LedgerFailure } from "../../src/ledger/ledger.ts"
 import { outsideCheckpoint } from "../../src/ledger/audit.ts"
@@ -192,7 +193,7 @@ class NoteSubject implements Subject {
       return "key file taken"
     } catch (error) {
       if (error instanceof Broken) throw error
-      if (!(error instanceof NoteInvalid || error instanceof LedgerFailure)) throw error
+      if (!(error instanceof SkeinError && error.message.includes(keys) && error.remedy !== "")) throw error
       // A change may have copied the secret into the key's name, which is told.
       const secret = (genuine.toString("utf8").trim().split("+").at(-1) as string).slice(8, 40)
       const [, , named = ""] = changed.toString("utf8").split("+")

@@ -177,7 +177,7 @@ export class Oracle {
     const agent = this.agents.get(actor.agent)
     if (agent === undefined) throw new Violation(`${where}: nobody knows this agent`)
     if (why?.rule === "probe") {
-      const wrong = this.probation.wrongProbe(actor.agent, agent, task)
+      const wrong = this.probation.wrongProbe(agent, task)
       if (wrong !== null) throw new Violation(`${where} as a probe, ${wrong}`)
     } else if (!this.probation.meets(actor.agent, agent.capabilities, task.spec.requires)) throw new Violation(`${where}, which it is not able to do`)
     if (this.activeOf(actor.agent) >= agent.maxActive) throw new Violation(`${where}, though it works on ${agent.maxActive} already`)

@@ -35,12 +35,13 @@ export class Probation {
   }
 
   /** What is wrong with a probe, or null: only what a model runs is tried, on a small task of one skill, that is not critical and has an attempt left. */
-  wrongProbe(agent: AgentId, { kind, capabilities }: Tried, { spec, attempts }: { spec: TaskSpec; attempts: number }): string | null {
+  wrongProbe({ kind, capabilities }: Tried, { spec, attempts }: { spec: TaskSpec; attempts: number }): string | null {
     this.probes += 1
     const [required, ...more] = Object.entries(spec.requires)
     if (kind === "script" || kind === "human") return `though it is a ${kind}`
     if (required === undefined || more.length > 0) return "which does not ask for one skill"
-    if (this.meets(agent, capabilities, spec.requires)) return "which it is able to do"
+    // What it may have learned it may have unlearned by failures since, which are not counted here.
+    if ((capabilities[required[0]] ?? 0) >= required[1]) return "which it is able to do"
     if (required[1] > 2) return `which asks for level ${required[1]}`
     if (spec.estimateMs === null || spec.estimateMs > 600_000) return `which may take ${spec.estimateMs} ms`
     if (spec.priority === "critical") return "which is critical"

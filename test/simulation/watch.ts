@@ -76,7 +76,8 @@ export class Watch {
     if (hosts.length > 1 || host === undefined || host.loop === null || session === null || (reason !== "expired" && reason !== "lost")) return
     const endedMs = atMs - (host.loop.nowMs() - clock.monotonicMs())
     const heartbeatMs = oracle.agents.get(/^s_(.+)_\d+$/.exec(session)?.[1] ?? "")?.heartbeatMs ?? 0
-    const safeMs = reason === "expired" ? (2 * leaseMs) / 3 : 3 * heartbeatMs
+    // One that is lost already is not declared lost again: that its lease ran out is then all that is said of its silence.
+    const safeMs = reason === "expired" ? Math.min((2 * leaseMs) / 3, 3 * heartbeatMs) : 3 * heartbeatMs
     const heardMs = host.beats.get(session)?.findLast((ms) => ms < endedMs) ?? Number.NEGATIVE_INFINITY
     if (endedMs - heardMs < safeMs)
       this.#world.broke(new Violation(`the lease on ${task} ended (${reason}) ${endedMs - heardMs} ms after a beat of ${session}`))
