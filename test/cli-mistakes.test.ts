@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process"
-import { closeSync, existsSync, openSync, renameSync } from "node:fs"
+import { closeSync, existsSync, mkdirSync, openSync, renameSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { json, newRepository, parseLines, skein, tidyUp } from "./cli-driver.ts"
+import { git, json, newRepository, parseLines, skein, tidyUp } from "./cli-driver.ts"
 
 let repository: string
 
@@ -118,6 +118,19 @@ test("entries from one on are as many as are asked for", async () => {
   expect((await json(repository, ["ledger", "tail", "--from", "1", "-n", "2"])).map(({ seq }) => seq)).toEqual([1, 2])
   expect((await json(repository, ["ledger", "tail", "-n", "1"])).length).toBe(1)
   expect((await json(repository, ["ledger", "tail", "--from", "1"])).length).toBeGreaterThan(2)
+})
+
+test("a path is shown as safely as any other text, and what is to be typed into a shell still names it", async () => {
+  const folder = join(repository, "red\u001b[31m 'it'\n")
+  mkdirSync(folder)
+  git(folder, "init", "-q")
+  await json(folder, ["up"])
+  const { stdout } = await skein(folder, ["agent", "add", "goose"])
+  await json(folder, ["down"])
+  expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/)
+  const typed = /export SKEIN_TOKEN_FILE=.*/.exec(stdout)?.[0] ?? ""
+  const named = spawnSync("bash", ["-c", `${typed}; printf %s "$SKEIN_TOKEN_FILE"`], { encoding: "utf8" }).stdout
+  expect(named).toBe(join(folder, ".skein", "agents", "goose.credential"))
 })
 
 test("a list that is cut says so, and how to see the rest", async () => {

@@ -6,7 +6,7 @@ import { registerRunning } from "./agent-run.ts"
 import { usd, duration, act, collect, examples, integer, number, oneOf, type Context } from "./context.ts"
 import { registerManifest } from "./manifest.ts"
 import { paged } from "./paging.ts"
-import { printable } from "./printable.ts"
+import { isPrintable, printable } from "./printable.ts"
 import { showSkills, showUsd } from "./quantity.ts"
 import { renderFields, renderTable, showTime } from "./table.ts"
 import { skill } from "./task-spec.ts"
@@ -77,7 +77,7 @@ export function register(program: Command): void {
     .action(
       act(async (context: Context, name: string) => {
         const { id, path } = await issue(context, name)
-        context.terminal.answer({ agent: name, id, path }, `credential ${id} of ${printable(name)} is in ${path}`)
+        context.terminal.answer({ agent: name, id, path }, `credential ${id} of ${printable(name)} is in ${printable(path)}`)
       }),
     )
   agent
@@ -148,12 +148,16 @@ async function addAgent(
 ): Promise<void> {
   const answer = await (await context.hub()).call("agent.add", { ...profileOf(options), name, role })
   const issued = credential ? await issue(context, name) : null
-  const where = issued === null ? "" : `\nits credential is in ${issued.path}\nto act as it: export SKEIN_TOKEN_FILE=${shellWord(issued.path)}`
+  const where = issued === null ? "" : `\nits credential is in ${printable(issued.path)}\nto act as it: export SKEIN_TOKEN_FILE=${shellWord(issued.path)}`
   context.terminal.answer({ ...answer, credentialFile: issued?.path ?? null }, `added ${printable(name)} (entry ${answer.seq})${where}`)
 }
 
 function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+  if (/^[\w@%+=:,./-]+$/.test(text)) return text
+  if (isPrintable(text)) return `'${text.replaceAll("'", "'\\''")}'`
+  // The one way to write, in bash and zsh, what no terminal must be sent.
+  const bytes = (character: string): string => [...Buffer.from(character)].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("")
+  return `$'${[...text].map((character) => (isPrintable(character) && !/['\\]/.test(character) ? character : bytes(character))).join("")}'`
 }
 
 async function issue(context: Context, name: string): Promise<{ id: string; path: string }> {

@@ -6,6 +6,7 @@ import { evolve, Workspace } from "../core/workspace.ts"
 import type { HubConnection } from "./connection.ts"
 import { act, examples, type Context } from "./context.ts"
 import { agentStates, taskGraph } from "./projection.ts"
+import { printable } from "./printable.ts"
 
 /** The files follow the ledger within 100 ms; they are written at most this often, so that a burst costs one write. */
 const WRITE_EVERY_MS = 50
@@ -33,10 +34,10 @@ async function exportFiles(context: Context, { dir, follow = false }: { dir: str
     await projection.fold(entriesTo(hub, head))
     await projection.write()
   } else {
-    context.terminal.notice(`following entry ${head} on into ${dir}; Ctrl-C ends it`)
+    context.terminal.notice(`following entry ${head} on into ${printable(dir)}; Ctrl-C ends it`)
     await projection.follow(hub, head, stopped.signal)
   }
-  context.terminal.answer({ dir, seq: projection.seq }, `${dir} shows entry ${projection.seq}`)
+  context.terminal.answer({ dir, seq: projection.seq }, `${printable(dir)} shows entry ${projection.seq}`)
 }
 
 async function* entriesTo(hub: HubConnection, head: number): AsyncGenerator<Entry> {

@@ -18,6 +18,7 @@ import { deed, shownDiff, unifiedDiff } from "./init-diff.ts"
 import { takeTurn } from "./init-turn.ts"
 import { prepareInstance } from "./instance-files.ts"
 import { type Instance, isAlive, readHubFile } from "./instance.ts"
+import { printable } from "./printable.ts"
 
 type InitOptions = { agents?: string; yes?: boolean; dryRun?: boolean; undo?: boolean; keepAgents?: boolean }
 type Here = { context: Context; options: InitOptions; instance: Instance; top: string; record: InitRecord | null }
@@ -128,7 +129,10 @@ async function undo(here: Here): Promise<void> {
   const others = record?.places.filter((one) => one.top !== top && existsSync(one.top)) ?? []
   if (record === null || (place === undefined && others.length > 0)) {
     const elsewhere = others.map((one) => one.top).join(", ")
-    context.terminal.answer({ undone: false, files: [], agents: [] }, `nothing to undo here${elsewhere === "" ? "" : `: skein init was run in ${elsewhere}`}`)
+    context.terminal.answer(
+      { undone: false, files: [], agents: [] },
+      `nothing to undo here${elsewhere === "" ? "" : `: skein init was run in ${printable(elsewhere)}`}`,
+    )
     return
   }
   const changes = planUndo(top, place?.files ?? [])

@@ -33,7 +33,7 @@ export async function proveEntry(context: Context, seq: number, { out, file }: {
     writeFileSync(out, `${JSON.stringify(proof, null, 2)}\n`)
     context.terminal.answer(
       { seq, out },
-      `${out} proves entry ${seq}; give it away together with your public key, which skein ledger check needs:\n${ownVerifierKey(context.instance(), context.workspace) ?? ""}`,
+      `${printable(out)} proves entry ${seq}; give it away together with your public key, which skein ledger check needs:\n${ownVerifierKey(context.instance(), context.workspace) ?? ""}`,
     )
   }
 }

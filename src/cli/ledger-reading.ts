@@ -249,7 +249,7 @@ export async function backup(context: Context, path: string, options: FileOption
   await withLedger(context, options, async (source) => {
     await source.backup(path)
     const { verified } = await auditCopy(path)
-    context.terminal.answer({ path, entries: verified.entries, hash: verified.head.hash }, `${path} holds ${verified.entries} entries, verified`)
+    context.terminal.answer({ path, entries: verified.entries, hash: verified.head.hash }, `${printable(path)} holds ${verified.entries} entries, verified`)
   })
 }
 

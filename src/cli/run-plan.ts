@@ -283,7 +283,7 @@ async function close(run: Run, { how, chaos }: Outcome): Promise<void> {
   const delivered = await deliver(run, report)
   if (delivered !== null) terminal.print(`${printableLines(delivered.text).trimEnd()}\n`)
   terminal.answer(reportRecord(report), () => reportText(terminal, report))
-  if (delivered !== null) terminal.print(`report         ${delivered.path}`)
+  if (delivered !== null) terminal.print(`report         ${printable(delivered.path)}`)
   if (chaos !== null && chaos.report === null) terminal.notice("chaos: no task lasted long enough to kill its agent in the middle of it")
   if (how === "stuck")
     throw new SkeinError(

@@ -135,6 +135,6 @@ async function ownStatus({ terminal }: Context, path: string): Promise<void> {
   for (const [origin, { last, convictions }] of Object.entries(logs)) {
     terminal.print(`${printable(origin)}: ${last === null ? "nothing seen yet" : `${last.size} entries`}`)
     for (const { atMs } of convictions)
-      terminal.print(`  ${terminal.colours.red("caught with two histories")} at ${showTime(atMs)}: the evidence is in ${path}`)
+      terminal.print(`  ${terminal.colours.red("caught with two histories")} at ${showTime(atMs)}: the evidence is in ${printable(path)}`)
   }
 }
