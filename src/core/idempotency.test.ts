@@ -1,8 +1,7 @@
-import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { delivery, OPERATOR, PLAN, Scenario } from "../../test/scenario.ts"
 import type { Entry } from "./entry.ts"
-import { KEY_WINDOW_MS, KeyAges, KEYS_MAX, recall, remember, type Remembered } from "./idempotency.ts"
+import { KEY_WINDOW_MS, KEYS_MAX, recall, remember } from "./idempotency.ts"
 import { fromSnapshot, mark, takeSnapshot, undoTo, Workspace } from "./workspace.ts"
 
 const key = (id: string, hash = "h"): { id: string; hash: string } => ({ id, hash })
@@ -96,7 +95,7 @@ describe("what is remembered", () => {
     remember(state, entry(3, "other"))
     remember(state, entry(4, "k"))
     expect(state.keys.get("olga k")).toEqual({ hash: "h", first: 4, last: 4, atMs: 4 })
-    expect(state.keyAges.oldest).toBe("olga other")
+    expect(state.keys.oldest).toBe("olga other")
   })
 })
 
@@ -117,7 +116,7 @@ describe("the window", () => {
     expect(recall(scenario.state, "ann", "1", "h")).toBeNull()
     undoTo(scenario.state, before)
     expect(JSON.stringify(takeSnapshot(scenario.state))).toBe(text)
-    expect(scenario.state.keyAges.oldest).toBe("ann 1")
+    expect(scenario.state.keys.oldest).toBe("ann 1")
   })
 
   it("holds a million keys at the most: the oldest gives way", () => {
@@ -138,74 +137,14 @@ describe("the window", () => {
       if (seq % 4_096 === 0) state.journal.drain()
     }
     expect(state.keys.size).toBe(KEYS_MAX)
-    expect([state.keys.has("olga k2"), state.keys.has("olga k3"), state.keyAges.oldest]).toEqual([false, true, "olga k3"])
+    expect([state.keys.has("olga k2"), state.keys.has("olga k3"), state.keys.oldest]).toEqual([false, true, "olga k3"])
   })
 })
 
 describe("the ages of keys", () => {
-  it("are those of the keys that are there, oldest first, whatever was forgotten and given back", () => {
-    const steps = fc.array(
-      fc.record({ do: fc.constantFrom("add", "add", "add", "forget", "again", "undo", "mark"), many: fc.integer({ min: 1, max: 3_000 }) }),
-      { maxLength: 30 },
-    )
-    fc.assert(
-      fc.property(steps, (given) => {
-        const ages = new KeyAges()
-        const rows = new Map<string, Remembered>()
-        const log: [string, Remembered | undefined, Remembered | undefined][] = []
-        let seq = 0
-        let marked = 0
-        const change = (key: string, before: Remembered | undefined, after: Remembered | undefined): void => {
-          if (after === undefined) rows.delete(key)
-          else rows.set(key, after)
-          ages.onChange(key, before, after)
-        }
-        const does = (key: string, after: Remembered | undefined): void => {
-          const before = rows.get(key)
-          log.push([key, before, after])
-          change(key, before, after)
-        }
-        for (const { do: what, many } of given) {
-          if (what === "mark") marked = log.length
-          if (what === "undo")
-            for (let last = log.pop(); last !== undefined; last = log.length > marked ? log.pop() : undefined) change(last[0], last[2], last[1])
-          if (what === "add") for (let at = 0; at < many; at++) does(`k${(seq += 1)}`, { hash: "h", first: seq, last: seq, atMs: seq })
-          const oldest = ages.oldest
-          if (what === "forget") for (let at = 0; at < many && ages.oldest !== undefined; at++) does(ages.oldest, undefined)
-          if (what === "again" && oldest !== undefined) does(oldest, { ...(rows.get(oldest) as Remembered), last: (seq += 1) })
-          marked = Math.min(marked, log.length)
-          const expected = [...rows.entries()].reduce<[string, Remembered] | undefined>(
-            (least, row) => (least === undefined || row[1].first < least[1].first ? row : least),
-            undefined,
-          )
-          expect(ages.oldest).toBe(expected?.[0])
-          if (expected !== undefined) expect(ages.oldestAtMs).toBe(expected[1].atMs)
-        }
-      }),
-      { numRuns: 60 },
-    )
-  })
-
-  it("come back in their order, however many were forgotten before the undo", () => {
-    const ages = new KeyAges()
-    const row = (seq: number): Remembered => ({ hash: "h", first: seq, last: seq, atMs: seq })
-    for (let seq = 1; seq <= 6_000; seq++) ages.onChange(`k${seq}`, undefined, row(seq))
-    for (let seq = 1; seq <= 5_000; seq++) ages.onChange(`k${seq}`, row(seq), undefined)
-    expect(ages.oldest).toBe("k5001")
-    for (let seq = 5_000; seq >= 1; seq--) {
-      ages.onChange(`k${seq}`, undefined, row(seq))
-      expect([ages.oldest, ages.oldestAtMs]).toEqual([`k${seq}`, seq])
-    }
-    for (let seq = 1; seq <= 6_000; seq++) {
-      expect(ages.oldest).toBe(`k${seq}`)
-      ages.onChange(`k${seq}`, row(seq), undefined)
-    }
-    expect(ages.oldest).toBeUndefined()
-  })
-
   it("come back with a snapshot whatever order its rows were in", () => {
     const scenario = new Scenario()
     for (let at = 0; at < 5; at++) scenario.must("task.add", OPERATOR, { id: `t${at}`, title: "t" }, key(`${9 - at}`))
-    expect(fromSnapshot(takeSnapshot(scenario.state)).keyAges.oldest).toBe("olga 9")
+    expect(fromSnapshot(takeSnapshot(scenario.state)).keys.oldest).toBe("olga 9")
   })
 })

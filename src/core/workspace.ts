@@ -9,9 +9,10 @@ import { type DirectiveEvent, evolveDirective, type OpenNotice } from "./directi
 import { type Entry, type Recorded, unknownType } from "./entry.ts"
 import { Forum } from "./forum.ts"
 import { dropFilesOf, evolveFiles, type FileLease, type FilesEvent, renewFiles } from "./file-lease.ts"
-import { KeyAges, remember, type Remembered, rememberedText } from "./idempotency.ts"
+import { remember } from "./idempotency.ts"
 import type { Seq, TaskId } from "./ids.ts"
 import { type Attempt, evolveJudgement, type Learned, SeenSkills } from "./judgement.ts"
+import { KeyTable, type Remembered } from "./key-table.ts"
 import { evolveMessage, type Finding, type MessageEvent, noteProgress } from "./message.ts"
 import type { Page } from "./message-page.ts"
 import type { Posterior } from "./posterior.ts"
@@ -64,7 +65,6 @@ export class Workspace {
   readonly forum: Forum = new Forum(this)
   readonly jobs: Jobs = new Jobs(this)
   readonly books: Books = new Books(this)
-  readonly keyAges = new KeyAges()
   readonly seen = new SeenSkills()
   readonly meta = new Table<Meta>("meta", this.journal)
   readonly agents = new Table<Agent>("agents", this.journal)
@@ -95,7 +95,7 @@ export class Workspace {
   readonly breakers = new Table<Breaker>("breakers", this.journal)
   readonly breakerPolicy = new Table<Partial<BreakerPolicy>>("breakerPolicy", this.journal)
   readonly policyTexts = new Table<PolicyText>("policyTexts", this.journal)
-  readonly keys = new Table<Remembered>("keys", this.journal, this.keyAges.onChange, rememberedText)
+  readonly keys = new KeyTable(this.journal)
   /** The last entry that was folded in, and its time. */
   seq: Seq = 0
   atMs = 0

@@ -1,0 +1,121 @@
+import fc from "fast-check"
+import { expect, test } from "vitest"
+import { KeyTable, type Remembered } from "./key-table.ts"
+import { Journal } from "./table.ts"
+
+const record = (seq: number): Remembered => ({ hash: `h${seq}`, first: seq, last: seq, atMs: seq + 0.5 })
+
+/** Keys of which all fall on the same of 4,096 slots, as somebody may choose them. */
+function together(count: number): string[] {
+  const found: string[] = []
+  for (let at = 0; found.length < count; at += 1) {
+    const key = `mallory ${at}`
+    let tag = 0x811c9dc5 | 0
+    for (const unit of key) tag = Math.imul(tag ^ unit.charCodeAt(0), 0x01000193)
+    if ((tag & 0xfff) === 77) found.push(key)
+  }
+  return found
+}
+
+/** Both hold the same: what is there, the oldest first, and each found under its key. */
+function expectSame(table: KeyTable, model: ReadonlyMap<string, Remembered>): void {
+  const rows = [...model].sort(([, a], [, b]) => a.first - b.first)
+  expect([...table.entries()]).toEqual(rows)
+  expect([...table.keys()]).toEqual(rows.map(([key]) => key))
+  expect([...table.values()]).toEqual(rows.map(([, row]) => row))
+  expect([table.size, table.oldest, table.oldestAtMs]).toEqual([rows.length, rows[0]?.[0], rows[0]?.[1].atMs])
+  for (const [key, row] of rows) expect([table.get(key), table.has(key)]).toEqual([row, true])
+}
+
+test("what is remembered is what a plain map would hold, in the order of age, whatever was forgotten, named again, undone and given back", () => {
+  const steps = fc.array(
+    fc.record({
+      do: fc.constantFrom("add", "add", "add", "forget", "again", "later", "middle", "undo", "mark"),
+      many: fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 3_000 })),
+    }),
+    { maxLength: 25 },
+  )
+  const crowd = together(60)
+  fc.assert(
+    fc.property(steps, (given) => {
+      const journal = new Journal()
+      const table = new KeyTable(journal)
+      const model = new Map<string, Remembered>()
+      const log: [string, Remembered | undefined][] = []
+      let seq = 0
+      let marked = 0
+      const does = (key: string, after: Remembered | undefined): void => {
+        log.push([key, model.get(key)])
+        if (after === undefined) table.delete(key)
+        else table.replace(key, table.get(key), after)
+        if (after === undefined) model.delete(key)
+        else model.set(key, after)
+      }
+      const keyAt = (part: number): string => [...table.keys()][Math.floor(table.size * part)] as string
+      for (const { do: what, many } of given) {
+        if (what === "mark") marked = log.length
+        if (what === "undo") {
+          journal.undoTo(marked)
+          for (const [key, before] of log.splice(marked).toReversed())
+            if (before === undefined) model.delete(key)
+            else model.set(key, before)
+        }
+        for (let at = 0; what === "add" && at < many; at += 1) {
+          seq += 1
+          const key = crowd[seq % 7 === 0 ? seq / 7 : crowd.length] ?? `agent-${seq % 3} k ${seq}`
+          does(key, record(seq))
+        }
+        for (let at = 0; what === "forget" && at < many && table.oldest !== undefined; at += 1) does(table.oldest, undefined)
+        if (table.size === 0) continue
+        if (what === "again") does(keyAt(0.9), { ...(table.get(keyAt(0.9)) as Remembered), last: (seq += 1) })
+        if (what === "later") does(keyAt(0.5), record((seq += 1)))
+        if (what === "middle") does(keyAt(0.5), undefined)
+      }
+      expectSame(table, model)
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test("keys come back in their order, however many were forgotten before the undo", () => {
+  const journal = new Journal()
+  const table = new KeyTable(journal)
+  for (let seq = 1; seq <= 6_000; seq += 1) table.put(`a k${seq}`, record(seq))
+  journal.drain()
+  for (let seq = 1; seq <= 5_000; seq += 1) table.delete(table.oldest as string)
+  expect([table.oldest, table.size]).toEqual(["a k5001", 1_000])
+  journal.undoTo(0)
+  expectSame(table, new Map(Array.from({ length: 6_000 }, (_, at) => [`a k${at + 1}`, record(at + 1)])))
+})
+
+test("many keys that fall together are found all the same", () => {
+  const table = new KeyTable(new Journal())
+  const keys = together(200)
+  const model = new Map(keys.map((key, at) => [key, record(at + 1)]))
+  for (const [key, row] of model) table.put(key, row)
+  expectSame(table, model)
+  for (const key of keys.slice(0, 100)) {
+    table.delete(key)
+    model.delete(key)
+  }
+  expectSame(table, model)
+  expect(keys.slice(0, 100).some((key) => table.has(key))).toBe(false)
+})
+
+test("whoever walks the keys may forget each as it is given", () => {
+  const table = new KeyTable(new Journal())
+  for (let seq = 1; seq <= 9_000; seq += 1) table.put(`a k${seq}`, record(seq))
+  let given = 0
+  for (const key of table.keys()) {
+    table.restore(key, undefined)
+    given += 1
+  }
+  expect([given, table.size]).toEqual([9_000, 0])
+})
+
+test("a key is an agent's: the same text cut otherwise is the same key, and one that names no agent is none", () => {
+  const table = new KeyTable(new Journal())
+  table.put(table.keyOf("ann", "1 2"), record(1))
+  expect([table.get("ann 1 2"), table.get("ann 1"), table.get("ann 12")]).toEqual([record(1), undefined, undefined])
+  expect(() => table.get("ann")).toThrow(SyntaxError)
+})
