@@ -100,6 +100,10 @@ test("many keys that fall together are found all the same", () => {
   }
   expectSame(table, model)
   expect(keys.slice(0, 100).some((key) => table.has(key))).toBe(false)
+  for (let seq = 1_000; seq < 6_000; seq += 1) table.put(`a k${seq}`, record(seq))
+  for (const key of keys) table.delete(key)
+  expect(keys.some((key) => table.has(key))).toBe(false)
+  expect([table.size, table.oldest]).toEqual([5_000, "a k1000"])
 })
 
 test("whoever walks the keys may forget each as it is given", () => {

@@ -5,7 +5,7 @@ import { type Journal, Table } from "./table.ts"
 export type Remembered = { hash: string; first: Seq; last: Seq; atMs: number }
 
 /** A remembered key as the state digest counts it. */
-export function rememberedText({ hash, first, last, atMs }: Remembered): string {
+function rememberedText({ hash, first, last, atMs }: Remembered): string {
   return `${hash} ${first} ${last} ${atMs}`
 }
 
