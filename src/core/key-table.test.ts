@@ -90,7 +90,7 @@ test("keys come back in their order, however many were forgotten before the undo
 
 test("many keys that fall together are found all the same", () => {
   const table = new KeyTable(new Journal())
-  const keys = together(200)
+  const keys = together(600)
   const model = new Map(keys.map((key, at) => [key, record(at + 1)]))
   for (const [key, row] of model) table.put(key, row)
   expectSame(table, model)
