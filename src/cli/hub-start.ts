@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { SkeinError } from "../contract/errors.ts"
 import { HUB_MEMORY, hubArgs } from "./hub-memory.ts"
-import { closedTo, type HubFile, type Instance, isAlive, readHubFile } from "./instance.ts"
+import { type HubFile, type Instance, isAlive, readHubFile } from "./instance.ts"
 
 // Not by `import`, which would load Node's fetch and HTTP/2 with it: 14 MB, and 10 ms of each command that asks for the hub.
 const { get } = process.getBuiltinModule("node:http")
@@ -23,8 +23,6 @@ const LAUNCHER = fileURLToPath(new URL("../../bin/skein.cjs", import.meta.url))
 
 /** The hub of the instance, started in the background where none answers. Throws `SkeinError` with what the hub said when it does not come up. */
 export async function ensureHub(instance: Instance, listening: Listening): Promise<{ hub: HubFile; already: boolean }> {
-  const closed = closedTo(instance)
-  if (closed !== null) throw closed
   const running = await runningHub(instance)
   if (running !== null) return { hub: running, already: true }
   return { hub: await startHub(instance, listening), already: false }

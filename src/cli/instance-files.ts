@@ -2,10 +2,13 @@ import { lstat, mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { ensureInstanceDir, findRepository } from "../repo/instance.ts"
 import { UsageError } from "./failure.ts"
-import type { Instance } from "./instance.ts"
+import { closedTo, type Instance } from "./instance.ts"
 
 /** Makes the instance's folder where it is missing: mode 0700, ignored by git. Asks git itself, since what is about to be written is written once. */
-export async function prepareInstance({ directory, repository }: Instance): Promise<void> {
+export async function prepareInstance(instance: Instance): Promise<void> {
+  const closed = closedTo(instance)
+  if (closed !== null) throw closed
+  const { directory, repository } = instance
   if (repository !== null) {
     const found = await findRepository(repository)
     if (found.instanceDir !== directory)
