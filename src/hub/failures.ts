@@ -26,14 +26,21 @@ export function storageRefused(error: LedgerFailure): SkeinError {
   return new SkeinError("storage_refused", `the ledger refuses writes: ${error.message}`, `${error.remedy}; reads go on`, {}, PROBE_MS)
 }
 
+/** Made by the thousand when the hub has no time to spare: without its stack, which would be nine tenths of its cost and tell nobody anything. */
 export function overloaded(queue: number, retryAfterMs: number): SkeinError {
-  return new SkeinError(
-    "overloaded",
-    `${queue} commands wait already; nothing was done`,
-    "Come again after `retryAfterMs`, with the same key.",
-    { queue },
-    retryAfterMs,
-  )
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  try {
+    return new SkeinError(
+      "overloaded",
+      `${queue} commands wait already; nothing was done`,
+      "Come again after `retryAfterMs`, with the same key.",
+      { queue },
+      retryAfterMs,
+    )
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
 }
 
 export function failedInside(command: string, recorded: boolean): SkeinError {

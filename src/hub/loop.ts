@@ -288,7 +288,7 @@ export class Loop {
     const batch: Waiting[] = []
     if (this.#checkpoints.due) batch.push(this.#ownCheckpoint())
     if (this.#sweeps.due || this.#sweeps.overdue) batch.push(this.#ownSweep())
-    batch.push(...this.#queue.take(this.#o.batchMax))
+    batch.push(...this.#queue.take(this.#pace.batchMax))
     return batch
   }
 

@@ -13,7 +13,7 @@ import { CLOSE } from "./socket-frames.ts"
 const DRAIN_MS = 1_000
 const CLOSE_MS = 500
 /** What all connections together may cost the hub in refusals: about a twentieth of a core. */
-export const REFUSALS = { perSecond: 5_000, burst: 1_000 } as const
+export const REFUSALS = { perSecond: 20_000, burst: 2_000 } as const
 
 /** All WebSocket connections of a hub. */
 export class Sockets {
