@@ -53,7 +53,8 @@ export type Verdict = { value: number | null; limit: number; ok: boolean | null;
 export type ClaimsReport = Partial<Figures> & {
   http: Figures | null
   inProcess: Figures | null
-  floor: Floors & Partial<Figures>
+  /** null: it did not take part. */
+  floor: (Floors & Figures) | null
   peers: Partial<Record<EngineName, Figures>>
   skipped: { engine: EngineName; why: string; remedy: string }[]
   gate: Record<string, Verdict>
@@ -243,7 +244,8 @@ function report(stations: readonly Station[], floors: readonly Floors[], skipped
   const skein = of("skein")
   const http = of("http")
   const peers = Object.fromEntries(PEERS.flatMap((name) => (of(name) === null ? [] : [[name, of(name)]]))) as Partial<Record<EngineName, Figures>>
-  const floor = { ...mediansOfFloors(floors), ...of("floor") }
+  const bare = of("floor")
+  const floor = bare === null ? null : { ...mediansOfFloors(floors), ...bare }
   return { ...skein, http, inProcess: of("loop"), floor, peers, skipped, gate: gate(skein, http, floor, peers) }
 }
 
@@ -253,7 +255,7 @@ function mediansOfFloors(floors: readonly Floors[]): Floors {
 }
 
 /** The issue's limits. A gate whose other side did not take part has no verdict, and says so by null. */
-function gate(skein: Figures | null, http: Figures | null, floor: Partial<Figures>, peers: ClaimsReport["peers"]): Record<string, Verdict> {
+function gate(skein: Figures | null, http: Figures | null, floor: Figures | null, peers: ClaimsReport["peers"]): Record<string, Verdict> {
   const over = (a: number | undefined, b: number | undefined): number | null => (a === undefined || b === undefined ? null : round(a / b))
   const atMost = (value: number | null | undefined, limit: number): Verdict => ({
     value: value ?? null,
@@ -264,7 +266,7 @@ function gate(skein: Figures | null, http: Figures | null, floor: Partial<Figure
   const stretch = (verdict: Verdict): Verdict => ({ ...verdict, stretch: true })
   return {
     w1VsRedis: atMost(over(skein?.w1.p50Ms, peers.redis?.w1.p50Ms), 1.25),
-    w1P99VsFloor: atMost(over(skein?.w1.p99Ms, floor.w1?.p99Ms), 3),
+    w1P99VsFloor: atMost(over(skein?.w1.p99Ms, floor?.w1.p99Ms), 3),
     w1P99Ms: atMost(skein?.w1.p99Ms, 10),
     w2VsBullmq: atLeast(over(skein?.w2.claimsPerS, peers.bullmq?.w2.claimsPerS), 1.3),
     w2VsPostgres: atLeast(over(skein?.w2.claimsPerS, peers.postgres?.w2.claimsPerS), 3),
@@ -274,7 +276,7 @@ function gate(skein: Figures | null, http: Figures | null, floor: Partial<Figure
     w3P50Ms: atMost(skein?.w3.p50Ms, 0.1),
     cpuUsPerClaim: atMost(skein?.cpuUsPerClaim, 45),
     httpCpuUsPerClaim: atMost(http?.cpuUsPerClaim, 65),
-    w1VsFloor: stretch(atMost(over(skein?.w1.p50Ms, floor.w1?.p50Ms), 2)),
+    w1VsFloor: stretch(atMost(over(skein?.w1.p50Ms, floor?.w1.p50Ms), 2)),
     w2VsRedis: stretch(atLeast(over(skein?.w2.claimsPerS, peers.redis?.w2.claimsPerS), 1)),
     cpuUsPerClaimStretch: stretch(atMost(skein?.cpuUsPerClaim, 32)),
   }
@@ -290,10 +292,13 @@ export function describeClaims(claims: ClaimsReport): string {
     ["Redis, always", peers.redis],
     ["BullMQ, always", peers.bullmq],
     ["Postgres", peers.postgres],
-    ["floor", floor.w1 === undefined ? null : (floor as Figures)],
+    ["floor", floor],
   ]
   const rows = named.flatMap(([name, one]) => (one ? [rowOf(name, one)] : []))
-  const floors = (["fdatasync", "fdatasyncPreallocated", "ws", "http"] as const).map((name) => [name, show(floor[name].p50Ms), show(floor[name].p99Ms)])
+  const floors =
+    floor === null
+      ? []
+      : (["fdatasync", "fdatasyncPreallocated", "ws", "http"] as const).map((name) => [name, show(floor[name].p50Ms), show(floor[name].p99Ms)])
   const verdicts = Object.entries(claims.gate).map(([name, { value, limit, ok, stretch }]) => [
     name,
     show(value),
@@ -303,7 +308,7 @@ export function describeClaims(claims: ClaimsReport): string {
   ])
   return [
     table(["durable claims", "W1 p50", "p99 ms", "W2 /s", "p50", "p99 ms", "doubled", "lost", "W3 ack", "request ms", "CPU us", "client us"], rows),
-    table(["floor", "p50", "p99 ms"], floors),
+    ...(floors.length === 0 ? [] : [table(["floor", "p50", "p99 ms"], floors)]),
     table(["gate", "value", "limit", "", ""], verdicts),
     ...skipped.map(({ engine, why, remedy }) => `WITHOUT ${engine}: ${why}. ${remedy}`),
   ].join("\n\n")

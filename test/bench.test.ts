@@ -48,7 +48,7 @@ test("claims: every engine that needs no peer claims each task once, and a gate 
   expect(report.w1?.p50Ms).toBeGreaterThan(0)
   expect(report.w3?.fromRequestP50Ms).toBeGreaterThan(0)
   expect(report.cpuUsPerClaim).toBeGreaterThan(0)
-  expect(report.floor.fdatasync.p50Ms).toBeGreaterThan(0)
+  expect(report.floor?.fdatasync.p50Ms).toBeGreaterThan(0)
   expect(report.gate["w1VsRedis"]).toEqual({ value: null, limit: 1.25, ok: null })
   expect(report.gate["cpuUsPerClaim"]?.value).toBe(report.cpuUsPerClaim)
   expect(describeClaims(report)).toContain("Skein, WebSocket")
