@@ -59,7 +59,8 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
     const ran = await Promise.all([skein(folder, ["run", plan]), skein(folder, ["run", plan])])
     expect(ran.map(({ status, stderr }) => ({ status, stderr }))).toEqual(ran.map(() => ({ status: 0, stderr: "" })))
     const completed = (await entriesOf(folder)).flatMap(({ type, data }) => (type === "task.completed" ? [data.id] : []))
-    expect(completed.toSorted()).toEqual(["shared.1/a", "shared.1/b"])
+    expect(completed).toHaveLength(2)
+    expect(new Set(completed)).toEqual(new Set(["shared.1/a", "shared.1/b"]))
   })
 
   test("a hub that was up before stays up, and sees the plan", async () => {
