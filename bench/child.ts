@@ -25,8 +25,7 @@ export class Child {
       for (const { reject } of this.#waiting.values()) reject(error)
       this.#waiting.clear()
     })
-    running.add(this.#process)
-    this.#process.on("exit", () => running.delete(this.#process))
+    endLater(this.#process)
   }
 
   get pid(): number {
@@ -66,10 +65,16 @@ export class Child {
   }
 }
 
-/** Whatever becomes of the bench, nothing that it started stays behind. */
 const running = new Set<ChildProcess>()
 process.on("exit", endChildren)
 
+/** Whatever becomes of the bench, a process that it started does not stay behind. */
+export function endLater(child: ChildProcess): void {
+  running.add(child)
+  child.once("exit", () => running.delete(child))
+}
+
+/** Ends what a bench left because it failed: who started it would wait for ever for what that may yet print. */
 export function endChildren(): void {
   for (const child of running) child.kill("SIGKILL")
 }

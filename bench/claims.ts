@@ -88,6 +88,7 @@ const starters: Record<EngineName, (directory: string) => Promise<Engine>> = {
 const LOOK_MS = 300
 const QUIET_LOOKS = 2
 const BUSY_SHARE = 0.05
+const FLOORS = ["fdatasync", "fdatasyncPreallocated", "ws", "http"] as const
 const PEERS: readonly EngineName[] = ["redis", "bullmq", "postgres"]
 
 /** W1, W2 and W3 on every engine, the rounds interleaved, so that whatever else the machine does falls on all of them. */
@@ -250,8 +251,7 @@ function report(stations: readonly Station[], floors: readonly Floors[], skipped
 }
 
 function mediansOfFloors(floors: readonly Floors[]): Floors {
-  const names = ["fdatasync", "fdatasyncPreallocated", "ws", "http"] as const
-  return Object.fromEntries(names.map((name) => [name, medians(floors.map((one) => one[name]))])) as Floors
+  return Object.fromEntries(FLOORS.map((name) => [name, medians(floors.map((one) => one[name]))])) as Floors
 }
 
 /** The limits. A gate whose other side did not take part has no verdict, and says so by null. */
@@ -295,10 +295,7 @@ export function describeClaims(claims: ClaimsReport): string {
     ["floor", floor],
   ]
   const rows = named.flatMap(([name, one]) => (one ? [rowOf(name, one)] : []))
-  const floors =
-    floor === null
-      ? []
-      : (["fdatasync", "fdatasyncPreallocated", "ws", "http"] as const).map((name) => [name, show(floor[name].p50Ms), show(floor[name].p99Ms)])
+  const floors = floor === null ? [] : FLOORS.map((name) => [name, show(floor[name].p50Ms), show(floor[name].p99Ms)])
   const verdicts = Object.entries(claims.gate).map(([name, { value, limit, ok, stretch }]) => [
     name,
     show(value),

@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
 import { mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { type Client, connect, type Output, SkeinError } from "../src/client/client.ts"
 import { httpClient } from "../src/client/http.ts"
+import { endLater } from "./child.ts"
 import type { Address, Claim, Claimant, Driver, Engine } from "./engine.ts"
 import { claimsInLedger, ledgerPath } from "./open-hub.ts"
 import { sleep } from "./scratch.ts"
@@ -16,14 +17,6 @@ const ADDED_AT_ONCE = 500
 
 export type HubAddress = { url: string; credential: string; directory: string }
 export type RunningHub = { pid: number; address: HubAddress; stop(): Promise<void>; kill(): void }
-/** Whatever becomes of the bench, no hub of it stays behind. */
-const running = new Set<ChildProcess>()
-process.once("exit", endHubs)
-
-/** Ends the hubs that a bench left because it failed: who started them would wait for ever for what they may yet print. */
-export function endHubs(): void {
-  for (const hub of running) hub.kill("SIGKILL")
-}
 
 export type HubOptions = { execArgv?: readonly string[]; env?: Readonly<Record<string, string>> }
 
@@ -39,9 +32,8 @@ export async function startHub(directory: string, { execArgv = [], env = {} }: H
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, XDG_STATE_HOME: directory, ...env },
   })
-  running.add(child)
+  endLater(child)
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()))
-  void ended.then(() => running.delete(child))
   const url = await new Promise<string>((resolve, reject) => {
     const late = setTimeout(() => reject(new Error("the hub did not start in time")), START_MS)
     child.once("exit", (code: number | null) => reject(new Error(`the hub ended with ${code} before it was up`)))

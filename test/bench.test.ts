@@ -13,7 +13,6 @@ import { benchMcp, describeMcp } from "../bench/mcp.ts"
 import { benchGuard, describeGuard } from "../bench/guard.ts"
 import { benchLeases, describeLeases } from "../bench/leases.ts"
 import { benchMemory } from "../bench/memory.ts"
-import { endHubs } from "../bench/skein.ts"
 import { plot } from "../bench/plot.ts"
 import { benchPolicy, describePolicy } from "../bench/policy.ts"
 import { benchReplay } from "../bench/replay.ts"
@@ -25,7 +24,6 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "skein-bench-test-"))
 })
 afterEach(() => {
-  endHubs()
   endChildren()
   rmSync(directory, { recursive: true, force: true })
 })

@@ -1,9 +1,10 @@
 import type { Command } from "commander"
 import type { Profile } from "../core/agent.ts"
 import { ROLES } from "../core/role.ts"
+import { shellWord } from "../repo/shell-word.ts"
 import { credentialPath, issueCredential } from "./agent-credential.ts"
 import { registerRunning } from "./agent-run.ts"
-import { usd, duration, act, collect, examples, integer, number, oneOf, type Context } from "./context.ts"
+import { act, collect, type Context, duration, examples, integer, number, oneOf, usd } from "./context.ts"
 import { registerManifest } from "./manifest.ts"
 import { paged } from "./paging.ts"
 import { isPrintable, printable } from "./printable.ts"
@@ -148,13 +149,13 @@ async function addAgent(
 ): Promise<void> {
   const answer = await (await context.hub()).call("agent.add", { ...profileOf(options), name, role })
   const issued = credential ? await issue(context, name) : null
-  const where = issued === null ? "" : `\nits credential is in ${printable(issued.path)}\nto act as it: export SKEIN_TOKEN_FILE=${shellWord(issued.path)}`
+  const where = issued === null ? "" : `\nits credential is in ${printable(issued.path)}\nto act as it: export SKEIN_TOKEN_FILE=${typeable(issued.path)}`
   context.terminal.answer({ ...answer, credentialFile: issued?.path ?? null }, `added ${printable(name)} (entry ${answer.seq})${where}`)
 }
 
-function shellWord(text: string): string {
-  if (/^[\w@%+=:,./-]+$/.test(text)) return text
-  if (isPrintable(text)) return `'${text.replaceAll("'", "'\\''")}'`
+/** A word that can be pasted into a shell, and that a terminal can be sent. */
+function typeable(text: string): string {
+  if (isPrintable(text)) return shellWord(text)
   // The one way to write, in bash and zsh, what no terminal must be sent.
   const bytes = (character: string): string => [...Buffer.from(character)].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("")
   return `$'${[...text].map((character) => (isPrintable(character) && !/['\\]/.test(character) ? character : bytes(character))).join("")}'`

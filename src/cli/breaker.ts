@@ -1,9 +1,9 @@
 import type { Command } from "commander"
-import { BREAKER_NUMBERS, type BreakerNumber } from "../core/breaker.ts"
 import type { Output } from "../contract/operations.ts"
-import { duration, act, type Context, examples, integer } from "./context.ts"
-import { renderTable, showTime } from "./table.ts"
+import { BREAKER_NUMBERS, type BreakerNumber } from "../core/breaker.ts"
+import { act, type Context, duration, examples, integer } from "./context.ts"
 import { UsageError } from "./failure.ts"
+import { renderTable, showTime } from "./table.ts"
 
 type View = Output<"breaker.list">["breakers"][number]
 

@@ -1,6 +1,6 @@
 import type { Command } from "commander"
 import type { Output } from "../contract/operations.ts"
-import { duration, act, collect, examples, asText, integer, oneOf, type Context } from "./context.ts"
+import { act, asText, collect, type Context, duration, examples, integer, oneOf } from "./context.ts"
 import { conflictLines, foreseen } from "./files-foreseen.ts"
 import { paged } from "./paging.ts"
 import { printable } from "./printable.ts"

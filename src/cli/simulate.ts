@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from "commander"
-import { duration, act, asText, examples, integer, number, type Context } from "./context.ts"
+import { act, asText, type Context, duration, examples, integer, number } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import type { SimulateOptions } from "./simulation/simulate-plan.ts"
 

@@ -1,8 +1,6 @@
-import type { Command } from "commander"
-import { InvalidArgumentError } from "commander"
-import type { TaskSpec } from "../core/task.ts"
-import { PRIORITIES } from "../core/task.ts"
-import { usd, duration, act, asText, collect, examples, integer, oneOf, type Context } from "./context.ts"
+import { type Command, InvalidArgumentError } from "commander"
+import { PRIORITIES, type TaskSpec } from "../core/task.ts"
+import { act, asText, collect, type Context, duration, examples, integer, oneOf, usd } from "./context.ts"
 import { printable } from "./printable.ts"
 
 /** What a task asks for, as options say it; each may be left out. */

@@ -1,4 +1,3 @@
-import type { Duplex } from "node:stream"
 import { WebSocket } from "ws"
 import { type ErrorCode, SkeinError } from "../contract/errors.ts"
 import { readMessages } from "../contract/frame-reader.ts"
@@ -51,7 +50,6 @@ export class Connection {
   readonly #o: ConnectionOptions
   readonly #calls: Calls
   #ws: WebSocket | null = null
-  #socket: Duplex | null = null
   #state: "connecting" | "open" | "closed" = "connecting"
   #failure: SkeinError | null = null
   #attempt = 0
@@ -165,11 +163,10 @@ export class Connection {
       })
       this.#ws = ws
       ws.on("upgrade", ({ socket }) => {
-        this.#socket = socket
+        this.#outgoing.open(ws, socket)
+        ws.once("open", () => readMessages(ws, socket, "hub", (data) => this.#message(typeof data === "string" ? data : (data as Buffer).toString("utf8"))))
       })
       ws.on("open", () => {
-        if (this.#socket !== null)
-          readMessages(ws, this.#socket, "hub", (data) => this.#message(typeof data === "string" ? data : (data as Buffer).toString("utf8")))
         ws.send(this.#hello(token))
         this.#renewLater(lastsMs)
         this.#listen()
@@ -232,7 +229,7 @@ export class Connection {
     this.#settleGreeted((waiter) => waiter.resolve(welcome))
     if (this.#state === "open") return
     this.#state = "open"
-    if (this.#ws !== null && this.#socket !== null) this.#outgoing.begin(this.#ws, this.#socket)
+    this.#outgoing.begin()
     this.#attempt = 0
     for (const session of this.#beating.keys()) this.#outgoing.say(JSON.stringify({ beat: [session] }))
     this.events.resubscribe()
@@ -242,7 +239,6 @@ export class Connection {
   #lost(ws: WebSocket): void {
     if (this.#ws !== ws) return
     this.#ws = null
-    this.#socket = null
     clearTimeout(this.#renewal)
     clearTimeout(this.#silence)
     this.#silence = undefined
@@ -288,7 +284,6 @@ export class Connection {
     this.#calls.endAll(error)
     this.events.end(events)
     this.#ws = null
-    this.#socket = null
   }
 
   #settleGreeted(settle: (waiter: { resolve(welcome: Welcome): void; reject(error: unknown): void }) => void): void {

@@ -9,26 +9,30 @@ const TOGETHER_MAX = 128 * 1024
 
 /** What is said to the hub: in one turn of the loop it goes out as one message. While nobody listens it is dropped. */
 export class Outgoing {
-  #ws: WebSocket | null = null
-  /** What `ws` writes to: frames of text go there directly. */
-  #socket: Duplex | null = null
+  /** A connection, and the socket that `ws` writes to: frames of text go there directly. */
+  #to: { ws: WebSocket; socket: Duplex } | null = null
+  #isHeard = false
   #texts: string[] = []
 
-  /** From now on the hub listens here. */
-  begin(ws: WebSocket, socket: Duplex): void {
-    this.#ws = ws
-    this.#socket = socket
+  /** There is a connection, on which nobody listens yet. */
+  open(ws: WebSocket, socket: Duplex): void {
+    this.#to = { ws, socket }
+  }
+
+  /** From now on the hub listens there. */
+  begin(): void {
+    this.#isHeard = true
   }
 
   /** It listens no more; what did not go out never will. */
   end(): void {
-    this.#ws = null
-    this.#socket = null
+    this.#to = null
+    this.#isHeard = false
     this.#texts = []
   }
 
   say(text: string): void {
-    if (this.#ws === null) return
+    if (!this.#isHeard) return
     this.#texts.push(text)
     if (this.#texts.length === 1) process.nextTick(() => this.flush())
     else if (this.#texts.length >= TEXTS_MAX) this.flush()
@@ -38,9 +42,9 @@ export class Outgoing {
     const texts = this.#texts
     if (texts.length === 0) return
     this.#texts = []
-    if (this.#ws?.readyState !== WebSocket.OPEN) return
-    if (texts.length === 1 || texts.reduce((size, text) => size + text.length, 0) > TOGETHER_MAX)
-      for (const text of texts) this.#socket?.write(maskedFrame(text))
-    else this.#socket?.write(maskedFrame(`[${texts.join(",")}]`))
+    if (this.#to?.ws.readyState !== WebSocket.OPEN) return
+    const { socket } = this.#to
+    if (texts.length === 1 || texts.reduce((size, text) => size + text.length, 0) > TOGETHER_MAX) for (const text of texts) socket.write(maskedFrame(text))
+    else socket.write(maskedFrame(`[${texts.join(",")}]`))
   }
 }

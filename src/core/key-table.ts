@@ -1,3 +1,4 @@
+import { fnv1a } from "./fnv.ts"
 import type { AgentId, Seq } from "./ids.ts"
 import { type Journal, Table } from "./table.ts"
 
@@ -44,7 +45,7 @@ export class KeyTable extends Table<Remembered> {
   #text = " "
   #agent: AgentId = ""
   #id = ""
-  #tag = tagOf(" ")
+  #tag = fnv1a(" ")
 
   constructor(journal: Journal) {
     super("keys", journal, null, rememberedText)
@@ -56,7 +57,7 @@ export class KeyTable extends Table<Remembered> {
     if (commandId === this.#id && agent === this.#agent) return this.#text
     this.#agent = agent
     this.#id = commandId
-    this.#tag = tagOf(commandId, tagOf(" ", tagOf(agent)))
+    this.#tag = fnv1a(commandId, fnv1a(" ", fnv1a(agent)))
     return (this.#text = `${agent} ${commandId}`)
   }
 
@@ -273,11 +274,4 @@ export class KeyTable extends Table<Remembered> {
     this.#start = ROOM
     this.#index()
   }
-}
-
-/** FNV-1a over a text's UTF-16 units, from where another text left off. */
-function tagOf(text: string, from = 0x811c9dc5 | 0): number {
-  let tag = from
-  for (let at = 0; at < text.length; at += 1) tag = Math.imul(tag ^ text.charCodeAt(at), 0x01000193)
-  return tag
 }

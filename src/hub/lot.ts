@@ -1,3 +1,4 @@
+import { fnv1a } from "../core/fnv.ts"
 import type { AgentId } from "../core/ids.ts"
 
 /** How long a lot holds, in ms: about as long as whoever was refused needs to hear of it and stay away. */
@@ -8,8 +9,7 @@ const LOT_MS = 20
  * one question asked twice has one answer, and each run of a simulation is the same (FNV-1a, then the finalizer of C. Ettinger's lowbias32).
  */
 export function lotOf(agent: AgentId, nowMs: number): number {
-  let name = 0x811c9dc5
-  for (let at = 0; at < agent.length; at += 1) name = Math.imul(name ^ agent.charCodeAt(at), 0x01000193)
+  const name = fnv1a(agent)
   const turn = Math.floor(nowMs / LOT_MS + (mixed(name) >>> 24) / 0x100)
   return mixed(name ^ Math.imul(turn, 0x9e3779b1)) / 0x1_0000_0000
 }

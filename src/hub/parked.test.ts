@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest"
+import type { Output } from "../contract/operations.ts"
 import { actor, CLAIM_ANY, DONE, openRig, OPERATOR, type Rig } from "../../test/simulation/rig.ts"
 
 const WINDOW_MS = 60_000
@@ -20,6 +21,16 @@ async function spent(rig: Rig): Promise<number> {
 const POOR = actor("poor", "s_poor")
 const WAIT = { waitMs: 150_000 }
 
+/** A claim that was parked for the budget's next window, and whose task is gone since. In an object: a promise that an async function answers is waited for. */
+async function waitsForMoney(rig: Rig): Promise<{ claim: Promise<Output<"task.claimNext">> }> {
+  await spent(rig)
+  await rig.tasks("dear")
+  const claim = rig.loop.execute("task.claimNext", POOR, CLAIM_ANY, WAIT)
+  await rig.clock.advance(10)
+  await rig.execute("task.cancel", OPERATOR, { task: "dear", reason: "test" })
+  return { claim }
+}
+
 describe("a parked claim", () => {
   test("is decided again at the time that a later refusal names, though it was parked for another", async () => {
     const rig = await openRig()
@@ -35,28 +46,20 @@ describe("a parked claim", () => {
 
   test("waits on where the time that its refusal named has come and there is still nothing for it", async () => {
     const rig = await openRig()
-    await spent(rig)
-    await rig.tasks("dear")
-    const parked = rig.loop.execute("task.claimNext", POOR, CLAIM_ANY, WAIT)
-    await rig.clock.advance(10)
-    await rig.execute("task.cancel", OPERATOR, { task: "dear", reason: "test" })
+    const parked = await waitsForMoney(rig)
     await rig.clock.advance(WINDOW_MS + 10_000)
     await rig.tasks("later")
-    expect((await rig.run(parked)).claims.map(({ task }) => task.id)).toEqual(["later"])
+    expect((await rig.run(parked.claim)).claims.map(({ task }) => task.id)).toEqual(["later"])
   })
 
   test("keeps its place before those who were parked after it, though it was decided again meanwhile", async () => {
     const rig = await openRig()
-    await spent(rig)
-    await rig.tasks("dear")
-    const early = rig.loop.execute("task.claimNext", POOR, CLAIM_ANY, WAIT)
-    await rig.clock.advance(10)
-    await rig.execute("task.cancel", OPERATOR, { task: "dear", reason: "test" })
+    const early = await waitsForMoney(rig)
     const late = rig.loop.execute("task.claimNext", actor("rich", "s_rich"), CLAIM_ANY, WAIT)
     await rig.clock.advance(WINDOW_MS + 10_000)
     expect(rig.loop.stats()["parked"]).toBe(2)
     await rig.tasks("one")
-    expect((await rig.run(early)).claims.map(({ task }) => task.id)).toEqual(["one"])
+    expect((await rig.run(early.claim)).claims.map(({ task }) => task.id)).toEqual(["one"])
     expect(rig.loop.stats()["parked"]).toBe(1)
     await rig.execute("budget.topUp", OPERATOR, { scope: "workspace", windowMs: WINDOW_MS, amountMicroUsd: 1_000, reason: "test" })
     await rig.tasks("two")

@@ -1,3 +1,5 @@
+import { shellWord } from "./shell-word.ts"
+
 /**
  * The agents that can be plugged in, as data: how each is found, which files hold its settings, and what Skein writes there. Every entry was run against the
  * real agent (Claude Code 2.1.329, Codex 0.169, Gemini CLI 0.61, opencode 1.18; `test/agents/`). Pure: `init-*` writes.
@@ -191,15 +193,11 @@ function rewakeHook(plug: Plug): JsonValue {
 
 /** The words of a hook's command line, for a shell. */
 function hookCommand(kind: AgentKind, event: string, plug: Plug): string {
-  return hookWords(kind, event, plug).map(quoted).join(" ")
+  return hookWords(kind, event, plug).map(shellWord).join(" ")
 }
 
 function hookWords(kind: AgentKind, event: string, { agent, command }: Plug): string[] {
   return [...command, "hook", kind, event, ...(agent === kind ? [] : ["--agent", agent])]
-}
-
-function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }
 
 /** Whether an element of a list of hooks is Skein's, however `skein` was called when it was written. */

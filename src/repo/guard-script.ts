@@ -1,3 +1,5 @@
+import { shellQuoted } from "./shell-word.ts"
+
 /** What each script of the guard says of itself: by it they are told from those of others. */
 export const MARK = "# Written by `skein guard install`; `skein guard remove` takes it away."
 
@@ -55,7 +57,7 @@ export type ScriptPlaces = {
 
 /** Runs the user's own hook of that name with the same arguments, input and exit status; nothing where there is none. */
 export function handOn(name: string, { own }: ScriptPlaces): string {
-  const hook = quoted(`${own}/${name}`)
+  const hook = shellQuoted(`${own}/${name}`)
   return `#!/bin/sh\n${MARK}\n[ -f ${hook} ] && [ -x ${hook} ] || exit 0\nexec ${hook} "$@"\n`
 }
 
@@ -67,7 +69,7 @@ export function referenceTransaction(places: ScriptPlaces): string {
   const { own, commonDir, instanceDir, node, launcher, people } = places
   return `#!/bin/sh
 ${MARK}
-own=${quoted(`${own}/reference-transaction`)}
+own=${shellQuoted(`${own}/reference-transaction`)}
 [ -f "$own" ] && [ -x "$own" ] || own=
 if [ "$1" != prepared ]; then
   [ -z "$own" ] && exit 0
@@ -91,14 +93,14 @@ else
   look
 fi
 isAgent=
-common=${quoted(commonDir)}
+common=${shellQuoted(commonDir)}
 [ -n "$SKEIN_TOKEN_FILE" ] || [ -f "\${GIT_DIR:-$common}/config.worktree" ] && isAgent=1
-if [ -n "$asked" ] && { [ -n "$isAgent" ] || ${people ? `[ -f ${quoted(`${instanceDir}/hub.json`)} ]` : "false"}; }; then
-  node=${quoted(node)}
-  skein=${quoted(launcher)}
+if [ -n "$asked" ] && { [ -n "$isAgent" ] || ${people ? `[ -f ${shellQuoted(`${instanceDir}/hub.json`)} ]` : "false"}; }; then
+  node=${shellQuoted(node)}
+  skein=${shellQuoted(launcher)}
   [ -x "$node" ] || node=node
   if [ -f "$skein" ]; then set -- "$node" "$skein"; else set -- skein; fi
-  "$@" guard check "$common" ${quoted(instanceDir)} <<EOF
+  "$@" guard check "$common" ${shellQuoted(instanceDir)} <<EOF
 $asked
 EOF
   case $? in
@@ -111,8 +113,4 @@ fi
 [ -z "$all" ] && exec "$own" prepared </dev/null
 printf '%s\\n' "$all" | "$own" prepared
 `
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`
 }

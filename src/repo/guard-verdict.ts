@@ -1,3 +1,5 @@
+import { shellWord } from "./shell-word.ts"
+
 type Holder = { agent: string; mode: string; glob: string; task: string | null; endsAtMs: number | null; reason: string }
 
 /** What `files.check` answers, as far as the guard needs it. */
@@ -68,8 +70,4 @@ function describe({ agent, mode, glob, task, endsAtMs, reason }: Holder, nowMs: 
 function inWords(ms: number): string {
   const seconds = Math.max(0, Math.ceil(ms / 1_000))
   return seconds < 120 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`
-}
-
-function shellWord(path: string): string {
-  return /^[\w./@%+,:=-]+$/.test(path) && !path.startsWith("-") ? path : `'${path.replaceAll("'", `'\\''`)}'`
 }

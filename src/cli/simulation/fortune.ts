@@ -1,4 +1,5 @@
 import type { Skills } from "../../core/agent.ts"
+import { fnv1a } from "../../core/fnv.ts"
 import type { PlanTask } from "../../core/plan.ts"
 import { chanceOf } from "../../core/posterior.ts"
 import { Chance } from "./chance.ts"
@@ -33,7 +34,7 @@ export function successChance({ capabilities = {}, success = {} }: Member, requi
  * are compared under the same luck.
  */
 export function drawFortune(scenario: Scenario, member: Member, task: PlanTask, seed: number, attempt: number): Fortune {
-  const chance = new Chance(seed, hashOf(`${task.id} ${attempt}`))
+  const chance = new Chance(seed, fnv1a(`${task.id} ${attempt}`))
   const ms = Math.round(plannedMs(task, scenario) * factor(chance, scenario.spread))
   const luck = chance.below(1_000_000) / 1_000_000
   const mishap = chance.below(1_000_000) / 1_000_000
@@ -67,11 +68,4 @@ function factor(chance: Chance, spread: number): number {
   let normal = -6
   for (let at = 0; at < 12; at += 1) normal += chance.below(1_000_000) / 1_000_000
   return Math.exp(spread * normal)
-}
-
-/** FNV-1a. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5
-  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
-  return hash | 0
 }
