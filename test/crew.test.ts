@@ -108,7 +108,7 @@ test("two script agents take a plan to its end in worktrees of their own, and wh
   })
   const one = await client.task.show({ task: `${id}/one` })
   expect(one.task.deliverable?.text).toContain(".skein/worktrees/")
-}, 30_000)
+})
 
 test("what another run of the plan has voided in the same moment is void, and keeps nobody from starting", async () => {
   const voided: string[] = []
@@ -126,7 +126,7 @@ test("what another run of the plan has voided in the same moment is void, and ke
   await crew.start(["ann"])
   await crew.finished()
   expect([voided.length, (await client.plan.show({ plan: id })).plan.finished]).toEqual([1, true])
-}, 30_000)
+})
 
 test("an agent that is killed loses its lease at once, and a fresh process of it finishes the task", async () => {
   const { client, crew, events, id, directory } = await startTeam({
@@ -156,7 +156,7 @@ test("an agent that is killed loses its lease at once, and a fresh process of it
     if (entry.type === "task.completed") break
   }
   expect(ended).toEqual(["session_ended"])
-}, 30_000)
+})
 
 test("an agent that is killed goes on in its own worktree, with what it left there", async () => {
   const { client, crew, events, id } = await startTeam({
@@ -171,7 +171,7 @@ test("an agent that is killed goes on in its own worktree, with what it left the
   await crew.finished()
   const { task } = await client.task.show({ task: `${id}/slow` })
   expect([task.status, task.deliverable?.text]).toEqual(["completed", "unsaved\n"])
-}, 30_000)
+})
 
 test("a crew that is stopped gives back what it holds, and no attempt is counted", async () => {
   const { client, crew, events, id } = await startTeam({
@@ -185,4 +185,4 @@ test("a crew that is stopped gives back what it holds, and no attempt is counted
   await crew.stop()
   const { task } = await client.task.show({ task: `${id}/long` })
   expect([task.status, task.attempts, events.at(-1)]).toEqual(["pending", 0, expect.objectContaining({ how: "stopped" })])
-}, 30_000)
+})

@@ -10,7 +10,7 @@ let yard: Yard
 beforeAll(async () => {
   team = await makeTeam()
   yard = new Yard(team)
-}, 60_000)
+})
 afterAll(async () => {
   yard.tidyUp()
   await tidyUp()

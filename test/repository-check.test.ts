@@ -316,7 +316,7 @@ describe("the checks that run the repository's own tools", () => {
     expect(ledger.evidence.testsPass).toBe(true)
     expect(check("tests.mjs", repo, { args: ["src/ledger", "2/2"], main: checkout }).text).toContain("not applicable: 1 test file only, all in the first shard")
     expect(git(repo, "status", "--porcelain")).toBe("")
-  }, 60_000)
+  })
 
   it("refuses a folder that would be more than a folder to a shell", () => {
     expect(() => check("tests.mjs", planted, { args: ["src; touch /tmp/x", "1/2"] })).toThrow(/usage/)

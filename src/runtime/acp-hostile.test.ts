@@ -59,7 +59,7 @@ test.concurrent("an agent that asks without end and reads no answer is ended", a
   const started = await driver.start({ ...launch, preset })
   if (!started.ok) throw new Error(started.detail)
   await until("it is ended", async () => !(await driver.alive(started.address)).alive)
-}, 60_000)
+})
 
 test.concurrent("figures that are none are not told, and the others are", async (context) => {
   const told: TurnUsage[] = []

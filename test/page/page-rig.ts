@@ -36,7 +36,7 @@ let browser: Browser | null = null
 export function withBrowser(): () => Promise<BrowserContext> {
   beforeAll(async () => {
     if (findChromium() !== null) browser = await launchChromium(ARGS)
-  }, 60_000)
+  })
   afterAll(async () => {
     await browser?.close()
     browser = null
