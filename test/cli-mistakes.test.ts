@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process"
 import { closeSync, existsSync, mkdirSync, openSync, renameSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { git, json, newRepository, parseLines, skein, tidyUp } from "./cli-driver.ts"
+import { git, json, newRepository, parseLines, skein, startSkein, tidyUp } from "./cli-driver.ts"
 
 let repository: string
 
@@ -166,5 +166,21 @@ test("a doctor who has lost the credential still tells what it sees, and how to 
     expect(findings.filter(({ level }) => level === "problem")).toMatchObject([{ remedy: expect.stringContaining("skein down") as string }])
   } finally {
     renameSync(away, own)
+  }
+})
+
+test("a credential comes from a file: a pipe without a writer, a folder and a device without end are told, and not waited for", async () => {
+  const folder = newRepository()
+  const pipe = join(folder, "pipe")
+  spawnSync("mkfifo", [pipe])
+  for (const given of [pipe, folder, "/dev/zero"]) {
+    const env = { SKEIN_TOKEN_FILE: given }
+    const { status, stderr } = await startSkein(repository, ["task", "list"], env, { withinMs: 20_000 }).ended
+    expect({ status, stderr }).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining(`${JSON.stringify(given)} cannot be read: it is no regular file`) as string,
+    })
+    // Hook, MCP shim and guard ask in the same way who they are.
+    expect(await startSkein(repository, ["prime"], env, { withinMs: 20_000 }).ended).toMatchObject({ status: 2 })
   }
 })

@@ -1,5 +1,6 @@
 import { realpathSync } from "node:fs"
 import { join } from "node:path"
+import { readTokenFile } from "../client/token-file.ts"
 import { findGitDir, folderOf, type Instance } from "./instance.ts"
 import { textOf } from "../repo/text-file.ts"
 
@@ -42,8 +43,12 @@ export function agentIdentity({ instance, env, fallback, cwd }: IdentityQuestion
 }
 
 function identityIn(file: string): AgentIdentity | null {
-  const text = textOf(file)?.trim()
-  if (text === undefined) return null
+  let text: string
+  try {
+    text = readTokenFile(file)
+  } catch {
+    return null
+  }
   const agent = CREDENTIAL.exec(text)?.[1] ?? claimedAgent(text)
   return agent === null ? null : { agent, file }
 }

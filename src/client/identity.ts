@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises"
 import { SkeinError } from "../contract/errors.ts"
 import { errorFrom, noHub, postJson } from "./post.ts"
+import { readTokenFile } from "./token-file.ts"
 
 /** Where a client's identity comes from: one of these. A file may hold a credential or a token, and is read anew at each renewal. */
 export type Identity = { credential: string } | { credentialFile: string } | { token: string | (() => string | Promise<string>) }
@@ -25,11 +25,12 @@ async function givenText(identity: Identity): Promise<string> {
   if ("credential" in identity) return identity.credential
   if ("token" in identity) return typeof identity.token === "string" ? identity.token : identity.token()
   try {
-    return (await readFile(identity.credentialFile, "utf8")).trim()
+    return readTokenFile(identity.credentialFile)
   } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
     throw new SkeinError(
       "unauthenticated",
-      `the credential file cannot be read: ${(error as NodeJS.ErrnoException).code ?? "unknown error"}`,
+      `the credential file ${JSON.stringify(identity.credentialFile)} cannot be read: ${code ?? message}`,
       "Name the file that `skein up` or `skein agent add` wrote.",
       { file: identity.credentialFile },
     )
