@@ -1,5 +1,9 @@
+import { once } from "node:events"
 import { readFileSync, writeFileSync } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { join } from "node:path"
+import { text } from "node:stream/consumers"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { json, newRepository, parseLines, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
 
@@ -90,6 +94,23 @@ describe("witnesses", () => {
     const proof = join(folder, "entry.proof")
     await json(folder, ["ledger", "prove", "1", "--out", proof])
     expect(await json("/", ["ledger", "check", proof, "--key", key, "--witness", vkey, "--quorum", "1"])).toMatchObject([{ cosignedBy: [{ name: "owl" }] }])
+    // The hub's own round was faster with a later checkpoint: so says the witness to the first that comes.
+    let overtaken = 0
+    const faster = createServer((request, response) => {
+      void (async () => {
+        const body = await text(request)
+        const size = Number(/\n\nskein\/.*\n(\d+)\n/.exec(body)?.[1])
+        if ((overtaken += 1) === 1) return response.writeHead(409, { "content-type": "text/x.tlog.size" }).end(`${size + 1}\n`)
+        const answer = await fetch(url + request.url, { method: "POST", body })
+        response.writeHead(answer.status).end(await answer.text())
+      })()
+    }).listen(0, "127.0.0.1")
+    await once(faster, "listening")
+    const known = [{ url: `http://127.0.0.1:${(faster.address() as AddressInfo).port}`, vkey, seenSize: made?.size }]
+    writeFileSync(join(folder, ".skein", "witnesses-main.json"), JSON.stringify(known))
+    const [again] = await json<{ size: number; note: string }>(folder, ["ledger", "checkpoint"])
+    faster.close()
+    expect(again).toMatchObject({ note: expect.stringContaining(`\n${again?.size}\n`) as string, witnesses: [{ outcome: "cosigned" }] })
     serving.child.kill("SIGINT")
     expect((await serving.ended).status).toBe(0)
   })

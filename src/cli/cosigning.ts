@@ -22,6 +22,7 @@ export function keepCosigned(instance: Instance, hub: Hub, log: LoopLog): { stop
         for (const { url, outcome, reason, offence } of answers) {
           // A witness that refuses has seen another history: that is for people to look into.
           if (outcome === "refused") log.error({ workspace, url, offence, reason }, "a witness refuses to cosign")
+          else if (outcome === "unusable") log.error({ workspace, url, reason }, "a witness cannot be asked")
           else if (outcome === "unreachable") log.warn({ workspace, url, reason }, "a witness does not answer")
         }
         if (answers.every(({ outcome }) => outcome !== "unreachable")) sent.set(workspace, note)

@@ -1,11 +1,24 @@
-import { mkdtempSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { expect, test } from "vitest"
-import { readWitnesses, writeWitnesses } from "./witness-list.ts"
+import { expect, onTestFinished, test } from "vitest"
+import { Chain } from "../core/chain.ts"
+import { MemoryStore } from "../ledger/memory.ts"
+import { formatTreeHead, makeKey, openNote, parseSigner, parseVerifier, signNote } from "../ledger/note.ts"
+import { sha256 } from "../ledger/sha256.ts"
+import { serveWitness } from "../ledger/witness-http.ts"
+import { Witness } from "../ledger/witness.ts"
+import { makeEntries } from "../../test/ledger-entries.ts"
+import { cosignNow, readWitnesses, writeWitnesses } from "./witness-list.ts"
+
+function newInstance() {
+  const directory = mkdtempSync(join(tmpdir(), "skein-witnesses-"))
+  mkdirSync(join(directory, "checkpoint"))
+  return { directory, repository: null }
+}
 
 test("a list of witnesses reads as it was written, and one that is none is named with its file", () => {
-  const instance = { directory: mkdtempSync(join(tmpdir(), "skein-witnesses-")), repository: null }
+  const instance = newInstance()
   expect(readWitnesses(instance, "main")).toEqual([])
   const known = [{ url: "http://127.0.0.1:7800", vkey: "witness+1a2b3c4d+BA", seenSize: 7 }]
   writeWitnesses(instance, "main", known)
@@ -15,4 +28,71 @@ test("a list of witnesses reads as it was written, and one that is none is named
     writeFileSync(path, text)
     expect(() => readWitnesses(instance, "main"), text).toThrow(`${path} is no list of witnesses`)
   }
+})
+
+const LOG = makeKey("log", "skein/main", Buffer.alloc(32, 1))
+
+/** A ledger of `size` entries, and its signed checkpoint at each size. */
+async function logOf(size: number) {
+  const ledger = new MemoryStore().open()
+  const chain = new Chain(sha256)
+  const roots = [chain.root()]
+  for (let at = 0; at < size; at += 1) {
+    await ledger.append(at, makeEntries(chain, 1))
+    chain.commit()
+    roots.push(chain.root())
+  }
+  const note = (at: number): string => signNote(formatTreeHead({ origin: "skein/main", size: at, root: roots[at]! }), parseSigner(LOG.skey))
+  return { ledger, note }
+}
+
+/** A real witness that watches the log. */
+async function witnessNamed(name: string) {
+  const { skey, vkey } = makeKey("witness", name, Buffer.alloc(32, name.charCodeAt(0)))
+  const witness = new Witness(join(mkdtempSync(join(tmpdir(), "skein-witness-")), "witness.json"), parseSigner(skey), () => Date.now())
+  witness.watch(LOG.vkey)
+  const served = await serveWitness({ witness })
+  onTestFinished(async () => {
+    await served.close()
+    witness.close()
+  })
+  return { url: served.url, vkey, seenSize: 0 }
+}
+
+test("a checkpoint that another process overtook is no rollback, and takes nothing from the later one; a ledger that is too short is one", async () => {
+  const instance = newInstance()
+  const [alice, bob] = [await witnessNamed("alice"), await witnessNamed("bob")]
+  const { ledger, note } = await logOf(20)
+  writeWitnesses(instance, "main", [alice])
+  await cosignNow(instance, "main", note(20), ledger)
+  const cosigned = (): string => readFileSync(join(instance.directory, "checkpoint", "main.cosigned"), "utf8")
+  const last = cosigned()
+  for (const seenSize of [0, 20]) {
+    writeWitnesses(instance, "main", [{ ...alice, seenSize }, bob])
+    const { answers } = await cosignNow(instance, "main", note(18), ledger)
+    expect(answers).toMatchObject([
+      { url: alice.url, outcome: "overtaken", offence: null, reason: expect.stringContaining("of 20 entries") as string },
+      { outcome: "cosigned" },
+    ])
+    expect(cosigned()).toBe(last)
+  }
+  const restored = await logOf(18)
+  const { answers } = await cosignNow(instance, "main", restored.note(18), restored.ledger)
+  expect(answers).toMatchObject([{ outcome: "refused", offence: "rollback" }, { outcome: "cosigned" }])
+  expect(openNote(cosigned(), [parseVerifier(bob.vkey)]).text).toContain("\n18\n")
+})
+
+test("one witness whose key is none is named, and the others are asked", async () => {
+  const instance = newInstance()
+  const [alice, bob] = [await witnessNamed("alice"), await witnessNamed("bob")]
+  const { ledger, note } = await logOf(5)
+  writeWitnesses(instance, "main", [alice, { url: "http://127.0.0.1:7800", vkey: "carol+1a2b3c4d+BA", seenSize: 3 }, bob])
+  const { note: signed, answers } = await cosignNow(instance, "main", note(5), ledger)
+  expect(answers).toMatchObject([
+    { outcome: "cosigned" },
+    { url: "http://127.0.0.1:7800", outcome: "unusable", reason: expect.stringMatching(/witnesses-main\.json: .*carol.*skein witness add/) as string },
+    { outcome: "cosigned" },
+  ])
+  expect(openNote(signed, [parseVerifier(alice.vkey), parseVerifier(bob.vkey)]).verified).toHaveLength(2)
+  expect(readWitnesses(instance, "main").map(({ seenSize }) => seenSize)).toEqual([5, 3, 5])
 })

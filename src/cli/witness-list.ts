@@ -3,13 +3,16 @@ import { join } from "node:path"
 import type { Requested } from "../ledger/witness-http.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { Ledger } from "../ledger/ledger.ts"
+import type { NoteInvalid as NoteFault } from "../ledger/note.ts"
 import { replacePrivately } from "../ledger/private-file.ts"
 import type { Instance } from "./instance.ts"
+import { cosignedNote } from "./ledger-source.ts"
 
 /** A witness that a workspace's checkpoints are sent to: where it listens, its public key, and what it saw last. */
 export type KnownWitness = { url: string; vkey: string; seenSize: number }
 
-export type WitnessAnswer = { url: string; outcome: Requested["outcome"]; reason: string | null; offence: string | null }
+/** `unusable`: what is known of the witness is no key of one, so that it was not asked. */
+export type WitnessAnswer = { url: string; outcome: Requested["outcome"] | "unusable"; reason: string | null; offence: string | null }
 
 function listFile({ directory }: Instance, workspace: string): string {
   return join(directory, `witnesses-${workspace}.json`)
@@ -40,7 +43,10 @@ export function writeWitnesses(instance: Instance, workspace: string, witnesses:
   replacePrivately(listFile(instance, workspace), `${JSON.stringify(witnesses, null, 2)}\n`)
 }
 
-/** Has every known witness cosign a checkpoint; keeps the note with what they answered. A witness that cannot be reached holds up nobody. */
+/**
+ * Has every known witness cosign a checkpoint; keeps the note with what they answered, unless another process had a later one cosigned meanwhile. A witness
+ * that cannot be reached, or asked, holds up nobody.
+ */
 export async function cosignNow(
   instance: Instance,
   workspace: string,
@@ -49,21 +55,37 @@ export async function cosignNow(
 ): Promise<{ note: string; answers: WitnessAnswer[] }> {
   const witnesses = readWitnesses(instance, workspace)
   if (witnesses.length === 0) return { note, answers: [] }
-  const [{ requestCosignature }, { parseNote, parseTreeHead, parseVerifier }] = await Promise.all([
+  const [{ requestCosignature }, { NoteInvalid, parseNote, parseTreeHead, parseVerifier }] = await Promise.all([
     import("../ledger/witness-http.ts"),
     import("../ledger/note.ts"),
   ])
-  const { size } = parseTreeHead(parseNote(note).text)
+  const sizeOf = (text: string): number => parseTreeHead(parseNote(text).text).size
+  const tried = <T>(read: () => T): T | NoteFault => {
+    try {
+      return read()
+    } catch (error) {
+      if (error instanceof NoteInvalid) return error
+      throw error
+    }
+  }
+  const size = sizeOf(note)
   const answers: WitnessAnswer[] = []
   let signed = note
   for (const witness of witnesses) {
-    const answer = await requestCosignature({ url: witness.url, witness: parseVerifier(witness.vkey), note: signed, ledger, old: witness.seenSize })
+    const { url, vkey } = witness
+    const key = tried(() => parseVerifier(vkey))
+    if (key instanceof NoteInvalid) {
+      const reason = `its key in ${listFile(instance, workspace)}: ${key.message}. Give the one that it printed: skein witness add ${url} KEY`
+      answers.push({ url, outcome: "unusable", reason, offence: null })
+      continue
+    }
+    const answer = await requestCosignature({ url, witness: key, note: signed, ledger, old: witness.seenSize })
     if (answer.outcome === "cosigned") {
       signed = answer.note
       witness.seenSize = size
     }
     answers.push({
-      url: witness.url,
+      url,
       outcome: answer.outcome,
       reason: answer.outcome === "cosigned" ? null : answer.reason,
       offence: answer.outcome === "refused" ? answer.offence : null,
@@ -77,6 +99,10 @@ export async function cosignNow(
     workspace,
     now.map((one) => ({ ...one, seenSize: Math.max(one.seenSize, seen.get(`${one.url} ${one.vkey}`) ?? 0) })),
   )
-  if (answers.some(({ outcome }) => outcome === "cosigned")) replacePrivately(join(instance.directory, "checkpoint", `${workspace}.cosigned`), signed)
+  // The later one of another process stays; one that the ledger does not reach is of another history.
+  const kept = tried(() => sizeOf(cosignedNote(instance, workspace) ?? ""))
+  const isLater = typeof kept === "number" && kept > size && (await ledger.read(kept, 1)).length > 0
+  if (answers.some(({ outcome }) => outcome === "cosigned") && !isLater)
+    replacePrivately(join(instance.directory, "checkpoint", `${workspace}.cosigned`), signed)
   return { note: signed, answers }
 }

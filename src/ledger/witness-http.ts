@@ -94,9 +94,11 @@ export function formatRequest(old: number, proof: readonly Uint8Array[], note: s
   return `old ${old}\n${proof.map((hash) => `${Buffer.from(hash).toString("base64")}\n`).join("")}\n${note}`
 }
 
-/** What became of asking a witness. `unreachable` may be tried again later; the others may not, without a human. */
+/** What became of asking a witness. `overtaken` and `unreachable` may be tried again with a later checkpoint; `refused` may not, without a human. */
 export type Requested =
   | { outcome: "cosigned"; note: string }
+  /** The witness has seen a later checkpoint of this ledger, which somebody else sent: the next one shows whether of the same history. */
+  | { outcome: "overtaken"; reason: string }
   | { outcome: "refused"; offence: Offence | null; reason: string }
   | { outcome: "unreachable"; reason: string }
 
@@ -110,7 +112,7 @@ export type CosignatureRequest = {
   witness: Verifier
   /** The signed checkpoint. */
   note: string
-  /** Read for the consistency proof. */
+  /** Read for the consistency proof; one that reaches what the witness has seen was not rolled back. */
   ledger: Pick<Ledger, "read">
   /** The size that the witness saw last, as far as is known; 0 to ask. */
   old?: number
@@ -125,6 +127,7 @@ export async function requestCosignature({ url, witness, note, ledger, old = 0, 
   // Another request may move the witness on between its answer and ours; it cannot happen often.
   for (let tries = 0; tries < 4; tries++) {
     if (old > head.size) {
+      if ((await ledger.read(old, 1)).length > 0) return { outcome: "overtaken", reason: `a later checkpoint, of ${old} entries, was there before this one` }
       return {
         outcome: "refused",
         offence: "rollback",

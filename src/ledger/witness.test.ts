@@ -177,8 +177,9 @@ describe("a witness", () => {
     it("a log restored from an old copy learns that it was rolled back, and once it has grown anew, that it is a fork", async () => {
       const [before, after] = [await logOf(12), await logOf(20, (seq) => (seq > 8 ? `anew ${seq}` : `entry ${seq}`))]
       await requestCosignature({ url: served.url, witness: witnessKey, note: before.note(12), ledger: before.ledger })
+      const restored = await logOf(8)
       for (const old of [0, 12]) {
-        const rolledBack = await requestCosignature({ url: served.url, witness: witnessKey, note: after.note(8), ledger: after.ledger, old })
+        const rolledBack = await requestCosignature({ url: served.url, witness: witnessKey, note: restored.note(8), ledger: restored.ledger, old })
         expect(rolledBack).toMatchObject({ outcome: "refused", offence: "rollback" })
       }
       expect(await requestCosignature({ url: served.url, witness: witnessKey, note: after.note(12), ledger: after.ledger })).toMatchObject({
