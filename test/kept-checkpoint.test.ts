@@ -1,7 +1,7 @@
-import { copyFileSync, readFileSync, renameSync, rmSync } from "node:fs"
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
-import { json, newRepository, skein, tidyUp } from "./cli-driver.ts"
+import { json, newRepository, parseLines, skein, tidyUp } from "./cli-driver.ts"
 
 afterAll(tidyUp)
 
@@ -43,4 +43,42 @@ test("a hub does not start on a ledger that was cut, or on another history, and 
   renameSync(at("newer.sqlite"), ledger)
   await json(folder, ["up"])
   expect((await json(folder, ["task", "list"])).length).toBe(2)
+})
+
+test("a kept checkpoint that cannot be read keeps nobody from work, and is told until a person has removed it", async () => {
+  const folder = newRepository()
+  const at = (...names: string[]): string => join(folder, ".skein", ...names)
+  const kept = at("checkpoint", "main")
+  await json(folder, ["up"])
+  await json(folder, ["task", "add", "first", "First"])
+  await json(folder, ["ledger", "checkpoint"])
+  await json(folder, ["down"])
+  const note = readFileSync(kept, "utf8")
+  const told = async (what: string): Promise<void> => {
+    const verified = await skein(folder, ["ledger", "verify"])
+    expect(verified).toMatchObject({ status: 1, stdout: expect.stringMatching(/^ok /) as string, stderr: expect.stringContaining(what) as string })
+    expect(verified.stderr).toMatch(/^remedy: .*/m)
+    const findings = parseLines<{ level: string; about: string; text: string }>((await skein(folder, ["doctor", "--json"])).stdout)
+    expect(findings.find(({ about }) => about === "checkpoint")).toMatchObject({ level: "problem", text: expect.stringContaining(what) as string })
+    expect(findings.find(({ about }) => about === "ledger")).toMatchObject({ level: "ok" })
+  }
+
+  // What follows from the secret key is no loss: the hub reads the checkpoint all the same.
+  rmSync(at("keys", "checkpoint-main.pub"))
+  await told(`${at("keys", "checkpoint-main.pub")} holds no public key`)
+  await json(folder, ["up"])
+  expect(await skein(folder, ["ledger", "verify"])).toMatchObject({ status: 0 })
+  await json(folder, ["down"])
+
+  for (const spoil of [() => writeFileSync(kept, note.slice(0, -20)), () => mkdirSync(kept)]) {
+    rmSync(kept)
+    spoil()
+    await told(`${kept} cannot be read: `)
+    await json(folder, ["up"])
+    await json(folder, ["ledger", "checkpoint"])
+    await told(`${kept}.unreadable is a checkpoint that a hub could not read at its start`)
+    rmSync(`${kept}.unreadable`, { recursive: true })
+    expect(await skein(folder, ["ledger", "verify"])).toMatchObject({ status: 0 })
+    await json(folder, ["down"])
+  }
 })

@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs
 import { join } from "node:path"
 import type { Command } from "commander"
 import { SkeinError } from "../contract/errors.ts"
+import type { OutsideCheckpoint } from "../ledger/audit.ts"
 import { act, examples, type Context } from "./context.ts"
 import { conflictText, foreseenAtWork } from "./files-foreseen.ts"
 import { isHealthy } from "./hub-start.ts"
@@ -54,7 +55,9 @@ async function instanceFindings(context: Context, instance: Instance, quick: boo
   if (closed !== null) return [{ level: "problem", about: "instance", text: closed.message, remedy: closed.remedy }]
   const file = readHubFile(instance)
   const findings = [...permissionFindings(instance), diskFinding(instance), await hubFinding(instance, file)]
-  if (!quick) findings.push(await ledgerFinding(context, instance))
+  const { outside, unreadable } = await ownCheckpoints(instance, context.workspace)
+  if (!quick) findings.push(await ledgerFinding(context, instance, outside))
+  if (unreadable !== null) findings.push({ level: "problem", about: "checkpoint", text: unreadable.message, remedy: unreadable.remedy })
   if (file === null || !isAlive(file.pid) || !(await isHealthy(file.url))) return findings
   try {
     return [...findings, ...(await workFindings(context))]
@@ -139,13 +142,13 @@ async function hubFinding({ directory }: Instance, file: HubFile | null): Promis
   return { level: "ok", about: "hub", text: `process ${file.pid} answers at ${file.url}`, remedy: null }
 }
 
-async function ledgerFinding(context: Context, instance: Instance): Promise<Finding> {
+async function ledgerFinding(context: Context, instance: Instance, outside: readonly OutsideCheckpoint[]): Promise<Finding> {
   const path = ledgerFile(instance, context.workspace)
   if (!existsSync(path)) return { level: "ok", about: "ledger", text: "there is none yet", remedy: null }
   try {
     const source = await openLedgerFile(path)
     try {
-      const audit = await auditLedger(source, await ownCheckpoints(instance, context.workspace))
+      const audit = await auditLedger(source, outside)
       const good = audit.verified.ok && audit.replayed?.mismatch === null
       return {
         level: good ? "ok" : "problem",

@@ -12,7 +12,6 @@ import { toHex } from "../core/hash.ts"
 import { decodeEntry, HUB } from "../core/entry.ts"
 import { isName } from "../core/ids.ts"
 import type { Checkpoint } from "../core/workspace.ts"
-import type { OutsideCheckpoint } from "../ledger/audit.ts"
 import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
 import { replacePrivately } from "../ledger/private-file.ts"
 import { sha256 } from "../ledger/sha256.ts"
@@ -29,7 +28,7 @@ import { leaveSmallHeap, releaseWhenIdle } from "./idle-memory.ts"
 import type { HubFile, Instance } from "./instance.ts"
 import { prepareInstance } from "./instance-files.ts"
 import { type InstanceWatch, watchInstance } from "./instance-watch.ts"
-import { ownCheckpoints } from "./ledger-source.ts"
+import { ownCheckpoints, unreadableFile } from "./ledger-source.ts"
 import { version } from "./version.ts"
 
 const LOG_LEVELS: readonly string[] = ["trace", "debug", "info", "warn", "error", "fatal", "silent"]
@@ -52,6 +51,8 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
   const openLedger = async (workspace: string): Promise<SqliteLedger> => {
     const ledger = openSqlite({ path: at("ledger", `${workspace}.sqlite`), owner: { pid: process.pid, address: null } })
     try {
+      // The public key, which the kept checkpoint is read with, follows from the secret one.
+      if (existsSync(at("keys", `checkpoint-${workspace}.key`))) await notes.verifierKey(workspace).catch(() => undefined)
       await checkKept(instance, workspace, ledger, log)
     } catch (error) {
       await ledger.close()
@@ -131,15 +132,16 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
 
 /**
  * Holds a ledger against the checkpoint that is kept outside it. A hub that went on from a ledger that was cut would replace that checkpoint with its own,
- * and sign a second history. Throws `LedgerFailure` `damaged`; what was signed is in the ledger first, so an honest crash never looks like this.
+ * and sign a second history. Throws `LedgerFailure` `damaged`; what was signed is in the ledger first, so an honest crash never looks like this. One that
+ * cannot be read shows nothing: it is put aside, where `skein doctor` and `skein ledger verify` tell of it until a person has removed it.
  */
 async function checkKept(instance: Instance, workspace: string, ledger: Ledger, log: Logger): Promise<void> {
-  let kept: OutsideCheckpoint | undefined
-  try {
-    kept = (await ownCheckpoints(instance, workspace))[0]
-  } catch (error) {
-    log.warn({ err: error, workspace }, "the checkpoint that is kept outside the ledger cannot be read")
-  }
+  const { outside, unreadable } = await ownCheckpoints(instance, workspace)
+  const [kept] = outside
+  if (unreadable !== null) log.error({ err: unreadable, workspace }, "whether the ledger was cut cannot be told")
+  const path = join(instance.directory, "checkpoint", workspace)
+  // A power cut may leave it so. The next checkpoint would take its place, and nobody would hear of it.
+  if (kept === undefined && existsSync(path)) renameSync(path, unreadableFile(instance, workspace))
   if (kept === undefined) return
   const { size, root } = kept
   const [recorded] = await ledger.read(size + 1, 1)

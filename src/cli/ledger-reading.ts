@@ -79,7 +79,8 @@ export async function verifyLedger(
   { file, checkpoint = [], key = [] }: FileOption & { checkpoint?: string[]; key?: string[] },
 ): Promise<void> {
   const { terminal } = context
-  const outside = file === undefined && context.options.url === undefined ? await ownCheckpoints(context.instance(), context.workspace) : []
+  const isOwn = file === undefined && context.options.url === undefined
+  const { outside, unreadable } = isOwn ? await ownCheckpoints(context.instance(), context.workspace) : { outside: [], unreadable: null }
   if (checkpoint.length > 0) {
     const { parseVerifier } = await import("../ledger/note.ts")
     const own = key.length > 0 ? null : await ownVerifier(context.instance(), context.workspace)
@@ -108,6 +109,7 @@ export async function verifyLedger(
       ? "    nothing was kept outside the file to compare its length with"
       : `    as the checkpoint of ${coveredTo} entries that is kept outside the file${uncovered > 0 ? `; the last ${uncovered} came after it` : ""}`,
   )
+  if (unreadable !== null) throw unreadable
 }
 
 export async function replayLedger(context: Context, { to, epoch, diff, file }: FileOption & { to?: number; epoch?: number; diff?: number }): Promise<void> {

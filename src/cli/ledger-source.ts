@@ -1,4 +1,4 @@
-import { statSync } from "node:fs"
+import { existsSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { fromHex } from "../core/hash.ts"
 import type { Seq } from "../core/ids.ts"
@@ -80,10 +80,13 @@ export async function ownVerifier(instance: Instance, workspace: string): Promis
   try {
     return parseVerifier(key)
   } catch (error) {
-    if (!(error instanceof NoteInvalid)) throw error
-    const path = join(instance.directory, "keys", `checkpoint-${workspace}.pub`)
-    throw new SkeinError("invalid", `${path} holds no public key`, "Put back the file, or have the hub write it again: skein down, then skein up.")
+    throw error instanceof NoteInvalid ? noPublicKey(instance, workspace) : error
   }
+}
+
+function noPublicKey({ directory }: Instance, workspace: string): SkeinError {
+  const path = join(directory, "keys", `checkpoint-${workspace}.pub`)
+  return new SkeinError("invalid", `${path} holds no public key`, "Put back the file, or have the hub write it again: skein down, then skein up.")
 }
 
 /** A note's checkpoint, its signature verified. Throws `SkeinError` naming `source` where it is no checkpoint, or none of the keys signed it. */
@@ -124,9 +127,38 @@ export async function auditLedger(source: Pick<LedgerSource, "read" | "elsewhere
   }
 }
 
-/** What the instance itself has to compare its ledger with. */
-export async function ownCheckpoints(instance: Instance, workspace: string): Promise<OutsideCheckpoint[]> {
-  const note = keptNote(instance, workspace)
-  const key = note === null ? null : await ownVerifier(instance, workspace)
-  return note === null || key === null ? [] : [await outsideCheckpoint(note, [key], `.skein/checkpoint/${workspace}`)]
+/** What the instance itself has to compare its ledger with. `unreadable`: what it should have and nobody can read, which shows neither a cut nor that there is none. */
+export type OwnCheckpoints = { outside: OutsideCheckpoint[]; unreadable: SkeinError | null }
+
+export async function ownCheckpoints(instance: Instance, workspace: string): Promise<OwnCheckpoints> {
+  const path = join(instance.directory, "checkpoint", workspace)
+  const aside = unreadableFile(instance, workspace)
+  const unreadable = existsSync(aside) ? missingEvidence(aside, "is a checkpoint that a hub could not read at its start, and put aside") : null
+  if (!existsSync(path)) return { outside: [], unreadable }
+  let key: Verifier | null
+  try {
+    key = await ownVerifier(instance, workspace)
+  } catch (error) {
+    if (!(error instanceof SkeinError)) throw error
+    return { outside: [], unreadable: error }
+  }
+  if (key === null) return { outside: [], unreadable: noPublicKey(instance, workspace) }
+  try {
+    return { outside: [await outsideCheckpoint(readFileSync(path, "utf8"), [key], `.skein/checkpoint/${workspace}`)], unreadable }
+  } catch (error) {
+    return { outside: [], unreadable: missingEvidence(path, `cannot be read: ${(error as Error).message}`) }
+  }
+}
+
+/** Where a hub that starts puts a kept checkpoint that it cannot read: its own next one would take that one's place unseen. */
+export function unreadableFile({ directory }: Instance, workspace: string): string {
+  return join(directory, "checkpoint", `${workspace}.unreadable`)
+}
+
+function missingEvidence(path: string, how: string): SkeinError {
+  return new SkeinError(
+    "invalid",
+    `${path} ${how}`,
+    "That alone shows no tampering, but the ledger's end may have been cut off unseen. Hold it against a checkpoint that is kept elsewhere, such as a witness's: skein ledger verify --checkpoint FILE. Then remove this one.",
+  )
 }

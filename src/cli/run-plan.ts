@@ -308,7 +308,7 @@ async function auditOwn({ context, hub }: Run): Promise<Audit> {
   const instance = context.instance()
   const source = await openLedgerFile(ledgerFile(instance, context.workspace))
   try {
-    return await auditLedger(source, await ownCheckpoints(instance, context.workspace))
+    return await auditLedger(source, (await ownCheckpoints(instance, context.workspace)).outside)
   } finally {
     await source.close()
   }
