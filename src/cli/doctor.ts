@@ -7,6 +7,7 @@ import { act, examples, type Context } from "./context.ts"
 import { conflictText, foreseenAtWork } from "./files-foreseen.ts"
 import { isHealthy } from "./hub-start.ts"
 import { closedTo, isAlive, readHubFile, type HubFile, type Instance } from "./instance.ts"
+import { ledgersIn } from "./ledger-folder.ts"
 import { auditLedger, ledgerFile, openLedgerFile, ownCheckpoints } from "./ledger-source.ts"
 import { printable } from "./printable.ts"
 import { showSkills } from "./quantity.ts"
@@ -55,6 +56,7 @@ async function instanceFindings(context: Context, instance: Instance, quick: boo
   if (closed !== null) return [{ level: "problem", about: "instance", text: closed.message, remedy: closed.remedy }]
   const file = readHubFile(instance)
   const findings = [...permissionFindings(instance), diskFinding(instance), await hubFinding(instance, file)]
+  for (const { message, remedy } of (await ledgersIn(instance)).strays) findings.push({ level: "problem", about: "ledger", text: message, remedy })
   const { outside, unreadable } = await ownCheckpoints(instance, context.workspace)
   if (!quick) findings.push(await ledgerFinding(context, instance, outside))
   if (unreadable !== null) findings.push({ level: "problem", about: "checkpoint", text: unreadable.message, remedy: unreadable.remedy })

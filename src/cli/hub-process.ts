@@ -1,5 +1,5 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto"
-import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { isatty } from "node:tty"
 import { pino, type Logger } from "pino"
@@ -10,7 +10,6 @@ import { snapshotFiles } from "../hub/snapshot-files.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { toHex } from "../core/hash.ts"
 import { decodeEntry, HUB } from "../core/entry.ts"
-import { isName } from "../core/ids.ts"
 import type { Checkpoint } from "../core/workspace.ts"
 import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
 import { replacePrivately } from "../ledger/private-file.ts"
@@ -28,6 +27,7 @@ import { leaveSmallHeap, releaseWhenIdle } from "./idle-memory.ts"
 import type { HubFile, Instance } from "./instance.ts"
 import { prepareInstance } from "./instance-files.ts"
 import { type InstanceWatch, watchInstance } from "./instance-watch.ts"
+import { ledgersIn, strayLedger } from "./ledger-folder.ts"
 import { ownCheckpoints, unreadableFile } from "./ledger-source.ts"
 import { version } from "./version.ts"
 
@@ -49,6 +49,8 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
   const ledgers: SqliteLedger[] = []
   const notes = checkpointNotes({ keysDirectory: at("keys"), notesDirectory: at("checkpoint"), random: (bytes) => randomBytes(bytes) })
   const openLedger = async (workspace: string): Promise<SqliteLedger> => {
+    const stray = await strayLedger(instance, workspace)
+    if (stray !== null) throw stray
     const ledger = openSqlite({ path: at("ledger", `${workspace}.sqlite`), owner: { pid: process.pid, address: null } })
     try {
       // The public key, which the kept checkpoint is read with, follows from the secret one.
@@ -61,6 +63,8 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
     ledgers.push(ledger)
     return ledger
   }
+  const { workspaces, strays } = await ledgersIn(instance)
+  for (const stray of strays) log.error({ err: stray }, "a file among the ledgers is not served")
   let watch: InstanceWatch | null = null
   const fatal = (error: unknown): void => {
     log.fatal({ err: error }, "a commit's outcome is unknown: the hub ends, and tells the truth after its next start")
@@ -80,7 +84,7 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
       },
       fatal,
     },
-    workspacesIn(at("ledger")),
+    [...new Set(["main", ...workspaces])],
   )
   if (Object.keys(wake).length > 0)
     for (const name of hub.names()) await hub.workspace(name)?.execute("wake.setPolicy", HUB, { changes: wake, reason: "config.yaml says so" })
@@ -193,18 +197,6 @@ function stopSignal(): Promise<NodeJS.Signals> {
     }
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop)
   })
-}
-
-function workspacesIn(folder: string): string[] {
-  const found = readdirSync(folder).flatMap((file) => (file.endsWith(".sqlite") ? [file.slice(0, -".sqlite".length)] : []))
-  const odd = found.find((name) => !isName(name))
-  if (odd !== undefined)
-    throw new SkeinError(
-      "invalid",
-      `${join(folder, `${odd}.sqlite`)} is named as no workspace is`,
-      "Each file here is the ledger of one: keep copies elsewhere.",
-    )
-  return [...new Set(["main", ...found])]
 }
 
 /** The key that signs tokens: made once, of mode 0600. A new one makes every token void, and none longer lived than 15 minutes is lost by it. */

@@ -3,6 +3,8 @@ import { act, asText, collect, examples, integer, type Context } from "./context
 import { UsageError } from "./failure.ts"
 import { beginWithHubMemory } from "./hub-memory.ts"
 import { ensureHub } from "./hub-start.ts"
+import { ledgersIn } from "./ledger-folder.ts"
+import { printable } from "./printable.ts"
 import { showTime } from "./table.ts"
 
 type UpOptions = { foreground?: boolean; host: string; port?: number; allowHost?: string[]; supervise?: boolean }
@@ -44,6 +46,7 @@ async function up(context: Context, { foreground = false, host, port, allowHost 
   const { hub, already } = await ensureHub(context.instance(), { host, port: port ?? null, allowedHosts: allowHost })
   const since = already ? `is up already, since ${showTime(hub.startedAtMs)},` : "is up"
   terminal.answer({ up: true, already, ...hub }, `the hub ${since} at ${hub.url} (process ${hub.pid})`)
+  for (const { message, remedy } of (await ledgersIn(context.instance())).strays) terminal.notice(`${printable(message)}. ${remedy}`)
   if (!supervise) return
   const { ensureSupervisor } = await import("./supervisor-start.ts")
   const { supervisor, already: ran } = await ensureSupervisor(context)
