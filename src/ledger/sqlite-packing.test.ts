@@ -61,6 +61,12 @@ test.each([
   ["a hash is of another type", "UPDATE entries SET hash = CAST(hex(hash) AS TEXT) WHERE seq = 20"],
   ["a hash is too short", "UPDATE entries SET hash = x'00' WHERE seq = 20"],
   ["the first hash of a page is too long", "UPDATE entries SET hash = hash || x'00' WHERE seq = 11"],
+  [
+    "a hash has the first byte of its text, and the text that of the next hash",
+    `UPDATE entries SET hash = CAST(hash || substr(bytes, 1, 1) AS BLOB),
+       bytes = substr(bytes, 2) || CAST(substr((SELECT hash FROM entries WHERE seq = 21), 1, 1) AS TEXT) WHERE seq = 20;
+     UPDATE entries SET hash = substr(hash, 2) WHERE seq = 21`,
+  ],
   ["a text is too long", "UPDATE entries SET bytes = printf('%.*c', 70000, 'x') WHERE seq = 20"],
   ["another stands before the first", "INSERT INTO entries SELECT 0, bytes, hash FROM entries WHERE seq = 1"],
 ])("nothing is packed where %s", (_, change) => {

@@ -10,9 +10,10 @@ export class Packing {
   readonly #page: StatementSync
 
   constructor(database: DatabaseSync) {
-    // Each row brings the separator that stands before it: its own hash. A value of another type than was written sorts elsewhere than all texts or all BLOBs.
+    // Each row brings the separator that stands before it: its own hash. A value of another type than was written sorts elsewhere than all texts or all BLOBs. Of a hash that
+    // is longer, with one as much shorter after it, the whole would be the same bytes as of rows that are sound, and chain.
     this.#page = database.prepare(`
-      SELECT count(*) AS rows, count(*) FILTER (WHERE bytes >= '' AND bytes < x'' AND hash >= x'') AS sound,
+      SELECT count(*) AS rows, count(*) FILTER (WHERE bytes >= '' AND bytes < x'' AND hash >= x'' AND length(hash) = ${HASH_BYTES}) AS sound,
         max(seq) AS last, (SELECT max(seq) FROM entries) AS head,
         CAST((SELECT hash FROM entries WHERE seq = :first) || group_concat(bytes, hash) AS BLOB) AS bytes, group_concat(octet_length(bytes)) AS lengths
       FROM entries WHERE seq BETWEEN :from AND :to`)

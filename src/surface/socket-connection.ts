@@ -12,11 +12,12 @@ import type { Auth, Caller } from "./auth.ts"
 import { Intake } from "./intake.ts"
 import { encodeFrame, type Outbox } from "./outbox.ts"
 import { type Perform, type SurfaceLog, told, waits, workspaceOf } from "./perform.ts"
+import { ReadTurns } from "./read-turns.ts"
 import type { Refusals } from "./rate.ts"
 // prettier-ignore
 import { beyondHead, callId, CLOSE, closeCode, echo, expired, foreignIdentity, longHello, needsHello, needsId, noHello, readFrames, type Request, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
 
-/** Bytes that may wait for a slow reader: then events are resynced; at four times this the connection ends. */
+/** Bytes that may wait for a slow reader: then its reads wait, and events are resynced; where four times this waits, what it read not counted, and more is to be said, the connection ends. */
 const BUFFER_MAX = 4 * 1024 * 1024
 /** Time for the first `hello`, in ms. */
 const HELLO_MS = 10_000
@@ -54,6 +55,12 @@ export class SocketConnection {
   /** Sessions that this connection owns: its silence may declare them lost. */
   readonly #sessions = new Map<SessionId, Loop>()
   #answers: string[] = []
+  /** How long they are, in characters, and those to reads. */
+  #answerChars = 0
+  #readChars = 0
+  /** Bytes of what waits to be sent that answer reads, at the most. */
+  #readBytes = 0
+  readonly #reads = new ReadTurns(() => this.#ws.bufferedAmount + this.#answerChars < BUFFER_MAX)
   #events: Buffer[] = []
   #eventBytes = 0
   #unsubscribe: (() => void) | null = null
@@ -76,6 +83,7 @@ export class SocketConnection {
     readMessages(ws, socket, "client", (data, isBinary) => this.#intake.received(data, isBinary))
     this.#limitStranger()
     ws.on("pong", () => this.#heard())
+    socket.on("drain", () => this.#reads.next())
     // `ws` ends the connection itself; what it says of a bad frame is told at level debug.
     ws.on("error", (error) => options.log.debug({ err: error }, "a connection broke the WebSocket protocol"))
   }
@@ -86,9 +94,14 @@ export class SocketConnection {
   sendAnswers(): void {
     const answers = this.#answers
     if (answers.length === 0) return
+    const ofReads = this.#readChars / this.#answerChars
     this.#answers = []
+    this.#answerChars = this.#readChars = 0
     const text = answers.length === 1 ? (answers[0] as string) : `[${answers.join(",")}]`
-    this.#write(asciiFrame(text) ?? textFrame(text))
+    const frame = asciiFrame(text) ?? textFrame(text)
+    this.#write(frame)
+    this.#readBytes += ofReads * frame.length
+    this.#reads.next()
   }
 
   sendEvents(): void {
@@ -123,6 +136,7 @@ export class SocketConnection {
   closed(): void {
     clearTimeout(this.#helloTimer)
     this.#intake.end()
+    this.#reads.end()
     this.#gone.abort()
     for (const controller of this.#inFlight.values()) controller?.abort()
     this.#unsubscribe?.()
@@ -156,18 +170,24 @@ export class SocketConnection {
 
   #write(frame: Buffer | string): void {
     if (this.#ws.readyState !== WebSocket.OPEN) return
-    this.#socket.write(frame, "latin1")
-    if (this.#ws.bufferedAmount > 4 * BUFFER_MAX) this.#ws.close(CLOSE.tooSlow, "too much waits to be read")
+    const { bufferedAmount } = this.#ws
+    this.#readBytes = Math.min(this.#readBytes, bufferedAmount)
+    if (bufferedAmount - this.#readBytes > 4 * BUFFER_MAX) this.#ws.close(CLOSE.tooSlow, "too much waits to be read")
+    else this.#socket.write(frame, "latin1")
   }
 
-  #answer(text: string): void {
+  #answer(text: string, isRead = false): void {
     this.#answers.push(text)
-    this.#outbox.answer(this)
+    this.#answerChars += text.length
+    if (isRead) this.#readChars += text.length
+    // Many long ones are not held back for the end of the turn: they may be longer than a text can be.
+    if (this.#answerChars >= BUFFER_MAX) this.sendAnswers()
+    else this.#outbox.answer(this)
   }
 
   /** An error that ends the connection: said as a frame, then as the close code. */
   #refuse(error: SkeinError, code: number = CLOSE.unauthenticated): void {
-    this.#answers.push(JSON.stringify({ error }))
+    this.#answer(JSON.stringify({ error }))
     this.close(code, error.code)
   }
 
@@ -257,20 +277,25 @@ export class SocketConnection {
     const cancel = parks ? new AbortController() : null
     this.#inFlight.set(call, cancel)
     if (!parks) this.#intake.begun()
+    const isRead = !parks && KINDS[op as OperationName] === "read"
     const answered = (): void => {
       this.#inFlight.delete(call)
       if (!parks) this.#intake.answered()
+      if (isRead) this.#reads.done()
     }
-    this.#o.perform(caller, { operation: op, input, key, requestId, connection: this, ...(cancel === null ? {} : { signal: cancel.signal }) }).then(
-      (ok) => {
-        answered()
-        this.#answer(`{"id":${call},"ok":${answerText(op, ok)}}`)
-      },
-      (error: unknown) => {
-        answered()
-        this.#fail(call, told(this.#o.log, error, { requestId }))
-      },
-    )
+    const carryOut = (): void =>
+      void this.#o.perform(caller, { operation: op, input, key, requestId, connection: this, ...(cancel === null ? {} : { signal: cancel.signal }) }).then(
+        (ok) => {
+          this.#answer(`{"id":${call},"ok":${answerText(op, ok)}}`, isRead)
+          answered()
+        },
+        (error: unknown) => {
+          this.#fail(call, told(this.#o.log, error, { requestId }))
+          answered()
+        },
+      )
+    if (isRead) this.#reads.begin(carryOut)
+    else carryOut()
   }
 
   #fail(id: number, error: SkeinError): void {

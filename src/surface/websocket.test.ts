@@ -90,6 +90,21 @@ test("a reader that is too slow hears from where to come again, and then misses 
   expect(seqsOf(reader.frames)).toEqual(Array.from({ length: seq }, (_, at) => at + 1))
 })
 
+test("a connection that asks for many long pages at once gets each as it takes them, and is not taken for one that does not read", async () => {
+  hub = await startInstance({ level: "warn", limits: { checkpointMs: 3_600_000, checkpointEntries: 1e9 } })
+  const body = "x".repeat(30_000)
+  for (let at = 0; at < 70; at += 1) await hub.loop.execute("task.add", director, { id: `t${at}`, title: "T", body })
+  const reader = await wire(hub.operator)
+  // 60 MB and more, of which none is read at first: what it does meanwhile is answered too.
+  reader.ws.pause()
+  reader.send(Array.from({ length: 30 }, (_, at) => ({ id: at, op: "ledger.read", in: { limit: 1_000 } })))
+  for (let at = 0; at < 20; at += 1) reader.send({ id: 100 + at, op: "task.add", in: { id: `u${at}`, title: "T" } })
+  await until(() => hub.loop.head.seq > 90)
+  reader.ws.resume()
+  await reader.until((frames) => frames.length === 51)
+  expect(reader.frames.filter(({ ok }) => ok !== undefined)).toHaveLength(50)
+})
+
 test("another subscription takes the place of the first, and unsubscribing ends it", async () => {
   hub = await startInstance({ limits: { checkpointMs: 3_600_000 } })
   const reader = await wire(hub.operator)
