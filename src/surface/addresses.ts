@@ -117,6 +117,7 @@ export class Addresses {
   /** MCP in every revision: loaded at the first request, since most hubs start without anybody asking for it. */
   async #serveMcp({ request, response }: Exchange): Promise<void> {
     const caller = await this.#caller(request)
+    this.#o.rate.take(caller.actor.agent)
     const body = request.method === "POST" ? await readJson(request, this.#o.bodyMaxBytes) : undefined
     this.#mcp ??= this.#loadMcp()
     const mcp = await this.#mcp
@@ -194,11 +195,12 @@ export class Addresses {
     const signal = pathname.slice("/otlp/v1/".length)
     if (signal !== "logs" && signal !== "metrics" && signal !== "traces") throw notThere(pathname)
     const caller = await this.#caller(request)
+    this.#o.rate.take(caller.actor.agent)
     const body = await readJson(request, TELEMETRY_BODY_MAX_BYTES)
     if (signal === "logs") {
       const { takeLogs } = await import("./otlp.ts")
       await takeLogs(workspaceOf(this.#o.hub, caller), this.#o.perform, caller, body, requestId)
-    } else this.#o.rate.take(caller.actor.agent)
+    }
     sendJson(response, 200, {})
   }
 

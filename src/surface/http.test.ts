@@ -269,6 +269,17 @@ test("a refusal that time mends says when to come again, in the header too", asy
   expect(headers["x-request-id"]).toMatch(/^[0-9a-f]{8}-\d+$/)
 })
 
+test("what is read by its address counts against the rate as calls do", async () => {
+  hub = await startInstance({ rate: { perSecond: 0.001, burst: 1 } })
+  await run("hub.status", {})
+  const headers = { authorization: `Bearer ${hub.operator}` }
+  for (const path of ["/events", "/snapshots/main/1", "/entries/main/1/2", "/back/main/0/1"])
+    expect((await ask(hub.url, path, { method: "GET", headers })).body["code"], path).toBe("rate_limited")
+  for (const path of ["/otlp/v1/logs", "/otlp/v1/metrics", "/otlp/v1/traces"])
+    expect((await ask(hub.url, path, { headers, body: "{}" })).body["code"], path).toBe("rate_limited")
+  expect((await ask(hub.url, "/mcp", { headers, body: "{}" })).text).toContain("rate_limited")
+})
+
 describe("/events", () => {
   type Message = { id: number; event: string; data: unknown }
 
