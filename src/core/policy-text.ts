@@ -1,6 +1,5 @@
 import type { Entry, Recorded } from "./entry.ts"
 import type { AgentId, Seq } from "./ids.ts"
-import { refuse, type Refusal } from "./refusal.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** One change of the policy: the entry `seq` holds the text. `shipped`: the shipped policy holds again from there on. */
@@ -24,9 +23,7 @@ export function policyText(state: Workspace): PolicyText | null {
 }
 
 /** The text is Cedar's business: whoever submits this command MUST have validated it. The same text again is no change. */
-export function decideSetPolicy(state: Workspace, { text, reason }: SetPolicy): PolicyTextEvent[] | Refusal {
-  if (text !== null && text.trim() === "")
-    return refuse("invalid", "an empty policy would forbid everything to everybody", "Begin with the shipped one: skein policy show --shipped.", {})
+export function decideSetPolicy(state: Workspace, { text, reason }: SetPolicy): PolicyTextEvent[] {
   return (policyText(state)?.text ?? null) === text ? [] : [{ type: "policy.set", data: { text, reason } }]
 }
 
