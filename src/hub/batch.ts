@@ -82,7 +82,7 @@ export class Batch {
     this.#onFault = onFault
     this.#state = state
     this.#chain = chain
-    this.#nowMs = Math.max(nowMs, state.atMs)
+    this.#nowMs = nowMs
   }
 
   /** Decides one and folds it in. Throws only where the fold itself fails: then the state may be half changed, and the hub MUST stop. */

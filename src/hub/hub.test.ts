@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest"
 import { CLAIM_ANY, DONE, OPERATOR, openRig, Rig } from "../../test/simulation/rig.ts"
+import { ThroughLedger } from "../../test/simulation/through-ledger.ts"
 import { VirtualClock } from "./virtual-clock.ts"
 import { decodeEntry, type Entry } from "../core/entry.ts"
 import { type Disk, MemoryStore } from "../ledger/memory.ts"
@@ -176,6 +177,34 @@ describe("two hubs on one ledger", () => {
     await clock.advance(5_000)
     await other.tasks("t")
     expect([...one.fatal, ...other.fatal]).toEqual([])
+  })
+
+  test("one whose clock is behind dates nothing before what the other wrote", async () => {
+    const clock = new VirtualClock()
+    const store = new MemoryStore({ manyWriters: true })
+    const one = await openRig({ store, clock })
+    clock.jumpWall(60_000)
+    const other = await openRig({ store, clock })
+    await other.tasks("t")
+    await clock.advance(100)
+    await one.tasks("u")
+    const times = store.entries.map(({ bytes }) => decodeEntry(bytes).atMs)
+    expect(times).toEqual([...times].sort((a, b) => a - b))
+  })
+
+  test("one that can no longer hear of the other's entries stops", async () => {
+    let cut: () => void = () => undefined
+    const isCut = new Promise<never>((_, reject) => (cut = () => reject(new Error("planted"))))
+    class Deaf extends ThroughLedger {
+      override moved(): Promise<void> {
+        return isCut
+      }
+    }
+    const rig = await openRig({ memory: { manyWriters: true }, wrap: (ledger) => new Deaf(ledger) })
+    cut()
+    await rig.clock.advance(1)
+    expect(rig.fatal).toHaveLength(1)
+    expect(await rig.refused(rig.loop.read(() => 0))).toBe("hub_stopping")
   })
 
   test("a hub whose disk refuses while another writes goes on from the other's entries", async () => {
