@@ -283,6 +283,16 @@ describe("claims", () => {
     scenario.claim(ann, "v")
   })
 
+  it("of several tasks at once are never two probes of one breaker", () => {
+    const { scenario } = team()
+    const ann = scenario.agent("ann", { maxActive: 3 })
+    for (const id of ["t", "u"]) scenario.task(id, { maxAttempts: 99 })
+    fail(scenario, ann, "t")
+    fail(scenario, ann, "t")
+    scenario.wait(1_000)
+    expect(scenario.next(ann, { max: 2 })).toHaveLength(1)
+  })
+
   it("of a kind of task that fails for everybody are refused, other kinds are not", () => {
     const { scenario, actors } = team("ann", "bob", "cat")
     const [ann, bob, cat] = actors as [Actor, Actor, Actor]

@@ -51,6 +51,16 @@ describe("a budget", () => {
     expect(shown(scenario, "task/t")).toMatchObject({ settled: 200, reserved: 0 })
   })
 
+  it("keeps a claim's reservation for whoever made it: what another spends on the task is taken from what is free", () => {
+    const scenario = new Scenario()
+    const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob")]
+    set(scenario, "workspace", 1_000)
+    scenario.task("t", { budgetMicroUsd: 400 })
+    scenario.claim(ann, "t")
+    report(scenario, bob, "t", 150)
+    expect(shown(scenario, "workspace")).toEqual({ free: 450, reserved: 400, settled: 150, overrun: 0, closed: false })
+  })
+
   it("refuses a claim by name for which too little is free, and the next one that fits is taken instead", () => {
     const scenario = new Scenario()
     const ann = scenario.agent("ann")

@@ -50,6 +50,15 @@ describe("a claim", () => {
     expect(scenario.must("task.claim", ann, { task: "t" })).toEqual({ entries: [], answer: first.answer })
   })
 
+  it("by a session that was taken for lost is the sign of life that it is", () => {
+    const scenario = new Scenario()
+    const ann = scenario.agent("ann")
+    scenario.task("t")
+    scenario.must("hub.sweep", OPERATOR, { beats: [], silent: [{ id: ann.session as string, silentMs: MINUTE_MS }] })
+    expect(scenario.state.sessions.get(ann.session as string)?.status).toBe("lost")
+    scenario.claim(ann, "t")
+  })
+
   it("by another session of the same agent is denied: two sessions are two workers", () => {
     const scenario = new Scenario()
     scenario.agent("ann", { maxActive: 2 })

@@ -116,6 +116,19 @@ describe("files", () => {
 })
 
 describe("a lease on files", () => {
+  it("lasts its full length again with a sign of life, once a third of it has gone by", () => {
+    const { scenario, ann } = team()
+    reserve(scenario, ann, ["a"], { ttlMs: 60_000 })
+    const leftMs = (): number => ([...scenario.state.files.values()][0]?.endsAtMs ?? 0) - scenario.nowMs
+    const beat = (): unknown => scenario.must("hub.sweep", HUB, { beats: [ann.session as string], silent: [] })
+    scenario.wait(19_999)
+    beat()
+    expect(leftMs()).toBe(40_001)
+    scenario.wait(1)
+    beat()
+    expect(leftMs()).toBe(60_000)
+  })
+
   it("ends at the sweep after its end, and not before a beat that came in time was counted", () => {
     const { scenario, ann, bob } = team()
     reserve(scenario, ann, ["a"], { ttlMs: 60_000 })

@@ -117,6 +117,20 @@ test("whoever walks the keys may forget each as it is given", () => {
   expect([given, table.size]).toEqual([9_000, 0])
 })
 
+test("two agents whose names have one number have each their own keys", () => {
+  const table = new KeyTable(new Journal())
+  table.put("costarring k", record(1))
+  expect([table.get("liquid k"), table.has("liquid k")]).toEqual([undefined, false])
+  table.put("liquid k", record(2))
+  expectSame(
+    table,
+    new Map([
+      ["costarring k", record(1)],
+      ["liquid k", record(2)],
+    ]),
+  )
+})
+
 test("a key is an agent's: the same text cut otherwise is the same key, and one that names no agent is none", () => {
   const table = new KeyTable(new Journal())
   table.put(table.keyOf("ann", "1 2"), record(1))

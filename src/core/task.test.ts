@@ -1,8 +1,8 @@
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, test } from "vitest"
 import { delivery, OPERATOR, Scenario, types } from "../../test/scenario.ts"
 import type { Actor } from "./entry.ts"
 import { isRefusal } from "./refusal.ts"
-import { isActive, isClosed, isHeld } from "./task.ts"
+import { isActive, isClosed, isHeld, taskText } from "./task.ts"
 
 /** Where a task may stand, a pending one with what is derived. */
 const STANDS = ["ready", "waiting", "claimed", "in_progress", "blocked", "review", "completed", "failed", "cancelled"] as const
@@ -218,4 +218,14 @@ describe("a review", () => {
     scenario.must("hub.sweep", OPERATOR, { beats: [], silent: [] })
     expect(scenario.at("t").status).toBe("review")
   })
+})
+
+test("every field of a task counts in the state's digest", () => {
+  const task = given("blocked").scenario.at("t")
+  const others = [
+    ...Object.keys(task).map((field) => ({ ...task, [field]: field === "usage" ? task.usage : "other" })),
+    ...Object.keys(task.usage).map((field) => ({ ...task, usage: { ...task.usage, [field]: 77 } })),
+  ].filter((other) => JSON.stringify(other) !== JSON.stringify(task))
+  expect(others).toHaveLength(Object.keys(task).length - 1 + Object.keys(task.usage).length)
+  expect(new Set([task, ...others].map(taskText)).size).toBe(1 + others.length)
 })

@@ -225,6 +225,8 @@ describe("a claim", () => {
     waking.refuses("stale_fence", "trigger.record", waking.keeper, { ...late, step: "delivering" })
     waking.refuses("stale_fence", "trigger.record", waking.keeper, { ...late, fence: theirs!.fence, step: "delivering" })
     waking.record(theirs!, "delivering", {}, other)
+    // No text is typed twice under one claim.
+    waking.refuses("stale_fence", "trigger.record", other, { ...late, fence: theirs!.fence, step: "delivering" })
     waking.record(theirs!, "sent", {}, other)
     expect(waking.claim_(["bob"])).toEqual([])
     waking.must("message.post", waking.ann, { thread: "agent/bob", body: "x", kind: "chat", inReplyTo: null, metadata: PLAIN })
@@ -246,6 +248,34 @@ describe("a claim", () => {
     expect(waking.claim_(["bob"])).toMatchObject([{ job: id, maybeSent: true }])
   })
 
+  it("is put off until its time, and an earlier claim of the same supervisor says nothing of it any more", () => {
+    const waking = new Waking()
+    waking.agent("bob")
+    const id = waking.ask(waking.ann, "bob")
+    const [first] = waking.claim_(["bob"])
+    waking.record(first!, "delivering")
+    const { notBeforeMs } = waking.record(first!, "failed", { code: "SEND_KEYS_ERROR" })
+    waking.wait(notBeforeMs - waking.nowMs - 1)
+    expect(waking.claim_(["bob"])).toEqual([])
+    waking.wait(1)
+    const [second] = waking.claim_(["bob"])
+    expect(second).toMatchObject({ job: id })
+    const late = { job: id, channel: null, code: null, detail: "", session: null, beside: false, untilMs: null, bits: 0 }
+    waking.refuses("stale_fence", "trigger.record", waking.keeper, { ...late, fence: first!.fence, step: "delivering" })
+    waking.record(second!, "delivering")
+  })
+
+  it("is for a supervisor that is there: one that was lost or has ended takes nothing", () => {
+    const waking = new Waking()
+    waking.agent("bob")
+    waking.ask(waking.ann, "bob")
+    const session = waking.keeper.session as string
+    waking.must("hub.sweep", waking.keeper, { beats: [], silent: [{ id: session, silentMs: 1_000_000 }] })
+    waking.refuses("wrong_status", "trigger.claim", waking.keeper, { agents: ["bob"], max: 1, busy: [] })
+    waking.must("session.end", waking.keeper, { session, reason: "over" })
+    waking.refuses("wrong_status", "trigger.claim", waking.keeper, { agents: ["bob"], max: 1, busy: [] })
+  })
+
   it("leaves a live session to the supervisor that keeps it, while that one lives", () => {
     const waking = new Waking()
     waking.asleep("bob")
@@ -253,6 +283,7 @@ describe("a claim", () => {
     waking.kept("bob", "s_b1", { by: other })
     const id = waking.ask(waking.ann, "bob")
     expect(waking.claim_(["bob"])).toEqual([])
+    waking.refuses("not_owner", "session.adopt", waking.keeper, { session: "s_b1", resumeId: null })
     waking.must("session.end", other, { session: other.session as string, reason: "gone" })
     expect(waking.claim_(["bob"])).toMatchObject([{ job: id, hop: "live", session: "s_b1" }])
     waking.must("session.adopt", waking.keeper, { session: "s_b1", resumeId: null })
