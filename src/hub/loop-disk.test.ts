@@ -45,11 +45,23 @@ describe("checkpoints", () => {
     expect(rig.signed.map(({ size }) => size)).toEqual([...new Set(rig.signed.map(({ size }) => size))])
   })
 
+  test("one that could not be signed is signed when it is asked for again", async () => {
+    let keyIsThere = false
+    const sign = (): Promise<string> => (keyIsThere ? Promise.resolve("note") : Promise.reject(new Error("planted")))
+    const rig = await openRig({ limits: { checkpointMs: 1_000_000 }, sign })
+    expect(await rig.refused(rig.loop.checkpoint())).toBe("Error: planted")
+    const { length } = rig.entries()
+    keyIsThere = true
+    expect(await rig.run(rig.loop.checkpoint())).toMatchObject({ note: "note" })
+    expect(rig.entries()).toHaveLength(length)
+  })
+
   test("notes are kept in the order of their checkpoints, however long each takes to sign", async () => {
     const kept: number[] = []
+    let asked = 0
     const rig = await openRig({
       limits: { checkpointMs: 100 },
-      sign: (_, { size }) => new Promise((resolve) => rig.clock.after(size % 2 === 0 ? 5_000 : 1, () => (kept.push(size), resolve(`${size}`)))),
+      sign: (_, { size }) => new Promise((resolve) => rig.clock.after((asked += 1) % 2 === 1 ? 5_000 : 1, () => (kept.push(size), resolve(`${size}`)))),
     })
     for (const id of ["a", "b", "c", "d"]) {
       await rig.tasks(id)
@@ -68,7 +80,9 @@ describe("the disk", () => {
     const { seq } = rig.loop.head
     rig.disk.next = "refused"
     expect(await rig.refused(rig.loop.execute("task.add", OPERATOR, { id: "u", title: "u" }))).toBe("storage_refused")
+    const { length } = rig.disk.batches
     expect(await rig.refused(rig.loop.execute("task.add", OPERATOR, { id: "u", title: "u" }))).toBe("storage_refused")
+    expect(rig.disk.batches, "only the hub itself tries the disk").toHaveLength(length)
     expect(await rig.run(rig.loop.read((state) => [state.tasks.has("t"), state.tasks.has("u"), state.seq]))).toEqual([true, false, seq])
     await rig.clock.advance(10_000)
     expect(await rig.refused(rig.loop.execute("task.add", OPERATOR, { id: "u", title: "u" }))).toBe("storage_refused")
@@ -193,6 +207,7 @@ describe("a clean shutdown", () => {
     rig.loop.detach("s_a")
     await rig.run(closing)
     await rig.run(rig.loop.close())
+    expect(rig.clock.nextMs).toBeNull()
     await rig.clock.advance(3_600_000)
     expect(rig.fatal).toEqual([])
     expect(rig.logged).toEqual([])

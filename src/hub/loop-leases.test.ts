@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest"
-import { CLAIM_ANY, actor, DONE, OPERATOR, openRig } from "../../test/simulation/rig.ts"
+import type { Actor } from "../core/entry.ts"
+import { CLAIM_ANY, actor, DONE, NOTHING_USED, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
 import { settled } from "../../test/simulation/outcome.ts"
 
 describe("a parked claim", () => {
@@ -28,7 +29,55 @@ describe("a parked claim", () => {
     expect(await rig.run(settled([added, parked, barging]))).toEqual([null, null, "nothing_ready"])
   })
 
-  test("wakes when its agent has room again", async () => {
+  test("is given what the command right behind it in its own batch makes ready", async () => {
+    const rig = await openRig()
+    const [a] = await rig.agents("a")
+    const parked = rig.loop.execute("task.claimNext", a!, CLAIM_ANY, { waitMs: 60_000 })
+    const added = rig.loop.execute("task.add", OPERATOR, { id: "t", title: "t" })
+    await rig.clock.advance(10)
+    expect(rig.loop.stats()).toMatchObject({ parked: 0 })
+    expect(await rig.run(settled([parked, added]))).toEqual([null, null])
+  })
+
+  const MAKES_READY: Record<string, (rig: Rig, holder: Actor, fence: number) => Promise<unknown>> = {
+    "a release": (rig, holder, fence) => rig.execute("task.release", holder, { task: "t", fence, reason: "r" }),
+    "a failure that may be tried again": (rig, holder, fence) =>
+      rig.execute("task.fail", holder, { task: "t", fence, reason: "r", retry: true, usage: NOTHING_USED }),
+    "a lease that is ended by hand": (rig) => rig.execute("lease.end", OPERATOR, { task: "t", reason: "r" }),
+    "a session that ends": (rig) => rig.execute("session.end", OPERATOR, { session: "s_holder", reason: "r" }),
+    "a holder that retires": (rig) => rig.execute("agent.retire", OPERATOR, { name: "holder", reason: "r" }),
+    "a reset": async (rig) => {
+      await rig.execute("task.cancel", OPERATOR, { task: "t", reason: "r" })
+      return rig.execute("task.reset", OPERATOR, { task: "t", reason: "r" })
+    },
+    "an edit of what a task waits for": async (rig) => {
+      await rig.execute("task.add", OPERATOR, { id: "u", title: "u", dependsOn: ["t"] })
+      return rig.execute("task.edit", OPERATOR, { task: "u", reason: "r", changes: { dependsOn: [] } })
+    },
+  }
+  test.each(Object.keys(MAKES_READY))("wakes by %s", async (name) => {
+    const rig = await openRig()
+    const [holder, waiter] = await rig.agents("holder", "waiter")
+    await rig.tasks("t")
+    const { fence } = await rig.execute("task.claim", holder!, { task: "t" })
+    const parked = rig.loop.execute("task.claimNext", waiter!, CLAIM_ANY, { waitMs: 60_000 })
+    await rig.clock.advance(10)
+    await MAKES_READY[name]!(rig, holder!, fence)
+    const startMs = rig.clock.monotonicMs()
+    expect((await rig.run(parked)).claims).toHaveLength(1)
+    expect(rig.clock.monotonicMs()).toBe(startMs)
+  })
+
+  const MAKES_ROOM: Record<string, (rig: Rig, holder: Actor, fence: number) => Promise<unknown>> = {
+    completes: (rig, holder, fence) => rig.execute("task.complete", holder, { task: "t", fence, ...DONE }),
+    "waits for its review": async (rig, holder, fence) => {
+      await rig.execute("task.edit", OPERATOR, { task: "t", reason: "r", changes: { review: true } })
+      return rig.execute("task.complete", holder, { task: "t", fence, ...DONE })
+    },
+    "is blocked": (rig, holder, fence) => rig.execute("task.block", holder, { task: "t", fence, on: { kind: "external", ref: "x" }, reason: "r" }),
+    "is cancelled": (rig) => rig.execute("task.cancel", OPERATOR, { task: "t", reason: "r" }),
+  }
+  test.each(Object.keys(MAKES_ROOM))("wakes when its agent has room again, since what it works on %s", async (name) => {
     const rig = await openRig()
     const [a] = await rig.agents("a")
     const other = actor("a", (await rig.execute("session.start", OPERATOR, { id: "s_2", agent: "a", runtime: "x", resumeId: null, owned: true })).session)
@@ -36,8 +85,10 @@ describe("a parked claim", () => {
     const { fence } = await rig.execute("task.claim", a!, { task: "t" })
     const parked = rig.loop.execute("task.claimNext", other, CLAIM_ANY, { waitMs: 60_000 })
     await rig.clock.advance(10)
-    await rig.execute("task.complete", a!, { task: "t", fence, ...DONE })
+    await MAKES_ROOM[name]!(rig, a!, fence)
+    const startMs = rig.clock.monotonicMs()
     expect((await rig.run(parked)).claims.map(({ task }) => task.id)).toEqual(["u"])
+    expect(rig.clock.monotonicMs()).toBe(startMs)
   })
 
   test("is not decided again by entries that make nothing ready", async () => {
@@ -52,7 +103,9 @@ describe("a parked claim", () => {
     for (let at = 0; at < 5; at += 1) await rig.execute("task.update", able!, { task: "t", fence, progress: null, note: `${at}` })
     expect(rig.loop.stats()["commands"]! - before!).toBe(5)
     await rig.execute("agent.edit", OPERATOR, { name: "unable", reason: "learnt", capabilities: { rust: 1 } })
+    const startMs = rig.clock.monotonicMs()
     expect((await rig.run(parked)).claims.map(({ task }) => task.id)).toEqual(["u"])
+    expect(rig.clock.monotonicMs()).toBe(startMs)
   })
 
   test("is refused when its time is over", async () => {
@@ -98,8 +151,10 @@ describe("a parked claim", () => {
     await rig.clock.advance(1)
     connection.abort()
     rig.disk.release()
-    expect(await rig.run(settled([added, claim]))).toEqual([null, "timed_out"])
+    const answers = settled([added, claim])
+    await rig.clock.advance(1)
     expect(rig.loop.stats()).toMatchObject({ parked: 0 })
+    expect(await rig.run(answers)).toEqual([null, "timed_out"])
   })
 })
 
@@ -147,6 +202,22 @@ describe("leases", () => {
     rig.disk.release()
     expect(await rig.run(settled([stalled, claim]))).toEqual([null, "claim_denied"])
     await rig.execute("task.update", a!, { task: "t", fence, progress: 0.5, note: null })
+  })
+
+  test("a beat counts before that claim also where the loop stood still, and no timer has rung yet", async () => {
+    const rig = await openRig()
+    const { clock } = rig
+    const [a, b] = await rig.agents("a", "b")
+    await rig.execute("task.add", OPERATOR, { id: "t", title: "t", leaseMs: 2_000 })
+    const after = clock.after.bind(clock)
+    clock.after = (ms, call) => after(ms + 10_000, call)
+    const { leaseEndsAtMs } = await rig.execute("task.claim", a!, { task: "t" })
+    clock.after = after
+    rig.loop.beat("s_a")
+    await clock.advance(leaseEndsAtMs - rig.loop.nowMs() - 700)
+    rig.loop.beat("s_a")
+    await clock.advance(800)
+    expect(await rig.refused(rig.loop.execute("task.claim", b!, { task: "t" }))).toBe("claim_denied")
   })
 
   test("a session that beat and fell silent for three heartbeats is lost, its leases end, and a beat brings it back", async () => {

@@ -84,6 +84,7 @@ describe("a batch", () => {
     ]
     const [one, other] = [rig.loop.execute("plan.add", OPERATOR, { ...PLAN, tasks }), rig.loop.execute("task.add", OPERATOR, { id: "t", title: "t" })]
     expect(await rig.run(settled([one, other]))).toEqual(["too_large", null])
+    expect(await rig.refused(rig.loop.execute("task.add", OPERATOR, { ...tasks[1]!, id: "alone" }))).toBe("too_large")
     expect(rig.loop.head.seq).toBe(seq + 1)
     expect(await rig.run(rig.loop.read((state) => [state.plans.size, state.tasks.size]))).toEqual([0, 1])
     await rig.clock.advance(2_000)
@@ -223,7 +224,9 @@ describe("backpressure", () => {
       await rig.clock.advance(5)
     }
     expect(rig.loop.stats()).toMatchObject({ parked: 2 })
+    const startMs = rig.clock.monotonicMs()
     expect(await rig.refused(rig.loop.execute("task.claimNext", agents[2]!, CLAIM_ANY, { waitMs: 5_000 }))).toBe("nothing_ready")
+    expect(rig.clock.monotonicMs()).toBe(startMs)
     expect(await rig.run(settled(parked))).toEqual(["nothing_ready", "nothing_ready"])
   })
 })

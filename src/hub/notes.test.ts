@@ -19,6 +19,8 @@ test("a checkpoint is signed with the workspace's own key and kept outside the l
   expect([head.size, Buffer.from(head.root).toString("hex"), head.origin]).toEqual([7, root, verifier.name])
   expect((await stat(join(directory, "keys/checkpoint-main.key"))).mode & 0o777).toBe(0o600)
   expect(await readFile(join(directory, "keys/checkpoint-main.pub"), "utf8")).not.toContain("PRIVATE")
+  const elsewhere = checkpointNotes({ ...options, keysDirectory: join(directory, "other") })
+  expect(parseVerifier(await elsewhere.verifierKey("main")).name, "no two instances have one origin").not.toBe(verifier.name)
 })
 
 test("what keeps a key or a note from being kept is no hindrance once it is gone, and leaves nothing behind", async () => {

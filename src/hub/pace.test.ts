@@ -223,6 +223,8 @@ test("the more is refused the later it may come, spread over that time; without 
   expect(Math.max(...soon)).toBeLessThanOrEqual(50)
   expect(new Set(soon).size).toBeGreaterThan(25)
   busy(pace, 100)
+  expect(pace.waitMs(1_000)).toBeGreaterThan(70)
+  expect(pace.retryAfterMs(1_000), "after those who wait").toBeGreaterThanOrEqual(pace.waitMs(1_000))
   const early = tellMs()
   for (let at = 0; at < 3; at += 1) tellMs()
   const late = tellMs()

@@ -3,13 +3,14 @@ import type { Output } from "../contract/operations.ts"
 import { actor, CLAIM_ANY, DONE, openRig, OPERATOR, type Rig } from "../../test/simulation/rig.ts"
 
 const WINDOW_MS = 60_000
+const LENIENT = { warnPercent: [], graceMs: 0, absorb: false }
 const USED = { inputTokens: 1, outputTokens: 1, cacheReadTokens: 0, cacheWriteTokens: 0, requests: 1, costMicroUsd: 1_000 }
 
 /** All of a budget is spent that starts anew every minute; answers when it does so next, which is 59 s from now. */
 async function spent(rig: Rig): Promise<number> {
   await rig.agents("rich", "poor")
   await rig.clock.advance(WINDOW_MS - (rig.loop.nowMs() % WINDOW_MS) + 1_000)
-  const rules = { limitMicroUsd: 1_000, perClaimMicroUsd: 1_000, warnPercent: [], graceMs: 0, absorb: false }
+  const rules = { limitMicroUsd: 1_000, perClaimMicroUsd: 1_000, ...LENIENT }
   await rig.execute("budget.set", OPERATOR, { scope: "workspace", windowMs: WINDOW_MS, reason: "test", ...rules })
   await rig.tasks("held")
   const { fence } = await rig.execute("task.claim", actor("rich", "s_rich"), { task: "held" })
@@ -42,6 +43,45 @@ describe("a parked claim", () => {
     const { claims } = await rig.run(parked)
     expect(claims.map(({ task }) => task.id)).toEqual(["dear"])
     expect(rig.loop.nowMs()).toBeLessThan(anewMs + 100)
+  })
+
+  const reason = "test"
+  const FORBIDDEN = 'permit (principal, action, resource); forbid (principal, action == Action::"task.claim", resource);'
+  const BARS: Record<string, [shut: (rig: Rig) => Promise<unknown>, open: (rig: Rig) => Promise<unknown>]> = {
+    "its budget is topped up": [
+      spent,
+      (rig) => rig.execute("budget.topUp", OPERATOR, { scope: "workspace", windowMs: WINDOW_MS, amountMicroUsd: 1_000, reason }),
+    ],
+    "its budget is set higher": [
+      spent,
+      (rig) => rig.execute("budget.set", OPERATOR, { scope: "workspace", windowMs: WINDOW_MS, limitMicroUsd: 9_000, perClaimMicroUsd: 1, ...LENIENT, reason }),
+    ],
+    "its breaker is reset": [
+      (rig) => rig.execute("breaker.trip", OPERATOR, { breaker: "agent/poor", untilMs: null, reason }),
+      (rig) => rig.execute("breaker.reset", OPERATOR, { breaker: "agent/poor", reason }),
+    ],
+    "its account has quota again": [
+      (rig) => rig.execute("account.exhausted", OPERATOR, { account: "agent/poor", untilMs: rig.loop.nowMs() + 3_600_000, reason }),
+      (rig) => rig.execute("account.restored", OPERATOR, { account: "agent/poor", reason }),
+    ],
+    "the policy permits it": [
+      (rig) => rig.execute("policy.set", OPERATOR, { text: FORBIDDEN, reason }),
+      (rig) => rig.execute("policy.set", OPERATOR, { text: null, reason }),
+    ],
+  }
+  test.each(Object.keys(BARS))("is decided again the moment %s", async (name) => {
+    const rig = await openRig()
+    const [shut, open] = BARS[name]!
+    if (shut !== spent) await rig.agents("poor")
+    await shut(rig)
+    await rig.tasks("dear")
+    const parked = rig.loop.execute("task.claimNext", POOR, CLAIM_ANY, WAIT)
+    await rig.clock.advance(10)
+    expect(rig.loop.stats()).toMatchObject({ parked: 1 })
+    await open(rig)
+    const startMs = rig.clock.monotonicMs()
+    expect((await rig.run(parked)).claims.map(({ task }) => task.id)).toEqual(["dear"])
+    expect(rig.clock.monotonicMs()).toBe(startMs)
   })
 
   test("waits on where the time that its refusal named has come and there is still nothing for it", async () => {

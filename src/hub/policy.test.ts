@@ -194,6 +194,14 @@ describe("whatever fails", () => {
     })
   })
 
+  test("denies: an engine that answers with a failure", () => {
+    const failing = { ...loadCedar(), statefulIsAuthorized: () => ({ type: "failure", errors: [{ message: "no such set" }], warnings: [] }) as never }
+    expect(policy(LOCKED, () => failing).policy.refusal("task.show", ann, { task: "a" }, 0, [])).toMatchObject({
+      details: { by: "fault" },
+      message: expect.stringContaining("no such set"),
+    })
+  })
+
   test("denies: a rule that fails", () => {
     const text = `permit (principal, action, resource);\n@id("bad") forbid (principal, action, resource) when { 9223372036854775807 + context.hourUtc + 1 < 0 };`
     const { policy: one, logged } = policy(text)

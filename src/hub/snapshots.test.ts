@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto"
 import { mkdtemp, readdir, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -103,6 +104,13 @@ describe("a snapshot", () => {
           .join("\n"),
     ],
     ["a record doubled at its end", (text: string) => `${text}${text.split("\n").at(-3)}\n`],
+    [
+      "a line more after its end",
+      (text: string) =>
+        `${text}${createHash("sha256")
+          .update(`${text.slice(text.lastIndexOf("\n", text.length - 2) + 1).slice(0, 64)}["tasks",[]]`)
+          .digest("hex")}["tasks",[]]\n`,
+    ],
     ["a record changed", (text: string) => text.replace(/"title":"t3"/, '"title":"t4"')],
     ["its time changed", (text: string) => text.replace(/"atMs":(\d+)/, (_, ms: string) => `"atMs":${Number(ms) + 3_600_000}`)],
     ["a bit of its tree changed", (text: string) => text.replace(/"roots":\["(.)/, (_, digit: string) => `"roots":["${digit === "0" ? "1" : "0"}`)],
@@ -135,6 +143,17 @@ describe("a snapshot", () => {
     expect(rig.logged.length).toBeGreaterThan(0)
     const [live, replayed] = await digestsOf(rig)
     expect(live).toBe(replayed)
+  })
+
+  test("that lies under another's name is passed over", async () => {
+    let rig = await openRig({ limits: LIMITS, memory: { manyWriters: true } })
+    await work(rig, 0, 14)
+    await rig.close()
+    const { store, clock, snapshots } = rig
+    const [first, ...later] = await snapshots.list("main")
+    await snapshots.keep("main", later.at(-1)!, (await snapshots.open("main", first!))!)
+    rig = await openRig({ limits: LIMITS, store, clock, snapshots })
+    expect(rig.logged).toEqual(["a snapshot was passed over"])
   })
 
   test("that cannot be kept costs nothing but itself", async () => {
@@ -198,9 +217,12 @@ describe("snapshot files", () => {
     const store = snapshotFiles(directory)
     const failing = async function* (): AsyncIterable<string> {
       yield "a\n"
+      listed = await store.list("main")
       throw new Error("planted")
     }
+    let listed: Seq[] | null = null
     await expect(store.keep("main", 1, failing())).rejects.toThrow("planted")
+    expect(listed, "while it is written").toEqual([])
     expect(await readdir(directory)).toEqual([])
   })
 

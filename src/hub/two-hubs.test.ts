@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest"
-import { type Bench, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
+import { OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
 import { VirtualClock } from "./virtual-clock.ts"
-import { MemoryStore } from "../ledger/memory.ts"
+import { type Disk, MemoryStore } from "../ledger/memory.ts"
 
 const BEAT_MS = 1_000
 
 /** Two hubs on one ledger, and a session that the first one started and hears. */
-async function twoHubs(disk?: Bench): Promise<{ one: Rig; other: Rig; session: string; pass(ms: number, beat: () => void): Promise<void> }> {
+async function twoHubs(disk: Disk = {}): Promise<{ one: Rig; other: Rig; session: string; pass(ms: number, beat: () => void): Promise<void> }> {
   const clock = new VirtualClock()
-  const store = new MemoryStore({ manyWriters: true, ...(disk === undefined ? {} : { disk }) })
+  const store = new MemoryStore({ manyWriters: true, disk })
   const one = await openRig({ clock, store })
   const other = await openRig({ clock, store })
   await one.execute("agent.add", OPERATOR, { name: "a", heartbeatMs: BEAT_MS })
@@ -71,6 +71,25 @@ describe("of two hubs on one ledger", () => {
     expect(told(one, "session.lost")).toBe(0)
     expect(one.loop.presence(session)).toMatchObject({ elsewhere: false })
     expect(other.loop.presence(session)).toMatchObject({ elsewhere: true })
+  })
+
+  test("one that is about to declare a session lost, and loses its race to the word that it moved, says nothing of it any more", async () => {
+    let held: (() => void)[] | null = null
+    const reach = (): Promise<void> => new Promise((resolve) => (held === null ? resolve() : held.push(resolve)))
+    const { one, other, session } = await twoHubs({ reach })
+    one.loop.beat(session)
+    await one.clock.advance(2_900)
+    held = []
+    await one.clock.advance(200)
+    const [late, ...more] = held
+    expect(more).toEqual([])
+    held = null
+    other.loop.beat(session)
+    await other.clock.advance(10)
+    late?.()
+    await one.clock.advance(10)
+    expect(one.loop.stats()["lostRaces"]).toBe(1)
+    expect([told(one, "leases.renewed"), told(one, "session.lost")]).toEqual([2, 0])
   })
 
   test("if the one that it moved to dies, its lease decides", async () => {
