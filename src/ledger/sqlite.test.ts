@@ -14,6 +14,7 @@ import { describeLedger, type Subject } from "./ledger.contract.ts"
 import { LedgerFailure, type Stored } from "./ledger.ts"
 import { sha256 } from "./sha256.ts"
 import { openSqlite, type SqliteLedger } from "./sqlite.ts"
+import { openFile, prepareFile } from "./sqlite-file.ts"
 
 function sqliteSubject(): Subject {
   const folder = mkdtempSync(join(tmpdir(), "skein-ledger-"))
@@ -77,6 +78,16 @@ describe("a SQLite ledger", () => {
     await ledger.close()
   })
 
+  it("syncs each commit, also beside a log that a crash has left full-grown", () => {
+    const databases = [1, 2].map(() => {
+      const database = openFile(path, false)
+      prepareFile(database, { path }, false)
+      return database
+    })
+    expect(databases.map((database) => database.prepare("PRAGMA synchronous").get())).toEqual([{ synchronous: 2 }, { synchronous: 2 }])
+    for (const database of databases) database.close()
+  })
+
   it("is copied from beside a writer that never rests, as it was when the copy began", async () => {
     const chain = new Chain(sha256)
     const ledger = openSqlite({ path })
@@ -88,6 +99,7 @@ describe("a SQLite ledger", () => {
     for (let more = 0; more < 2_000 && !isDone; more += 1) {
       await ledger.append(chain.seq, makeEntries(chain, 1))
       await new Promise((settle) => setImmediate(settle))
+      if (!isDone) expect(existsSync(join(folder, "copy.sqlite")), "a copy that is not whole").toBe(false)
     }
     expect(isDone).toBe(true)
     await copied
