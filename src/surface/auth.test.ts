@@ -44,6 +44,17 @@ test("a token that was good is void the moment its credential is revoked, and so
   expect((await open).closed).toBe(4401)
 })
 
+test("a credential is taken over loopback only, also one that is known already", async () => {
+  hub = await startInstance()
+  const credential = await hub.agent("ada")
+  const known = { ...none, loopback: true }
+  expect((await hub.auth.caller(credential, known)).actor.agent).toBe("ada")
+  expect(hub.auth.known(credential, known)?.actor.agent).toBe("ada")
+  const afar = { ...none, loopback: false }
+  expect(hub.auth.known(credential, afar)).toBeNull()
+  await expect(hub.auth.caller(credential, afar)).rejects.toMatchObject({ code: "unauthenticated" })
+})
+
 test("a retired agent's token is void at once", async () => {
   hub = await startInstance()
   const { token } = await hub.auth.exchange(await hub.agent("ada"), none)
@@ -73,8 +84,22 @@ test("a supervisor mints tokens for sessions of workers, and they act as that ag
   const { body: claim } = await run("task.claim", { task: "one" }, token)
   expect(claim).toMatchObject({ task: { owner: "ada", session: session["session"] } })
   expect((await run("task.claim", { task: "one", agent: "ada", session: session["session"], role: "worker", workspace: "main" }, token)).status).toBe(200)
+  const { body: second } = await run("session.start", { agent: "ada" }, supervisor)
+  const wanted = { ...none, session: second["session"] as string, loopback: true }
+  await expect(hub.auth.caller(token, wanted), "the token says which session").rejects.toMatchObject({ code: "claim_mismatch" })
   await run("session.end", { session: session["session"] }, supervisor)
   expect((await status(token)).body).toMatchObject({ code: "wrong_status" })
+})
+
+test("nobody is given a token for another's session, nor keeps it alive by a beat, but those who direct others", async () => {
+  hub = await startInstance()
+  const [supervisor, ben] = [await hub.agent("sup", { role: "supervisor" }), await hub.agent("ben")]
+  await hub.agent("ada")
+  const { body } = await run("session.start", { agent: "ada", owned: true }, supervisor)
+  const session = body["session"] as string
+  expect((await run("token.mint", { agent: "ben", session }, supervisor)).body).toMatchObject({ code: "claim_mismatch" })
+  expect((await run("session.beat", { sessions: [session] }, ben)).body).toEqual({ heard: [] })
+  expect((await run("session.beat", { sessions: [session] }, supervisor)).body).toEqual({ heard: [session] })
 })
 
 test("a credential holds 256 random bits, and only its hash is kept", async () => {
@@ -101,5 +126,7 @@ test("the operator's credential opens every workspace, an agent's its own", asyn
     ],
   })
   expect((await list(fay, "other")).body).toEqual({ workspaces: [{ name: "other", seq: expect.any(Number) as number }] })
-  expect((await list(fay, "main")).body).toMatchObject({ code: "foreign_workspace" })
+  const { token } = await hub.auth.exchange(fay, none)
+  expect((await list(token, "other")).status).toBe(200)
+  for (const known of [fay, token]) expect((await list(known, "main")).body).toMatchObject({ code: "foreign_workspace" })
 })

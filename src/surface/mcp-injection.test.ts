@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest"
+import { PLAN } from "../../test/scenario.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
 import { RESOURCES, TOOLS } from "../contract/tools.ts"
 import { connectMcp, useTool } from "./mcp.contract.ts"
@@ -55,6 +56,8 @@ beforeAll(async () => {
     cacheWriteTokens: 0,
     costMicroUsd: 1,
   })
+  await loop.execute("plan.add", operator, { ...PLAN, title: ORDER, tasks: [{ id: "a", title: ORDER, body: TEXT }] })
+  await loop.execute("plan.cancel", operator, { plan: "p.1", reason: TEXT })
   await loop.checkpoint()
   reader = await connectMcp(hub.url, await hub.agent("ada", { role: "orchestrator" }))
   await hub.agent("sleeper")
@@ -84,8 +87,8 @@ const ASKED: Partial<Record<OperationName, object[]>> = {
   "message.read": [{ thread: "t", sinceSeq: 0 }],
   "message.search": [{ text: "push" }],
   "message.unread": [{}],
-  "plan.report": [],
-  "plan.show": [],
+  "plan.report": [{ plan: "p.1" }],
+  "plan.show": [{ plan: "p.1" }],
   "task.show": [{ task: "one" }, { task: "two" }],
   "task.whyAssigned": [{ task: "one" }, { task: "two" }],
   "thread.show": [{ thread: "t" }],

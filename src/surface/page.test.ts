@@ -150,8 +150,16 @@ describe("the cookie", () => {
       for (const { value } of [mine, renewed]) await expect(hubOf.verify(value)).rejects.toMatchObject({ code: "unauthenticated" })
       expect((await hubOf.verify(other.value)).signIn).not.toBe("")
     }
+    // A copy that was renewed later than the one that was signed out is void for as long as it would have lasted.
+    const early = await first.redeem(first.makeLink().code)
+    aheadMs = PAGE_SESSION_MS / 2
+    const late = await first.renew(early.value)
+    await first.leave(early.value)
+    aheadMs = PAGE_SESSION_MS + 500
+    await first.leave(other.value)
+    for (const hubOf of [first, start()]) await expect(hubOf.verify(late.value)).rejects.toMatchObject({ code: "unauthenticated" })
     // What is over by itself need not be kept.
-    aheadMs = PAGE_SESSION_MS + 1_000
+    aheadMs = 2 * PAGE_SESSION_MS
     const later = start()
     const next = await later.redeem(later.makeLink().code)
     await later.leave(next.value)
@@ -167,9 +175,12 @@ describe("the cookie", () => {
 
   test("is taken back by signing out, which only the page can do", async () => {
     const cookie = await signIn()
+    const open = talk(hub.url, ['{"hello":{"workspace":"main"}}'], { headers: { cookie, ...fromPage() } })
+    await new Promise((resolve) => setTimeout(resolve, 50))
     expect((await ask(hub.url, "/leave", { headers: { cookie } })).body["code"]).toBe("origin_refused")
     const left = await ask(hub.url, "/leave", { headers: { cookie, ...fromPage() } })
     expect(left.headers["set-cookie"]?.[0]).toMatch(/^skein_[0-9a-f]{16}=; .*Max-Age=0$/)
+    expect((await open).closed, "the page that is open is signed out too").toBe(4401)
     // A copy of it is void too.
     expect((await ask(hub.url, "/enter", { headers: { ...fromPage(), cookie } })).body["code"]).toBe("unauthenticated")
   })

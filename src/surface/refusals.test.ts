@@ -240,7 +240,7 @@ const http: Row[] = [
   ["a proof of what no checkpoint covers", "not_found", () => call("ledger.prove", { seq: hub.loop.head.seq })],
   // How it comes
   ["JSON that breaks off", "invalid_input", () => post("hub.status", '{"a":')],
-  ["a body that is not UTF-8", "invalid_input", () => post("hub.status", Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x7d]))],
+  ["a body that is not UTF-8", "invalid_input", () => post("task.add", Buffer.from('{"id":"bytes","title":"\xff"}', "latin1"))],
   ["a body that is not declared as JSON", "unsupported_media_type", () => post("hub.status", "{}", { ...bearer(hub.operator), "content-type": "text/plain" })],
   [
     "a form from a web page",

@@ -1,7 +1,8 @@
 import { afterEach, expect, test } from "vitest"
 import { WebSocket } from "ws"
-import { OPERATOR } from "./auth.ts"
+import { OPERATOR, TOKEN_MS } from "./auth.ts"
 import { type Instance, startInstance } from "./served.contract.ts"
+import { ask } from "./wire.contract.ts"
 
 let hub: Instance
 const open: WebSocket[] = []
@@ -136,8 +137,46 @@ test("a connection that answers no ping is ended, and its session is lost with i
   await new Promise((resolve) => setTimeout(resolve, 2_000))
   expect(await hub.loop.read((state) => [state.sessions.get(session)?.status, state.tasks.get("one")?.status])).toEqual(["live", "claimed"])
   quiet.ws.pause()
+  const connections = async (): Promise<unknown> => {
+    const { body } = await ask(hub.url, "/api/orpc/hub/metrics", { headers: { authorization: `Bearer ${hub.operator}` }, body: "{}" })
+    return (body as { surface: { connections: number } }).surface.connections
+  }
+  expect(await connections()).toBe(1)
+  await until(async () => (await connections()) === 0)
   await until(() => hub.loop.read((state) => state.tasks.get("one")?.status === "pending"))
   expect(await hub.loop.read((state) => state.sessions.get(session)?.status)).toBe("lost")
+})
+
+test("a beat counts for the sender's own sessions, and for another's only where it directs others", async () => {
+  hub = await startInstance()
+  const [ben, supervisor] = [await wire(await hub.agent("ben")), await wire(await hub.agent("sup", { role: "supervisor" }))]
+  await hub.agent("ada")
+  const started = { id: "s_ada", agent: "ada", runtime: "test", resumeId: null, owned: true }
+  const { session } = await hub.loop.execute("session.start", { agent: "ada", session: null, role: "worker" }, started)
+  ben.send({ beat: [session] })
+  for (const id of [1, 2]) {
+    ben.send({ id, op: "hub.status", in: {} })
+    await ben.until((frames) => frames.some((frame) => frame["id"] === id))
+  }
+  expect(hub.loop.presence(session)).toBeNull()
+  supervisor.send({ beat: [session] })
+  await until(() => hub.loop.presence(session) !== null)
+})
+
+test("a token that has run out is heard of at the next message, and where none comes at the next ping", async () => {
+  for (const [pingMs, frame] of [
+    [3_600_000, { id: 1, op: "hub.status", in: {} }],
+    [50, null],
+  ] as const) {
+    hub = await startInstance({ pingMs })
+    const { token } = await hub.auth.exchange(await hub.agent("ada"), { workspace: null, session: null })
+    const { frames, closed, send } = await wire(token)
+    hub.wall.aheadMs = TOKEN_MS
+    if (frame !== null) send(frame)
+    expect(await closed).toBe(4401)
+    expect(frames.slice(1)).toMatchObject([{ error: { code: "token_expired" } }])
+    if (frame !== null) await hub.close()
+  }
 })
 
 test("a call that waits is ended by a cancel, and others go on beside it", async () => {

@@ -1,0 +1,38 @@
+import type { IncomingMessage } from "node:http"
+import { expect, test } from "vitest"
+import { checkOrigin, guardFor } from "./request.ts"
+
+const GUARD = guardFor("192.168.1.5", 4100, ["Skein.Example", "proxy.example:8443"])
+
+/** What a request by this Host, from a page of this Origin, hears; null: it is let in. */
+function heard(host: string | undefined, origin?: string): string | null {
+  try {
+    checkOrigin({ headers: { ...(host === undefined ? {} : { host }), ...(origin === undefined ? {} : { origin }) } } as IncomingMessage, GUARD)
+    return null
+  } catch (error) {
+    return (error as { code: string }).code
+  }
+}
+
+test("a hub is asked by the names of this machine with its port, by its address, and by the names that are allowed", () => {
+  for (const host of ["localhost:4100", "LOCALHOST:4100", "127.0.0.1:4100", "[::1]:4100", "192.168.1.5:4100", "skein.example", "proxy.example:8443"])
+    expect(heard(host), host).toBeNull()
+  for (const host of [undefined, "", "localhost", "127.0.0.1", "localhost:4101", "evil.example", "evil.example:4100", "skein.example:4100", "proxy.example"])
+    expect(heard(host), host).toBe("origin_refused")
+})
+
+test("a page is of the hub's own origin, or of one that is allowed: no other port, scheme or site", () => {
+  const host = "localhost:4100"
+  for (const origin of ["http://localhost:4100", "http://127.0.0.1:4100", "https://skein.example", "http://skein.example", "https://proxy.example:8443"])
+    expect(heard(host, origin), origin).toBeNull()
+  for (const origin of [
+    "http://localhost",
+    "http://localhost:4101",
+    "https://localhost:4100",
+    "null",
+    "",
+    "https://evil.example",
+    "http://localhost:4100.evil.example",
+  ])
+    expect(heard(host, origin), origin).toBe("origin_refused")
+})
