@@ -127,5 +127,7 @@ test.each([
   ["figures that are none", [log("claude_code.api_request", { ...claude, input_tokens: "many", output_tokens: -4, cost_usd: -1 })], 1],
 ] as const)("a record with %s does no harm", (_, records, calls) => {
   const found = callsIn(exported(...(records as readonly object[])))
-  expect(found.map(({ inputTokens, outputTokens, costMicroUsd }) => [inputTokens, outputTokens, costMicroUsd])).toEqual(Array(calls).fill([0, 0, null]))
+  expect(found.map(({ inputTokens, outputTokens, costMicroUsd }) => [inputTokens, outputTokens, costMicroUsd])).toEqual(
+    Array.from({ length: calls }, () => [0, 0, null]),
+  )
 })
