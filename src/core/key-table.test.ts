@@ -106,6 +106,28 @@ test("many keys that fall together are found all the same", () => {
   expect([table.size, table.oldest]).toEqual([5_000, "a k1000"])
 })
 
+test.each(["newest", "oldest"])("the %s keys may go while all move to more slots: nothing of them stays behind", (which) => {
+  // At some of these the keys are on their way.
+  for (let full = 480; full <= 640; full += 8) {
+    const journal = new Journal()
+    const table = new KeyTable(journal)
+    for (let seq = 1; seq <= full; seq += 1) table.put(`a k${seq}`, record(seq))
+    if (which === "newest") journal.undoTo(journal.length - 200)
+    else for (let many = 0; many < 200; many += 1) table.delete(table.oldest as string)
+    const model = new Map([...table.entries()])
+    for (let seq = 1_001; seq <= 2_000; seq += 1) {
+      table.put(`b k${seq}`, record(seq))
+      model.set(`b k${seq}`, record(seq))
+    }
+    for (const [key] of [...model].slice(0, -100)) {
+      table.delete(key)
+      model.delete(key)
+    }
+    expectSame(table, model)
+    for (let seq = 1; seq <= 2_000; seq += 1) expect([table.has(`a k${seq}`), table.has(`b k${seq}`)]).toEqual([false, seq > 1_900])
+  }
+})
+
 test("whoever walks the keys may forget each as it is given", () => {
   const table = new KeyTable(new Journal())
   for (let seq = 1; seq <= 9_000; seq += 1) table.put(`a k${seq}`, record(seq))

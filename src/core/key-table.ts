@@ -1,4 +1,3 @@
-import { fnv1a } from "./fnv.ts"
 import type { AgentId, Seq } from "./ids.ts"
 import { type Journal, Table } from "./table.ts"
 
@@ -10,42 +9,92 @@ function rememberedText({ hash, first, last, atMs }: Remembered): string {
   return `${hash} ${first} ${last} ${atMs}`
 }
 
-/** Free places before the oldest, which an undo may need. */
-const ROOM = 1_024
+/** Keys of a page. */
+const PAGE = 1_024
+/** Places are counted round in so many, of which far fewer are ever in use at once: so that a slot can hold one as a number of 32 bits. */
+const PLACES = 2 ** 30
 const FIRST_SLOTS = 1_024
 const EMPTY = 0
 const GONE = -1
 /** So many slots are looked at, at the most. */
 const PROBES = 32
+/** So many keys are taken over into new slots with each that comes: they are done long before there are too few slots again, and nobody waits for all of them. */
+const TAKEN_OVER = 8
+
+/** `PAGE` keys in columns: no object a key for collections to look at. */
+class Page {
+  readonly agents: AgentId[] = Array.from({ length: PAGE }, () => "")
+  readonly ids: string[] = Array.from({ length: PAGE }, () => "")
+  readonly hashes: string[] = Array.from({ length: PAGE }, () => "")
+  readonly firsts = new Float64Array(PAGE)
+  readonly lasts = new Float64Array(PAGE)
+  readonly atMs = new Float64Array(PAGE)
+  /** Of each key a number that says which slots it may be found in. */
+  readonly tags = new Int32Array(PAGE)
+}
+
+/** Where keys stand: in the first slot from a key's tag on that was free its place, from 1 on. Less than half of them are ever taken. */
+class Slots {
+  readonly held: Int32Array
+  taken = 0
+  /** Places of keys that found no slot: callers choose their keys, and may choose many that fall together. */
+  readonly crowded = new Map<string, number>()
+
+  constructor(keys: number) {
+    let room = FIRST_SLOTS
+    while (room < keys * 4) room *= 2
+    this.held = new Int32Array(room)
+  }
+
+  get isFull(): boolean {
+    return this.taken * 2 > this.held.length
+  }
+
+  /** False where there is no room for it. */
+  fill(place: number, tag: number): boolean {
+    this.taken += 1
+    const slot = this.#slotWith(EMPTY, tag)
+    if (slot !== GONE) this.held[slot] = place + 1
+    return slot !== GONE
+  }
+
+  /** False where it does not stand here. */
+  leave(place: number, tag: number): boolean {
+    const slot = this.#slotWith(place + 1, tag)
+    if (slot !== GONE) this.held[slot] = GONE
+    return slot !== GONE
+  }
+
+  #slotWith(held: number, tag: number): number {
+    const mask = this.held.length - 1
+    for (let slot = tag; slot < tag + PROBES; slot += 1) if (this.held[slot & mask] === held) return slot & mask
+    return GONE
+  }
+}
 
 /**
  * The keys that are remembered, the oldest first: a queue that an undo can run backwards. There may be a million, and each command looks for one that
- * is not there: so they stand in columns, found by numbers of which one look tells that a key is new, and no collection has an object a key to look at.
+ * is not there: so they stand in columns, found by numbers of which one look tells that a key is new. However many there are, no command waits for all of them:
+ * columns come and go by the page, and where slots become too few the keys move to more of them little by little.
  */
 export class KeyTable extends Table<Remembered> {
   readonly #journal: Journal
-  #agents: AgentId[] = []
-  #ids: string[] = []
-  #hashes: string[] = []
-  #firsts: Seq[] = []
-  #lasts: Seq[] = []
-  #atMs: number[] = []
-  /** Of each key a number that says which slots it may be found in. */
-  #tags: number[] = []
-  /** What comes before it is forgotten already. */
+  #pages: Page[] = []
+  /** Place of the first page's first key: `PAGE` times a whole number. */
+  #base = 0
+  /** Place of the oldest key, and the place after the newest. */
   #start = 0
-  /** How many places were let go of at the front, in all. */
-  #passed = 0
-  /** In the first slot from a key's tag on that was free: its place, from 1 on. Less than half of them are ever taken. */
-  #slots = new Int32Array(FIRST_SLOTS)
-  #taken = 0
-  /** Places of keys that found no slot: callers choose their keys, and may choose many that fall together. */
-  readonly #crowded = new Map<string, number>()
+  #end = 0
+  #slots = new Slots(0)
+  /** The slots before these, where keys stand that were not taken over yet: from `#moving` on to `#moved`. */
+  #older: Slots | null = null
+  #moving = 0
+  #moved = 0
   /** The key that was named last: it is looked up, then recorded. */
   #text = " "
   #agent: AgentId = ""
   #id = ""
-  #tag = fnv1a(" ")
+  #tag = tagOf(" ")
 
   constructor(journal: Journal) {
     super("keys", journal, null, rememberedText)
@@ -57,21 +106,21 @@ export class KeyTable extends Table<Remembered> {
     if (commandId === this.#id && agent === this.#agent) return this.#text
     this.#agent = agent
     this.#id = commandId
-    this.#tag = fnv1a(commandId, fnv1a(" ", fnv1a(agent)))
+    this.#tag = tagOf(commandId, tagOf(" ", tagOf(agent)))
     return (this.#text = `${agent} ${commandId}`)
   }
 
   get oldest(): string | undefined {
-    return this.#start < this.#ids.length ? this.#keyAt(this.#start) : undefined
+    return this.#start === this.#end ? undefined : this.#keyAt(this.#start)
   }
 
   /** When the oldest was first used; undefined where there is none. */
   get oldestAtMs(): number | undefined {
-    return this.#atMs[this.#start]
+    return this.#start === this.#end ? undefined : this.#pageOf(this.#start).atMs[this.#start % PAGE]
   }
 
   override get size(): number {
-    return this.#ids.length - this.#start
+    return between(this.#start, this.#end)
   }
 
   override get(key: string): Remembered | undefined {
@@ -117,78 +166,128 @@ export class KeyTable extends Table<Remembered> {
     else if (place !== GONE) this.#drop(place)
   }
 
+  /** Under the key that was named last, which stands at that place, or at none. */
   #set(key: string, place: number, record: Remembered): void {
-    if (place !== GONE && this.#firsts[place] === record.first) {
-      this.#hashes[place] = record.hash
-      this.#lasts[place] = record.last
-      this.#atMs[place] = record.atMs
+    if (place !== GONE && this.#firstAt(place) === record.first) {
+      this.#write(place, record)
       return
     }
     if (place !== GONE) this.#drop(place)
     this.#name(key)
-    const end = this.#ids.length
-    if (end === this.#start || record.first > (this.#firsts[end - 1] as Seq)) {
-      this.#write(end, record)
+    const [start, end] = [this.#start, this.#end]
+    if (start === end || record.first > this.#firstAt(previous(end))) {
       this.#enter(end)
-    } else if (record.first < (this.#firsts[this.#start] as Seq)) {
+      this.#grow()
+      this.#write(end, record)
+    } else if (record.first < this.#firstAt(start)) {
       // An undo gives back what was forgotten: it goes to the front again.
-      if (this.#start === 0) this.#makeRoom()
-      this.#start -= 1
+      this.#enter(previous(start))
+      if (start === this.#base) {
+        this.#pages.unshift(new Page())
+        this.#base = between(PAGE, start)
+      }
+      this.#start = previous(start)
       this.#write(this.#start, record)
-      this.#enter(this.#start)
-    } else {
-      const between = this.#firsts.findIndex((first, at) => at >= this.#start && first > record.first)
-      for (const column of this.#columns()) column.splice(between, 0, column[between] as never)
-      this.#write(between, record)
-      this.#index()
-    }
+    } else this.#insert(record)
   }
 
   #write(place: number, { hash, first, last, atMs }: Remembered): void {
-    this.#agents[place] = this.#agent
-    this.#ids[place] = this.#id
-    this.#tags[place] = this.#tag
-    this.#hashes[place] = hash
-    this.#firsts[place] = first
-    this.#lasts[place] = last
-    this.#atMs[place] = atMs
+    const page = this.#pageOf(place)
+    const row = place % PAGE
+    page.agents[row] = this.#agent
+    page.ids[row] = this.#id
+    page.tags[row] = this.#tag
+    page.hashes[row] = hash
+    page.firsts[row] = first
+    page.lasts[row] = last
+    page.atMs[row] = atMs
   }
 
+  /** One place more at the end. */
+  #grow(): void {
+    if (between(this.#base, this.#end) === this.#pages.length * PAGE) this.#pages.push(new Page())
+    this.#end = next(this.#end)
+  }
+
+  /** Forgets the key that was named last, which stands at that place. */
   #drop(place: number): void {
-    if (place > this.#start && place < this.#ids.length - 1) {
-      for (const column of this.#columns()) column.splice(place, 1)
-      this.#index()
+    if (place !== this.#start && next(place) !== this.#end) {
+      this.#remove(place)
       return
     }
-    this.#leave(place)
-    if (place > this.#start) for (const column of this.#columns()) column.pop()
-    else {
-      this.#ids[place] = this.#hashes[place] = ""
-      this.#start += 1
-      if (this.#start >= 2 * ROOM && this.#start * 2 >= this.#ids.length) this.#letGo()
+    if (!this.#slots.leave(place, this.#tag)) this.#slots.crowded.delete(this.#text)
+    if (this.#older?.leave(place, this.#tag) === false) this.#older.crowded.delete(this.#text)
+    this.#clear(place)
+    if (place === this.#start) {
+      this.#start = next(place)
+      if (this.#moving === place) this.#moving = this.#start
+      if (between(this.#base, this.#start) === PAGE) {
+        this.#pages.shift()
+        this.#base = this.#start
+      }
+    } else {
+      this.#end = place
+      if (this.#moved === next(place)) this.#moved = place
     }
+    if (this.#moving === this.#moved) this.#older = null
+  }
+
+  #clear(place: number): void {
+    const page = this.#pageOf(place)
+    page.agents[place % PAGE] = page.ids[place % PAGE] = page.hashes[place % PAGE] = ""
+  }
+
+  /** Puts it between those before and after it: an undo may bring back what was taken from there. */
+  #insert(record: Remembered): void {
+    this.#grow()
+    let place = previous(this.#end)
+    for (; this.#firstAt(previous(place)) > record.first; place = previous(place)) this.#copy(previous(place), place)
+    this.#write(place, record)
+    this.#index()
+  }
+
+  /** Takes it from between others: the same key came again as another command. */
+  #remove(place: number): void {
+    const last = previous(this.#end)
+    for (let at = place; at !== last; at = next(at)) this.#copy(next(at), at)
+    this.#clear(last)
+    this.#end = last
+    this.#index()
+  }
+
+  #copy(from: number, to: number): void {
+    const [source, target] = [this.#pageOf(from), this.#pageOf(to)]
+    target.agents[to % PAGE] = source.agents[from % PAGE] as AgentId
+    target.ids[to % PAGE] = source.ids[from % PAGE] as string
+    target.tags[to % PAGE] = source.tags[from % PAGE] as number
+    target.hashes[to % PAGE] = source.hashes[from % PAGE] as string
+    target.firsts[to % PAGE] = source.firsts[from % PAGE] as Seq
+    target.lasts[to % PAGE] = source.lasts[from % PAGE] as Seq
+    target.atMs[to % PAGE] = source.atMs[from % PAGE] as number
+  }
+
+  #pageOf(place: number): Page {
+    return this.#pages[Math.floor(between(this.#base, place) / PAGE)] as Page
+  }
+
+  #firstAt(place: number): Seq {
+    return this.#pageOf(place).firsts[place % PAGE] as Seq
   }
 
   #keyAt(place: number): string {
-    return `${this.#agents[place]} ${this.#ids[place]}`
+    const { agents, ids } = this.#pageOf(place)
+    return `${agents[place % PAGE]} ${ids[place % PAGE]}`
   }
 
   #recordAt(place: number): Remembered {
-    return {
-      hash: this.#hashes[place] as string,
-      first: this.#firsts[place] as Seq,
-      last: this.#lasts[place] as Seq,
-      atMs: this.#atMs[place] as number,
-    }
+    const { hashes, firsts, lasts, atMs } = this.#pageOf(place)
+    const row = place % PAGE
+    return { hash: hashes[row] as string, first: firsts[row] as Seq, last: lasts[row] as Seq, atMs: atMs[row] as number }
   }
 
   /** From the oldest on; whoever walks may forget what it has been given. */
   *#places(): Iterable<number> {
-    for (let at = this.#passed + this.#start; at - this.#passed < this.#ids.length; at += 1) yield at - this.#passed
-  }
-
-  #columns(): unknown[][] {
-    return [this.#agents, this.#ids, this.#hashes, this.#firsts, this.#lasts, this.#atMs, this.#tags]
+    for (let at = this.#start; between(this.#start, at) < this.size; at = next(at)) yield at
   }
 
   // Where a key stands
@@ -203,75 +302,78 @@ export class KeyTable extends Table<Remembered> {
 
   #find(key: string): number {
     this.#name(key)
-    const slots = this.#slots
+    const place = this.#findIn(this.#slots)
+    return place === GONE && this.#older !== null ? this.#findIn(this.#older) : place
+  }
+
+  #findIn({ held: slots, crowded }: Slots): number {
     const mask = slots.length - 1
     for (let slot = this.#tag; slot < this.#tag + PROBES; slot += 1) {
       const held = slots[slot & mask] as number
       if (held === EMPTY) return GONE
-      const place = held - 1
-      if (held !== GONE && this.#tags[place] === this.#tag && this.#ids[place] === this.#id && this.#agents[place] === this.#agent) return place
+      if (held !== GONE && this.#isAt(held - 1)) return held - 1
     }
-    return this.#crowded.size === 0 ? GONE : (this.#crowded.get(key) ?? GONE)
+    return crowded.size === 0 ? GONE : (crowded.get(this.#text) ?? GONE)
   }
 
+  #isAt(place: number): boolean {
+    const { tags, ids, agents } = this.#pageOf(place)
+    const row = place % PAGE
+    return tags[row] === this.#tag && ids[row] === this.#id && agents[row] === this.#agent
+  }
+
+  /** The key that was named last will stand at that place, which is none yet. */
   #enter(place: number): void {
-    this.#taken += 1
-    if (this.#taken * 2 > this.#slots.length) this.#index()
-    else this.#fill(place)
+    if (this.#slots.isFull) {
+      this.#takeOver(this.size)
+      this.#older = this.#slots
+      this.#slots = new Slots(this.size)
+      this.#moving = this.#start
+      this.#moved = this.#end
+    }
+    this.#takeOver(TAKEN_OVER)
+    if (!this.#slots.fill(place, this.#tag)) this.#slots.crowded.set(this.#text, place)
   }
 
-  #fill(place: number): void {
-    const slot = this.#slotWith(EMPTY, place)
-    if (slot === GONE) this.#crowded.set(this.#keyAt(place), place)
-    else this.#slots[slot] = place + 1
+  /** So many keys more have their slots among the new ones. */
+  #takeOver(count: number): void {
+    if (this.#older === null) return
+    for (let left = count; left > 0 && this.#moving !== this.#moved; left -= 1) {
+      this.#refill(this.#moving)
+      this.#moving = next(this.#moving)
+    }
+    if (this.#moving === this.#moved) this.#older = null
   }
 
-  #leave(place: number): void {
-    const slot = this.#slotWith(place + 1, place)
-    if (slot === GONE) this.#crowded.delete(this.#keyAt(place))
-    else this.#slots[slot] = GONE
+  #refill(place: number): void {
+    const tag = this.#pageOf(place).tags[place % PAGE] as number
+    if (!this.#slots.fill(place, tag)) this.#slots.crowded.set(this.#keyAt(place), place)
   }
 
-  #slotWith(held: number, place: number): number {
-    const slots = this.#slots
-    const mask = slots.length - 1
-    const tag = this.#tags[place] as number
-    for (let slot = tag; slot < tag + PROBES; slot += 1) if (slots[slot & mask] === held) return slot & mask
-    return GONE
-  }
-
-  /** All slots anew: there are too few, or places have moved. */
+  /** All slots anew: places have moved. */
   #index(): void {
-    let room = FIRST_SLOTS
-    while (room < this.size * 4) room *= 2
-    this.#slots = new Int32Array(room)
-    this.#taken = this.size
-    this.#crowded.clear()
-    for (let place = this.#start; place < this.#ids.length; place += 1) this.#fill(place)
+    this.#slots = new Slots(this.size)
+    this.#older = null
+    for (const place of this.#places()) this.#refill(place)
   }
+}
 
-  /** Lets go of what is forgotten, but for some room. */
-  #letGo(): void {
-    const from = this.#start - ROOM
-    this.#passed += from
-    this.#move((column) => column.slice(from))
-  }
+function next(place: number): number {
+  return (place + 1) & (PLACES - 1)
+}
 
-  #makeRoom(): void {
-    const none = Array.from({ length: ROOM }, () => 0)
-    this.#passed -= ROOM
-    this.#move((column, nothing) => [...none.map(() => nothing), ...column])
-  }
+function previous(place: number): number {
+  return (place - 1) & (PLACES - 1)
+}
 
-  #move(moved: <Item>(column: Item[], nothing: Item) => Item[]): void {
-    this.#agents = moved(this.#agents, "")
-    this.#ids = moved(this.#ids, "")
-    this.#hashes = moved(this.#hashes, "")
-    this.#firsts = moved(this.#firsts, 0)
-    this.#lasts = moved(this.#lasts, 0)
-    this.#atMs = moved(this.#atMs, 0)
-    this.#tags = moved(this.#tags, 0)
-    this.#start = ROOM
-    this.#index()
-  }
+/** How many places lie from the one to the other, counted round. */
+function between(from: number, to: number): number {
+  return (to - from) & (PLACES - 1)
+}
+
+/** FNV-1a over a text's UTF-16 units, from where another text left off. */
+function tagOf(text: string, from = 0x811c9dc5 | 0): number {
+  let tag = from
+  for (let at = 0; at < text.length; at += 1) tag = Math.imul(tag ^ text.charCodeAt(at), 0x01000193)
+  return tag
 }
