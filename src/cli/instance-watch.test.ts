@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
@@ -40,6 +40,27 @@ test("a hub whose instance was made anew by another ends", () => {
   writeFileSync(join(directory, "ledger", "main.sqlite.owner"), JSON.stringify({ pid: 1, address: null }))
   watch.look()
   expect(ends).toBe(1)
+})
+
+test("a hub in the place of whose ledger another file was put ends, and announces itself no more", () => {
+  const path = join(directory, "ledger", "main.sqlite")
+  const open = openSync(path, "r")
+  for (const name of [path, `${path}.owner`, join(directory, "hub.json")]) rmSync(name)
+  writeFileSync(path, "")
+  watch.look()
+  closeSync(open)
+  expect(ends).toBe(1)
+  expect(() => readFileSync(join(directory, "hub.json"))).toThrow("ENOENT")
+})
+
+test("a hub goes on where hub.json cannot be written, and writes it once it can", () => {
+  const path = join(directory, "hub.json")
+  rmSync(path)
+  mkdirSync(path)
+  watch.look()
+  rmSync(path, { recursive: true })
+  watch.look()
+  expect({ ends, file: JSON.parse(readFileSync(path, "utf8")) as unknown }).toEqual({ ends: 0, file })
 })
 
 test("a hub.json that was lost is written again", () => {

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs"
+import { statSync } from "node:fs"
 import { join } from "node:path"
 import { replacePrivately } from "../ledger/private-file.ts"
 import { readOwner } from "../ledger/writer-lock.ts"
@@ -21,15 +21,22 @@ export type InstanceWatch = {
  */
 export function watchInstance(instance: Instance, file: HubFile, gone: () => void): InstanceWatch {
   const ledger = ledgerFile(instance, "main")
+  const opened = numberOf(ledger)
   let isOver = false
   const look = (): void => {
     if (isOver) return
     const owner = readOwner(ledger)
-    // A ledger of the same name may be another hub's, in an instance that was made since.
-    if (!existsSync(ledger) || (owner !== null && owner.pid !== process.pid)) {
-      stop()
-      gone()
-    } else if (readHubFile(instance) === null) replacePrivately(join(instance.directory, "hub.json"), `${JSON.stringify(file)}\n`)
+    let isGone = false
+    try {
+      // A ledger of the same name may be another hub's, in an instance that was made since, or a copy that was put in the place of the one that is open here.
+      isGone = numberOf(ledger) !== opened || (owner !== null && owner.pid !== process.pid)
+      if (!isGone && readHubFile(instance) === null) replacePrivately(join(instance.directory, "hub.json"), `${JSON.stringify(file)}\n`)
+    } catch {
+      // A full disk, or a folder that is closed for a moment, is no reason to end: the next look may see and write more.
+    }
+    if (!isGone) return
+    stop()
+    gone()
   }
   const timer = setInterval(look, EACH_MS).unref()
   const stop = (): void => {
@@ -37,4 +44,9 @@ export function watchInstance(instance: Instance, file: HubFile, gone: () => voi
     clearInterval(timer)
   }
   return { look, stop }
+}
+
+/** The file's number on its disk, which no other has while somebody holds it open; null where there is none. */
+function numberOf(path: string): bigint | null {
+  return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino ?? null
 }

@@ -29,6 +29,8 @@ export class Intake {
   /** Calls in flight that are answered as soon as may be: a claim that waits may be parked for minutes, and must not stop all else. */
   #working = 0
   #rest: NodeJS.Timeout | null = null
+  /** Refused beyond the rate, and not paid for yet. */
+  #unpaid = 0
   #held = false
   #over = false
 
@@ -66,7 +68,7 @@ export class Intake {
   end(): void {
     this.#over = true
     this.#o.ws.pause()
-    if (this.#rest !== null) clearTimeout(this.#rest)
+    this.#rested()
   }
 
   /** A call begins that is answered as soon as may be. */
@@ -82,15 +84,34 @@ export class Intake {
 
   /** A call was told `overloaded`. */
   refused(): void {
-    const ms = this.#o.refusals.take()
-    if (ms === 0 || this.#rest !== null) return
-    this.#o.ws.pause()
+    const { ws, refusals } = this.#o
+    if (this.#rest === null && refusals.take()) return
+    this.#unpaid += 1
+    if (this.#rest !== null || this.#over) return
+    ws.pause()
+    refusals.rest()
+    this.#restFor(REST_MS)
+  }
+
+  #restFor(ms: number): void {
     const over = (): void => {
-      this.#rest = null
-      this.#next()
+      const moreMs = this.#o.refusals.priceMs(this.#unpaid) - ms
+      this.#unpaid = 0
+      if (moreMs > 0) this.#restFor(moreMs)
+      else {
+        this.#rested()
+        this.#next()
+      }
     }
-    this.#rest = setTimeout(over, Math.max(ms, REST_MS))
+    this.#rest = setTimeout(over, ms)
     this.#rest.unref()
+  }
+
+  #rested(): void {
+    if (this.#rest === null) return
+    clearTimeout(this.#rest)
+    this.#rest = null
+    this.#o.refusals.rested()
   }
 
   get #ready(): boolean {

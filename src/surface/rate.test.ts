@@ -57,12 +57,16 @@ test("a bucket that is forgotten was full: nobody gains by many names", () => {
   expect(refusalOf(() => buckets.take("ada"))).not.toBeNull()
 })
 
-test("refusals beyond the rate are paid for by rest, one after the other, and time makes up for them", () => {
+test("refusals within the rate cost nothing, time makes up for them, and all that rest together are refused at the rate", () => {
   let nowMs = 0
   const refusals = new Refusals({ perSecond: 100, burst: 3 }, () => nowMs)
-  expect([refusals.take(), refusals.take(), refusals.take()]).toEqual([0, 0, 0])
-  expect([refusals.take(), refusals.take()].map(Math.round)).toEqual([10, 20])
+  const four = (): boolean[] => [refusals.take(), refusals.take(), refusals.take(), refusals.take()]
+  expect(four()).toEqual([true, true, true, false])
   nowMs = 1_000
-  expect([refusals.take(), refusals.take(), refusals.take()].map(Math.round)).toEqual([0, 0, 0])
-  expect(refusals.take()).toBeGreaterThan(0)
+  expect(four()).toEqual([true, true, true, false])
+  for (let one = 0; one < 5; one += 1) refusals.rest()
+  // Each of them 7 times in 350 ms: 35 in all, 100 a second.
+  expect(refusals.priceMs(7)).toBe(350)
+  refusals.rested()
+  expect(refusals.priceMs(7)).toBe(280)
 })

@@ -61,24 +61,41 @@ export class Buckets {
 
 /**
  * What may be spent on saying no: to be told so is a client's due, and to tell everybody each time would take the hub's time from those whom it can serve. A
- * refusal beyond the rate is paid for by rest, each of those who ask after the other.
+ * refusal beyond the rate is paid for by rest. Each connection rests for its own: one that was refused once does not wait for those that were refused by the thousand.
  */
 export class Refusals {
   readonly #rate: Rate
   readonly #monotonicMs: () => number
   /** When, in ms, the bucket would be full. */
   #fullAtMs = 0
+  #resting = 0
 
   constructor(rate: Rate, monotonicMs: () => number = () => performance.now()) {
     this.#rate = rate
     this.#monotonicMs = monotonicMs
   }
 
-  /** One more is refused. Answers for how long whoever asked is to be left alone, in ms: 0 within the rate. */
-  take(): number {
+  /** One more is refused. Answers whether that is within the rate; what is not MUST be paid for by rest. */
+  take(): boolean {
     const { perSecond, burst } = this.#rate
     const nowMs = this.#monotonicMs()
-    this.#fullAtMs = Math.max(this.#fullAtMs, nowMs) + 1_000 / perSecond
-    return Math.max(0, this.#fullAtMs - nowMs - (burst / perSecond) * 1_000)
+    const fullAtMs = Math.max(this.#fullAtMs, nowMs) + 1_000 / perSecond
+    if (fullAtMs - nowMs > (burst / perSecond) * 1_000) return false
+    this.#fullAtMs = fullAtMs
+    return true
+  }
+
+  /** A connection begins to rest; MUST be followed by `rested`. */
+  rest(): void {
+    this.#resting += 1
+  }
+
+  rested(): void {
+    this.#resting -= 1
+  }
+
+  /** How long one that rests pays for so many refusals, in ms: all that rest together are refused at the rate. */
+  priceMs(refused: number): number {
+    return (refused * this.#resting * 1_000) / this.#rate.perSecond
   }
 }

@@ -12,7 +12,7 @@ import { CLOSE } from "./socket-frames.ts"
 /** Time that calls in flight get to be answered when the hub goes down, in ms, and then the connections to close. */
 const DRAIN_MS = 1_000
 const CLOSE_MS = 500
-/** What all connections together may cost the hub in refusals: about a twentieth of a core. */
+/** What all connections together may cost the hub in refusals: about a twentieth of a core, and as much again of those who rest for theirs. */
 export const REFUSALS = { perSecond: 20_000, burst: 2_000 } as const
 
 /** All WebSocket connections of a hub. */

@@ -1,0 +1,54 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest"
+import { Intake } from "./intake.ts"
+import { Refusals } from "./rate.ts"
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+const RATE = { perSecond: 20_000, burst: 2_000 }
+/** An intake whose messages are all refused, and what it has taken up. */
+function refusedIntake(refusals: Refusals, frames: number): { intake: Intake; taken: () => number; isPaused: () => boolean } {
+  let [isPaused, taken] = [false, 0]
+  const ws = {
+    get isPaused() {
+      return isPaused
+    },
+    pause: () => void (isPaused = true),
+    resume: () => void (isPaused = false),
+  }
+  const take = (): void => {
+    taken += 1
+    for (let frame = 0; frame < frames; frame += 1) intake.refused()
+  }
+  const intake = new Intake({ ws, refusals, share: () => Number.POSITIVE_INFINITY, take })
+  return { intake, taken: () => taken, isPaused: () => isPaused }
+}
+
+test("whoever is refused once is read again soon, however many others were refused by the thousand", () => {
+  const refusals = new Refusals(RATE, () => 0)
+  const crowd = Array.from({ length: 400 }, () => refusedIntake(refusals, 1_000))
+  for (const { intake } of crowd) intake.received("all at once", false)
+  const once = refusedIntake(refusals, 1)
+  once.intake.received("one", false)
+  expect([once.isPaused(), crowd.at(-1)?.isPaused()]).toEqual([true, true])
+  vi.advanceTimersByTime(60)
+  expect([once.isPaused(), crowd.at(-1)?.isPaused()]).toEqual([false, true])
+  // The crowd is refused at the rate: 399,000 in 20 s, each of those that rest in its turn.
+  vi.advanceTimersByTime(19_000)
+  expect(crowd.filter(({ isPaused }) => !isPaused()).length).toBeLessThan(5)
+  vi.advanceTimersByTime(1_000)
+  expect(crowd.filter(({ isPaused }) => isPaused())).toEqual([])
+})
+
+test("a connection that goes while it rests makes nobody else rest longer", () => {
+  const refusals = new Refusals(RATE, () => 0)
+  for (let many = 0; many < 1_000; many += 1) {
+    const { intake } = refusedIntake(refusals, 10)
+    intake.received("bye", false)
+    intake.end()
+  }
+  const once = refusedIntake(refusals, 100)
+  once.intake.received("one", false)
+  vi.advanceTimersByTime(25)
+  expect(once.isPaused()).toBe(false)
+})
