@@ -1,3 +1,4 @@
+import { Session } from "node:inspector/promises"
 import { expect, test } from "vitest"
 import { renderTable } from "./table.ts"
 import { Terminal } from "./terminal.ts"
@@ -13,7 +14,25 @@ test("columns stand under each other from the first row to the last, however man
   for (const [at, line] of lines.entries()) expect(line.slice(0, 30)).toMatch(at === 0 ? /tries$/ : new RegExp(` ${at - 1}$`))
 })
 
-test("a table of 10,000 rows is drawn whole", () => {
+test("a table of 10,000 rows is drawn whole, with a few calls of functions a cell", async () => {
   const rows = Array.from({ length: 10_000 }, (_, at) => [`t${at}`, at, "T"])
-  expect(renderTable(terminal, columns, rows).split("\n")).toHaveLength(10_001)
+  const session = new Session()
+  session.connect()
+  await session.post("Profiler.enable")
+  await session.post("Profiler.startPreciseCoverage", { callCount: true, detailed: false })
+  const table = renderTable(terminal, columns, rows)
+  const { result } = await session.post("Profiler.takePreciseCoverage")
+  session.disconnect()
+  expect(table.split("\n")).toHaveLength(10_001)
+  const calls = result.flatMap(({ functions }) => functions.map(({ ranges }) => ranges[0]?.count ?? 0)).reduce((sum, count) => sum + count, 0)
+  expect(calls / (rows.length * columns.length)).toBeLessThan(12)
+  expect(calls).toBeGreaterThan(rows.length)
+})
+
+test("what takes two columns of a terminal, or none, is measured so, and colour takes none", () => {
+  const red = (text: string): string => `\x1b[31m${text}\x1b[39m`
+  const rows = ["界界", "e\u0301", "👩‍👩‍👧", "four"].map((name, at) => [{ text: name, paint: red }, at, name])
+  expect(renderTable(terminal, columns, rows).replaceAll("\x1b[31m", "").replaceAll("\x1b[39m", "")).toBe(
+    ["task  tries  title", "界界      0  界界", "e\u0301         1  e\u0301", "👩‍👩‍👧        2  👩‍👩‍👧", "four      3  four"].join("\n"),
+  )
 })

@@ -1,11 +1,7 @@
-import { createRequire } from "node:module"
-import type TableClass from "cli-table3"
+import stringWidth from "string-width"
 import type { TaskState } from "../core/view.ts"
 import { printable } from "./printable.ts"
 import type { Terminal } from "./terminal.ts"
-
-/** Loaded with the first table: with `--json` there never is one. */
-const load = createRequire(import.meta.url)
 
 /** A column: its head, and for texts that may be long how many characters at the most. */
 export type Column = { head: string; right?: boolean; max?: number }
@@ -13,63 +9,43 @@ export type Column = { head: string; right?: boolean; max?: number }
 /** A cell that is painted after it was made safe; a plain string is made safe as it is. */
 export type Cell = string | number | { text: string; paint: (text: string) => string }
 
-/** Rows that are laid out at once: the layout's cost grows with their square, and 10,000 of them took ten seconds. */
-const PART_ROWS = 200
+/** A text as it is shown, without its paint, and how many columns of the terminal it takes. */
+type Shown = { text: string; width: number; paint: ((text: string) => string) | null }
 
-const PLAIN = {
-  chars: {
-    top: "",
-    "top-mid": "",
-    "top-left": "",
-    "top-right": "",
-    bottom: "",
-    "bottom-mid": "",
-    "bottom-left": "",
-    "bottom-right": "",
-    left: "",
-    "left-mid": "",
-    mid: "",
-    "mid-mid": "",
-    right: "",
-    "right-mid": "",
-    middle: "  ",
-  },
-  style: { "padding-left": 0, "padding-right": 0, head: [], border: [], compact: true },
-}
+/** What takes a column a character, without a look at each. */
+const NARROW = /^[\x20-\x7e]*$/
 
 /** A table without rules. Every cell is made safe for the terminal here: callers pass foreign text as it is. */
 export function renderTable(terminal: Terminal, columns: readonly Column[], rows: readonly (readonly Cell[])[]): string {
   const { bold } = terminal.colours
-  const Table = load("cli-table3") as typeof TableClass
-  const cells = rows.map((row) => row.map((cell, at) => renderCell(terminal, cell, columns[at]?.max ?? Infinity)))
-  const options = { ...PLAIN, colAligns: columns.map(({ right }) => (right === true ? ("right" as const) : ("left" as const))) }
-  const head = columns.map((column) => bold(column.head))
-  const parts = Array.from({ length: Math.max(1, Math.ceil(cells.length / PART_ROWS)) }, (_, at) => cells.slice(at * PART_ROWS, (at + 1) * PART_ROWS))
-  const layOut = (part: string[][], at: number, colWidths: number[]): string => {
-    const table = new Table({ ...options, ...(at === 0 ? { head } : {}), colWidths })
-    table.push(...part)
-    return table.toString()
-  }
-  // Laying a part out writes the widths that it needs into the array; all parts then get the widest.
+  const lines = [
+    columns.map(({ head }) => shown(head, bold)),
+    ...rows.map((row) => row.map((cell, at) => showCell(terminal, cell, columns[at]?.max ?? Infinity))),
+  ]
   const widths = columns.map(() => 0)
-  if (parts.length > 1)
-    for (const [at, part] of parts.entries()) {
-      const own: number[] = []
-      layOut(part, at, own)
-      for (const [column, width] of own.entries()) widths[column] = Math.max(widths[column] ?? 0, width)
-    }
-  return parts
-    .map((part, at) => layOut(part, at, parts.length > 1 ? [...widths] : []))
-    .join("\n")
-    .split("\n")
-    .map((line) => line.trimEnd())
+  for (const line of lines) for (const [at, { width }] of line.entries()) widths[at] = Math.max(widths[at] ?? 0, width)
+  return lines
+    .map((line) =>
+      line
+        .map(({ text, width, paint }, at) => {
+          const painted = paint === null ? text : paint(text)
+          const gap = " ".repeat((widths[at] ?? 0) - width)
+          return columns[at]?.right === true ? gap + painted : painted + gap
+        })
+        .join("  ")
+        .trimEnd(),
+    )
     .join("\n")
 }
 
-function renderCell(terminal: Terminal, cell: Cell, max: number): string {
-  if (typeof cell === "number") return String(cell)
-  if (typeof cell === "string") return terminal.clip(cell, max)
-  return cell.paint(terminal.clip(cell.text, max))
+function showCell(terminal: Terminal, cell: Cell, max: number): Shown {
+  if (typeof cell === "number") return shown(String(cell), null)
+  if (typeof cell === "string") return shown(terminal.clip(cell, max), null)
+  return shown(terminal.clip(cell.text, max), cell.paint)
+}
+
+function shown(text: string, paint: Shown["paint"]): Shown {
+  return { text, width: NARROW.test(text) ? text.length : stringWidth(text), paint }
 }
 
 /** Name and value on each line, for one thing shown whole. */
