@@ -160,6 +160,16 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", { concurrent: tr
     expect(await place.driver.capture(address)).not.toContain("wake up")
   })
 
+  test("that takes long to end once its terminal is closed has the status that it ended with", async (context) => {
+    const place = placeOf(context)
+    const { preset, ...rest } = place.launch("ada", "paste")
+    // As a process of many threads does on a machine without time for it.
+    const start = ["/bin/sh", "-c", "trap '' HUP; exec <&- >&- 2>&-; sleep 2; exit 0"] as const
+    const address = await started(place, { ...rest, preset: { ...preset, interactive: { ...preset.interactive, start } } })
+    await until("its terminal is closed", () => place.tmux("display-message", "-p", "-t", address.pane, "#{pane_dead}").trim() === "1")
+    expect(await place.driver.alive(address)).toEqual({ alive: false, detail: "the agent has ended", exit: 0 })
+  })
+
   test("that has died and left a shell gets nothing typed, and nothing is run", { timeout: 60_000 + SHELL_DELIVERIES * 1_000 }, async (context) => {
     const preset = readerPreset("paste")
     const shell = {

@@ -41,7 +41,9 @@ const POLL_MS = 1_000
 const GRACE_MS = 5_000
 const LOOK_MS = 100
 const KILLED_WITHIN_MS = 2_000
-/** A process of which tmux was told that it ended, and that may still be ending. */
+/** Its terminal is closed, and a process may still be ending for so long: on a machine without time for it each of its threads waits for a turn. */
+const ENDING_MS = 5_000
+/** How often a process that has ended is looked for in the system's table. */
 const REAPS = 25
 const REAP_MS = 20
 /** An agent that was found running may have been started a moment ago; it may also be at work, and show no prompt. */
@@ -249,16 +251,16 @@ export class TmuxDriver implements Driver {
   }
 
   /** The status of what has ended; null when a signal ended it, or tmux does not say. */
-  async #exitOf(dead: Pane): Promise<number | null> {
-    let pane: Pane | string = dead
-    for (let times = 0; times < REAPS; times += 1) {
-      if (typeof pane === "string" || pane.pid !== dead.pid) return null
+  async #exitOf({ pane: id, pid }: Pane): Promise<number | null> {
+    for (const endsAt = performance.now() + ENDING_MS; ; await sleep(REAP_MS)) {
+      // Looked at first: of a process that is gone tmux has the status, if ever.
+      const gone = (await processRow(pid)) === null
+      const pane = await this.#pane(id)
+      if (typeof pane === "string" || pane.pid !== pid) return null
       if (pane.exit !== null || pane.signalled) return pane.exit
+      if (gone || performance.now() > endsAt) return null
       reap(pane)
-      await sleep(REAP_MS)
-      pane = await this.#pane(dead.pane)
     }
-    return null
   }
 
   #addressOf(pane: Pane): PaneAddress {
