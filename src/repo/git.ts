@@ -17,8 +17,16 @@ export type RepositoryErrorCode =
   | "worktree_locked"
   | "guard_hooks_foreign"
   | "guard_overridden"
+  | "settings_unreadable"
+  | "settings_taken"
+  | "settings_outside"
+  | "settings_unwritable"
+  | "settings_changed"
 
-/** What could not be done on the git side. `remedy` says what to do about it. */
+/**
+ * What could not be done in a repository, by git or with a settings file; then the message begins with the file, and line and column where there are any.
+ * `remedy` says what to do about it.
+ */
 export class RepositoryError extends Error {
   readonly code: RepositoryErrorCode
   readonly remedy: string

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto"
 import { agentKind, type AgentKind, settingsOf } from "./agent-kinds.ts"
+import { RepositoryError } from "./git.ts"
 import { PARAGRAPH, PARAGRAPH_MARKS } from "./init-paragraph.ts"
 import type { FileRecord, InitEdit } from "./init-record.ts"
 import { putBlock, takeBlock } from "./settings-block.ts"
-import { SettingsError } from "./settings-fault.ts"
 import { type FileChange, type Place, readPlace } from "./settings-files.ts"
 import { isBlankJson, type JsonEdit, putJson, takeJson } from "./settings-json.ts"
 import { putToml, takeToml, type TomlEdit } from "./settings-toml.ts"
@@ -20,7 +20,7 @@ const OWN_HEAD = "// Written by `skein init`"
 
 /**
  * What `init` has to write in the worktree at `top` so that these agents are plugged in: nothing where they are. Every file is read and every edit made
- * before anything is written. `files`: the record of what it wrote there before. Throws `SettingsError`.
+ * before anything is written. `files`: the record of what it wrote there before. Throws `RepositoryError`.
  */
 export function planInit({
   top,
@@ -53,7 +53,7 @@ export function planInit({
   return { changes, files: [...records.values()] }
 }
 
-/** What has to be written so that nothing of `init` is left; a file that is as `init` left it becomes what it was, byte by byte. Throws `SettingsError`. */
+/** What has to be written so that nothing of `init` is left; a file that is as `init` left it becomes what it was, byte by byte. Throws `RepositoryError`. */
 export function planUndo(top: string, files: readonly FileRecord[]): FileChange[] {
   return files.flatMap((record) => {
     const place = readPlace(top, record.file)
@@ -92,7 +92,7 @@ function put({ file, text }: Place, edits: readonly InitEdit[], earlier: readonl
 
 function putWhole(file: string, text: string | null, wanted: string): string {
   if (text === null || text === wanted || text.startsWith(OWN_HEAD)) return wanted
-  throw new SettingsError(
+  throw new RepositoryError(
     "settings_taken",
     `${file} is there already, and \`skein init\` did not write it`,
     "Move it away, or leave that agent out: skein init --agents …",

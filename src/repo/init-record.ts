@@ -3,7 +3,7 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as z from "zod"
 import { AGENT_KINDS, type JsonValue } from "./agent-kinds.ts"
-import { SettingsError } from "./settings-fault.ts"
+import { RepositoryError } from "./git.ts"
 
 const value: z.ZodType<JsonValue> = z.json()
 const at = z.array(z.string()).min(1).readonly()
@@ -45,7 +45,7 @@ export type InitRecord = z.infer<typeof schema>
 
 const FILE = "init.json"
 
-/** The record of an instance; null where `init` did nothing, or took it back. Throws `SettingsError` where the file is not one of Skein's. */
+/** The record of an instance; null where `init` did nothing, or took it back. Throws `RepositoryError` where the file is not one of Skein's. */
 export function readRecord(instanceDirectory: string): InitRecord | null {
   const path = join(instanceDirectory, FILE)
   let text: string
@@ -57,7 +57,7 @@ export function readRecord(instanceDirectory: string): InitRecord | null {
   try {
     return schema.parse(JSON.parse(text))
   } catch (error) {
-    throw new SettingsError(
+    throw new RepositoryError(
       "settings_unreadable",
       `${path} is damaged, or from another version of Skein`,
       "Remove it: what init wrote then has to be taken out by hand, wherever it says skein.",

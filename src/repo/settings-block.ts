@@ -1,4 +1,5 @@
-import { lineEndOf, placeIn, SettingsError } from "./settings-fault.ts"
+import { RepositoryError } from "./git.ts"
+import { lineEndOf, placeIn } from "./settings-text.ts"
 
 /** The lines between which a text of Skein's stands in a file of somebody else's. */
 export type Marks = { begin: string; end: string }
@@ -6,7 +7,7 @@ export type Marks = { begin: string; end: string }
 type Found = { from: number; to: number }
 
 /**
- * The text with the block in it: in the place of the one that is there, else at the end behind an empty line. Throws `SettingsError` where the marks do
+ * The text with the block in it: in the place of the one that is there, else at the end behind an empty line. Throws `RepositoryError` where the marks do
  * not pair.
  */
 export function putBlock(file: string, text: string, marks: Marks, body: string): string {
@@ -34,7 +35,7 @@ function findBlock(file: string, text: string, { begin, end }: Marks): Found | n
   const again = text.indexOf(begin, from + 1)
   if (from === -1 || last < from || again !== -1 || text.indexOf(end, last + 1) !== -1) {
     const at = again !== -1 ? again : from === -1 || (last !== -1 && last < from) ? last : from
-    throw new SettingsError(
+    throw new RepositoryError(
       "settings_unreadable",
       `${placeIn(file, text, Math.max(at, 0))}: the marks around Skein's part do not pair`,
       `Have one line ${JSON.stringify(begin)} and after it one line ${JSON.stringify(end)}, or neither. Nothing was changed.`,

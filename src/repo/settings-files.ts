@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs"
 import { basename, dirname, isAbsolute, join, relative, sep } from "node:path"
-import { SettingsError } from "./settings-fault.ts"
+import { RepositoryError } from "./git.ts"
 
 /** A file as it was found. */
 export type Place = {
@@ -35,11 +35,11 @@ const MAX_BYTES = 4 * 1024 * 1024
 
 /**
  * Reads a file of the worktree at `top` that is about to be changed, or finds that there is none. Links are followed inside the worktree only. Throws
- * `SettingsError`: `settings_outside`, `settings_unwritable`, `settings_unreadable`; each says which file and what to do.
+ * `RepositoryError`: `settings_outside`, `settings_unwritable`, `settings_unreadable`; each says which file and what to do.
  */
 export function readPlace(top: string, file: string): Place {
-  const outside = (what: string): SettingsError =>
-    new SettingsError("settings_outside", `${file}: ${what}`, "Replace the link by a file or folder of the repository. Nothing was changed.")
+  const outside = (what: string): RepositoryError =>
+    new RepositoryError("settings_outside", `${file}: ${what}`, "Replace the link by a file or folder of the repository. Nothing was changed.")
   const parts = file.split("/")
   if (isAbsolute(file) || file === "" || parts.some((part) => part === "" || part === "." || part === ".."))
     throw outside("this path does not lie in the repository")
@@ -78,13 +78,13 @@ function found(file: string, path: string): Place {
   if ((mode & 0o222) === 0) throw unwritable(file, "this is read-only")
   mayWriteIn(file, dirname(path))
   if (size > MAX_BYTES)
-    throw new SettingsError("settings_unreadable", `${file}: this is over ${MAX_BYTES} bytes long`, "Look whether it is what you take it for.")
+    throw new RepositoryError("settings_unreadable", `${file}: this is over ${MAX_BYTES} bytes long`, "Look whether it is what you take it for.")
   try {
     accessSync(path, constants.W_OK)
     return { file, path, text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(readFileSync(path)), mode: mode & 0o7777 }
   } catch (error) {
     if (error instanceof TypeError)
-      throw new SettingsError("settings_unreadable", `${file}: this is no UTF-8 text`, "Save it as UTF-8, then run skein init again.")
+      throw new RepositoryError("settings_unreadable", `${file}: this is no UTF-8 text`, "Save it as UTF-8, then run skein init again.")
     throw unwritable(file, "this cannot be read and written", error)
   }
 }
@@ -97,8 +97,8 @@ function mayWriteIn(file: string, folder: string): void {
   }
 }
 
-function unwritable(file: string, what: string, cause?: unknown): SettingsError {
-  return new SettingsError(
+function unwritable(file: string, what: string, cause?: unknown): RepositoryError {
+  return new RepositoryError(
     "settings_unwritable",
     `${file}: ${what}`,
     "Give yourself the right to write it (chmod u+w), or leave that agent out: --agents. Nothing was changed.",
@@ -116,7 +116,7 @@ function unwritable(file: string, what: string, cause?: unknown): SettingsError 
 export function writeChanges(changes: readonly FileChange[], rename: (from: string, to: string) => void = renameSync): string[] {
   for (const { file, path, text } of changes) {
     if (textAt(path) !== text)
-      throw new SettingsError(
+      throw new RepositoryError(
         "settings_changed",
         `${file} was changed by somebody else meanwhile`,
         "Run it again, and look at what it shows. Nothing was changed.",

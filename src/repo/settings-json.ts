@@ -1,6 +1,7 @@
 import { createScanner, getNodeValue, type Node, type ParseError, parseTree, printParseErrorCode } from "jsonc-parser"
 import type { JsonValue, SettingsEdit } from "./agent-kinds.ts"
-import { lineEndOf, placeIn, SettingsError } from "./settings-fault.ts"
+import { RepositoryError } from "./git.ts"
+import { lineEndOf, placeIn } from "./settings-text.ts"
 import { isOurElement, isOurServer, sameValue } from "./settings-value.ts"
 
 export type JsonEdit = (Extract<SettingsEdit, { do: "set" }> & { format: "json" }) | Extract<SettingsEdit, { do: "include" }>
@@ -13,7 +14,7 @@ const TOLERANT = { allowTrailingComma: true, disallowComments: false }
 
 /**
  * The text with the edit in it; the same text where it is there already. Nothing else of it changes, comments and formatting included. Blank text counts
- * as an empty object. `earlier`: what `init` wrote here before, which it may replace. Throws `SettingsError` with line and column where the text is no
+ * as an empty object. `earlier`: what `init` wrote here before, which it may replace. Throws `RepositoryError` with line and column where the text is no
  * JSON, where something else stands in the edit's place, or a key on the way to it is there twice.
  */
 export function putJson(file: string, given: string, edit: JsonEdit, earlier: readonly JsonEdit[] = []): string {
@@ -65,7 +66,7 @@ function putValue(source: JsonText, edit: JsonEdit, found: Node | null, earlier:
   if (sameValue(value, edit.value)) return []
   const ours = isOurServer(value) || earlier.some((one) => one.do === "set" && sameValue(one.at, edit.at) && sameValue(one.value, edit.value))
   if (ours) return [source.replaced(found, edit.value)]
-  throw new SettingsError(
+  throw new RepositoryError(
     "settings_taken",
     `${source.place(found.offset)}: ${edit.at.join(".")} is there already, and \`skein init\` did not write it`,
     "Take it out or give it another name, or leave that agent out: skein init --agents …",
@@ -112,8 +113,8 @@ class JsonText {
     return placeIn(this.file, this.text, offset)
   }
 
-  fault(offset: number, what: string): SettingsError {
-    return new SettingsError("settings_unreadable", `${this.place(offset)}: ${what}`, "Mend it there, then run skein init again. Nothing was changed.")
+  fault(offset: number, what: string): RepositoryError {
+    return new RepositoryError("settings_unreadable", `${this.place(offset)}: ${what}`, "Mend it there, then run skein init again. Nothing was changed.")
   }
 
   /** What stands at the path, null where nothing does. */

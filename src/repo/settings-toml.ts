@@ -1,7 +1,7 @@
 import { parse, stringify, TomlError } from "smol-toml"
 import type { JsonValue, SettingsEdit } from "./agent-kinds.ts"
+import { RepositoryError } from "./git.ts"
 import { type Marks, putBlock, takeBlock } from "./settings-block.ts"
-import { SettingsError } from "./settings-fault.ts"
 import { isRecord, sameValue } from "./settings-value.ts"
 
 export type TomlEdit = Extract<SettingsEdit, { do: "set" }> & { format: "toml" }
@@ -11,7 +11,7 @@ const MARKS: Marks = { begin: "# skein:begin, written by `skein init`; `skein in
 
 /**
  * The text with the tables of these edits in one marked block, at the end or where it stands already; nothing else changes. The result is parsed, and is
- * what was there and the tables, or `SettingsError` is thrown: with line and column where the text is no TOML, or a table is there already.
+ * what was there and the tables, or `RepositoryError` is thrown: with line and column where the text is no TOML, or a table is there already.
  */
 export function putToml(file: string, text: string, edits: readonly TomlEdit[]): string {
   const others = parsed(file, takeBlock(file, text, MARKS), text)
@@ -33,11 +33,11 @@ export function takeToml(file: string, text: string): string {
   return takeBlock(file, text, MARKS)
 }
 
-function taken(file: string, text: string, at: readonly string[]): SettingsError {
+function taken(file: string, text: string, at: readonly string[]): RepositoryError {
   // The table itself, or what holds it and cannot be added to.
   const heads = at.map((_, index) => at.slice(0, at.length - index).join("\\s*\\.\\s*"))
   const line = text.split("\n").findIndex((one) => heads.some((head) => new RegExp(`^\\s*\\[?\\s*${head}\\b`).test(one)))
-  return new SettingsError(
+  return new RepositoryError(
     "settings_taken",
     `${file}${line === -1 ? "" : `:${line + 1}`}: [${at.join(".")}] is there already or cannot be added, and \`skein init\` did not write it`,
     "Take it out, give it another name, or write its tables under headers of their own; or leave that agent out: skein init --agents …",
@@ -50,7 +50,7 @@ function parsed(file: string, text: string, whole: string): Record<string, unkno
   if (fault === null) return parse(text.replace(/^\ufeff/, ""), { integersAsBigInt: "asNeeded" })
   const { line, column, message } = faultIn(whole) ?? fault
   const [, what = ""] = /^Invalid TOML document: (.*)/.exec(message) ?? []
-  throw new SettingsError(
+  throw new RepositoryError(
     "settings_unreadable",
     `${file}:${line}:${column}: this is no TOML: ${what}`,
     "Mend it there, then run skein init again. Nothing was changed.",
