@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process"
-import { closeSync, existsSync, mkdirSync, openSync, renameSync } from "node:fs"
+import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, symlinkSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { git, json, newRepository, parseLines, skein, startSkein, tidyUp } from "./cli-driver.ts"
@@ -183,4 +183,21 @@ test("a credential comes from a file: a pipe without a writer, a folder and a de
     // Hook, MCP shim and guard ask in the same way who they are.
     expect(await startSkein(repository, ["prime"], env, { withinMs: 20_000 }).ended).toMatchObject({ status: 2 })
   }
+})
+
+test("a repository whose files of Skein are links to a device, as a clone may have them, holds up neither a verb nor a hook, nor a hub's start", async () => {
+  const folder = newRepository()
+  const place = (name: string): string => join(folder, ".skein", name)
+  mkdirSync(place("hooks"), { recursive: true })
+  const names = ["hub.json", "config.yaml", "init.json", "hooks/guard.json"]
+  for (const name of names) symlinkSync("/dev/zero", place(name))
+  const run = (...args: string[]) => startSkein(folder, args, {}, { withinMs: 20_000 }).ended
+  expect(await run("status")).toMatchObject({ status: 69, stderr: expect.stringContaining("no hub is running") as string })
+  expect(await run("hook", "claude", "SessionStart")).toMatchObject({ status: 0 })
+  const refused = `${place("config.yaml")} is no regular file`
+  expect(await run("up", "--foreground")).toMatchObject({ status: 1, stderr: expect.stringContaining(refused) as string })
+  for (const name of names) rmSync(place(name))
+  mkdirSync(place("keys"), { recursive: true })
+  spawnSync("mkfifo", [place("keys/token.pem")])
+  expect(await run("up", "--foreground")).toMatchObject({ status: 1, stderr: expect.stringContaining("token.pem is no regular file") as string })
 })

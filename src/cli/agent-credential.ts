@@ -1,5 +1,6 @@
-import { mkdirSync, readFileSync } from "node:fs"
+import { mkdirSync } from "node:fs"
 import { dirname, join } from "node:path"
+import { readRegular } from "../client/regular-file.ts"
 import { replacePrivately } from "../ledger/private-file.ts"
 import type { HubConnection } from "./connection.ts"
 import { folderOf, type Instance } from "./instance.ts"
@@ -20,7 +21,7 @@ export async function issueCredential(hub: HubConnection, path: string, name: st
 /** The id of the credential in a file, which is no secret; null where there is none. */
 export function credentialId(path: string): string | null {
   try {
-    return /^skc_.+_([A-Za-z0-9]{1,32})_[A-Za-z0-9_-]{43}\s*$/.exec(readFileSync(path, "utf8"))?.[1] ?? null
+    return /^skc_.+_([A-Za-z0-9]{1,32})_[A-Za-z0-9_-]{43}\s*$/.exec(readRegular(path))?.[1] ?? null
   } catch {
     return null
   }

@@ -1,6 +1,6 @@
 import { realpathSync } from "node:fs"
 import { join } from "node:path"
-import { readTokenFile } from "../client/token-file.ts"
+import { readRegular } from "../client/regular-file.ts"
 import { findGitDir, folderOf, type Instance } from "./instance.ts"
 import { textOf } from "../repo/text-file.ts"
 
@@ -45,7 +45,7 @@ export function agentIdentity({ instance, env, fallback, cwd }: IdentityQuestion
 function identityIn(file: string): AgentIdentity | null {
   let text: string
   try {
-    text = readTokenFile(file)
+    text = readRegular(file).trim()
   } catch {
     return null
   }

@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { join } from "node:path"
+import { readRegular } from "../client/regular-file.ts"
 
 /** The setting where it stands by itself on a line, as nearly everybody writes it. */
 const LINE = /^requireClaim:[ \t]+(true|false)[ \t]*(?:#.*)?\r?$/gm
@@ -13,7 +14,7 @@ export async function requiresClaim(directory: string, fault: (why: string) => v
   const unset = existsSync(join(directory, "hooks", "guard.json"))
   let text: string
   try {
-    text = readFileSync(join(directory, "config.yaml"), "utf8")
+    text = readRegular(join(directory, "config.yaml"))
   } catch {
     return unset
   }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { LineCounter, parseDocument } from "yaml"
 import * as z from "zod"
@@ -7,6 +7,7 @@ import { WAKE_NUMBERS, type WakeNumber } from "../core/wake-policy.ts"
 import { SUPERVISOR_DEFAULTS, SUPERVISOR_NUMBERS, type SupervisorNumber, type SupervisorNumbers } from "../runtime/supervisor-numbers.ts"
 import type { AgentPreset } from "../runtime/presets/preset.ts"
 import { type PermissionRule, RULE_ANSWERS } from "../runtime/permission-desk.ts"
+import { readPrivately } from "../ledger/private-file.ts"
 import { expression, presetSchema } from "./config-preset.ts"
 import { UsageError } from "./failure.ts"
 
@@ -67,7 +68,7 @@ export type Config = {
  */
 export function readConfig(instanceDirectory: string): Config {
   const path = join(instanceDirectory, CONFIG_FILE)
-  return existsSync(path) ? parseConfig(readFileSync(path, "utf8"), path) : parseConfig("", path)
+  return existsSync(path) ? parseConfig(readPrivately(path), path) : parseConfig("", path)
 }
 
 /** Translates what the YAML reader throws: nesting that is deeper than its stack, an alias of nothing, aliases that would grow without end. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { type HttpClient, httpClient } from "../client/http.ts"
+import { readRegular } from "../client/regular-file.ts"
 import { pathFault } from "../core/glob.ts"
 import { changedPaths, parseUpdates } from "../repo/guard-changes.ts"
 import { REFUSED } from "../repo/guard-script.ts"
@@ -69,7 +70,7 @@ function whoChanges(instance: Instance): { as: Changer; file: string | null } | 
 
 function peopleOf({ directory }: Instance): "warn" | "refuse" | "ignore" {
   try {
-    const { people } = JSON.parse(readFileSync(join(directory, "hooks", "guard.json"), "utf8")) as { people?: unknown }
+    const { people } = JSON.parse(readRegular(join(directory, "hooks", "guard.json"))) as { people?: unknown }
     return people === "refuse" || people === "ignore" ? people : "warn"
   } catch {
     return "warn"

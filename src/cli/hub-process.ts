@@ -1,5 +1,5 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto"
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, linkSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { isatty } from "node:tty"
 import { pino, type Logger } from "pino"
@@ -12,7 +12,7 @@ import { toHex } from "../core/hash.ts"
 import { decodeEntry, HUB } from "../core/entry.ts"
 import type { Checkpoint } from "../core/workspace.ts"
 import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
-import { replacePrivately } from "../ledger/private-file.ts"
+import { readPrivately, replacePrivately } from "../ledger/private-file.ts"
 import { sha256 } from "../ledger/sha256.ts"
 import { openSqlite, type SqliteLedger } from "../ledger/sqlite.ts"
 import { Auth, hashCredential, makeOperatorCredential, OPERATOR } from "../surface/auth.ts"
@@ -163,7 +163,7 @@ async function checkKept(instance: Instance, workspace: string, ledger: Ledger, 
 
 /** Listens where the hub listened the last time, so that agents find it again after a restart; elsewhere where that is taken. */
 async function listen(options: Omit<Parameters<typeof serve>[0], "port">, wanted: number | null, portFile: string): Promise<Served> {
-  const last = Number(existsSync(portFile) ? readFileSync(portFile, "utf8") : 0)
+  const last = Number(existsSync(portFile) ? readPrivately(portFile) : 0)
   const ports = wanted === null ? [last, 0] : [wanted]
   for (const port of ports) {
     try {
@@ -204,7 +204,7 @@ function tokenKey(folder: string): KeyObject {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const path = join(folder, "token.pem")
   if (!existsSync(path)) createFile(path, generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString())
-  const text = readFileSync(path)
+  const text = readPrivately(path)
   try {
     const key = createPrivateKey(text)
     if (key.asymmetricKeyType === "ed25519") return key
@@ -221,7 +221,7 @@ function tokenKey(folder: string): KeyObject {
 function operatorCredential(directory: string): string {
   const path = join(directory, "operator.credential")
   if (!existsSync(path)) createFile(path, `${makeOperatorCredential().credential}\n`)
-  const credential = readFileSync(path, "utf8").trim()
+  const credential = readPrivately(path).trim()
   if (!credential.startsWith(`skc_${OPERATOR}_`))
     throw new SkeinError("invalid", `${path} holds no operator's credential`, "Put back the file, or remove it: the next start makes another.")
   return credential
@@ -252,7 +252,9 @@ function openLog(directory: string): Logger {
   const folder = join(directory, "logs")
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const path = join(folder, "hub.log")
-  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > LOG_MAX_BYTES) renameSync(path, `${path}.1`)
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found?.isFile() === false) throw new SkeinError("invalid", `${path} is no regular file`, "Move away what is in its place: the hub writes its log there.")
+  if ((found?.size ?? 0) > LOG_MAX_BYTES) renameSync(path, `${path}.1`)
   // What is bearer or credential is never handed to the log; should it ever be, it is not written.
   const redact = ["credential", "token", "authorization", "*.credential", "*.token", "*.authorization"]
   return pino({ level: logLevel(), base: { pid: process.pid }, redact }, pino.destination({ dest: path, mode: 0o600, sync: true }))

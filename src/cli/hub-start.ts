@@ -53,8 +53,8 @@ async function startHub(instance: Instance, { host, port, allowedHosts }: Listen
   const logs = join(instance.directory, "logs")
   mkdirSync(logs, { recursive: true, mode: 0o700 })
   const outputFile = join(logs, "start.log")
-  // Whoever starts one at the same moment writes to it too.
-  const output = openSync(outputFile, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND, 0o600)
+  // Whoever starts one at the same moment writes to it too. A pipe in its place is refused, and not waited for.
+  const output = openSync(outputFile, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND | constants.O_NONBLOCK, 0o600)
   const before = readHubFile(instance)
   const where = instance.repository === null ? ["--global"] : ["--repo", instance.repository]
   const args = [

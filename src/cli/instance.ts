@@ -1,7 +1,8 @@
-import { accessSync, constants, readFileSync, realpathSync, statSync } from "node:fs"
+import { accessSync, constants, realpathSync, statSync } from "node:fs"
 import { homedir } from "node:os"
 import { basename, dirname, isAbsolute, join, resolve } from "node:path"
 import { hubAddress } from "../client/hub-address.ts"
+import { readRegular } from "../client/regular-file.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { UsageError } from "./failure.ts"
 import { textOf } from "../repo/text-file.ts"
@@ -59,7 +60,7 @@ export function folderOf({ directory }: Instance, workspace: string, folder: "ag
 /** The running hub of an instance as its file says, or null. Whether it lives is for the caller to find out. */
 export function readHubFile({ directory }: Instance): HubFile | null {
   try {
-    const { pid, url, startedAtMs, version } = JSON.parse(readFileSync(join(directory, "hub.json"), "utf8")) as Partial<HubFile>
+    const { pid, url, startedAtMs, version } = JSON.parse(readRegular(join(directory, "hub.json"))) as Partial<HubFile>
     // Of 0 and below no process is called, but every one of a group, or all: `kill -1`.
     return Number.isSafeInteger(pid) && (pid as number) > 0 && typeof url === "string"
       ? { pid: pid as number, url: hubAddress(url).origin, startedAtMs: startedAtMs ?? 0, version: version ?? "" }

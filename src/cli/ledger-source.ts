@@ -1,10 +1,11 @@
-import { existsSync, readFileSync, statSync } from "node:fs"
+import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { fromHex } from "../core/hash.ts"
 import type { Seq } from "../core/ids.ts"
 import type { OutsideCheckpoint, Report } from "../ledger/audit.ts"
 import type { Elsewhere, Stored } from "../ledger/ledger.ts"
 import type { Verifier } from "../ledger/note.ts"
+import { readPrivately } from "../ledger/private-file.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { HubConnection } from "./connection.ts"
 import { UsageError } from "./failure.ts"
@@ -144,7 +145,7 @@ export async function ownCheckpoints(instance: Instance, workspace: string): Pro
   }
   if (key === null) return { outside: [], unreadable: noPublicKey(instance, workspace) }
   try {
-    return { outside: [await outsideCheckpoint(readFileSync(path, "utf8"), [key], `.skein/checkpoint/${workspace}`)], unreadable }
+    return { outside: [await outsideCheckpoint(readPrivately(path), [key], `.skein/checkpoint/${workspace}`)], unreadable }
   } catch (error) {
     return { outside: [], unreadable: missingEvidence(path, `cannot be read: ${(error as Error).message}`) }
   }

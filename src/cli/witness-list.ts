@@ -1,10 +1,10 @@
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 import type { Requested } from "../ledger/witness-http.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { Ledger } from "../ledger/ledger.ts"
 import type { NoteInvalid as NoteFault } from "../ledger/note.ts"
-import { replacePrivately } from "../ledger/private-file.ts"
+import { readPrivately, replacePrivately } from "../ledger/private-file.ts"
 import type { Instance } from "./instance.ts"
 import { cosignedNote } from "./ledger-source.ts"
 
@@ -21,7 +21,7 @@ function listFile({ directory }: Instance, workspace: string): string {
 export function readWitnesses(instance: Instance, workspace: string): KnownWitness[] {
   const path = listFile(instance, workspace)
   if (!existsSync(path)) return []
-  const known = parsed(readFileSync(path, "utf8"))
+  const known = parsed(readPrivately(path))
   if (Array.isArray(known) && known.every(isKnown)) return known
   throw new SkeinError("invalid", `${path} is no list of witnesses`, "Put back the file, or remove it and add each witness again: skein witness add URL KEY.")
 }

@@ -1,6 +1,6 @@
 import { SkeinError } from "../contract/errors.ts"
 import { errorFrom, noHub, postJson } from "./post.ts"
-import { readTokenFile } from "./token-file.ts"
+import { readRegular } from "./regular-file.ts"
 
 /** Where a client's identity comes from: one of these. A file may hold a credential or a token, and is read anew at each renewal. */
 export type Identity = { credential: string } | { credentialFile: string } | { token: string | (() => string | Promise<string>) }
@@ -25,7 +25,7 @@ async function givenText(identity: Identity): Promise<string> {
   if ("credential" in identity) return identity.credential
   if ("token" in identity) return typeof identity.token === "string" ? identity.token : identity.token()
   try {
-    return readTokenFile(identity.credentialFile)
+    return readRegular(identity.credentialFile).trim()
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     throw new SkeinError(

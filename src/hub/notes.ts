@@ -1,9 +1,10 @@
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises"
+import { mkdir, rename, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { SkeinError } from "../contract/errors.ts"
 import { fromHex } from "../core/hash.ts"
 import type { Checkpoint } from "../core/workspace.ts"
 import { formatTreeHead, makeKey, NoteInvalid, parseSigner, type Signer, signNote } from "../ledger/note.ts"
+import { readPrivately } from "../ledger/private-file.ts"
 
 /** The hub's checkpoints as signed notes, kept outside the ledger: against them a ledger that was cut at an entry's end is found out. */
 export type CheckpointNotes = {
@@ -40,7 +41,7 @@ export function checkpointNotes({ keysDirectory, notesDirectory, random }: Notes
       return note
     },
     async latest(workspace) {
-      return readFile(join(notesDirectory, workspace), "utf8").catch(absent)
+      return kept(join(notesDirectory, workspace))
     },
     async verifierKey(workspace) {
       return (await signerOf(workspace)).verifier.vkey
@@ -51,8 +52,8 @@ export function checkpointNotes({ keysDirectory, notesDirectory, random }: Notes
 /** A ledger's origin names its key: no two instances share one, so that a witness never takes one ledger for another. */
 async function readOrMakeKey(directory: string, workspace: string, random: NotesOptions["random"]): Promise<Signer> {
   const name = `checkpoint-${workspace}.key`
-  const kept = await readFile(join(directory, name), "utf8").catch(absent)
-  if (kept !== null) return keepPublic(directory, workspace, signerIn(join(directory, name), kept))
+  const text = kept(join(directory, name))
+  if (text !== null) return keepPublic(directory, workspace, signerIn(join(directory, name), text))
   const { skey } = makeKey("log", `skein/${Buffer.from(random(6)).toString("hex")}/${workspace}`, random(32))
   const signer = await keepPublic(directory, workspace, parseSigner(skey))
   await replaceFile(directory, name, `${skey}\n`, 0o600, true)
@@ -76,7 +77,7 @@ function signerIn(path: string, text: string): Signer {
 async function keepPublic(directory: string, workspace: string, signer: Signer): Promise<Signer> {
   const name = `checkpoint-${workspace}.pub`
   const text = `${signer.verifier.vkey}\n`
-  if ((await readFile(join(directory, name), "utf8").catch(() => null)) !== text) await replaceFile(directory, name, text, 0o644, true)
+  if (!holds(join(directory, name), text)) await replaceFile(directory, name, text, 0o644, true)
   return signer
 }
 
@@ -99,7 +100,20 @@ async function replaceFile(directory: string, name: string, text: string, mode: 
 
 let serial = 0
 
-function absent(error: NodeJS.ErrnoException): null {
-  if (error.code === "ENOENT") return null
-  throw error
+function holds(path: string, text: string): boolean {
+  try {
+    return kept(path) === text
+  } catch {
+    return false
+  }
+}
+
+/** Null where there is no such file. */
+function kept(path: string): string | null {
+  try {
+    return readPrivately(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null
+    throw error
+  }
 }

@@ -39,10 +39,11 @@ export function snapshotFiles(directory: string): SnapshotStore {
       await rm(path(workspace, seq), { force: true })
     },
     async list(workspace) {
-      const names = await readdir(directory).catch(() => [] as string[])
-      return names
-        .filter((name) => name.startsWith(`${workspace}-`) && /^\d+\.ndjson$/.test(name.slice(workspace.length + 1)))
-        .map((name) => Number.parseInt(name.slice(workspace.length + 1), 10))
+      const entries = await readdir(directory, { withFileTypes: true }).catch(() => [])
+      // A pipe would hold up whoever reads it, and a link may lead to one.
+      return entries
+        .filter((entry) => entry.isFile() && entry.name.startsWith(`${workspace}-`) && /^\d+\.ndjson$/.test(entry.name.slice(workspace.length + 1)))
+        .map(({ name }) => Number.parseInt(name.slice(workspace.length + 1), 10))
         .sort((a, b) => a - b)
     },
   }

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -35,6 +36,13 @@ test("an emptied file beside a log of writes is damaged, and its log is kept", a
   truncateSync(path)
   for (const readOnly of [true, false]) expect(() => openSqlite({ path, readOnly })).toThrow(expect.objectContaining({ code: "damaged" }))
   expect(readFileSync(`${path}-wal`)).toHaveLength(crashed.wal?.length ?? -1)
+})
+
+test.each(["", "-wal", "-shm"])("a pipe in the place of a ledger's file%s is named, and not waited for", (end) => {
+  rmSync(path + end, { force: true })
+  execFileSync("mkfifo", [path + end])
+  for (const readOnly of [true, false])
+    expect(() => openSqlite({ path, readOnly })).toThrow(expect.objectContaining({ code: "unsupported", message: `${path}${end} is no regular file` }))
 })
 
 test.each([

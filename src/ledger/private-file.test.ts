@@ -1,8 +1,9 @@
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { replacePrivately } from "./private-file.ts"
+import { readPrivately, replacePrivately } from "./private-file.ts"
 
 let folder = ""
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), "skein-private-file-"))))
@@ -23,4 +24,25 @@ test("what cannot be put in its place is not left beside it", () => {
   mkdirSync(path)
   expect(() => replacePrivately(path, "secret")).toThrow(/EISDIR|directory/)
   expect(readdirSync(folder)).toEqual(["goose.credential"])
+})
+
+test("a file is read and nothing that stands in its place: a pipe without a writer, a folder, a device or a hole without end are named", () => {
+  const path = join(folder, "token.pem")
+  const places = [
+    (): unknown => execFileSync("mkfifo", [path]),
+    (): unknown => mkdirSync(path),
+    (): void => symlinkSync("/dev/zero", path),
+    (): void => {
+      writeFileSync(path, "")
+      truncateSync(path, 2 ** 36)
+    },
+  ]
+  for (const put of places) {
+    put()
+    const remedy = "Put back the file that belongs there, or move away what is in its place."
+    expect(() => readPrivately(path)).toThrow(expect.objectContaining({ message: expect.stringContaining(`${path} is `) as string, remedy }))
+    rmSync(path, { recursive: true })
+  }
+  writeFileSync(path, "sound\n")
+  expect(readPrivately(path)).toBe("sound\n")
 })

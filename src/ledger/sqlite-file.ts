@@ -40,6 +40,10 @@ const SCHEMA = `
 
 /** A connection to the file. Throws `LedgerFailure`, or what SQLite throws. */
 export function openFile(path: string, readOnly: boolean): DatabaseSync {
+  // SQLite would wait at a pipe for ever.
+  for (const file of [path, `${path}-wal`, `${path}-shm`])
+    if (statSync(file, { throwIfNoEntry: false })?.isFile() === false)
+      throw new LedgerFailure("unsupported", `${file} is no regular file`, "give the path of a ledger, or move away what is in its place")
   // SQLite takes an empty file for a new one, and deletes the log beside it: all that was acknowledged since the last checkpoint.
   if (isEmpty(path) && !isEmpty(`${path}-wal`)) throw damaged(path, null, "is empty, though there is a log of writes to it")
   if (!readOnly) return new DatabaseSync(path, { timeout: BUSY_MS })

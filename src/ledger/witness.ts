@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync } from "node:fs"
+import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs"
 import { dirname } from "node:path"
 import { toHex } from "../core/hash.ts"
 import { LedgerFailure } from "./ledger.ts"
@@ -15,7 +15,7 @@ import {
   type TreeHead,
   type Verifier,
 } from "./note.ts"
-import { replacePrivately } from "./private-file.ts"
+import { readPrivately, replacePrivately } from "./private-file.ts"
 import { isConsistent } from "./proof.ts"
 import { sha256 } from "./sha256.ts"
 import { WriterLock, readOwner } from "./writer-lock.ts"
@@ -172,7 +172,7 @@ export class Witness {
 export function readWitnessState(path: string): WitnessState {
   let text: string
   try {
-    text = readFileSync(path, "utf8")
+    text = readPrivately(path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return { logs: {} }
     throw error

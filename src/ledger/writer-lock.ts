@@ -1,7 +1,7 @@
-import { closeSync, openSync, readFileSync, rmSync } from "node:fs"
+import { closeSync, openSync, rmSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { LedgerFailure } from "./ledger.ts"
-import { replacePrivately } from "./private-file.ts"
+import { readPrivately, replacePrivately } from "./private-file.ts"
 
 /** Who holds a lock, as the file beside it says. `address` is null until the holder listens. */
 export type Owner = { pid: number; address: string | null }
@@ -69,7 +69,7 @@ export class WriterLock {
 /** Who holds the lock of `path`, as far as the file beside it tells; it may be left over from a process that died. */
 export function readOwner(path: string): Owner | null {
   try {
-    const { pid, address } = JSON.parse(readFileSync(`${path}.owner`, "utf8")) as Partial<Owner>
+    const { pid, address } = JSON.parse(readPrivately(`${path}.owner`)) as Partial<Owner>
     return Number.isSafeInteger(pid) ? { pid: pid!, address: typeof address === "string" ? address : null } : null
   } catch {
     return null

@@ -1,5 +1,6 @@
 import { chmod, lstat, mkdir, readdir, readFile, realpath, rename, rm, rmdir, writeFile } from "node:fs/promises"
 import { isAbsolute, join } from "node:path"
+import { readRegular } from "../client/regular-file.ts"
 import { git, gitDone, RepositoryError } from "./git.ts"
 import { handOn, HOOKS, HOOKS_WITH_EFFECT, MARK, referenceTransaction, type ScriptPlaces } from "./guard-script.ts"
 import { ensureInstanceDir, type Repository } from "./instance.ts"
@@ -219,7 +220,7 @@ async function removeScripts(folder: string): Promise<void> {
 
 async function guardRecord(folder: string): Promise<GuardRecord | null> {
   try {
-    const { version, before, own, people } = JSON.parse(await readFile(join(folder, RECORD), "utf8")) as GuardRecord
+    const { version, before, own, people } = JSON.parse(readRegular(join(folder, RECORD))) as GuardRecord
     return version === 1 && Array.isArray(before) && typeof own === "string" ? { version, before, own, people } : null
   } catch {
     return null

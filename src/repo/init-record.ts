@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto"
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as z from "zod"
 import { AGENT_KINDS, type JsonValue } from "./agent-kinds.ts"
 import { RepositoryError } from "./git.ts"
+import { textOf } from "./text-file.ts"
 
 const value: z.ZodType<JsonValue> = z.json()
 const at = z.array(z.string()).min(1).readonly()
@@ -48,12 +49,8 @@ const FILE = "init.json"
 /** The record of an instance; null where `init` did nothing, or took it back. Throws `RepositoryError` where the file is not one of Skein's. */
 export function readRecord(instanceDirectory: string): InitRecord | null {
   const path = join(instanceDirectory, FILE)
-  let text: string
-  try {
-    text = readFileSync(path, "utf8")
-  } catch {
-    return null
-  }
+  const text = textOf(path)
+  if (text === null) return null
   try {
     return schema.parse(JSON.parse(text))
   } catch (error) {

@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs"
+import { readRegular } from "../client/regular-file.ts"
 
 /** What the file says, or null where it cannot be read: whoever asks goes on without it. */
 export function textOf(path: string): string | null {
   try {
-    return readFileSync(path, "utf8")
+    return readRegular(path)
   } catch {
     return null
   }

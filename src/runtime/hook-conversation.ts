@@ -1,5 +1,6 @@
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
+import { mkdirSync, renameSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { readRegular } from "../client/regular-file.ts"
 
 /** Ids come from the agents: nothing that is not one word of these goes into a command line. */
 const CONVERSATION = /^[\w.:-]{1,200}$/
@@ -22,7 +23,7 @@ export function notedConversation(folder: string, agent: string, sinceMs: number
   try {
     const path = pathOf(folder, agent)
     if (statSync(path).mtimeMs < sinceMs) return null
-    const noted = readFileSync(path, "utf8")
+    const noted = readRegular(path)
     return CONVERSATION.test(noted) ? noted : null
   } catch {
     return null

@@ -1,5 +1,6 @@
-import { closeSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
+import { readRegular } from "../client/regular-file.ts"
 
 /** What the hooks of one conversation remember from call to call: each is a process of its own. */
 export type HookMark = {
@@ -35,7 +36,7 @@ export class HookMarkFile {
 
   read(): HookMark {
     try {
-      return markIn(JSON.parse(readFileSync(this.#path, "utf8")))
+      return markIn(JSON.parse(readRegular(this.#path)))
     } catch {
       return FRESH
     }

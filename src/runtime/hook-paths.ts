@@ -1,6 +1,7 @@
-import { lstatSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs"
+import { lstatSync, realpathSync, type Stats, statSync } from "node:fs"
 import { basename, dirname, join, parse, relative, resolve, sep } from "node:path"
 import { PATH_MAX, pathFault } from "../core/glob.ts"
+import { textOf } from "../repo/text-file.ts"
 
 /** A file that is about to be written: its path from the top of the worktree that it lies in, with `/`, as leases name it. */
 export type RepositoryPath = { given: string; path: string }
@@ -67,11 +68,7 @@ function topFor(folder: string, isOurs: (top: string) => boolean): string | null
 
 /** Git keeps what belongs to a submodule in the repository around it: gitrepository-layout(5), `modules`. */
 function isSubmodule(top: string): boolean {
-  try {
-    return /^gitdir: .*[/\\]modules[/\\]/.test(readFileSync(join(top, ".git"), "utf8"))
-  } catch {
-    return false
-  }
+  return /^gitdir: .*[/\\]modules[/\\]/.test(textOf(join(top, ".git")) ?? "")
 }
 
 function topOf(folder: string): string | null {

@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto"
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { readRegular } from "../client/regular-file.ts"
+import { textOf } from "../repo/text-file.ts"
 import type { HookMark, HookMarkFile } from "./hook-mark.ts"
 import { deliver, type HookHub } from "./hook-turn.ts"
 
@@ -107,11 +109,7 @@ export class RewakeWaiter {
   }
 
   holds(): boolean {
-    try {
-      return readFileSync(this.#path, "utf8") === this.#token
-    } catch {
-      return false
-    }
+    return textOf(this.#path) === this.#token
   }
 
   release(): void {
@@ -129,7 +127,7 @@ export function rewakeWaits(folder: string, agent: string, session: string | nul
   }
   return names.some((name) => {
     try {
-      const pid = Number(readFileSync(join(folder, name), "utf8").split(" ")[0])
+      const pid = Number(readRegular(join(folder, name)).split(" ")[0])
       return Number.isSafeInteger(pid) && pid > 1 && process.kill(pid, 0)
     } catch {
       return false

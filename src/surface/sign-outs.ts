@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { z } from "zod"
 import { SkeinError } from "../contract/errors.ts"
-import { replacePrivately } from "../ledger/private-file.ts"
+import { readPrivately, replacePrivately } from "../ledger/private-file.ts"
 
 /** Sign-ins of the page that were ended, by their id, with when their cookies would have been over, in ms since 1970. */
 type SignOuts = ReadonlyMap<string, number>
@@ -25,7 +25,7 @@ export function signOutFile(path: string): SignOutStore {
     load: () => {
       if (!existsSync(path)) return new Map()
       try {
-        return new Map(Object.entries(kept.parse(JSON.parse(readFileSync(path, "utf8")))))
+        return new Map(Object.entries(kept.parse(JSON.parse(readPrivately(path)))))
       } catch {
         throw new SkeinError(
           "invalid",

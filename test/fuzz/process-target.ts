@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from "node:child_process"
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
-import { join, relative, resolve } from "node:path"
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { dirname, join, relative, resolve } from "node:path"
 import type { ErrorBody } from "../../src/contract/errors.ts"
 import type { Choices } from "./choices.ts"
 import { Broken, type Subject, type Target } from "./campaign.ts"
@@ -20,6 +20,9 @@ const MAIN = resolve("src/cli/main.ts")
 const START_MS = 15_000
 const STOP_MS = 8_000
 const EXITS = new Set([0, 1, 2, 69, 75])
+
+/** What a hub reads at its start and had not to write. */
+const NOT_LEFT = ["hub.json", "config.yaml", "keys/signed-out.json", "ledger/main.sqlite-wal", "ledger/other.sqlite", "ledger/..sqlite", "logs/hub.log"]
 
 class ProcessSubject implements Subject {
   readonly #folder: string
@@ -43,7 +46,7 @@ class ProcessSubject implements Subject {
     if (!ran.wasUp) throw new Error(`a sound hub did not start: ${ran.stderr}`)
     const skein = join(sound, ".skein")
     const files = readdirSync(skein, { recursive: true, encoding: "utf8" }).filter((name) => statSync(join(skein, name)).isFile() && !name.startsWith("logs"))
-    return new ProcessSubject(folder, [...files.sort(), "hub.json", "ledger/other.sqlite", "ledger/..sqlite"])
+    return new ProcessSubject(folder, [...files.sort(), ...NOT_LEFT])
   }
 
   describe(): string {
@@ -75,11 +78,14 @@ class ProcessSubject implements Subject {
       const path = join(repository, ".skein", name)
       const before = statSync(path, { throwIfNoEntry: false })?.isFile() === true ? readFileSync(path) : Buffer.from('{"pid":1,"url":"http://127.0.0.1:1"}')
       rmSync(path, { recursive: true, force: true })
-      const how = choices.below(5)
+      mkdirSync(dirname(path), { recursive: true })
+      const how = choices.below(7)
       this.#sent += `${relative(repository, path)}: change ${how}\n`
       if (how === 0) mkdirSync(path)
       else if (how === 1) writeFileSync(path, choices.pick(["", "\n", "null", "{}", "skc_a_b_c", "99999999", "-1", "\u0000"]))
       else if (how === 2) continue
+      else if (how === 3) execFileSync("mkfifo", [path])
+      else if (how === 4) symlinkSync(choices.pick(["/dev/zero", "/dev/null", path, "/proc/self/environ"]), path)
       else writeFileSync(path, mutateBytes(before, choices, 3))
     }
     const environment: Record<string, string> = choices.chance(20)
