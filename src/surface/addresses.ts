@@ -13,7 +13,7 @@ import { type Call, type Perform, type SurfaceLog, waits, workspaceOf } from "./
 import type { Buckets } from "./rate.ts"
 import { recordsAt } from "./records-at.ts"
 // prettier-ignore
-import { allow, bearerOf, cookieOf, headerOf, isFromPage, isLoopback, readJson, SECURE_HEADERS, sendJson, sendText, urlOf } from "./request.ts"
+import { allow, bearerOf, cookieOf, headerOf, isFromPage, isLoopback, jsonOf, readBytes, readJson, SECURE_HEADERS, sendJson, sendText, urlOf } from "./request.ts"
 import { decodeInput, encodeOutput, operationAt, type RpcPrefix } from "./rpc.ts"
 
 type AddressesOptions = {
@@ -196,10 +196,11 @@ export class Addresses {
     if (signal !== "logs" && signal !== "metrics" && signal !== "traces") throw notThere(pathname)
     const caller = await this.#caller(request)
     this.#o.rate.take(caller.actor.agent)
-    const body = await readJson(request, TELEMETRY_BODY_MAX_BYTES)
+    const bytes = await readBytes(request, TELEMETRY_BODY_MAX_BYTES)
+    const body = jsonOf(request, bytes)
     if (signal === "logs") {
       const { takeLogs } = await import("./otlp.ts")
-      await takeLogs(workspaceOf(this.#o.hub, caller), this.#o.perform, caller, body, requestId)
+      await takeLogs(workspaceOf(this.#o.hub, caller), this.#o.perform, caller, { bytes, body }, requestId)
     }
     sendJson(response, 200, {})
   }

@@ -131,3 +131,10 @@ test.each([
     Array.from({ length: calls }, () => [0, 0, null]),
   )
 })
+
+test("an export is known again by its bytes, however deep what is passed over in it", async () => {
+  const deep = `${"[".repeat(20_000)}${"]".repeat(20_000)}`
+  const body = JSON.stringify(exported(log("claude_code.api_request", { ...claude, model: "deep" }))).replace('"attributes":[', `"attributes":[${deep},`)
+  for (let times = 0; times < 2; times += 1) expect((await send(body)).status).toBe(200)
+  expect((await usage("model")).rows).toContainEqual(expect.objectContaining({ key: "deep", requests: 1 }))
+})

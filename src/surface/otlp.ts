@@ -80,10 +80,10 @@ export function callsIn(body: unknown): Call[] {
  * Records the usage of one export under the caller's name. An export that comes twice counts once: its keys follow from its bytes. What cannot be
  * recorded is answered as an error, so that the exporter sends it again.
  */
-export async function takeLogs(loop: Loop, perform: Perform, caller: Caller, body: unknown, requestId: string): Promise<void> {
-  const calls = callsIn(body)
+export async function takeLogs(loop: Loop, perform: Perform, caller: Caller, sent: { bytes: Buffer; body: unknown }, requestId: string): Promise<void> {
+  const calls = callsIn(sent.body)
   if (calls.length === 0) return
-  const print = createHash("sha256").update(JSON.stringify(body)).digest("hex").slice(0, 40)
+  const print = createHash("sha256").update(sent.bytes).digest("hex").slice(0, 40)
   for (const [at, { conversation, ...call }] of calls.entries()) {
     const session = await loop.read((state) => sessionOf(state, caller.actor.agent, conversation))
     const input: ReportUsage = { agent: null, session, task: null, ...call }

@@ -90,7 +90,7 @@ export function readJson(request: IncomingMessage, maxBytes: number): Promise<un
 }
 
 /** Read by events: leaving an iteration half way would destroy the connection before the answer is out. */
-function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+export function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     if (Number(request.headers["content-length"] ?? 0) > maxBytes) throw tooLarge(maxBytes)
     let chunks: Buffer[] = []
@@ -113,7 +113,8 @@ function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> 
   })
 }
 
-function jsonOf({ headers }: IncomingMessage, bytes: Buffer): unknown {
+/** The JSON value in the bytes of a request's body, as `readJson` gives it. */
+export function jsonOf({ headers }: IncomingMessage, bytes: Buffer): unknown {
   if (bytes.length === 0) return undefined
   const type = headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase()
   if (type !== "application/json")

@@ -31,15 +31,18 @@ export class FuzzedHub {
   readonly loop: Loop
   readonly bearers: Bearers
   readonly known: Known
+  /** The header of a page that has signed in. */
+  readonly cookie: string
   readonly #store: MemoryStore
   readonly #faults: string[]
 
-  private constructor(parts: { hub: Hub; served: Served; loop: Loop; bearers: Bearers; known: Known; store: MemoryStore; faults: string[] }) {
+  private constructor(parts: { hub: Hub; served: Served; loop: Loop; bearers: Bearers; known: Known; cookie: string; store: MemoryStore; faults: string[] }) {
     this.hub = parts.hub
     this.served = parts.served
     this.loop = parts.loop
     this.bearers = parts.bearers
     this.known = parts.known
+    this.cookie = parts.cookie
     this.#store = parts.store
     this.#faults = parts.faults
   }
@@ -73,7 +76,9 @@ export class FuzzedHub {
     const worker = credentials["ann"] as string
     const minted = await auth.exchange(worker, { workspace: null, session: known.sessions[0] as string })
     const bearers = { operator, worker, observer: credentials["oli"] as string, token: minted.token, session: known.sessions[0] as string }
-    return new FuzzedHub({ hub, served, loop, bearers, known, store, faults })
+    const { page } = auth
+    const cookie = `${page.cookieName}=${(await page.redeem(page.makeLink().code)).value}`
+    return new FuzzedHub({ hub, served, loop, bearers, known, cookie, store, faults })
   }
 
   get port(): number {

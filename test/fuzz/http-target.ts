@@ -3,14 +3,14 @@ import { ERRORS } from "../../src/contract/errors.ts"
 import type { Choices } from "./choices.ts"
 import { Broken, type Subject, type Target } from "./campaign.ts"
 import { checkErrorBody, FuzzedHub } from "./fuzzed-hub.ts"
-import { type Json, mutateBytes, mutateText, oddJson, oddText, oddValue } from "./mutation.ts"
+import { type Json, mutateBytes, mutateText, mutateValue, oddJson, oddText, oddValue } from "./mutation.ts"
 import { exchange, type RawAnswer } from "./raw-http.ts"
 import { someCall } from "./requests.ts"
 
 /** Requests as bytes on a socket, so that nothing between us and the hub puts them right. */
 export const httpTarget: Target = {
   name: "http",
-  entrance: "HTTP: paths, headers and bodies of /rpc, /api/orpc, /token, /events, /snapshots and the rest",
+  entrance: "HTTP: paths, headers, cookies and bodies of /rpc, /api/orpc, /token, /events, /snapshots, /otlp, the page's and the rest",
   casesPerSubject: 400,
   open: async () => new HttpSubject(await FuzzedHub.open()),
 }
@@ -90,9 +90,11 @@ class HttpSubject implements Subject {
       return { method: "POST", path, headers, body, may, framed: true }
     }
     const seq = choices.pick([0, 1, 64, loop.head.seq, loop.head.seq + 1, 1e15, -1])
-    switch (choices.below(13)) {
+    switch (choices.below(15)) {
       case 0:
-        return get(choices.pick(["/health", "/api", "/api/", "/api/openapi.json", "/ws", "/"]))
+        return get(
+          choices.pick(["/health", "/api", "/api/", "/api/openapi.json", "/ws", "/", "/w/main", "/assets/none.js", "/assets/..%2findex.html", "/enter"]),
+        )
       case 1:
         return post("/token", oddJson(choices.chance(60) ? oddValue(choices) : { workspace: "main", session: choices.pick([null, "s_ann", "s_0"]) }, choices))
       case 2:
@@ -100,12 +102,25 @@ class HttpSubject implements Subject {
         return get(`/events?workspace=main&from=${choices.chance(70) ? seq : encodeURI(oddText(choices).toWellFormed())}`)
       case 3:
         return get(
-          `/snapshots/${choices.pick(["main", "none", "..", "%2e%2e", "constructor"])}/${choices.chance(70) ? seq : encodeURI(oddText(choices).toWellFormed())}`,
+          `/snapshots/${choices.pick(["main", "none", "..", "%2e%2e", "constructor"])}/${choices.chance(70) ? seq : encodeURI(oddText(choices).toWellFormed())}${choices.chance(30) ? "?records" : ""}`,
         )
       case 4:
         return get(
-          `/entries/${choices.pick(["main", "none", ".."])}/${seq}/${choices.chance(70) ? seq + choices.below(600) : encodeURI(oddText(choices).toWellFormed())}`,
+          `/${choices.pick(["entries", "back"])}/${choices.pick(["main", "none", ".."])}/${seq}/${choices.chance(70) ? seq + choices.below(600) : encodeURI(oddText(choices).toWellFormed())}`,
         )
+      case 5:
+        return post(`/otlp/v1/${choices.pick(["logs", "logs", "logs", "metrics", "traces", "x"])}`, oddJson(someExport(choices), choices))
+      case 6: {
+        // What the page sends: its cookie in the place of a bearer, and where it comes from.
+        if (choices.chance(70)) headers.splice(1, 1)
+        headers.push(choices.chance(50) ? ["Origin", `http://127.0.0.1:${port}`] : ["Sec-Fetch-Site", choices.pick(["same-origin", "cross-site"])])
+        const path = choices.pick(["/enter", "/enter", "/enter/link", "/leave", `/entries/main/1/${seq}`, `/snapshots/main/${seq}`])
+        // Whoever leaves takes the others' cookie with it, so that only a changed one does.
+        const { cookie } = this.#hub
+        headers.push(["Cookie", path === "/leave" || choices.chance(40) ? mutateText(cookie, choices).replaceAll(/[\r\n]/g, "") : cookie])
+        const body = choices.pick<Json>([{}, { code: "x" }, { code: oddValue(choices) }, oddValue(choices)])
+        return path.includes("/main/") ? get(path) : post(path, oddJson(body, choices))
+      }
       default: {
         const { operation, input } = someCall(choices, known)
         const rpc = choices.chance(50)
@@ -188,6 +203,29 @@ function setLength({ headers, body }: Draft): void {
   const length = headers.find(([name]) => name.toLowerCase() === "content-length")
   if (length !== undefined) length[1] = String(body.length)
   else headers.push(["Content-Length", String(body.length)])
+}
+
+/** Log records as agents send them of themselves. */
+function someExport(choices: Choices): Json {
+  const attribute = (key: string, value: Json): Json => ({ key, value })
+  const figures = ["input_tokens", "output_tokens", "cache_read_tokens", "cost_usd", "input_token_count", "output_token_count", "thoughts_token_count"]
+  const record = (): Json => ({
+    eventName: choices.pick(["claude_code.api_request", "codex.sse_event", "gemini_cli.api_response", "constructor"]),
+    attributes: [
+      attribute("model", { stringValue: choices.pick(["m", oddText(choices)]) }),
+      attribute("session.id", { stringValue: choices.pick(["s", oddText(choices)]) }),
+      attribute("event.kind", { stringValue: "response.completed" }),
+      ...figures.map((name) =>
+        attribute(
+          name,
+          choices.pick<Json>([{ intValue: "7" }, { doubleValue: choices.pick([0.5, 1e300, -1, 2 ** 53]) }, { stringValue: "1e999" }, oddValue(choices)]),
+        ),
+      ),
+    ],
+  })
+  let sent: Json = { resourceLogs: [{ scopeLogs: [{ logRecords: Array.from({ length: choices.between(1, 3) }, record) }] }] }
+  for (let changes = choices.chance(60) ? choices.between(1, 2) : 0; changes > 0; changes -= 1) sent = mutateValue(sent, choices)
+  return sent
 }
 
 /** oRPC's notes on types that JSON has not: `[type, ...path]`. */
