@@ -5,6 +5,8 @@ import { lineEndOf, placeIn } from "./settings-text.ts"
 import { isOurElement, isOurServer, sameValue } from "./settings-value.ts"
 
 export type JsonEdit = (Extract<SettingsEdit, { do: "set" }> & { format: "json" }) | Extract<SettingsEdit, { do: "include" }>
+/** Deeper than any agent's settings. */
+const DEPTH_MAX = 200
 type Path = readonly string[]
 type Splice = { offset: number; length: number; text: string }
 
@@ -98,6 +100,8 @@ class JsonText {
   constructor(file: string, text: string) {
     this.file = file
     this.text = text
+    const deep = tooDeepAt(text)
+    if (deep !== null) throw this.fault(deep, `this is nested more than ${DEPTH_MAX} deep`)
     const errors: ParseError[] = []
     const root = parseTree(text, errors, TOLERANT)
     const [error] = errors
@@ -260,6 +264,20 @@ class JsonText {
     const found = /^(\t| {1,8})(?=["/])/m.exec(this.text)?.[1]
     return found ?? "  "
   }
+}
+
+/** Where the text is nested deeper than whoever walks through it could go; null: nowhere. */
+function tooDeepAt(text: string): number | null {
+  const scanner = createScanner(text, true)
+  let depth = 0
+  for (scanner.scan(); scanner.getTokenLength() > 0; scanner.scan()) {
+    const mark = text.charAt(scanner.getTokenOffset())
+    if (mark === "}" || mark === "]") depth -= 1
+    if (mark !== "{" && mark !== "[") continue
+    depth += 1
+    if (depth > DEPTH_MAX) return scanner.getTokenOffset()
+  }
+  return null
 }
 
 /** Two splices at one offset would be put in either order. */

@@ -4,7 +4,7 @@ export function placeIn(file: string, text: string, offset: number): string {
   return `${file}:${before.length}:${(before.at(-1) ?? "").length + 1}`
 }
 
-/** Line ends as the text has them. */
+/** Line ends as the text has them, or will have once another line follows. */
 export function lineEndOf(text: string): "\r\n" | "\n" {
-  return text.includes("\r\n") ? "\r\n" : "\n"
+  return text.includes("\r\n") || text.endsWith("\r") ? "\r\n" : "\n"
 }
