@@ -11,6 +11,7 @@ import { noteTarget } from "./note-target.ts"
 import { planTarget } from "./plan-target.ts"
 import { policyTarget } from "./policy-target.ts"
 import { processTarget } from "./process-target.ts"
+import { saidTarget } from "./said-target.ts"
 import { settingsTarget } from "./settings-target.ts"
 import { shimTarget } from "./shim-target.ts"
 import { snapshotTarget } from "./snapshot-target.ts"
@@ -32,6 +33,7 @@ export const TARGETS: readonly Target[] = [
   shimTarget,
   hookTarget,
   policyTarget,
+  saidTarget,
   settingsTarget,
   acpTarget,
 ]

@@ -50,7 +50,7 @@ export function readPane(line: string): Pane | null {
   const words = line.split(BETWEEN)
   const fields = new Map(ORDER.map((field, at) => [field, at === ORDER.length - 1 ? words.slice(at).join(BETWEEN) : (words[at] ?? "")]))
   const field = (name: string): string => fields.get(name) ?? ""
-  if (!/^%\d+$/.test(field("pane_id")) || !/^\d+$/.test(field("pane_pid"))) return null
+  if (!/^%\d+$/.test(field("pane_id")) || !/^[1-9]\d{0,9}$/.test(field("pane_pid"))) return null
   return {
     pane: field("pane_id"),
     pid: Number(field("pane_pid")),
