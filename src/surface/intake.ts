@@ -18,8 +18,8 @@ type IntakeOptions = {
 }
 
 /**
- * When a connection's messages are taken up: not while much of it is in flight, nor while it goes on asking where the hub has said `overloaded` as often as it can
- * afford. What its client sends meanwhile fills that client's own socket, and costs the hub nothing; refusing it all, one by one, would cost what the hub has too
+ * When a connection's messages are taken up: not while much of it is in flight, nor while it goes on asking where the hub has said `overloaded` or `rate_limited` as often
+ * as it can afford. What its client sends meanwhile fills that client's own socket, and costs the hub nothing; refusing it all, one by one, would cost what the hub has too
  * little of.
  */
 export class Intake {
@@ -82,7 +82,7 @@ export class Intake {
     if (this.#working <= IN_FLIGHT_LEAST / 2 || 2 * this.#working <= this.#window) this.#next()
   }
 
-  /** A call was told `overloaded`. */
+  /** A call was told `overloaded`, or `rate_limited`. */
   refused(): void {
     const { ws, refusals } = this.#o
     if (this.#rest === null && refusals.take()) return

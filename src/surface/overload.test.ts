@@ -1,10 +1,11 @@
-import { afterEach, expect, test } from "vitest"
+import { afterEach, expect, test, vi } from "vitest"
 import { WebSocket } from "ws"
 import { type Instance, startInstance } from "./served.contract.ts"
 import { REFUSALS } from "./websocket.ts"
 
 let hub: Instance | null = null
 afterEach(async () => {
+  vi.useRealTimers()
   await hub?.close()
   hub = null
 })
@@ -12,14 +13,17 @@ afterEach(async () => {
 type Answer = { id: number; ok?: { seq: number }; error?: { code: string; retryAfterMs: number } }
 
 /** Sends all frames at once, in as few packets as the socket makes of them, and waits for as many answers. */
-async function flood(url: string, token: string, frames: readonly object[]): Promise<{ answers: Answer[]; tookMs: number }> {
+async function flood(url: string, token: string, frames: readonly object[], heard?: () => void): Promise<{ answers: Answer[]; tookMs: number }> {
   const socket = new WebSocket(`${url.replace("http", "ws")}/ws`)
   await new Promise((resolve) => socket.once("open", resolve))
   const answers: Answer[] = []
   const all = new Promise<void>((resolve) => {
     socket.on("message", (data: Buffer) => {
       const said = JSON.parse(data.toString()) as Answer | Answer[]
-      answers.push(...[said].flat().filter(({ id }) => id !== undefined))
+      for (const answer of [said].flat().filter(({ id }) => id !== undefined)) {
+        answers.push(answer)
+        heard?.()
+      }
       if (answers.length === frames.length) resolve()
     })
   })
@@ -44,6 +48,23 @@ test("who goes on asking is told overloaded at a rate that the hub can afford, a
   // Beyond the burst each refusal is followed by a rest.
   expect(refused.length).toBeLessThanOrEqual(REFUSALS.burst + (REFUSALS.perSecond / 1_000) * tookMs + 2)
   expect(refused[0]?.error?.retryAfterMs).toBeGreaterThanOrEqual(20)
+})
+
+test("who asks more than its rate is told so as often as the hub can afford, and then not read for a while", async () => {
+  hub = await startInstance({ rate: { perSecond: 1, burst: 100 } })
+  const ada = await hub.agent("ada")
+  const heads = (count: number): object[] => Array.from({ length: count }, (_, at) => ({ id: at + 1, op: "ledger.head", in: {} }))
+  // Time stands still: nothing is earned, and no rest ends.
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] })
+  let answered = 0
+  const more = flood(hub.url, hub.operator, heads(REFUSALS.burst + 1_000), () => (answered += 1))
+  await flood(hub.url, ada, heads(50))
+  while (answered < 100 + REFUSALS.burst) await flood(hub.url, ada, [{ id: 1, op: "ledger.head", in: {} }])
+  for (let turns = 0; turns < 20; turns += 1) await flood(hub.url, ada, [{ id: 1, op: "ledger.head", in: {} }])
+  // What was in flight when the first was one too many is answered too.
+  expect(answered).toBeLessThanOrEqual(100 + REFUSALS.burst + 256)
+  vi.useRealTimers()
+  void more
 })
 
 test("a connection with hundreds of calls in flight is answered in order and whole, none is refused", async () => {

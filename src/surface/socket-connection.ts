@@ -290,7 +290,9 @@ export class SocketConnection {
           answered()
         },
         (error: unknown) => {
-          this.#fail(call, told(this.#o.log, error, { requestId }))
+          const failure = told(this.#o.log, error, { requestId })
+          if (failure.code === "rate_limited") this.#intake.refused()
+          this.#fail(call, failure)
           answered()
         },
       )
