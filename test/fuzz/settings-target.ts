@@ -41,16 +41,14 @@ class SettingsSubject implements Subject {
     return this.#sent.slice(0, 3_000)
   }
 
-  attempt(choices: Choices): Promise<string> {
+  async attempt(choices: Choices): Promise<string> {
     const top = join(this.#folder, String((this.#cases += 1)))
     mkdirSync(top)
     writeFileSync(join(this.#folder, "outside"), "outside\n")
     this.#sent = ""
     try {
       for (let count = choices.between(1, 4); count > 0; count -= 1) this.#lay(top, choices)
-      return Promise.resolve(this.#tried(top, choices))
-    } catch (error) {
-      return Promise.reject(error as Error)
+      return this.#tried(top, choices)
     } finally {
       rmSync(top, { recursive: true, force: true })
     }
