@@ -166,13 +166,6 @@ test("what the rate limit refuses is sent again after the time that it names", a
   expect(performance.now() - startMs).toBeGreaterThan(25)
 })
 
-test("repeats stop when the budget is spent: a hub that refuses everything hears few of them", async () => {
-  const instance = await hub({ rate: { perSecond: 1, burst: 2 } })
-  const director = await client(instance.url, instance.operator)
-  const codes = await Promise.all(Array.from({ length: 100 }, () => codeOf(director.call("hub.status", {}, { timeoutMs: 900 }))))
-  expect(codes.filter((code) => code === "rate_limited").length).toBeGreaterThanOrEqual(75)
-})
-
 test("a token is renewed on the open connection before it is over", async () => {
   const instance = await hub()
   await instance.agent("ada")
@@ -184,16 +177,20 @@ test("a token is renewed on the open connection before it is over", async () => 
       .setIssuer("skein")
       .setIssuedAt()
       .setJti(`.${minted}`)
-      .setExpirationTime(Math.floor(Date.now() / 1_000) + 3)
+      .setExpirationTime(Math.floor(Date.now() / 1_000) + 4)
       .sign(instance.key)
   }
-  const worker = await connect({ url: instance.url, token })
+  const proxy = await proxyTo(instance)
+  const worker = await connect({ url: proxy.url, token })
   closing.push(() => worker.close())
-  const first = worker.welcome.expiresAtMs ?? 0
-  await until(() => (worker.welcome.expiresAtMs ?? 0) > first)
-  await sleep(Math.max(0, first - Date.now() + 50))
-  await worker.hub.status()
-  expect(minted).toBeGreaterThanOrEqual(2)
+  for (const times of [1, 2]) {
+    const before = worker.welcome.expiresAtMs ?? 0
+    await until(() => (worker.welcome.expiresAtMs ?? 0) > before)
+    await sleep(Math.max(0, before - Date.now() + 50))
+    await worker.hub.status()
+    expect(minted).toBeGreaterThan(times)
+    expect(proxy.connections).toBe(1)
+  }
   expect(instance.lines.filter((line) => line.includes("token_expired"))).toEqual([])
 })
 
