@@ -269,6 +269,28 @@ test("a refusal that time mends says when to come again, in the header too", asy
   expect(headers["x-request-id"]).toMatch(/^[0-9a-f]{8}-\d+$/)
 })
 
+test("a claim that waits dies with the connection that it came by", async () => {
+  hub = await startInstance()
+  const given = new AbortController()
+  const headers = { authorization: `Bearer ${await hub.agent("ada")}`, "content-type": "application/json" }
+  const waiting = fetch(`${hub.url}/api/orpc/task/claimNext`, { method: "POST", headers, body: '{"waitMs":60000}', signal: given.signal })
+  const parked = async (count: number): Promise<void> => {
+    while (hub.loop.stats()["parked"] !== count) await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  await parked(1)
+  given.abort()
+  await expect(waiting).rejects.toThrow()
+  await parked(0)
+})
+
+test("a fault of the hub's own is told in its log, and only named to the caller", async () => {
+  hub = await startInstance()
+  hub.loop.snapshots = () => Promise.reject(new Error("ENOENT: /home/somebody/secret"))
+  const { status, text } = await ask(hub.url, "/api/orpc/ledger/snapshots", { headers: { authorization: `Bearer ${hub.operator}` }, body: "{}" })
+  expect([status, text.includes("internal"), text.includes("secret")]).toEqual([500, true, false])
+  expect(hub.lines.some((line) => line.includes("secret"))).toBe(true)
+})
+
 test("what is read by its address counts against the rate as calls do", async () => {
   hub = await startInstance({ rate: { perSecond: 0.001, burst: 1 } })
   await run("hub.status", {})

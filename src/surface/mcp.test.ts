@@ -5,6 +5,7 @@ import { pino } from "pino"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { ERRORS, type ErrorCode } from "../contract/errors.ts"
 import { CORE } from "../contract/tools.ts"
+import { makeCredential } from "./auth.ts"
 import { connectMcp, REVISIONS, useTool } from "./mcp.contract.ts"
 import { readJson } from "./request.ts"
 import { type Instance, startInstance } from "./served.contract.ts"
@@ -267,6 +268,15 @@ describe("after a restart of the hub", () => {
       const { data } = await useTool(await join(bearer), "claim_task", { task })
       expect((data["task"] as { session?: string }).session).toBeUndefined()
     }
+  })
+
+  test("a session that one credential of an agent started is not bound to its other", async () => {
+    await addTask("t1")
+    await useTool(await join(), "start_session")
+    const { credential, ...issued } = makeCredential("ada")
+    await hub.loop.execute("credential.issue", operator, { agent: "ada", ...issued })
+    const { data } = await useTool(await join(credential), "claim_task", { task: "t1" })
+    expect((data["task"] as { session?: string }).session).toBeUndefined()
   })
 })
 

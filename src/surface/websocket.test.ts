@@ -160,7 +160,9 @@ test("a beat counts for the sender's own sessions, and for another's only where 
   }
   expect(hub.loop.presence(session)).toBeNull()
   supervisor.send({ beat: [session] })
-  await until(() => hub.loop.presence(session) !== null)
+  await until(() => hub.loop.presence(session)?.connections === 1)
+  supervisor.ws.close()
+  await until(() => hub.loop.presence(session)?.connections === 0)
 })
 
 test("a token that has run out is heard of at the next message, and where none comes at the next ping", async () => {
