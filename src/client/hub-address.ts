@@ -7,6 +7,7 @@ export function hubAddress(text: string): URL {
   throw new SkeinError("invalid_input", `${JSON.stringify(text.slice(0, 200))} is no address of a hub`, "Write it as skein up prints it: http://127.0.0.1:7700")
 }
 
+/** Whether it is this machine's by its own form: a name that begins as such an address does, `127.example.org`, is not. */
 export function isLoopbackUrl({ hostname }: URL): boolean {
-  return hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.")
+  return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname)
 }
