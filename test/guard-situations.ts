@@ -33,6 +33,12 @@ export const STOPPED: readonly Situation[] = [
   },
   { name: "commit --amend with more", act: `${EDIT}; git add .; git commit -q --amend --no-edit`, file: "held/a.txt" },
   {
+    name: "commit --amend that moves a held file away",
+    before: onlyHere,
+    act: "git mv held/a.txt free/a.txt; git commit -q --amend --no-edit",
+    file: "held/a.txt",
+  },
+  {
     name: "commit --amend that takes a held change out",
     before: onlyHere,
     act: "git checkout -q HEAD~1 -- held/a.txt; git commit -q --amend --allow-empty --no-edit",
@@ -242,6 +248,14 @@ export const PASSES: readonly Situation[] = [
   { name: "stash of a held file, and back", act: `${EDIT}; git stash -q; git stash pop -q` },
   { name: "branches", act: "git branch one; git checkout -q -b two; git branch -m two three; git branch -f one heron; git branch -D one" },
   { name: "checkout to and fro", act: "git checkout -q heron; git checkout -q --detach main; git checkout -q main; git switch -q -c four heron" },
+  {
+    name: "checkout away from what no branch holds any more",
+    before: (at) => {
+      at.plain("checkout", "-q", "--detach", "heron")
+      at.plain("branch", "-q", "-D", "heron")
+    },
+    act: "git checkout -q --detach main",
+  },
   { name: "tags and notes", act: "git tag -a -m x v1; git notes add -m x" },
   { name: "reset of one's own", act: "echo goose > free/c.txt; git commit -qam x; git reset -q --hard HEAD~1; git reset -q" },
   {
