@@ -238,12 +238,16 @@ test("a session goes on over a restart of the hub, its claim unharmed", async ()
 
 test("a session that ended leaves the connection as it was before", async () => {
   const instance = await hub()
-  const worker = await client(instance.url, await instance.agent("ada"))
+  const proxy = await proxyTo(instance)
+  const { token } = await instance.auth.exchange(await instance.agent("ada"), { workspace: null, session: null })
+  const worker = await connect({ url: proxy.url, token })
+  closing.push(() => worker.close())
   const session = await worker.session()
   await session.end()
   expect((await worker.session.list()).sessions[0]?.status).toBe("ended")
   await worker.task.add({ id: "one", title: "One" })
   expect((await worker.task.claim({ task: "one" })).task.session).toBeNull()
+  expect(proxy.connections).toBe(1)
 })
 
 test("a claim that waits gets its task the moment there is one", async () => {

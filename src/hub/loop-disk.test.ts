@@ -93,6 +93,16 @@ describe("the disk", () => {
     expect(rig.fatal).toEqual([])
   })
 
+  test("that took no write for want of anything to record is tried all the same: what a checkpoint covers already is no way to be stuck", async () => {
+    const rig = await openRig()
+    await rig.run(rig.loop.checkpoint())
+    rig.disk.next = "refused"
+    expect(await rig.refused(rig.loop.execute("task.add", OPERATOR, { id: "t", title: "t" }))).toBe("storage_refused")
+    rig.disk.next = "done"
+    await rig.clock.advance(1_100)
+    await rig.tasks("t")
+  })
+
   test("while it refuses, the hub tries about once a second, though leases run out", async () => {
     const rig = await openRig()
     const [a] = await rig.agents("a")

@@ -23,6 +23,16 @@ test("beats are taken once, and come again when the sweep that took them failed"
   expect([presence.takeBeats(), presence.of("s_unknown")]).toEqual([["s_1"], null])
 })
 
+test("who came to this hub is told once, and again when the sweep that was to tell it failed, unless another hub has heard of it since", () => {
+  const presence = new Presence()
+  for (const session of ["s_1", "s_2"]) presence.attach(session, 1_000, 0)
+  const arrived = presence.takeArrived()
+  expect([arrived, presence.takeArrived()]).toEqual([["s_1", "s_2"], []])
+  presence.leave("s_2")
+  presence.giveBack([], [...arrived, "s_unknown"])
+  expect(presence.takeArrived()).toEqual(["s_1"])
+})
+
 test("a session without its connection has its three heartbeats to come back, and counts its connections", () => {
   const presence = new Presence()
   presence.attach("s_1", 1_000, 0)

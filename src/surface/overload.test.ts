@@ -81,3 +81,10 @@ test("claims that wait do not stop what comes after them on the same connection"
   const { answers } = await flood(hub.url, credential, [...waiting, { id: 500, op: "ledger.head", in: {} }])
   expect(answers[0]).toMatchObject({ id: 500, ok: {} })
 })
+
+test("a connection has a thousand calls in flight at the most, such as claims that wait", async () => {
+  hub = await startInstance()
+  const waiting = Array.from({ length: 1_001 }, (_, at) => ({ id: at + 1, op: "task.claimNext", in: { waitMs: 1_500, plan: "none.1" } }))
+  const { answers } = await flood(hub.url, await hub.agent("ada"), waiting)
+  expect(answers[0]).toMatchObject({ id: 1_001, error: { code: "rate_limited" } })
+})
