@@ -25,3 +25,8 @@ it("an entry's bytes are its JSON, keys in their order", () => {
     }),
   )
 })
+
+it("bytes that are no entry are not taken for one", () => {
+  for (const bytes of ["", "{", "null", "[]", '{"seq":1}', '{"seq":"1","type":"x"}', '{"seq":1.5,"type":"x"}', '{"type":"x"}', '{"seq":1,"type":2}'])
+    expect(() => decodeEntry(bytes), bytes).toThrow()
+})
