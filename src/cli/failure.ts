@@ -28,7 +28,7 @@ function explain(error: unknown): Told {
   }
   // Failures of ledger, repository and processes have codes of their own and a remedy: nothing of theirs is tried again by itself.
   if (remedy !== undefined) return { body: { code: "invalid", message: error.message, remedy, details: { code }, retryAfterMs: null }, exit: 1 }
-  if (typeof code === "string" && /^E[A-Z]+$/.test(code))
+  if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code))
     return told("invalid", error.message, FILE_REMEDIES[code] ?? "Look whether the file is there, and whether you may use it.", { code })
   return told("internal", error.message, BUG)
 }
@@ -50,6 +50,7 @@ const FILE_REMEDIES: Readonly<Record<string, string>> = {
   ENOENT: "Nothing is there: look at the name.",
   EISDIR: "That is a folder: name a file.",
   EEXIST: "Something else has that name: name another place, or move it away.",
+  E2BIG: "An argument or a variable of the environment is too long for another program: shorten it.",
   ENOTDIR: "A part of that path is a file: look at the name.",
 }
 

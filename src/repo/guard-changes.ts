@@ -127,7 +127,9 @@ async function octopus(cwd: string, oid: string): Promise<string[]> {
 /** Unlike `git` in git.ts with the environment that git gave the hook: with another it would look into another repository, or miss what is being pushed. */
 function hookGit(cwd: string, args: readonly string[], statuses: readonly number[] = [0]): Promise<string> {
   const env = { ...process.env, GIT_OPTIONAL_LOCKS: "0", GIT_TERMINAL_PROMPT: "0", LC_ALL: "C" }
-  const all = ["--no-replace-objects", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", ...args]
+  // Whatever the repository's settings say of encodings and orders: what comes back is read as UTF-8, and an order that is nowhere would end git.
+  const settings = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "i18n.logOutputEncoding=UTF-8", "diff.orderFile=/dev/null"]
+  const all = ["--no-replace-objects", ...settings.flatMap((setting) => ["-c", setting]), ...args]
   return new Promise((resolve, reject) => {
     execFile("git", all, { cwd, env, maxBuffer: OUTPUT_MAX_BYTES, timeout: TIMEOUT_MS, encoding: "utf8" }, (error, stdout, stderr) => {
       const status = error === null ? 0 : error.code

@@ -6,7 +6,7 @@ import { type Ledger, LedgerFailure } from "../../src/ledger/ledger.ts"
 import { outsideCheckpoint } from "../../src/ledger/audit.ts"
 import { makeKey, NoteInvalid, openNote, parseNote, parseSignature, parseSigner, parseTreeHead, parseVerifier } from "../../src/ledger/note.ts"
 import { check, type InclusionProof, prove, proveConsistency } from "../../src/ledger/proof.ts"
-import { formatRequest, parseRequest, type ServedWitness, serveWitness } from "../../src/ledger/witness-http.ts"
+import { formatRequest, parseRequest, requestCosignature, type ServedWitness, serveWitness } from "../../src/ledger/witness-http.ts"
 import { readWitnessState, Witness } from "../../src/ledger/witness.ts"
 import type { Choices } from "./choices.ts"
 import { Broken, type Subject, type Target } from "./campaign.ts"
@@ -17,7 +17,7 @@ import { exchange } from "./raw-http.ts"
 /** What is handed to those who trust no hub: notes, keys, proofs, and requests to a witness, over its own HTTP server too. */
 export const noteTarget: Target = {
   name: "note",
-  entrance: "checkpoint notes, keys, inclusion proofs, witness requests and the witness's state",
+  entrance: "checkpoint notes, keys, inclusion proofs, witness requests, the witness's state, and what a witness answers",
   casesPerSubject: 400,
   open: () => NoteSubject.open(),
 }
@@ -68,6 +68,7 @@ class NoteSubject implements Subject {
       () => this.#state(choices),
       () => this.#keptNote(choices),
       () => this.#overHttp(choices),
+      () => this.#answered(choices),
     ]
     return (ways[choices.below(ways.length)] as () => Promise<string>)()
   }
@@ -202,6 +203,35 @@ class NoteSubject implements Subject {
     } finally {
       rmSync(keys, { recursive: true, force: true })
     }
+  }
+
+  /** A witness that is none, or lies: only what it signed over this very checkpoint counts as its cosignature. */
+  async #answered(choices: Choices): Promise<string> {
+    const { note, size } = this.#kept.checkpoint
+    const path = join(this.#folder, "other.json")
+    const other = new Witness(path, parseSigner(WITNESS_KEY.skey), () => 1_700_000_000_000)
+    other.watch(LOG.verifier.vkey)
+    const given = other.add(0, [], note)
+    other.close()
+    rmSync(path)
+    if (given.status !== 200) throw new Error(`the witness refused: ${given.status}`)
+    this.#sent = ""
+    const post = (): Promise<{ status: number; body: string }> => {
+      const status = choices.pick([200, 200, 200, 409, 409, 400, 403, 404, 422, 429, 500])
+      const sizes = ["0\n", "10\n", `${size}\n`, `${size + 1}\n`, "9999999999999999\n", "-1\n"]
+      const text = status === 409 ? choices.pick(sizes) : choices.chance(20) ? note : `${given.signature}\n`
+      const body = choices.chance(70) ? changedText(text, choices) : text
+      this.#sent += `${status}\n${body}\n---\n`
+      return Promise.resolve({ status, body })
+    }
+    const witness = parseVerifier(WITNESS_KEY.vkey)
+    const came = await requestCosignature({ url: "http://127.0.0.1:1/", witness, note, ledger: readerOf(this.#kept), old: choices.pick([0, 10, size]), post })
+    if (came.outcome === "cosigned") {
+      const { text } = openNote(came.note, [witness])
+      if (text !== parseNote(note).text) throw new Broken(`another checkpoint counts as cosigned: ${text}`)
+    } else if (came.reason === "" || came.reason.length > 1_000 || /\p{Cc}/u.test(came.reason))
+      throw new Broken(`${came.outcome} without a reason that can be shown: ${JSON.stringify(came.reason)}`)
+    return `answer ${came.outcome}`
   }
 
   async #overHttp(choices: Choices): Promise<string> {

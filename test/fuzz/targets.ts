@@ -3,6 +3,7 @@ import type { Target } from "./campaign.ts"
 import { cliTarget } from "./cli-target.ts"
 import { clientTarget } from "./client-target.ts"
 import { configTarget } from "./config-target.ts"
+import { guardTarget } from "./guard-target.ts"
 import { hookTarget } from "./hook-target.ts"
 import { httpTarget } from "./http-target.ts"
 import { ledgerTarget } from "./ledger-target.ts"
@@ -31,6 +32,7 @@ export const TARGETS: readonly Target[] = [
   processTarget,
   mcpTarget,
   shimTarget,
+  guardTarget,
   hookTarget,
   policyTarget,
   saidTarget,
