@@ -12,7 +12,7 @@ function rememberedText({ hash, first, last, atMs }: Remembered): string {
 /** Keys of a page. */
 const PAGE = 1_024
 /** Places are counted round in so many, of which far fewer are ever in use at once: so that a slot can hold one as a number of 32 bits. */
-const PLACES = 2 ** 30
+const PLACES = 0x4000_0000
 const FIRST_SLOTS = 1_024
 const EMPTY = 0
 const GONE = -1

@@ -88,28 +88,6 @@ describe("a SQLite ledger", () => {
     for (const database of databases) database.close()
   })
 
-  it("is copied from beside a writer that never rests, as it was when the copy began", async () => {
-    const chain = new Chain(sha256)
-    const ledger = openSqlite({ path })
-    const large = makeEntries(chain, 700, () => "x".repeat(60_000))
-    await ledger.append(0, large)
-    const beside = openSqlite({ path, readOnly: true })
-    let isDone = false
-    const copied = beside.backup(join(folder, "copy.sqlite")).then(() => (isDone = true))
-    for (let more = 0; more < 2_000 && !isDone; more += 1) {
-      await ledger.append(chain.seq, makeEntries(chain, 1))
-      await new Promise((settle) => setImmediate(settle))
-      if (!isDone) expect(existsSync(join(folder, "copy.sqlite")), "a copy that is not whole").toBe(false)
-    }
-    expect(isDone).toBe(true)
-    await copied
-    await ledger.append(chain.seq, makeEntries(chain, 1))
-    expect((await beside.head()).seq).toBe(chain.seq)
-    const copy = openSqlite({ path: join(folder, "copy.sqlite"), readOnly: true })
-    expect(await verify(copy)).toMatchObject({ ok: true, entries: 700 })
-    await Promise.all([ledger.close(), beside.close(), copy.close()])
-  })
-
   it("tells a second opener the pid and address of the first, also in another process, and is free once that one is gone", async () => {
     const ledger = openSqlite({ path, owner: { pid: 4711, address: null } })
     expect(() => openSqlite({ path })).toThrow(/in use by process 4711$/)
@@ -131,25 +109,6 @@ describe("a SQLite ledger", () => {
     await ledger.close()
     expect(existsSync(`${path}.owner`)).toBe(false)
     await openSqlite({ path }).close()
-  })
-
-  it("can be read while a hub writes to it, and after the hub has closed", async () => {
-    const chain = new Chain(sha256)
-    const hub = openSqlite({ path })
-    await hub.append(0, makeEntries(chain, 5))
-    const reader = openSqlite({ path, readOnly: true })
-    expect((await reader.head()).seq).toBe(5)
-    await hub.append(5, makeEntries(chain, 2))
-    expect(await reader.read(1, 100)).toHaveLength(7)
-    await expect(reader.append(7, makeEntries(chain, 1))).rejects.toMatchObject({
-      code: "rolled_back",
-      message: expect.stringContaining("reading only") as string,
-    })
-    await reader.close()
-    await hub.close()
-    const later = openSqlite({ path, readOnly: true })
-    expect((await later.head()).seq).toBe(7)
-    await later.close()
   })
 
   it("a reader is no hindrance to housekeeping, and the write-ahead log stays near its bound under constant load", async () => {

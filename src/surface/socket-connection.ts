@@ -8,6 +8,7 @@ import type { SessionId } from "../core/ids.ts"
 import type { Hub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"
 import { answerText } from "./answer-text.ts"
+import { Answers } from "./answers.ts"
 import type { Auth, Caller } from "./auth.ts"
 import { Intake } from "./intake.ts"
 import { encodeFrame, type Outbox } from "./outbox.ts"
@@ -54,13 +55,10 @@ export class SocketConnection {
   readonly #inFlight = new Map<number, AbortController | null>()
   /** Sessions that this connection owns: its silence may declare them lost. */
   readonly #sessions = new Map<SessionId, Loop>()
-  #answers: string[] = []
-  /** How long they are, in characters, and those to reads. */
-  #answerChars = 0
-  #readChars = 0
+  readonly #answers = new Answers()
   /** Bytes of what waits to be sent that answer reads, at the most. */
   #readBytes = 0
-  readonly #reads = new ReadTurns(() => this.#ws.bufferedAmount + this.#answerChars < BUFFER_MAX)
+  readonly #reads = new ReadTurns(() => this.#ws.bufferedAmount + this.#answers.chars < BUFFER_MAX)
   #events: Buffer[] = []
   #eventBytes = 0
   #unsubscribe: (() => void) | null = null
@@ -92,15 +90,11 @@ export class SocketConnection {
 
   /** Answers that are ready, as one message. */
   sendAnswers(): void {
-    const answers = this.#answers
-    if (answers.length === 0) return
-    const ofReads = this.#readChars / this.#answerChars
-    this.#answers = []
-    this.#answerChars = this.#readChars = 0
-    const text = answers.length === 1 ? (answers[0] as string) : `[${answers.join(",")}]`
-    const frame = asciiFrame(text) ?? textFrame(text)
+    const answers = this.#answers.take()
+    if (answers === null) return
+    const frame = asciiFrame(answers.text) ?? textFrame(answers.text)
     this.#write(frame)
-    this.#readBytes += ofReads * frame.length
+    this.#readBytes += answers.ofReads * frame.length
     this.#reads.next()
   }
 
@@ -177,11 +171,9 @@ export class SocketConnection {
   }
 
   #answer(text: string, isRead = false): void {
-    this.#answers.push(text)
-    this.#answerChars += text.length
-    if (isRead) this.#readChars += text.length
+    this.#answers.add(text, isRead)
     // Many long ones are not held back for the end of the turn: they may be longer than a text can be.
-    if (this.#answerChars >= BUFFER_MAX) this.sendAnswers()
+    if (this.#answers.chars >= BUFFER_MAX) this.sendAnswers()
     else this.#outbox.answer(this)
   }
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
-import { Intake } from "./intake.ts"
-import { Refusals } from "./rate.ts"
+import { Intake } from "../src/surface/intake.ts"
+import { Refusals } from "../src/surface/rate.ts"
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())

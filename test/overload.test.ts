@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest"
 import { WebSocket } from "ws"
-import { type Instance, startInstance } from "./served.contract.ts"
-import { REFUSALS } from "./websocket.ts"
+import { type Instance, startInstance } from "../src/surface/served.contract.ts"
+import { REFUSALS } from "../src/surface/websocket.ts"
 
 let hub: Instance | null = null
 afterEach(async () => {
