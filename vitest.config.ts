@@ -7,7 +7,8 @@ export default defineConfig({
   test: {
     // Processes, not threads: tests start agents, send signals and change directory.
     pool: "forks",
-    maxWorkers: 2,
+    // Three on two processors: terminals and timers that are waited for would leave them idle.
+    maxWorkers: 3,
     // Of tests in one file that mostly wait: more at once would starve each other on two processors.
     maxConcurrency: 3,
     execArgv: ["--disable-warning=ExperimentalWarning"],

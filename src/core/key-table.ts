@@ -1,3 +1,4 @@
+import { fnv1a } from "./fnv.ts"
 import type { AgentId, Seq } from "./ids.ts"
 import { type Journal, Table } from "./table.ts"
 
@@ -94,7 +95,7 @@ export class KeyTable extends Table<Remembered> {
   #text = " "
   #agent: AgentId = ""
   #id = ""
-  #tag = tagOf(" ")
+  #tag = fnv1a(" ")
 
   constructor(journal: Journal) {
     super("keys", journal, null, rememberedText)
@@ -106,7 +107,7 @@ export class KeyTable extends Table<Remembered> {
     if (commandId === this.#id && agent === this.#agent) return this.#text
     this.#agent = agent
     this.#id = commandId
-    this.#tag = tagOf(commandId, tagOf(" ", tagOf(agent)))
+    this.#tag = fnv1a(commandId, fnv1a(" ", fnv1a(agent)))
     return (this.#text = `${agent} ${commandId}`)
   }
 
@@ -369,11 +370,4 @@ function previous(place: number): number {
 /** How many places lie from the one to the other, counted round. */
 function between(from: number, to: number): number {
   return (to - from) & (PLACES - 1)
-}
-
-/** FNV-1a over a text's UTF-16 units, from where another text left off. */
-function tagOf(text: string, from = 0x811c9dc5 | 0): number {
-  let tag = from
-  for (let at = 0; at < text.length; at += 1) tag = Math.imul(tag ^ text.charCodeAt(at), 0x01000193)
-  return tag
 }
