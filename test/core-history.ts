@@ -6,6 +6,8 @@ import { delivery, OPERATOR, PLAN, Scenario } from "./scenario.ts"
 import type { CommandName, Commands } from "../src/core/command.ts"
 import { type Actor, type Entry, HUB } from "../src/core/entry.ts"
 import type { Seq, TaskId } from "../src/core/ids.ts"
+import { beliefsOf } from "../src/core/judgement.ts"
+import { hasSkill } from "../src/core/posterior.ts"
 import { isRefusal } from "../src/core/refusal.ts"
 import { PRIORITIES, type TaskSpec } from "../src/core/task.ts"
 import { fromSnapshot, takeSnapshot } from "../src/core/workspace.ts"
@@ -148,6 +150,9 @@ export class Pair {
 
   /** Takes one step in both and compares what they say and where every task stands. */
   take(step: Step): void {
+    // As it is before the step, by which the core decides.
+    const learned = new Map([...this.model.agents.keys()].map((name) => [name, beliefsOf(this.scenario.state, name)("craft")]))
+    this.model.has = ({ name, skill }, level) => hasSkill({ craft: skill }, () => learned.get(name), "craft", level)
     const said = this.#both(step)
     expect(said.core, JSON.stringify(step)).toEqual(said.model)
     this.reached.add(`${step.do} ${typeof said.core === "string" ? said.core : ((said.core as { code?: string } | null)?.code ?? "-")}`)

@@ -35,6 +35,8 @@ export class Model {
   readonly agents = new Map<AgentId, ModelAgent>()
   readonly sessions = new Map<SessionId, ModelSession>()
   nowMs = 0
+  /** Whether an agent has the skill at that level, by its word or by what it learned: what is learned is told by the core, and tested there. */
+  has: (agent: ModelAgent, level: number) => boolean = ({ skill }, level) => skill >= level
 
   all(): ModelTask[] {
     return [...this.tasks.values()]
@@ -102,7 +104,7 @@ export class Model {
     if (this.held(task) && !(this.over(task) && task.attempts + 1 < task.maxAttempts)) return "claim_denied"
     if (!this.held(task) && task.status !== "pending") return "wrong_status"
     if (task.status === "pending" && !this.ready(task)) return "not_ready"
-    if (agent.skill < task.skill) return "not_eligible"
+    if (!this.has(agent, task.skill)) return "not_eligible"
     const busy = this.working(who.agent, false).length + (task.filler ? this.working(who.agent, true).length : 0)
     if (busy >= agent.maxActive) return "at_limit"
     if (!task.filler) for (const filler of this.working(who.agent, true)) this.free(filler, "pending")
@@ -116,7 +118,7 @@ export class Model {
   offered(agent: ModelAgent, filler: boolean, label: string | null): ModelTask[] {
     const favour = (task: ModelTask): number => (task.prefers === agent.name ? 0 : task.prefers === null ? 1 : 2)
     return this.all()
-      .filter((task) => this.ready(task) && task.filler === filler && agent.skill >= task.skill && (label === null || task.labels.includes(label)))
+      .filter((task) => this.ready(task) && task.filler === filler && this.has(agent, task.skill) && (label === null || task.labels.includes(label)))
       .sort((a, b) => ORDER.indexOf(a.priority) - ORDER.indexOf(b.priority) || this.path(b) - this.path(a) || favour(a) - favour(b) || a.age - b.age)
   }
 
