@@ -1,5 +1,6 @@
 import { textFrame } from "../contract/frame.ts"
 import type { Frame } from "../hub/subscriptions.ts"
+import { Linger } from "./linger.ts"
 
 /** What can be written when the turn is over. */
 export type Writer = { sendAnswers(): void; sendEvents(): void }
@@ -11,6 +12,7 @@ export type Writer = { sendAnswers(): void; sendEvents(): void }
 export class Outbox {
   readonly #answers = new Set<Writer>()
   readonly #events = new Set<Writer>()
+  readonly #linger = new Linger()
   #scheduled = false
 
   answer(connection: Writer): void {
@@ -36,6 +38,7 @@ export class Outbox {
     // After all promises that are settled by now: a batch of the loop answers everybody at once.
     process.nextTick(() => {
       this.#scheduled = false
+      if (this.#answers.size > 0) this.#linger.answered(this.#answers.size)
       this.flush()
     })
   }
