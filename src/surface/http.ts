@@ -13,6 +13,7 @@ import { Page } from "./page.ts"
 import { performer, type SurfaceLog, told } from "./perform.ts"
 import { Buckets, type Rate } from "./rate.ts"
 import { badRequest, checkOrigin, type Guard, guardFor, noProxy, pathOf, refuseRaw, sendError, unexpected, urlOf } from "./request.ts"
+import { RequestTurns } from "./request-turns.ts"
 import { encodeError, type ErrorStyle } from "./rpc.ts"
 import { asksForWebSocket, passOver } from "./upgrade-offer.ts"
 import { Sockets } from "./websocket.ts"
@@ -69,6 +70,7 @@ class Surface {
   readonly #server: Server
   readonly #sockets: Sockets
   readonly #addresses: Addresses
+  readonly #turns = new RequestTurns()
   readonly #run = randomBytes(4).toString("hex")
   readonly #sweep: NodeJS.Timeout
   #guard: Guard = guardFor("127.0.0.1", 0, [])
@@ -173,6 +175,8 @@ class Surface {
 
   async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const requestId = this.#requestId()
+    // Another of its connection goes before it.
+    if (response.socket === null) await this.#turns.wait(request, response)
     try {
       if (this.#closing) throw stopping()
       checkOrigin(request, this.#guard)
