@@ -32,7 +32,7 @@ test("what keeps a key or a note from being kept is no hindrance once it is gone
   await expect(sign(1)).rejects.toThrow()
   await rm(keys)
   await mkdir(join(kept, "main"), { recursive: true })
-  await expect(sign(2)).rejects.toThrow()
+  await expect(sign(2)).rejects.toMatchObject({ code: "storage_refused", remedy: expect.stringContaining(kept) as string })
   await expect(sign(3)).rejects.toThrow()
   await rm(join(kept, "main"), { recursive: true })
   expect(await notes.latest("main").catch(() => "none")).toBeNull()

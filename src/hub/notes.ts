@@ -86,15 +86,19 @@ async function keepPublic(directory: string, workspace: string, signer: Signer):
  * made anew by the next checkpoint, and a sync would stand in the way of a commit.
  */
 async function replaceFile(directory: string, name: string, text: string, mode: number, isSynced = false): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 })
   const aside = join(directory, `.${name}.${process.pid}.${(serial += 1)}`)
   try {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
     await writeFile(aside, text, { mode, flush: isSynced })
     await rename(aside, join(directory, name))
   } catch (error) {
     // On a full disk each checkpoint would leave another behind.
-    await rm(aside, { force: true })
-    throw error
+    await rm(aside, { force: true }).catch(() => undefined)
+    throw new SkeinError(
+      "storage_refused",
+      `a checkpoint cannot be kept: ${(error as Error).message}`,
+      `Make room, or see that ${directory} can be written to; then ask again.`,
+    )
   }
 }
 

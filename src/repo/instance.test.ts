@@ -132,6 +132,7 @@ describe("making the instance", () => {
   })
 
   test("made by twenty at once, and again, it is the same and whole", async () => {
+    mkdirSync(join(folder, "many"))
     const made = await Promise.all(Array.from({ length: 20 }, () => ensureInstanceDir(at("many"))))
     expect(new Set(made).size).toBe(1)
     expect(readdirSync(made[0] ?? "")).toEqual([".gitignore"])
@@ -173,5 +174,12 @@ describe("making the instance", () => {
     symlinkSync(join(folder, "victim", "target"), join(folder, "ignoring", ".skein", ".gitignore"))
     await expect(ensureInstanceDir(at("ignoring"))).rejects.toMatchObject({ code: "instance_unusable" })
     expect(readdirSync(join(folder, "victim"))).toEqual([])
+  })
+
+  test("where none can be made it is the folder around it that is named, and nothing that would have to be moved away", async () => {
+    await expect(ensureInstanceDir(at("absent"))).rejects.toMatchObject({
+      message: expect.stringContaining("cannot be made") as string,
+      remedy: `See that ${join(folder, "absent")} can be written to, by you.`,
+    })
   })
 })

@@ -48,7 +48,10 @@ async function isBesideWorktree(commonDir: string): Promise<boolean> {
 export async function ensureInstanceDir(repository: Repository): Promise<string> {
   const { instanceDir } = repository
   try {
-    await mkdir(instanceDir, { mode: 0o700, recursive: true })
+    // Not recursive: on a read-only file system Node would then say that the folder around it is missing.
+    await mkdir(instanceDir, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw cannotBeMade(instanceDir, error)
+    })
     const found = await lstat(instanceDir)
     // A repository from elsewhere may have `.skein` committed as a link to any place of the user's.
     if (!found.isDirectory()) throw unusable(instanceDir, "is a symbolic link")
@@ -92,6 +95,12 @@ async function ensureIgnored(path: string): Promise<void> {
   } finally {
     await rm(draft, { force: true })
   }
+}
+
+function cannotBeMade(path: string, error: Error): RepositoryError {
+  return new RepositoryError("instance_unusable", `${path} cannot be made: ${error.message}`, `See that ${dirname(path)} can be written to, by you.`, {
+    cause: error,
+  })
 }
 
 function unusable(path: string, why: string, cause?: unknown): RepositoryError {
