@@ -36,15 +36,22 @@ const NO_NUMBER: [string[], string][] = [
   [["budget", "set", "workspace", "much"], "usd"],
   [["budget", "top-up", "workspace", "much"], "usd"],
   [["cost", "refund", "much", "--agent", "ann"], "usd"],
+  [["thread", "status", "team", "over", "--reason", "x"], "status"],
 ]
 
-test.each(NO_NUMBER)("an argument that is no number is told by its name: %j", async (args, name) => {
+test.each(NO_NUMBER)("an argument that is no number, or none of its words, is told by its name: %j", async (args, name) => {
   const { status, stderr } = await skein(repository, args)
-  expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining(`argument "${name}"`) as string })
+  expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringMatching(new RegExp(`^skein: ".*" is invalid for argument "${name}"`)) as string })
 })
 
 const CONTRARY: [string, string[], RegExp][] = [
   ["a session without its agent", ["token", "--session", "s_x"], /--agent NAME/],
+  ["a title that is empty", ["task", "add", "x", ""], /title: it is empty/],
+  ["an edit of an agent that changes nothing", ["agent", "edit", "operator", "--reason", "x"], /at least one field/],
+  ["a number of wakes without a reason", ["trigger", "policy", "--set", "ackMs=9000"], /--reason TEXT/],
+  ["a key with no checkpoint to hold to it", ["ledger", "verify", "--key", "foo"], /--checkpoint FILE/],
+  ["what changed since an entry that is not there", ["ledger", "replay", "--diff", "9999"], /since entry 9999 is not there/],
+  ["the state of a witness that is none", ["witness", "status", "--state", "nowhere.json"], /no witness with the state nowhere.json/],
   ["usage of nothing", ["cost", "report"], /--input/],
   ["two deliverables", ["task", "complete", "letter", "--text", "a", "--file", "b"], /--text and --file/],
   ["a lease of two hours", ["task", "add", "x", "X", "--lease", "2h"], /from 1 s to 1 h/],
@@ -167,6 +174,17 @@ test("a doctor who has lost the credential still tells what it sees, and how to 
   } finally {
     renameSync(away, own)
   }
+})
+
+test("an agent whose credential cannot be kept is there all the same: that is said, and how it gets another", async () => {
+  const [agents, away] = [join(repository, ".skein", "agents"), join(repository, "agents away")]
+  if (existsSync(agents)) renameSync(agents, away)
+  closeSync(openSync(agents, "w"))
+  const { status, stderr } = await skein(repository, ["agent", "add", "heron"])
+  rmSync(agents)
+  if (existsSync(away)) renameSync(away, agents)
+  expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/^remedy: .*skein agent credential heron$/m) as string })
+  expect(await skein(repository, ["agent", "credential", "heron"])).toMatchObject({ status: 0 })
 })
 
 test("a credential comes from a file: a pipe without a writer, a folder and a device without end are told, and not waited for", async () => {

@@ -6,7 +6,7 @@ import type { Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { auditLedger, ledgerFile, ledgerOfHub, openLedgerFile, outsideCheckpoint, ownCheckpoints, ownVerifier, type LedgerSource } from "./ledger-source.ts"
 import { printable } from "./printable.ts"
-import { showDuration } from "./quantity.ts"
+import { showCount, showDuration } from "./quantity.ts"
 import { auditText } from "./run-report.ts"
 import { renderTable, showTime } from "./table.ts"
 
@@ -80,6 +80,8 @@ export async function verifyLedger(
 ): Promise<void> {
   const { terminal } = context
   const isOwn = file === undefined && context.options.url === undefined
+  if (key.length > 0 && checkpoint.length === 0)
+    throw new UsageError("a key is for a checkpoint that is named", "Name it: --checkpoint FILE. The kept one is held to the instance's own key.")
   const { outside, unreadable } = isOwn ? await ownCheckpoints(context.instance(), context.workspace) : { outside: [], unreadable: null }
   if (checkpoint.length > 0) {
     const { parseVerifier } = await import("../ledger/note.ts")
@@ -102,7 +104,7 @@ export async function verifyLedger(
   const { head, entries, checkpoints, coveredTo } = report
   const uncovered = entries - coveredTo
   terminal.print(
-    `${green("ok")}  ${entries} entries and ${checkpoints} checkpoints in ${showDuration(tookMs)}\n    head ${head.seq} ${head.hash}\n    root ${head.root}`,
+    `${green("ok")}  ${entries} entries and ${showCount(checkpoints, "checkpoint")} in ${showDuration(tookMs)}\n    head ${head.seq} ${head.hash}\n    root ${head.root}`,
   )
   terminal.print(
     coveredTo === 0
@@ -125,6 +127,8 @@ export async function replayLedger(context: Context, { to, epoch, diff, file }: 
     const replayed = await replayOnTwoCores(source, sha256, end)
     if (end !== undefined && replayed.entries < end)
       throw new UsageError(`the ledger ends at entry ${replayed.entries}, before ${end}`, "Name an entry that is there.")
+    if (diff !== undefined && diff > replayed.entries)
+      throw new UsageError(`what changed since entry ${diff} is not there: the replay ends at ${replayed.entries}`, "Name an entry before that.")
     const tookMs = Math.round(performance.now() - startedMs)
     const wrong = replayed.compared.find(({ ok }) => !ok)
     const changes = diff === undefined ? null : differences((await replay(source, sha256, { to: diff, compare: false })).state, replayed.state)
@@ -141,7 +145,7 @@ export async function replayLedger(context: Context, { to, epoch, diff, file }: 
     })
     const { green, red } = terminal.colours
     terminal.print(
-      `${wrong === undefined ? green("ok") : red("NO")}  ${replayed.entries} entries replayed in ${showDuration(tookMs)}, compared at ${replayed.compared.length} checkpoints\n    state  ${replayed.digest}\n    chain  ${replayed.chain.hash}\n    holds  ${holdsText(replayed.state)}`,
+      `${wrong === undefined ? green("ok") : red("NO")}  ${replayed.entries} entries replayed in ${showDuration(tookMs)}, compared at ${showCount(replayed.compared.length, "checkpoint")}\n    state  ${replayed.digest}\n    chain  ${replayed.chain.hash}\n    holds  ${holdsText(replayed.state)}`,
     )
     for (const { table, key, change, before, after } of changes ?? []) {
       const paint = { added: green, removed: red, changed: terminal.colours.yellow }[change]

@@ -4,7 +4,7 @@ import { act, examples, type Context } from "./context.ts"
 import type { Fault } from "./plan-document.ts"
 import { readPlanFile } from "./plan-source.ts"
 import { printable } from "./printable.ts"
-import { showDuration, showUsd } from "./quantity.ts"
+import { showCount, showDuration, showUsd } from "./quantity.ts"
 import { renderFields, renderTable, showTime, stateCell } from "./table.ts"
 import { paged } from "./paging.ts"
 
@@ -55,9 +55,7 @@ async function checkPlan({ terminal }: Context, file: string): Promise<void> {
     warnings,
   })
   const { green, yellow } = terminal.colours
-  terminal.print(
-    `${green("ok")}  ${plan.name}: ${tasks.length} ${tasks.length === 1 ? "task" : "tasks"}, ${agents.length} ${agents.length === 1 ? "agent" : "agents"}`,
-  )
+  terminal.print(`${green("ok")}  ${plan.name}: ${showCount(tasks.length, "task")}, ${showCount(agents.length, "agent")}`)
   for (const warning of warnings) terminal.print(`${yellow("warning")}  ${faultLine(file, warning)}\n         ${printable(warning.remedy)}`)
 }
 

@@ -32,7 +32,7 @@ export async function told(root: Command, args: readonly string[]): Promise<void
       throw new UsageError("say what to do", "The lines above list it.")
     }
     const [message = "", hint = ""] = error.message
-      .replace(/^error: /, "")
+      .replace(/^error: (command-argument value )?/, "")
       .replaceAll("'", '"')
       .split("\n")
     throw new UsageError(message, `${hint.replace(/^\((.*)\)$/, "$1 ")}skein ${named} --help says more.`)

@@ -51,6 +51,11 @@ export function showUsd(microUsd: number): string {
   return usd !== 0 && Math.abs(usd) < 0.01 ? `$${trimmed(usd, 6)}` : `$${usd.toFixed(2)}`
 }
 
+/** `1 task`, `2 tasks`. */
+export function showCount(count: number, one: string): string {
+  return `${count} ${one}${count === 1 ? "" : "s"}`
+}
+
 function trimmed(value: number, decimals: number): string {
   return String(Number(value.toFixed(decimals)))
 }

@@ -1,6 +1,6 @@
 import type { Figures } from "./plan-file.ts"
 import { printable } from "./printable.ts"
-import { showDuration, showUsd } from "./quantity.ts"
+import { showCount, showDuration, showUsd } from "./quantity.ts"
 import type { Audit } from "./ledger-source.ts"
 import type { ChaosReport } from "./chaos.ts"
 import type { RunMeasure } from "./run-measure.ts"
@@ -49,7 +49,7 @@ function outcome({ counts, finished, attempts }: RunMeasure): string {
     counts.unreachable > 0 ? `${counts.unreachable} out of reach` : "",
     counts.cancelled > 0 ? `${counts.cancelled} cancelled` : "",
   ].filter((part) => part !== "")
-  return `${finished ? "finished" : "stopped"}, ${attempts.delivered} ${attempts.delivered === 1 ? "task" : "tasks"} completed${rest.length > 0 ? `, ${rest.join(", ")}` : ""}`
+  return `${finished ? "finished" : "stopped"}, ${showCount(attempts.delivered, "task")} completed${rest.length > 0 ? `, ${rest.join(", ")}` : ""}`
 }
 
 function timeLines({ measure, speed, figures, advice }: RunReport): string[] {
@@ -97,8 +97,7 @@ function otherLines(terminal: Terminal, { measure, chaos, audit }: RunReport): s
   const lines = [
     `claims         ${claims.count}, ${showDuration(claims.p50Ms)} from ready to claimed in the middle, ${showDuration(claims.p99Ms)} at the 99th percentile`,
   ]
-  const lostText =
-    attempts.lost === 0 ? "none lost" : `${attempts.lost} lost (${attempts.leasesEnded} ${attempts.leasesEnded === 1 ? "lease" : "leases"} ended)`
+  const lostText = attempts.lost === 0 ? "none lost" : `${attempts.lost} lost (${showCount(attempts.leasesEnded, "lease")} ended)`
   lines.push(`attempts       ${attempts.delivered} delivered, ${lostText}${attempts.released > 0 ? `, ${attempts.released} given back` : ""}`)
   if (costMicroUsd > 0 || budgetMicroUsd !== null)
     lines.push(
@@ -125,9 +124,9 @@ function chaosText({ agent, task, leaseEndedAfterMs, reclaimedBy, reclaimedAfter
 
 export function auditText({ verified, replayed, tookMs }: Audit): string {
   if (verified.finding !== null) return `${verified.finding.message}. ${verified.finding.remedy}`
-  const head = `head ${verified.head.seq} ${verified.head.hash.slice(0, 16)}, ${verified.entries} entries and ${verified.checkpoints} checkpoints verified in ${showDuration(tookMs)}`
+  const head = `head ${verified.head.seq} ${verified.head.hash.slice(0, 16)}, ${verified.entries} entries and ${showCount(verified.checkpoints, "checkpoint")} verified in ${showDuration(tookMs)}`
   if (replayed === null) return head
-  const against = replayed.mismatch === null ? `as recorded at ${replayed.compared} checkpoints` : `NOT as recorded at entry ${replayed.mismatch}`
+  const against = replayed.mismatch === null ? `as recorded at ${showCount(replayed.compared, "checkpoint")}` : `NOT as recorded at entry ${replayed.mismatch}`
   return `${head}; replayed to state ${replayed.digest.slice(0, 16)}, ${against}`
 }
 

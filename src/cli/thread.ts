@@ -68,13 +68,14 @@ function registerMembership(thread: Command): void {
       )
   }
   thread
-    .command("status <thread> <status>")
+    .command("status")
+    .argument("<thread>")
+    .argument("<status>", "", oneOf(THREAD_STATUSES))
     .description(`Change a thread's status: ${THREAD_STATUSES.join(", ")}. What you may do depends on your role; only the operator closes a blocked one.`)
     .requiredOption("--reason <text>", "why: it is kept on the ledger")
     .addHelpText("after", examples(["skein thread status api resolved --reason 'we take the second draft'", "a message of the thread says so"]))
     .action(
-      act(async (context: Context, id: string, word: string, { reason }: { reason: string }) => {
-        const status = oneOf(THREAD_STATUSES)(word)
+      act(async (context: Context, id: string, status: ThreadStatus, { reason }: { reason: string }) => {
         const answer = await (await context.hub()).call("thread.setStatus", { thread: id, status, reason })
         context.terminal.answer({ thread: id, status, ...answer }, `${printable(id)} is ${status} (entry ${answer.seq})`)
       }),

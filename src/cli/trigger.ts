@@ -3,6 +3,7 @@ import type { Output } from "../contract/operations.ts"
 import { TRIGGER_STATUSES, type TriggerStatus } from "../core/trigger.ts"
 import { WAKE_NUMBERS, type WakeNumber } from "../core/wake-policy.ts"
 import { act, collect, type Context, examples, integer, oneOf } from "./context.ts"
+import { UsageError } from "./failure.ts"
 import { printable } from "./printable.ts"
 import { renderTable, showTime } from "./table.ts"
 
@@ -137,6 +138,7 @@ async function why(context: Context, job: string): Promise<void> {
 }
 
 async function policy(context: Context, { set = [], reason }: { set?: [WakeNumber, number][]; reason?: string }): Promise<void> {
+  if (set.length > 0 && reason === undefined) throw new UsageError("a change needs its reason", "Say it: --reason TEXT.")
   const hub = await context.hub()
   if (set.length > 0) await hub.call("wake.setPolicy", { changes: Object.fromEntries(set), reason: reason ?? "" })
   const answer = await hub.call("wake.policy", {})

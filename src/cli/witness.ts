@@ -128,8 +128,10 @@ async function status(context: Context, { state }: { state?: string }): Promise<
 
 async function ownStatus({ terminal }: Context, path: string): Promise<void> {
   const { readWitnessState, witnessOwner } = await import("../ledger/witness.ts")
-  const { logs } = readWitnessState(path)
   const owner = witnessOwner(path)
+  if (owner === null && !existsSync(path))
+    throw new UsageError(`there is no witness with the state ${path}`, `Name its state file, or begin one: skein witness serve --state ${path}`)
+  const { logs } = readWitnessState(path)
   for (const [origin, { last, convictions }] of Object.entries(logs)) terminal.record({ origin, size: last?.size ?? 0, root: last?.root ?? null, convictions })
   if (terminal.json) return
   terminal.print(owner === null ? "no process serves it" : `served by process ${owner.pid}${owner.address === null ? "" : ` at ${owner.address}`}`)

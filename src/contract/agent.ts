@@ -87,7 +87,10 @@ export const agentOperations = {
     summary: "Change an agent's profile, its role excepted.",
     text: "What it holds already stays with it. `maxActive` is the tasks it may work on at once, `heartbeatMs` the time between two heartbeats of sessions that start from now on.",
     errors: ["not_found", "retired"],
-    input: profileGiven.omit({ role: true }).extend({ name, reason }),
+    input: profileGiven
+      .omit({ role: true })
+      .extend({ name, reason })
+      .refine((input) => Object.keys(input).length > 2, "Name at least one field to change"),
     output: done,
   }),
   "agent.retire": operation({

@@ -42,7 +42,7 @@ export class WriterLock {
         )
       const holder = readOwner(path)
       const who = holder ? `process ${holder.pid}${holder.address === null ? "" : ` at ${holder.address}`}` : "another process"
-      throw new LedgerFailure("locked", `${path} is in use by ${who}`, "use that hub, or stop it first (`skein down`)", null, error)
+      throw new LedgerFailure("locked", `${path} is in use by ${who}`, "use that one, or stop it first: `skein down` a hub, Ctrl-C a witness", null, error)
     }
     const lock = new WriterLock(path, database, owner)
     lock.#write()

@@ -21,7 +21,8 @@ type Named = { path: string; message: string }
 function flat(issue: z.core.$ZodIssue): Named[] {
   if (issue.code === "unrecognized_keys")
     return issue.keys.slice(0, NAMED_MAX).map((key) => ({ path: pathOf([...issue.path, key]), message: "there is no such field" }))
-  return [{ path: pathOf(issue.path), message: issue.message }]
+  const isEmpty = issue.code === "too_small" && issue.origin === "string" && issue.minimum === 1
+  return [{ path: pathOf(issue.path), message: isEmpty ? "it is empty" : issue.message }]
 }
 
 function pathOf(path: readonly PropertyKey[]): string {

@@ -1,6 +1,6 @@
 import type { Figures as PlanFigures } from "../plan-file.ts"
 import { printable } from "../printable.ts"
-import { showDuration, showUsd } from "../quantity.ts"
+import { showCount, showDuration, showUsd } from "../quantity.ts"
 import { renderTable } from "../table.ts"
 import type { Terminal } from "../terminal.ts"
 import { type Advice, CHOOSING_RUNS, STEPS_MAX } from "./advice.ts"
@@ -78,14 +78,14 @@ function headLines(terminal: Terminal, { scenario, seeds, estimated, criticalPat
     planFigures.lowerBoundMs === null ? "" : `no schedule of its team is under ${showDuration(planFigures.lowerBoundMs)}`,
   ].filter((part) => part !== "")
   const lines = [
-    `${terminal.colours.bold(`${printable(plan.title)} (${plan.name})`)}: ${team.length} ${team.length === 1 ? "agent" : "agents"}, ${runsText(seeds)}, spread ${spread}, faults ${showFaults(faults)}`,
+    `${terminal.colours.bold(`${printable(plan.title)} (${plan.name})`)}: ${showCount(team.length, "agent")}, ${runsText(seeds)}, spread ${spread}, faults ${showFaults(faults)}`,
     "",
     estimated.finished
       ? `by its estimates  ${showDuration(estimated.makespanMs)}, ${times(speedupOf(estimated))} as fast as one agent alone (${showDuration(estimated.workMs)}), ${showUsd(estimated.costMicroUsd)}; critical path ${showDuration(criticalPathMs)}`
       : `by its estimates  it does not finish: ${printable(estimated.stopped[0] ?? "")}`,
   ]
   if (said.length > 0) lines.push(`the plan says     ${said.join(", ")}`)
-  if (unestimated > 0) lines.push(`no estimate       ${unestimated} tasks, taken for ${showDuration(scenario.estimateMs)} each (--estimate)`)
+  if (unestimated > 0) lines.push(`no estimate       ${showCount(unestimated, "task")}, taken for ${showDuration(scenario.estimateMs)} each (--estimate)`)
   return lines.join("\n")
 }
 
@@ -198,9 +198,7 @@ function adviceLines(advice: Advice, simulation: Simulation): string {
   const changes = [worthy.length === 0 ? "" : `${worthy.join(" and ")} added`, spare.length === 0 ? "" : `${spare.join(" and ")} left out`].filter(
     (part) => part !== "",
   )
-  lines.push(
-    `worth paying for: ${worth.count} ${worth.count === 1 ? "agent" : "agents"}, ${changes.length === 0 ? "the team as it is" : `the team with ${changes.join(", ")}`}`,
-  )
+  lines.push(`worth paying for: ${showCount(worth.count, "agent")}, ${changes.length === 0 ? "the team as it is" : `the team with ${changes.join(", ")}`}`)
   if (steps.length >= STEPS_MAX && steps.every((step) => step.worth)) lines.push("more agents may be worth it too: begin with a larger team, --agents NAME=N")
   if (maxActiveAgents !== null && worth.count > maxActiveAgents)
     lines.push(`for that the plan's maxActiveAgents, which is ${maxActiveAgents}, has to be ${worth.count}`)
