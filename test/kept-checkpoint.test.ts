@@ -45,6 +45,59 @@ test("a hub does not start on a ledger that was cut, or on another history, and 
   expect((await json(folder, ["task", "list"])).length).toBe(2)
 })
 
+test("a workspace of which only its checkpoint is left is told, and not begun anew until a person says so; the others go on", async () => {
+  const folder = newRepository()
+  const at = (...names: string[]): string => join(folder, ".skein", ...names)
+  const ledger = at("ledger", "night.sqlite")
+  const kept = at("checkpoint", "night")
+  await json(folder, ["up"])
+  await json(folder, ["workspace", "create", "night"])
+  await json(folder, ["-w", "night", "task", "add", "first", "First"])
+  await json(folder, ["-w", "night", "ledger", "checkpoint"])
+  await json(folder, ["down"])
+  renameSync(ledger, at("night.sqlite"))
+  const gone = `the ledger of workspace night is gone: there is no ${ledger}, but a checkpoint of it in ${kept}`
+  const told = async (args: string[], status: number): Promise<void> => {
+    const { status: ended, stdout, stderr } = await skein(folder, args)
+    expect([args, ended, stdout + stderr]).toEqual([args, status, expect.stringContaining(gone)])
+    expect(stdout + stderr).toContain("Put back the ledger, or a backup that reaches the checkpoint.")
+  }
+  await told(["up"], 0)
+  await told(["workspace", "create", "night"], 1)
+  await told(["doctor"], 1)
+  await told(["-w", "night", "ledger", "verify"], 1)
+  await json(folder, ["task", "add", "elsewhere", "Elsewhere"])
+  await json(folder, ["down"])
+  renameSync(at("night.sqlite"), ledger)
+  await json(folder, ["up"])
+  expect((await json(folder, ["-w", "night", "task", "list"])).length).toBe(1)
+  await json(folder, ["down"])
+  rmSync(ledger)
+  rmSync(kept)
+  await json(folder, ["up"])
+  await json(folder, ["workspace", "create", "night"])
+})
+
+test("a ledger that cannot be opened is named to whoever makes its workspace", async () => {
+  const folder = newRepository()
+  await json(folder, ["up"])
+  const path = join(folder, ".skein", "ledger", "night.sqlite")
+  writeFileSync(path, "not a ledger".repeat(400))
+  expect(await skein(folder, ["workspace", "create", "night"])).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining(`${path} is not a sound`) as string,
+  })
+})
+
+test.each(["night.cosigned", "night.Unreadable", "goose.credential"])("%s names no workspace: a file of another lies there", async (name) => {
+  const folder = newRepository()
+  await json(folder, ["up"])
+  expect(await skein(folder, ["workspace", "create", name])).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining("does not end in .cosigned") as string,
+  })
+})
+
 test("a kept checkpoint that cannot be read keeps nobody from work, and is told until a person has removed it", async () => {
   const folder = newRepository()
   const at = (...names: string[]): string => join(folder, ".skein", ...names)

@@ -8,7 +8,7 @@ import { conflictText, foreseenAtWork } from "./files-foreseen.ts"
 import { isHealthy } from "./hub-start.ts"
 import { closedTo, isAlive, readHubFile, type HubFile, type Instance } from "./instance.ts"
 import { ledgersIn } from "./ledger-folder.ts"
-import { auditLedger, ledgerFile, openLedgerFile, ownCheckpoints } from "./ledger-source.ts"
+import { auditLedger, ledgerFile, lostLedger, openLedgerFile, ownCheckpoints } from "./ledger-source.ts"
 import { printable } from "./printable.ts"
 import { showSkills } from "./quantity.ts"
 import { auditText } from "./run-report.ts"
@@ -58,7 +58,8 @@ async function instanceFindings(context: Context, instance: Instance, quick: boo
   const findings = [...permissionFindings(instance), diskFinding(instance), await hubFinding(instance, file)]
   for (const { message, remedy } of (await ledgersIn(instance)).strays) findings.push({ level: "problem", about: "ledger", text: message, remedy })
   const { outside, unreadable } = await ownCheckpoints(instance, context.workspace)
-  if (!quick) findings.push(await ledgerFinding(context, instance, outside))
+  // One that is gone was told above.
+  if (!quick && lostLedger(instance, context.workspace) === null) findings.push(await ledgerFinding(context, instance, outside))
   if (unreadable !== null) findings.push({ level: "problem", about: "checkpoint", text: unreadable.message, remedy: unreadable.remedy })
   if (file === null || !isAlive(file.pid) || !(await isHealthy(file.url))) return findings
   try {

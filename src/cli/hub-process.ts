@@ -28,7 +28,7 @@ import type { HubFile, Instance } from "./instance.ts"
 import { prepareInstance } from "./instance-files.ts"
 import { type InstanceWatch, watchInstance } from "./instance-watch.ts"
 import { ledgersIn, strayLedger } from "./ledger-folder.ts"
-import { ownCheckpoints, unreadableFile } from "./ledger-source.ts"
+import { keptFile, ownCheckpoints, unreadableFile } from "./ledger-source.ts"
 import { version } from "./version.ts"
 
 const LOG_LEVELS: readonly string[] = ["trace", "debug", "info", "warn", "error", "fatal", "silent"]
@@ -64,7 +64,7 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
     return ledger
   }
   const { workspaces, strays } = await ledgersIn(instance)
-  for (const stray of strays) log.error({ err: stray }, "a file among the ledgers is not served")
+  for (const stray of strays) log.error({ err: stray }, "a workspace, or a file among the ledgers, is not served")
   let watch: InstanceWatch | null = null
   const fatal = (error: unknown): void => {
     log.fatal({ err: error }, "a commit's outcome is unknown: the hub ends, and tells the truth after its next start")
@@ -143,7 +143,7 @@ async function checkKept(instance: Instance, workspace: string, ledger: Ledger, 
   const { outside, unreadable } = await ownCheckpoints(instance, workspace)
   const [kept] = outside
   if (unreadable !== null) log.error({ err: unreadable, workspace }, "whether the ledger was cut cannot be told")
-  const path = join(instance.directory, "checkpoint", workspace)
+  const path = keptFile(instance, workspace)
   // A power cut may leave it so. The next checkpoint would take its place, and nobody would hear of it.
   if (kept === undefined && existsSync(path)) renameSync(path, unreadableFile(instance, workspace))
   if (kept === undefined) return

@@ -2,19 +2,22 @@ import { existsSync, readdirSync } from "node:fs"
 import { basename, dirname } from "node:path"
 import { SkeinError } from "../contract/errors.ts"
 import { decodeEntry } from "../core/entry.ts"
-import { isName } from "../core/ids.ts"
+import { isName, isWorkspaceName } from "../core/ids.ts"
 import type { Instance } from "./instance.ts"
-import { ledgerFile, openLedgerFile } from "./ledger-source.ts"
+import { keptFile, ledgerFile, lostLedger, openLedgerFile } from "./ledger-source.ts"
 
 const END = ".sqlite"
 
-/** The workspaces whose ledgers lie in the instance, in order; and what lies beside them and is served as none, such as a copy: each with the remedy. */
+/**
+ * The workspaces whose ledgers lie in the instance, in order; and what is served as none, each with the remedy: what lies beside them, such as a copy, and a
+ * workspace of which only its checkpoint is left.
+ */
 export async function ledgersIn(instance: Instance): Promise<{ workspaces: string[]; strays: SkeinError[] }> {
-  const folder = dirname(ledgerFile(instance, "main"))
   const workspaces: string[] = []
   const strays: SkeinError[] = []
-  const files = existsSync(folder) ? readdirSync(folder).sort() : []
-  for (const name of files.flatMap((file) => (file.endsWith(END) ? [basename(file, END)] : []))) {
+  const files = namesIn(dirname(ledgerFile(instance, "main"))).flatMap((file) => (file.endsWith(END) ? [basename(file, END)] : []))
+  const kept = namesIn(dirname(keptFile(instance, "main"))).filter(isWorkspaceName)
+  for (const name of [...new Set([...files, ...kept])].sort()) {
     const stray = await strayLedger(instance, name)
     if (stray === null) workspaces.push(name)
     else strays.push(stray)
@@ -22,10 +25,17 @@ export async function ledgersIn(instance: Instance): Promise<{ workspaces: strin
   return { workspaces, strays }
 }
 
-/** What is wrong with a file as the ledger of the workspace that it is named after, by name and first entry; null where it is that, is empty, or is not there. */
+function namesIn(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : []
+}
+
+/**
+ * What is wrong with a file as the ledger of the workspace that it is named after, by name and first entry; null where it is that or is empty, or where there
+ * is none and never was.
+ */
 export async function strayLedger(instance: Instance, workspace: string): Promise<SkeinError | null> {
   const path = ledgerFile(instance, workspace)
-  if (!existsSync(path)) return null
+  if (!existsSync(path)) return lostLedger(instance, workspace)
   const madeAs = isName(workspace) ? await firstName(path) : null
   if (isName(workspace) && (madeAs === null || madeAs === workspace)) return null
   const how = madeAs === null ? "is named as no workspace is" : `holds the ledger of workspace ${madeAs} under another name`

@@ -4,7 +4,17 @@ import type { Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
-import { auditLedger, ledgerFile, ledgerOfHub, openLedgerFile, outsideCheckpoint, ownCheckpoints, ownVerifier, type LedgerSource } from "./ledger-source.ts"
+import {
+  auditLedger,
+  ledgerFile,
+  ledgerOfHub,
+  lostLedger,
+  openLedgerFile,
+  outsideCheckpoint,
+  ownCheckpoints,
+  ownVerifier,
+  type LedgerSource,
+} from "./ledger-source.ts"
 import { printable } from "./printable.ts"
 import { showCount, showDuration } from "./quantity.ts"
 import { auditText } from "./run-report.ts"
@@ -17,6 +27,8 @@ type FileOption = { file?: string }
 /** The ledger that is meant: a file by name, another machine's through its hub, else the instance's own file. */
 export async function withLedger<T>(context: Context, { file }: FileOption, use: (source: LedgerSource) => Promise<T>): Promise<T> {
   const remote = file === undefined && context.options.url !== undefined
+  const lost = file === undefined && !remote ? lostLedger(context.instance(), context.workspace) : null
+  if (lost !== null) throw lost
   const source = remote ? ledgerOfHub(await context.hub()) : await openLedgerFile(file ?? ledgerFile(context.instance(), context.workspace))
   try {
     return await use(source)

@@ -25,6 +25,23 @@ export function ledgerFile({ directory }: Instance, workspace: string): string {
   return join(directory, "ledger", `${workspace}.sqlite`)
 }
 
+/** Where the hub keeps its last checkpoint of a workspace's ledger. */
+export function keptFile({ directory }: Instance, workspace: string): string {
+  return join(directory, "checkpoint", workspace)
+}
+
+/** A workspace whose ledger is not there though a checkpoint of it is kept, with the remedy; null where that is not so. */
+export function lostLedger(instance: Instance, workspace: string): SkeinError | null {
+  const path = ledgerFile(instance, workspace)
+  const kept = keptFile(instance, workspace)
+  if (existsSync(path) || !existsSync(kept)) return null
+  return new SkeinError(
+    "invalid",
+    `the ledger of workspace ${workspace} is gone: there is no ${path}, but a checkpoint of it in ${kept}`,
+    "Put back the ledger, or a backup that reaches the checkpoint. To begin it anew and lose what it held, put the checkpoint aside: a witness will refuse the new history.",
+  )
+}
+
 /** Opens a ledger's file for reading alone. Throws what the system says where it may not be looked at. */
 export async function openLedgerFile(path: string): Promise<LedgerSource> {
   const found = statSync(path, { throwIfNoEntry: false })
@@ -59,8 +76,8 @@ export function ledgerOfHub(hub: HubConnection): LedgerSource {
 }
 
 /** The checkpoint that the hub keeps outside the ledger, as it was signed; null where there is none yet. */
-export function keptNote({ directory }: Instance, workspace: string): string | null {
-  return textOf(join(directory, "checkpoint", workspace))
+export function keptNote(instance: Instance, workspace: string): string | null {
+  return textOf(keptFile(instance, workspace))
 }
 
 /** The last checkpoint that witnesses cosigned, or null. */
@@ -132,7 +149,7 @@ export async function auditLedger(source: Pick<LedgerSource, "read" | "elsewhere
 export type OwnCheckpoints = { outside: OutsideCheckpoint[]; unreadable: SkeinError | null }
 
 export async function ownCheckpoints(instance: Instance, workspace: string): Promise<OwnCheckpoints> {
-  const path = join(instance.directory, "checkpoint", workspace)
+  const path = keptFile(instance, workspace)
   const aside = unreadableFile(instance, workspace)
   const unreadable = existsSync(aside) ? missingEvidence(aside, "is a checkpoint that a hub could not read at its start, and put aside") : null
   if (!existsSync(path)) return { outside: [], unreadable }

@@ -1,5 +1,6 @@
 import * as z from "zod"
 import type { Flight } from "../core/flight.ts"
+import { isName, isWorkspaceName } from "../core/ids.ts"
 import { sessionPresence } from "./agent.ts"
 import { operation } from "./operation.ts"
 import { hex, name, planId, role, seq, taskId, timeMs } from "./schema.ts"
@@ -102,9 +103,14 @@ export const workspaceOperations = {
   "workspace.create": operation({
     least: "operator",
     summary: "Create a workspace: a ledger of its own.",
-    text: "Workspaces share nothing: not agents, tasks or credentials.",
-    errors: ["already_exists", "storage_refused"],
-    input: z.strictObject({ name }),
+    text: "Workspaces share nothing: not agents, tasks or credentials. A name does not end in `.cosigned`, `.unreadable` or `.credential`, as files of other workspaces do. `invalid` says what is wrong with a ledger that lies there already.",
+    errors: ["already_exists", "invalid", "storage_refused"],
+    input: z.strictObject({
+      name: name.refine(
+        (text) => !isName(text) || isWorkspaceName(text),
+        "Choose a name that does not end in .cosigned, .unreadable or .credential, as files of other workspaces do",
+      ),
+    }),
     output: done.extend({ workspace: name }),
   }),
 }

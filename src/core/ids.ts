@@ -23,6 +23,11 @@ export function isName(text: string): boolean {
   return NAME.test(text)
 }
 
+/** Whether `text` can name a new workspace. Under names with these ends the files of another lie. */
+export function isWorkspaceName(text: string): boolean {
+  return isName(text) && !/\.(cosigned|unreadable|credential)$/i.test(text)
+}
+
 /** Whether `text` can be a task's id: a name, or `plan/name`. */
 export function isTaskId(text: string): boolean {
   return TASK.test(text)

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto"
 import { SkeinError } from "../contract/errors.ts"
 import type { Input } from "../contract/operations.ts"
 import type { Role } from "../core/entry.ts"
+import { storageRefused } from "../hub/failures.ts"
 import { costOf, priceOf } from "../core/usage.ts"
 import { LedgerFailure } from "../ledger/ledger.ts"
 import { prove, proveConsistency } from "../ledger/proof.ts"
@@ -129,7 +130,10 @@ export const composites: Doers<Composite> = {
   "workspace.create": async ({ hub }, { name }) => {
     if (hub.workspace(name) !== null)
       throw new SkeinError("already_exists", `there is a workspace ${name} already`, "Use it, or choose another name.", { workspace: name })
-    const loop = await hub.create(name)
+    const loop = await hub.create(name).catch((error: unknown) => {
+      if (!(error instanceof LedgerFailure)) throw error
+      throw error.code === "rolled_back" ? storageRefused(error) : new SkeinError("invalid", error.message, error.remedy, { workspace: name })
+    })
     return { seq: loop.head.seq, workspace: name }
   },
 }
