@@ -136,6 +136,24 @@ export async function newRig({ wake = {}, supervise = true, settings = () => ({}
   }
 }
 
+/** Agents `reader-1` …, each in a thread of its own with the operator, `talk-1` …. */
+export async function spawned(rig: Rig, count = 1, ...options: string[]): Promise<void> {
+  await rig.skein("swarm", "spawn", "--agent", "reader", "--count", String(count), ...options)
+  for (let number = 1; number <= count; number += 1) {
+    await rig.hub.call("thread.create", { thread: `talk-${number}`, title: "Talk", participants: [`reader-${number}`] })
+    await until(() => (rig.tmux("capture-pane", "-p", "-t", `main:reader-${number}`).includes("ready for input") ? true : undefined), "it takes input")
+    // The agent may be faster than the supervisor, which writes down last that it runs.
+    await until(() => (pidOf(rig, `reader-${number}`) > 0 ? true : undefined), "it is known to run")
+  }
+}
+
+export function pidOf(rig: Rig, agent: string): number {
+  const { address } = rig.running(agent)
+  return address !== null && "pid" in address ? address.pid : 0
+}
+
+export const ended = (pid: number): Promise<true> => until(() => (bornOf(pid) === null ? true : undefined), `process ${pid} has ended`)
+
 export type FarMachine = {
   folder: string
   socket: string

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { afterAll, describe, expect, test } from "vitest"
 import { bornOf } from "../src/runtime/supervisor-folder.ts"
 import { hubPid, json, skein, tidyUp, until } from "./cli-driver.ts"
-import { kill, leftRunning, newFarMachine, type Rig, rigOf, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
+import { ended, kill, leftRunning, newFarMachine, pidOf, type Rig, rigOf, spawned, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
 
@@ -13,27 +13,9 @@ afterAll(async () => {
   await tidyUp()
 })
 
-/** Agents `reader-1` …, each in a thread of its own with the operator, `talk-1` …. */
-async function spawned(rig: Rig, count = 1, ...options: string[]): Promise<void> {
-  await rig.skein("swarm", "spawn", "--agent", "reader", "--count", String(count), ...options)
-  for (let number = 1; number <= count; number += 1) {
-    await rig.hub.call("thread.create", { thread: `talk-${number}`, title: "Talk", participants: [`reader-${number}`] })
-    await until(() => (rig.tmux("capture-pane", "-p", "-t", `main:reader-${number}`).includes("ready for input") ? true : undefined), "it takes input")
-    // The agent may be faster than the supervisor, which writes down last that it runs.
-    await until(() => (pidOf(rig, `reader-${number}`) > 0 ? true : undefined), "it is known to run")
-  }
-}
-
-function pidOf(rig: Rig, agent: string): number {
-  const { address } = rig.running(agent)
-  return address !== null && "pid" in address ? address.pid : 0
-}
-
 async function jobs(rig: Rig, target: string): Promise<{ status: string; code: string | null; hop: string; job: string; failed: Record<string, number> }[]> {
   return (await rig.hub.call("trigger.list", { target })).triggers
 }
-
-const ended = (pid: number): Promise<true> => until(() => (bornOf(pid) === null ? true : undefined), `process ${pid} has ended`)
 
 describe.skipIf(withoutTmux !== null)("a supervised agent", { timeout: 90_000, concurrent: true }, () => {
   test("is woken by a message, once, and what shows it is the hub's own: its cursor", async (context) => {

@@ -37,6 +37,8 @@ export type Restart = { trigger: string; resume: boolean; prompt: string; quietM
 export type Reach = { session: string | null; native(inbox: NativeInbox): boolean; onChannel(channel: Channel): Promise<boolean> }
 
 const DEATHS_KEPT = 50
+/** Characters of why a session ended: the hub takes 4,096 bytes. */
+const REASON_MAX = 1_000
 
 /**
  * Keeps one agent as it is wanted: started, found again, started anew when it died, ended. Steps of one agent come one after the other (`#alone`), so a text
@@ -87,13 +89,17 @@ export class AgentKeeper {
     return this.#wanted.by === "tmux" && preset?.beside === true && preset.headless !== null
   }
 
-  /** Agents of ours that run and are in no record: the one of a start that was broken off becomes ours again, any other is ended. */
+  /**
+   * Agents of ours that are in no record: the one of a start that was broken off becomes ours again, whether it lives or has ended meanwhile, any other is
+   * ended.
+   */
   async adopt(found: readonly Address[]): Promise<void> {
     await this.#alone(async () => {
       for (const address of found) {
         if (samePlace(address, this.#now.address)) continue
         const driver = this.#driver(address)
-        if (this.#now.address === null && this.#wanted.want === "running" && (await driver.alive(address)).alive) {
+        const isStarts = this.#now.state === "starting" || (this.#wanted.want === "running" && (await driver.alive(address)).alive)
+        if (this.#now.address === null && isStarts) {
           this.#o.told(`${this.agent} runs already: adopted`)
           this.#record({ address, state: "running", conversation: address.session ?? this.#now.conversation, detail: "adopted" })
         } else await driver.stop(address, { graceMs: this.#o.numbers.stopMs })
@@ -107,6 +113,7 @@ export class AgentKeeper {
   async look(wanted: Wanted): Promise<void> {
     await this.#alone(async () => {
       if (this.#closing) return
+      if (this.#isOver) await this.#clear()
       if (wanted.revision !== this.#now.revision) this.#minded(wanted)
       this.#wanted = wanted
       await this.#session.endLeft()
@@ -155,9 +162,8 @@ export class AgentKeeper {
       }
       const { conversation, state } = this.#now
       if (resume && (conversation === null || !this.#resumes)) return refused("RESUME_FAILED", "its conversation is not known")
-      const failed = await this.#start(resume ? conversation : null, prompt)
-      // How it goes on is the wake's to say; one that waits for its restart goes on waiting.
-      if (failed !== null) this.#record({ state: state === "waiting" ? "waiting" : "ended" })
+      // Where it fails, how it goes on is the wake's to say; one that waits for its restart goes on waiting.
+      const failed = await this.#start(resume ? conversation : null, prompt, state === "waiting" ? "waiting" : "ended")
       if (failed !== null) return { ...failed, code: failed.code === "QUOTA_EXHAUSTED" ? failed.code : resume ? "RESUME_FAILED" : "SPAWN_FAILED" }
       await this.#session.open(trigger)
       return { ok: true, detail: resume ? `resumed ${conversation}` : "started anew", session: this.#now.session }
@@ -201,28 +207,41 @@ export class AgentKeeper {
     })
   }
 
+  /**
+   * What became of it is written down, and its place not cleared yet. In this order: how it ended can be read in its place alone, so whoever comes after a kill
+   * finds it there or here.
+   */
+  get #isOver(): boolean {
+    return this.#now.address !== null && this.#now.state !== "running"
+  }
+
+  async #clear(): Promise<void> {
+    const { address, detail, state } = this.#now
+    if (address !== null) await this.#driver(address).stop(address, { graceMs: this.#o.numbers.stopMs })
+    await this.#session.close(detail.slice(0, REASON_MAX) || state)
+    this.#record({ address: null, session: null })
+  }
+
   /** Whether it still runs; where it does not, what follows. */
   async #check(): Promise<void> {
     const { address, startedAtMs } = this.#now
     if (address === null) return
     const conversation = notedConversation(this.#o.marks, this.agent, startedAtMs ?? 0)
     if (conversation !== null) this.conversationIs(conversation)
+    if (this.#isOver) return this.#clear()
     const alive = await this.#driver(address).alive(address)
     if (alive.alive) return
-    await this.#driver(address).stop(address, { graceMs: this.#o.numbers.stopMs })
-    await this.#session.close(`its process ended: ${alive.detail}`)
-    const nowMs = this.#o.nowMs()
     if (alive.exit === 0) {
-      this.#record({ address: null, state: "ended", detail: "it ended by itself" })
-      return this.#o.told(`${this.agent} ended by itself; its next wake starts it again`)
-    }
-    this.#died(alive.detail, nowMs)
+      this.#record({ state: "ended", detail: "it ended by itself" })
+      this.#o.told(`${this.agent} ended by itself; its next wake starts it again`)
+    } else this.#died(alive.detail, this.#o.nowMs())
+    await this.#clear()
   }
 
   #died(detail: string, nowMs: number): void {
     const crashes = [...this.#now.crashes, nowMs].slice(-DEATHS_KEPT)
     const pauseMs = restartPauseMs(crashes, nowMs, this.#o.numbers)
-    this.#record({ address: null, crashes, detail, ...(pauseMs === null ? { state: "given_up" } : { state: "waiting", notBeforeMs: nowMs + pauseMs }) })
+    this.#record({ crashes, detail, ...(pauseMs === null ? { state: "given_up" } : { state: "waiting", notBeforeMs: nowMs + pauseMs }) })
     const then = pauseMs === null ? "it is not started again: skein agent resume" : `started again in ${pauseMs} ms`
     this.#o.told(`${this.agent} is down (${detail}); ${then}`)
   }
@@ -246,7 +265,7 @@ export class AgentKeeper {
     if (failed !== null) this.#died(`${failed.code}: ${failed.detail}`, this.#o.nowMs())
   }
 
-  async #start(resumeId: string | null, prompt: string | null): Promise<Refused | null> {
+  async #start(resumeId: string | null, prompt: string | null, failed: Running["state"] = "idle"): Promise<Refused | null> {
     const { agent, binary, args, cwd, by } = this.#wanted
     const preset = this.#preset()
     const driver = this.#o.drivers[by]
@@ -258,7 +277,7 @@ export class AgentKeeper {
     const ownBinary = binary === null ? {} : { binary }
     const started = await driver.start({ agent, preset, ...ownBinary, args: [...args, ...serverArgs(server)], cwd, env, resumeId, prompt })
     if (!started.ok) {
-      this.#record({ state: "idle", detail: `${started.code}: ${started.detail}` })
+      this.#record({ state: failed, detail: `${started.code}: ${started.detail}` })
       return started
     }
     const { address } = started
@@ -296,11 +315,9 @@ export class AgentKeeper {
   }
 
   async #end(reason: string): Promise<void> {
-    const { address } = this.#now
-    if (address === null) return
-    await this.#driver(address).stop(address, { graceMs: this.#o.numbers.stopMs })
-    await this.#session.close(reason)
-    this.#record({ address: null, state: "stopped", detail: reason })
+    if (this.#now.address === null) return
+    this.#record({ state: "stopped", detail: reason })
+    await this.#clear()
     this.#o.told(`${this.agent} is stopped: ${reason}`)
   }
 

@@ -59,11 +59,11 @@ export class AgentSession {
     if (session !== null) await this.heard(() => this.#keep(session))
   }
 
+  /** Tells the hub that it is over. It stays in the record until then, so that whoever comes after a kill tells it again. */
   async close(reason: string): Promise<void> {
     const { session, startedAtMs } = this.#o.running()
     if (session !== null) this.#toEnd.set(session, reason)
     this.#last = session
-    this.#o.record({ session: null })
     await this.endLeft()
     // Sessions that its tools began for it end with it: nobody speaks through them any more.
     await this.heard(async () => {

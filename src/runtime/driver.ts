@@ -100,7 +100,10 @@ export type Driver = {
   stop(address: Address, options?: { graceMs?: number }): Promise<void>
   /** What it shows, or showed last: at most `lines` (50 unless told), control characters taken out. */
   capture(address: Address, options?: { lines?: number }): Promise<string>
-  /** The agents that live in the same place (terminals of the same instance), whoever started them: for a supervisor that comes back. */
+  /**
+   * The agents that are in the same place (terminals of the same instance), whoever started them, those too that have ended and were not stopped: for a
+   * supervisor that comes back. Whether one lives, `alive` says.
+   */
   running(): Promise<Address[]>
   /** Lets go of what the driver itself holds. Agents in terminals live on; children of this process are stopped. */
   close(): Promise<void>

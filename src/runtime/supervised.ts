@@ -45,6 +45,7 @@ const running = z.strictObject({
   agent: agentName,
   /** `starting`: a process may have been begun of which nobody knows the address yet. `ended`: it ended by itself, and is started when it is woken. */
   state: z.enum(["idle", "starting", "running", "waiting", "ended", "given_up", "stopped", "paused"]),
+  /** In another state than `running` it is over there, and its place is still to be cleared. */
   address: address.nullable(),
   /** Its session with the hub, which the supervisor beats for. */
   session: z.string().nullable(),

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto"
 import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { OWNER } from "./leftover.ts"
-import { quoted, type Reply, TAKES_UTF8, type TmuxCommand, type TmuxWay } from "./tmux-command.ts"
+import { lineOf, quoted, type Reply, TAKES_UTF8, type TmuxCommand, type TmuxWay } from "./tmux-command.ts"
 
 type Block = { ok: boolean; lines: string[] }
 type Waiting = { token: string; blocks: Block[]; settle(reply: Reply): void }
@@ -57,12 +57,13 @@ export class ControlClient implements TmuxWay {
     return this.#child.pid
   }
 
-  run({ words, stdin }: TmuxCommand): Promise<Reply> {
-    if (stdin === undefined) return this.#send(words)
+  run(command: TmuxCommand): Promise<Reply> {
+    const { words, stdin } = command
+    if (stdin === undefined) return this.#send(lineOf(command))
     // A control client's own standard input holds its commands: the text goes by a file.
     const file = join(this.#options.folder, `${randomBytes(12).toString("hex")}.txt`)
     writeFileSync(file, stdin, { mode: 0o600, flag: "wx" })
-    return this.#send(words.map((word) => (word === "-" ? file : word))).finally(() => rmSync(file, { force: true }))
+    return this.#send(words.map((word) => quoted(word === "-" ? file : word)).join(" ")).finally(() => rmSync(file, { force: true }))
   }
 
   /** By the end of its standard input: a signal would leave the server with a client that it believes in for a while. */
@@ -72,7 +73,7 @@ export class ControlClient implements TmuxWay {
     this.#child.once("close", () => clearTimeout(timer))
   }
 
-  #send(words: readonly string[]): Promise<Reply> {
+  #send(line: string): Promise<Reply> {
     if (this.#ended) return Promise.resolve(LOST)
     const token = randomBytes(9).toString("hex")
     return new Promise((resolve) => {
@@ -82,7 +83,7 @@ export class ControlClient implements TmuxWay {
         resolve(reply)
       }
       this.#waiting.push({ token, blocks: [], settle })
-      this.#child.stdin.write(`${words.map(quoted).join(" ")}\ndisplay-message -p ${quoted(token)}\n`)
+      this.#child.stdin.write(`${line}\ndisplay-message -p ${quoted(token)}\n`)
     })
   }
 

@@ -3,8 +3,13 @@ import { spawn } from "node:child_process"
 /** What tmux answered to one command: its lines, or what it complained of. */
 export type Reply = { ok: true; lines: string[] } | { ok: false; error: string; lost: boolean }
 
-/** The words of one tmux command. `stdin` is given where a word is `-` that stands for it. */
-export type TmuxCommand = { words: readonly [string, ...string[]]; stdin?: string }
+type Words = readonly [string, ...string[]]
+
+/**
+ * The words of one tmux command. `stdin` is given where a word is `-` that stands for it. `next`: commands that the server does in the same step, whoever is
+ * killed meanwhile, as long as those before them succeed; not beside `stdin`.
+ */
+export type TmuxCommand = { words: Words; stdin?: string; next?: readonly Words[] }
 
 /** How commands reach a tmux server. Never rejects: what fails is a reply. `lost` says that the server, or the way to it, is gone. */
 export type TmuxWay = { run(command: TmuxCommand): Promise<Reply> }
@@ -31,6 +36,9 @@ export function quoted(word: string): string {
     .replaceAll("\r", "\\r")}"`
 }
 
+/** The line by which a command, and what follows it at once, is given to tmux. */
+export const lineOf = ({ words, next = [] }: TmuxCommand): string => [words, ...next].map((one) => one.map(quoted).join(" ")).join(" ; ")
+
 /** A word in which tmux would expand formats, kept as it is. */
 export const literal = (word: string): string => word.replaceAll("#", "##")
 
@@ -49,9 +57,10 @@ export class ForkingWay implements TmuxWay {
     this.#env = env
   }
 
-  run({ words, stdin }: TmuxCommand): Promise<Reply> {
+  run(command: TmuxCommand): Promise<Reply> {
+    const { words, stdin } = command
     const args = stdin === undefined ? ["source-file", "-"] : [...words]
-    return this.spawn(args, stdin ?? `${words.map(quoted).join(" ")}\n`)
+    return this.spawn(args, stdin ?? `${lineOf(command)}\n`)
   }
 
   /** Starts the server too, where there is none: only here, so that a lost server is noticed. */

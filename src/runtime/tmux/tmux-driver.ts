@@ -90,8 +90,8 @@ export class TmuxDriver implements Driver {
     const opened = await this.#inTurn("start", async () => {
       const problem = await this.server.ensure()
       if (problem !== null) return refused("SPAWN_FAILED", problem)
-      const rival = (await this.running()).find((one) => one.agent === agent)
-      if (rival !== undefined) return refused("SPAWN_FAILED", `${agent} runs already, in pane ${rival.channel === "tmux" ? rival.pane : ""}`)
+      const rival = (await this.#own()).find((pane) => pane.agent === agent && !pane.dead)
+      if (rival !== undefined) return refused("SPAWN_FAILED", `${agent} runs already, in pane ${rival.pane}`)
       return this.#open(launch, argv, env, session)
     })
     return "ok" in opened ? opened : this.#begin(launch, opened)
@@ -151,11 +151,14 @@ export class TmuxDriver implements Driver {
   }
 
   async running(): Promise<Address[]> {
-    const found = (await this.#panes()).flatMap((pane) =>
-      pane.dead || pane.agent === "" || pane.session !== this.#options.workspace ? [] : [this.#addressOf(pane)],
-    )
-    for (const address of found) this.#know(address, FOUND_READY_WITHIN_MS)
-    return found
+    const found = await this.#own()
+    for (const pane of found) if (!pane.dead) this.#know(this.#addressOf(pane), FOUND_READY_WITHIN_MS)
+    return found.map((pane) => this.#addressOf(pane))
+  }
+
+  /** The panes of agents. */
+  async #own(): Promise<Pane[]> {
+    return (await this.#panes()).filter(({ agent, session }) => agent !== "" && session === this.#options.workspace)
   }
 
   async close(): Promise<void> {
@@ -177,15 +180,17 @@ export class TmuxDriver implements Driver {
     // tmux gives a single word to a shell; this one only ever sees its own text.
     const program = argv.length === 1 ? ["/bin/sh", "-c", 'exec "$@"', "sh", ...argv] : argv
     const words = ["-n", launch.agent, "-P", "-F", PANE_FORMAT, "-c", literal(launch.cwd), ...variables, "--", ...program]
-    const fresh = await this.server.run({ words: ["new-session", "-d", "-s", workspace, "-x", "200", "-y", "50", ...words] })
+    // Whose it is, is said in the same step: a pane that says nothing would be nobody's when its supervisor is killed here, and the agent started once more.
+    const last = `=${workspace}:{end}`
+    const marks = { agent: launch.agent, preset: launch.preset.name, ...(session === null ? {} : { session }) }
+    const next = Object.entries(marks).map(([name, value]) => ["set-option", "-p", "-t", last, `@skein_${name}`, value] as const)
+    const fresh = await this.server.run({ words: ["new-session", "-d", "-s", workspace, "-x", "200", "-y", "50", ...words], next })
     // Asking first would leave a moment in which another supervisor opens the session.
     const there = !fresh.ok && /duplicate session/.test(fresh.error)
-    const opened = there ? await this.server.run({ words: ["new-window", "-d", "-t", `=${workspace}:`, ...words] }) : fresh
+    const opened = there ? await this.server.run({ words: ["new-window", "-d", "-a", "-t", last, ...words], next }) : fresh
     if (!opened.ok) return refused("SPAWN_FAILED", opened.error)
     const pane = readPane(opened.lines.at(-1) ?? "")
     if (pane === null) return refused("SPAWN_FAILED", `tmux did not say which pane it opened: ${opened.lines.join(" ")}`)
-    const marks = { agent: launch.agent, preset: launch.preset.name, ...(session === null ? {} : { session }) }
-    for (const [name, value] of Object.entries(marks)) await this.server.run({ words: ["set-option", "-p", "-t", pane.pane, `@skein_${name}`, value] })
     const address = this.#addressOf({ ...pane, agent: launch.agent, preset: launch.preset.name, conversation: session })
     this.#know(address, launch.preset.screen.readyWithinMs)
     return address
