@@ -18,7 +18,7 @@ afterAll(async () => {
 const STRIKER = `#!/bin/bash
 order="\${BASH_SOURCE[0]%/*}/order"
 PATH=\${PATH#*:}
-case " $* " in *" -C "*) ;; *) exec tmux "$@" ;; esac
+case " $* " in *" -C "* | *" source-file "*) ;; *) exec tmux "$@" ;; esac
 exec tmux "$@" < <(
   while IFS= read -r line; do
     command=
@@ -26,7 +26,7 @@ exec tmux "$@" < <(
     if [[ -z $command || $line != *"$command"* ]]; then printf '%s\\n' "$line"; continue; fi
     [[ $how == done ]] && printf '%s\\n' "$line"
     rm "$order"
-    kill -9 "$SKEIN_CONTROL_OF"
+    kill -9 "$PPID"
     exit
   done
 )
