@@ -20,6 +20,10 @@ export type ConnectionOptions = {
   /** Backoff between attempts to connect: full jitter from `baseMs`, doubled each time, `capMs` at the most. */
   reconnect: { baseMs: number; capMs: number }
   random(): number
+  /** `SILENCE_MS` unless told. */
+  silenceMs?: number
+  /** `RENEW_AGAIN_MS` unless told. */
+  renewAgainMs?: number
 }
 
 /** Errors after which another connection would end the same way. */
@@ -35,10 +39,12 @@ const FATAL = new Set<ErrorCode>([
 ])
 /** A token is renewed when so much of its life is over. */
 const RENEW_AT = 0.8
+/** After a renewal that failed another is tried: the token in use is still good for a fifth of its life, three minutes of a hub's own. */
+const RENEW_AGAIN_MS = 8_000
 /** A longer time would be taken for none. */
 const TIMER_MAX_MS = 2 ** 31 - 1
 /** The hub pings every 15 s: a connection that is silent for longer than two of these is dead. */
-const SILENCE_MS = 40_000
+export const SILENCE_MS = 40_000
 
 /**
  * One WebSocket to the hub that mends itself. States: `connecting` (calls wait), `open`, `closed` (for good).
@@ -201,15 +207,18 @@ export class Connection {
       this.#renewLater(lastsMs)
     } catch (error) {
       this.#settleGreeted((waiter) => waiter.reject(error))
-      // The token in use is still good for a while: try again before it is over.
-      this.#renewLater(10_000)
+      this.#renewIn(this.#o.renewAgainMs ?? RENEW_AGAIN_MS)
     }
   }
 
   #renewLater(lastsMs: number | null): void {
     clearTimeout(this.#renewal)
-    if (lastsMs === null) return
-    this.#renewal = setTimeout(() => void this.#greet(), Math.min(TIMER_MAX_MS, Math.max(1_000, lastsMs * RENEW_AT)))
+    if (lastsMs !== null) this.#renewIn(Math.min(TIMER_MAX_MS, Math.max(1_000, lastsMs * RENEW_AT)))
+  }
+
+  #renewIn(ms: number): void {
+    clearTimeout(this.#renewal)
+    this.#renewal = setTimeout(() => void this.#greet(), ms)
     this.#renewal.unref()
   }
 
@@ -219,7 +228,7 @@ export class Connection {
       this.#silence.refresh()
       return
     }
-    this.#silence = setTimeout(() => this.#ws?.terminate(), SILENCE_MS)
+    this.#silence = setTimeout(() => this.#ws?.terminate(), this.#o.silenceMs ?? SILENCE_MS)
     this.#silence.unref()
   }
 

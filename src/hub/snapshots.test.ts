@@ -163,6 +163,25 @@ describe("a snapshot", () => {
     expect(rig.fatal).toEqual([])
   })
 
+  test("is kept with the first batch after a start that had to fold much for want of one, and not after any other start", async () => {
+    const first = await openRig({ limits: LIMITS })
+    await first.agents("ada")
+    const edit = (rig: Rig, at: number): Promise<unknown> => rig.execute("agent.edit", OPERATOR, { name: "ada", reason: "r", costPerHourMicroUsd: at })
+    for (let at = 1; at < 100; at += 1) await edit(first, at)
+    await first.close()
+    const { store, clock, snapshots } = first
+    const atFirst = await snapshots.list("main")
+    const none = memorySnapshots()
+    for (const kept of [snapshots, none]) {
+      const rig = await openRig({ limits: LIMITS, store, clock, snapshots: kept })
+      await edit(rig, 100)
+      await rig.close()
+    }
+    expect(atFirst).not.toEqual([])
+    expect(await snapshots.list("main")).toEqual(atFirst)
+    expect(await none.list("main")).toEqual([first.entries().findLast(({ type }) => type === "hub.started")?.seq])
+  })
+
   test("comes the later the more there is to write: an entry's share of the cost does not grow with the state", async () => {
     const rig = await openRig({ limits: LIMITS })
     for (let at = 0; at < 60; at += 1) {

@@ -55,6 +55,24 @@ test("a credential is taken over loopback only, also one that is known already",
   await expect(hub.auth.caller(credential, afar)).rejects.toMatchObject({ code: "unauthenticated" })
 })
 
+test("ten thousand tokens are known without another look, and the oldest are let go for more", async () => {
+  hub = await startInstance()
+  const credential = await hub.agent("ada")
+  const { token } = await hub.auth.exchange(credential, none)
+  const known = { ...none, loopback: true }
+  await hub.auth.caller(token, known)
+  const others = async (from: number, to: number): Promise<void> => {
+    for (let at = from; at < to; at += 1) await hub.auth.caller(credential, { ...known, workspace: `w${at}` }).catch(() => undefined)
+  }
+  // Beside the credential itself, its token, and it once more for each workspace that it was shown for.
+  await others(2, 10_000)
+  expect(hub.auth.known(token, known)?.actor.agent).toBe("ada")
+  await others(10_000, 10_001)
+  expect([hub.auth.known(credential, known), hub.auth.known(token, known)]).toEqual([null, null])
+  expect((await hub.auth.caller(token, known)).actor.agent).toBe("ada")
+  expect(hub.auth.known(token, known)?.actor.agent).toBe("ada")
+})
+
 test("a retired agent's token is void at once", async () => {
   hub = await startInstance()
   const { token } = await hub.auth.exchange(await hub.agent("ada"), none)
