@@ -123,6 +123,17 @@ test("a kept checkpoint that cannot be read keeps nobody from work, and is told 
   expect(await skein(folder, ["ledger", "verify"])).toMatchObject({ status: 0 })
   await json(folder, ["down"])
 
+  // The ledger itself proves an entry by a fresh checkpoint, where there is a hub to sign one.
+  await json(folder, ["up"])
+  writeFileSync(kept, note.slice(0, -20))
+  writeFileSync(`${kept}.cosigned`, "no note")
+  const proved = await skein(folder, ["ledger", "prove", "1", "--out", at("1.proof")])
+  expect(proved).toMatchObject({ status: 0, stderr: expect.stringContaining(".skein/checkpoint/main cannot be read as a checkpoint") as string })
+  expect(proved.stderr).toContain(".skein/checkpoint/main.cosigned cannot be read")
+  expect(await skein(folder, ["ledger", "check", at("1.proof")])).toMatchObject({ status: 0 })
+  rmSync(`${kept}.cosigned`)
+  await json(folder, ["down"])
+
   for (const spoil of [() => writeFileSync(kept, note.slice(0, -20)), () => mkdirSync(kept)]) {
     rmSync(kept)
     spoil()

@@ -50,14 +50,23 @@ export async function proveEntry(context: Context, seq: number, { out, file }: {
 
 /** A checkpoint that covers the entry: one that witnesses cosigned where there is one, else the last, else a fresh one. */
 async function noteFor(context: Context, seq: number): Promise<string> {
-  const { parseNote, parseTreeHead } = await import("../ledger/note.ts")
-  const covers = (note: string | null): note is string => note !== null && parseTreeHead(parseNote(note).text).size >= seq
+  const { NoteInvalid, parseNote, parseTreeHead } = await import("../ledger/note.ts")
+  const covers = (note: string | null, path = ""): note is string => {
+    try {
+      return note !== null && parseTreeHead(parseNote(note).text).size >= seq
+    } catch (error) {
+      if (path === "" || !(error instanceof NoteInvalid)) throw error
+      // The ledger itself still has the entry, and a fresh checkpoint proves it.
+      context.terminal.notice(`${path} cannot be read as a checkpoint (${error.message}), and is passed over. See what that means: skein ledger verify`)
+      return false
+    }
+  }
   if (context.options.url === undefined) {
     const instance = context.instance()
     const cosigned = cosignedNote(instance, context.workspace)
-    if (covers(cosigned)) return cosigned
+    if (covers(cosigned, `.skein/checkpoint/${context.workspace}.cosigned`)) return cosigned
     const kept = keptNote(instance, context.workspace)
-    if (covers(kept)) return kept
+    if (covers(kept, `.skein/checkpoint/${context.workspace}`)) return kept
   }
   const { note } = await (await context.hub()).call("ledger.checkpoint", {})
   if (covers(note)) return note
