@@ -110,6 +110,21 @@ test("a hub that takes the call and says nothing is asked once, and the commit g
   silent.close()
 })
 
+test.concurrent("what git cannot read stops an agent as a held file does, warns a person, and depends on no hub", async () => {
+  // A commit whose tree is nowhere: git moves a branch to it, and cannot tell what it changes.
+  const move = `oid=$(printf 'tree %040d\\nauthor T <t@example.org> 0 +0000\\ncommitter T <t@example.org> 0 +0000\\n\\nx\\n' 7 | git hash-object -t commit -w --stdin) && git update-ref refs/heads/broken $oid`
+  const at = await yard.guarded()
+  const refused = await at.sh("goose", move)
+  expect(refused.stderr).toMatch(/skein: refused: git cannot tell which files this changes.*\nremedy: have git fsck say/)
+  expect(refused.status).not.toBe(0)
+  expect(at.plain("branch", "--list", "broken")).toBe("")
+  expect(await at.sh("person", move)).toMatchObject({ status: 0, stderr: expect.stringContaining("skein: warning: git cannot tell") as string })
+  expect((await (await yard.guarded("refuse")).sh("person", move)).stderr).toContain("skein: refused: git cannot tell")
+  at.plain("branch", "-D", "broken")
+  rmSync(at.path(".skein/hub.json"))
+  expect(await at.sh("goose", move)).toMatchObject({ status: 0, stderr: expect.stringMatching(/^skein: warning: not checked/) as string })
+})
+
 test.concurrent("an agent is known by its worktree, where nothing else says who it is", async () => {
   const at = await yard.guarded()
   at.plain("worktree", "add", "-q", "../goose", "-b", "goose-work")

@@ -5,7 +5,8 @@ import { readRegular } from "../client/regular-file.ts"
 import { pathFault } from "../core/glob.ts"
 import { changedPaths, parseUpdates } from "../repo/guard-changes.ts"
 import { REFUSED } from "../repo/guard-script.ts"
-import { type Changer, type Checked, judge } from "../repo/guard-verdict.ts"
+import { RepositoryError } from "../repo/git.ts"
+import { type Changer, type Checked, judge, unseen, type Verdict } from "../repo/guard-verdict.ts"
 import { agentIdentity } from "./agent-identity.ts"
 import { requiresClaim } from "./claim-rule.ts"
 import { type Instance, readHubFile } from "./instance.ts"
@@ -19,7 +20,8 @@ const BYTES_AT_ONCE = 128 * 1024
 
 /**
  * What the guard's `reference-transaction` hook runs, with git's lines on standard input: 0 lets the update of the refs pass, `REFUSED` stops it. Where there
- * is no hub, or it does not answer, the update passes; an agent is told so by one line. Loads little, since every commit waits for it.
+ * is no hub, or it does not answer, the update passes; an agent is told so by one line. Where there is one and git cannot tell what changes, it is stopped as
+ * a change of a held file is. Loads little, since every commit waits for it.
  */
 export async function guardCheck(commonDir: string, directory: string): Promise<number> {
   const updates = parseUpdates(readFileSync(0, "utf8"))
@@ -31,6 +33,10 @@ export async function guardCheck(commonDir: string, directory: string): Promise<
   const unchecked = (why: string): number => {
     if (isAgent) say([`skein: warning: not checked against what others hold, and let through: ${why}`])
     return 0
+  }
+  const decide = ({ passes, lines }: Verdict): number => {
+    say(lines)
+    return passes ? 0 : REFUSED
   }
   let hub: HttpClient | null = null
   try {
@@ -49,10 +55,9 @@ export async function guardCheck(commonDir: string, directory: string): Promise<
     }
     const fault = (why: string): void => say([`skein: warning: whether a task must be claimed was not looked at: ${why}`])
     const requireClaim = isAgent && checked.claimed.length === 0 && (await requiresClaim(directory, fault))
-    const { passes, lines } = judge({ checked, changer: changer.as, requireClaim, nowMs: Date.now() })
-    say(lines)
-    return passes ? 0 : REFUSED
+    return decide(judge({ checked, changer: changer.as, requireClaim, nowMs: Date.now() }))
   } catch (error) {
+    if (error instanceof RepositoryError && url !== undefined) return decide(unseen(changer.as, error.message))
     return unchecked(error instanceof Error ? error.message : String(error))
   } finally {
     hub?.close()

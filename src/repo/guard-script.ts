@@ -63,7 +63,7 @@ export function handOn(name: string, { own }: ScriptPlaces): string {
 
 /**
  * The `reference-transaction` hook: Skein is started only for a transaction that is prepared, gives a branch or HEAD another commit, and comes from an agent
- * or where a hub runs. All else ends in the shell. What cannot be looked at passes, with a warning.
+ * or where a hub runs. All else ends in the shell. Where Skein cannot be started it passes, with a warning.
  */
 export function referenceTransaction(places: ScriptPlaces): string {
   const { own, commonDir, instanceDir, node, launcher, people } = places

@@ -33,6 +33,20 @@ export function judge({ checked, changer, requireClaim, nowMs }: { checked: Chec
   return { passes: true, lines: [] }
 }
 
+/** What becomes of an update of which git cannot tell what it changes: it may change anything that others hold. */
+export function unseen(changer: Changer, why: string): Verdict {
+  const passes = "people" in changer && changer.people === "warn"
+  return {
+    passes,
+    lines: [
+      `skein: ${passes ? "warning" : "refused"}: git cannot tell which files this changes, so that nobody knows who holds them: ${why}`,
+      passes
+        ? "note: look what is wrong with the repository: git fsck"
+        : "remedy: have git fsck say what is wrong with the repository, mend it (git fetch brings objects that are missing), and do it again. Where it must go unchecked, the operator lets it: skein guard remove. No ref has moved, and your files are as git left them.",
+    ],
+  }
+}
+
 function heldByOthers(held: readonly { path: string; heldBy: Holder }[], stops: boolean, nowMs: number): Verdict {
   const opening = stops ? "skein: refused" : "skein: warning"
   const lines = held.slice(0, SHOWN_MAX).map(({ path, heldBy }) => `${opening}: ${path} is held by ${describe(heldBy, nowMs)}`)
