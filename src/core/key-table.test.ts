@@ -128,6 +128,18 @@ test.each(["newest", "oldest"])("the %s keys may go while all move to more slots
   }
 })
 
+test("more keys than there are places come and go", () => {
+  const journal = new Journal()
+  const table = new KeyTable(journal)
+  for (let seq = 1; seq <= 2_098_000; seq += 1) {
+    table.put(`a k${seq}`, record(seq))
+    if (seq > 1_500) table.delete(table.oldest as string)
+    if (seq % 1_000 === 0) journal.drain()
+  }
+  expectSame(table, new Map(Array.from({ length: 1_500 }, (_, at) => [`a k${2_096_501 + at}`, record(2_096_501 + at)])))
+  expect(table.has("a k2096500")).toBe(false)
+})
+
 test("whoever walks the keys may forget each as it is given", () => {
   const table = new KeyTable(new Journal())
   for (let seq = 1; seq <= 9_000; seq += 1) table.put(`a k${seq}`, record(seq))

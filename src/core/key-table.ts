@@ -12,10 +12,15 @@ function rememberedText({ hash, first, last, atMs }: Remembered): string {
 
 /** Keys of a page. */
 const PAGE = 1_024
-/** Places are counted round in so many, of which far fewer are ever in use at once: so that a slot can hold one as a number of 32 bits. */
-const PLACES = 0x4000_0000
+/** Places are counted round in so many, twice what is ever in use at once. */
+const PLACES = 0x20_0000
+/** A slot that is taken has 10 bits of its key's tag, this bit, and the key's place: most keys that are looked for in vain are told by the slots alone. */
+const TAKEN = PLACES
+const TAG_BITS = -2 * PLACES
 const FIRST_SLOTS = 1_024
 const EMPTY = 0
+/** What a slot has whose key was forgotten. */
+const LEFT = 1
 const GONE = -1
 /** So many slots are looked at, at the most. */
 const PROBES = 32
@@ -34,7 +39,7 @@ class Page {
   readonly tags = new Int32Array(PAGE)
 }
 
-/** Where keys stand: in the first slot from a key's tag on that was free its place, from 1 on. Less than half of them are ever taken. */
+/** Where keys stand: in the first slot from a key's tag on that was free. Less than half of them are ever taken. */
 class Slots {
   readonly held: Int32Array
   taken = 0
@@ -55,14 +60,14 @@ class Slots {
   fill(place: number, tag: number): boolean {
     this.taken += 1
     const slot = this.#slotWith(EMPTY, tag)
-    if (slot !== GONE) this.held[slot] = place + 1
+    if (slot !== GONE) this.held[slot] = taken(place, tag)
     return slot !== GONE
   }
 
   /** False where it does not stand here. */
   leave(place: number, tag: number): boolean {
-    const slot = this.#slotWith(place + 1, tag)
-    if (slot !== GONE) this.held[slot] = GONE
+    const slot = this.#slotWith(taken(place, tag), tag)
+    if (slot !== GONE) this.held[slot] = LEFT
     return slot !== GONE
   }
 
@@ -309,10 +314,12 @@ export class KeyTable extends Table<Remembered> {
 
   #findIn({ held: slots, crowded }: Slots): number {
     const mask = slots.length - 1
+    const likely = taken(0, this.#tag)
     for (let slot = this.#tag; slot < this.#tag + PROBES; slot += 1) {
       const held = slots[slot & mask] as number
       if (held === EMPTY) return GONE
-      if (held !== GONE && this.#isAt(held - 1)) return held - 1
+      const place = held & (PLACES - 1)
+      if (held - place === likely && this.#isAt(place)) return place
     }
     return crowded.size === 0 ? GONE : (crowded.get(this.#text) ?? GONE)
   }
@@ -357,6 +364,10 @@ export class KeyTable extends Table<Remembered> {
     this.#older = null
     for (const place of this.#places()) this.#refill(place)
   }
+}
+
+function taken(place: number, tag: number): number {
+  return (tag & TAG_BITS) | TAKEN | place
 }
 
 function next(place: number): number {
