@@ -1,48 +1,28 @@
 const HASH_BYTES = 32
-const FIRST_ROOM = 1_024
 
-/** The hashes of the last `limit` records that were kept, by key, in one run of bytes: 32 bytes and a place in a map each. */
+/** The hashes of records that have a number each, the last of those whose numbers differ by a multiple of `room`: in one run of bytes, which the system gives as it is written. */
 export class RecentHashes {
-  readonly #limit: number
-  readonly #places = new Map<string, number>()
-  readonly #keys: (string | undefined)[] = []
-  #bytes = new Uint8Array(FIRST_ROOM * HASH_BYTES)
-  #next = 0
+  readonly #room: number
+  /** Whose hash stands at each place; 0: nobody's. */
+  readonly #numbers: Float64Array
+  readonly #bytes: Uint8Array
 
-  constructor(limit: number) {
-    this.#limit = limit
+  constructor(room: number) {
+    this.#room = room
+    this.#numbers = new Float64Array(room)
+    this.#bytes = new Uint8Array(room * HASH_BYTES)
   }
 
-  get size(): number {
-    return this.#places.size
+  /** The hash that was kept under this number, 1 or more, or null. It is good until the next `keep`. */
+  get(number: number): Uint8Array | null {
+    const place = number % this.#room
+    return this.#numbers[place] === number ? this.#bytes.subarray(place * HASH_BYTES, (place + 1) * HASH_BYTES) : null
   }
 
-  /** The hash that was kept under `key`, or null. It is good until the next `keep`. */
-  get(key: string): Uint8Array | null {
-    const place = this.#places.get(key)
-    return place === undefined ? null : this.#bytes.subarray(place * HASH_BYTES, (place + 1) * HASH_BYTES)
-  }
-
-  /** Keeps a hash of 32 bytes; where there is no room, the oldest goes. */
-  keep(key: string, hash: Uint8Array): void {
-    const known = this.#places.get(key)
-    if (known !== undefined) {
-      this.#bytes.set(hash, known * HASH_BYTES)
-      return
-    }
-    const place = this.#next
-    this.#next = (place + 1) % this.#limit
-    const oldest = this.#keys[place]
-    if (oldest !== undefined) this.#places.delete(oldest)
-    if ((place + 1) * HASH_BYTES > this.#bytes.length) this.#grow()
+  /** Keeps a hash of 32 bytes. */
+  keep(number: number, hash: Uint8Array): void {
+    const place = number % this.#room
+    this.#numbers[place] = number
     this.#bytes.set(hash, place * HASH_BYTES)
-    this.#keys[place] = key
-    this.#places.set(key, place)
-  }
-
-  #grow(): void {
-    const bytes = new Uint8Array(Math.min(this.#bytes.length * 2, this.#limit * HASH_BYTES))
-    bytes.set(this.#bytes)
-    this.#bytes = bytes
   }
 }

@@ -26,7 +26,7 @@ it("the digest that is kept up is that of the records as they stand, whenever th
           fingerprint.note(state.journal.drain())
           fingerprint.settle()
         } else if (one === "undone") state.journal.undoTo(0)
-        else if ("put" in one) state.tasks.put(one.put, { ...TASK, id: one.put, attempts: one.attempts })
+        else if ("put" in one) state.tasks.put(one.put, { ...TASK, id: one.put, addedSeq: 1 + "abc".indexOf(one.put), attempts: one.attempts })
         else if ("forget" in one) state.tasks.delete(one.forget)
         else {
           // No batch is in flight when records are counted.
