@@ -32,6 +32,7 @@ export class Changed {
   /** Hands over what changed, `limit` records at the most, and forgets it. */
   take(limit: number, visit: (change: Change) => void): void {
     let left = limit
+    const takesAll = this.#size <= limit
     for (const records of this.#tables.values()) {
       for (const change of records.values()) {
         if (left === 0) return
@@ -39,7 +40,7 @@ export class Changed {
         this.#size -= 1
         visit(change)
         // One by one only where some may be left: forgetting them all at once costs a tenth of it.
-        if (limit !== Number.POSITIVE_INFINITY) records.delete(change.key)
+        if (!takesAll) records.delete(change.key)
       }
       if (records.size > 0) records.clear()
     }
