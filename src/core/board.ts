@@ -1,15 +1,26 @@
 import type { Session, Skills } from "./agent.ts"
 import { inboxOf, type OpenNotice } from "./directive.ts"
-import { LeaseEnds } from "./lease-ends.ts"
+import { type LeaseEnd, LeaseEnds } from "./lease-ends.ts"
 import { Holdings } from "./holdings.ts"
 import type { AgentId, PlanId, Seq, SessionId, TaskId } from "./ids.ts"
 import type { Beliefs } from "./match.ts"
 import { Paths } from "./paths.ts"
-import { type ReadyQuery, ReadyTasks } from "./ready.ts"
+import { type ReadyQuery, type ReadyTask, ReadyTasks } from "./ready.ts"
 import { isActive, isClosed, isHeld, type Task, type TaskSpec, type TaskStatus } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
 type PlanCounts = Record<TaskStatus, number>
+
+/** What follows for one task: one look-up for all of it. Its lease is the row itself. */
+type Row = LeaseEnd<TaskId> & {
+  dependents: Set<TaskId> | null
+  /** Dependencies that are not completed yet. */
+  waiting: number
+  /** Dependencies that failed, were cancelled or can themselves never complete. */
+  dead: number
+  /** Its place among the ready tasks; null while it is none of them. */
+  ready: ReadyTask | null
+}
 
 const none: ReadonlySet<never> = new Set()
 
@@ -23,11 +34,7 @@ function newCounts(): PlanCounts {
  */
 export class Board {
   readonly #state: Workspace
-  readonly #dependents = new Map<TaskId, Set<TaskId>>()
-  /** Dependencies that are not completed yet, by task. */
-  readonly #waiting = new Map<TaskId, number>()
-  /** Dependencies that failed, were cancelled or can themselves never complete, by task. */
-  readonly #dead = new Map<TaskId, number>()
+  readonly #rows = new Map<TaskId, Row>()
   readonly #ready = new ReadyTasks()
   readonly #leases = new LeaseEnds<TaskId>()
   readonly #heldByAgent = new Map<AgentId, Set<TaskId>>()
@@ -50,7 +57,10 @@ export class Board {
     this.#paths = new Paths(
       state,
       (id) => this.dependents(id),
-      (id, pathMs) => this.#ready.moved(id, pathMs),
+      (id, pathMs) => {
+        const ready = this.#rows.get(id)?.ready ?? null
+        if (ready !== null) this.#ready.moved(ready, pathMs)
+      },
     )
   }
 
@@ -73,16 +83,16 @@ export class Board {
   }
 
   isReady(id: TaskId): boolean {
-    return this.#ready.has(id)
+    return (this.#rows.get(id)?.ready ?? null) !== null
   }
 
   /** A pending task that can never become ready, because something that it depends on failed or was cancelled. */
   isUnreachable(id: TaskId): boolean {
-    return this.#dead.has(id) && this.#state.tasks.get(id)?.status === "pending"
+    return (this.#rows.get(id)?.dead ?? 0) > 0 && this.#state.tasks.get(id)?.status === "pending"
   }
 
   dependents(id: TaskId): ReadonlySet<TaskId> {
-    return this.#dependents.get(id) ?? none
+    return this.#rows.get(id)?.dependents ?? none
   }
 
   /** The tasks that an agent owns under a lease or in review. */
@@ -183,19 +193,22 @@ export class Board {
   // How it is kept true
 
   onSpec = (id: TaskId, before: TaskSpec | undefined, after: TaskSpec | undefined): void => {
-    if (before === undefined || after === undefined || before.dependsOn !== after.dependsOn) this.#rewire(id, before?.dependsOn ?? [], after?.dependsOn ?? [])
+    const row = this.#row(id)
+    if (before === undefined || after === undefined || before.dependsOn !== after.dependsOn) this.#rewire(row, before?.dependsOn ?? [], after?.dependsOn ?? [])
     const task = this.#state.tasks.get(id)
     if (task !== undefined) this.#paths.changed(id)
     if (task !== undefined && before?.touches !== after?.touches && isOwned(task)) this.holdings.onTouches(id, task, after)
     // After an edit the task may belong elsewhere among the ready ones.
-    this.#ready.delete(id)
-    this.#place(id)
+    this.#unready(row)
+    this.#place(row, task)
+    this.#tidy(row)
   }
 
   onTask = (id: TaskId, before: Task | undefined, after: Task | undefined): void => {
     const was = before?.status
     const is = after?.status
-    if (was !== is) this.#moveStatus(id, was, is, (after ?? before) as Task)
+    const row = this.#row(id)
+    if (was !== is) this.#moveStatus(row, before, after)
     const heldWas = before !== undefined && isOwned(before)
     const heldIs = after !== undefined && isOwned(after)
     if (heldWas !== heldIs || before?.owner !== after?.owner || before?.session !== after?.session) {
@@ -203,7 +216,8 @@ export class Board {
       if (heldWas && before.session !== null) this.#heldBySession.get(before.session)?.delete(id)
       if (heldIs && after.owner !== null) add(this.#heldByAgent, after.owner, id)
       if (heldIs && after.session !== null) add(this.#heldBySession, after.session, id)
-      this.holdings.onTouches(id, heldIs ? after : undefined, this.#state.specs.get(id))
+      const spec = this.#state.specs.get(id)
+      if (heldWas || (spec !== undefined && spec.touches.length > 0)) this.holdings.onTouches(id, heldIs ? after : undefined, spec)
     }
     const activeWas = before !== undefined && isActive(before.status)
     const activeIs = after !== undefined && isActive(after.status)
@@ -211,11 +225,12 @@ export class Board {
       if (activeWas) this.#moveActive(before, -1)
       if (activeIs) this.#moveActive(after, 1)
     }
-    if (before?.leaseEndsAtMs !== after?.leaseEndsAtMs) this.#leases.move(id, after?.leaseEndsAtMs ?? null)
+    if (before?.leaseEndsAtMs !== after?.leaseEndsAtMs) this.#leases.move(row, after?.leaseEndsAtMs ?? null)
     if (before?.blockedOn !== after?.blockedOn) {
       if (before?.blockedOn) drop(this.#blockedOn, before.blockedOn.ref, id)
       if (after?.blockedOn) add(this.#blockedOn, after.blockedOn.ref, id)
     }
+    if (after === undefined) this.#tidy(row)
   }
 
   onNotice = (_: string, before: OpenNotice | undefined, after: OpenNotice | undefined): void => {
@@ -250,65 +265,70 @@ export class Board {
     count(agents, owner, by)
   }
 
-  #moveStatus(id: TaskId, was: TaskStatus | undefined, is: TaskStatus | undefined, task: Task): void {
+  #moveStatus(row: Row, before: Task | undefined, after: Task | undefined): void {
+    const { id } = row
+    const was = before?.status
+    const is = after?.status
+    const { plan } = (after ?? before) as Task
     this.#count(this.#counts, was, is)
-    if (task.plan !== null) {
-      const counts = this.#countsByPlan.get(task.plan) ?? newCounts()
-      this.#countsByPlan.set(task.plan, counts)
+    if (plan !== null) {
+      const counts = this.#countsByPlan.get(plan) ?? newCounts()
+      this.#countsByPlan.set(plan, counts)
       this.#count(counts, was, is)
-      if (was === undefined) add(this.#tasksByPlan, task.plan, id)
-      if (is === undefined) drop(this.#tasksByPlan, task.plan, id)
+      if (was === undefined) add(this.#tasksByPlan, plan, id)
+      if (is === undefined) drop(this.#tasksByPlan, plan, id)
     }
-    const dead = this.#dead.has(id)
+    const dead = row.dead > 0
     if (is === undefined || was === undefined || isClosed(was) !== isClosed(is)) this.#paths.changed(id)
     if ((was === "completed") !== (is === "completed")) {
       const by = is === "completed" ? -1 : 1
-      for (const dependent of this.dependents(id)) {
-        this.#waiting.set(dependent, (this.#waiting.get(dependent) ?? 0) + by)
-        this.#place(dependent)
+      for (const behind of row.dependents ?? none) {
+        const dependent = this.#row(behind)
+        dependent.waiting += by
+        this.#place(dependent, this.#state.tasks.get(behind))
       }
     }
-    if (isDeadEnd(was, dead) !== isDeadEnd(is, dead)) this.#spread(id, isDeadEnd(is, dead))
-    if (was === "pending" || is === "pending") this.#place(id)
+    if (isDeadEnd(was, dead) !== isDeadEnd(is, dead)) this.#spread(row, isDeadEnd(is, dead))
+    if (was === "pending" || is === "pending") this.#place(row, after)
   }
 
   /** A task has new dependencies: counts anew how many it waits for, and how many of them are dead ends. */
-  #rewire(id: TaskId, before: readonly TaskId[], after: readonly TaskId[]): void {
+  #rewire(row: Row, before: readonly TaskId[], after: readonly TaskId[]): void {
     const { tasks } = this.#state
-    for (const dependency of before) {
-      drop(this.#dependents, dependency, id)
-      this.#paths.touch(dependency)
+    for (const id of before) {
+      const dependency = this.#row(id)
+      dependency.dependents?.delete(row.id)
+      if (dependency.dependents?.size === 0) dependency.dependents = null
+      this.#tidy(dependency)
+      this.#paths.touch(id)
     }
-    let waiting = 0
+    row.waiting = 0
     let deadEnds = 0
-    for (const dependency of after) {
-      add(this.#dependents, dependency, id)
-      this.#paths.touch(dependency)
-      const status = tasks.get(dependency)?.status
-      if (status !== "completed") waiting += 1
-      if (isDeadEnd(status, this.#dead.has(dependency))) deadEnds += 1
+    for (const id of after) {
+      const dependency = this.#row(id)
+      dependency.dependents = (dependency.dependents ?? new Set()).add(row.id)
+      this.#paths.touch(id)
+      const status = tasks.get(id)?.status
+      if (status !== "completed") row.waiting += 1
+      if (isDeadEnd(status, dependency.dead > 0)) deadEnds += 1
     }
-    if (after.length === 0 && !this.#state.specs.has(id)) this.#waiting.delete(id)
-    else this.#waiting.set(id, waiting)
-    const status = tasks.get(id)?.status
-    const was = isDeadEnd(status, this.#dead.has(id))
-    if (deadEnds > 0) this.#dead.set(id, deadEnds)
-    else this.#dead.delete(id)
+    const status = tasks.get(row.id)?.status
+    const was = isDeadEnd(status, row.dead > 0)
+    row.dead = deadEnds
     const is = isDeadEnd(status, deadEnds > 0)
-    if (was !== is) this.#spread(id, is)
+    if (was !== is) this.#spread(row, is)
   }
 
   /** A task has become a dead end, or is one no longer: so have those behind it. Without recursion: a chain may be long. */
-  #spread(id: TaskId, dead: boolean): void {
-    const queue = [id]
+  #spread(row: Row, dead: boolean): void {
+    const queue = [row]
     for (let from = queue.pop(); from !== undefined; from = queue.pop()) {
-      for (const dependent of this.dependents(from)) {
-        const was = this.#dead.get(dependent) ?? 0
-        const is = was + (dead ? 1 : -1)
-        if (is > 0) this.#dead.set(dependent, is)
-        else this.#dead.delete(dependent)
-        const { status } = this.#state.tasks.get(dependent) ?? {}
-        if (isDeadEnd(status, was > 0) !== isDeadEnd(status, is > 0)) queue.push(dependent)
+      for (const id of from.dependents ?? none) {
+        const dependent = this.#row(id)
+        const was = dependent.dead
+        dependent.dead = Math.max(0, was + (dead ? 1 : -1))
+        const { status } = this.#state.tasks.get(id) ?? {}
+        if (isDeadEnd(status, was > 0) !== isDeadEnd(status, dependent.dead > 0)) queue.push(dependent)
       }
     }
   }
@@ -319,11 +339,32 @@ export class Board {
   }
 
   /** Puts a task among the ready ones, or takes it out, as its status and its dependencies say. */
-  #place(id: TaskId): void {
-    const task = this.#state.tasks.get(id)
-    const ready = task?.status === "pending" && this.#waiting.get(id) === 0
-    if (!ready) this.#ready.delete(id)
-    else if (!this.#ready.has(id)) this.#ready.add(id, task.plan, this.#state.specs.get(id) as TaskSpec, this.#paths.of(id), task.addedSeq)
+  #place(row: Row, task: Task | undefined): void {
+    const { id } = row
+    const spec = task?.status === "pending" && row.waiting === 0 ? this.#state.specs.get(id) : undefined
+    if (task === undefined || spec === undefined) this.#unready(row)
+    else row.ready ??= this.#ready.add(id, task.plan, spec, this.#paths.of(id), task.addedSeq)
+  }
+
+  /** Lets go of the row of a task that is gone, once nothing depends on it. */
+  #tidy({ id, dependents }: Row): void {
+    const { specs, tasks } = this.#state
+    if (dependents === null && !specs.has(id) && !tasks.has(id)) this.#rows.delete(id)
+  }
+
+  #unready(row: Row): void {
+    if (row.ready === null) return
+    this.#ready.delete(row.ready)
+    row.ready = null
+  }
+
+  #row(id: TaskId): Row {
+    let row = this.#rows.get(id)
+    if (row === undefined) {
+      row = { id, at: -1, endsAtMs: Number.POSITIVE_INFINITY, dependents: null, waiting: 0, dead: 0, ready: null }
+      this.#rows.set(id, row)
+    }
+    return row
   }
 }
 

@@ -2,7 +2,7 @@ import type { FileLease } from "./file-lease.ts"
 import { type Alternative, type Glob, lenientGlob } from "./glob.ts"
 import { CHECK_EFFORT_MAX, type Effort } from "./glob-automaton.ts"
 import { pathInBoth, globOf, matchesAlternative, newEffort, segmentsOf } from "./glob-match.ts"
-import { LeaseEnds } from "./lease-ends.ts"
+import { type LeaseEnd, LeaseEnds } from "./lease-ends.ts"
 import type { AgentId, LeaseId, SessionId, TaskId } from "./ids.ts"
 import type { Task, TaskSpec } from "./task.ts"
 
@@ -33,6 +33,7 @@ export class Holdings {
   readonly #byKey = new Map<string, { holding: Holding; leaves: { path: readonly string[]; leaf: Leaf }[] }>()
   readonly #leasesOf = new Map<string, Set<LeaseId>>()
   readonly #ends = new LeaseEnds<LeaseId>()
+  readonly #endOf = new Map<LeaseId, LeaseEnd<LeaseId>>()
   /** By a task's `touches`, that very list: what others hold of it, as of a change. */
   readonly #meetings = new WeakMap<readonly string[], Meeting>()
   /** The last changes, and how many there were in all: a list that was looked at before is brought up to date by them alone. */
@@ -147,7 +148,7 @@ export class Holdings {
   onLease = (id: LeaseId, before: FileLease | undefined, after: FileLease | undefined): void => {
     for (const [kind, name] of keysOf(before)) drop(this.#leasesOf, `${kind} ${name}`, id)
     for (const [kind, name] of keysOf(after)) add(this.#leasesOf, `${kind} ${name}`, id)
-    if (before?.endsAtMs !== after?.endsAtMs) this.#ends.move(id, after?.endsAtMs ?? null)
+    if (before?.endsAtMs !== after?.endsAtMs) this.#moveEnd(id, after?.endsAtMs ?? null)
     if (before?.globs === after?.globs && before?.mode === after?.mode && before?.agent === after?.agent) return
     const key = `lease ${id}`
     this.#put(key, after === undefined ? null : { key, agent: after.agent, mode: after.mode, lease: id, task: after.task, globs: after.globs.map(read) })
@@ -160,6 +161,13 @@ export class Holdings {
     if (touches.length === 0 && !this.#byKey.has(key)) return
     const holding: Holding = { key, agent: task?.owner ?? "", mode: "exclusive", lease: null, task: id, globs: touches.map(read) }
     this.#put(key, touches.length === 0 ? null : holding)
+  }
+
+  #moveEnd(id: LeaseId, endsAtMs: number | null): void {
+    const end = this.#endOf.get(id) ?? { id, endsAtMs: Number.POSITIVE_INFINITY, at: -1 }
+    this.#ends.move(end, endsAtMs)
+    if (endsAtMs === null) this.#endOf.delete(id)
+    else this.#endOf.set(id, end)
   }
 
   #leases(key: string): LeaseId[] {

@@ -1,37 +1,32 @@
 import { Heap, type HeapNode } from "./heap.ts"
 
-type EndNode<Id> = HeapNode & { id: Id; endsAtMs: number }
+/** One lease of those, or (`at` -1) of none; `endsAtMs` is `LeaseEnds`' alone to change. */
+export type LeaseEnd<Id> = HeapNode & { readonly id: Id; endsAtMs: number }
 
 /** When each lease of a kind ends, the first on top. Derived: moves with every change of a record, and back when that is undone. */
 export class LeaseEnds<Id extends string> {
-  readonly #nodes = new Map<Id, EndNode<Id>>()
-  readonly #heap = new Heap<EndNode<Id>>((a, b) => a.endsAtMs < b.endsAtMs || (a.endsAtMs === b.endsAtMs && a.id < b.id))
+  readonly #heap = new Heap<LeaseEnd<Id>>((a, b) => a.endsAtMs < b.endsAtMs || (a.endsAtMs === b.endsAtMs && a.id < b.id))
 
   /** When the first of them ends, or null. */
   get firstMs(): number | null {
     return this.#heap.top?.endsAtMs ?? null
   }
 
-  /** Null: there is no lease of this id any more. */
-  move(id: Id, endsAtMs: number | null): void {
-    const node = this.#nodes.get(id)
+  /** Null: there is no such lease any more. */
+  move(lease: LeaseEnd<Id>, endsAtMs: number | null): void {
     if (endsAtMs === null) {
-      if (node !== undefined) this.#heap.remove(node)
-      this.#nodes.delete(id)
-    } else if (node === undefined) {
-      const fresh = { id, endsAtMs, at: -1 }
-      this.#nodes.set(id, fresh)
-      this.#heap.push(fresh)
-    } else {
-      node.endsAtMs = endsAtMs
-      this.#heap.moved(node)
+      this.#heap.remove(lease)
+      return
     }
+    lease.endsAtMs = endsAtMs
+    if (lease.at < 0) this.#heap.push(lease)
+    else this.#heap.moved(lease)
   }
 
   /** Those that are over at `nowMs`, in no order. O(k) for k of them: below one that is not over, none is. */
-  over(nowMs: number): { id: Id; endsAtMs: number }[] {
+  over(nowMs: number): LeaseEnd<Id>[] {
     const nodes = this.#heap.nodes
-    const found: EndNode<Id>[] = []
+    const found: LeaseEnd<Id>[] = []
     const open = [0]
     for (let at = open.pop(); at !== undefined; at = open.pop()) {
       const node = nodes[at]

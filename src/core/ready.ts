@@ -5,7 +5,7 @@ import { type Beliefs, isEligible } from "./match.ts"
 import { PRIORITIES, type TaskSpec } from "./task.ts"
 
 /** A task that can be claimed, with all that the order among such tasks asks for. */
-type ReadyTask = { id: TaskId; rank: number; pathMs: number; addedSeq: Seq; spec: TaskSpec; shelf: Shelf; places: Place[] }
+export type ReadyTask = { id: TaskId; rank: number; pathMs: number; addedSeq: Seq; spec: TaskSpec; shelf: Shelf; places: Place[] }
 /** A task's place in one heap. */
 type Place = HeapNode & { task: ReadyTask; heap: Heap<Place> }
 
@@ -55,18 +55,14 @@ function isBetter({ task: a }: Place, preferenceA: number, { task: b }: Place, p
  * there are and whatever they prefer or are labelled with.
  */
 export class ReadyTasks {
-  readonly #byTask = new Map<TaskId, ReadyTask>()
+  #size = 0
   readonly #shelves = new Map<string, Shelf>()
 
   get size(): number {
-    return this.#byTask.size
+    return this.#size
   }
 
-  has(id: TaskId): boolean {
-    return this.#byTask.has(id)
-  }
-
-  add(id: TaskId, plan: PlanId | null, spec: TaskSpec, pathMs: number, addedSeq: Seq): void {
+  add(id: TaskId, plan: PlanId | null, spec: TaskSpec, pathMs: number, addedSeq: Seq): ReadyTask {
     const key = shelfKey(plan, spec)
     let shelf = this.#shelves.get(key)
     if (shelf === undefined) {
@@ -75,19 +71,19 @@ export class ReadyTasks {
     }
     shelf.size += 1
     const task: ReadyTask = { id, rank: PRIORITIES.indexOf(spec.priority), pathMs, addedSeq, spec, shelf, places: [] }
-    this.#byTask.set(id, task)
+    this.#size += 1
     put(task, shelf.all)
     for (const label of new Set(spec.labels)) {
       const rack = shelf.byLabel.get(label) ?? newRack()
       shelf.byLabel.set(label, rack)
       put(task, rack)
     }
+    return task
   }
 
-  delete(id: TaskId): void {
-    const task = this.#byTask.get(id)
-    if (task === undefined) return
-    this.#byTask.delete(id)
+  /** Takes out what `add` answered, once. */
+  delete(task: ReadyTask): void {
+    this.#size -= 1
     for (const place of task.places) place.heap.remove(place)
     const { shelf, spec } = task
     shelf.size -= 1
@@ -105,9 +101,8 @@ export class ReadyTasks {
   }
 
   /** The chain behind a task has changed. */
-  moved(id: TaskId, pathMs: number): void {
-    const task = this.#byTask.get(id)
-    if (task === undefined || task.pathMs === pathMs) return
+  moved(task: ReadyTask, pathMs: number): void {
+    if (task.pathMs === pathMs) return
     task.pathMs = pathMs
     for (const place of task.places) place.heap.moved(place)
   }
