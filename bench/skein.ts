@@ -56,12 +56,12 @@ export async function startHub(directory: string, { execArgv = [], env = {} }: H
 }
 
 export async function startSkein(directory: string, name: "skein" | "http"): Promise<Engine> {
-  const hub = await startHub(join(directory, name), profiling(directory, name))
+  const hub = await startHub(join(directory, name), profiling(name))
   return { name, address: hub.address, pid: hub.pid, stored: () => claimsInLedger(ledgerPath(hub.address.directory)), stop: () => hub.stop() }
 }
 
 /** With SKEIN_BENCH_PROFILE=DIR the hub writes a CPU profile there when it ends. */
-function profiling(_directory: string, name: string): HubOptions {
+function profiling(name: string): HubOptions {
   const into = process.env["SKEIN_BENCH_PROFILE"]
   return into === undefined ? {} : { execArgv: ["--cpu-prof", `--cpu-prof-dir=${join(into, name)}`, "--cpu-prof-interval=250"] }
 }
