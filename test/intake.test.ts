@@ -18,7 +18,7 @@ function refusedIntake(refusals: Refusals, frames: number): { intake: Intake; ta
   }
   const take = (): void => {
     taken += 1
-    for (let frame = 0; frame < frames; frame += 1) intake.refused()
+    for (let frame = 0; frame < frames; frame += 1) intake.spent()
   }
   const intake = new Intake({ ws, refusals, share: () => Number.POSITIVE_INFINITY, take })
   return { intake, taken: () => taken, isPaused: () => isPaused }
@@ -51,4 +51,26 @@ test("a connection that goes while it rests makes nobody else rest longer", () =
   once.intake.received("one", false)
   vi.advanceTimersByTime(25)
   expect(once.isPaused()).toBe(false)
+})
+
+test("what costs as much as many is paid for as many, and within the rate it costs nothing", () => {
+  const refusals = new Refusals(RATE, () => 0)
+  const { intake, isPaused } = refusedIntake(refusals, 0)
+  intake.spent(2_000)
+  expect(isPaused()).toBe(false)
+  intake.spent(4_000)
+  expect(isPaused()).toBe(true)
+  vi.advanceTimersByTime(199)
+  expect(isPaused()).toBe(true)
+  vi.advanceTimersByTime(1)
+  expect(isPaused()).toBe(false)
+})
+
+test("a hello that is not answered yet holds all up, and is the only one", () => {
+  const { intake, taken, isPaused } = refusedIntake(new Refusals(RATE, () => 0), 0)
+  expect([intake.hold(), intake.hold(), isPaused()]).toEqual([true, false, true])
+  intake.received("later", false)
+  expect(taken()).toBe(0)
+  intake.goOn()
+  expect([taken(), isPaused(), intake.hold()]).toEqual([1, false, true])
 })

@@ -6,6 +6,19 @@ import type { Claimed } from "../core/answer.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { keyed, settled } from "../../test/simulation/outcome.ts"
 
+test("pages of entries come one a turn of the loop, whoever asks, some entries at once; and none once the hub is down", async () => {
+  const rig = await openRig()
+  let pages = 0
+  for (let many = 0; many < 5; many += 1) void rig.loop.entries(1, 512).then(() => (pages += 1))
+  expect(await rig.loop.entries(1, 64)).not.toEqual([])
+  expect(pages).toBe(0)
+  const seen = new Set<number>()
+  while (await rig.clock.step(rig.clock.monotonicMs())) seen.add(pages)
+  expect([...seen].filter((count) => count > 0)).toEqual([1, 2, 3, 4, 5])
+  await rig.run(rig.loop.close())
+  await expect(rig.loop.entries(1, 1)).rejects.toMatchObject({ code: "hub_stopping" })
+})
+
 describe("a batch", () => {
   test("of any number of claims on one task in one batch exactly one wins, and it is the first", async () => {
     const rig = await openRig()

@@ -22,6 +22,9 @@ import { Turns } from "./turns.ts"
 import { Upkeep } from "./upkeep.ts"
 import { ownCommand, WAIT_MAX_MS, type Waiting } from "./waiting.ts"
 
+/** So many entries are read at once. */
+const FEW = 64
+
 /**
  * One workspace's loop: decide, append (`Commits`), publish. What arrives while a batch is in flight is the next batch; nothing is answered, published or
  * read before the ledger holds it.
@@ -48,6 +51,8 @@ export class Loop {
   readonly #following = new AbortController()
   readonly #queue = new Queue()
   readonly #readers = new Readers()
+  /** When the next page of entries may be read. */
+  #paging: Promise<void> = Promise.resolve()
   #flushing = false
   #scheduled = false
   /** `stopping`: what waits is still answered, nothing new is taken. `over`: the state may be wrong or the ledger closed; nothing moves any more. */
@@ -73,7 +78,7 @@ export class Loop {
     this.#outage = new Outage(clock, () => {
       if (this.#phase === "open") this.#checkpoints.ask()
     })
-    this.#subscriptions = new Subscriptions((from, limit) => ledger.read(from, limit), state.seq)
+    this.#subscriptions = new Subscriptions((from, limit) => this.entries(from, limit), state.seq)
     const due = (): void => this.#schedule()
     this.#sweeps = new Sweeps({ clock, due, bits, replica: this.#replica, turns: this.turns })
     const onUnsigned = (error: unknown): void => log.error({ err: error, workspace: name }, "a checkpoint could not be signed")
@@ -140,8 +145,13 @@ export class Loop {
     return new Promise((resolve) => resolve(look(this.#replica.state, this.nowMs())))
   }
 
-  /** Stored entries, as they were hashed. */
-  entries(from: Seq, limit: number): Promise<Stored[]> {
+  /**
+   * Stored entries, as they were hashed. Pages of them are read one a turn of the loop, whoever asks: a proof reads all that there are, and nobody else would have a turn
+   * meanwhile. Throws `hub_stopping` once the hub is down.
+   */
+  async entries(from: Seq, limit: number): Promise<Stored[]> {
+    if (limit > FEW) await (this.#paging = this.#paging.then(() => new Promise((resolve) => this.#o.clock.soon(resolve))))
+    if (this.#phase === "over") throw stopping()
     return this.#o.ledger.read(from, limit)
   }
 

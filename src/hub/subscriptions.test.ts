@@ -53,12 +53,26 @@ describe("a subscription", () => {
     rig.disk.release()
     await writing
     await write(rig, 60, "after")
+    await rig.clock.advance(1)
     const { seq } = rig.loop.head
     for (const { from, listener } of listeners) expect(listener.seqs).toEqual(upTo(seq, from))
     expect(listeners[0]!.listener.entries).toEqual(rig.entries())
     expect(listeners[0]!.listener.entries.map((entry) => JSON.stringify(entry))).toEqual(
       rig.store.entries.map(({ bytes }) => JSON.stringify(decodeEntry(bytes))),
     )
+  })
+
+  test("of many that take each other's place at once only the last reads the ledger", async () => {
+    const reads: number[] = []
+    const subscriptions = new Subscriptions((from) => {
+      reads.push(from)
+      return Promise.resolve([{ seq: from, bytes: "{}", hash: new Uint8Array(32) }])
+    }, 1)
+    const last = new Listener()
+    for (let many = 0; many < 100; many += 1) subscriptions.subscribe(1, new Listener())()
+    subscriptions.subscribe(1, last)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect([reads, last.frames.length]).toEqual([[1], 1])
   })
 
   test("carries the stored bytes themselves, framed once for all who are live", async () => {

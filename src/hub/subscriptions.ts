@@ -76,6 +76,9 @@ export class Subscriptions {
           reader.live = true
           return
         }
+        // Whoever subscribes again and again reads once.
+        await Promise.resolve()
+        if (reader.gone) return
         const page = await this.#read(reader.next, Math.min(PAGE, this.#head - reader.next + 1))
         // After the await: the reader may have left; the head may have moved, which the next turn sees.
         if (reader.gone) return

@@ -28,7 +28,7 @@ export type Checked =
 export type Trust = { log: readonly Verifier[]; witnesses?: readonly Verifier[]; quorum?: number }
 
 const FORMAT = "skein/inclusion-proof/v1"
-const PAGE = 2048
+const PAGE = 512
 
 /**
  * Proves that entry `seq` is in the tree that `checkpoint` (a note) is over. Reads the ledger up to that size: a few seconds for a million entries.

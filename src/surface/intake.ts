@@ -19,7 +19,7 @@ type IntakeOptions = {
 
 /**
  * When a connection's messages are taken up: not while much of it is in flight, nor while it goes on asking where the hub has said `overloaded` or `rate_limited` as often
- * as it can afford. What its client sends meanwhile fills that client's own socket, and costs the hub nothing; refusing it all, one by one, would cost what the hub has too
+ * as it can afford, or with what counts against no rate. What its client sends meanwhile fills that client's own socket, and costs the hub nothing; refusing it all, one by one, would cost what the hub has too
  * little of.
  */
 export class Intake {
@@ -29,7 +29,7 @@ export class Intake {
   /** Calls in flight that are answered as soon as may be: a claim that waits may be parked for minutes, and must not stop all else. */
   #working = 0
   #rest: NodeJS.Timeout | null = null
-  /** Refused beyond the rate, and not paid for yet. */
+  /** Spent beyond the rate, and not paid for yet. */
   #unpaid = 0
   #held = false
   #over = false
@@ -53,10 +53,11 @@ export class Intake {
     }
   }
 
-  /** Nothing is taken up until `goOn`. */
-  hold(): void {
-    this.#held = true
+  /** Nothing is taken up until `goOn`. False where that is so already. */
+  hold(): boolean {
+    if (this.#held) return false
     this.#o.ws.pause()
+    return (this.#held = true)
   }
 
   goOn(): void {
@@ -82,11 +83,11 @@ export class Intake {
     if (this.#working <= IN_FLIGHT_LEAST / 2 || 2 * this.#working <= this.#window) this.#next()
   }
 
-  /** A call was told `overloaded`, or `rate_limited`. */
-  refused(): void {
+  /** A call was told `overloaded` or `rate_limited`, or something came that counts against no rate: a beat costs as much for each session that its sender is not known to own. */
+  spent(units = 1): void {
     const { ws, refusals } = this.#o
-    if (this.#rest === null && refusals.take()) return
-    this.#unpaid += 1
+    if (this.#rest === null && refusals.take(units)) return
+    this.#unpaid += units
     if (this.#rest !== null || this.#over) return
     ws.pause()
     refusals.rest()

@@ -60,7 +60,7 @@ export class Buckets {
 }
 
 /**
- * What may be spent on saying no: to be told so is a client's due, and to tell everybody each time would take the hub's time from those whom it can serve. A
+ * What may be spent on saying no, and on what counts against no agent's rate: to be told so is a client's due, and to tell everybody each time would take the hub's time from those whom it can serve. A
  * refusal beyond the rate is paid for by rest. Each connection rests for its own: one that was refused once does not wait for those that were refused by the thousand.
  */
 export class Refusals {
@@ -75,11 +75,11 @@ export class Refusals {
     this.#monotonicMs = monotonicMs
   }
 
-  /** One more is refused. Answers whether that is within the rate; what is not MUST be paid for by rest. */
-  take(): boolean {
+  /** One more is refused, or something that costs as much as so many. Answers whether that is within the rate; what is not MUST be paid for by rest. */
+  take(units = 1): boolean {
     const { perSecond, burst } = this.#rate
     const nowMs = this.#monotonicMs()
-    const fullAtMs = Math.max(this.#fullAtMs, nowMs) + 1_000 / perSecond
+    const fullAtMs = Math.max(this.#fullAtMs, nowMs) + (units * 1_000) / perSecond
     if (fullAtMs - nowMs > (burst / perSecond) * 1_000) return false
     this.#fullAtMs = fullAtMs
     return true

@@ -1,14 +1,16 @@
-/** Reads of one connection at work at once: what they answer may be megabytes each, and stands in the hub's memory. */
+/** Reads of one connection at work at once, and begun in one turn of the loop: what they answer may be megabytes each, and stands in the hub's memory. */
 const AT_ONCE = 8
 
 /**
  * When a connection's reads are carried out: so many at once, and none while much of what it was answered waits to be sent. A client may ask for a thousand pages in one
- * message; it gets them as fast as it takes them.
+ * message; it gets them as fast as it takes them, and others have their turns between.
  */
 export class ReadTurns {
   readonly #hasRoom: () => boolean
   #waiting: (() => void)[] = []
   #working = 0
+  /** Begun in this turn: most reads are done within it, and all that wait would be. */
+  #begun = 0
 
   constructor(hasRoom: () => boolean) {
     this.#hasRoom = hasRoom
@@ -27,7 +29,9 @@ export class ReadTurns {
 
   /** There may be room again. */
   next(): void {
-    while (this.#waiting.length > 0 && this.#working < AT_ONCE && this.#hasRoom()) {
+    while (this.#waiting.length > 0 && this.#working < AT_ONCE && this.#begun < AT_ONCE && this.#hasRoom()) {
+      if (this.#begun === 0) setImmediate(this.#turn)
+      this.#begun += 1
       this.#working += 1
       this.#waiting.shift()?.()
     }
@@ -36,5 +40,10 @@ export class ReadTurns {
   /** Nobody hears the answers: what waits is not carried out. */
   end(): void {
     this.#waiting = []
+  }
+
+  readonly #turn = (): void => {
+    this.#begun = 0
+    this.next()
   }
 }

@@ -5,18 +5,18 @@ import { asciiFrame, textFrame } from "../contract/frame.ts"
 import { type Message, readMessages } from "../contract/frame-reader.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
 import type { SessionId } from "../core/ids.ts"
-import type { Hub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"
 import { answerText } from "./answer-text.ts"
 import { Answers } from "./answers.ts"
-import type { Auth, Caller } from "./auth.ts"
+import type { Caller } from "./auth.ts"
 import { Intake } from "./intake.ts"
 import { encodeFrame, type Outbox } from "./outbox.ts"
-import { type Perform, type SurfaceLog, told, waits, workspaceOf } from "./perform.ts"
+import { told, waits, workspaceOf } from "./perform.ts"
 import { ReadTurns } from "./read-turns.ts"
 import type { Refusals } from "./rate.ts"
+import type { Peer, SocketOptions } from "./socket-options.ts"
 // prettier-ignore
-import { beyondHead, callId, CLOSE, closeCode, echo, expired, foreignIdentity, longHello, needsHello, needsId, noHello, readFrames, type Request, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
+import { BEATS_MAX, beyondHead, callId, CLOSE, closeCode, echo, expired, foreignIdentity, longFrame, longHello, needsHello, needsId, noHello, readFrames, type Request, twoHellos, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
 
 /** Bytes that may wait for a slow reader: then its reads wait, and events are resynced; where four times this waits, what it read not counted, and more is to be said, the connection ends. */
 const BUFFER_MAX = 4 * 1024 * 1024
@@ -24,23 +24,6 @@ const BUFFER_MAX = 4 * 1024 * 1024
 const HELLO_MS = 10_000
 /** Bytes that may come before it is heard: a hello, and what was read with it. Whoever nobody knows holds no more of the hub's memory. */
 const STRANGER_MAX_BYTES = 128 * 1024
-
-export type SocketOptions = {
-  hub: Hub
-  auth: Auth
-  perform: Perform
-  log: SurfaceLog
-  /** Longest message, and longest of a `plan.add`, in bytes. */
-  bodyMaxBytes: number
-  planMaxBytes: number
-  /** Time between two pings; a connection that does not answer one before the next is ended. */
-  pingMs: number
-  requestId(): string
-  version: string
-}
-
-/** What the upgrade said of who connects. `cookie`: the page's, where the page itself asked. */
-export type Peer = { isLoopback: boolean; cookie: string | null }
 
 /** One client's WebSocket. */
 export class SocketConnection {
@@ -107,6 +90,7 @@ export class SocketConnection {
 
   close(code: number, reason: string): void {
     this.sendAnswers()
+    this.#intake.end()
     // Paused, it would not see the other side's close.
     this.#ws.resume()
     this.#ws.close(code, reason)
@@ -226,6 +210,7 @@ export class SocketConnection {
 
   /** The hello goes first, whatever came with it. */
   #greeted(frame: Request, size: number): void {
+    if (this.#ws.readyState !== WebSocket.OPEN) return
     if (frame.hello !== undefined) this.#greet(frame.hello)
     else if (this.caller === null) void this.#hello.then(() => this.#frame(frame, size))
     else this.#frame(frame, size)
@@ -236,8 +221,15 @@ export class SocketConnection {
     if (this.caller === null) this.#refuse(needsHello())
     else if (this.#o.auth.isOver(this.caller)) this.#expired()
     else if (typeof frame.op === "string") this.#call(this.caller, frame as Request & { op: string }, size)
-    else if (Array.isArray(frame.beat)) this.#beat(this.caller, frame.beat)
-    else if (frame.subscribe !== undefined) this.#subscribe(this.caller, frame.subscribe)
+    else this.#aside(this.caller, frame, size)
+  }
+
+  /** What is no call, and so counts against no rate. */
+  #aside(caller: Caller, frame: Request, size: number): void {
+    this.#intake.spent()
+    if (size > this.#o.bodyMaxBytes) this.#answer(JSON.stringify({ id: echo(frame.id), error: longFrame(this.#o.bodyMaxBytes) }))
+    else if (Array.isArray(frame.beat)) this.#beat(caller, frame.beat)
+    else if (frame.subscribe !== undefined) this.#subscribe(caller, frame.subscribe)
     else if (frame.unsubscribe === true) this.#endSubscription()
     else if (Number.isSafeInteger(frame.cancel)) this.#inFlight.get(frame.cancel as number)?.abort()
     else this.#answer(JSON.stringify({ id: echo(frame.id), error: unknownFrame() }))
@@ -247,18 +239,20 @@ export class SocketConnection {
     const { op, in: input } = request
     const call = callId(request, this.#inFlight)
     if (call === null) {
+      this.#intake.spent()
       this.#answer(JSON.stringify({ id: null, error: needsId() }))
       return
     }
     const wrong = wrongCall(request, size, op === "plan.add" ? this.#o.planMaxBytes : this.#o.bodyMaxBytes, this.#inFlight.size)
     if (wrong !== null) {
+      this.#intake.spent()
       this.#fail(call, wrong)
       return
     }
     // Here already, before anything is made for it: under overload a refusal must cost less than the work.
     const admission = this.#loop?.admission
     if (admission?.isFull(caller.actor.agent) === true && KINDS[op as OperationName] === "command") {
-      this.#intake.refused()
+      this.#intake.spent()
       this.#fail(call, admission.refuse())
       return
     }
@@ -283,7 +277,7 @@ export class SocketConnection {
         },
         (error: unknown) => {
           const failure = told(this.#o.log, error, { requestId })
-          if (failure.code === "rate_limited") this.#intake.refused()
+          if (failure.code === "rate_limited") this.#intake.spent()
           this.#fail(call, failure)
           answered()
         },
@@ -297,8 +291,12 @@ export class SocketConnection {
   }
 
   #greet(hello: unknown): void {
+    this.#intake.spent()
     // Who calls is settled before anything else is taken up.
-    this.#intake.hold()
+    if (!this.#intake.hold()) {
+      this.#refuse(twoHellos(), CLOSE.badFrame)
+      return
+    }
     this.#hello = this.#hello
       .then(() => this.#welcome(hello))
       .catch((error: unknown) => this.#refuse(told(this.#o.log, error, { requestId: this.#o.requestId() })))
@@ -345,20 +343,22 @@ export class SocketConnection {
   #beat({ actor, workspace }: Caller, sessions: unknown[]): void {
     const loop = this.#o.hub.workspace(workspace)
     if (loop === null) return
-    for (const session of sessions.slice(0, 1_000)) {
+    const strange: SessionId[] = []
+    for (const session of sessions.slice(0, BEATS_MAX)) {
       if (typeof session !== "string") continue
       if (this.#sessions.has(session) || actor.session === session) loop.beat(session)
-      else {
-        // Not one that this connection is known to own: the operation checks whose it is, and it may be taken over after a reconnect.
-        const call = { operation: "session.beat", input: { sessions: [session] }, key: null, requestId: this.#o.requestId() }
-        void this.#o.perform({ actor, workspace, credential: null, expiresAtMs: null }, call).then(
-          (answer) => {
-            if ((answer as { heard: string[] }).heard.includes(session)) this.own(loop, session)
-          },
-          () => undefined,
-        )
-      }
+      else strange.push(session)
     }
+    if (strange.length === 0) return
+    this.#intake.spent(strange.length)
+    // Not known to be this connection's: the operation checks whose they are, and they may be taken over after a reconnect.
+    const call = { operation: "session.beat", input: { sessions: strange }, key: null, requestId: this.#o.requestId() }
+    void this.#o.perform({ actor, workspace, credential: null, expiresAtMs: null }, call).then(
+      (answer) => {
+        for (const session of (answer as { heard: SessionId[] }).heard) this.own(loop, session)
+      },
+      () => undefined,
+    )
   }
 
   #subscribe(caller: Caller, wanted: unknown): void {

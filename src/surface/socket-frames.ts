@@ -15,6 +15,8 @@ export const CLOSE = { badFrame: 4400, notUtf8: 1007, unauthenticated: 4401, goi
 /** Calls of one connection in flight at once. */
 const IN_FLIGHT_MAX = 1_000
 const HELLO_MAX_BYTES = 16 * 1024
+/** Sessions in one beat. */
+export const BEATS_MAX = 1_000
 /** Frames in one message. */
 const FRAMES_MAX = 1_000
 
@@ -64,18 +66,18 @@ export function echo(given: unknown): number | null {
 
 /** What is wrong with a call before anybody looks at what it asks. */
 export function wrongCall({ key = null }: Request, size: number, maxBytes: number, inFlight: number): SkeinError | null {
-  if (size > maxBytes)
-    return new SkeinError(
-      "body_too_large",
-      `the frame is over ${maxBytes} bytes`,
-      "Put what is large in a file or a commit and name it; a plan may be 8 MiB.",
-      { limit: maxBytes },
-    )
+  if (size > maxBytes) return longFrame(maxBytes)
   if (key !== null && typeof key !== "string")
     return new SkeinError("invalid_input", "the idempotency key is not one", "Use 1 to 128 of A-Z a-z 0-9 . _ : -", {})
   if (inFlight >= IN_FLIGHT_MAX)
     return new SkeinError("rate_limited", `${IN_FLIGHT_MAX} calls of this connection are in flight`, "Wait for answers before sending more.", {}, 100)
   return null
+}
+
+export function longFrame(maxBytes: number): SkeinError {
+  return new SkeinError("body_too_large", `the frame is over ${maxBytes} bytes`, "Put what is large in a file or a commit and name it; a plan may be 8 MiB.", {
+    limit: maxBytes,
+  })
 }
 
 export function needsId(): SkeinError {
@@ -100,6 +102,10 @@ export function longHello(): SkeinError {
 
 export function wrongHello(): SkeinError {
   return new SkeinError("invalid_input", "a hello has a token, and may have a workspace and a session", 'Send {"hello":{"token":"...","workspace":"main"}}.')
+}
+
+export function twoHellos(): SkeinError {
+  return new SkeinError("invalid_input", "a message has two hellos", "Send one, and the next when it is answered.")
 }
 
 export function foreignIdentity({ actor, workspace }: Caller): SkeinError {

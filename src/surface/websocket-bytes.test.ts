@@ -171,3 +171,13 @@ test("a hello may have much right behind it", async () => {
   await line.until(({ texts }) => texts.join("").includes('"id":899,'))
   expect(line.heard.closed).toBe(null)
 })
+
+test("a connection that was refused ends at the client's close, whatever came between", async () => {
+  const line = await upgraded()
+  line.write(Buffer.concat([text({ hello: { token: "none" } }), text(add("x")), text(add("y"))]))
+  await line.until(({ closed }) => closed === 4401)
+  line.write(text(add("z")))
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  line.write(closing(17, 49))
+  await line.until(({ ended }) => ended)
+})

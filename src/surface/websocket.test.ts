@@ -181,6 +181,56 @@ test("a token that has run out is heard of at the next message, and where none c
   }
 })
 
+test.for<[what: string, frame: (at: number) => object]>([
+  ["frames of no known kind", () => ({})],
+  ["calls without an id", () => ({ op: "ledger.head" })],
+  ["calls with a wrong key", (at) => ({ id: at, op: "ledger.head", key: 1 })],
+  ["subscriptions from nowhere", () => ({ subscribe: { from: 0 } })],
+  ["subscriptions", () => ({ subscribe: { from: 1 } })],
+  ["cancellations", (at) => ({ cancel: at })],
+  ["beats of strangers", (at) => ({ beat: [`s_${at}`] })],
+])("whoever sends %s on and on is not read for a while, and others are", async ([, frame]) => {
+  hub = await startInstance({ level: "warn" })
+  const [flood, other] = [await wire(await hub.agent("mallory")), await wire(hub.operator)]
+  const many = JSON.stringify(Array.from({ length: 1_000 }, (_, at) => frame(at)))
+  for (let sent = 0; sent < 100; sent += 1) flood.ws.send(many)
+  flood.send({ id: 5_000, op: "ledger.head" })
+  for (let at = 0; at < 30; at += 1) {
+    other.send({ id: at, op: "ledger.head" })
+    await other.until((frames) => frames.at(-1)?.["id"] === at)
+  }
+  expect(flood.frames.some(({ id }) => id === 5_000)).toBe(false)
+})
+
+test("a beat is one call, however many sessions it names that the connection is not known to own, and it owns those that are its agent's", async () => {
+  hub = await startInstance({ rate: { perSecond: 0.001, burst: 12 } })
+  const token = await hub.agent("ada", { heartbeatMs: 60_000 })
+  const first = await wire(token)
+  first.send(Array.from({ length: 8 }, (_, id) => ({ id, op: "session.start", in: { runtime: "process", owned: true } })))
+  await first.until((frames) => frames.length === 9)
+  const sessions = first.frames.flatMap(({ ok }) => (ok === undefined ? [] : [(ok as { session: string }).session]))
+  const second = await wire(token)
+  second.send({ beat: sessions })
+  await until(() => sessions.every((session) => hub.loop.presence(session)?.connections === 2))
+  expect(sessions).toHaveLength(8)
+})
+
+test("a beat that is longer than a call may be is refused", async () => {
+  hub = await startInstance()
+  const client = await wire(hub.operator)
+  client.send(Array.from({ length: 20 }, () => ({ beat: Array.from({ length: 1_000 }, () => "s_0123456789") })))
+  await client.until((frames) => frames.length === 21)
+  expect(client.frames[1]).toMatchObject({ id: null, error: { code: "body_too_large", details: { limit: 262_144 } } })
+})
+
+test("two hellos in one message end the connection", async () => {
+  hub = await startInstance()
+  const client = await wire(hub.operator)
+  client.send([{ hello: { token: hub.operator } }, { hello: { token: hub.operator } }, { hello: { token: hub.operator } }])
+  expect(await client.closed).toBe(4400)
+  expect(client.frames.slice(1)).toMatchObject([{ error: { code: "invalid_input", message: "a message has two hellos" } }])
+})
+
 test("a call that waits is ended by a cancel, and others go on beside it", async () => {
   hub = await startInstance()
   const worker = await wire(await hub.agent("ada"))

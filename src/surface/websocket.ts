@@ -6,8 +6,9 @@ import type { Caller } from "./auth.ts"
 import { Outbox } from "./outbox.ts"
 import { Refusals } from "./rate.ts"
 import { cookieOf, isFromPage, isLoopback, refuseRaw } from "./request.ts"
-import { SocketConnection, type SocketOptions } from "./socket-connection.ts"
+import { SocketConnection } from "./socket-connection.ts"
 import { CLOSE } from "./socket-frames.ts"
+import type { SocketOptions } from "./socket-options.ts"
 
 /** Time that calls in flight get to be answered when the hub goes down, in ms, and then the connections to close. */
 const DRAIN_MS = 1_000
