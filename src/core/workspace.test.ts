@@ -23,8 +23,13 @@ function forHistories(seed: number, holds: (steps: Step[], extra: number) => voi
 
 describe(`random histories (seed ${SEED})`, () => {
   it("follow the rules as the slow model says them, at every step, and nothing kept beside the tables goes astray", () => {
+    forHistories(SEED, (steps) => void inHistory(steps))
+  })
+
+  it("reach what matters", () => {
+    // Of one seed: what is rare is not met in every hundred.
     const reached = new Set<string>()
-    forHistories(SEED, (steps) => {
+    forHistories(1, (steps) => {
       for (const outcome of inHistory(steps).reached) reached.add(outcome)
     })
     const likely = [
