@@ -1,5 +1,4 @@
 import type { ClientConnection } from "@agentclientprotocol/sdk"
-import { isOneLine } from "../core/one-line.ts"
 import { AcpConnection, type AcpCallbacks, fieldsOf } from "./acp-connection.ts"
 import { acp } from "./acp-library.ts"
 import { sifted } from "./acp-messages.ts"
@@ -10,6 +9,7 @@ import {
   type Delivery,
   type Driver,
   type DriverEvents,
+  isConversation,
   type Launch,
   outOfQuota,
   type Refused,
@@ -30,8 +30,6 @@ export type AcpOptions = AcpCallbacks & {
 const OPEN_MAX_MS = 60_000
 /** Of what it was answered and has not read: an agent that goes on asking and never reads would fill our memory. */
 const UNREAD_MAX_BYTES = 16 * 1024 * 1024
-/** A conversation's id, as the hub takes it: one line. It goes into files, and to terminals. */
-const CONVERSATION_MAX = 200
 /** A failing prompt is told of within this, else it is taken to be under way. */
 const FAILS_WITHIN_MS = 500
 /** Of what an agent says of its failure. */
@@ -183,8 +181,7 @@ export class AcpDriver implements Driver {
       const can = fieldsOf(agentCapabilities)
       if (resumeId === null) {
         const { sessionId } = fieldsOf(await within(agent, peer.request(acp.methods.agent.session.new, { cwd, mcpServers: [] }), signal))
-        const isNamed = typeof sessionId === "string" && sessionId !== "" && sessionId.length <= CONVERSATION_MAX && isOneLine(sessionId)
-        if (!isNamed) return refused("SPAWN_FAILED", "it does not name the conversation that it opened")
+        if (!isConversation(sessionId)) return refused("SPAWN_FAILED", "it does not name the conversation that it opened")
         agent.session = sessionId
         return null
       }

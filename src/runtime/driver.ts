@@ -1,3 +1,4 @@
+import { isOneLine } from "../core/one-line.ts"
 import type { Environment } from "./environment.ts"
 import type { AgentPreset } from "./presets/preset.ts"
 import type { QuotaNotice } from "./quota-notice.ts"
@@ -107,6 +108,13 @@ export type Driver = {
   running(): Promise<Address[]>
   /** Lets go of what the driver itself holds. Agents in terminals live on; children of this process are stopped. */
   close(): Promise<void>
+}
+
+const CONVERSATION_MAX = 200
+
+/** Whether it can be a conversation's id, as the hub takes it: one line. It goes into files, and to terminals. */
+export function isConversation(id: unknown): id is string {
+  return typeof id === "string" && id !== "" && id.length <= CONVERSATION_MAX && isOneLine(id)
 }
 
 export function refused(code: DriverReason, detail: string): Refused {

@@ -7,6 +7,7 @@ import {
   type Delivery,
   type Driver,
   type DriverEvents,
+  isConversation,
   type Launch,
   outOfQuota,
   type Refused,
@@ -227,7 +228,7 @@ function sessionIn(line: Readonly<Record<string, unknown>>, { sessionFields }: H
   for (const path of sessionFields) {
     let value: unknown = line
     for (const key of path) value = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[key] : undefined
-    if (typeof value === "string" && value !== "") return value
+    if (isConversation(value)) return value
   }
   return null
 }

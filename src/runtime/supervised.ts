@@ -1,4 +1,5 @@
 import * as z from "zod"
+import { sessionId } from "../contract/schema.ts"
 import type { Address } from "./driver.ts"
 
 /** How an agent is run: in a terminal that people can look into, over the Agent Client Protocol, or headless, a process for each turn. */
@@ -32,13 +33,12 @@ const wanted = z.strictObject({
 })
 export type Wanted = z.infer<typeof wanted>
 
-const address = z.custom<Address>(
-  (value) =>
-    typeof value === "object" &&
-    value !== null &&
-    typeof (value as Address).agent === "string" &&
-    (RUN_BY as readonly string[]).includes((value as Address).channel),
-)
+/** Checked in full: a pane's id goes into conditions of tmux, and the process is signalled. */
+const anywhere = { agent: agentName, preset: text, session: text.nullable(), pid: z.int().min(0) }
+const address: z.ZodType<Address> = z.discriminatedUnion("channel", [
+  z.object({ channel: z.literal("tmux"), ...anywhere, socket: text, pane: z.string().regex(/^%\d+$/) }),
+  z.object({ channel: z.enum(["process", "acp"]), ...anywhere }),
+])
 
 /** How one agent runs: written by its supervisor alone, so that the next one finds it again. */
 const running = z.strictObject({
@@ -48,7 +48,7 @@ const running = z.strictObject({
   /** In another state than `running` it is over there, and its place is still to be cleared. */
   address: address.nullable(),
   /** Its session with the hub, which the supervisor beats for. */
-  session: z.string().nullable(),
+  session: sessionId.nullable(),
   /** The agent's own id of its conversation, to resume it by. */
   conversation: z.string().nullable(),
   /** Its own server, where it was started with one. */

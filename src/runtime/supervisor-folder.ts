@@ -68,7 +68,7 @@ export class SupervisorFolder {
     try {
       const { pid, born, session, agent, startedAtMs } = JSON.parse(textOf(join(this.path, "supervisor.json")) ?? "") as Partial<SupervisorFile>
       if (typeof pid !== "number" || typeof born !== "string" || typeof agent !== "string") return null
-      return { pid, born, session: session ?? null, agent, startedAtMs: startedAtMs ?? 0 }
+      return { pid, born, session: typeof session === "string" ? session : null, agent, startedAtMs: typeof startedAtMs === "number" ? startedAtMs : 0 }
     } catch {
       return null
     }

@@ -6,6 +6,7 @@ import { configTarget } from "./config-target.ts"
 import { guardTarget } from "./guard-target.ts"
 import { hookTarget } from "./hook-target.ts"
 import { httpTarget } from "./http-target.ts"
+import { keptTarget } from "./kept-target.ts"
 import { ledgerTarget } from "./ledger-target.ts"
 import { mcpTarget } from "./mcp-target.ts"
 import { noteTarget } from "./note-target.ts"
@@ -38,4 +39,5 @@ export const TARGETS: readonly Target[] = [
   saidTarget,
   settingsTarget,
   acpTarget,
+  keptTarget,
 ]
