@@ -72,7 +72,7 @@ class KeptSubject implements Subject {
     rmSync(path, { recursive: true, force: true })
     const folder = new SupervisorFolder(path)
     folder.prepare()
-    const running: Json = { ...newRunning("ada"), state: "running", address: ADDRESS, session: "s_1", startedAtMs: 1, revision: 1 } as Json
+    const running: Json = { ...newRunning("ada"), state: "running", address: ADDRESS, session: "s_1", startedAtMs: 1, revision: 1 }
     this.#sent = ""
     const spoil = (name: string, sound: Json): void => {
       const value = choices.chance(70) ? mutateValue(sound, choices) : sound
@@ -82,7 +82,7 @@ class KeptSubject implements Subject {
       writeFileSync(join(path, name), bytes)
     }
     spoil("running/ada.json", running)
-    spoil("wanted/ada.json", WANTED as unknown as Json)
+    spoil("wanted/ada.json", WANTED)
     spoil("supervisor.json", HOLDER)
     const [wanted, kept, last] = [folder.wanted(), folder.runningOf("ada"), folder.lastHolder()]
     checkAddress(kept)
