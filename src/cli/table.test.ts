@@ -36,3 +36,19 @@ test("what takes two columns of a terminal, or none, is measured so, and colour 
     ["task  tries  title", "界界      0  界界", "e\u0301         1  e\u0301", "👩‍👩‍👧        2  👩‍👩‍👧", "four      3  four"].join("\n"),
   )
 })
+
+test("on a narrower terminal what may be cut gives way, the widest first, and a pipe gets all of it", () => {
+  const wide = [{ head: "task", max: 40 }, { head: "state" }, { head: "title", max: 80 }]
+  const rows = [
+    ["t1", "in progress", "x".repeat(70)],
+    ["a-long-name-of-a-task", "ready", "short"],
+  ]
+  const drawn = (columns: number, isLive = true): string[] =>
+    renderTable(Object.defineProperties(new Terminal({ colour: false }), { isLive: { value: isLive }, columns: { value: columns } }), wide, rows).split("\n")
+  expect(drawn(120)[1]).toContain("x".repeat(70))
+  expect(drawn(20, false)[1]).toContain("x".repeat(70))
+  expect(Math.max(...drawn(80).map((line) => line.length))).toBe(80)
+  expect(drawn(80)[2]).toBe("a-long-name-of-a-task  ready        short")
+  // Neither goes below twelve characters: what is left is too wide, and still whole.
+  expect(drawn(20).slice(1)).toEqual(["t1            in progress  xxxxxxxxxxx…", "a-long-name…  ready        short"])
+})

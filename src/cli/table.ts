@@ -15,15 +15,20 @@ type Shown = { text: string; width: number; paint: ((text: string) => string) | 
 /** What takes a column a character, without a look at each. */
 const NARROW = /^[\x20-\x7e]*$/
 
-/** A table without rules. Every cell is made safe for the terminal here: callers pass foreign text as it is. */
+/** What lies between two columns. */
+const GAP = "  "
+/** A column that may be cut is cut to no fewer characters than this. */
+const LEAST = 12
+
+/**
+ * A table without rules. On a terminal that is narrower, columns that have a most give way, the widest first. Every cell is made safe for the terminal here: callers
+ * pass foreign text as it is.
+ */
 export function renderTable(terminal: Terminal, columns: readonly Column[], rows: readonly (readonly Cell[])[]): string {
-  const { bold } = terminal.colours
-  const lines = [
-    columns.map(({ head }) => shown(head, bold)),
-    ...rows.map((row) => row.map((cell, at) => showCell(terminal, cell, columns[at]?.max ?? Infinity))),
-  ]
-  const widths = columns.map(() => 0)
-  for (const line of lines) for (const [at, { width }] of line.entries()) widths[at] = Math.max(widths[at] ?? 0, width)
+  const made = makeLines(terminal, columns, rows)
+  const fitting = terminal.isLive ? narrowed(columns, widthsOf(columns, made), terminal.columns) : columns
+  const lines = fitting === columns ? made : makeLines(terminal, fitting, rows)
+  const widths = widthsOf(columns, lines)
   return lines
     .map((line) =>
       line
@@ -32,10 +37,35 @@ export function renderTable(terminal: Terminal, columns: readonly Column[], rows
           const gap = " ".repeat((widths[at] ?? 0) - width)
           return columns[at]?.right === true ? gap + painted : painted + gap
         })
-        .join("  ")
+        .join(GAP)
         .trimEnd(),
     )
     .join("\n")
+}
+
+function makeLines(terminal: Terminal, columns: readonly Column[], rows: readonly (readonly Cell[])[]): Shown[][] {
+  const { bold } = terminal.colours
+  return [columns.map(({ head }) => shown(head, bold)), ...rows.map((row) => row.map((cell, at) => showCell(terminal, cell, columns[at]?.max ?? Infinity)))]
+}
+
+function widthsOf(columns: readonly Column[], lines: readonly Shown[][]): number[] {
+  const widths = columns.map(() => 0)
+  for (const line of lines) for (const [at, { width }] of line.entries()) widths[at] = Math.max(widths[at] ?? 0, width)
+  return widths
+}
+
+/** The columns with less room for those that have a most, as far as so many characters ask for it. */
+function narrowed(columns: readonly Column[], widths: readonly number[], room: number): readonly Column[] {
+  const now = [...widths]
+  let over = widths.reduce((sum, width) => sum + width, GAP.length * (widths.length - 1)) - room
+  if (over <= 0) return columns
+  for (; over > 0; over -= 1) {
+    let widest = -1
+    for (const [at, width] of now.entries()) if (columns[at]?.max !== undefined && width > Math.max(LEAST, now[widest] ?? 0)) widest = at
+    if (widest < 0) break
+    now[widest] = (now[widest] as number) - 1
+  }
+  return columns.map((column, at) => (column.max === undefined ? column : { ...column, max: Math.min(column.max, now[at] as number) }))
 }
 
 function showCell(terminal: Terminal, cell: Cell, max: number): Shown {
