@@ -18,7 +18,7 @@ function refusedIntake(refusals: Refusals, frames: number): { intake: Intake; ta
   }
   const take = (): void => {
     taken += 1
-    for (let frame = 0; frame < frames; frame += 1) intake.spent()
+    for (let frame = 0; frame < frames; frame += 1) intake.refused()
   }
   const intake = new Intake({ ws, refusals, share: () => Number.POSITIVE_INFINITY, take })
   return { intake, taken: () => taken, isPaused: () => isPaused }
@@ -56,14 +56,24 @@ test("a connection that goes while it rests makes nobody else rest longer", () =
 test("what costs as much as many is paid for as many, and within the rate it costs nothing", () => {
   const refusals = new Refusals(RATE, () => 0)
   const { intake, isPaused } = refusedIntake(refusals, 0)
-  intake.spent(2_000)
+  intake.refused(2_000)
   expect(isPaused()).toBe(false)
-  intake.spent(4_000)
+  intake.refused(4_000)
   expect(isPaused()).toBe(true)
   vi.advanceTimersByTime(199)
   expect(isPaused()).toBe(true)
   vi.advanceTimersByTime(1)
   expect(isPaused()).toBe(false)
+})
+
+test("who says hello or beats rests for nobody else's refusals, but for more than a hundred such at once of its own", () => {
+  const refusals = new Refusals(RATE, () => 0)
+  refusedIntake(refusals, 3_000).intake.received("all at once", false)
+  const { intake, isPaused } = refusedIntake(refusals, 0)
+  for (let beat = 0; beat < 100; beat += 1) intake.aside()
+  expect(isPaused()).toBe(false)
+  intake.aside()
+  expect(isPaused()).toBe(true)
 })
 
 test("a hello that is not answered yet holds all up, and is the only one", () => {

@@ -1,6 +1,6 @@
 import type { WebSocket } from "ws"
 import type { Message } from "../contract/frame-reader.ts"
-import type { Refusals } from "./rate.ts"
+import { Refusals } from "./rate.ts"
 
 /** Calls in flight above which nothing more is read from a connection, until half of them are answered. */
 const IN_FLIGHT_READ = 256
@@ -8,6 +8,9 @@ const IN_FLIGHT_READ = 256
 const IN_FLIGHT_LEAST = 16
 /** Nothing is read from a connection of those that ask on and on of an overloaded hub for this long at the least, in ms. */
 const REST_MS = 25
+
+/** What a connection may send that is no call, such as a hello or a beat, before it counts as refusals do: nobody rests for so little because others were refused. */
+const ASIDES = { perSecond: 100, burst: 100 } as const
 
 type IntakeOptions = {
   ws: Pick<WebSocket, "isPaused" | "pause" | "resume">
@@ -31,6 +34,7 @@ export class Intake {
   #rest: NodeJS.Timeout | null = null
   /** Spent beyond the rate, and not paid for yet. */
   #unpaid = 0
+  readonly #asides = new Refusals(ASIDES)
   #held = false
   #over = false
 
@@ -83,8 +87,13 @@ export class Intake {
     if (this.#working <= IN_FLIGHT_LEAST / 2 || 2 * this.#working <= this.#window) this.#next()
   }
 
-  /** A call was told `overloaded` or `rate_limited`, or something came that counts against no rate: a beat costs as much for each session that its sender is not known to own. */
-  spent(units = 1): void {
+  /** Something came that counts against no agent's rate: a beat costs as much for each session that its sender is not known to own. */
+  aside(units = 1): void {
+    if (!this.#asides.take(units)) this.refused(units)
+  }
+
+  /** A call was told `overloaded` or `rate_limited`. */
+  refused(units = 1): void {
     const { ws, refusals } = this.#o
     if (this.#rest === null && refusals.take(units)) return
     this.#unpaid += units

@@ -226,7 +226,7 @@ export class SocketConnection {
 
   /** What is no call, and so counts against no rate. */
   #aside(caller: Caller, frame: Request, size: number): void {
-    this.#intake.spent()
+    this.#intake.aside()
     if (size > this.#o.bodyMaxBytes) this.#answer(JSON.stringify({ id: echo(frame.id), error: longFrame(this.#o.bodyMaxBytes) }))
     else if (Array.isArray(frame.beat)) this.#beat(caller, frame.beat)
     else if (frame.subscribe !== undefined) this.#subscribe(caller, frame.subscribe)
@@ -239,20 +239,20 @@ export class SocketConnection {
     const { op, in: input } = request
     const call = callId(request, this.#inFlight)
     if (call === null) {
-      this.#intake.spent()
+      this.#intake.aside()
       this.#answer(JSON.stringify({ id: null, error: needsId() }))
       return
     }
     const wrong = wrongCall(request, size, op === "plan.add" ? this.#o.planMaxBytes : this.#o.bodyMaxBytes, this.#inFlight.size)
     if (wrong !== null) {
-      this.#intake.spent()
+      this.#intake.aside()
       this.#fail(call, wrong)
       return
     }
     // Here already, before anything is made for it: under overload a refusal must cost less than the work.
     const admission = this.#loop?.admission
     if (admission?.isFull(caller.actor.agent) === true && KINDS[op as OperationName] === "command") {
-      this.#intake.spent()
+      this.#intake.refused()
       this.#fail(call, admission.refuse())
       return
     }
@@ -277,7 +277,7 @@ export class SocketConnection {
         },
         (error: unknown) => {
           const failure = told(this.#o.log, error, { requestId })
-          if (failure.code === "rate_limited") this.#intake.spent()
+          if (failure.code === "rate_limited") this.#intake.refused()
           this.#fail(call, failure)
           answered()
         },
@@ -291,7 +291,7 @@ export class SocketConnection {
   }
 
   #greet(hello: unknown): void {
-    this.#intake.spent()
+    this.#intake.aside()
     // Who calls is settled before anything else is taken up.
     if (!this.#intake.hold()) {
       this.#refuse(twoHellos(), CLOSE.badFrame)
@@ -350,7 +350,7 @@ export class SocketConnection {
       else strange.push(session)
     }
     if (strange.length === 0) return
-    this.#intake.spent(strange.length)
+    this.#intake.aside(strange.length)
     // Not known to be this connection's: the operation checks whose they are, and they may be taken over after a reconnect.
     const call = { operation: "session.beat", input: { sessions: strange }, key: null, requestId: this.#o.requestId() }
     void this.#o.perform({ actor, workspace, credential: null, expiresAtMs: null }, call).then(
