@@ -198,15 +198,10 @@ describe("a witness", () => {
       expect(await requestCosignature({ url: served.url, witness: impostor, note: note(4), ledger })).toMatchObject({ outcome: "refused", offence: null })
       await served.close()
       expect(await requestCosignature({ url: served.url, witness: witnessKey, note: note(4), ledger })).toMatchObject({ outcome: "unreachable" })
-      expect(
-        await requestCosignature({
-          url: "http://w",
-          witness: witnessKey,
-          note: note(4),
-          ledger,
-          post: async () => ({ status: 503, body: "\u001b[31mbusy\n" }),
-        }),
-      ).toEqual({ outcome: "unreachable", reason: "[31mbusy" })
+      const said = (status: number): Promise<unknown> =>
+        requestCosignature({ url: "http://w", witness: witnessKey, note: note(4), ledger, post: async () => ({ status, body: "\u001b[31mbusy\n" }) })
+      for (const status of [429, 500, 503]) expect(await said(status)).toEqual({ outcome: "unreachable", reason: "[31mbusy" })
+      expect(await said(400)).toEqual({ outcome: "refused", offence: null, reason: "[31mbusy" })
     })
 
     it("answers stale and malformed requests as the protocol says", async () => {
