@@ -5,12 +5,16 @@ import { json, newRepository, parseLines, skein, tidyUp } from "./cli-driver.ts"
 
 afterAll(tidyUp)
 
-test("a hub does not start on a ledger that was cut, or on another history, and keeps the checkpoint that shows it", async () => {
+/** A repository whose hub is up, and where the ledger of a workspace and its checkpoint lie. */
+async function begun(workspace: string): Promise<{ folder: string; at: (...names: string[]) => string; ledger: string; kept: string }> {
   const folder = newRepository()
   const at = (...names: string[]): string => join(folder, ".skein", ...names)
-  const ledger = at("ledger", "main.sqlite")
-  const kept = at("checkpoint", "main")
   await json(folder, ["up"])
+  return { folder, at, ledger: at("ledger", `${workspace}.sqlite`), kept: at("checkpoint", workspace) }
+}
+
+test("a hub does not start on a ledger that was cut, or on another history, and keeps the checkpoint that shows it", async () => {
+  const { folder, at, ledger, kept } = await begun("main")
   await json(folder, ["task", "add", "first", "First"])
   await json(folder, ["ledger", "backup", at("older.sqlite")])
   await json(folder, ["task", "add", "second", "Second"])
@@ -46,11 +50,7 @@ test("a hub does not start on a ledger that was cut, or on another history, and 
 })
 
 test("a workspace of which only its checkpoint is left is told, and not begun anew until a person says so; the others go on", async () => {
-  const folder = newRepository()
-  const at = (...names: string[]): string => join(folder, ".skein", ...names)
-  const ledger = at("ledger", "night.sqlite")
-  const kept = at("checkpoint", "night")
-  await json(folder, ["up"])
+  const { folder, at, ledger, kept } = await begun("night")
   await json(folder, ["workspace", "create", "night"])
   await json(folder, ["-w", "night", "task", "add", "first", "First"])
   await json(folder, ["-w", "night", "ledger", "checkpoint"])
@@ -99,10 +99,7 @@ test.each(["night.cosigned", "night.Unreadable", "goose.credential"])("%s names 
 })
 
 test("a kept checkpoint that cannot be read keeps nobody from work, and is told until a person has removed it", async () => {
-  const folder = newRepository()
-  const at = (...names: string[]): string => join(folder, ".skein", ...names)
-  const kept = at("checkpoint", "main")
-  await json(folder, ["up"])
+  const { folder, at, kept } = await begun("main")
   await json(folder, ["task", "add", "first", "First"])
   await json(folder, ["ledger", "checkpoint"])
   await json(folder, ["down"])

@@ -25,10 +25,13 @@ const LEAST = 12
  * pass foreign text as it is.
  */
 export function renderTable(terminal: Terminal, columns: readonly Column[], rows: readonly (readonly Cell[])[]): string {
-  const made = makeLines(terminal, columns, rows)
-  const fitting = terminal.isLive ? narrowed(columns, widthsOf(columns, made), terminal.columns) : columns
-  const lines = fitting === columns ? made : makeLines(terminal, fitting, rows)
-  const widths = widthsOf(columns, lines)
+  let lines = makeLines(terminal, columns, rows)
+  let widths = widthsOf(columns, lines)
+  const fitting = terminal.isLive ? narrowed(columns, widths, terminal.columns) : columns
+  if (fitting !== columns) {
+    lines = makeLines(terminal, fitting, rows)
+    widths = widthsOf(columns, lines)
+  }
   return lines
     .map((line) =>
       line

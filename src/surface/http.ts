@@ -175,9 +175,9 @@ class Surface {
 
   async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const requestId = this.#requestId()
-    // Another of its connection goes before it.
-    if (response.socket === null) await this.#turns.wait(request, response)
     try {
+      // Another of its connection goes before it.
+      if (response.socket === null) await this.#turns.wait(request, response)
       if (this.#closing) throw stopping()
       checkOrigin(request, this.#guard)
       await this.#addresses.answer({ request, response, pathname: pathOf(request), requestId })

@@ -4,6 +4,7 @@ import type { SkeinError } from "../contract/errors.ts"
 import { asciiFrame, textFrame } from "../contract/frame.ts"
 import { type Message, readMessages } from "../contract/frame-reader.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
+import { sessionId } from "../contract/schema.ts"
 import type { SessionId } from "../core/ids.ts"
 import type { Loop } from "../hub/loop.ts"
 import { answerText } from "./answer-text.ts"
@@ -351,14 +352,13 @@ export class SocketConnection {
     }
     if (strange.length === 0) return
     this.#intake.aside(strange.length)
-    // Not known to be this connection's: the operation checks whose they are, and they may be taken over after a reconnect.
-    const call = { operation: "session.beat", input: { sessions: strange }, key: null, requestId: this.#o.requestId() }
-    void this.#o.perform({ actor, workspace, credential: null, expiresAtMs: null }, call).then(
-      (answer) => {
-        for (const session of (answer as { heard: SessionId[] }).heard) this.own(loop, session)
-      },
-      () => undefined,
-    )
+    // The operation checks whose they are, and they may be taken over after a reconnect. What can be no session keeps no other from it.
+    const input = { sessions: strange.filter((id) => sessionId.safeParse(id).success) }
+    const call = { operation: "session.beat", input, key: null, requestId: this.#o.requestId() }
+    const heard = (answer: unknown): void => {
+      for (const session of (answer as { heard: SessionId[] }).heard) this.own(loop, session)
+    }
+    void this.#o.perform({ actor, workspace, credential: null, expiresAtMs: null }, call).then(heard, () => undefined)
   }
 
   #subscribe(caller: Caller, wanted: unknown): void {

@@ -210,7 +210,7 @@ test("a beat is one call, however many sessions it names that the connection is 
   await first.until((frames) => frames.length === 9)
   const sessions = first.frames.flatMap(({ ok }) => (ok === undefined ? [] : [(ok as { session: string }).session]))
   const second = await wire(token)
-  second.send({ beat: sessions })
+  second.send({ beat: ["no session", ...sessions] })
   await until(() => sessions.every((session) => hub.loop.presence(session)?.connections === 2))
   expect(sessions).toHaveLength(8)
 })
