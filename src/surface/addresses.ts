@@ -117,7 +117,7 @@ export class Addresses {
   /** MCP in every revision: loaded at the first request, since most hubs start without anybody asking for it. */
   async #serveMcp({ request, response }: Exchange): Promise<void> {
     const caller = await this.#caller(request)
-    this.#o.rate.take(caller.actor.agent)
+    this.#o.rate.take(caller)
     const body = request.method === "POST" ? await readJson(request, this.#o.bodyMaxBytes) : undefined
     this.#mcp ??= this.#loadMcp()
     const mcp = await this.#mcp
@@ -159,7 +159,7 @@ export class Addresses {
     allow(request, "GET")
     const url = urlOf(request)
     const caller = await this.#caller(request, url.searchParams.get("workspace"))
-    this.#o.rate.take(caller.actor.agent)
+    this.#o.rate.take(caller)
     const stream = streamEvents(workspaceOf(this.#o.hub, caller), caller, request, response, url, (ended) => this.#streams.delete(ended))
     this.#streams.add(stream)
   }
@@ -169,7 +169,7 @@ export class Addresses {
     const [, , workspace = "", text = ""] = pathname.split("/", 5)
     if (!/^\d{1,15}$/.test(text)) throw new SkeinError("invalid_input", "a snapshot is asked for by workspace and seq", "GET /snapshots/WORKSPACE/SEQ")
     const caller = (await this.#pageCaller(request, workspace)) ?? (await this.#caller(request, workspace))
-    this.#o.rate.take(caller.actor.agent)
+    this.#o.rate.take(caller)
     const loop = workspaceOf(this.#o.hub, caller)
     const found = urlOf(request).searchParams.has("records")
       ? await recordsAt(loop, this.#o.hub.ladder(loop.name), Number(text))
@@ -184,7 +184,7 @@ export class Addresses {
     allow(request, "GET")
     const { what, workspace, from, to } = rangeAsked(pathname)
     const caller = (await this.#pageCaller(request, workspace)) ?? (await this.#caller(request, workspace))
-    this.#o.rate.take(caller.actor.agent)
+    this.#o.rate.take(caller)
     const loop = workspaceOf(this.#o.hub, caller)
     await (what === "back" ? sendBack(this.#o.hub.ladder(loop.name), from, to, response) : sendEntries(loop, from, to, response))
   }
@@ -195,7 +195,7 @@ export class Addresses {
     const signal = pathname.slice("/otlp/v1/".length)
     if (signal !== "logs" && signal !== "metrics" && signal !== "traces") throw notThere(pathname)
     const caller = await this.#caller(request)
-    this.#o.rate.take(caller.actor.agent)
+    this.#o.rate.take(caller)
     const bytes = await readBytes(request, TELEMETRY_BODY_MAX_BYTES)
     const body = jsonOf(request, bytes)
     if (signal === "logs") {

@@ -107,7 +107,7 @@ export function performer(options: PerformOptions): Perform {
   const foresight = foresee === undefined ? null : new Foresight(foresee)
   const run = (caller: Caller, call: Call): Promise<unknown> => {
     const { actor } = caller
-    rate.take(actor.agent)
+    rate.take(caller)
     const row = rows.get(call.operation)
     if (row === undefined) throw unknownOperation(call.operation)
     if (!permits(row.least, actor.role)) throw notPermitted(row, actor)

@@ -3,12 +3,14 @@ import { SkeinError } from "../contract/errors.ts"
 /** `perSecond` calls on average; up to `burst` at once after a pause. */
 export type Rate = { perSecond: number; burst: number }
 
+type Who = { workspace: string; actor: { agent: string } }
+
 type Bucket = { tokens: number; filledMs: number }
 
 /** Buckets are swept when there are more of them than this: full ones say nothing. */
 const SWEEP_AT = 10_000
 
-/** A token bucket for each agent, on a clock that never goes backwards. */
+/** A token bucket for each agent of a workspace, on a clock that never goes backwards. */
 export class Buckets {
   readonly #rate: Rate
   readonly #monotonicMs: () => number
@@ -25,14 +27,15 @@ export class Buckets {
   }
 
   /** Takes one token. Throws `rate_limited`, with the time after which there is one again. */
-  take(agent: string): void {
+  take({ workspace, actor: { agent } }: Who): void {
     const { perSecond, burst } = this.#rate
     const nowMs = this.#monotonicMs()
-    let bucket = this.#buckets.get(agent)
+    const name = `${workspace} ${agent}`
+    let bucket = this.#buckets.get(name)
     if (bucket === undefined) {
       if (this.#buckets.size >= SWEEP_AT) this.#sweep(nowMs)
       bucket = { tokens: burst, filledMs: nowMs }
-      this.#buckets.set(agent, bucket)
+      this.#buckets.set(name, bucket)
     }
     bucket.tokens = Math.min(burst, bucket.tokens + ((nowMs - bucket.filledMs) / 1_000) * perSecond)
     bucket.filledMs = nowMs
@@ -53,8 +56,8 @@ export class Buckets {
 
   #sweep(nowMs: number): void {
     const { perSecond, burst } = this.#rate
-    for (const [agent, { tokens, filledMs }] of this.#buckets) {
-      if (tokens + ((nowMs - filledMs) / 1_000) * perSecond >= burst) this.#buckets.delete(agent)
+    for (const [name, { tokens, filledMs }] of this.#buckets) {
+      if (tokens + ((nowMs - filledMs) / 1_000) * perSecond >= burst) this.#buckets.delete(name)
     }
   }
 }
