@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { connect } from "../client/client.ts"
 import { type Instance, startInstance } from "./served.contract.ts"
-import { ask } from "./wire.contract.ts"
+import { ask, talk } from "./wire.contract.ts"
 
 let hub: Instance
 let ada: string
@@ -77,6 +77,22 @@ test("a wait ends with its connection, and leaves no subscriber behind", async (
   await client.close()
   expect(await gone).toBe("given up")
   await waiters(0)
+})
+
+test("nine hundred waits of one caller in one message are looked into together, when they come and when an entry does", async () => {
+  let looks = 0
+  const read = hub.loop.read.bind(hub.loop)
+  hub.loop.read = (look) => {
+    looks += 1
+    return read(look)
+  }
+  const waits = Array.from({ length: 900 }, (_, id) => ({ id, op: "work.wait", in: { waitMs: 60_000 } }))
+  const talking = talk(hub.url, [JSON.stringify({ hello: { token: ada } }), JSON.stringify(waits)], { count: 901 })
+  await waiters(900)
+  await addTask("one")
+  const { frames } = await talking
+  expect(frames.slice(1).map(({ ok }) => (ok as { ready: string[] }).ready)).toEqual(waits.map(() => ["one"]))
+  expect(looks).toBeLessThan(50)
 })
 
 test("a hub that goes down says so to those who wait", async () => {

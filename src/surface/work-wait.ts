@@ -6,6 +6,7 @@ import { permits } from "../core/role.ts"
 import { unreadOf } from "../core/unread.ts"
 import type { Workspace } from "../core/workspace.ts"
 import { aborted, stopping } from "../hub/failures.ts"
+import type { Loop } from "../hub/loop.ts"
 import type { Context } from "./context.ts"
 
 type Work = Omit<Output<"work.wait">, "waitedMs">
@@ -23,6 +24,23 @@ function workFor(state: Workspace, actor: Actor, nowMs: number): Work {
     .slice(0, UNREAD_MAX)
     .map((row) => ({ ...row, title: state.threads.get(row.thread)?.title ?? "" }))
   return { unread, notices: openNotices(state, actor), ready }
+}
+
+/** What was seen in this turn of the loop, by head and caller. */
+const seen = new WeakMap<Loop, Map<string, Promise<Work>>>()
+
+/** What there is to do for a caller. However often it waits, one look in a turn is for all of that: each may cost a millisecond, and one message may bring 900. */
+function look(loop: Loop, actor: Actor): Promise<Work> {
+  let looks = seen.get(loop)
+  if (looks === undefined) {
+    looks = new Map()
+    seen.set(loop, looks)
+    setImmediate(() => seen.delete(loop))
+  }
+  const key = `${loop.head.seq} ${actor.agent} ${actor.role} ${actor.session}`
+  let work = looks.get(key)
+  if (work === undefined) looks.set(key, (work = loop.read((state, nowMs) => workFor(state, actor, nowMs))))
+  return work
 }
 
 /**
@@ -45,18 +63,18 @@ export function waitForWork({ loop, caller: { actor }, signal }: Context, { wait
       answer()
     }
     const leave = (): void => settle(() => reject(aborted()))
-    const look = async (): Promise<void> => {
+    const lookAgain = async (): Promise<void> => {
       if (looking || over) return
       looking = true
       moved = false
-      const work = await loop.read((state, nowMs) => workFor(state, actor, nowMs))
+      const work = await look(loop, actor)
       looking = false
       if (work.unread.length > 0 || work.ready.length > 0 || work.notices.length > 0 || timeIsUp)
         settle(() => resolve({ ...work, waitedMs: Math.round(performance.now() - startedMs) }))
       else if (moved) setTimeout(start, LOOK_EVERY_MS)
     }
     const start = (): void => {
-      look().catch((error: unknown) => settle(() => reject(error)))
+      lookAgain().catch((error: unknown) => settle(() => reject(error)))
     }
     const stir = (): void => {
       if (moved || over) return
