@@ -107,6 +107,13 @@ export async function newestSnapshot(store: SnapshotStore, workspace: string, at
   return seq === undefined || lines === null ? null : { seq, lines }
 }
 
+/** Lets go of lines that nobody will read, and of the file behind them: what was never begun would hold it open. */
+export async function letGo(lines: AsyncIterable<string>): Promise<void> {
+  const begun = lines[Symbol.asyncIterator]()
+  await begun.next()
+  await begun.return?.()
+}
+
 export type Restored = { state: Workspace; chain: ChainRecord; digest: DigestRecord }
 
 /**

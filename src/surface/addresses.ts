@@ -3,6 +3,7 @@ import { pipeline } from "node:stream/promises"
 import { Readable } from "node:stream"
 import { SkeinError } from "../contract/errors.ts"
 import type { Hub } from "../hub/hub.ts"
+import { letGo } from "../hub/snapshots.ts"
 import { answerText } from "./answer-text.ts"
 import { type Auth, type Caller, TOKEN_MS } from "./auth.ts"
 import { rangeAsked, sendBack, sendEntries } from "./entry-pages.ts"
@@ -160,6 +161,8 @@ export class Addresses {
     const url = urlOf(request)
     const caller = await this.#caller(request, url.searchParams.get("workspace"))
     this.#o.rate.take(caller)
+    // Its reader may have gone while it was looked at who that is: no event will tell.
+    if (response.destroyed) return
     const stream = streamEvents(workspaceOf(this.#o.hub, caller), caller, request, response, url, (ended) => this.#streams.delete(ended))
     this.#streams.add(stream)
   }
@@ -176,6 +179,7 @@ export class Addresses {
       : await loop.snapshot(Number(text))
     if (found === null)
       throw new SkeinError("not_found", `there is no snapshot at or before ${text}`, "Start from the first entry; `ledger.snapshots` lists what is kept.")
+    if (response.destroyed) return letGo(found.lines)
     response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", "Skein-Snapshot-Seq": String(found.seq), ...SECURE_HEADERS })
     await pipeline(Readable.from(found.lines, { objectMode: false }), response)
   }
@@ -249,6 +253,8 @@ function missing(): never {
 /** Aborted when the response's connection is gone before its answer. */
 function goneWith(response: ServerResponse): AbortSignal {
   const gone = new AbortController()
+  // By now already, perhaps: no event will tell.
+  if (response.destroyed) gone.abort()
   response.on("close", () => {
     if (!response.writableFinished) gone.abort()
   })

@@ -1,7 +1,7 @@
 import type { Seq } from "../core/ids.ts"
 import type { Ladder } from "../hub/ladder.ts"
 import type { Loop } from "../hub/loop.ts"
-import { linesOf, SEAL_LENGTH } from "../hub/snapshots.ts"
+import { letGo, linesOf, SEAL_LENGTH } from "../hub/snapshots.ts"
 
 /** A state so many entries older is given all the same where the past's steps lead back from it. */
 const OLDER_MAX = 30_000
@@ -15,6 +15,8 @@ export async function recordsAt(loop: Loop, ladder: Ladder | null, atOrBefore: S
   if (rung > 0 && rung <= atOrBefore && rung >= newest - OLDER_MAX) {
     const top = await ladder?.top()
     if (top !== null && top !== undefined && top.seq <= atOrBefore) return top
+    // Another rung was made meanwhile.
+    if (top !== null && top !== undefined) await letGo(top.lines)
   }
   const found = await loop.snapshot(atOrBefore)
   return found === null ? null : { seq: found.seq, lines: withoutKeys(found.lines) }
