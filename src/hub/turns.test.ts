@@ -38,3 +38,17 @@ test("a turn of which nothing was heard is over after 30 min, and the ack clock 
   waking.wait(1)
   expect(turns.look(waking.state, waking.nowMs)).toMatchObject([{ id, idleMs: 8_000 }])
 })
+
+test("of conversations that never end a turn an agent has the last hundred", () => {
+  const waking = new Waking()
+  waking.asleep("bob")
+  waking.kept("bob", "s_b1")
+  waking.wait(10)
+  const turns = new Turns()
+  for (let at = 0; at < 300; at += 1) turns.began("bob", `c${at}`, waking.nowMs)
+  turns.began("bob", "c200", waking.nowMs)
+  for (let at = 201; at < 300; at += 1) turns.ended("bob", `c${at}`, waking.nowMs)
+  expect(turns.busy(waking.state, waking.nowMs)).toEqual(["bob"])
+  turns.ended("bob", "c200", waking.nowMs)
+  expect(turns.busy(waking.state, waking.nowMs)).toEqual([])
+})

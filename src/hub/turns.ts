@@ -7,6 +7,9 @@ import type { Workspace } from "../core/workspace.ts"
 /** How long the agent of one job has been idle since its text was sent; `sinceMs` null: it is in a turn, and the clock stands. */
 type AckClock = { target: AgentId; fence: Seq | null; idleMs: number; sinceMs: number | null }
 
+/** Conversations of one agent that may be in a turn at once: of more than these the one of which nothing was heard for longest is over, its process died without a word. */
+const CONVERSATIONS_MAX = 100
+
 /** Who is in the middle of a turn, as agents' own hooks say, in memory; and the clocks of those that were sent a text and are to answer. */
 export class Turns {
   /** Conversations in a turn, by agent, with when that was last heard of. */
@@ -15,7 +18,9 @@ export class Turns {
 
   began(agent: AgentId, conversation: string, nowMs: number): void {
     const turns = this.#turns.get(agent) ?? new Map<string, number>()
+    turns.delete(conversation)
     turns.set(conversation, nowMs)
+    if (turns.size > CONVERSATIONS_MAX) turns.delete(turns.keys().next().value as string)
     this.#turns.set(agent, turns)
     for (const clock of this.#clocks.values()) if (clock.target === agent) stop(clock, nowMs)
   }
