@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { copyFileSync, existsSync, linkSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, existsSync, linkSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
@@ -88,4 +88,28 @@ test.runIf(process.platform === "linux")("where Node's own file was replaced sin
   await answering()
   child.kill("SIGTERM")
   expect(await ended(child)).toEqual([0, null])
+})
+
+test("a hub's log begins anew while it runs, with what it was beside it", async () => {
+  const logs = join(folder, "skein", "logs")
+  mkdirSync(logs, { recursive: true, mode: 0o700 })
+  // It is over 16 MiB by what this hub tells.
+  writeFileSync(join(logs, "hub.log"), `${"x".repeat(16 * 1024 * 1024 - 1)}\n`, { mode: 0o600 })
+  const child = start({ SKEIN_LOG_LEVEL: "debug" })
+  await answering()
+  const { url } = JSON.parse(readFileSync(hubFile(), "utf8")) as { url: string }
+  for (let at = 0; at < 3; at += 1) await fetch(`${url}/nothing-${at}`)
+  const [before, now] = [readFileSync(join(logs, "hub.log.1"), "utf8"), readFileSync(join(logs, "hub.log"), "utf8")]
+  expect(before.slice(16 * 1024 * 1024)).toContain('"msg":"workspace open"')
+  expect(
+    now
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => (JSON.parse(line) as { pid: number }).pid),
+  ).not.toContain(undefined)
+  expect(now).toContain("nothing-2")
+  expect(statSync(join(logs, "hub.log")).mode & 0o777).toBe(0o600)
+  child.kill("SIGTERM")
+  expect(await ended(child)).toEqual([0, null])
+  expect(readFileSync(join(logs, "hub.log"), "utf8")).toContain('"msg":"down"')
 })

@@ -248,14 +248,29 @@ function logLevel(): string {
   throw new UsageError(`SKEIN_LOG_LEVEL is ${JSON.stringify(wanted.slice(0, 80))}`, `Set it to one of ${LOG_LEVELS.join(", ")}, or not at all.`)
 }
 
+/** The log. Once it is long it begins anew, with what it was beside it: a hub may run for months. */
 function openLog(directory: string): Logger {
   const folder = join(directory, "logs")
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const path = join(folder, "hub.log")
   const found = statSync(path, { throwIfNoEntry: false })
   if (found?.isFile() === false) throw new SkeinError("invalid", `${path} is no regular file`, "Move away what is in its place: the hub writes its log there.")
-  if ((found?.size ?? 0) > LOG_MAX_BYTES) renameSync(path, `${path}.1`)
   // What is bearer or credential is never handed to the log; should it ever be, it is not written.
   const redact = ["credential", "token", "authorization", "*.credential", "*.token", "*.authorization"]
-  return pino({ level: logLevel(), base: { pid: process.pid }, redact }, pino.destination({ dest: path, mode: 0o600, sync: true }))
+  const file = pino.destination({ dest: path, mode: 0o600, sync: true })
+  let bytes = found?.size ?? 0
+  const write = (line: string): void => {
+    if (bytes > LOG_MAX_BYTES) {
+      bytes = 0
+      try {
+        renameSync(path, `${path}.1`)
+        file.reopen()
+      } catch {
+        // It goes on where it is, and is tried again after as much.
+      }
+    }
+    bytes += Buffer.byteLength(line)
+    file.write(line)
+  }
+  return pino({ level: logLevel(), base: { pid: process.pid }, redact }, { write })
 }
