@@ -61,7 +61,7 @@ function columnTable({ terminal }: Context, column: string, tasks: readonly Task
   const rows = shown.map((task) => [`  ${task.id}`, stateCell(terminal, task.state), task.owner ?? "", detail(task), task.title])
   const table = renderTable(terminal, [{ head: "" }, { head: "" }, { head: "" }, { head: "", max: 40 }, { head: "", max: 60 }], rows)
   const hidden = tasks.length - shown.length
-  return `${table.replace(/^\s*\n/, "")}${hidden > 0 ? `\n  and ${hidden} before them` : ""}`
+  return `${table.slice(table.indexOf("\n") + 1)}${hidden > 0 ? `\n  and ${hidden} before them` : ""}`
 }
 
 /** What is worth saying of a task in a few words. */

@@ -99,7 +99,7 @@ export function parseConfig(text: string, path: string): Config {
     const unknown = issue?.code === "unrecognized_keys" ? issue.keys[0] : undefined
     const node = document.getIn(unknown === undefined ? keys : [...keys, unknown], true) as { range?: [number, number, number] } | undefined
     const said = unknown === undefined ? `${keys.join(".")}: ${issue?.message ?? ""}` : `there is no setting ${[...keys, unknown].join(".")}`
-    throw new UsageError(`${where(node?.range?.[0] ?? 0)}: ${said}`, "docs/reference/files.md says what may stand in it.")
+    throw new UsageError(`${where(node?.range?.[0] ?? 0)}: ${said}`, "docs/reference/files.md of Skein says what may stand in it.")
   }
   const { requireClaim, prices, wake, permissions, presets } = read.data
   const said = Object.entries(wake).filter((row): row is [string, number] => row[1] !== undefined)

@@ -85,7 +85,7 @@ async function showSums(context: Context, { by, limit }: Shown): Promise<void> {
   for (const row of rows) terminal.record(row)
   if (terminal.json) return
   if (rows.length === 0) {
-    terminal.print("no usage was reported yet: docs/how-to/see-what-it-costs.md says how agents report it")
+    terminal.print("no usage was reported yet: coding agents send it by telemetry (skein init sets up what can), others by skein cost report")
     return
   }
   const columns = [{ head: by, max: 60 }, ...["calls", "input", "output", "cached", "cost"].map((head) => ({ head, right: true }))]

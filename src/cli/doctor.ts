@@ -10,7 +10,7 @@ import { closedTo, isAlive, readHubFile, type HubFile, type Instance } from "./i
 import { ledgersIn } from "./ledger-folder.ts"
 import { auditLedger, ledgerFile, lostLedger, openLedgerFile, ownCheckpoints } from "./ledger-source.ts"
 import { printable } from "./printable.ts"
-import { showSkills } from "./quantity.ts"
+import { showDuration, showSkills } from "./quantity.ts"
 import { auditText } from "./run-report.ts"
 
 /** One thing looked at: how it is, and what to do where it is not well. */
@@ -198,7 +198,7 @@ async function workFindings(context: Context): Promise<Finding[]> {
     findings.push({
       level: "warning",
       about: "no session",
-      text: `${id} is held by ${owner} without a session, for ${Math.max(0, Math.round((leaseEndsAtMs - nowMs) / 1_000))} s more`,
+      text: `${id} is held by ${owner} without a session, for ${showDuration(Math.max(0, Math.round((leaseEndsAtMs - nowMs) / 1_000) * 1_000))} more`,
       remedy: `Wait for its lease to end, or end it: skein lease end ${id} --reason …`,
     })
   }

@@ -83,7 +83,7 @@ export async function tail(
 function entryLine({ terminal }: Context, { seq, atMs, type, actor, causedBy, data }: Entry): string {
   const { dim, cyan } = terminal.colours
   const rest = JSON.stringify(data)
-  return `${dim(String(seq).padStart(7))}  ${showTime(atMs)}  ${cyan(printable(type).padEnd(22))} ${printable(actor.agent).padEnd(12)} ${terminal.clip(rest, Math.max(20, terminal.columns - 70))}${causedBy === null ? "" : dim(`  because of ${causedBy}`)}`
+  return `${dim(String(seq).padStart(7))}  ${showTime(atMs)}  ${cyan(printable(type).padEnd(24))} ${printable(actor.agent).padEnd(12)} ${terminal.clip(rest, Math.max(20, terminal.columns - 72))}${causedBy === null ? "" : dim(`  because of ${causedBy}`)}`
 }
 
 export async function verifyLedger(

@@ -1,5 +1,5 @@
-import { stripVTControlCharacters } from "node:util"
 import type { Terminal } from "./terminal.ts"
+import { cutTo, widthOf } from "./text-width.ts"
 
 /** Between two frames, in ms: ten a second are enough to look alive. */
 const FRAME_MS = 100
@@ -59,7 +59,7 @@ export class LiveScreen {
   #draw(): void {
     this.#isDirty = false
     const lines = this.#render().slice(0, Math.max(1, this.#terminal.rows - 1))
-    const body = lines.map((line) => `${clipPainted(line, this.#terminal.columns - 1)}\x1b[0m\x1b[K\n`).join("")
+    const body = lines.map((line) => `\x1b[2K${clipPainted(line, this.#terminal.columns)}\x1b[0m\n`).join("")
     process.stdout.write(`\x1b[?2026h${this.#upwards()}${body}\x1b[J\x1b[?2026l`)
     this.#drawn = lines.length
   }
@@ -71,15 +71,13 @@ export class LiveScreen {
 
 /** Cuts a painted line to a width; colours take no room. */
 function clipPainted(line: string, width: number): string {
-  if (stripVTControlCharacters(line).length <= width) return line
+  if (widthOf(line) <= width) return line
   let room = width
   let clipped = ""
   for (const piece of line.split(/(\x1b\[[0-9;]*m)/)) {
-    if (piece.startsWith("\x1b[")) clipped += piece
-    else {
-      clipped += piece.slice(0, room)
-      room = Math.max(0, room - piece.length)
-    }
+    const kept = piece.startsWith("\x1b[") ? piece : cutTo(piece, room)
+    clipped += kept
+    room -= widthOf(kept)
   }
   return clipped
 }

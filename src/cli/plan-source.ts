@@ -32,7 +32,10 @@ async function readBytes(path: string): Promise<Uint8Array> {
     return Buffer.concat(chunks)
   }
   const file = await open(path).catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(`the plan ${JSON.stringify(path)} cannot be read (${error.code})`, "Name a plan file, such as examples/hello.yaml.")
+    throw new UsageError(
+      `the plan ${JSON.stringify(path)} cannot be read (${error.code})`,
+      error.code === "ENOENT" ? "Nothing is there: look at the name." : "Name a plan file that you may read.",
+    )
   })
   try {
     const stat = await file.stat()

@@ -48,7 +48,7 @@ describe("money", () => {
   })
 
   test("is shown in cents, and finer where it is less than one", () => {
-    expect([555_000_000, 22_500_000, 0, 1_500].map(showUsd)).toEqual(["$555.00", "$22.50", "$0.00", "$0.0015"])
+    expect([555_000_000, 22_500_000, 0, 1_500, -50_000].map(showUsd)).toEqual(["$555.00", "$22.50", "$0.00", "$0.0015", "-$0.05"])
   })
 })
 

@@ -47,6 +47,7 @@ export function showDuration(ms: number): string {
 
 /** Micro-USD for people: `$22.50`, and with more decimals where the amount is under a cent. */
 export function showUsd(microUsd: number): string {
+  if (microUsd < 0) return `-${showUsd(-microUsd)}`
   const usd = microUsd / 1e6
   return usd !== 0 && Math.abs(usd) < 0.01 ? `$${trimmed(usd, 6)}` : `$${usd.toFixed(2)}`
 }

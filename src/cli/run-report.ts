@@ -7,6 +7,10 @@ import type { RunMeasure } from "./run-measure.ts"
 import { localName } from "./run-view.ts"
 import { renderTable } from "./table.ts"
 import type { Terminal } from "./terminal.ts"
+import { widthOf } from "./text-width.ts"
+
+/** Columns of a line before its text. */
+const LABEL = 15
 
 /** All that the closing report of a run tells. */
 export type RunReport = { measure: RunMeasure; speed: number; figures: Figures; chaos: ChaosReport | null; audit: Audit | null; advice: string[] }
@@ -36,11 +40,26 @@ export function reportText(terminal: Terminal, report: RunReport): string {
   const { bold } = terminal.colours
   const parts = [
     `${bold(`${printable(report.measure.title)} (${report.measure.plan})`)}: ${outcome(report.measure)}`,
-    timeLines(report).join("\n"),
+    wrapped(terminal, timeLines(report)),
     agentTable(terminal, report),
-    otherLines(terminal, report).join("\n"),
+    wrapped(terminal, otherLines(terminal, report)),
   ]
   return parts.filter((part) => part !== "").join("\n\n")
+}
+
+/** On a terminal a line breaks between words, and goes on under its text. */
+function wrapped({ isLive, columns }: Terminal, lines: readonly string[]): string {
+  if (!isLive) return lines.join("\n")
+  const broken = lines.map((line) => {
+    let column = 0
+    return line.replace(/ *[^ ]+/g, (piece, at: number) => {
+      const word = piece.trimStart()
+      const breaks = at > LABEL && column + widthOf(piece) > columns
+      column = breaks ? LABEL + widthOf(word) : column + widthOf(piece)
+      return breaks ? `\n${" ".repeat(LABEL)}${word}` : piece
+    })
+  })
+  return broken.join("\n")
 }
 
 function outcome({ counts, finished, attempts }: RunMeasure): string {

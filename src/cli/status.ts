@@ -4,7 +4,12 @@ import type { HubConnection } from "./connection.ts"
 import { flightLines, type Sight, type Status } from "./flight-text.ts"
 import { conflictText, foreseenAtWork } from "./files-foreseen.ts"
 import { LiveScreen } from "./live-screen.ts"
+import { printable } from "./printable.ts"
+import { showDuration } from "./quantity.ts"
 import type { Terminal } from "./terminal.ts"
+
+/** On a terminal it is looked again this often, in ms, also without a new entry: presence is none, and a hub that is gone sends nothing. */
+const LOOK_AGAIN_MS = 2_000
 
 /** `skein status`: the Flight view of the page, for the terminal; once or live. */
 export function register(program: Command): void {
@@ -48,16 +53,31 @@ function atWork({ agents }: Status): string[] {
 
 async function followStatus(terminal: Terminal, hub: HubConnection, first: Sight): Promise<void> {
   let sight = first
+  let silence: string | null = null
   const stopped = new AbortController()
   process.once("SIGINT", () => stopped.abort())
-  const screen = new LiveScreen(terminal, () => flightLines(terminal, sight))
+  const screen = new LiveScreen(terminal, () => [...(silence === null ? [] : silenceLines(terminal, silence, sight)), ...flightLines(terminal, sight)])
   const show = (): void => {
     const { status, flight } = sight
     if (terminal.isLive) screen.changed()
     else terminal.answer({ url: hub.url, ...status, flight }, () => `${flightLines(terminal, sight).join("\n")}\n`)
   }
+  let looking = false
+  const lookAgain = async (): Promise<void> => {
+    if (looking) return
+    looking = true
+    try {
+      sight = await look(hub)
+      silence = null
+    } catch (error) {
+      silence = error instanceof Error ? error.message : String(error)
+    }
+    looking = false
+    if (terminal.isLive || silence === null) show()
+  }
   screen.start()
   show()
+  const timer = terminal.isLive ? setInterval(() => void lookAgain(), LOOK_AGAIN_MS) : undefined
   try {
     let asked = false
     for await (const _ of hub.events({ from: first.status.head.seq + 1, signal: stopped.signal })) {
@@ -66,16 +86,21 @@ async function followStatus(terminal: Terminal, hub: HubConnection, first: Sight
       // What changes together is shown together.
       setTimeout(() => {
         asked = false
-        if (stopped.signal.aborted) return
-        look(hub)
-          .then((next) => {
-            sight = next
-            show()
-          })
-          .catch(() => undefined)
+        if (!stopped.signal.aborted) void lookAgain()
       }, 100)
     }
   } finally {
+    clearInterval(timer)
     screen.stop()
   }
+}
+
+/** Said above what was last seen of a hub that does not answer. */
+function silenceLines({ colours: { red, dim } }: Terminal, silence: string, { heardAtMs }: Sight): string[] {
+  const agoMs = performance.now() - heardAtMs
+  return [
+    `${red("!")} ${printable(silence)}`,
+    `  ${dim(`This is how things stood ${showDuration(Math.round(agoMs / 1_000) * 1_000)} ago; it goes on when the hub is up: skein up`)}`,
+    "",
+  ]
 }

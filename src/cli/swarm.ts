@@ -87,7 +87,11 @@ async function spawn(context: Context, args: string[], options: SpawnOptions): P
   const states = await settled(context, names)
   for (const one of states) {
     const { agent, state, detail } = one
-    const line = state === "running" ? `${agent} runs: skein agent ${options.by === "tmux" ? "attach" : "logs"} ${agent}` : `${agent} is ${state}: ${detail}`
+    const then = state === "given_up" ? `; then skein agent resume ${agent}` : ""
+    const line =
+      state === "running"
+        ? `${agent} runs: skein agent ${options.by === "tmux" ? "attach" : "logs"} ${agent}`
+        : `${agent} is ${state.replace("_", " ")}: ${detail}${then}`
     terminal.answer({ agent, state, detail, conversation: one.conversation, session: one.session }, printable(line))
   }
   if (states.some(({ state }) => state !== "running" && state !== "ended")) process.exitCode = 1
@@ -98,8 +102,15 @@ async function settled(context: Context, names: readonly string[]): Promise<Runn
   const { supervisorFolder } = await import("./supervisor-place.ts")
   const folder = supervisorFolder(context.instance(), context.workspace)
   const deadline = performance.now() + PATIENCE_MS
+  const told = new Map<string, string>()
   for (;;) {
     const states = names.map((name) => folder.runningOf(name))
+    // Half a minute may pass before it is given up.
+    for (const { agent, state, detail } of states) {
+      if (state !== "waiting" || told.get(agent) === detail) continue
+      told.set(agent, detail)
+      context.terminal.notice(printable(`${agent} does not run yet, and is tried again: ${detail}`))
+    }
     const open = states.some(({ agent, state, revision }) => revision !== folder.wantedOf(agent)?.revision || ["starting", "idle", "waiting"].includes(state))
     if (!open || performance.now() > deadline) return states
     await new Promise((settle) => setTimeout(settle, 100))

@@ -1,9 +1,9 @@
-import stringWidth from "string-width"
 import type { TaskState } from "../core/view.ts"
 import { printable } from "./printable.ts"
 import type { Terminal } from "./terminal.ts"
+import { cutTo, widthOf } from "./text-width.ts"
 
-/** A column: its head, and for texts that may be long how many characters at the most. */
+/** A column: its head, and for texts that may be long how many columns of the terminal at the most. */
 export type Column = { head: string; right?: boolean; max?: number }
 
 /** A cell that is painted after it was made safe; a plain string is made safe as it is. */
@@ -11,9 +11,6 @@ export type Cell = string | number | { text: string; paint: (text: string) => st
 
 /** A text as it is shown, without its paint, and how many columns of the terminal it takes. */
 type Shown = { text: string; width: number; paint: ((text: string) => string) | null }
-
-/** What takes a column a character, without a look at each. */
-const NARROW = /^[\x20-\x7e]*$/
 
 /** What lies between two columns. */
 const GAP = "  "
@@ -48,7 +45,7 @@ export function renderTable(terminal: Terminal, columns: readonly Column[], rows
 
 function makeLines(terminal: Terminal, columns: readonly Column[], rows: readonly (readonly Cell[])[]): Shown[][] {
   const { bold } = terminal.colours
-  return [columns.map(({ head }) => shown(head, bold)), ...rows.map((row) => row.map((cell, at) => showCell(terminal, cell, columns[at]?.max ?? Infinity)))]
+  return [columns.map(({ head }) => shown(head, bold)), ...rows.map((row) => row.map((cell, at) => showCell(cell, columns[at]?.max ?? Infinity)))]
 }
 
 function widthsOf(columns: readonly Column[], lines: readonly Shown[][]): number[] {
@@ -71,14 +68,14 @@ function narrowed(columns: readonly Column[], widths: readonly number[], room: n
   return columns.map((column, at) => (column.max === undefined ? column : { ...column, max: Math.min(column.max, now[at] as number) }))
 }
 
-function showCell(terminal: Terminal, cell: Cell, max: number): Shown {
-  if (typeof cell === "number") return shown(String(cell), null)
-  if (typeof cell === "string") return shown(terminal.clip(cell, max), null)
-  return shown(terminal.clip(cell.text, max), cell.paint)
+function showCell(cell: Cell, max: number): Shown {
+  const { text, paint } = typeof cell === "object" ? cell : { text: String(cell), paint: null }
+  const whole = shown(printable(text), paint)
+  return whole.width <= max ? whole : shown(`${cutTo(whole.text, max - 1)}…`, paint)
 }
 
 function shown(text: string, paint: Shown["paint"]): Shown {
-  return { text, width: NARROW.test(text) ? text.length : stringWidth(text), paint }
+  return { text, width: widthOf(text), paint }
 }
 
 /** Name and value on each line, for one thing shown whole. */

@@ -85,7 +85,8 @@ export class TmuxDriver implements Driver {
     if (folder !== null) return refused("SPAWN_FAILED", `the folder ${folder.path} cannot be used: ${folder.code}`)
     const env = childEnvironment(launch.env)
     const program = await findExecutable(launch.binary ?? name, launch.cwd, env["PATH"] ?? "/usr/bin:/bin")
-    if (typeof program !== "string") return refused("SPAWN_FAILED", `there is no program ${program.path} that can be run: install it, or name its path`)
+    if (typeof program !== "string")
+      return refused("SPAWN_FAILED", `there is no program ${program.path} that can be run: install it, or name its path (--binary)`)
     const argv = [program, ...words, ...chosen, ...(launch.args ?? [])] as const
     const opened = await this.#inTurn("start", async () => {
       const problem = await this.server.ensure()

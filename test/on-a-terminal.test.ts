@@ -1,0 +1,87 @@
+import { spawnSync } from "node:child_process"
+import { resolve } from "node:path"
+import { afterAll, expect, test } from "vitest"
+import { json, newRepository, removeServer, skein, tidyUp, until } from "./cli-driver.ts"
+import { withoutTmux } from "./terminal/terminals.ts"
+
+const COLUMNS = 80
+const SOCKET = `skein-on-a-terminal-${process.pid}`
+
+function tmux(...args: string[]): string {
+  return spawnSync("tmux", ["-L", SOCKET, "-f", "/dev/null", ...args], { encoding: "utf8" }).stdout
+}
+
+/** Runs the command in a terminal; what it shows stays after its end. */
+function open(folder: string, ...args: string[]): { lines(): string[]; shows(what: RegExp): Promise<true> } {
+  const command = [process.execPath, resolve("bin/skein.cjs"), ...args]
+  const pane = tmux(
+    "new-session",
+    "-d",
+    "-P",
+    "-F",
+    "#{pane_id}",
+    "-x",
+    String(COLUMNS),
+    "-y",
+    "40",
+    "-c",
+    folder,
+    ...command,
+    ";",
+    "set",
+    "remain-on-exit",
+    "on",
+  ).trim()
+  const lines = (): string[] => tmux("capture-pane", "-p", "-t", pane).trimEnd().split("\n")
+  return { lines, shows: (what) => until(() => (what.test(lines().join("\n")) ? true : undefined), `${what} is shown`) }
+}
+
+afterAll(async () => {
+  await tidyUp()
+  tmux("kill-server")
+  removeServer(SOCKET)
+})
+
+test("the title of a list on the board stands right above it, in colour too", async () => {
+  const folder = newRepository()
+  await json(folder, ["up"])
+  await json(folder, ["task", "add", "t1", "A task"])
+  const { stdout } = await skein(folder, ["board"], { FORCE_COLOR: "1" })
+  expect(stdout.replace(/\x1b\[\d+m/g, "")).toMatch(/^Ready \(1\)\n {2}t1/)
+})
+
+test.runIf(withoutTmux === null)(
+  "skein status --follow fills a terminal to its last column and no further, and says when the hub is gone and when it is back",
+  { timeout: 60_000 },
+  async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    await json(folder, ["task", "add", "t1", "A task"])
+    await json(folder, ["task", "claim", "t1"])
+    await json(folder, ["task", "complete", "t1", "--text", "界".repeat(100)])
+    const { lines, shows } = open(folder, "status", "--follow")
+    await shows(/^agent .* cost$/m)
+    const [, , , heads = "", agent = "", ...below] = lines()
+    expect(heads).toHaveLength(COLUMNS)
+    expect(agent).toMatch(/^operator +offline .*界…$/)
+    expect(below).toEqual([])
+    await json(folder, ["down"])
+    await shows(/^! .*\n {2}This is how things stood .* ago; .*skein up\n\nworkspace main/)
+    await json(folder, ["up"])
+    await shows(/^workspace main/)
+  },
+)
+
+test.runIf(withoutTmux === null)("lines of a run's report break between words, and go on under their text", { timeout: 60_000 }, async () => {
+  const { lines, shows } = open(newRepository(), "run", resolve("examples/hello.yaml"))
+  await shows(/^report {9}/m)
+  const all = lines()
+  const [first, ...below] = all.slice(
+    all.findIndex((line) => line.startsWith("ledger ")),
+    all.findIndex((line) => line.startsWith("report ")),
+  )
+  expect(first).toMatch(/^ledger {9}ok: .*[\w,;]$/)
+  expect(below.length).toBeGreaterThan(0)
+  for (const line of below) expect(line).toMatch(/^ {15}\w/)
+  expect([first, ...below].map((line) => line?.trim()).join(" ")).toMatch(/ verified in .*; replayed to state [0-9a-f]{16}, as recorded at \d+ checkpoints?$/)
+})
