@@ -1,10 +1,11 @@
 import { waitsOn } from "./blocker.ts"
 import { directive, type DirectiveEvent, inVain } from "./directive.ts"
+import { freeOf } from "./budget.ts"
 import type { Actor } from "./entry.ts"
 import { conflictsWith, filesConflict } from "./file-conflict.ts"
-import { isTaskId, type PlanId, type TaskId } from "./ids.ts"
+import { isTaskId, type PlanId, type Seq, type TaskId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
-import { DEFAULT_SPEC, isClosed, isHeld, type TaskEvent, type TaskSpec } from "./task.ts"
+import { DEFAULT_SPEC, isClosed, isHeld, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
 export type AddTask = { id: TaskId; title: string } & Partial<Omit<TaskSpec, "title">>
@@ -44,9 +45,17 @@ export function decideEditTask(state: Workspace, _actor: Actor, { task: id, reas
   if (wrong !== null) return wrong
   const conflicts = changes.touches === undefined || task.owner === null ? [] : conflictsWith(state, task.owner, changes.touches, "exclusive", id)
   if (conflicts.length > 0) return filesConflict(conflicts, "Leave those files out, or wait until they are free.", { task: id })
-  const edited: TaskEvent = { type: "task.edited", data: { id, changes, reason } }
+  const reopens = givesMoney(state, id, changes) ? ({ reopens: true } as const) : {}
+  const edited: TaskEvent = { type: "task.edited", data: { id, changes, reason, ...reopens } }
   if (task.owner === null || !isHeld(task.status)) return [edited]
   return [edited, directive("replan", { agent: task.owner }, id, `${id} was edited: ${reason}`, task.fence)]
+}
+
+/** Whether the task's own budget is closed and has money again with what it is given now. */
+function givesMoney(state: Workspace, id: TaskId, { budgetMicroUsd = null }: Partial<TaskSpec>): boolean {
+  const budget = budgetMicroUsd === null ? undefined : state.budgets.get(`task/${id}`)
+  if (budgetMicroUsd === null || budget === undefined || budget.closedAtMs === null || budget.limitMicroUsd !== null) return false
+  return freeOf(budget, budgetMicroUsd + budget.addedMicroUsd) > 0
 }
 
 export function decideResetTask(state: Workspace, _actor: Actor, { task: id, reason }: ResetTask): (TaskEvent | DirectiveEvent)[] | Refusal {

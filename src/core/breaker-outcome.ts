@@ -1,7 +1,7 @@
 import { accountOf } from "./account.ts"
 import { type Breaker, type BreakerId, breakerPolicy, type Signal, step } from "./breaker.ts"
 import type { AgentId, Seq } from "./ids.ts"
-import type { Task, TaskEvent, TaskSpec } from "./task.ts"
+import { isHeld, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** A provider asked to be left alone, until then where it said when. */
@@ -14,6 +14,11 @@ const QUOTA_TEXTS =
 /** Whether the words of a failure say that it was throttled: decided once, and recorded. */
 export function throttledBy(reason: string): Throttled | null {
   return QUOTA_TEXTS.test(reason) ? { untilMs: null } : null
+}
+
+/** Ledgers from before breakers count nothing, so that they fold as they did. */
+export function areBreakersOn(state: Workspace): boolean {
+  return state.meta.get("workspace")?.breakers === true
 }
 
 /** The breakers that one agent's work on one task concerns. */
@@ -84,6 +89,15 @@ export function foldOutcome(state: Workspace, event: TaskEvent, before: Task, at
     if (breaker === undefined) state.breakers.delete(id)
     else state.breakers.put(id, breaker)
   }
+}
+
+/**
+ * Whether the claim that is a breaker's probe has ended without a word to it: its task's labels or model, or its agent's model or account, were edited
+ * meanwhile, and its outcome went to other breakers.
+ */
+export function isProbeGone(state: Workspace, { probe }: Breaker): boolean {
+  const task = probe === null ? undefined : state.tasks.get(probe.task)
+  return task !== undefined && (task.fence !== probe?.fence || !isHeld(task.status))
 }
 
 /** A claim is the probe of every breaker on its way that is half-open. */

@@ -51,6 +51,8 @@ export type SetBreakerPolicy = { changes: Partial<Record<BreakerNumber, number>>
 export type BreakerEvent =
   | Recorded<"breaker.tripped", TripBreaker>
   | Recorded<"breaker.reset", ResetBreaker>
+  /** The claim that was its probe ended without a word to it: the next claim is its probe. */
+  | Recorded<"breaker.probe_ended", { breaker: BreakerId }>
   | Recorded<"breaker.policy_changed", SetBreakerPolicy>
 
 /** A reset that is further away than this is not believed: a clock is wrong. */
@@ -170,6 +172,11 @@ export function evolveBreaker(state: Workspace, event: BreakerEvent, { atMs }: {
     case "breaker.reset":
       state.breakers.delete(event.data.breaker)
       break
+    case "breaker.probe_ended": {
+      const breaker = state.breakers.get(event.data.breaker)
+      if (breaker !== undefined) state.breakers.put(breaker.id, { ...breaker, probe: null })
+      break
+    }
     case "breaker.policy_changed": {
       const all = { ...state.breakerPolicy.get("breaker"), ...event.data.changes }
       state.breakerPolicy.put("breaker", Object.fromEntries(Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1))))

@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { OPERATOR, PLAN, Scenario, START_MS } from "../../test/scenario.ts"
+import { fold, OPERATOR, PLAN, Scenario, START_MS, types } from "../../test/scenario.ts"
 import { type Budget, freeOf, limitOf, type SetBudget } from "./budget.ts"
 import { budgetViews } from "./budget-view.ts"
 import type { Actor, Entry } from "./entry.ts"
@@ -217,8 +217,36 @@ describe("a budget", () => {
     report(scenario, ann, "t", 10)
     scenario.refuses("budget_spent", "task.claim", ann, { task: "t" })
     scenario.must("task.edit", OPERATOR, { task: "t", reason: "more", changes: { budgetMicroUsd: 25 } })
-    scenario.claim(ann, "t")
+    const fence = scenario.claim(ann, "t")
     expect(shown(scenario, "task/t")).toMatchObject({ reserved: 15, settled: 10 })
+    report(scenario, ann, "t", 20)
+    scenario.must("task.release", ann, { task: "t", fence, reason: "over" })
+    expect(shown(scenario, "task/t")).toEqual({ free: -5, reserved: 0, settled: 25, overrun: 5, closed: true })
+    const edit = (budgetMicroUsd: number): Entry[] => scenario.must("task.edit", OPERATOR, { task: "t", reason: "more", changes: { budgetMicroUsd } }).entries
+    edit(30)
+    scenario.refuses("budget_spent", "task.claim", ann, { task: "t" })
+    // Money again: it is open again, as after a top-up.
+    edit(40)
+    expect(shown(scenario, "task/t")).toEqual({ free: 10, reserved: 0, settled: 30, overrun: 0, closed: false })
+    scenario.claim(ann, "t")
+    expect(fold(scenario.bytes).budgets.get("task/t")).toEqual(scenario.state.budgets.get("task/t"))
+  })
+
+  it("that closed over a task in review has its changes done by whoever has money: its time to hand over was up", () => {
+    for (const late of [false, true]) {
+      const scenario = new Scenario()
+      const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob")]
+      set(scenario, "workspace", 100, { perClaimMicroUsd: 50 })
+      scenario.task("t", { review: true })
+      scenario.claim(ann, "t")
+      report(scenario, ann, "t", 60)
+      scenario.complete(ann, "t")
+      scenario.wait(RULES.graceMs - (late ? 0 : 1))
+      expect(types(scenario.must("hub.sweep", OPERATOR, { beats: [], silent: [] }))).toEqual([])
+      const asked = types(scenario.must("task.review", bob, { task: "t", approve: false, reason: "mend it" }))
+      expect(asked).toEqual(["task.changes_requested", late ? "task.released" : "event.sent"])
+      expect(scenario.at("t")).toMatchObject({ status: late ? "pending" : "in_progress", attempts: 0 })
+    }
   })
 
   it("takes a refund back into what is free, overruns first, and opens again when they are made good", () => {

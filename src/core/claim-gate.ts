@@ -1,11 +1,11 @@
 import { accountOf, pausedUntilMs } from "./account.ts"
 import type { Agent } from "./agent.ts"
-import { phaseOf } from "./breaker.ts"
-import { breakersOf } from "./breaker-outcome.ts"
+import { type Breaker, type BreakerEvent, type BreakerId, phaseOf } from "./breaker.ts"
+import { areBreakersOn, breakersAfter, breakersOf, isProbeGone } from "./breaker-outcome.ts"
 import { type Budget, budgetAt, type BudgetId, freeOf, limitOf, windowEndMs } from "./budget.ts"
-import type { PlanId, TaskId } from "./ids.ts"
+import type { PlanId, Seq, TaskId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
-import type { Task, TaskSpec } from "./task.ts"
+import { isLeaseOver, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** What a claim sets aside, by budget; absent where it falls under none. */
@@ -27,18 +27,22 @@ export class ClaimGate {
   readonly #nowMs: number
   /** These are made when there is something to count: most claims concern no budget and no breaker. */
   #reserved: Map<BudgetId, number> | null = null
-  #probing: Set<string> | null = null
+  #probing: Set<BreakerId> | null = null
+  #probesGone: Set<BreakerId> | null = null
+  /** Breakers as the claims that end in the same decision leave them. */
+  #after: Map<BreakerId, Breaker | undefined> | null = null
   #taken: Map<TaskId, [BudgetId, number][]> | null = null
   readonly #forbids: Forbids | null
   /** Why the first was kept out: the answer where nothing is left. */
   refusal: Refusal | null = null
 
-  /** `ending`: tasks whose claims end in the same decision, before it takes anything: what they reserved is free. */
+  /** `ending`: tasks whose claims end in the same decision, before it takes anything: what they reserved is free, and their breakers know of it. */
   constructor(state: Workspace, agent: Agent, nowMs: number, ending: readonly Task[] = [], forbids: Forbids | null = null) {
     this.#forbids = forbids
     this.#state = state
     this.#agent = agent
     this.#nowMs = nowMs
+    if (ending.length > 0 && areBreakersOn(state)) for (const task of ending) this.#end(task)
     if (state.reservations.size === 0) return
     for (const { id } of ending) {
       for (const [budget, left] of Object.entries(state.reservations.get(id)?.left ?? {})) this.#count(budget, -left)
@@ -48,7 +52,7 @@ export class ClaimGate {
   /** What keeps the agent from everything: its breaker, its account's, or a budget of its own that is closed. */
   shut(): Refusal | null {
     const { accounts, breakers, budgets } = this.#state
-    if (accounts.size === 0 && breakers.size === 0 && budgets.size === 0) return null
+    if (accounts.size === 0 && breakers.size === 0 && this.#after === null && budgets.size === 0) return null
     const { name } = this.#agent
     const account = accountOf(this.#state, name)
     const kept = this.#broken([`agent/${name}`, `account/${account}`], null)
@@ -69,22 +73,46 @@ export class ClaimGate {
   admit(id: TaskId, spec: TaskSpec): Refusal | null {
     const forbidden = this.#forbids === null ? null : this.#forbids(id)
     if (forbidden !== null) return forbidden
-    const kept = this.#state.breakers.size === 0 && this.#state.accounts.size === 0 ? null : this.#broken(breakersOf(this.#state, this.#agent.name, spec), id)
+    const areAllClosed = this.#state.breakers.size === 0 && this.#after === null
+    const kept = areAllClosed && this.#state.accounts.size === 0 ? null : this.#broken(breakersOf(this.#state, this.#agent.name, spec), id)
     if (kept !== null) return kept
     const wanted = this.#wanted(id, spec)
     if ("refused" in wanted) return wanted
     for (const [budget, amount] of wanted.amounts) this.#count(budget, amount)
     if (wanted.amounts.length > 0) (this.#taken ??= new Map()).set(id, wanted.amounts)
-    if (this.#state.breakers.size > 0)
-      for (const breaker of breakersOf(this.#state, this.#agent.name, spec))
-        if (phaseOf(this.#state.breakers.get(breaker), this.#nowMs) === "half_open") (this.#probing ??= new Set()).add(breaker)
+    if (!areAllClosed) for (const breaker of breakersOf(this.#state, this.#agent.name, spec)) this.#probe(breaker)
     return null
+  }
+
+  /** What is recorded before the claims that were let through: of breakers whose probe is gone they are the probe. */
+  probesEnded(): BreakerEvent[] {
+    return this.#probesGone === null ? [] : [...this.#probesGone].map((breaker) => ({ type: "breaker.probe_ended", data: { breaker } }))
   }
 
   /** What a task that was let through reserves, for its `task.claimed`. */
   reservesOf(id: TaskId): Reserves {
     const amounts = this.#taken?.get(id)
     return amounts === undefined ? NO_RESERVES : { reserves: Object.fromEntries(amounts) }
+  }
+
+  #end(task: Task): void {
+    const { id, fence } = task
+    const event: TaskEvent = isLeaseOver(task, this.#nowMs)
+      ? { type: "lease.ended", data: { id, fence: fence as Seq, reason: "expired", by: this.#agent.name, note: null } }
+      : { type: "task.released", data: { id, reason: "" } }
+    for (const [breaker, after] of breakersAfter(this.#state, event, task, this.#nowMs, (one) => this.#breaker(one)))
+      (this.#after ??= new Map()).set(breaker, after)
+  }
+
+  #breaker(id: BreakerId): Breaker | undefined {
+    return this.#after?.has(id) === true ? this.#after.get(id) : this.#state.breakers.get(id)
+  }
+
+  #probe(id: BreakerId): void {
+    const breaker = this.#breaker(id)
+    if (breaker === undefined || phaseOf(breaker, this.#nowMs) !== "half_open") return
+    if (breaker.probe !== null) (this.#probesGone ??= new Set()).add(id)
+    ;(this.#probing ??= new Set()).add(id)
   }
 
   #count(budget: BudgetId, amount: number): void {
@@ -101,11 +129,11 @@ export class ClaimGate {
     const untilMs = pausedUntilMs(this.#state, this.#agent.name, this.#nowMs)
     if (untilMs !== null) return open(`account/${accountOf(this.#state, this.#agent.name)}`, "its quota is used up", untilMs, task)
     for (const id of ids) {
-      const breaker = this.#state.breakers.get(id)
+      const breaker = this.#breaker(id)
       const phase = phaseOf(breaker, this.#nowMs)
       if (phase === "open") return open(id, breaker?.open?.reason ?? "", breaker?.open?.untilMs ?? null, task)
       if (phase !== "half_open") continue
-      const probe = breaker?.probe?.task ?? null
+      const probe = breaker === undefined || isProbeGone(this.#state, breaker) ? null : (breaker.probe?.task ?? null)
       if (probe !== null || this.#probing?.has(id) === true) return open(id, `${probe ?? "another task of this claim"} is its probe`, null, task)
     }
     return null

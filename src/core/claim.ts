@@ -1,4 +1,5 @@
 import { type Agent, presentAgent } from "./agent.ts"
+import type { BreakerEvent } from "./breaker.ts"
 import { ClaimGate, type Forbids } from "./claim-gate.ts"
 import type { DirectiveEvent } from "./directive.ts"
 import type { Actor } from "./entry.ts"
@@ -12,7 +13,7 @@ import { refuse, type Refusal } from "./refusal.ts"
 import { isActive, isHeld, isLeaseOver, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
-type Events = (TaskEvent | DirectiveEvent)[]
+type Events = (TaskEvent | DirectiveEvent | BreakerEvent)[]
 
 export type Claim = { task: TaskId }
 /** `filler`: only (true) or never (false) filler work; by default filler is offered where nothing else is ready. */
@@ -61,7 +62,8 @@ export function decideClaim(state: Workspace, actor: Actor, { task: id }: Claim,
   const kept = gate.shut() ?? gate.admit(id, spec)
   if (kept !== null) return kept
   const ended = isOthers ? leaseEnded(state, task, "expired", actor.agent) : []
-  return [...lapsed(state, actor, load), ...ended, ...freed(load, spec), claimed(state, actor, id, spec, reasonsFor(state, agent, id, "named"), nowMs, gate)]
+  const before = [...lapsed(state, actor, load), ...ended, ...freed(load, spec), ...gate.probesEnded()]
+  return [...before, claimed(state, actor, id, spec, reasonsFor(state, agent, id, "named"), nowMs, gate)]
 }
 
 /**
@@ -79,7 +81,9 @@ export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNex
   const take = (ids: readonly TaskId[], free: TaskEvent[], rule: Reasons["rule"] = "order"): Events => {
     const waiting = filter.turn?.waiting
     const claims = ids.map((id) => claimed(state, actor, id, state.specs.get(id) as TaskSpec, reasonsFor(state, agent, id, rule, waiting), nowMs, gate))
-    return load.over.length === 0 && free.length === 0 ? claims : [...lapsed(state, actor, load), ...free, ...claims]
+    const probes = gate.probesEnded()
+    if (load.over.length === 0 && free.length === 0 && probes.length === 0) return claims
+    return [...lapsed(state, actor, load), ...free, ...probes, ...claims]
   }
   const own = room <= 0 ? null : ownOf(state, actor, agent, filter, gate)
   if (own !== null) return take([own.id], freed(load, state.specs.get(own.id) as TaskSpec), own.rule)

@@ -27,7 +27,7 @@ import {
   type Review,
   type Update,
 } from "./progress.ts"
-import type { Refusal } from "./refusal.ts"
+import { isRefusal, type Refusal } from "./refusal.ts"
 // prettier-ignore
 import { type CreateThread, decideCreateThread, decideInviteToThread, decideJoinThread, decideLeaveThread, decideSetThreadStatus, type InviteToThread, type JoinThread, type LeaveThread, type SetThreadStatus } from "./thread-life.ts"
 import { decideExhaustAccount, decideRestoreAccount, type ExhaustAccount, type RestoreAccount } from "./account.ts"
@@ -133,6 +133,14 @@ function noticed<Input>(decide: Decide<Input>): Decide<Input> {
   return (state, actor, input, nowMs) => withNotices(state, actor, decide(state, actor, input, nowMs), nowMs)
 }
 
+/** A decider of claims: leases that end with one may open a breaker. */
+function noticedAtEnd<Input>(decide: Decide<Input>): Decide<Input> {
+  return (state, actor, input, nowMs) => {
+    const decision = decide(state, actor, input, nowMs)
+    return !isRefusal(decision) && decision[0]?.type === "lease.ended" ? withNotices(state, actor, decision, nowMs) : decision
+  }
+}
+
 /** One table of all deciders: adding a command is a row here and in the contract. */
 export const commands: { [Name in CommandName]: Decider<Name> } = {
   "agent.add": {
@@ -161,9 +169,9 @@ export const commands: { [Name in CommandName]: Decider<Name> } = {
   "task.edit": { decide: decideEditTask, answer: done },
   "task.reset": { decide: decideResetTask, answer: done },
   "task.cancel": { decide: decideCancelTask, answer: done },
-  "task.claim": { decide: decideClaim, answer: (state, _, input, entries) => claimsIn(state, entries)[0] ?? claimOf(state, input.task, null) },
+  "task.claim": { decide: noticedAtEnd(decideClaim), answer: (state, _, input, entries) => claimsIn(state, entries)[0] ?? claimOf(state, input.task, null) },
   "task.claimNext": {
-    decide: decideClaimNext,
+    decide: noticedAtEnd(decideClaimNext),
     answer: (state, actor, _, entries) => ({
       claims: entries.some((entry) => entry.type === "task.claimed")
         ? claimsIn(state, entries)

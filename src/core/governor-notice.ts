@@ -1,6 +1,6 @@
 import { type Booking, bookingOf, type Spending } from "./account-book.ts"
 import { type Breaker, type BreakerId, phaseOf } from "./breaker.ts"
-import { breakersAfter } from "./breaker-outcome.ts"
+import { areBreakersOn, breakersAfter } from "./breaker-outcome.ts"
 import { limitOf } from "./budget.ts"
 import { usd } from "./claim-gate.ts"
 import { directive, type DirectiveEvent, sent } from "./directive.ts"
@@ -101,11 +101,6 @@ function breakerNotices(state: Workspace, decision: readonly Recorded[], nowMs: 
     const until = untilMs === null ? "" : ` until ${new Date(untilMs).toISOString()}`
     return [toOperator(`breaker ${id} is open${until} (${cause}): ${reason.slice(0, 500)}`, "high")]
   })
-}
-
-/** Ledgers from before breakers count nothing, so that they fold as they did. */
-export function areBreakersOn(state: Workspace): boolean {
-  return state.meta.get("workspace")?.breakers === true
 }
 
 function toOperator(text: string, priority: "high" | "normal"): DirectiveEvent {

@@ -93,15 +93,21 @@ export function decideReview(state: Workspace, actor: Actor, { task: id, approve
     data: { id, reason, leaseEndsAtMs: nowMs + (task.leaseMs ?? LEASE_UNOWNED_MS), ...judgedBy(state, task, false), ...triedBy(task) },
     causedBy: task.fence,
   }
-  // Whoever delivered it may be gone: then it is open for others, and that is nobody's failed attempt.
-  if (isGone(state, task)) return [requested, { type: "task.released", data: { id, reason }, causedBy: task.fence }]
+  // Whoever delivered it may be gone, or without money to go on: then it is open for others, and that is nobody's failed attempt.
+  if (isGone(state, task) || isOutOfMoney(state, task, nowMs)) return [requested, { type: "task.released", data: { id, reason }, causedBy: task.fence }]
   return [requested, directive("resume", { agent: task.owner as AgentId }, id, `changes requested on ${id}: ${reason}`, task.fence)]
 }
 
 function isGone(state: Workspace, { owner, session }: Task): boolean {
   if (state.agents.get(owner as AgentId)?.status === "retired") return true
-  const status = session === null ? undefined : state.sessions.get(session)?.status
-  return status === "ended" || status === "lost"
+  // One that ended long ago is forgotten.
+  return session !== null && state.sessions.get(session)?.status !== "live"
+}
+
+/** Whether the hub would take the task back at once: its time to hand over was up while it waited. */
+function isOutOfMoney(state: Workspace, { id }: Task, nowMs: number): boolean {
+  const stopAtMs = state.reservations.get(id)?.stopAtMs ?? null
+  return stopAtMs !== null && nowMs >= stopAtMs
 }
 
 function approved(state: Workspace, task: Task, nowMs: number): Events {

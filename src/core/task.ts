@@ -107,7 +107,8 @@ export type LeaseEnd = "expired" | "lost" | "session_ended" | "agent_retired" | 
 
 export type TaskEvent =
   | Recorded<"task.added", { id: TaskId; plan: PlanId | null; spec: TaskSpec }>
-  | Recorded<"task.edited", { id: TaskId; changes: Partial<TaskSpec>; reason: string }>
+  /** `reopens`: the task has more money now than was spent, and its budget was closed. */
+  | Recorded<"task.edited", { id: TaskId; changes: Partial<TaskSpec>; reason: string; reopens?: true }>
   | Recorded<"task.claimed", { id: TaskId; leaseMs: number; leaseEndsAtMs: number; why?: Reasons } & Reserves>
   | Recorded<"task.started", { id: TaskId }>
   | Recorded<"task.progressed", { id: TaskId; progress: number | null; note: string | null }>

@@ -2,9 +2,9 @@ import { type Agent, type AgentEvent, evolveAgent, type Session } from "./agent.
 import { Board } from "./board.ts"
 import { bookClaim, bookRefund, bookRelease, Books, bookSpending, type Reservation } from "./account-book.ts"
 import { type Breaker, type BreakerEvent, type BreakerPolicy, evolveBreaker } from "./breaker.ts"
-import { foldOutcome, foldProbe } from "./breaker-outcome.ts"
-import { type Budget, type BudgetEvent, evolveBudget } from "./budget.ts"
-import { areBreakersOn, spendingOf } from "./governor-notice.ts"
+import { areBreakersOn, foldOutcome, foldProbe } from "./breaker-outcome.ts"
+import { type Budget, type BudgetEvent, evolveBudget, reopened } from "./budget.ts"
+import { spendingOf } from "./governor-notice.ts"
 import { type DirectiveEvent, evolveDirective, type OpenNotice } from "./directive.ts"
 import { type Entry, type Recorded, unknownType } from "./entry.ts"
 import { Forum } from "./forum.ts"
@@ -184,6 +184,10 @@ function evolveGoverned(state: Workspace, event: TaskEvent, before: Task, { seq,
   if (state.budgets.size > 0) {
     const spending = spendingOf(event, actor)
     if (spending !== null) bookSpending(state, spending, atMs)
+    if (event.type === "task.edited" && event.data.reopens === true) {
+      const budget = state.budgets.get(`task/${before.id}`) as Budget
+      state.budgets.put(budget.id, reopened(state, budget))
+    }
   }
   if (state.reservations.size > 0 && !isWorkedOn(state.tasks.get(before.id))) bookRelease(state, before.id, atMs)
   if (areBreakersOn(state)) foldOutcome(state, event, before, atMs)

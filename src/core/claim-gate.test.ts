@@ -1,0 +1,53 @@
+import { describe, expect, it } from "vitest"
+import { OPERATOR, Scenario, types } from "../../test/scenario.ts"
+
+const NEXT = { plan: null, labels: [], filler: null, max: 1 } as const
+const reason = "r"
+
+function given(): Scenario {
+  const scenario = new Scenario()
+  scenario.must("hub.start", OPERATOR, { graceMs: 0 })
+  scenario.must("breaker.setPolicy", OPERATOR, { changes: { consecutive: 2, ratePercent: 0, openMs: 1_000 }, reason })
+  return scenario
+}
+
+describe("a claim", () => {
+  it("is let through where the probe went elsewhere with its task: what it was the probe of was edited away", () => {
+    for (const edit of ["labels", "model", "account"] as const) {
+      const scenario = given()
+      const [ann, bob] = [scenario.agent("ann", { model: "m", account: "shared" }), scenario.agent("bob", { model: "m", account: "shared", maxActive: 2 })]
+      const breaker = { labels: "kind/deploy", model: "model/m", account: "account/shared" }[edit]
+      for (const id of ["t", "u", "v"]) scenario.task(id, { labels: ["deploy"] })
+      scenario.must("breaker.trip", OPERATOR, { breaker, untilMs: scenario.nowMs + 1_000, reason })
+      scenario.wait(1_000)
+      const fence = scenario.claim(ann, "t")
+      if (edit === "labels") scenario.must("task.edit", OPERATOR, { task: "t", changes: { labels: [] }, reason })
+      else scenario.must("agent.edit", OPERATOR, { name: "ann", reason, [edit]: "other" })
+      scenario.refuses("breaker_open", "task.claim", bob, { task: "u" })
+      scenario.must("task.release", ann, { task: "t", fence, reason })
+      expect(scenario.state.breakers.get(breaker)?.probe, edit).toMatchObject({ fence })
+      expect(types(scenario.must("task.claimNext", bob, { ...NEXT, labels: ["deploy"], max: 2 }))).toEqual(["breaker.probe_ended", "task.claimed"])
+      const [held] = scenario.state.board.heldBy("bob")
+      expect(scenario.state.breakers.get(breaker)?.probe).toEqual({ task: held?.id, fence: held?.fence })
+      scenario.refuses("breaker_open", "task.claim", bob, { task: "v" })
+      scenario.complete(bob, held?.id ?? "")
+      expect(scenario.state.breakers.has(breaker), edit).toBe(false)
+    }
+  })
+
+  it("knows of the leases that end with it: what opens by one is told, and lets nothing through", () => {
+    const scenario = given()
+    const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob", { maxActive: 2 })]
+    for (const id of ["s", "t", "u"]) scenario.task(id, { leaseMs: 1_000, maxAttempts: 99 })
+    const fence = scenario.claim(ann, "t")
+    scenario.must("task.fail", ann, { task: "t", fence, reason, retry: true, usage: { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 } })
+    scenario.claim(ann, "t")
+    scenario.wait(1_000)
+    scenario.refuses("breaker_open", "task.claim", ann, { task: "u" })
+    scenario.refuses("breaker_open", "task.claimNext", ann, NEXT)
+    // Its breaker is no other's.
+    const took = scenario.must("task.claim", bob, { task: "t" })
+    expect(types(took)).toEqual(["lease.ended", "task.claimed", "event.sent"])
+    expect(JSON.stringify(took.entries[2]?.data)).toContain("breaker agent/ann is open")
+  })
+})
