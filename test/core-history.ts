@@ -268,6 +268,7 @@ export class Pair {
     let model = "ok"
     if (this.model.closed(task)) model = "wrong_status"
     else if (task.status !== "pending" && (changes.dependsOn !== undefined || changes.filler !== undefined)) model = "wrong_status"
+    else if ((changes.maxAttempts ?? task.attempts + 1) <= task.attempts) model = "invalid"
     else if (dependsOn !== null && this.model.circular(id, dependsOn)) model = "cycle"
     else {
       const { requires, estimateMs, ...same } = changes

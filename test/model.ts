@@ -103,7 +103,7 @@ export class Model {
     if (this.mine(task, who) && !this.over(task)) return "ok"
     if (this.held(task) && !(this.over(task) && task.attempts + 1 < task.maxAttempts)) return "claim_denied"
     if (!this.held(task) && task.status !== "pending") return "wrong_status"
-    if (task.status === "pending" && !this.ready(task)) return "not_ready"
+    if (task.dependsOn.some((dependency) => this.task(dependency).status !== "completed")) return "not_ready"
     if (!this.has(agent, task.skill)) return "not_eligible"
     const busy = this.working(who.agent, false).length + (task.filler ? this.working(who.agent, true).length : 0)
     if (busy >= agent.maxActive) return "at_limit"
@@ -261,6 +261,7 @@ export class Model {
   reset(id: TaskId): string {
     const task = this.task(id)
     if (task.status === "pending" && task.attempts === 0) return "wrong_status"
+    if (this.closed(task) && task.dependsOn.some((dependency) => this.waitsFor(this.task(dependency), id))) return "cycle"
     this.free(task, "pending")
     task.attempts = 0
     return "ok"

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { OPERATOR, Scenario, types } from "../../test/scenario.ts"
+import { delivery, OPERATOR, Scenario, types } from "../../test/scenario.ts"
 import { findCycle } from "./backlog.ts"
 import { openNotices } from "./directive.ts"
 import { DEFAULT_SPEC } from "./task.ts"
@@ -120,6 +120,22 @@ describe("reset and cancel", () => {
     scenario.must("task.reset", OPERATOR, { task: "a", reason })
     expect(viewTask(scenario.state, "b")?.state).toBe("waiting")
     expect(viewTask(scenario.state, "a")?.state).toBe("ready")
+  })
+})
+
+describe("an edit of its attempts", () => {
+  it("leaves a task one at the least, the one under way counted", () => {
+    const scenario = new Scenario()
+    const ann = scenario.agent("ann")
+    scenario.task("t", { maxAttempts: 3 })
+    const edit = (maxAttempts: number) => ({ task: "t", reason, changes: { maxAttempts } })
+    scenario.must("task.fail", ann, { task: "t", fence: scenario.claim(ann, "t"), reason, retry: true, usage: delivery().usage })
+    expect(scenario.refuses("invalid", "task.edit", OPERATOR, edit(1)).details).toMatchObject({ attempts: 1 })
+    const fence = scenario.claim(ann, "t")
+    scenario.refuses("invalid", "task.edit", OPERATOR, edit(1))
+    scenario.must("task.edit", OPERATOR, edit(2))
+    scenario.must("task.fail", ann, { task: "t", fence, reason, retry: true, usage: delivery().usage })
+    expect(scenario.at("t")).toMatchObject({ status: "failed", attempts: 2 })
   })
 })
 

@@ -41,6 +41,14 @@ export function decideEditTask(state: Workspace, _actor: Actor, { task: id, reas
       { task: id, status: task.status },
     )
   }
+  const { maxAttempts } = changes
+  if (maxAttempts !== undefined && maxAttempts <= task.attempts)
+    return refuse(
+      "invalid",
+      `task ${id} has had ${task.attempts} attempt${task.attempts === 1 ? "" : "s"}: ${maxAttempts} at the most leaves it none`,
+      "Allow more, reset it first, or cancel it: `skein task cancel`.",
+      { task: id, attempts: task.attempts, maxAttempts },
+    )
   const wrong = changes.dependsOn === undefined ? null : wrongDependencies(state, id, changes.dependsOn)
   if (wrong !== null) return wrong
   const conflicts = changes.touches === undefined || task.owner === null ? [] : conflictsWith(state, task.owner, changes.touches, "exclusive", id)
@@ -63,9 +71,30 @@ export function decideResetTask(state: Workspace, _actor: Actor, { task: id, rea
   if (task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
   if (task.status === "pending" && task.attempts === 0)
     return refuse("wrong_status", `task ${id} is pending and fresh`, "There is nothing to reset.", { task: id })
+  // What is closed waits for nothing; open again it may wait for what has come to wait for it meanwhile.
+  const path = isClosed(task.status) ? findCycle([id], (from) => (from === id || isOpen(state, from) ? waitsOn(state, from) : [])) : null
+  if (path !== null)
+    return refuse("cycle", `task ${id} would wait for itself: ${path.join(" -> ")}`, "Unblock or edit one of these first, or add a new task in its place.", {
+      path,
+    })
   const reset: TaskEvent = { type: "task.reset", data: { id, reason }, causedBy: task.lastSeq }
-  if (task.owner === null || !isHeld(task.status)) return [reset]
+  const told = task.status === "completed" ? undone(state, id, reason, task.lastSeq) : []
+  if (task.owner === null || !isHeld(task.status)) return [reset, ...told]
   return [reset, directive("stop", { agent: task.owner }, id, `${id} was reset: ${reason}`, task.fence)]
+}
+
+function isOpen(state: Workspace, id: TaskId): boolean {
+  return !isClosed(state.tasks.get(id)?.status ?? "cancelled")
+}
+
+/** Tells whoever works on what depends on a task that is open again. */
+function undone(state: Workspace, id: TaskId, reason: string, causedBy: Seq): DirectiveEvent[] {
+  return [...state.board.dependents(id)].sort().flatMap((dependent) => {
+    const { owner, status } = state.tasks.get(dependent) as Task
+    return owner === null || !isHeld(status)
+      ? []
+      : [directive("replan", { agent: owner }, dependent, `${id}, which ${dependent} builds on, was reset: ${reason}`, causedBy)]
+  })
 }
 
 export function decideCancelTask(state: Workspace, _actor: Actor, { task: id, reason }: CancelTask): (TaskEvent | DirectiveEvent)[] | Refusal {

@@ -165,6 +165,22 @@ describe("a lease that has run out", () => {
     }
   })
 
+  it("is not ended by a claim while what the task depends on is open again", () => {
+    const scenario = new Scenario()
+    const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob")]
+    scenario.task("first")
+    scenario.task("t", { dependsOn: ["first"], leaseMs: 1_000 })
+    scenario.claim(ann, "first")
+    scenario.complete(ann, "first")
+    scenario.claim(ann, "t")
+    scenario.must("task.reset", OPERATOR, { task: "first", reason: "wrong" })
+    scenario.wait(1_000)
+    expect(scenario.refuses("not_ready", "task.claim", bob, { task: "t" }).details).toMatchObject({ waitsFor: ["first"] })
+    scenario.claim(bob, "first")
+    scenario.complete(bob, "first")
+    scenario.claim(bob, "t")
+  })
+
   it("does not keep its own agent from work: its next claim ends it", () => {
     for (const again of ["t", "u"]) {
       const scenario = new Scenario()

@@ -165,7 +165,7 @@ function deniedBy(state: Workspace, task: Task, over: boolean): Refusal | null {
   if (isHeld(status)) {
     const retryAtMs = task.leaseEndsAtMs as number
     const { maxAttempts } = state.specs.get(id) as TaskSpec
-    if (over && task.attempts + 1 < maxAttempts) return null
+    if (over && task.attempts + 1 < maxAttempts) return notReady(state, id)
     const directive = { kind: "claim_denied", task: id, heldBy: owner, session: task.session, fence: task.fence, retryAtMs }
     return refuse(
       "claim_denied",
@@ -181,8 +181,13 @@ function deniedBy(state: Workspace, task: Task, over: boolean): Refusal | null {
       status === "review" ? "It waits for its review." : "Nothing is left to do on it; `skein task reset` opens it again.",
       { task: id, status },
     )
-  if (state.board.isReady(id)) return null
+  return state.board.isReady(id) ? null : notReady(state, id)
+}
+
+/** What a task that nobody holds any more waits for; null where it waits for nothing. Something may have been opened again while it was held. */
+function notReady(state: Workspace, id: TaskId): Refusal | null {
   const open = (state.specs.get(id) as TaskSpec).dependsOn.filter((dependency) => state.tasks.get(dependency)?.status !== "completed")
+  if (open.length === 0) return null
   const dead = state.board.isUnreachable(id)
   const remedy = dead
     ? "Reset or replace what failed before it: `skein doctor` names it."

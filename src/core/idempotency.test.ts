@@ -141,6 +141,25 @@ describe("the window", () => {
   })
 })
 
+describe("a key past its window", () => {
+  it("is a new one, also while nobody else's key has come to have it forgotten", () => {
+    const scenario = new Scenario()
+    const ann = scenario.agent("ann")
+    scenario.agent("bob")
+    const wake = (request: string) => ({ job: `r${request}`, request, thread: "agent/bob", target: "bob", reason: "r", prompt: "" })
+    scenario.must("trigger.participant", ann, wake("1"), key("1"))
+    scenario.must("trigger.cancel", OPERATOR, { job: "r1", reason: "r" })
+    scenario.wait(KEY_WINDOW_MS)
+    scenario.session("ann")
+    expect(scenario.must("trigger.participant", ann, wake("1"), key("1")).answer).toMatchObject({ job: "r1", status: "cancelled" })
+    scenario.wait(1)
+    // Another wake there has the old one forgotten, of which the key told.
+    scenario.must("trigger.participant", ann, wake("2"))
+    expect(scenario.must("trigger.participant", ann, wake("1"), key("1")).answer).toMatchObject({ job: "r1", status: "queued" })
+    scenario.refuses("idempotency_conflict", "trigger.participant", ann, wake("3"), key("1", "other"))
+  })
+})
+
 describe("the ages of keys", () => {
   it("come back with a snapshot whatever order its rows were in", () => {
     const scenario = new Scenario()

@@ -11,7 +11,8 @@ export const KEYS_MAX = 1_000_000
 /** What the same key did before: null where it is new, a refusal where it came with another payload. */
 export function recall(state: Workspace, agent: AgentId, commandId: string, hash: string): Remembered | Refusal | null {
   const remembered = state.keys.get(state.keys.keyOf(agent, commandId))
-  if (remembered === undefined) return null
+  // Keys are forgotten with the next that comes: until then one may be past its time.
+  if (remembered === undefined || remembered.atMs + KEY_WINDOW_MS < state.atMs) return null
   if (remembered.hash === hash) return remembered
   return refuse("idempotency_conflict", `key ${commandId} came before with another payload`, "Use a new key for a new request.", {
     commandId,

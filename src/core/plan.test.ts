@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { OPERATOR, PLAN, Scenario, types } from "../../test/scenario.ts"
+import { openNotices } from "./directive.ts"
 import type { AddPlan, PlanTask } from "./plan.ts"
 import { viewPlan } from "./view.ts"
 
@@ -9,6 +10,28 @@ function plan(tasks: PlanTask[], changes: Partial<AddPlan> = {}): AddPlan {
   return { ...PLAN, digest: "d1", commit: "c1", tasks, ...changes }
 }
 const one: PlanTask[] = [{ id: "a", title: "A" }]
+
+describe("a plan that is cancelled", () => {
+  it("stops whoever holds one of its tasks, and has nobody plan anew what is cancelled; others that wait for it hear of that", () => {
+    const scenario = new Scenario()
+    const [ann, bob, cat] = [scenario.agent("ann"), scenario.agent("bob"), scenario.agent("cat")]
+    scenario.must(
+      "plan.add",
+      OPERATOR,
+      plan([
+        { id: "a", title: "A" },
+        { id: "b", title: "B" },
+      ]),
+    )
+    scenario.task("c")
+    for (const [actor, task] of [[ann, "p.1/a"] as const, [cat, "c"] as const])
+      scenario.must("task.block", actor, { task, fence: scenario.claim(actor, task), on: { kind: "task", ref: "p.1/b" }, reason })
+    scenario.claim(bob, "p.1/b")
+    scenario.must("plan.cancel", OPERATOR, { plan: "p.1", reason })
+    const heard = [ann, bob, cat].map((actor) => openNotices(scenario.state, actor).map(({ directive }) => directive))
+    expect(heard).toEqual([["stop"], ["stop"], ["replan"]])
+  })
+})
 
 describe("a plan", () => {
   it("is one entry for itself and one for each agent that is new and each task; tasks are called by the plan's run", () => {

@@ -82,7 +82,12 @@ export function decideCancelPlan(state: Workspace, { plan: id, reason }: CancelP
   if (plan === undefined) return refuse("not_found", `there is no plan ${id}`, "`skein plan list` lists the plans.", { plan: id })
   if (plan.cancelled !== null) return refuse("wrong_status", `plan ${id} is cancelled already`, "Start its file again for a new run.", { plan: id })
   const open = [...state.board.tasksOf(id)].filter((task) => !isClosed(state.tasks.get(task)?.status ?? "cancelled")).sort()
-  return [{ type: "plan.cancelled", data: { id, reason } }, ...open.flatMap((task) => cancelled(state, task, reason))]
+  const cancelling = new Set(open)
+  const events = open.flatMap((task) => cancelled(state, task, reason))
+  // Whoever is told to stop has nothing to plan anew.
+  const isVain = ({ type, data }: (typeof events)[number]): boolean =>
+    type === "event.sent" && data.directive === "replan" && data.task !== null && cancelling.has(data.task)
+  return [{ type: "plan.cancelled", data: { id, reason } }, ...events.filter((event) => !isVain(event))]
 }
 
 /** What is wrong with the plan in itself; `plan check` asks the same and adds line and column. */

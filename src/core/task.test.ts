@@ -195,6 +195,13 @@ describe("a review", () => {
       (scenario) => scenario.must("agent.retire", OPERATOR, { name: "ann", reason }),
       (scenario, ann) => scenario.must("session.end", ann, { session: ann.session ?? "", reason }),
       (scenario, ann) => scenario.must("hub.sweep", OPERATOR, { beats: [], silent: [{ id: ann.session ?? "", silentMs: 45_000 }] }),
+      // Its next session has the one that ended long ago forgotten.
+      (scenario, ann) => {
+        scenario.must("session.end", ann, { session: ann.session ?? "", reason })
+        scenario.wait(24 * 3_600_000 + 1)
+        scenario.session("ann")
+        expect(scenario.state.sessions.has(ann.session ?? "")).toBe(false)
+      },
     ]
     for (const gone of leave) {
       const { scenario, ann, bob } = given("review")
