@@ -222,8 +222,9 @@ export class Model {
   }
   wantHelp(who: Who, id: TaskId, fenced: boolean): string {
     return this.write(who, id, fenced, (task) => {
-      if (task.help === null) this.renew(task)
-      task.help ??= { helper: null }
+      if (task.help !== null && !this.isHelperGone(task)) return "ok"
+      this.renew(task)
+      task.help = { helper: null }
       return "ok"
     })
   }
@@ -231,10 +232,13 @@ export class Model {
     const task = this.task(id)
     if (this.agents.get(who.agent)?.retired === true) return "retired"
     if (task.help === null) return "wrong_status"
-    if (task.help.helper !== null && task.help.helper !== who.agent) return "help_taken"
+    if (task.help.helper !== null && task.help.helper !== who.agent && !this.isHelperGone(task)) return "help_taken"
     if (task.owner === who.agent) return "forbidden"
     task.help.helper = who.agent
     return "ok"
+  }
+  isHelperGone({ help }: ModelTask): boolean {
+    return this.agents.get(help?.helper ?? "")?.retired === true
   }
   unblock(id: TaskId): string {
     const task = this.task(id)

@@ -34,6 +34,7 @@ export const eventOperations = {
       "`blocker` is `task.block`; `help_wanted` is `help.want`; `ack` is `event.ack` of `payload.seq`; `heartbeat` is `session.beat` of the caller's session.",
       "The answer's `as` names the operation and `answer` is its answer. Every other kind is recorded and reaches its target; with `requiresAck` it waits in an inbox until it is acknowledged.",
       "It is also a message: of its task's thread (`task/ID`), else of its target's (`agent/NAME`, `role/ROLE`, `team`).",
+      "One about a task is a turn of an agent in its thread: while that is blocked, only an orchestrator or the operator sends it.",
       "Only an orchestrator or the operator sends `directive` and `task_assign`.",
     ].join(" "),
     errors: [
@@ -49,6 +50,8 @@ export const eventOperations = {
       "cycle",
       "retired",
       "files_conflict",
+      "budget_spent",
+      "breaker_open",
     ],
     input: z.strictObject({
       kind,

@@ -22,7 +22,7 @@ export const taskOperations = {
   "task.edit": operation({
     least: "orchestrator",
     summary: "Change what an open task asks for.",
-    text: "Whoever holds the task gets a `replan` directive. `dependsOn` and `filler` can change only while nobody holds it.",
+    text: "Whoever holds the task gets a `replan` directive. `dependsOn` and `filler` can change only while nobody holds it, `maxAttempts` never to as few as it has had. Money beyond what was spent opens a task's budget that an overrun closed.",
     errors: ["not_found", "wrong_status", "unknown_dependency", "cycle", "invalid", "files_conflict"],
     input: z.strictObject({ task: taskId, reason, changes: specChanges }),
     output: done,
@@ -31,8 +31,8 @@ export const taskOperations = {
     least: "orchestrator",
     purposes: ["override"],
     summary: "Open a task again, whatever became of it.",
-    text: "Attempts, progress and deliverable start anew; whoever holds it gets a `stop` directive and its fence is stale from here on.",
-    errors: ["not_found", "wrong_status"],
+    text: "Attempts, progress and deliverable start anew; whoever holds it gets a `stop` directive and its fence is stale from here on. Whoever works on what depends on a task that was completed gets a `replan` directive.",
+    errors: ["not_found", "wrong_status", "cycle"],
     input: z.strictObject({ task: taskId, reason }),
     output: done,
   }),
@@ -80,8 +80,8 @@ export const taskOperations = {
   "task.block": operation({
     least: "worker",
     summary: "Say what a held task waits for.",
-    text: "The task keeps owner and lease, does not count against `maxActive`, and everyone it concerns gets a `replan` directive. It goes on by itself when the task it waits for completes.",
-    errors: [...underLease, "cycle"],
+    text: "The task keeps owner and lease, does not count against `maxActive`, and everyone it concerns gets a `replan` directive. It goes on by itself when the task it waits for completes; its owner is told when that fails or is cancelled, or the agent it waits for is retired.",
+    errors: [...underLease, "cycle", "retired"],
     input: z.strictObject({ task: taskId, fence, on: blocker, reason }),
     output: done,
   }),
@@ -97,7 +97,7 @@ export const taskOperations = {
     least: "worker",
     purposes: ["merge"],
     summary: "Deliver a task.",
-    text: "What waited for it is ready from this entry on: the answer's `ready` names it. Where the task asks for a review its status becomes `review`. Evidence that says tests fail is refused.",
+    text: "What waited for it is ready from this entry on: the answer's `ready` names it. Where the task asks for a review its status becomes `review`, and orchestrators are told, the operator where there is none. Evidence that says tests fail is refused.",
     errors: [...underLease, "invalid"],
     input: z.strictObject({
       task: taskId,
@@ -182,7 +182,7 @@ export const helpOperations = {
   "help.want": operation({
     least: "worker",
     summary: "Ask for help with a held task.",
-    text: "Told to idle agents that match; the first to answer joins as helper. The owner keeps the lease.",
+    text: "Told to idle agents that match; the first to answer joins as helper. The owner keeps the lease, and may ask again once its helper is retired.",
     errors: underLease,
     input: z.strictObject({ task: taskId, fence, reason }),
     output: done.extend({ told: z.int() }),

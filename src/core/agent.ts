@@ -2,7 +2,7 @@ import { type Actor, type Recorded, type Role, unknownType } from "./entry.ts"
 import { filesEnded, type FilesEvent } from "./file-lease.ts"
 import type { AgentId, SessionId } from "./ids.ts"
 import { isName } from "./ids.ts"
-import { type DirectiveEvent, inboxOf } from "./directive.ts"
+import { type DirectiveEvent, inboxOf, inVain } from "./directive.ts"
 import { leasesEnded } from "./lease.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import type { TaskEvent } from "./task.ts"
@@ -141,7 +141,9 @@ export function decideRetireAgent(state: Workspace, { name, reason }: RetireAgen
   const sessions = state.board.sessionsOf(name).filter((session) => session.status !== "ended")
   const ended: AgentEvent[] = sessions.map(({ id }) => ({ type: "session.ended", data: { id, reason: "agent retired" } }))
   const files = filesEnded(state.board.holdings.ofAgent(name), "agent_retired")
-  return [...leasesEnded(state, state.board.heldBy(name), "agent_retired", name), ...files, ...ended, { type: "agent.retired", data: { name, reason } }]
+  const leases = leasesEnded(state, state.board.heldBy(name), "agent_retired", name)
+  const told = inVain(state, name, "retired", null).filter(({ data }) => !("to" in data && "agent" in data.to && data.to.agent === name))
+  return [...leases, ...files, ...ended, { type: "agent.retired", data: { name, reason } }, ...told]
 }
 
 export function decideIssueCredential(state: Workspace, { agent, id, hash }: IssueCredential): AgentEvent[] | Refusal {

@@ -179,7 +179,42 @@ describe("a blocker", () => {
     scenario.must("task.reset", OPERATOR, { task: "main", reason })
     scenario.claim(ann, "main")
     expect(block(scenario, ann, "main", "other")).toEqual(["task.started", "task.blocked", "event.sent"])
-    expect(openNotices(scenario.state, bob).map((notice) => notice.directive)).toEqual(["replan"])
+    expect(openNotices(scenario.state, bob).map(({ directive, text }) => [directive, text])).toEqual([
+      ["replan", "main, which after builds on, was reset: because"],
+      ["replan", "main is blocked on task other: because"],
+    ])
     expect(openNotices(scenario.state, ann)).toEqual([])
+  })
+
+  it("that is an agent is present; once it is retired, whoever waits for it is told", () => {
+    const { scenario, ann } = waiting()
+    const on = { kind: "agent", ref: "bob" } as const
+    scenario.must("task.unblock", ann, { task: "main", reason })
+    const fence = scenario.at("main").fence ?? 0
+    scenario.must("task.block", ann, { task: "main", fence, on, reason })
+    scenario.must("agent.retire", OPERATOR, { name: "bob", reason })
+    expect(openNotices(scenario.state, ann).at(-1)).toMatchObject({ directive: "replan", task: "main", text: "main waits in vain: bob is retired" })
+    scenario.refuses("retired", "task.block", ann, { task: "main", fence, on, reason })
+    scenario.refuses("not_found", "task.block", ann, { task: "main", fence, on: { ...on, ref: "nobody" }, reason })
+  })
+
+  it("is not waited for in a circle by a task that is opened again: the reset shows it", () => {
+    const scenario = new Scenario()
+    const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob")]
+    scenario.task("first")
+    scenario.task("second", { dependsOn: ["first"] })
+    scenario.task("third", { dependsOn: ["second"] })
+    for (const id of ["first", "second"]) {
+      scenario.claim(ann, id)
+      scenario.complete(ann, id)
+    }
+    scenario.must("task.reset", OPERATOR, { task: "first", reason })
+    scenario.claim(bob, "first")
+    // The second is completed and waits for nothing.
+    block(scenario, bob, "first", "third")
+    const path = ["second", "first", "third", "second"]
+    expect(scenario.refuses("cycle", "task.reset", OPERATOR, { task: "second", reason }).details).toEqual({ path })
+    scenario.must("task.unblock", OPERATOR, { task: "first", reason })
+    scenario.must("task.reset", OPERATOR, { task: "second", reason })
   })
 })

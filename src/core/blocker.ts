@@ -77,10 +77,14 @@ export function unblockedBy(state: Workspace, ref: string, reason: string, cause
 
 function wrongBlocker(state: Workspace, id: TaskId, on: Block["on"]): Refusal | null {
   if (on.kind === "external") return null
-  if (on.kind === "agent")
-    return state.agents.has(on.ref)
-      ? null
-      : refuse("not_found", `there is no agent ${on.ref}`, "Block on a known agent, a task, or `external`.", { agent: on.ref })
+  if (on.kind === "agent") {
+    const agent = state.agents.get(on.ref)
+    if (agent?.status === "present") return null
+    const remedy = "Block on an agent that is present, a task, or `external`."
+    return agent === undefined
+      ? refuse("not_found", `there is no agent ${on.ref}`, remedy, { agent: on.ref })
+      : refuse("retired", `agent ${on.ref} is retired: it would be waited for in vain`, remedy, { agent: on.ref })
+  }
   const other = state.tasks.get(on.ref)
   if (other === undefined) return refuse("not_found", `there is no task ${on.ref}`, "Block on a known task, an agent, or `external`.", { task: on.ref })
   if (isClosed(other.status))

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
-import { OPERATOR, Scenario } from "../../test/scenario.ts"
+import { OPERATOR, Scenario, types } from "../../test/scenario.ts"
 import { DIRECTIVES, EVENT_KINDS, INBOX_MAX, type Notice, openNotices } from "./directive.ts"
+import type { Actor } from "./entry.ts"
 import { fromSnapshot, takeSnapshot } from "./workspace.ts"
 
 const info: Notice = { kind: "info", directive: null, to: { everyone: true }, task: null, priority: "normal", text: "hello", payload: {}, requiresAck: true }
@@ -68,5 +69,43 @@ describe("a notice", () => {
     }
     for (const directive of DIRECTIVES) scenario.must("event.send", OPERATOR, { ...info, kind: "directive", directive })
     scenario.refuses("invalid", "event.send", OPERATOR, { ...info, kind: "directive", directive: null })
+  })
+
+  it("of an agent about a task is a turn in its thread: such notices go round in no circle, and do not go on in a thread that is blocked", () => {
+    const scenario = new Scenario()
+    const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob")]
+    const boss = scenario.agent("boss", { role: "orchestrator" })
+    scenario.task("t")
+    const thread = (): unknown => scenario.state.threads.get("task/t")
+    const say = (actor: Actor): string[] => types(scenario.must("event.send", actor, { ...info, task: "t" }))
+    scenario.must("wake.setPolicy", OPERATOR, { changes: { turnsMax: 3 }, reason: "r" })
+    expect([say(ann), say(bob), say(OPERATOR)]).toEqual([["event.sent"], ["event.sent"], ["event.sent"]])
+    expect(thread()).toMatchObject({ status: "active", turns: 2 })
+    const fence = scenario.claim(ann, "t")
+    scenario.must("task.update", ann, { task: "t", fence, progress: 0.5, note: null })
+    expect(thread()).toMatchObject({ turns: 0 })
+    expect([say(ann), say(bob)]).toEqual([["event.sent"], ["event.sent"]])
+    expect(say(ann)).toEqual(["event.sent", "thread.status_changed", "event.sent", "event.sent"])
+    expect(thread()).toMatchObject({ status: "blocked", changedBy: "hub" })
+    expect(scenario.refuses("wrong_status", "event.send", bob, { ...info, task: "t" }).details).toMatchObject({ thread: "task/t" })
+    scenario.must("event.send", bob, info)
+    for (const actor of [boss, OPERATOR]) expect(say(actor)).toEqual(["event.sent"])
+    scenario.must("thread.unblock", boss, { thread: "task/t", reason: "r" })
+    expect(say(bob)).toEqual(["event.sent"])
+  })
+
+  it("of a task that waits for its review goes to orchestrators, or to the operator where there is none", () => {
+    const scenario = new Scenario()
+    const ann = scenario.agent("ann")
+    const to = (id: string): unknown => {
+      scenario.task(id, { review: true })
+      scenario.claim(ann, id)
+      return scenario.complete(ann, id).entries.map(({ data }) => (data as Partial<Notice>).to)[1]
+    }
+    expect(to("a")).toEqual({ role: "operator" })
+    scenario.agent("boss", { role: "orchestrator" })
+    expect(to("b")).toEqual({ role: "orchestrator" })
+    scenario.must("agent.retire", OPERATOR, { name: "boss", reason: "r" })
+    expect(to("c")).toEqual({ role: "operator" })
   })
 })

@@ -3,7 +3,7 @@ import type { AgentId, Seq, TaskId, ThreadId } from "./ids.ts"
 import { append } from "./message-page.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import type { Priority } from "./task.ts"
-import { openThread, takePlace, threadOf } from "./thread.ts"
+import { openThread, takePlace, type Thread, threadOf } from "./thread.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** The kinds of event that agents exchange through `event.send`. */
@@ -40,8 +40,8 @@ export type Notice = {
   requiresAck: boolean
 }
 
-/** A notice as it is recorded: with the thread that it is a message of. Ledgers from before threads have none. */
-export type Sent = Notice & { thread?: ThreadId | undefined }
+/** A notice as it is recorded: with the thread that it is a message of. Ledgers from before threads have none. `turn`: it is one of an agent's in a task's thread. */
+export type Sent = Notice & { thread?: ThreadId | undefined; turn?: true }
 /** A notice that waits for its acknowledgement. */
 export type OpenNotice = Sent & { seq: Seq; from: AgentId; atMs: number; ackedBy: AgentId[] }
 /** Notices that wait for one target at the most: the oldest gives way, and stays in the ledger. */
@@ -50,7 +50,8 @@ export const INBOX_MAX = 200
 export type SendNotice = Notice
 export type AckNotice = { seq: Seq }
 
-export type DirectiveEvent = Recorded<"event.sent", Sent> | Recorded<"event.acked", { seq: Seq; target: string }>
+export type SentEvent = Recorded<"event.sent", Sent>
+export type DirectiveEvent = SentEvent | Recorded<"event.acked", { seq: Seq; target: string }>
 
 /** The inbox that a target's notices wait in. */
 export function inboxOf(to: Target): string {
@@ -59,7 +60,7 @@ export function inboxOf(to: Target): string {
 }
 
 /** The entry of a notice, in the thread where it belongs. Help is asked of each in its own inbox: the task's thread need not hear it fifty times. */
-export function sent(notice: Notice, causedBy: Seq | null = null): DirectiveEvent {
+export function sent(notice: Notice, causedBy: Seq | null = null): SentEvent {
   const { kind, to, task } = notice
   return { type: "event.sent", data: { ...notice, thread: threadOf(to, kind === "help_wanted" ? null : task) }, causedBy }
 }
@@ -69,33 +70,19 @@ export function directive(kind: DirectiveKind, to: Target, task: TaskId | null, 
   return sent({ kind: "directive", directive: kind, to, task, priority: "high", text, payload: {}, requiresAck: true }, causedBy)
 }
 
-/** Tells whoever is blocked on a task that it will not be completed: nothing would ever call them back. */
-export function inVain(state: Workspace, task: TaskId, became: "failed" | "cancelled", causedBy: Seq | null): DirectiveEvent[] {
-  return state.board
-    .blockedOn(task)
-    .filter((blocked) => blocked.blockedOn?.kind === "task" && blocked.owner !== null)
-    .map((blocked) => directive("replan", { agent: blocked.owner as AgentId }, blocked.id, `${blocked.id} waits in vain: ${task} is ${became}`, causedBy))
+/** Who is told what a director has to see to: orchestrators, or the operator where there is none. */
+export function directorOf(state: Workspace): "orchestrator" | "operator" {
+  for (const { role, status } of state.agents.values()) if (role === "orchestrator" && status === "present") return "orchestrator"
+  return "operator"
 }
 
-export function decideSendNotice(state: Workspace, actor: Actor, notice: SendNotice): DirectiveEvent[] | Refusal {
-  if ("agent" in notice.to) {
-    const { agent } = notice.to
-    const known = state.agents.get(agent)
-    if (known === undefined) return refuse("not_found", `there is no agent ${agent}`, "`skein agent list` lists the agents.", { agent })
-    if (known.status === "retired")
-      return refuse("retired", `agent ${agent} is retired: nobody would read it`, "Send it to another agent, to a role or to everyone.", { agent })
-  }
-  if (notice.task !== null && !state.tasks.has(notice.task))
-    return refuse("not_found", `there is no task ${notice.task}`, "`skein task list` lists the tasks.", { task: notice.task })
-  const directs = notice.kind === "directive" || notice.kind === "task_assign"
-  if (directs && actor.role !== "operator" && actor.role !== "orchestrator") {
-    return refuse("forbidden", `a ${actor.role} cannot send a ${notice.kind}`, "Send `info` instead, or ask an orchestrator or the operator.", {
-      kind: notice.kind,
-    })
-  }
-  if (notice.kind === "directive" && notice.directive === null)
-    return refuse("invalid", "a directive needs to say which", `Give \`directive\`: one of ${DIRECTIVES.join(", ")}.`, {})
-  return [sent(notice)]
+/** Tells whoever is blocked on a task that will not be completed, or on an agent that is retired: nothing would ever call them back. */
+export function inVain(state: Workspace, ref: string, became: "failed" | "cancelled" | "retired", causedBy: Seq | null): DirectiveEvent[] {
+  const kind = became === "retired" ? "agent" : "task"
+  return state.board
+    .blockedOn(ref)
+    .filter((blocked) => blocked.blockedOn?.kind === kind && blocked.owner !== null)
+    .map((blocked) => directive("replan", { agent: blocked.owner as AgentId }, blocked.id, `${blocked.id} waits in vain: ${ref} is ${became}`, causedBy))
 }
 
 export function decideAckNotice(state: Workspace, actor: Actor, { seq }: AckNotice): DirectiveEvent[] | Refusal {
@@ -123,6 +110,10 @@ export function evolveDirective(state: Workspace, event: DirectiveEvent, { seq, 
   switch (event.type) {
     case "event.sent": {
       if (event.data.thread !== undefined) tell(state, event.data.thread, event.data.to, { seq, atMs, actor })
+      if (event.data.turn === true) {
+        const thread = state.threads.get(event.data.thread as ThreadId) as Thread
+        state.threads.put(thread.id, { ...thread, turns: thread.turns + 1 })
+      }
       if (!event.data.requiresAck) return
       const target = inboxOf(event.data.to)
       if (board.noticeCount(target) >= INBOX_MAX) notices.delete(String((board.noticesTo(target)[0] as OpenNotice).seq))

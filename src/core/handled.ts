@@ -1,5 +1,5 @@
 import { presentAgent } from "./agent.ts"
-import { type DirectiveEvent, sent } from "./directive.ts"
+import { type DirectiveEvent, directorOf, sent } from "./directive.ts"
 import type { AgentId } from "./ids.ts"
 import type { Refusal } from "./refusal.ts"
 import type { Workspace } from "./workspace.ts"
@@ -12,7 +12,7 @@ export function decideHandled(state: Workspace, { agent: name, untilMs: saidMs }
   const agent = presentAgent(state, name)
   if ("refused" in agent) return agent
   const untilMs = Math.min(saidMs, nowMs)
-  const role = [...state.agents.values()].some((one) => one.role === "orchestrator" && one.status === "present") ? "orchestrator" : "operator"
+  const role = directorOf(state)
   const tasks = state.board.heldBy(name).map(({ id }) => id)
   const holding = tasks.length === 0 ? "It holds no task." : `It holds ${tasks.join(", ")}.`
   const text = `A person worked in the terminal of ${name} until ${new Date(untilMs).toISOString()}. ${holding} What was agreed there is not on the ledger: ask it where it stands.`

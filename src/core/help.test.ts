@@ -52,4 +52,21 @@ describe("help", () => {
     scenario.must("task.release", ann, { task: "t", fence, reason })
     expect(scenario.at("t").helpWanted).toBeNull()
   })
+
+  it("may be asked for again, and given by another, once the helper is retired", () => {
+    const scenario = new Scenario()
+    const [ann, bob, cat] = [scenario.agent("ann"), scenario.agent("bob"), scenario.agent("cat")]
+    scenario.task("t")
+    const fence = scenario.claim(ann, "t")
+    scenario.must("help.want", ann, { task: "t", fence, reason })
+    scenario.must("help.answer", bob, { task: "t" })
+    expect(scenario.must("help.want", ann, { task: "t", fence, reason }).entries).toEqual([])
+    scenario.must("agent.retire", OPERATOR, { name: "bob", reason })
+    expect(scenario.must("help.want", ann, { task: "t", fence, reason }).answer.told).toBe(1)
+    scenario.must("help.answer", cat, { task: "t" })
+    expect(scenario.at("t").helpWanted).toEqual({ reason, helper: "cat" })
+    scenario.must("agent.retire", OPERATOR, { name: "cat", reason })
+    scenario.must("help.answer", scenario.agent("dan"), { task: "t" })
+    expect(scenario.at("t").helpWanted).toEqual({ reason, helper: "dan" })
+  })
 })

@@ -5,7 +5,7 @@ import type { AgentId, Seq, TaskId } from "./ids.ts"
 import { underLease } from "./lease.ts"
 import { meets } from "./ready.ts"
 import { refuse, type Refusal } from "./refusal.ts"
-import type { TaskEvent, TaskSpec } from "./task.ts"
+import type { Task, TaskEvent, TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
 export type WantHelp = { task: TaskId; fence: Seq; reason: string }
@@ -18,7 +18,7 @@ export function decideWantHelp(state: Workspace, actor: Actor, { task: id, fence
   const task = underLease(state, actor, id, fence, nowMs)
   if ("refused" in task) return task
   if (task.status === "review") return refuse("wrong_status", `task ${id} is in review`, "Wait for the review.", { task: id })
-  if (task.helpWanted !== null) return []
+  if (task.helpWanted !== null && !hasLostHelper(state, task)) return []
   const { requires } = state.specs.get(id) as TaskSpec
   const told: AgentId[] = []
   const away: AgentId[] = []
@@ -39,6 +39,11 @@ export function decideWantHelp(state: Workspace, actor: Actor, { task: id, fence
   ]
 }
 
+/** Whether the helper is retired: then another may join, and the owner may ask again. */
+function hasLostHelper(state: Workspace, { helpWanted }: Task): boolean {
+  return typeof helpWanted?.helper === "string" && state.agents.get(helpWanted.helper)?.status === "retired"
+}
+
 /** The first to answer joins as helper; the owner keeps the lease. */
 export function decideAnswerHelp(state: Workspace, actor: Actor, { task: id }: AnswerHelp): (TaskEvent | DirectiveEvent)[] | Refusal {
   const agent = presentAgent(state, actor.agent)
@@ -47,7 +52,7 @@ export function decideAnswerHelp(state: Workspace, actor: Actor, { task: id }: A
   if (task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
   if (task.helpWanted === null) return refuse("wrong_status", `task ${id} asks for no help`, "Claim other work.", { task: id })
   if (task.helpWanted.helper === actor.agent) return []
-  if (task.helpWanted.helper !== null)
+  if (task.helpWanted.helper !== null && !hasLostHelper(state, task))
     return refuse("help_taken", `${task.helpWanted.helper} helps with ${id} already`, "Claim other work.", { task: id, helper: task.helpWanted.helper })
   if (task.owner === actor.agent) return refuse("forbidden", `${actor.agent} owns task ${id}`, "Somebody else can help.", { task: id })
   return [

@@ -1,6 +1,6 @@
 import { unblockedBy } from "./blocker.ts"
 import { type Throttled, throttledBy } from "./breaker-outcome.ts"
-import { directive, type DirectiveEvent, inVain, sent } from "./directive.ts"
+import { directive, type DirectiveEvent, directorOf, inVain, sent } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import type { AgentId, Seq, TaskId } from "./ids.ts"
 import { isSuccess, judgedBy, triedBy } from "./judgement.ts"
@@ -41,12 +41,10 @@ export function decideComplete(state: Workspace, actor: Actor, { task: id, fence
   }
   if (spec.review) {
     const text = `${id} waits for review`
+    const to = { role: directorOf(state) }
     return [
       { type: "task.submitted", data: { id, deliverable, usage }, causedBy: fence },
-      sent(
-        { kind: "request_review", directive: null, to: { role: "orchestrator" }, task: id, priority: spec.priority, text, payload: {}, requiresAck: true },
-        fence,
-      ),
+      sent({ kind: "request_review", directive: null, to, task: id, priority: spec.priority, text, payload: {}, requiresAck: true }, fence),
     ]
   }
   return [

@@ -1,4 +1,4 @@
-import { type DirectiveEvent, sent } from "./directive.ts"
+import { type DirectiveEvent, directorOf, sent } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import type { Seq, ThreadId } from "./ids.ts"
 import { markOf } from "./finding-mark.ts"
@@ -51,9 +51,7 @@ export function autoBlock(state: Workspace, thread: Thread, why: string, causedB
 
 /** Told to the operator, and to orchestrators where there are some. */
 function tellDirectors(state: Workspace, thread: ThreadId, text: string): DirectiveEvent[] {
-  const isPresent = [...state.agents.values()].some(({ role, status }) => role === "orchestrator" && status === "present")
-  const roles = isPresent ? (["orchestrator", "operator"] as const) : (["operator"] as const)
-  return roles.map((role) =>
+  return [...new Set([directorOf(state), "operator"] as const)].map((role) =>
     sent({ kind: "blocker", directive: null, to: { role }, task: null, priority: "high", text, payload: { thread }, requiresAck: false }),
   )
 }

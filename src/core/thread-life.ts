@@ -44,16 +44,15 @@ export function isInbox(id: ThreadId): boolean {
 
 /** The thread, or what it would be if this were its first message. */
 export function threadToPost(state: Workspace, id: ThreadId): Thread | Refusal {
-  const known = state.threads.get(id)
-  if (known !== undefined) return known
   const name = id.slice(id.indexOf("/") + 1)
-  const exists = id === "team" || (id.startsWith("task/") && state.tasks.has(name)) || (id.startsWith("role/") && ROLES.includes(name as Role))
-  if (exists) return newThread(id, OPERATOR, 0, 0)
   if (id.startsWith("agent/")) {
     const agent = presentAgent(state, name)
-    return "refused" in agent ? agent : newThread(id, OPERATOR, 0, 0)
+    if ("refused" in agent) return agent
   }
-  return noThread(id)
+  const known = state.threads.get(id)
+  if (known !== undefined) return known
+  const exists = id === "team" || (id.startsWith("task/") && state.tasks.has(name)) || (id.startsWith("role/") && ROLES.includes(name as Role))
+  return exists || id.startsWith("agent/") ? newThread(id, OPERATOR, 0, 0) : noThread(id)
 }
 
 function noThread(id: ThreadId): Refusal {
