@@ -1,4 +1,6 @@
 import { toHex, type Sha256 } from "./hash.ts"
+import { Ink } from "./ink.ts"
+import type { Table } from "./table.ts"
 
 /** A digest as a snapshot keeps it: 64 hex digits. */
 export type DigestRecord = string
@@ -12,8 +14,7 @@ export type DigestRecord = string
  */
 export class StateDigest {
   readonly #sha256: Sha256
-  readonly #encoder = new TextEncoder()
-  #scratch = new Uint8Array(4096)
+  readonly #ink = new Ink()
   /** The sum in limbs of 32 bits, the least significant first. */
   readonly #limbs = new Uint32Array(8)
 
@@ -24,19 +25,19 @@ export class StateDigest {
     for (let i = 0; i < 8; i++) this.#limbs[7 - i] = Number.parseInt(from.slice(8 * i, 8 * i + 8), 16)
   }
 
-  /** Counts a record in. `recordJson` MUST be the same text whenever the record is the same (keys in a fixed order). Answers its hash, for `removeHash`. */
-  add(table: string, key: string, recordJson: string): Uint8Array {
-    const hash = this.#hash(table, key, recordJson)
+  /** Counts a record in. Answers its hash, for `removeHash`. */
+  add<Rec>(table: Counted<Rec>, key: string, record: Rec): Uint8Array {
+    const hash = this.#hash(table, key, record)
     this.addHash(hash)
     return hash
   }
 
   /** Counts a record out again, as it was counted in. */
-  remove(table: string, key: string, recordJson: string): void {
-    this.removeHash(this.#hash(table, key, recordJson))
+  remove<Rec>(table: Counted<Rec>, key: string, record: Rec): void {
+    this.removeHash(this.#hash(table, key, record))
   }
 
-  /** `add` for whoever has made the SHA-256 over `digestText` in UTF-8 already. */
+  /** `add` for whoever has made the SHA-256 over what `writeCounted` writes already. */
   addHash(hash: Uint8Array): void {
     const limbs = this.#limbs
     let carry = 0
@@ -66,18 +67,23 @@ export class StateDigest {
     return toHex(bytes)
   }
 
-  #hash(table: string, key: string, recordJson: string): Uint8Array {
-    const text = digestText(table, key, recordJson)
-    // UTF-8 takes at most three bytes for each UTF-16 unit.
-    if (this.#scratch.length < text.length * 3) this.#scratch = new Uint8Array(text.length * 3)
-    const { written } = this.#encoder.encodeInto(text, this.#scratch)
-    return this.#sha256(this.#scratch.subarray(0, written))
+  #hash<Rec>(table: Counted<Rec>, key: string, record: Rec): Uint8Array {
+    this.#ink.clear()
+    writeCounted(this.#ink, table, key, record)
+    return this.#sha256(this.#ink.written)
   }
 }
 
-/** What of a record is hashed. */
-export function digestText(table: string, key: string, recordJson: string): string {
-  return `${table}\0${key}\0${recordJson}`
+/** What of a table counts: its name, and how its records are written. */
+type Counted<Rec> = Pick<Table<Rec>, "name" | "write">
+
+/** Writes what of a record is hashed. */
+export function writeCounted<Rec>(ink: Ink, { name, write }: Counted<Rec>, key: string, record: Rec): void {
+  ink.text(name)
+  ink.byte(0)
+  ink.text(key)
+  ink.byte(0)
+  write(record, ink)
 }
 
 function word(hash: Uint8Array, i: number): number {

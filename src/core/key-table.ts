@@ -1,13 +1,17 @@
 import { fnv1a } from "./fnv.ts"
 import type { AgentId, Seq } from "./ids.ts"
+import type { Ink } from "./ink.ts"
 import { type Journal, Table } from "./table.ts"
 
 /** What became of a command: the entries that it made, from which its answer is built again. */
 export type Remembered = { hash: string; first: Seq; last: Seq; atMs: number }
 
 /** A remembered key as the state digest counts it. */
-function rememberedText({ hash, first, last, atMs }: Remembered): string {
-  return `${hash} ${first} ${last} ${atMs}`
+function writeRemembered({ hash, first, last, atMs }: Remembered, ink: Ink): void {
+  ink.word(hash)
+  ink.word(first)
+  ink.word(last)
+  ink.value(atMs)
 }
 
 /** Keys of a page. */
@@ -103,7 +107,7 @@ export class KeyTable extends Table<Remembered> {
   #tag = fnv1a(" ")
 
   constructor(journal: Journal) {
-    super("keys", journal, null, rememberedText)
+    super("keys", journal, null, writeRemembered)
     this.#journal = journal
   }
 

@@ -1,3 +1,5 @@
+import { type Write, writeJson } from "./ink.ts"
+
 /** One change of one record, as the journal keeps it: enough to undo it, and to count the record without looking it up again. Undefined: it is not there. */
 export type Change = { table: Table<unknown>; key: string; before: unknown; after: unknown }
 
@@ -41,21 +43,21 @@ export class Table<Rec> {
   readonly #onChange: ((key: string, before: Rec | undefined, after: Rec | undefined) => void) | null
 
   /**
-   * The record as the state digest counts it: the same text for the same record, whatever its history. A field that is added later MUST leave the
-   * text of a record in which it is null as it was: ledgers of earlier versions recorded that digest, and a replay must still reach it.
+   * Writes the record as the state digest counts it: the same bytes for the same record, whatever its history. A field that is added later MUST leave the
+   * bytes of a record in which it is null as they were: ledgers of earlier versions recorded that digest, and a replay must still reach it.
    */
-  readonly text: (record: Rec) => string
+  readonly write: Write<Rec>
 
   constructor(
     name: string,
     journal: Journal,
     onChange: ((key: string, before: Rec | undefined, after: Rec | undefined) => void) | null = null,
-    text: (record: Rec) => string = JSON.stringify,
+    write: Write<Rec> = writeJson,
   ) {
     this.name = name
     this.#journal = journal
     this.#onChange = onChange
-    this.text = text
+    this.write = write
   }
 
   get(key: string): Rec | undefined {

@@ -2,7 +2,8 @@ import { describe, expect, it, test } from "vitest"
 import { delivery, OPERATOR, Scenario, types } from "../../test/scenario.ts"
 import type { Actor } from "./entry.ts"
 import { isRefusal } from "./refusal.ts"
-import { isActive, isClosed, isHeld, taskText } from "./task.ts"
+import { Ink } from "./ink.ts"
+import { isActive, isClosed, isHeld, writeTask } from "./task.ts"
 
 /** Where a task may stand, a pending one with what is derived. */
 const STANDS = ["ready", "waiting", "claimed", "in_progress", "blocked", "review", "completed", "failed", "cancelled"] as const
@@ -234,5 +235,10 @@ test("every field of a task counts in the state's digest", () => {
     ...Object.keys(task.usage).map((field) => ({ ...task, usage: { ...task.usage, [field]: 77 } })),
   ].filter((other) => JSON.stringify(other) !== JSON.stringify(task))
   expect(others).toHaveLength(Object.keys(task).length - 1 + Object.keys(task.usage).length)
-  expect(new Set([task, ...others].map(taskText)).size).toBe(1 + others.length)
+  const written = (one: typeof task): string => {
+    const ink = new Ink()
+    writeTask(one, ink)
+    return new TextDecoder().decode(ink.written)
+  }
+  expect(new Set([task, ...others].map(written)).size).toBe(1 + others.length)
 })

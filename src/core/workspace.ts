@@ -21,7 +21,7 @@ import { evolvePolicyText, type PolicyText, type PolicyTextEvent } from "./polic
 import { Journal, Table } from "./table.ts"
 import type { Participant, Thread } from "./thread.ts"
 import { evolveThread, type ThreadEvent } from "./thread-life.ts"
-import { evolveTask, isHeld, type Task, type TaskEvent, type TaskSpec, taskText } from "./task.ts"
+import { evolveTask, isHeld, type Task, type TaskEvent, type TaskSpec, writeTask } from "./task.ts"
 import { type AccountEvent, evolveAccount, type Exhausted } from "./account.ts"
 import { evolvePermission, type Permission, type PermissionEvent } from "./permission.ts"
 import type { Supervision, Trigger, TriggerEvent, Wake } from "./trigger.ts"
@@ -71,7 +71,7 @@ export class Workspace {
   readonly sessions = new Table<Session>("sessions", this.journal, this.board.onSession)
   readonly plans = new Table<Plan>("plans", this.journal)
   readonly specs = new Table<TaskSpec>("specs", this.journal, this.board.onSpec)
-  readonly tasks = new Table<Task>("tasks", this.journal, this.board.onTask, taskText)
+  readonly tasks = new Table<Task>("tasks", this.journal, this.board.onTask, writeTask)
   readonly notices = new Table<OpenNotice>("notices", this.journal, this.board.onNotice)
   readonly threads = new Table<Thread>("threads", this.journal, this.forum.onThread)
   readonly places = new Table<Participant>("places", this.journal, this.forum.onPlace)

@@ -1,5 +1,6 @@
 import { StateDigest } from "../core/digest.ts"
 import { remember } from "../core/idempotency.ts"
+import type { Table } from "../core/table.ts"
 import { UPCASTS, upcast } from "../core/upcast.ts"
 import { allRows, type Rows, Workspace } from "../core/workspace.ts"
 import { ledger } from "./entry-source.ts"
@@ -17,7 +18,7 @@ export async function digestOf(state: Workspace, onProgress: (share: number) => 
   // As it stands now: a live state goes on meanwhile, its records are never changed in place.
   const { seq } = state
   const rows = allRows(state).filter(({ table }) => table !== "keys")
-  const texts = new Map(state.tables.map(({ name, text }) => [name, text]))
+  const tables = new Map(state.tables.map((table) => [table.name, table]))
   const { sha256 } = await import("./sha256.ts")
   const digest = new StateDigest(sha256)
   const keys = await keysAt(seq)
@@ -25,10 +26,10 @@ export async function digestOf(state: Workspace, onProgress: (share: number) => 
   const total = all.reduce((sum, { keys: { length } }) => sum + length, 0)
   let done = 0
   let sliceMs = performance.now()
-  for (const { table, keys: names, records } of all) {
-    const text = texts.get(table) as (record: unknown) => string
+  for (const { table: name, keys: names, records } of all) {
+    const table = tables.get(name) as Table<unknown>
     for (const [at, key] of names.entries()) {
-      digest.add(table, key, text(records[at]))
+      digest.add(table, key, records[at])
       done += 1
       if (performance.now() - sliceMs < SLICE_MS) continue
       onProgress(done / total)

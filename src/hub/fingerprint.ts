@@ -39,11 +39,11 @@ export class Fingerprint {
       const isTask = table.name === "tasks"
       if (before !== undefined) {
         const hash = isTask ? this.#tasks.get((before as Task).addedSeq) : null
-        if (hash === null) this.#digest.remove(table.name, key, table.text(before))
+        if (hash === null) this.#digest.remove(table, key, before)
         else this.#digest.removeHash(hash)
       }
       if (after === undefined) return
-      const hash = this.#digest.add(table.name, key, table.text(after))
+      const hash = this.#digest.add(table, key, after)
       if (isTask) this.#tasks.keep((after as Task).addedSeq, hash)
     })
   }
@@ -58,6 +58,6 @@ export class Fingerprint {
 /** The digest of a state from nothing but its records. */
 export function digestOf(sha256: Sha256, state: Workspace): DigestRecord {
   const digest = new StateDigest(sha256)
-  for (const table of state.tables) for (const [key, record] of table.entries()) digest.add(table.name, key, table.text(record))
+  for (const table of state.tables) for (const [key, record] of table.entries()) digest.add(table, key, record)
   return digest.digest()
 }

@@ -2,8 +2,10 @@ import { once } from "node:events"
 import { Worker } from "node:worker_threads"
 import type { Sha256 } from "../core/hash.ts"
 import { Changed } from "../core/changed.ts"
-import { digestText } from "../core/digest.ts"
+import { writeCounted } from "../core/digest.ts"
 import { decodeEntry, type Entry } from "../core/entry.ts"
+import { Ink } from "../core/ink.ts"
+import type { Change, Table } from "../core/table.ts"
 import type { Task } from "../core/task.ts"
 import { type Checkpoint, evolve, Workspace } from "../core/workspace.ts"
 import { HASH_BYTES, type Source, type Stored } from "../ledger/ledger.ts"
@@ -30,8 +32,8 @@ const PIECE_BYTES = 1024 * 1024
 const AHEAD = 8
 /** So many changes are looked through at once: before the page is over, so that what they replaced is forgotten while it is young. */
 const NOTED_AT = 512
-/** Texts that are encoded in one go: each by itself costs a call into Node. */
-const ENCODED_AT = 256
+/** Records that are handed over in one go. */
+const RUN = 256
 /** Pages that the other thread may be ahead of this one. */
 const READ_AHEAD = 3
 
@@ -52,27 +54,27 @@ export async function replayOnTwoCores(ledger: Source, sha256: Sha256, to = Numb
 export async function replayApart(ledger: Source, to: number, from: Restored | null = null): Promise<Replayed | null> {
   const state = from?.state ?? new Workspace()
   const kept = from === null ? KEPT : null
-  const changed = new Changed()
   const recorded: { seq: number; data: Checkpoint | null }[] = []
   let hasher: Hasher | null = null
   try {
     hasher = new Hasher({ elsewhere: ledger.elsewhere ?? null, chain: from?.chain ?? null, digest: from?.digest ?? null })
+    const telling = new Telling(hasher, kept)
     for await (const page of pagesOf(ledger, hasher, state.seq + 1, to)) {
       for (let at = 0; at < page.length; at += 1) {
-        if (state.journal.length >= NOTED_AT) changed.note(state.journal.drain())
+        if (state.journal.length >= NOTED_AT) telling.note(state.journal.drain())
         const entry = page.at(at)
         if (entry.type === "checkpoint.recorded") {
-          changed.note(state.journal.drain())
-          tell(hasher, changed, kept)
+          telling.note(state.journal.drain())
+          telling.tell()
           hasher.mark()
           recorded.push({ seq: entry.seq, data: entry.data as Checkpoint | null })
         }
         evolve(state, entry)
       }
-      changed.note(state.journal.drain())
+      telling.note(state.journal.drain())
       await hasher.room()
     }
-    tell(hasher, changed, kept)
+    telling.tell()
     const { roots, digests, digest, chain } = await hasher.end()
     if (chain.seq !== state.seq || digests.length !== recorded.length) return null
     const compared = recorded.map(({ seq, data }, at) => {
@@ -114,35 +116,79 @@ async function* pagesOf(ledger: Source, hasher: Hasher, first: number, to: numbe
 
 /** The table whose records change most: the other thread keeps what it counted of each, so that it need not be told again what to count out. */
 const KEPT = "tasks"
+/** The table whose records are changed by one command's entries, and hardly ever again. */
+const KEYS = "keys"
 
-/** Tells the thread that hashes what changed. `kept`: the table of whose records it keeps the hashes; null where it has not seen them all. */
-function tell(hasher: Hasher, changed: Changed, kept: string | null): void {
-  changed.take(Number.POSITIVE_INFINITY, ({ table, key, before, after }) => {
-    const { name } = table
-    if (name === kept) return keep(hasher, key, before as Task | undefined, after as Task | undefined, table.text)
-    if (before !== undefined) hasher.remove(name, key, table.text(before))
-    if (after !== undefined) hasher.add(name, key, table.text(after))
-  })
+/** Tells the thread that hashes what changed: each record once between two checkpoints, keys of commands as they come. */
+class Telling {
+  readonly #hasher: Hasher
+  readonly #kept: string | null
+  readonly #changed = new Changed()
+  #key: Change | null = null
+
+  /** `kept`: the table of whose records the other thread keeps the hashes; null where it has not seen them all. */
+  constructor(hasher: Hasher, kept: string | null) {
+    this.#hasher = hasher
+    this.#kept = kept
+  }
+
+  note(changes: readonly Change[]): void {
+    const others: Change[] = []
+    for (const change of changes) {
+      if (change.table.name === KEYS) this.#noteKey(change)
+      else others.push(change)
+    }
+    this.#changed.note(others)
+  }
+
+  tell(): void {
+    this.#tellKey()
+    this.#changed.take(Number.POSITIVE_INFINITY, (change) => {
+      const { table, key, before, after } = change
+      if (table.name === this.#kept) keep(this.#hasher, table, key, before as Task | undefined, after as Task | undefined)
+      else tellOf(this.#hasher, change)
+    })
+  }
+
+  /** A key that changes again does so with the next entry: none is looked up among all that changed. */
+  #noteKey(change: Change): void {
+    const last = this.#key
+    if (last !== null && change.before !== undefined && change.key === last.key) last.after = change.after
+    else {
+      this.#tellKey()
+      this.#key = change
+    }
+  }
+
+  #tellKey(): void {
+    if (this.#key !== null) tellOf(this.#hasher, this.#key)
+    this.#key = null
+  }
+}
+
+function tellOf(hasher: Hasher, { table, key, before, after }: Change): void {
+  if (before !== undefined) hasher.remove(table, key, before)
+  if (after !== undefined) hasher.add(table, key, after)
 }
 
 /** A task is kept under the entry that added it; one that was added anew, which no hub does, is another. */
-function keep(hasher: Hasher, key: string, before: Task | undefined, after: Task | undefined, textOf: (task: Task) => string): void {
+function keep(hasher: Hasher, table: Table<unknown>, key: string, before: Task | undefined, after: Task | undefined): void {
   if (before !== undefined && before.addedSeq !== after?.addedSeq) hasher.forget(before.addedSeq)
-  if (after !== undefined) hasher.keep(after.addedSeq, KEPT, key, textOf(after))
+  if (after !== undefined) hasher.keep(after.addedSeq, table, key, after)
 }
 
 /** Hands operations to the thread that hashes, a piece of memory at a time, which both threads see; a piece comes back when it is done with. */
 class Hasher {
   readonly #worker: Worker
-  readonly #encoder = new TextEncoder()
   readonly #free: SharedArrayBuffer[] = []
   #memory = new Uint8Array(new SharedArrayBuffer(PIECE_BYTES))
   #view = new DataView(this.#memory.buffer)
   #at = 0
-  /** Operations that are not encoded yet. */
+  /** Operations that are not handed over yet, and their texts. */
   #kinds: number[] = []
   #numbers: number[] = []
-  #texts: string[] = []
+  #lengths: number[] = []
+  readonly #ink = new Ink()
   #ahead = 0
   readonly #pages: EntryPage[] = []
   #hashed: Hashed | null = null
@@ -162,26 +208,26 @@ class Hasher {
     })
   }
 
-  add(table: string, key: string, recordJson: string): void {
-    this.#write(COUNT_IN, digestText(table, key, recordJson))
+  add(table: Table<unknown>, key: string, record: unknown): void {
+    this.#write(COUNT_IN, 0, table, key, record)
   }
 
-  remove(table: string, key: string, recordJson: string): void {
-    this.#write(COUNT_OUT, digestText(table, key, recordJson))
+  remove(table: Table<unknown>, key: string, record: unknown): void {
+    this.#write(COUNT_OUT, 0, table, key, record)
   }
 
   /** Counts the record in, in the place of what was kept under its number. */
-  keep(number: number, table: string, key: string, recordJson: string): void {
-    this.#write(KEEP, digestText(table, key, recordJson), number)
+  keep(number: number, table: Table<unknown>, key: string, record: unknown): void {
+    this.#write(KEEP, number, table, key, record)
   }
 
   /** Counts out what was kept under the number. */
   forget(number: number): void {
-    this.#write(FORGET, "", number)
+    this.#note(FORGET, number, 0)
   }
 
   mark(): void {
-    this.#write(MARK, "")
+    this.#note(MARK, 0, 0)
   }
 
   /** Has a page read, chained and handed over. */
@@ -216,7 +262,7 @@ class Hasher {
   }
 
   async end(): Promise<Hashed> {
-    this.#encode()
+    this.#handOver()
     this.#send()
     this.#post(null)
     while (this.#hashed === null) await this.#heard()
@@ -242,40 +288,40 @@ class Hasher {
     await once(this.#worker, "message")
   }
 
-  #write(kind: number, text: string, number = 0): void {
-    this.#kinds.push(kind)
-    this.#numbers.push(number)
-    this.#texts.push(text)
-    if (this.#texts.length === ENCODED_AT) this.#encode()
+  #write(kind: number, number: number, table: Table<unknown>, key: string, record: unknown): void {
+    const ink = this.#ink
+    const start = ink.length
+    writeCounted(ink, table, key, record)
+    this.#note(kind, number, ink.length - start)
   }
 
-  /** Encodes what waits as one run. */
-  #encode(): void {
-    const texts = this.#texts
-    if (texts.length === 0) return
-    const all = texts.join("")
-    // UTF-8 takes at most three bytes for each UTF-16 unit.
-    const atMost = RUN_BYTES + texts.length * HEAD_BYTES + all.length * 3
-    if (this.#at + atMost > this.#memory.length) this.#send(atMost)
-    const start = this.#at + RUN_BYTES + texts.length * HEAD_BYTES
-    let end = start + this.#encoder.encodeInto(all, this.#memory.subarray(start)).written
-    // Where it took a byte a unit all is ASCII, and each text as many bytes as it is long.
-    const isAscii = end - start === all.length
-    if (!isAscii) end = start
-    this.#view.setUint32(this.#at, texts.length, true)
+  #note(kind: number, number: number, bytes: number): void {
+    this.#kinds.push(kind)
+    this.#numbers.push(number)
+    if (this.#lengths.push(bytes) === RUN) this.#handOver()
+  }
+
+  /** Puts what waits into the memory as one run. */
+  #handOver(): void {
+    const lengths = this.#lengths
+    if (lengths.length === 0) return
+    const ink = this.#ink
+    const heads = RUN_BYTES + lengths.length * HEAD_BYTES
+    if (this.#at + heads + ink.length > this.#memory.length) this.#send(heads + ink.length)
+    const view = this.#view
+    view.setUint32(this.#at, lengths.length, true)
     let head = this.#at + RUN_BYTES
-    for (const [at, text] of texts.entries()) {
-      const bytes = isAscii ? text.length : this.#encoder.encodeInto(text, this.#memory.subarray(end)).written
-      if (!isAscii) end += bytes
-      this.#memory[head] = this.#kinds[at] as number
-      this.#view.setUint32(head + 1, bytes, true)
-      this.#view.setUint32(head + 5, this.#numbers[at] as number, true)
-      head += HEAD_BYTES
+    for (let at = 0; at < lengths.length; at += 1, head += HEAD_BYTES) {
+      view.setUint8(head, this.#kinds[at] as number)
+      view.setUint32(head + 1, lengths[at] as number, true)
+      view.setUint32(head + 5, this.#numbers[at] as number, true)
     }
-    this.#at = end
+    this.#memory.set(ink.written, head)
+    this.#at = head + ink.length
+    ink.clear()
     this.#kinds = []
     this.#numbers = []
-    this.#texts = []
+    this.#lengths = []
   }
 
   #send(next = 0): void {

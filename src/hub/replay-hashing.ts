@@ -14,7 +14,7 @@ import { KeptHashes } from "./kept-hashes.ts"
 /** Operations come in runs: their number (4 bytes, little-endian as all), of each its kind (1 byte), the length of its text (4) and a number (4), then all texts. */
 export const RUN_BYTES = 4
 export const HEAD_BYTES = 9
-/** A record, as `digestText` has it, to be counted in or out. */
+/** A record, as `writeCounted` writes it, to be counted in or out. */
 export const COUNT_IN = 1
 export const COUNT_OUT = 2
 /** A record to be counted in, in the place of what was kept under its number; and a number whose kept hash is counted out. */

@@ -17,22 +17,19 @@ import { digestOf } from "./fingerprint.ts"
 import { replay } from "./replay.ts"
 import { replayApart, replayOnTwoCores } from "./replay-apart.ts"
 
-/** Some hundred entries of many types, a checkpoint every few. */
+/** Some hundred entries of many types, some under keys, a checkpoint every few. */
 async function busyRig(): Promise<Rig> {
   const rig = await openRig({ limits: { checkpointMs: 1_000_000, checkpointEntries: 17 }, memory: { manyWriters: true } })
   const agents = await rig.agents("a", "b", "c")
   const tasks = Array.from({ length: 30 }, (_, at) => ({ id: `t${at}`, title: `t${at}`, dependsOn: at < 3 ? [] : [`t${at - 3}`] }))
-  await rig.execute("plan.add", OPERATOR, {
-    ...PLAN,
-    tasks,
-  })
+  await rig.execute("plan.add", OPERATOR, { ...PLAN, tasks }, { key: { id: "a key of many entries", hash: "0" } })
   for (let round = 0; round < 12; round += 1) {
     for (const [at, agent] of agents.entries()) {
       const claimed = await rig.run(rig.loop.execute("task.claimNext", agent, CLAIM_ANY).catch(() => null))
       const claim = claimed?.claims[0]
       if (claim === undefined) continue
       const under = { task: claim.task.id, fence: claim.fence }
-      await rig.execute("task.update", agent, { ...under, progress: 0.5, note: "ünïcode 🪿" })
+      await rig.execute("task.update", agent, { ...under, progress: 0.5, note: "ünïcode 🪿" }, { key: { id: `${round} ${agent.agent}`, hash: "1" } })
       if ((round + at) % 4 === 0) await rig.execute("task.release", agent, { ...under, reason: "later" })
       else await rig.execute("task.complete", agent, { ...under, ...DONE })
     }
