@@ -31,11 +31,13 @@ const PROBES = 32
 /** So many keys are taken over into new slots with each that comes: they are done long before there are too few slots again, and nobody waits for all of them. */
 const TAKEN_OVER = 8
 
+const BLANK: readonly string[] = Array.from({ length: PAGE }, () => "")
+
 /** `PAGE` keys in columns: no object a key for collections to look at. */
 class Page {
-  readonly agents: AgentId[] = Array.from({ length: PAGE }, () => "")
-  readonly ids: string[] = Array.from({ length: PAGE }, () => "")
-  readonly hashes: string[] = Array.from({ length: PAGE }, () => "")
+  readonly agents: AgentId[] = BLANK.slice()
+  readonly ids: string[] = BLANK.slice()
+  readonly hashes: string[] = BLANK.slice()
   readonly firsts = new Float64Array(PAGE)
   readonly lasts = new Float64Array(PAGE)
   readonly atMs = new Float64Array(PAGE)

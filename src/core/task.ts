@@ -195,10 +195,11 @@ function plus(a: Usage, b: Usage): Usage {
   return { costMicroUsd: a.costMicroUsd + b.costMicroUsd, inputTokens: a.inputTokens + b.inputTokens, outputTokens: a.outputTokens + b.outputTokens }
 }
 
-/** What each event makes of a task. `by` is who held it or acts. */
+/** What each event makes of a task, which `before` MUST be as it stands (undefined: there is none). */
 export function evolveTask(
   state: Workspace,
   event: TaskEvent,
+  before: Task | undefined,
   { seq, atMs, actor }: { seq: Seq; atMs: number; actor: { agent: AgentId; session: SessionId | null } },
 ): void {
   const { tasks, specs } = state
@@ -206,7 +207,7 @@ export function evolveTask(
     const { id, plan, spec } = event.data
     specs.put(id, spec)
     // prettier-ignore
-    tasks.put(id, { id, plan, addedSeq: seq, addedAtMs: atMs, lastSeq: seq, status: "pending", ...UNHELD, attempts: 0, progress: 0, note: null, deliverable: null, usage: NO_USAGE, reason: null, updatedAtMs: atMs, closedAtMs: null })
+    tasks.replace(id, before, { id, plan, addedSeq: seq, addedAtMs: atMs, lastSeq: seq, status: "pending", ...UNHELD, attempts: 0, progress: 0, note: null, deliverable: null, usage: NO_USAGE, reason: null, updatedAtMs: atMs, closedAtMs: null })
     return
   }
   if (event.type === "leases.renewed") {
@@ -217,10 +218,10 @@ export function evolveTask(
     }
     return
   }
-  const task = tasks.get(event.data.id) as Task
+  const task = before as Task
   const put = (after: Task): void => tasks.replace(task.id, task, after)
-  // Spread first and whole: an engine copies such a record at once, and each field only where it differs.
-  const touched: Task = { ...task, lastSeq: seq, updatedAtMs: atMs }
+  // Spread first and whole: an engine copies such a record at once, and each field only where it differs. What comes most often copies it once.
+  const touched = (): Task => ({ ...task, lastSeq: seq, updatedAtMs: atMs })
   /** A sign of life by the owner renews the lease. */
   const leaseEndsAtMs = task.leaseMs === null ? null : atMs + task.leaseMs
   switch (event.type) {
@@ -232,22 +233,30 @@ export function evolveTask(
       put({ ...task, lastSeq: seq, updatedAtMs: atMs, status: "claimed", owner: actor.agent, session: actor.session, fence: seq, leaseMs: event.data.leaseMs, leaseEndsAtMs: event.data.leaseEndsAtMs, blockedOn: null, helpWanted: null, stale: null, claimedAtMs: atMs, progress: 0, note: null, reason: null })
       break
     case "task.started":
-      put({ ...touched, leaseEndsAtMs, stale: null, status: "in_progress" })
+      put({ ...touched(), leaseEndsAtMs, stale: null, status: "in_progress" })
       break
     case "task.progressed":
-      put({ ...touched, leaseEndsAtMs, stale: null, progress: event.data.progress ?? task.progress, note: event.data.note ?? task.note })
+      put({
+        ...task,
+        lastSeq: seq,
+        updatedAtMs: atMs,
+        leaseEndsAtMs,
+        stale: null,
+        progress: event.data.progress ?? task.progress,
+        note: event.data.note ?? task.note,
+      })
       break
     case "task.blocked": {
       const { kind, ref, reason } = event.data
-      put({ ...touched, leaseEndsAtMs, stale: null, status: "blocked", blockedOn: { kind, ref, reason, sinceSeq: seq } })
+      put({ ...touched(), leaseEndsAtMs, stale: null, status: "blocked", blockedOn: { kind, ref, reason, sinceSeq: seq } })
       break
     }
     case "task.unblocked":
-      put({ ...touched, leaseEndsAtMs, stale: null, status: "in_progress", blockedOn: null })
+      put({ ...touched(), leaseEndsAtMs, stale: null, status: "in_progress", blockedOn: null })
       break
     case "task.submitted":
       put({
-        ...touched,
+        ...touched(),
         status: "review",
         leaseEndsAtMs: null,
         stale: null,
@@ -258,15 +267,15 @@ export function evolveTask(
       })
       break
     case "task.changes_requested":
-      put({ ...touched, status: "in_progress", leaseEndsAtMs: event.data.leaseEndsAtMs, reason: event.data.reason })
+      put({ ...touched(), status: "in_progress", leaseEndsAtMs: event.data.leaseEndsAtMs, reason: event.data.reason })
       break
     case "task.completed":
       // prettier-ignore
-      put({ ...touched, status: "completed", leaseEndsAtMs: null, blockedOn: null, helpWanted: null, stale: null, progress: 1, deliverable: event.data.deliverable, usage: plus(task.usage, event.data.usage), closedAtMs: atMs })
+      put({ ...task, lastSeq: seq, updatedAtMs: atMs, status: "completed", leaseEndsAtMs: null, blockedOn: null, helpWanted: null, stale: null, progress: 1, deliverable: event.data.deliverable, usage: plus(task.usage, event.data.usage), closedAtMs: atMs })
       break
     case "task.failed":
       put({
-        ...touched,
+        ...touched(),
         ...UNHELD,
         owner: task.owner,
         status: "failed",
@@ -277,25 +286,25 @@ export function evolveTask(
       })
       break
     case "task.retried":
-      put({ ...touched, ...UNHELD, status: "pending", reason: event.data.reason, usage: plus(task.usage, event.data.usage), attempts: task.attempts + 1 })
+      put({ ...touched(), ...UNHELD, status: "pending", reason: event.data.reason, usage: plus(task.usage, event.data.usage), attempts: task.attempts + 1 })
       break
     case "task.released":
-      put({ ...touched, ...UNHELD, status: "pending", reason: event.data.reason })
+      put({ ...touched(), ...UNHELD, status: "pending", reason: event.data.reason })
       break
     case "lease.ended":
-      put({ ...touched, ...UNHELD, status: "pending", reason: event.data.reason, attempts: task.attempts + 1 })
+      put({ ...touched(), ...UNHELD, status: "pending", reason: event.data.reason, attempts: task.attempts + 1 })
       break
     case "task.cancelled":
-      put({ ...touched, ...UNHELD, owner: task.owner, status: "cancelled", reason: event.data.reason, closedAtMs: atMs })
+      put({ ...touched(), ...UNHELD, owner: task.owner, status: "cancelled", reason: event.data.reason, closedAtMs: atMs })
       break
     case "task.reset":
-      put({ ...touched, ...UNHELD, status: "pending", attempts: 0, progress: 0, note: null, deliverable: null, reason: event.data.reason, closedAtMs: null })
+      put({ ...touched(), ...UNHELD, status: "pending", attempts: 0, progress: 0, note: null, deliverable: null, reason: event.data.reason, closedAtMs: null })
       break
     case "task.flagged":
       tasks.put(task.id, { ...task, stale: event.data.to })
       break
     case "task.help_wanted":
-      put({ ...touched, leaseEndsAtMs, stale: null, helpWanted: { reason: event.data.reason, helper: null } })
+      put({ ...touched(), leaseEndsAtMs, stale: null, helpWanted: { reason: event.data.reason, helper: null } })
       break
     case "task.help_joined":
       tasks.put(task.id, { ...task, helpWanted: { reason: task.helpWanted?.reason ?? "", helper: event.data.helper } })

@@ -164,7 +164,7 @@ export function evolve(state: Workspace, entry: Entry): void {
 
 function evolveWork(state: Workspace, event: TaskEvent, entry: Entry): void {
   const before = event.type === "leases.renewed" ? undefined : state.tasks.get(event.data.id)
-  evolveTask(state, event, entry)
+  evolveTask(state, event, before, entry)
   if (before !== undefined) evolveGoverned(state, event, before, entry)
   const learned = event.data as Learned & { id: TaskId; reason?: string }
   if (learned.judged !== undefined || learned.tried !== undefined) evolveJudgement(state, learned.id, event.type, learned, entry)
