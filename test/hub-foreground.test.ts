@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { copyFileSync, existsSync, linkSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
@@ -65,6 +66,19 @@ test("a hub that is on no terminal outlives the end of one, as under nohup; righ
   child.kill("SIGHUP")
   expect(await ended(child)).toEqual([0, null])
   expect(existsSync(hubFile())).toBe(false)
+})
+
+test.runIf(process.platform === "linux")("a hub whose descriptors are used up by connections goes on, and answers once there are some again", async () => {
+  const child = start({}, "/bin/sh", ["-c", 'ulimit -n 64; exec "$0" "$@"', process.execPath])
+  await answering()
+  const { port } = new URL((JSON.parse(readFileSync(hubFile(), "utf8")) as { url: string }).url)
+  const held = Array.from({ length: 200 }, () => connect(Number(port), "127.0.0.1").on("error", () => {}))
+  // Longer than what the hub does each second takes to come round.
+  await new Promise((settle) => setTimeout(settle, 2_500))
+  for (const connection of held) connection.destroy()
+  await answering()
+  child.kill("SIGTERM")
+  expect(await ended(child)).toEqual([0, null])
 })
 
 test.runIf(process.platform === "linux")("what NODE_OPTIONS says of the space for young objects holds for the hub", async () => {

@@ -1,4 +1,4 @@
-import { setFlagsFromString } from "node:v8"
+import { getHeapStatistics, setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 
 /** Quiet for so long is idle. */
@@ -52,7 +52,8 @@ export function releaseWhenIdle(entries: () => number, idleMs = IDLE_MS): () => 
     const now = entries()
     quietTicks = now - seen < BUSY_ENTRIES ? quietTicks + 1 : 0
     seen = now
-    if (!isLarge && process.memoryUsage().heapTotal > HEAP_MAX_BYTES) {
+    // Not `process.memoryUsage`: it opens a file of /proc, and throws where there is none, or the process has no descriptor left.
+    if (!isLarge && getHeapStatistics().total_heap_size > HEAP_MAX_BYTES) {
       isLarge = true
       setFlagsFromString(LARGE_HEAP)
     }
