@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, describe, expect, test } from "vitest"
 import { bornOf } from "../src/runtime/supervisor-folder.ts"
-import { hubPid, json, skein, tidyUp, until } from "./cli-driver.ts"
+import { hubPid, json, newRepository, skein, tidyUp, until } from "./cli-driver.ts"
 import { ended, kill, leftRunning, newFarMachine, pidOf, type Rig, rigOf, spawned, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
@@ -291,4 +291,13 @@ describe.skipIf(withoutTmux !== null)("a supervisor", { timeout: 90_000, concurr
     const cwds = ["tree-1", "tree-2"].map((agent) => rig.registry.wantedOf(agent)?.cwd)
     expect(cwds).toEqual([join(rig.folder, ".skein/worktrees/tree-1"), join(rig.folder, ".skein/worktrees/tree-2")])
   })
+})
+
+test("a supervisor is known to have started also where its log has letters of more than one byte", async () => {
+  const folder = newRepository()
+  const log = join(folder, ".skein", "logs", "supervisor.log")
+  await json(folder, ["up"])
+  writeFileSync(log, `${"ü✓".repeat(1_000)}\n`)
+  expect(await json(folder, ["up", "--supervise"])).toContainEqual(expect.objectContaining({ supervising: true }))
+  await json(folder, ["down"])
 })

@@ -29,6 +29,8 @@ export async function ensureSupervisor(context: Context): Promise<{ supervisor: 
   if ((statSync(log, { throwIfNoEntry: false })?.size ?? 0) > LOG_MAX_BYTES) renameSync(log, `${log}.1`)
   const from = statSync(log, { throwIfNoEntry: false })?.size ?? 0
   const output = openSync(log, "a", 0o600)
+  // By bytes: what was said before may hold letters of more than one.
+  const said = (): string => readFileSync(log).subarray(from).toString()
   const where = instance.repository === null ? ["--global"] : ["--repo", instance.repository]
   const args = [LAUNCHER, "supervisor", "--json", "--workspace", workspace, ...where, ...(options.url === undefined ? [] : ["--url", options.url])]
   const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", output, output], cwd: instance.repository ?? instance.directory })
@@ -40,13 +42,13 @@ export async function ensureSupervisor(context: Context): Promise<{ supervisor: 
   for (const deadline = performance.now() + START_MS; performance.now() < deadline; await sleep(POLL_MS)) {
     const holder = folder.holder()
     // It holds its place before it has connected: with a session of its own it has.
-    if (holder !== null && (holder.pid === child.pid || ended) && readFileSync(log, "utf8").slice(from).includes('"supervising":true')) {
+    if (holder !== null && (holder.pid === child.pid || ended) && said().includes('"supervising":true')) {
       return { supervisor: holder, already: false }
     }
     if (ended && holder === null) break
   }
   if (!ended) child.kill("SIGTERM")
-  throw notStarted(log, from)
+  throw notStarted(log, said())
 }
 
 /** Ends the supervisors of all workspaces of the instance, with the agents that they run; gives their processes. */
@@ -82,8 +84,8 @@ function supervisorFolders({ directory }: Instance): SupervisorFolder[] {
 }
 
 /** What it said before it ended, as its own error told it. */
-function notStarted(log: string, from: number): SkeinError {
-  for (const line of readFileSync(log, "utf8").slice(from).trim().split("\n").reverse()) {
+function notStarted(log: string, said: string): SkeinError {
+  for (const line of said.trim().split("\n").reverse()) {
     try {
       const { error } = JSON.parse(line) as { error?: { message: string; remedy: string; details: Record<string, unknown> } }
       if (error !== undefined) return new SkeinError("invalid", `the supervisor did not start: ${error.message}`, error.remedy, error.details)
