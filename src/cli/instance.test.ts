@@ -24,6 +24,8 @@ beforeAll(() => {
   mkdirSync(join(root, "linked", "in"))
   git(root, "clone", "-q", "--bare", main, join(root, "bare.git"))
   git(join(root, "bare.git"), "worktree", "add", "-q", join(root, "of-bare"), "main")
+  git(root, "clone", "-q", main, join(root, "new\nline\n"))
+  git(join(root, "new\nline\n"), "worktree", "add", "-q", join(root, "of-newline"))
   git(root, "init", "-q", join(root, "outer"))
   git(join(root, "outer"), "submodule", "add", "-q", main, "sub")
   // "A bare .git and worktrees beside it": common among people who live in worktrees.
@@ -35,13 +37,24 @@ beforeAll(() => {
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
 describe("the instance by files alone is the one that git says", () => {
-  test.each(["main", "main/src/deep", "main/.git", "linked", "linked/in", "bare.git", "of-bare", "outer", "outer/sub", "beside/tree", "beside", "link-to-src"])(
-    "from %s",
-    async (place) => {
-      const path = join(root, place)
-      expect(findInstance(path, false).directory).toBe((await findRepository(path)).instanceDir)
-    },
-  )
+  const PLACES = [
+    "main",
+    "main/src/deep",
+    "main/.git",
+    "linked",
+    "linked/in",
+    "bare.git",
+    "of-bare",
+    "of-newline",
+    "outer",
+    "outer/sub",
+    "beside/tree",
+    "beside",
+  ]
+  test.each([...PLACES, "link-to-src"])("from %s", async (place) => {
+    const path = join(root, place)
+    expect(findInstance(path, false).directory).toBe((await findRepository(path)).instanceDir)
+  })
 
   test("outside of any repository there is none, and nothing hidden takes its place", () => {
     expect(() => findInstance(root, false)).toThrow(UsageError)

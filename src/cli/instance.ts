@@ -129,7 +129,8 @@ export function findGitDir(start: string): string | null {
     const dotGit = join(folder, ".git")
     if (isGitDirectory(dotGit)) return dotGit
     const link = textOf(dotGit)
-    const named = link === null ? undefined : /^gitdir: (.+?)\r?\n?$/.exec(link)?.[1]
+    // A path may hold newlines; git takes off those at the end.
+    const named = link === null ? undefined : /^gitdir: ([^]+?)[\r\n]*$/.exec(link)?.[1]
     if (named !== undefined) return resolve(folder, named)
     if (isGitDirectory(folder)) return folder
     if (dirname(folder) === folder) return null
