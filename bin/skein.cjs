@@ -56,18 +56,20 @@ function runUnder(program) {
   })
 }
 
-// node:sqlite says that it is experimental at each start; Skein's users did not choose it and can do nothing about it.
-function hushExperimental() {
+// node:sqlite says that it is experimental at each start; Skein's users did not choose it and can do nothing about it. That NO_COLOR is ignored where
+// FORCE_COLOR is set too is not so here.
+function hushWarnings() {
   var emitWarning = process.emitWarning
   process.emitWarning = function (warning, options) {
     var type = options !== null && typeof options === "object" ? options.type : options
     if (type === "ExperimentalWarning" || (warning && warning.name === "ExperimentalWarning")) return
+    if (/^The '\w+' env is ignored due to the 'FORCE_COLOR' env/.test(warning)) return
     emitWarning.apply(process, arguments)
   }
 }
 
 if (suffices(process.versions.node)) {
-  hushExperimental()
+  hushWarnings()
   // Compiled code is kept beside the code (a shared /tmp could be poisoned); where that is read-only Node goes without..
   require("module").enableCompileCache(path.join(__dirname, "..", ".cache", "compile"))
   if (fs.existsSync(MAIN)) require("./start.cjs")

@@ -10,6 +10,7 @@ const MAIN = `
 const [act, value] = await Promise.resolve(process.argv.slice(2))
 console.log(JSON.stringify({ pid: process.pid, args: process.argv.slice(2), version: process.versions.node }))
 if (act === "warn") { process.emitWarning("hushed", "ExperimentalWarning"); process.emitWarning("told", { type: "DeprecationWarning" }) }
+if (act === "colour") process.stdout.getColorDepth?.(), (await import("node:tty")).WriteStream.prototype.getColorDepth()
 if (act === "exit") process.exit(Number(value))
 if (act === "wait") setInterval(() => {}, 1000)
 if (act === "trap") { process.on(value, () => process.exit(7)); setInterval(() => {}, 1000); console.log("trapping") }
@@ -79,6 +80,12 @@ test("an ExperimentalWarning (node:sqlite on Node 22) is hushed, any other warni
   const { stderr } = run(alone, "warn")
   expect(stderr).not.toContain("hushed")
   expect(stderr).toContain("DeprecationWarning: told")
+})
+
+test("nothing is said against NO_COLOR where FORCE_COLOR is set too: here the first is what counts", () => {
+  const env = { ...PLAIN_ENV, NO_COLOR: "1", FORCE_COLOR: "1" }
+  const { stderr } = spawnSync(process.execPath, [alone, "colour"], { encoding: "utf8", env })
+  expect(stderr).toBe("")
 })
 
 test("on an old Node the command runs under the package `node` hoisted above it, with its arguments and exit status", () => {

@@ -18,17 +18,19 @@ export class Terminal {
     this.json = json
     // A pipe has no `isTTY` at all, whatever its type says.
     this.isLive = isatty(1) && !json && process.env["TERM"] !== "dumb"
-    const wanted = process.env["FORCE_COLOR"] !== undefined && process.env["FORCE_COLOR"] !== "0"
-    this.colours = createColors(colour && !json && process.env["NO_COLOR"] === undefined && (wanted || this.isLive))
+    // Each counts where it is set and not empty: https://no-color.org, https://force-color.org.
+    const { NO_COLOR = "", FORCE_COLOR = "" } = process.env
+    const wanted = FORCE_COLOR !== "" && FORCE_COLOR !== "0"
+    this.colours = createColors(colour && !json && NO_COLOR === "" && (wanted || this.isLive))
   }
 
-  /** Characters in a line. */
+  /** Characters in a line. A terminal that nobody told its size, such as one of `docker exec`, says 0. */
   get columns(): number {
-    return process.stdout.columns ?? (Number(process.env["COLUMNS"]) || 100)
+    return process.stdout.columns || Number(process.env["COLUMNS"]) || 100
   }
 
   get rows(): number {
-    return process.stdout.rows ?? 40
+    return process.stdout.rows || 40
   }
 
   /** Lines for people, as they are: the caller has seen to foreign strings. Nothing with `--json`. */
