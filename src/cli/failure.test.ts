@@ -1,3 +1,4 @@
+import { mkdtempSync } from "node:fs"
 import { expect, test, vi } from "vitest"
 import { report } from "./failure.ts"
 
@@ -6,6 +7,16 @@ test("what the system refuses is no fault of Skein's, whatever its code is made 
   try {
     expect(report(Object.assign(new Error("spawn E2BIG"), { code: "E2BIG" }), true)).toBe(1)
     expect(write.mock.calls.join("")).toContain('"code":"invalid","message":"spawn E2BIG","remedy":"An argument or a variable of the environment is too long')
+  } finally {
+    write.mockRestore()
+  }
+})
+
+test("where temporary files cannot be made, the remedy names the variable that says where", () => {
+  const write = vi.spyOn(process.stderr, "write").mockReturnValue(true)
+  try {
+    expect(() => mkdtempSync("/dev/null/skein-")).toThrow(expect.toSatisfy((error) => report(error, false) === 1) as Error)
+    expect(write.mock.calls.join("")).toContain("set TMPDIR")
   } finally {
     write.mockRestore()
   }

@@ -14,7 +14,7 @@ type Told = { body: ErrorBody; exit: number }
 /** Gives every error its body and exit status: 1 refused, 2 usage, 69 no hub, 75 try again later. */
 function explain(error: unknown): Told {
   if (!(error instanceof Error)) return told("internal", String(error), BUG)
-  const { code, remedy, details, retryAfterMs } = error as Error & Partial<ErrorBody> & { code?: string }
+  const { code, remedy, details, retryAfterMs, syscall } = error as Error & Partial<ErrorBody> & { code?: string; syscall?: string }
   if (code !== undefined && Object.hasOwn(ERRORS, code)) {
     const known: ErrorCode = code
     const body = {
@@ -29,7 +29,12 @@ function explain(error: unknown): Told {
   // Failures of ledger, repository and processes have codes of their own and a remedy: nothing of theirs is tried again by itself.
   if (remedy !== undefined) return { body: { code: "invalid", message: error.message, remedy, details: { code }, retryAfterMs: null }, exit: 1 }
   if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code))
-    return told("invalid", error.message, FILE_REMEDIES[code] ?? "Look whether the file is there, and whether you may use it.", { code })
+    return told(
+      "invalid",
+      error.message,
+      syscall === "mkdtemp" ? TEMPORARY : (FILE_REMEDIES[code] ?? "Look whether the file is there, and whether you may use it."),
+      { code },
+    )
   return told("internal", error.message, BUG)
 }
 
@@ -53,6 +58,8 @@ const FILE_REMEDIES: Readonly<Record<string, string>> = {
   E2BIG: "An argument or a variable of the environment is too long for another program: shorten it.",
   ENOTDIR: "A part of that path is a file: look at the name.",
 }
+
+const TEMPORARY = "Temporary files go there: set TMPDIR to a folder that you may write to and that has room."
 
 const BUG = "This is a fault in Skein. Run it again with SKEIN_DEBUG=1 for the whole story, and report it."
 
