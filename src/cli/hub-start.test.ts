@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
@@ -66,6 +66,23 @@ test("a start that finds the ledger in use waits for the hub that has it, which 
     }
   }
   while (!saidLocked()) await new Promise((settle) => setTimeout(settle, 20))
+  const hub = { pid: process.pid, url: await answering(), startedAtMs: 2, version: "0" }
+  writeFileSync(join(instance.directory, "hub.json"), JSON.stringify(hub))
+  expect(await started).toEqual({ hub, already: false })
+})
+
+test("a start whose word was lost, since another began the log anew, waits for the hub that was faster all the same", async () => {
+  const instance = newInstance()
+  const lock = WriterLock.take(join(instance.directory, "ledger", "main.sqlite"), { pid: process.pid, address: null })
+  closing.push(() => lock.release())
+  mkdirSync(join(instance.directory, "logs"))
+  // What is written here is gone at once.
+  symlinkSync("/dev/null", join(instance.directory, "logs", "start.log"))
+  let settled = false
+  const started = ensureHub(instance, LISTENING).finally(() => (settled = true))
+  // Longer than it takes to find the ledger in use.
+  await Promise.race([started.catch(() => {}), new Promise((settle) => setTimeout(settle, 3_000))])
+  expect(settled).toBe(false)
   const hub = { pid: process.pid, url: await answering(), startedAtMs: 2, version: "0" }
   writeFileSync(join(instance.directory, "hub.json"), JSON.stringify(hub))
   expect(await started).toEqual({ hub, already: false })

@@ -87,8 +87,9 @@ async function startHub(instance: Instance, { host, port, allowedHosts }: Listen
     if (file !== null && file.pid === child.pid && (await isHealthy(file.url))) return file
     if (endedMs !== null) {
       const error = errorIn(outputFile)
-      // Somebody else was faster, and may still be folding its ledgers: that one is the hub, once it is there.
-      const isLocked = error?.details["code"] === "locked"
+      // Somebody else was faster, and may still be folding its ledgers: that one is the hub, once it is there. What ours said is gone where yet another began
+      // since, and with it the file anew.
+      const isLocked = error === null || error.details["code"] === "locked"
       // The process that an old file names died, or is another program's by now, and anybody may listen where it did.
       const isOther = file !== null && isAlive(file.pid) && (isLocked || file.startedAtMs !== before?.startedAtMs)
       if (isOther && (await isHealthy(file.url))) return file
