@@ -291,7 +291,7 @@ export class Connection {
     this.#beating.clear()
     this.#settleGreeted((waiter) => waiter.reject(error))
     this.#calls.endAll(error)
-    this.events.end(events)
+    this.events.close(events)
     this.#ws = null
   }
 

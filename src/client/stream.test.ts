@@ -101,6 +101,25 @@ test("a stream ends with its signal, though nothing is delivered", async () => {
   expect(source.readers.any).toBe(false)
 })
 
+test("a reader that was told to leave holds nothing, though its consumer never asks again", async () => {
+  const source = new Source(9)
+  const stop = new AbortController()
+  const stream = source.readers.read(1, stop.signal)
+  const first = stream.next()
+  source.pump(3)
+  expect((await first).value).toEqual({ seq: 1 })
+  stop.abort()
+  expect(source.readers.any).toBe(false)
+  expect(source.pump(3)).toBe(false)
+})
+
+test("who begins to read when the stream is over for good ends as it did", async () => {
+  const source = new Source(9)
+  source.readers.close("closed")
+  expect(await source.readers.read(1).next()).toEqual({ done: true, value: undefined })
+  expect(source.readers.any).toBe(false)
+})
+
 test("what comes with a gap before it is not taken: it is asked for again from where the gap begins", async () => {
   const asked: number[] = []
   const readers = new EventReaders({ subscribe: (from) => void asked.push(from), unsubscribe: () => undefined })

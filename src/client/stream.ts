@@ -17,6 +17,8 @@ type Reader = { next: Seq; queue: Entry[]; behind: boolean; wake: (() => void) |
 export class EventReaders {
   readonly #subscriber: Subscriber
   readonly #readers = new Set<Reader>()
+  /** How the stream ended for good; null while it goes on. */
+  #over: SkeinError | "closed" | null = null
 
   constructor(subscriber: Subscriber) {
     this.#subscriber = subscriber
@@ -28,9 +30,11 @@ export class EventReaders {
 
   /** All entries from `from` on, as they come. Ends when the consumer stops, the signal says so or the client closes. */
   async *read(from: Seq, signal?: AbortSignal): AsyncGenerator<Entry, void, void> {
-    const reader: Reader = { next: from, queue: [], behind: false, wake: null, ended: signal?.aborted === true ? "closed" : null }
+    const reader: Reader = { next: from, queue: [], behind: false, wake: null, ended: this.#over ?? (signal?.aborted === true ? "closed" : null) }
+    // At once: a consumer that gave its signal may never ask again.
     const leave = (): void => {
       reader.ended = "closed"
+      this.#drop(reader)
       reader.wake?.()
     }
     signal?.addEventListener("abort", leave, { once: true })
@@ -56,8 +60,7 @@ export class EventReaders {
       }
     } finally {
       signal?.removeEventListener("abort", leave)
-      this.#readers.delete(reader)
-      if (!this.any) this.#subscriber.unsubscribe()
+      this.#drop(reader)
     }
   }
 
@@ -92,5 +95,15 @@ export class EventReaders {
       reader.ended = why
       reader.wake?.()
     }
+  }
+
+  /** For good: whoever begins to read from now on ends so too. */
+  close(why: SkeinError | "closed"): void {
+    this.#over = why
+    this.end(why)
+  }
+
+  #drop(reader: Reader): void {
+    if (this.#readers.delete(reader) && !this.any) this.#subscriber.unsubscribe()
   }
 }
