@@ -102,7 +102,7 @@ async function showTask(context: Context, id: string): Promise<void> {
   const more = [
     tried.length === 0 ? "" : `\n${terminal.colours.bold("earlier attempts")}\n${printableLines(tried.join("\n"))}`,
     task.body === "" ? "" : `\n${printableLines(task.body)}`,
-    task.deliverable === null ? "" : `\n${terminal.colours.bold("deliverable")}\n${printableLines(task.deliverable.text)}`,
+    task.deliverable === null ? "" : `\n${terminal.colours.bold("deliverable")}\n${printableLines(task.deliverable.text.trimEnd())}`,
   ]
   terminal.print([renderFields(terminal, fieldsOf(task, waitsFor, dependents)), ...more].filter((part) => part !== "").join("\n"))
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { OPERATOR } from "../../test/scenario.ts"
+import { OPERATOR, Scenario } from "../../test/scenario.ts"
 import { Waking } from "../../test/waking.ts"
 import { alertKeys, alertsOf } from "./alerts.ts"
 
@@ -54,6 +54,18 @@ describe("a wake is told of where somebody has to act", () => {
     waking.must("trigger.cancel", waking.boss, { job: id, reason: "not needed" })
     expect(told(waking)).toEqual([])
   })
+})
+
+it("a task that can never become ready is told with what is to be opened again for it", () => {
+  const scenario = new Scenario()
+  scenario.task("first")
+  scenario.task("second", { dependsOn: ["first"] })
+  scenario.task("third", { dependsOn: ["second"] })
+  scenario.must("task.cancel", OPERATOR, { task: "first", reason: "r" })
+  expect(alertsOf(scenario.state, 0)).toMatchObject([
+    { kind: "unreachable_task", text: "second can never become ready: first was cancelled", remedy: "Open that again: skein task reset first" },
+    { kind: "unreachable_task", text: "third can never become ready: second cannot either", remedy: "See what is in its way: skein task show second" },
+  ])
 })
 
 it("an alert is told apart by what it is about, whatever its text counts to and whichever comes before it", () => {

@@ -24,10 +24,13 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
       raise({ kind: "stale_task", text, remedy: `Ask ${owner} for an update, or end its lease: skein lease end ${id}`, task: id, agent: owner, about: null })
     }
     if (task.status === "pending" && state.board.isUnreachable(id)) {
+      const before = (state.specs.get(id)?.dependsOn ?? []).flatMap((on) => state.tasks.get(on) ?? [])
+      const dead = before.find(({ status }) => status === "failed" || status === "cancelled")
+      const barred = before.find((on) => on.status === "pending" && state.board.isUnreachable(on.id))
       raise({
         kind: "unreachable_task",
-        text: `${id} can never become ready: something that it depends on failed or was cancelled`,
-        remedy: "Reset what failed: skein task reset",
+        text: `${id} can never become ready: ${dead === undefined ? `${barred?.id} cannot either` : `${dead.id} ${dead.status === "failed" ? "failed" : "was cancelled"}`}`,
+        remedy: dead === undefined ? `See what is in its way: skein task show ${barred?.id}` : `Open that again: skein task reset ${dead.id}`,
         task: id,
         agent: null,
         about: null,

@@ -1,5 +1,5 @@
 import type { JSX } from "preact"
-import { useEffect, useState } from "preact/hooks"
+import { useEffect, useRef, useState } from "preact/hooks"
 import type { Seq } from "../core/ids.ts"
 import { proofHolds, readNote } from "./checkpoint-note.ts"
 import { gist } from "./entry-rows.ts"
@@ -20,6 +20,7 @@ const CAUSES_SHOWN = 100
 
 /** One entry: all that it says, what led to it, and the proof of it. */
 export function LedgerEntry({ seq, picture, close }: { seq: Seq; picture: Picture; close: () => void }): JSX.Element {
+  const section = useRef<HTMLElement>(null)
   const [shown, setShown] = useState<Shown | null>(null)
   const [trouble, setTrouble] = useState<string | null>(null)
   useEffect(() => {
@@ -31,8 +32,13 @@ export function LedgerEntry({ seq, picture, close }: { seq: Seq; picture: Pictur
       })
       .catch((error: unknown) => setTrouble(failureText(error)))
   }, [seq])
+  // Where it stands below the list it would open out of sight.
+  useEffect(() => {
+    const { current } = section
+    if (current !== null && current.getBoundingClientRect().top > innerHeight / 2) current.parentElement?.scrollIntoView()
+  }, [])
   return (
-    <section class="entry" aria-label={`Entry ${seq}`}>
+    <section ref={section} class="entry" aria-label={`Entry ${seq}`}>
       <div class="entry-head">
         <h3>Entry {count(seq)}</h3>
         <button type="button" onClick={close}>

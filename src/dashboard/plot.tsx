@@ -2,7 +2,7 @@ import type { JSX } from "preact"
 import { useEffect, useRef } from "preact/hooks"
 import uPlot from "uplot"
 import type { Chart } from "./chart-series.ts"
-import { dateTime, money } from "./figures.ts"
+import { dateTime, duration, money } from "./figures.ts"
 import { remPx } from "./scale.ts"
 import { theme } from "./theme.ts"
 
@@ -11,6 +11,7 @@ const COLOURS = ["--accent", "--warn"]
 const DASHES = [[], [6, 4]]
 /** Rows of the table beside a chart: the newest. */
 const ROWS_MAX = 200
+const DAY_S = 86_400
 
 /** A chart, and the same figures as a table. */
 export function Plot({ chart }: { chart: Chart }): JSX.Element {
@@ -85,7 +86,7 @@ function optionsOf({ lines, unit }: Chart, box: HTMLElement): uPlot.Options {
     cursor: { show: false },
     scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
     axes: [
-      { ...axis, size: 3 * remPx.peek() },
+      { ...axis, size: 3 * remPx.peek(), values: (_, marks, __, ___, stepS) => timesOf(marks, stepS) },
       { ...axis, size: 3.75 * remPx.peek(), values: (_, marks) => marks.map((mark) => textOf(mark, unit)) },
     ],
     series: [
@@ -103,6 +104,18 @@ function optionsOf({ lines, unit }: Chart, box: HTMLElement): uPlot.Options {
   }
 }
 
+/** What stands at marks of time, so many seconds apart: the date with the first of each day. */
+function timesOf(marks: readonly number[], stepS: number): string[] {
+  let before = ""
+  return marks.map((mark) => {
+    const [date = "", time = ""] = dateTime(mark * 1_000).split(" ")
+    const isNew = date !== before
+    before = date
+    if (stepS >= DAY_S) return date.slice(5)
+    return `${time.slice(0, stepS < 60 ? 8 : 5)}${isNew ? `\n${date}` : ""}`
+  })
+}
+
 function legendOf({ lines }: Chart): string {
   return lines.map(({ name }, at) => `${at % 2 === 0 ? "——" : "– –"} ${name}`).join("  ")
 }
@@ -113,7 +126,7 @@ function saidOf({ lines, unit }: Chart): string {
     .map(({ name, values }) => {
       const known = values.filter((value) => value !== null)
       if (known.length === 0) return `${name}: nothing`
-      return `${name}: last ${textOf(known.at(-1) as number, unit)}, most ${textOf(Math.max(...known), unit)}`
+      return `${name}: last ${saidText(known.at(-1) as number, unit)}, most ${saidText(Math.max(...known), unit)}`
     })
     .join("; ")
 }
@@ -142,7 +155,7 @@ function Figures({ chart: { times, lines, unit, title } }: { chart: Chart }): JS
                 <th scope="row">{dateTime(time * 1_000)}</th>
                 {values.map((value, at) => (
                   <td key={at} class="number">
-                    {value === null ? "" : textOf(value, unit)}
+                    {value === null ? "" : saidText(value, unit)}
                   </td>
                 ))}
               </tr>
@@ -159,4 +172,9 @@ function textOf(value: number, unit: Chart["unit"]): string {
   const digits = Number.isInteger(value) ? 0 : Math.abs(value) >= 10 ? 1 : Math.abs(value) >= 0.1 ? 2 : 4
   const text = value.toLocaleString("en", { maximumFractionDigits: digits })
   return unit === "count" ? text : `${text} ${unit}`
+}
+
+/** As a mark has it, but a long time in its units. */
+function saidText(value: number, unit: Chart["unit"]): string {
+  return unit === "s" && value >= 60 ? duration(value * 1_000) : textOf(value, unit)
 }

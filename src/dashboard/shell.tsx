@@ -1,6 +1,6 @@
 import { useSignal } from "@preact/signals"
 import type { ComponentType, JSX } from "preact"
-import { useEffect, useState } from "preact/hooks"
+import { useEffect, useRef, useState } from "preact/hooks"
 import { AlertsSaid } from "./alerts-said.tsx"
 import { tellRefusal } from "./act.ts"
 import { ActDialog, Dialog, Notices } from "./dialog.tsx"
@@ -152,8 +152,14 @@ function SignedOut(): JSX.Element {
 
 function Nav(): JSX.Element {
   const { view } = route.value
+  // Where there is no room for all of them, they scroll.
+  const nav = useRef<HTMLElement>(null)
+  useEffect(() => {
+    const current = nav.current?.querySelector<HTMLElement>("[aria-current]")
+    if (nav.current && current) nav.current.scrollLeft = current.offsetLeft - (nav.current.clientWidth - current.offsetWidth) / 2
+  }, [view])
   return (
-    <nav aria-label="Views">
+    <nav ref={nav} aria-label="Views">
       {VIEWS.map(({ name, title, key }) => (
         <a key={name} href={hrefOf(name)} aria-current={name === view ? "page" : undefined} title={`g ${key}`}>
           {title}

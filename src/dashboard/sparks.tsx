@@ -74,7 +74,7 @@ export function Sparks({ picture }: { picture: Picture }): JSX.Element | null {
       <a href={hrefOf("charts")}>last hour</a>
       <Spark values={done} text={`${count(sum(done))} completed`} />
       <Spark values={cost} text={`${money(Math.round(sum(cost) * 1e6))} spent`} />
-      <Spark values={lost} text={`${count(sum(lost))} leases lost or given back`} />
+      <Spark values={lost} text={`${count(sum(lost))} ${sum(lost) === 1 ? "lease" : "leases"} lost or given back`} />
     </p>
   )
 }

@@ -23,7 +23,7 @@ export function MoneyView({ picture }: ViewProps): JSX.Element {
     <>
       <p class="money-total">
         Spent <b>{money(total.costMicroUsd)}</b>, set aside <b>{money(reserved)}</b>
-        {total.requests === 0 ? "" : `, ${count(total.requests)} model calls`}
+        {total.requests === 0 ? "" : `, ${count(total.requests)} model ${total.requests === 1 ? "call" : "calls"}`}
         {total.unpriced === 0 ? "" : `; ${count(total.unpriced)} of them have no known price and are missing: give their models one in .skein/config.yaml`}
       </p>
       <div class="money-tables">
