@@ -56,6 +56,13 @@ async function take(stream: AsyncIterable<Entry>, count: number): Promise<Entry[
   return entries
 }
 
+test("calls of one turn that are long in bytes and not in characters all arrive", async () => {
+  const instance = await hub()
+  const director = await client(instance.url, instance.operator)
+  const added = await Promise.all(Array.from({ length: 12 }, (_, at) => director.task.add({ id: `t${at}`, title: "T", body: "漢".repeat(10_000) })))
+  expect(added.map(({ task }) => task)).toEqual(added.map((_, at) => `t${at}`))
+})
+
 test("a worker claims, reports and completes a task over one WebSocket", async () => {
   const instance = await hub()
   const director = await client(instance.url, instance.operator)

@@ -4,8 +4,8 @@ import { maskedFrame } from "../contract/frame.ts"
 
 /** So many texts are not held back for the end of the turn. */
 const TEXTS_MAX = 200
-/** A plan may be as long as a message can be: texts that are longer together go alone, in characters. */
-const TOGETHER_MAX = 128 * 1024
+/** Texts that are longer together go alone, in characters: of three bytes each at the most, and a message over 256 KiB is one call. */
+const TOGETHER_MAX = 80 * 1024
 
 /** What is said to the hub: in one turn of the loop it goes out as one message. While nobody listens it is dropped. */
 export class Outgoing {
