@@ -59,6 +59,11 @@ export function waits(operation: string, input: unknown): boolean {
 
 export type Perform = (caller: Caller, call: Call) => Promise<unknown>
 
+/** Whether the caller may add plans: nothing else is read that is as long as one. */
+export function mayPlan({ actor }: Caller): boolean {
+  return permits(operations["plan.add"].least, actor.role)
+}
+
 const KEY = /^[A-Za-z0-9._:-]{1,128}$/
 /** Identity that a payload may repeat, and from where its true value comes. */
 const IDENTITY: readonly [string, (caller: Caller) => unknown][] = [

@@ -249,6 +249,7 @@ const http: Row[] = [
   ],
   ["a body over 256 KiB", "body_too_large", () => post("task.add", JSON.stringify({ id: "big", title: "B", body: "x".repeat(300_000) }))],
   ["a plan over 8 MiB", "body_too_large", () => post("plan.add", Buffer.alloc(8 * 1024 * 1024 + 1, 0x20))],
+  ["a plan, not read, of one who may add none", "forbidden", () => post("plan.add", "[".repeat(300_000), bearer(secrets.ada))],
   [
     "a chunked body over the limit",
     "body_too_large",
@@ -320,6 +321,10 @@ const socket: SocketRow[] = [
   ["a call with an unknown field", "invalid_input", null, () => [hello(), frame({ id: 1, op: "task.claim", in: { task: "free", now: true } })]],
   ["a call with a key that is no text", "invalid_input", null, () => [hello(), frame({ id: 1, op: "task.claim", in: { task: "free" }, key: 7 })]],
   ["a call over 256 KiB", "body_too_large", null, () => [hello(), frame({ id: 1, op: "task.add", in: { id: "big", title: "B", body: "x".repeat(300_000) } })]],
+  ["a call over 256 KiB, not read", "body_too_large", null, () => [hello(), `{"id":1,"op":"task.add","in":${"[".repeat(300_000)}`]],
+  ["a plan over 256 KiB, not read, of one who may add none", "forbidden", null, () => [hello(), `{ "id": 1, "op": "plan.add", "in": ${"[".repeat(300_000)}`]],
+  ["a plan over 256 KiB that is not JSON", "invalid_input", 4400, () => [hello(hub.operator), `{"id":1,"op":"plan.add","in":${"[".repeat(300_000)}`]],
+  ["many calls over 256 KiB together", "body_too_large", 4400, () => [hello(hub.operator), `[{"id":1,"op":"plan.add","in":${"[".repeat(300_000)}`]],
   ["a call that nests too deep", "invalid_input", null, () => [hello(), `{"id":1,"op":"event.send","in":${NESTED}}`]],
   ["a subscription from beyond the head", "invalid_input", null, () => [hello(), frame({ subscribe: { from: 999_999 } })]],
   ["a subscription from no number", "invalid_input", null, () => [hello(), frame({ subscribe: { from: "1" } })]],

@@ -197,7 +197,7 @@ export class SocketConnection {
     const text = data as string | Buffer
     let frames: Request[]
     try {
-      frames = readFrames(text, isBinary, this.caller === null)
+      frames = readFrames(text, isBinary, this.caller, this.#o.bodyMaxBytes)
     } catch (error) {
       this.#refuse(told(this.#o.log, error, { requestId: this.#o.requestId() }), closeCode(text, isBinary))
       return

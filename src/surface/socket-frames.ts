@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer"
 import { SkeinError } from "../contract/errors.ts"
 import type { Caller } from "./auth.ts"
+import { mayPlan } from "./perform.ts"
 import { parseJson } from "./request.ts"
 
 /**
@@ -33,10 +34,22 @@ export type Request = {
   beat?: unknown
 }
 
-/** The frames of one message. Throws what ends the connection with `closeCode`. `first`: nobody has said hello yet. */
-export function readFrames(text: string | Buffer, isBinary: boolean, first: boolean): Request[] {
+/** How a call begins that is longer than others may be. */
+const LONG_CALL = /^\s*\{\s*"id"\s*:\s*(\d{1,15})\s*,\s*"op"\s*:\s*"([A-Za-z.]{1,64})"/
+const LONG_CALL_BYTES = 256
+
+/**
+ * The frames of one message. Throws what ends the connection with `closeCode`. `caller`: null where nobody has said hello yet. Of a message over `maxBytes` only a plan of one who may send it is parsed: the
+ * hub does nothing else meanwhile, for a second where 8 MiB are brackets.
+ */
+export function readFrames(text: string | Buffer, isBinary: boolean, caller: Caller | null, maxBytes: number): Request[] {
   if (isBinary) throw new SkeinError("unsupported_media_type", "a binary frame", "Send JSON as text frames.")
-  if (first && text.length > HELLO_MAX_BYTES) throw longHello()
+  if (caller === null && text.length > HELLO_MAX_BYTES) throw longHello()
+  if (caller !== null && text.length > maxBytes) {
+    const [, id, op] = LONG_CALL.exec(typeof text === "string" ? text.slice(0, LONG_CALL_BYTES) : text.toString("latin1", 0, LONG_CALL_BYTES)) ?? []
+    if (id === undefined) throw longMessage(maxBytes)
+    if (op !== "plan.add" || !mayPlan(caller)) return [{ id: Number(id), op }]
+  }
   const parsed = parseJson(text)
   const frames = (Array.isArray(parsed) ? parsed : [parsed]) as Request[]
   if (frames.length > FRAMES_MAX || frames.some((frame) => typeof frame !== "object" || frame === null || Array.isArray(frame))) {
@@ -78,6 +91,15 @@ export function longFrame(maxBytes: number): SkeinError {
   return new SkeinError("body_too_large", `the frame is over ${maxBytes} bytes`, "Put what is large in a file or a commit and name it; a plan may be 8 MiB.", {
     limit: maxBytes,
   })
+}
+
+function longMessage(maxBytes: number): SkeinError {
+  return new SkeinError(
+    "body_too_large",
+    `a message over ${maxBytes} bytes is one call, and says first which`,
+    'Begin it with {"id":1,"op":"plan.add"; send what is no plan in shorter messages.',
+    { limit: maxBytes },
+  )
 }
 
 export function needsId(): SkeinError {

@@ -215,12 +215,28 @@ test("a beat is one call, however many sessions it names that the connection is 
   expect(sessions).toHaveLength(8)
 })
 
-test("a beat that is longer than a call may be is refused", async () => {
+test("beats that are longer together than a call may be end the connection", async () => {
   hub = await startInstance()
   const client = await wire(hub.operator)
   client.send(Array.from({ length: 20 }, () => ({ beat: Array.from({ length: 1_000 }, () => "s_0123456789") })))
-  await client.until((frames) => frames.length === 21)
-  expect(client.frames[1]).toMatchObject({ id: null, error: { code: "body_too_large", details: { limit: 262_144 } } })
+  expect(await client.closed).toBe(4400)
+  expect(client.frames.slice(1)).toMatchObject([{ error: { code: "body_too_large", details: { limit: 262_144 } } }])
+})
+
+test("a plan may be longer than any other call, and what hides in one may not", async () => {
+  hub = await startInstance()
+  const client = await wire(hub.operator)
+  const tasks = Array.from({ length: 20 }, (_, at) => ({ id: `t${at}`, title: "T", body: "x".repeat(20_000) }))
+  client.send({ id: 1, op: "plan.add", in: { name: "long", title: "Long", digest: "0".repeat(64), tasks } })
+  const task = JSON.stringify({ id: "one", title: "T", body: "x".repeat(300_000) })
+  client.ws.send(`{"id":2,"op":"plan.add","in":${task},"op":"task.add"}`)
+  client.ws.send(`{"id":3,"op":"plan.add","in":${task},"op":7,"beat":[]}`)
+  await client.until((frames) => frames.length === 4)
+  expect(client.frames.slice(1).sort((a, b) => Number(a["id"]) - Number(b["id"]))).toMatchObject([
+    { id: 1, ok: { plan: "long.1" } },
+    { id: 2, error: { code: "body_too_large" } },
+    { id: 3, error: { code: "body_too_large" } },
+  ])
 })
 
 test("two hellos in one message end the connection", async () => {
