@@ -120,6 +120,27 @@ describe.skipIf(withoutTmux !== null)("a supervisor that is killed", { timeout: 
     expect([starts(rig), panes(rig)]).toEqual([["new", "resume"], ["0"]])
   })
 
+  test.for<[string, string, string[]]>([
+    ["once it has opened a pane, before it pastes its first text", "new-window", ["new", "new"]],
+    ["once it has pasted an agent's first text, before it presses Enter", "paste-buffer", ["new", "new"]],
+    ["once it has pressed Enter after an agent's first text", "send-keys", ["new"]],
+  ])("%s, has it told that once", async ([, command, how], context) => {
+    const rig = await struckRig(context)
+    await rig.strikeAt(
+      "done",
+      command,
+      () => void rig.skein("swarm", "spawn", "--agent", "reader", "--name", "told", "--count", "1", "--prompt", "tell me").catch(() => []),
+    )
+    await rig.skein("up", "--supervise")
+    const texts = (): (string | undefined)[] => rig.heard("told-1", "text").map(({ text }) => text)
+    await until(() => texts()[0], "it is told")
+    await until(() => pidOf(rig, "told-1") > 0 || undefined, "it is known to run")
+    await rig.hub.call("thread.create", { thread: "talk-2", title: "Talk", participants: ["told-1"] })
+    await rig.hasRead("told-1", await rig.post("talk-2", "are you there"))
+    expect([texts()[0], texts().filter((text) => text === "tell me").length]).toEqual(["tell me", 1])
+    expect(rig.heard("told-1", "started").map((one) => one.how)).toEqual(how)
+  })
+
   test("before it has noted where it started an agent, which ends by itself meanwhile, leaves it ended", async (context) => {
     const rig = await rigOf(context)
     await spawned(rig)

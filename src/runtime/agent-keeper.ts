@@ -90,16 +90,19 @@ export class AgentKeeper {
   }
 
   /**
-   * Agents of ours that are in no record: the one of a start that was broken off becomes ours again, whether it lives or has ended meanwhile, any other is
-   * ended.
+   * Agents of ours that are in no record: the one of a start that was broken off becomes ours again, whether it lives or has ended meanwhile, unless it was
+   * never told what it was begun for; any other is ended.
    */
   async adopt(found: readonly Address[]): Promise<void> {
     await this.#alone(async () => {
       for (const address of found) {
         if (samePlace(address, this.#now.address)) continue
         const driver = this.#driver(address)
-        const isStarts = this.#now.state === "starting" || (this.#wanted.want === "running" && (await driver.alive(address)).alive)
-        if (this.#now.address === null && isStarts) {
+        const alive = await driver.alive(address)
+        const isStarts = this.#now.state === "starting" || (this.#wanted.want === "running" && alive.alive)
+        // One that was never told what it was begun for is begun anew, unless a person has taken it up.
+        const isUntold = alive.alive && alive.untold === true && (await driver.lastHumanInputAtMs(address)) === null
+        if (this.#now.address === null && isStarts && !isUntold) {
           this.#o.told(`${this.agent} runs already: adopted`)
           this.#record({ address, state: "running", conversation: address.session ?? this.#now.conversation, detail: "adopted" })
         } else await driver.stop(address, { graceMs: this.#o.numbers.stopMs })

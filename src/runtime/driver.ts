@@ -71,7 +71,8 @@ export type Delivery = {
  */
 export type Delivered = { ok: true; channel: Channel; handed: boolean; detail: string } | Refused
 
-export type Alive = { alive: true } | { alive: false; detail: string; exit: number | null }
+/** `untold`: it was to be told something first, and has not been. */
+export type Alive = { alive: true; untold?: boolean } | { alive: false; detail: string; exit: number | null }
 
 /** Text that an agent was asked to bring, told to whoever drives it. */
 export type DriverEvents = {

@@ -21,7 +21,12 @@ export type Pane = {
   agent: string
   preset: string
   conversation: string | null
+  /** It was begun anew to be told something first, and no Enter of ours has reached it yet. */
+  untold: boolean
 }
+
+/** The option of a pane that says so. */
+export const UNTOLD = "@skein_untold"
 
 const FIELDS = [
   "pane_id",
@@ -39,6 +44,7 @@ const FIELDS = [
   "@skein_agent",
   "@skein_preset",
   "@skein_session",
+  UNTOLD,
 ]
 
 const BETWEEN = "|"
@@ -67,6 +73,7 @@ export function readPane(line: string): Pane | null {
     agent: field("@skein_agent"),
     preset: field("@skein_preset"),
     conversation: field("@skein_session") === "" ? null : field("@skein_session"),
+    untold: field(UNTOLD) !== "",
   }
 }
 

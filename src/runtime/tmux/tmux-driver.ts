@@ -15,7 +15,7 @@ import {
 import { childEnvironment, findExecutable, unusableDirectory } from "../environment.ts"
 import { type AgentPreset, commandLine } from "../presets/preset.ts"
 import { processRow } from "../process-table.ts"
-import { membersOf, type Pane, PANE_FORMAT, readPane, reap } from "./pane.ts"
+import { membersOf, type Pane, PANE_FORMAT, readPane, reap, UNTOLD } from "./pane.ts"
 import { CLIENT_FORMAT, People } from "./people.ts"
 import { sightOf } from "./screen.ts"
 import { TmuxServer } from "./server.ts"
@@ -113,7 +113,7 @@ export class TmuxDriver implements Driver {
     const pane = await this.#pane(id)
     if (typeof pane === "string") return { alive: false, detail: pane, exit: null }
     if (pane.pid !== pid) return { alive: false, detail: `pane ${id} holds process ${pane.pid}, not ${pid}`, exit: null }
-    return pane.dead ? { alive: false, detail: `the agent has ended`, exit: await this.#exitOf(pane) } : { alive: true }
+    return pane.dead ? { alive: false, detail: `the agent has ended`, exit: await this.#exitOf(pane) } : { alive: true, untold: pane.untold }
   }
 
   async lastHumanInputAtMs(address: Address): Promise<number | null> {
@@ -183,8 +183,14 @@ export class TmuxDriver implements Driver {
     const words = ["-n", launch.agent, "-P", "-F", PANE_FORMAT, "-c", literal(launch.cwd), ...variables, "--", ...program]
     // Whose it is, is said in the same step: a pane that says nothing would be nobody's when its supervisor is killed here, and the agent started once more.
     const last = `=${workspace}:{end}`
-    const marks = { agent: launch.agent, preset: launch.preset.name, ...(session === null ? {} : { session }) }
-    const next = Object.entries(marks).map(([name, value]) => ["set-option", "-p", "-t", last, `@skein_${name}`, value] as const)
+    const untold = launch.prompt !== null && launch.resumeId === null
+    const marks = {
+      "@skein_agent": launch.agent,
+      "@skein_preset": launch.preset.name,
+      ...(session === null ? {} : { "@skein_session": session }),
+      ...(untold ? { [UNTOLD]: "1" } : {}),
+    }
+    const next = Object.entries(marks).map(([name, value]) => ["set-option", "-p", "-t", last, name, value] as const)
     const fresh = await this.server.run({ words: ["new-session", "-d", "-s", workspace, "-x", "200", "-y", "50", ...words], next })
     // Asking first would leave a moment in which another supervisor opens the session.
     const there = !fresh.ok && /duplicate session/.test(fresh.error)

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { type Delivered, type Delivery, outOfQuota, type Refused, refused } from "../driver.ts"
 import type { ScreenFacts } from "../presets/preset.ts"
 import { quotaNotice } from "../quota-notice.ts"
-import { leftAtShell, type Pane, PANE_FORMAT, readPane } from "./pane.ts"
+import { leftAtShell, type Pane, PANE_FORMAT, readPane, UNTOLD } from "./pane.ts"
 import type { People } from "./people.ts"
 import { CLIENT_FORMAT } from "./people.ts"
 import { hasDraft, type Screen, screenOf, shows, sightOf } from "./screen.ts"
@@ -168,7 +168,15 @@ export class Typing {
 
   async #press({ pane, pid }: Place): Promise<Refused | null> {
     const name = `skein-${randomBytes(6).toString("hex")}`
-    const words = ["if-shell", "-F", "-t", pane, fit({ pane, pid }), `send-keys -t ${pane} Enter`, `set-buffer -b ${name} no`] as const
+    const words = [
+      "if-shell",
+      "-F",
+      "-t",
+      pane,
+      fit({ pane, pid }),
+      `send-keys -t ${pane} Enter ; set-option -p -u -t ${pane} ${UNTOLD}`,
+      `set-buffer -b ${name} no`,
+    ] as const
     const sent = await this.#tmux.run({ words })
     const left = await this.#tmux.run({ words: ["delete-buffer", "-b", name] })
     if (sent.ok && !left.ok && !left.lost) return null
