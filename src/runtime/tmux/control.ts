@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto"
 import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { OWNER } from "./leftover.ts"
-import { lineOf, quoted, type Reply, TAKES_UTF8, type TmuxCommand, type TmuxWay } from "./tmux-command.ts"
+import { lineOf, OUTPUT_MAX_BYTES, quoted, type Reply, TAKES_UTF8, type TmuxCommand, type TmuxWay } from "./tmux-command.ts"
 
 type Block = { ok: boolean; lines: string[] }
 type Waiting = { token: string; blocks: Block[]; settle(reply: Reply): void }
@@ -33,6 +33,8 @@ export class ControlClient implements TmuxWay {
   readonly #waiting: Waiting[] = []
   #open: { id: string; lines: string[] } | null = null
   #rest = ""
+  /** Characters that are held of an answer that is not whole yet. */
+  #held = 0
   #ended = false
 
   constructor(options: ControlOptions) {
@@ -88,9 +90,15 @@ export class ControlClient implements TmuxWay {
   }
 
   #take(text: string): void {
+    this.#held += text.length
+    if (this.#held > OUTPUT_MAX_BYTES) {
+      this.#child.kill("SIGKILL")
+      return
+    }
     const lines = (this.#rest + text).split("\n")
     this.#rest = lines.pop() ?? ""
     for (const line of lines) this.#line(line)
+    if (this.#open === null && (this.#waiting[0]?.blocks.length ?? 0) === 0) this.#held = this.#rest.length
   }
 
   /** Only the end with the beginning's own number ends a block: what a pane shows may look like one. */

@@ -21,7 +21,8 @@ export type TmuxWay = { run(command: TmuxCommand): Promise<Reply> }
 export const TAKES_UTF8 = "-u"
 
 const RUN_MAX_MS = 10_000
-const OUTPUT_MAX_BYTES = 4 * 1024 * 1024
+/** The longest answer. */
+export const OUTPUT_MAX_BYTES = 4 * 1024 * 1024
 
 /**
  * A word as tmux's own command language reads it back: in single quotes nothing is special but their end. An end of a line, which would end the command,
