@@ -203,6 +203,17 @@ test("a credential comes from a file: a pipe without a writer, a folder and a de
   }
 })
 
+test("a supervisor's files that are none keep it from starting, with their place and the remedy, and are not waited for", async () => {
+  const folder = newRepository()
+  const place = (name: string): string => join(folder, ".skein", name)
+  const up = () => startSkein(folder, ["up", "--supervise"], {}, { withinMs: 30_000 }).ended
+  mkdirSync(place("supervisor/supervisor.json"), { recursive: true })
+  expect(await up()).toMatchObject({ status: 1, stderr: expect.stringMatching(/supervisor\.json is a folder.*\nremedy: Move it away/) as string })
+  rmSync(place("logs/supervisor.log"))
+  spawnSync("mkfifo", [place("logs/supervisor.log")])
+  expect(await up()).toMatchObject({ status: 1, stderr: expect.stringContaining(place("logs/supervisor.log")) as string })
+})
+
 test("a repository whose files of Skein are links to a device, as a clone may have them, holds up neither a verb nor a hook, nor a hub's start", async () => {
   const folder = newRepository()
   const place = (name: string): string => join(folder, ".skein", name)

@@ -1,4 +1,6 @@
-import { mkdtempSync } from "node:fs"
+import { mkdtempSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { expect, test, vi } from "vitest"
 import { report } from "./failure.ts"
 
@@ -19,5 +21,22 @@ test("where temporary files cannot be made, the remedy names the variable that s
     expect(write.mock.calls.join("")).toContain("set TMPDIR")
   } finally {
     write.mockRestore()
+  }
+})
+
+test("a folder in the place of a file is named, with the remedy, whether the file was to be opened or to be replaced", () => {
+  const folder = mkdtempSync(join(tmpdir(), "skein-failure-"))
+  const write = vi.spyOn(process.stderr, "write").mockReturnValue(true)
+  try {
+    writeFileSync(`${folder}.draft`, "")
+    for (const act of [() => openSync(folder, "a"), () => renameSync(`${folder}.draft`, folder)]) {
+      write.mockClear()
+      expect(act).toThrow(expect.toSatisfy((error: unknown) => report(error, false) === 1))
+      expect(write.mock.calls.flat().join("")).toContain(`skein: ${folder} is a folder, and a file belongs there\nremedy: Move it away`)
+    }
+  } finally {
+    write.mockRestore()
+    rmSync(folder, { recursive: true })
+    rmSync(`${folder}.draft`)
   }
 })

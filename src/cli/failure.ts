@@ -28,13 +28,17 @@ function explain(error: unknown): Told {
   }
   // Failures of ledger, repository and processes have codes of their own and a remedy: nothing of theirs is tried again by itself.
   if (remedy !== undefined) return { body: { code: "invalid", message: error.message, remedy, details: { code }, retryAfterMs: null }, exit: 1 }
-  if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code))
+  if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) {
+    const { code: fault, path, dest = path } = error as NodeJS.ErrnoException & { dest?: string }
+    if (fault === "EISDIR" && dest !== undefined)
+      return told("invalid", `${dest} is a folder, and a file belongs there`, "Move it away, or name another.", { code })
     return told(
       "invalid",
       error.message,
       syscall === "mkdtemp" ? TEMPORARY : (FILE_REMEDIES[code] ?? "Look whether the file is there, and whether you may use it."),
       { code },
     )
+  }
   return told("internal", error.message, BUG)
 }
 

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process"
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs"
+import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
@@ -28,7 +28,8 @@ export async function ensureSupervisor(context: Context): Promise<{ supervisor: 
   const log = join(logs, workspace === "main" ? "supervisor.log" : `supervisor.${workspace}.log`)
   if ((statSync(log, { throwIfNoEntry: false })?.size ?? 0) > LOG_MAX_BYTES) renameSync(log, `${log}.1`)
   const from = statSync(log, { throwIfNoEntry: false })?.size ?? 0
-  const output = openSync(log, "a", 0o600)
+  // A pipe in its place is refused, and not waited for.
+  const output = openSync(log, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NONBLOCK, 0o600)
   // By bytes: what was said before may hold letters of more than one.
   const said = (): string => readFileSync(log).subarray(from).toString()
   const where = instance.repository === null ? ["--global"] : ["--repo", instance.repository]

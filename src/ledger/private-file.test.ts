@@ -22,7 +22,7 @@ test("a file that is replaced is its owner's alone, whoever could read the one b
 test("what cannot be put in its place is not left beside it", () => {
   const path = join(folder, "goose.credential")
   mkdirSync(path)
-  expect(() => replacePrivately(path, "secret")).toThrow(/EISDIR|directory/)
+  expect(() => replacePrivately(path, "secret")).toThrow(`${path} is a folder`)
   expect(readdirSync(folder)).toEqual(["goose.credential"])
 })
 

@@ -36,6 +36,7 @@ export function replacePrivately(path: string, text: string): void {
   } catch (error) {
     // What could not be put in its place may be a secret.
     rmSync(draft, { force: true })
-    throw error
+    if ((error as NodeJS.ErrnoException).code !== "EISDIR") throw error
+    throw Object.assign(new Error(`${path} is a folder, and a file belongs there`), { remedy: "Move it away." })
   }
 }
