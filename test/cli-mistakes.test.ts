@@ -44,6 +44,10 @@ test.each(NO_NUMBER)("an argument that is no number, or none of its words, is to
   expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringMatching(new RegExp(`^skein: ".*" is invalid for argument "${name}"`)) as string })
 })
 
+const NO_FOLDER: [string, string[], RegExp][] = [
+  ["an export to where no folder can be", ["export", "--dir", "/proc/x/y"], /"\/proc\/x" cannot be made/],
+  ["a witness whose state is where no folder can be", ["witness", "serve", "--state", "/proc/x/y/w.json"], /"\/proc\/x" cannot be made/],
+]
 const CONTRARY: [string, string[], RegExp][] = [
   ["a session without its agent", ["token", "--session", "s_x"], /--agent NAME/],
   ["a title that is empty", ["task", "add", "x", ""], /title: it is empty/],
@@ -59,6 +63,7 @@ const CONTRARY: [string, string[], RegExp][] = [
   ["a folder in place of a ledger", ["ledger", "tail", "--file", "/tmp"], /is a folder/],
   ["what has no end in place of a proof", ["ledger", "check", "/dev/zero"], /too long to be a proof/],
   ["what has no end in place of a deliverable", ["task", "complete", "letter", "--file", "/dev/zero"], /bytes long/],
+  ...(existsSync("/proc/self") ? NO_FOLDER : []),
 ]
 
 test.each(CONTRARY)("%s is a usage error", async (_, args, says) => {

@@ -1,10 +1,11 @@
-import { type FileHandle, mkdir, open, rename, writeFile } from "node:fs/promises"
+import { type FileHandle, open, rename, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { Command } from "commander"
 import type { Entry } from "../core/entry.ts"
 import { evolve, Workspace } from "../core/workspace.ts"
 import type { HubConnection } from "./connection.ts"
 import { act, examples, type Context } from "./context.ts"
+import { makeFolder } from "./folder.ts"
 import { agentStates, taskGraph } from "./projection.ts"
 import { printable } from "./printable.ts"
 
@@ -24,7 +25,7 @@ export function register(program: Command): void {
 
 async function exportFiles(context: Context, { dir, follow = false }: { dir: string; follow?: boolean }): Promise<void> {
   const hub = await context.hub()
-  await mkdir(dir, { recursive: true })
+  makeFolder(dir)
   const { seq: head } = await hub.call("ledger.head", {})
   const projection = new Projection(dir, context.workspace)
   const stopped = new AbortController()

@@ -1,7 +1,8 @@
-import { lstat, mkdir, writeFile } from "node:fs/promises"
+import { lstat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { ensureInstanceDir, findRepository } from "../repo/instance.ts"
 import { UsageError } from "./failure.ts"
+import { makeFolder } from "./folder.ts"
 import { closedTo, type Instance } from "./instance.ts"
 
 /** Makes the instance's folder where it is missing: mode 0700, ignored by git. Asks git itself, since what is about to be written is written once. */
@@ -19,6 +20,6 @@ export async function prepareInstance(instance: Instance): Promise<void> {
     await ensureInstanceDir(found)
     return
   }
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  makeFolder(directory, 0o700)
   if ((await lstat(join(directory, ".gitignore")).catch(() => null)) === null) await writeFile(join(directory, ".gitignore"), "*\n", { mode: 0o600 })
 }

@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto"
-import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { existsSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import type { Command } from "commander"
 import { SkeinError } from "../contract/errors.ts"
 import { readPrivately } from "../ledger/private-file.ts"
 import { act, asText, collect, examples, integer, type Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
+import { makeFolder } from "./folder.ts"
 import { stateHome } from "./instance.ts"
 import { withLedger } from "./ledger-reading.ts"
 import { printable } from "./printable.ts"
@@ -55,7 +56,7 @@ async function serve({ terminal }: Context, { state = defaultState(), name, watc
     import("../ledger/note.ts"),
   ])
   const keyFile = `${state}.key`
-  mkdirSync(dirname(state), { recursive: true, mode: 0o700 })
+  makeFolder(dirname(state), 0o700)
   if (!existsSync(keyFile)) writeFileSync(keyFile, `${makeKey("witness", name, randomBytes(32)).skey}\n`, { mode: 0o600, flag: "wx" })
   const signer = parseSigner(readPrivately(keyFile))
   const witness = new Witness(state, signer, () => Date.now())
