@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process"
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
@@ -51,6 +52,23 @@ describe("the hub", () => {
     expect(await json(folder, ["up"])).toMatchObject([{ already: false }])
     expect(await json(folder, ["task", "list"])).toMatchObject([{ id: "kept" }])
     expect((await skein(folder, ["ledger", "verify"])).status).toBe(0)
+  })
+
+  test("down signals no other program that has the hub's process id, as where the hub runs in a container", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    const file = join(folder, ".skein", "hub.json")
+    const hub = readFileSync(file, "utf8")
+    const other = spawn("sleep", ["60"])
+    try {
+      writeFileSync(file, JSON.stringify({ ...(JSON.parse(hub) as object), pid: other.pid }))
+      expect(await skein(folder, ["down"])).toMatchObject({ status: 69, stderr: expect.stringContaining("where it was started") as string })
+      expect(other).toMatchObject({ exitCode: null, signalCode: null })
+    } finally {
+      other.kill()
+    }
+    writeFileSync(file, hub)
+    expect(await json(folder, ["down"])).toMatchObject([{ down: true, already: false }])
   })
 
   test("a hub whose instance is removed under it ends with it, and the next begins anew", async () => {
@@ -328,6 +346,16 @@ describe("doctor", () => {
     const problems = parseLines<{ level: string; about: string; remedy: string }>(ill.stdout).filter(({ level }) => level === "problem")
     expect(problems.map(({ about }) => about)).toEqual(["permissions", "nobody fits"])
     for (const { remedy } of problems) expect(remedy).not.toBe("")
+  })
+
+  test("a hub of another version than the command is told, with what makes it the same", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    const file = join(folder, ".skein", "hub.json")
+    writeFileSync(file, JSON.stringify({ ...(JSON.parse(readFileSync(file, "utf8")) as object), version: "0.0.9" }))
+    const { status, stdout } = await skein(folder, ["doctor", "--quick"])
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^warning {2}hub: process \d+ answers at \S+, of Skein 0\.0\.9; this is .*\n\s+Start it anew: skein down && skein up$/m)
   })
 })
 

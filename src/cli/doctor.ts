@@ -12,6 +12,7 @@ import { auditLedger, ledgerFile, lostLedger, openLedgerFile, ownCheckpoints } f
 import { printable } from "./printable.ts"
 import { showDuration, showSkills } from "./quantity.ts"
 import { auditText } from "./run-report.ts"
+import { version } from "./version.ts"
 
 /** One thing looked at: how it is, and what to do where it is not well. */
 type Finding = { level: "ok" | "warning" | "problem"; about: string; text: string; remedy: string | null }
@@ -72,10 +73,10 @@ async function instanceFindings(context: Context, instance: Instance, quick: boo
 }
 
 function nodeFinding(): Finding {
-  const version = process.versions.node
-  const [major = 0, minor = 0] = version.split(".").map(Number)
+  const { node } = process.versions
+  const [major = 0, minor = 0] = node.split(".").map(Number)
   const good = major > 22 || (major === 22 && minor >= 18)
-  return { level: good ? "ok" : "problem", about: "node", text: version, remedy: good ? null : "Skein needs Node 22.18 or newer." }
+  return { level: good ? "ok" : "problem", about: "node", text: node, remedy: good ? null : "Skein needs Node 22.18 or newer." }
 }
 
 function permissionFindings({ directory }: Instance): Finding[] {
@@ -142,7 +143,10 @@ async function hubFinding({ directory }: Instance, file: HubFile | null): Promis
       text: `process ${file.pid} does not answer at ${file.url}`,
       remedy: "If it is the hub and hangs, end it (kill) and start it again: skein up",
     }
-  return { level: "ok", about: "hub", text: `process ${file.pid} answers at ${file.url}`, remedy: null }
+  const text = `process ${file.pid} answers at ${file.url}`
+  return file.version === version
+    ? { level: "ok", about: "hub", text, remedy: null }
+    : { level: "warning", about: "hub", text: `${text}, of Skein ${file.version}; this is ${version}`, remedy: "Start it anew: skein down && skein up" }
 }
 
 async function ledgerFinding(context: Context, instance: Instance, outside: readonly OutsideCheckpoint[]): Promise<Finding> {

@@ -6,7 +6,8 @@ import { act, examples, type Context } from "./context.ts"
 import { isHealthy } from "./hub-start.ts"
 import { STOP_MS, stopHub } from "./hub-stop.ts"
 import { stopSupervisors } from "./supervisor-start.ts"
-import { closedTo, isAlive, readHubFile } from "./instance.ts"
+import { bornOf } from "../runtime/supervisor-folder.ts"
+import { closedTo, type HubFile, isAlive, readHubFile } from "./instance.ts"
 
 /** `skein down`: stops the hub of the instance cleanly. */
 export function register(program: Command): void {
@@ -17,6 +18,11 @@ export function register(program: Command): void {
     )
     .addHelpText("after", examples(["skein down", "and the hub is gone; its ledger stays"]))
     .action(act(down))
+}
+
+/** Whether the process that the file names is still the one that wrote it. */
+function isHub({ pid, born }: HubFile): boolean {
+  return born === undefined || born === "" ? isAlive(pid) : bornOf(pid) === born
 }
 
 async function down(context: Context): Promise<void> {
@@ -31,9 +37,17 @@ async function down(context: Context): Promise<void> {
     terminal.answer({ down: true, already: true }, "no hub is running")
     return
   }
-  // A process of that id that does not answer may be somebody else's: it is not ours to signal.
-  if (!isAlive(file.pid) || !(await isHealthy(file.url))) {
-    if (isAlive(file.pid))
+  const [lives, answers] = [isHub(file), await isHealthy(file.url)]
+  // Such as one in a container that has the repository too: what has its process id here is somebody else's, and not ours to signal.
+  if (!lives && answers)
+    throw new SkeinError(
+      "hub_unreachable",
+      `a hub answers at ${file.url}, and it is no process ${file.pid} of this machine`,
+      `Stop it where it was started, such as its container; if it is no hub of this repository, remove ${join(instance.directory, "hub.json")}.`,
+      { ...file },
+    )
+  if (!lives || !answers) {
+    if (lives)
       throw new SkeinError(
         "hub_unreachable",
         `process ${file.pid} does not answer at ${file.url}`,

@@ -15,6 +15,7 @@ import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
 import { readPrivately, replacePrivately } from "../ledger/private-file.ts"
 import { sha256 } from "../ledger/sha256.ts"
 import { openSqlite, type SqliteLedger } from "../ledger/sqlite.ts"
+import { bornOf } from "../runtime/supervisor-folder.ts"
 import { Auth, hashCredential, makeOperatorCredential, OPERATOR } from "../surface/auth.ts"
 import { signOutFile } from "../surface/sign-outs.ts"
 import { serve, type Served } from "../surface/http.ts"
@@ -105,7 +106,7 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
     )
     replacePrivately(at("port"), `${new URL(served.url).port}\n`)
     for (const ledger of ledgers) ledger.announce(served.url)
-    file = { pid: process.pid, url: served.url, startedAtMs: Date.now(), version }
+    file = { pid: process.pid, url: served.url, startedAtMs: Date.now(), version, born: bornOf(process.pid) ?? "" }
     replacePrivately(at("hub.json"), `${JSON.stringify(file)}\n`)
   } catch (error) {
     // A hub that nobody can find must not stay, and hold the ledger.

@@ -15,8 +15,8 @@ export type Instance = {
   repository: string | null
 }
 
-/** What a running hub says of itself in `hub.json`. */
-export type HubFile = { pid: number; url: string; startedAtMs: number; version: string }
+/** What a running hub says of itself in `hub.json`. `born`: when its process began, by the system's own count; an older Skein does not say it. */
+export type HubFile = { pid: number; url: string; startedAtMs: number; version: string; born?: string }
 
 /** The instance that belongs to a folder, by files alone: asking git would cost three processes at each call. */
 export function findInstance(from: string, global: boolean): Instance {
@@ -60,10 +60,16 @@ export function folderOf({ directory }: Instance, workspace: string, folder: "ag
 /** The running hub of an instance as its file says, or null. Whether it lives is for the caller to find out. */
 export function readHubFile({ directory }: Instance): HubFile | null {
   try {
-    const { pid, url, startedAtMs, version } = JSON.parse(readRegular(join(directory, "hub.json"))) as Partial<HubFile>
+    const { pid, url, startedAtMs, version, born } = JSON.parse(readRegular(join(directory, "hub.json"))) as Partial<HubFile>
     // Of 0 and below no process is called, but every one of a group, or all: `kill -1`.
     return Number.isSafeInteger(pid) && (pid as number) > 0 && typeof url === "string"
-      ? { pid: pid as number, url: hubAddress(url).origin, startedAtMs: startedAtMs ?? 0, version: version ?? "" }
+      ? {
+          pid: pid as number,
+          url: hubAddress(url).origin,
+          startedAtMs: startedAtMs ?? 0,
+          version: version ?? "",
+          ...(typeof born === "string" ? { born } : {}),
+        }
       : null
   } catch {
     return null
