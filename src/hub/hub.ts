@@ -1,6 +1,6 @@
 import { Chain } from "../core/chain.ts"
 import type { Sha256 } from "../core/hash.ts"
-import { HUB } from "../core/entry.ts"
+import { type Entry, HUB } from "../core/entry.ts"
 import { isName } from "../core/ids.ts"
 import { type Checkpoint, Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
@@ -55,6 +55,8 @@ export type HubOptions = {
   bits?(): number
 }
 
+type Hear = (workspace: string, entry: Entry) => void
+
 /** Several workspaces under one roof. They share nothing: each has its ledger, its order and its loop. */
 export class Hub {
   readonly #options: HubOptions
@@ -62,10 +64,17 @@ export class Hub {
   readonly #ladders = new Map<string, Ladder>()
   /** Workspaces that are being opened: whoever asks meanwhile gets the same. */
   readonly #opening = new Map<string, Promise<Loop>>()
+  readonly #hearing = new Set<Hear>()
   #closed = false
 
   constructor(options: HubOptions) {
     this.#options = options
+  }
+
+  /** Tells of each entry that another hub on the same ledger appended, once it is folded in; the answer ends it. `hear` MUST NOT throw. */
+  hearOthers(hear: Hear): () => void {
+    this.#hearing.add(hear)
+    return () => this.#hearing.delete(hear)
   }
 
   workspace(name: string): Loop | null {
@@ -102,7 +111,8 @@ export class Hub {
 
   async #open(name: string): Promise<Loop> {
     try {
-      const { loop, ladder } = await openLoop(name, this.#options)
+      const onForeign = (entry: Entry): void => this.#hearing.forEach((hear) => hear(name, entry))
+      const { loop, ladder } = await openLoop(name, this.#options, onForeign)
       if (ladder !== null) this.#ladders.set(name, ladder)
       this.#loops.set(name, loop)
       return loop
@@ -129,7 +139,7 @@ const PAGE = 4_096
 /** From so many entries on, a second thread pays. */
 const LONG = 50_000
 
-async function openLoop(name: string, options: HubOptions): Promise<{ loop: Loop; ladder: Ladder | null }> {
+async function openLoop(name: string, options: HubOptions, onForeign: LoopOptions["onForeign"]): Promise<{ loop: Loop; ladder: Ladder | null }> {
   const { clock, sha256, snapshots, log, sign, fatal } = options
   const limits = { ...LIMITS, ...options.limits }
   const ledger = await options.openLedger(name)
@@ -143,7 +153,8 @@ async function openLoop(name: string, options: HubOptions): Promise<{ loop: Loop
     const { ladder: store } = options
     const ladder =
       store === undefined ? null : new Ladder({ workspace: name, store, ledger, sha256, rungEntries: limits.rungEntries, pause: () => quiet.wait() })
-    loop = new Loop({ ladder, quiet, policy, name, clock, sha256, ledger, snapshots, log, sign, fatal, bits: options.bits ?? randomBits, ...folded, ...limits })
+    const bits = options.bits ?? randomBits
+    loop = new Loop({ ladder, quiet, policy, name, clock, sha256, ledger, snapshots, log, sign, fatal, bits, onForeign, ...folded, ...limits })
     await loop.execute("workspace.create", HUB, { name })
     await loop.execute("hub.start", HUB, { graceMs: limits.graceMs })
     loop.start()

@@ -1,4 +1,5 @@
 import type { Chain } from "../core/chain.ts"
+import type { Entry } from "../core/entry.ts"
 import type { Sha256 } from "../core/hash.ts"
 import type { Checkpoint, Workspace } from "../core/workspace.ts"
 import type { Ledger } from "../ledger/ledger.ts"
@@ -38,6 +39,8 @@ export type LoopOptions = {
   sign(workspace: string, checkpoint: Checkpoint): Promise<string>
   /** The commit's outcome is unknown: the hub MUST stop; restart and replay tell the truth. */
   fatal(error: unknown): void
+  /** Another hub has appended this. */
+  onForeign(entry: Entry): void
   /** 32 random bits, for pauses that differ. */
   bits(): number
   /** Commands that may wait at once, and claims that may be parked; beyond it callers hear `overloaded`, or that nothing is ready. */

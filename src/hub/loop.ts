@@ -69,7 +69,10 @@ export class Loop {
       ...options,
       workspace: name,
       onKept: (stored, stirred) => this.#kept(stored, stirred),
-      onForeign: (entry) => this.#sweeps.heardElsewhere(entry),
+      onForeign: (entry) => {
+        this.#sweeps.heardElsewhere(entry)
+        options.onForeign(entry)
+      },
     })
     this.#pace = new Pace(options, () => clock.monotonicMs())
     this.admission = new Admission(this.#queue, this.#pace)

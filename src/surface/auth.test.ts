@@ -1,5 +1,6 @@
-import { afterEach, expect, test } from "vitest"
+import { afterEach, expect, test, vi } from "vitest"
 import { decodeJwt } from "jose"
+import { MemoryStore } from "../ledger/memory.ts"
 import { hashCredential, makeCredential, TOKEN_MS } from "./auth.ts"
 import { type Instance, startInstance } from "./served.contract.ts"
 import { ask, talk } from "./wire.contract.ts"
@@ -42,6 +43,34 @@ test("a token that was good is void the moment its credential is revoked, and so
   expect((await status(token)).body).toMatchObject({ code: "unauthenticated" })
   expect((await status(credential)).body).toMatchObject({ code: "unauthenticated" })
   expect((await open).closed).toBe(4401)
+})
+
+test("what is revoked at one hub is void at the others on its ledger, and so are connections there", async () => {
+  const store = new MemoryStore({ manyWriters: true })
+  const openLedger = () => Promise.resolve(store.open())
+  hub = await startInstance({ openLedger })
+  const other = await startInstance({ openLedger })
+  try {
+    const [lost, retired] = [await hub.agent("ada"), await hub.agent("bob")]
+    const at = (credential: string) => ask(other.url, "/api/orpc/hub/status", { headers: { authorization: `Bearer ${credential}` }, body: "{}" })
+    const tokens = new Map<string, string>()
+    for (const credential of [lost, retired]) {
+      await vi.waitFor(async () => expect((await at(credential)).status).toBe(200))
+      tokens.set(credential, (await other.auth.exchange(credential, none)).token)
+      expect((await at(tokens.get(credential) ?? "")).status).toBe(200)
+    }
+    const open = [lost, retired].map((credential) => talk(other.url, [JSON.stringify({ hello: { token: tokens.get(credential) } })]))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    await run("credential.revoke", { agent: "ada", id: lost.split("_")[2], reason: "lost" })
+    await run("agent.retire", { name: "bob", reason: "done" })
+    for (const connection of open) expect((await connection).closed).toBe(4401)
+    for (const [credential, token] of tokens) {
+      expect((await at(credential)).body).toMatchObject({ code: "unauthenticated" })
+      expect((await at(token)).body).toMatchObject({ code: credential === lost ? "unauthenticated" : "retired" })
+    }
+  } finally {
+    await other.close()
+  }
 })
 
 test("a credential is taken over loopback only, also one that is known already", async () => {

@@ -10,7 +10,7 @@ import type { Prices } from "./context.ts"
 import type { Foresee } from "./foresight.ts"
 import { MetricsHistory } from "./metrics-history.ts"
 import { Page } from "./page.ts"
-import { performer, type SurfaceLog, told } from "./perform.ts"
+import { performer, revokedElsewhere, type SurfaceLog, told } from "./perform.ts"
 import { Buckets, type Rate } from "./rate.ts"
 import { badRequest, checkOrigin, type Guard, guardFor, noProxy, pathOf, refuseRaw, sendError, unexpected, urlOf } from "./request.ts"
 import { RequestTurns } from "./request-turns.ts"
@@ -73,6 +73,8 @@ class Surface {
   readonly #turns = new RequestTurns()
   readonly #run = randomBytes(4).toString("hex")
   readonly #sweep: NodeJS.Timeout
+  /** Ends what is heard of other hubs. */
+  readonly #deaf: () => void
   #guard: Guard = guardFor("127.0.0.1", 0, [])
   #requests = 0
   #closing = false
@@ -88,6 +90,12 @@ class Surface {
         this.#addresses.revoke(matches)
       })
     }
+    this.#deaf = options.hub.hearOthers((workspace, entry) => {
+      const matches = revokedElsewhere(workspace, entry)
+      if (matches === null) return
+      options.auth.forget(matches)
+      revoked(matches)
+    })
     const page = new Page(options.auth, (signIn) => revoked((caller) => caller.signIn === signIn), options.pageDirectory)
     const metrics = (): Record<string, number> => ({
       requests: this.#requests,
@@ -143,6 +151,7 @@ class Surface {
 
   async close(): Promise<void> {
     this.#closing = true
+    this.#deaf()
     clearInterval(this.#sweep)
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve())
