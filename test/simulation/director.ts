@@ -57,6 +57,12 @@ export class Director extends Caller {
     if (added?.kind === "ok") this.#tasks.push(id)
   }
 
+  async #edit(task: string): Promise<void> {
+    const { chance } = this.world
+    const touches = chance.happens(0.5) ? [chance.pick(GLOBS)] : []
+    await this.ask("task.edit", { task, changes: { maxAttempts: chance.between(1, 6), review: chance.happens(0.3), touches }, reason: "thought again" })
+  }
+
   async #setBudget(): Promise<void> {
     const { chance } = this.world
     await this.ask("budget.set", {
@@ -88,6 +94,8 @@ export class Director extends Caller {
     const chosen = chance.pick(tasks)
     if (dice === 0 && chosen !== undefined) await this.ask("task.cancel", { task: chosen.id, reason: "changed our mind" })
     else if (dice === 1 && chosen !== undefined) await this.ask("lease.end", { task: chosen.id, reason: "stuck" })
+    else if (dice === 2 && chosen?.status === "completed") await this.ask("task.reset", { task: chosen.id, reason: "not good enough" })
+    else if (dice === 3 && chosen !== undefined) await this.#edit(chosen.id)
     else if (dice < 9 && this.#tasks.length < 60) await this.#add()
   }
 }

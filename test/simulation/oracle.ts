@@ -231,6 +231,9 @@ export class Oracle {
       case "lease.renewed":
         if (held !== null) held.leaseEndsAtMs = data["leaseEndsAtMs"] as number
         return
+      case "task.edited":
+        task.spec = { ...task.spec, ...(data["changes"] as Partial<TaskSpec>) }
+        return
       case "task.submitted":
         task.status = "review"
         if (held !== null) held.leaseEndsAtMs = null
