@@ -186,6 +186,18 @@ describe("a blocker", () => {
     expect(openNotices(scenario.state, ann)).toEqual([])
   })
 
+  it("that waits for its review concerns nobody where whoever delivered it is retired", () => {
+    const scenario = new Scenario()
+    const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob")]
+    scenario.task("main")
+    scenario.task("other", { review: true })
+    scenario.claim(bob, "other")
+    scenario.complete(bob, "other")
+    scenario.must("agent.retire", OPERATOR, { name: "bob", reason })
+    scenario.claim(ann, "main")
+    expect(block(scenario, ann, "main", "other")).toEqual(["task.started", "task.blocked"])
+  })
+
   it("that is an agent is present; once it is retired, whoever waits for it is told", () => {
     const { scenario, ann } = waiting()
     const on = { kind: "agent", ref: "bob" } as const

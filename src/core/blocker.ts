@@ -135,5 +135,6 @@ function concerned(state: Workspace, task: Task, on: Block["on"]): AgentId[] {
     if (other !== undefined && isHeld(other.status) && other.owner !== null) agents.add(other.owner)
   }
   agents.delete(task.owner as AgentId)
-  return [...agents].sort()
+  // Whoever delivered it may be retired while its review waits.
+  return [...agents].filter((agent) => state.agents.get(agent)?.status === "present").sort()
 }
