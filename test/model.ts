@@ -75,8 +75,10 @@ export class Model {
     if (task.leaseEndsAtMs !== null) task.leaseEndsAtMs = this.nowMs + task.leaseMs
   }
   take(task: ModelTask, who: Who): void {
-    const owned = who.session !== null && this.sessions.get(who.session)?.owned === true
-    task.leaseMs = owned ? 120_000 : 900_000
+    const session = who.session === null ? undefined : this.sessions.get(who.session)
+    // One that was taken for lost is back.
+    if (session !== undefined) session.status = "live"
+    task.leaseMs = session?.owned === true ? 120_000 : 900_000
     Object.assign(task, { status: "claimed", owner: who.agent, session: who.session, leaseEndsAtMs: this.nowMs + task.leaseMs })
   }
 

@@ -56,7 +56,11 @@ describe("a claim", () => {
     scenario.task("t")
     scenario.must("hub.sweep", OPERATOR, { beats: [], silent: [{ id: ann.session as string, silentMs: MINUTE_MS }] })
     expect(scenario.state.sessions.get(ann.session as string)?.status).toBe("lost")
-    scenario.claim(ann, "t")
+    scenario.wait(2 * 24 * 60 * MINUTE_MS)
+    expect(types(scenario.must("task.claim", ann, { task: "t" }))).toEqual(["session.returned", "task.claimed"])
+    // Else it would be forgotten, and its beats would renew nothing.
+    scenario.session("ann")
+    expect(scenario.state.sessions.get(ann.session as string)?.status).toBe("live")
   })
 
   it("by another session of the same agent is denied: two sessions are two workers", () => {

@@ -1,4 +1,4 @@
-import { type Agent, presentAgent } from "./agent.ts"
+import { type Agent, type AgentEvent, presentAgent } from "./agent.ts"
 import type { BreakerEvent } from "./breaker.ts"
 import { ClaimGate, type Forbids } from "./claim-gate.ts"
 import type { DirectiveEvent } from "./directive.ts"
@@ -13,7 +13,7 @@ import { refuse, type Refusal } from "./refusal.ts"
 import { isActive, isHeld, isLeaseOver, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
-type Events = (TaskEvent | DirectiveEvent | BreakerEvent)[]
+type Events = (TaskEvent | DirectiveEvent | BreakerEvent | AgentEvent)[]
 
 export type Claim = { task: TaskId }
 /** `filler`: only (true) or never (false) filler work; by default filler is offered where nothing else is ready. */
@@ -62,7 +62,7 @@ export function decideClaim(state: Workspace, actor: Actor, { task: id }: Claim,
   const kept = gate.shut() ?? gate.admit(id, spec)
   if (kept !== null) return kept
   const ended = isOthers ? leaseEnded(state, task, "expired", actor.agent) : []
-  const before = [...lapsed(state, actor, load), ...ended, ...freed(load, spec), ...gate.probesEnded()]
+  const before = [...returned(state, actor), ...lapsed(state, actor, load), ...ended, ...freed(load, spec), ...gate.probesEnded()]
   return [...before, claimed(state, actor, id, spec, reasonsFor(state, agent, id, "named"), nowMs, gate)]
 }
 
@@ -81,9 +81,9 @@ export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNex
   const take = (ids: readonly TaskId[], free: TaskEvent[], rule: Reasons["rule"] = "order"): Events => {
     const waiting = filter.turn?.waiting
     const claims = ids.map((id) => claimed(state, actor, id, state.specs.get(id) as TaskSpec, reasonsFor(state, agent, id, rule, waiting), nowMs, gate))
-    const probes = gate.probesEnded()
-    if (load.over.length === 0 && free.length === 0 && probes.length === 0) return claims
-    return [...lapsed(state, actor, load), ...free, ...probes, ...claims]
+    const before: Events = [...returned(state, actor), ...gate.probesEnded()]
+    if (load.over.length === 0 && free.length === 0 && before.length === 0) return claims
+    return [...before, ...lapsed(state, actor, load), ...free, ...claims]
   }
   const own = room <= 0 ? null : ownOf(state, actor, agent, filter, gate)
   if (own !== null) return take([own.id], freed(load, state.specs.get(own.id) as TaskSpec), own.rule)
@@ -114,6 +114,11 @@ export function claimant(state: Workspace, { agent, session }: Actor): Agent | R
   if (session !== null && (state.sessions.get(session)?.status ?? "ended") === "ended")
     return refuse("not_found", `session ${session} of ${agent} has ended`, "Start a new session, then claim.", { session })
   return presentAgent(state, agent)
+}
+
+/** Who takes something is there: a session that was taken for lost would be forgotten with what it holds. */
+export function returned(state: Workspace, { session }: Actor): AgentEvent[] {
+  return session !== null && state.sessions.get(session)?.status === "lost" ? [{ type: "session.returned", data: { id: session } }] : []
 }
 
 /** What an agent works on, leases that have run out left aside: they end with its next claim, at the latest with the next sweep. */

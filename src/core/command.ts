@@ -138,7 +138,8 @@ function noticed<Input>(decide: Decide<Input>): Decide<Input> {
 function noticedAtEnd<Input>(decide: Decide<Input>): Decide<Input> {
   return (state, actor, input, nowMs) => {
     const decision = decide(state, actor, input, nowMs)
-    return !isRefusal(decision) && decision[0]?.type === "lease.ended" ? withNotices(state, actor, decision, nowMs) : decision
+    const isMore = !isRefusal(decision) && decision.length > 1 && decision.some(({ type }) => type === "lease.ended")
+    return isMore ? withNotices(state, actor, decision, nowMs) : decision
   }
 }
 

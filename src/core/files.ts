@@ -1,4 +1,5 @@
-import { claimant } from "./claim.ts"
+import type { AgentEvent } from "./agent.ts"
+import { claimant, returned } from "./claim.ts"
 import type { Actor } from "./entry.ts"
 import { conflictsWith, filesConflict } from "./file-conflict.ts"
 import type { FileLease, FileMode, FilesEvent } from "./file-lease.ts"
@@ -21,7 +22,7 @@ export type RenewFiles = { lease: LeaseId }
  * Reserves all of the globs or none. Refused where one of them can match a path that another agent's lease or held task can match too, unless both are
  * shared. The same request again renews the lease that it made.
  */
-export function decideReserve(state: Workspace, actor: Actor, wanted: ReserveFiles, nowMs: number): FilesEvent[] | Refusal {
+export function decideReserve(state: Workspace, actor: Actor, wanted: ReserveFiles, nowMs: number): (FilesEvent | AgentEvent)[] | Refusal {
   const agent = claimant(state, actor)
   if ("refused" in agent) return agent
   const globs = [...new Set(wanted.globs)]
@@ -37,14 +38,17 @@ export function decideReserve(state: Workspace, actor: Actor, wanted: ReserveFil
   const endsAtMs = nowMs + ttlMs
   const own = state.board.holdings.ofAgent(actor.agent).map((id) => state.files.get(id) as FileLease)
   const same = own.find((lease) => lease.mode === mode && lease.task === wanted.task && lease.globs.join("\n") === globs.join("\n") && lease.endsAtMs > nowMs)
-  if (same !== undefined) return [{ type: "files.renewed", data: { id: same.id, ttlMs, endsAtMs }, causedBy: same.fence }]
+  if (same !== undefined) return [...returned(state, actor), { type: "files.renewed", data: { id: same.id, ttlMs, endsAtMs }, causedBy: same.fence }]
   if (own.length >= FILE_LEASES_MAX) {
     return refuse("at_limit", `${agent.name} holds ${own.length} leases on files already`, "Release what it no longer needs: `skein files release`.", {
       agent: agent.name,
       limit: FILE_LEASES_MAX,
     })
   }
-  return [{ type: "files.reserved", data: { mode, globs, reason, task: wanted.task, ttlMs, endsAtMs }, causedBy: task?.fence ?? null }]
+  return [
+    ...returned(state, actor),
+    { type: "files.reserved", data: { mode, globs, reason, task: wanted.task, ttlMs, endsAtMs }, causedBy: task?.fence ?? null },
+  ]
 }
 
 /** Releases a lease, all of the caller's, or some globs of them. An operator may release anybody's by its id. */
@@ -67,7 +71,7 @@ export function decideReleaseFiles(state: Workspace, actor: Actor, { lease: id, 
 }
 
 /** Puts the end off by the lease's own length, and makes it the caller's session's: an agent that came back goes on with what it held. */
-export function decideRenewFiles(state: Workspace, actor: Actor, { lease: id }: RenewFiles, nowMs: number): FilesEvent[] | Refusal {
+export function decideRenewFiles(state: Workspace, actor: Actor, { lease: id }: RenewFiles, nowMs: number): (FilesEvent | AgentEvent)[] | Refusal {
   const agent = claimant(state, actor)
   if ("refused" in agent) return agent
   const lease = state.files.get(id)
@@ -79,7 +83,7 @@ export function decideRenewFiles(state: Workspace, actor: Actor, { lease: id }: 
       endedAtMs: lease.endsAtMs,
     })
   }
-  return [{ type: "files.renewed", data: { id, ttlMs: lease.ttlMs, endsAtMs: nowMs + lease.ttlMs }, causedBy: lease.fence }]
+  return [...returned(state, actor), { type: "files.renewed", data: { id, ttlMs: lease.ttlMs, endsAtMs: nowMs + lease.ttlMs }, causedBy: lease.fence }]
 }
 
 /** Why a text cannot be reserved, as a refusal that names the glob and the place in it; null where it can. */
