@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import type { Client } from "@modelcontextprotocol/client"
@@ -100,6 +100,20 @@ test("a session that somebody else ended is started anew by the next call", asyn
     return again === undefined || again === session ? undefined : again
   }
   expect(await until(next, "a new session")).toMatch(/^s_/)
+})
+
+test("calls that come at once after somebody ended the session start one, and let go of the other", async () => {
+  const folder = newRepository()
+  await json(folder, ["up"], { SKEIN_LOG_LEVEL: "debug" })
+  await json(folder, ["agent", "add", "claude"])
+  const client = await joinTeam(folder)
+  const { session } = (await useTool(client, "start_session")).data
+  await json(folder, ["session", "end", session as string])
+  const started = await Promise.all(Array.from({ length: 5 }, () => useTool(client, "start_session")))
+  expect(new Set(started.map(({ data }) => data["session"])).size).toBe(1)
+  // It is ended by whoever beat for it: else it would be beaten for as long as the agent runs.
+  const ends = /"operation":"session.end".*"agent":"claude"/
+  await until(() => (ends.test(readFileSync(join(folder, ".skein", "logs", "hub.log"), "utf8")) ? true : undefined), "the session is let go of")
 })
 
 test("without a credential, or outside of any repository, each answer says what to do", async () => {

@@ -128,8 +128,14 @@ class ShimHub implements McpBackend {
   /** The agent's session, started where there is none. Somebody may have ended it, and the connection then goes on without one: a beat tells, for one short round trip. */
   async #session(resumeId: string | null = null): Promise<LiveSession> {
     const { client } = await this.#join()
-    const live = await this.#live?.catch(() => null)
-    if (live !== undefined && live !== null && !(await client.session.beat({ sessions: [live.id] })).heard.includes(live.id)) this.#live = null
+    const known = this.#live
+    const live = (await known?.catch(() => null)) ?? null
+    // Another call may have found so meanwhile, and started the next one.
+    if (live !== null && !(await client.session.beat({ sessions: [live.id] })).heard.includes(live.id) && this.#live === known) {
+      this.#live = null
+      // Nothing is to beat for it any more.
+      void live.end().catch(() => undefined)
+    }
     this.#live ??= client.session({ runtime: "mcp", resumeId }).catch((error: unknown) => {
       this.#live = null
       throw error
