@@ -91,7 +91,7 @@ export class AgentKeeper {
 
   /**
    * Agents of ours that are in no record: the one of a start that was broken off becomes ours again, whether it lives or has ended meanwhile, unless it was
-   * never told what it was begun for; any other is ended.
+   * never told what it was begun for, and no person has taken it up; any other is ended.
    */
   async adopt(found: readonly Address[]): Promise<void> {
     await this.#alone(async () => {
@@ -100,7 +100,6 @@ export class AgentKeeper {
         const driver = this.#driver(address)
         const alive = await driver.alive(address)
         const isStarts = this.#now.state === "starting" || (this.#wanted.want === "running" && alive.alive)
-        // One that was never told what it was begun for is begun anew, unless a person has taken it up.
         const isUntold = alive.alive && alive.untold === true && (await driver.lastHumanInputAtMs(address)) === null
         if (this.#now.address === null && isStarts && !isUntold) {
           this.#o.told(`${this.agent} runs already: adopted`)
@@ -210,10 +209,7 @@ export class AgentKeeper {
     })
   }
 
-  /**
-   * What became of it is written down, and its place not cleared yet. In this order: how it ended can be read in its place alone, so whoever comes after a kill
-   * finds it there or here.
-   */
+  /** What became of it is written down, and its place not cleared yet: it can be read there alone, so whoever comes after a kill finds it there or here. */
   get #isOver(): boolean {
     return this.#now.address !== null && this.#now.state !== "running"
   }

@@ -15,7 +15,7 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", { concurrent: tr
   test("is started in a window of its own, is found alive, and is ended with all that it started", async (context) => {
     const place = placeOf(context)
     const address = await started(place, place.launch("ada", "paste"))
-    expect(await place.driver.alive(address)).toEqual({ alive: true })
+    expect(await place.driver.alive(address)).toEqual({ alive: true, untold: false })
     expect(place.tmux("list-windows", "-t", "main", "-F", "#{window_name}").trim()).toBe("ada")
     await until("it is ready", async () => (await place.driver.capture(address)).includes("ready for input"))
     await place.driver.stop(address, { graceMs: 2_000 })
@@ -30,7 +30,7 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", { concurrent: tr
     expect(await place.driver.deliver(address, delivery(evil))).toMatchObject({ ok: true, handed: true, channel: "tmux" })
     await until("the model has it", () => place.heard("ada").length === 1)
     expect(place.heard("ada")).toEqual([{ text: "one [201~\n/die two3~\n three" }])
-    expect(await place.driver.alive(address)).toEqual({ alive: true })
+    expect(await place.driver.alive(address)).toEqual({ alive: true, untold: false })
   })
 
   test("without bracketed paste gets its lines joined, so that they are one text", async (context) => {
