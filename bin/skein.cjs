@@ -38,6 +38,7 @@ function explain() {
 
 /** Runs this same command under `program`, hands signals down, and ends as it ends. */
 function runUnder(program) {
+  process.env.SKEIN_LAUNCHER = String(process.pid)
   var child = require("child_process").spawn(program, [__filename].concat(process.argv.slice(2)), { stdio: "inherit" })
   var signals = ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR2"]
   var onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY
@@ -56,6 +57,18 @@ function runUnder(program) {
   })
 }
 
+/** Ends this command when the launcher that runs it was killed, and could hand nothing down: seen by its parent being another. No channel is left to one that begins anew with other options. */
+function endWithLauncher() {
+  var launcher = process.ppid
+  if (process.env.SKEIN_LAUNCHER !== String(launcher)) return
+  var timer = setInterval(function () {
+    if (process.ppid === launcher) return
+    clearInterval(timer)
+    process.kill(process.pid, "SIGTERM")
+  }, 500)
+  timer.unref()
+}
+
 // node:sqlite says that it is experimental at each start; Skein's users did not choose it and can do nothing about it. That NO_COLOR is ignored where
 // FORCE_COLOR is set too is not so here.
 function hushWarnings() {
@@ -69,6 +82,7 @@ function hushWarnings() {
 }
 
 if (suffices(process.versions.node)) {
+  endWithLauncher()
   hushWarnings()
   // Compiled code is kept beside the code (a shared /tmp could be poisoned); where that is read-only Node goes without..
   require("module").enableCompileCache(path.join(__dirname, "..", ".cache", "compile"))

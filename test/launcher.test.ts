@@ -122,6 +122,16 @@ test("when the command dies of a signal, the launcher dies of the same one", asy
   expect(await once(launcher, "exit")).toEqual([null, "SIGKILL"])
 })
 
+test.each([
+  ["wait", "pid", ""],
+  ["trap", "trapping", "SIGTERM"],
+])("when the launcher is killed, the command is told to end: %s", async (act, line, signal) => {
+  const { launcher, pid } = await startOld(line, act, signal)
+  launcher.kill("SIGKILL")
+  await once(launcher, "exit")
+  while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 10))
+})
+
 test("the launcher keeps to syntax that the oldest Node can parse", () => {
   const code = readFileSync("bin/skein.cjs", "utf8").replace(/^\s*(\/\/|\/\*\*).*$/gm, "")
   expect(code.match(/=>|\b(?:const|let|class|async|await|import)\b|`|\?\.|\?\?|\.\.\.|catch \{/g)).toBeNull()
