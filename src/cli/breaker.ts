@@ -98,5 +98,5 @@ async function policy(context: Context, given: string[], { reason }: { reason: s
   terminal.record(numbers)
   if (terminal.json) return
   const rows = (Object.keys(BREAKER_NUMBERS) as BreakerNumber[]).map((name) => [name, numbers[name], BREAKER_NUMBERS[name].means])
-  terminal.print(renderTable(terminal, [{ head: "number" }, { head: "is", right: true }, { head: "means" }], rows))
+  terminal.print(renderTable(terminal, [{ head: "number" }, { head: "is", right: true }, { head: "means", wraps: true }], rows))
 }

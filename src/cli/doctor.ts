@@ -12,6 +12,8 @@ import { auditLedger, ledgerFile, lostLedger, openLedgerFile, ownCheckpoints } f
 import { printable } from "./printable.ts"
 import { showDuration, showSkills } from "./quantity.ts"
 import { auditText } from "./run-report.ts"
+import type { Terminal } from "./terminal.ts"
+import { wrap } from "./text-width.ts"
 import { version } from "./version.ts"
 
 /** One thing looked at: how it is, and what to do where it is not well. */
@@ -20,6 +22,8 @@ type Finding = { level: "ok" | "warning" | "problem"; about: string; text: strin
 const PRIVATE = ["operator.credential", "keys", "ledger", "agents", "hub.json"]
 /** Alerts of the hub that may pass by themselves. */
 const WARNINGS: ReadonlySet<string> = new Set(["lost_agent", "stale_task", "deferred_wake", "no_supervisor", "permission_waits", "policy_denied"])
+/** Before what a finding says. */
+const INDENT = " ".repeat(9)
 const DISK_LOW_BYTES = 200 * 1024 * 1024
 
 /** `skein doctor`: what is wrong, and what to do about it. */
@@ -41,15 +45,19 @@ async function examine(context: Context, { quick = false }: { quick?: boolean })
   const { terminal } = context
   const instance = context.instance()
   const findings = [nodeFinding(), ...(await instanceFindings(context, instance, quick))]
-  const { green, yellow, red, dim } = terminal.colours
-  const marks = { ok: green("ok     "), warning: yellow("warning"), problem: red("problem") }
   for (const finding of findings) {
     terminal.record(finding)
-    terminal.print(
-      `${marks[finding.level]}  ${finding.about}: ${printable(finding.text)}${finding.remedy === null ? "" : `\n         ${dim(printable(finding.remedy))}`}`,
-    )
+    terminal.print(findingText(terminal, finding))
   }
   if (findings.some(({ level }) => level === "problem")) process.exitCode = 1
+}
+
+/** A remedy stays whole, however wide the terminal is: commands are copied from it. */
+export function findingText({ colours: { green, yellow, red, dim }, isLive, columns }: Terminal, { level, about, text, remedy }: Finding): string {
+  const mark = { ok: green("ok     "), warning: yellow("warning"), problem: red("problem") }[level]
+  const said = printable(`${about}: ${text}`)
+  const lines = isLive ? wrap(said, columns - INDENT.length) : [said]
+  return `${mark}  ${[...lines, ...(remedy === null ? [] : [dim(printable(remedy))])].join(`\n${INDENT}`)}`
 }
 
 async function instanceFindings(context: Context, instance: Instance, quick: boolean): Promise<Finding[]> {

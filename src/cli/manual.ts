@@ -1,4 +1,5 @@
 import type { Terminal } from "./terminal.ts"
+import { wrap } from "./text-width.ts"
 import { VERBS } from "./verbs.ts"
 
 const USAGE = "skein [OPTIONS] VERB [ARGUMENTS]"
@@ -96,15 +97,4 @@ export function manual({ colours: { bold, cyan, dim }, columns }: Terminal): str
     section("FILES", rows(FILES)),
     section("ENVIRONMENT", rows(ENVIRONMENT)),
   ].join("\n")
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines = [""]
-  for (const word of text.split(" ")) {
-    const line = lines.at(-1) ?? ""
-    if (line === "") lines[lines.length - 1] = word
-    else if (line.length + 1 + word.length <= Math.max(width, 20)) lines[lines.length - 1] = `${line} ${word}`
-    else lines.push(word)
-  }
-  return lines
 }

@@ -52,3 +52,17 @@ test("on a narrower terminal what may be cut gives way, the widest first, and a 
   // Neither goes below twelve characters: what is left is too wide, and still whole.
   expect(drawn(20).slice(1)).toEqual(["t1            in progress  xxxxxxxxxxx…", "a-long-name…  ready        short"])
 })
+
+test("what is read whole goes on in the next line of a narrower terminal, under its head, and a pipe gets it in one", () => {
+  const wide = [
+    { head: "number", right: true },
+    { head: "means", wraps: true },
+  ]
+  const drawn = (isLive: boolean): string[] =>
+    renderTable(Object.defineProperties(new Terminal({ colour: false }), { isLive: { value: isLive }, columns: { value: 32 } }), wide, [
+      [5, "failures in a row that open it"],
+      [10, "outcomes"],
+    ]).split("\n")
+  expect(drawn(true)).toEqual(["number  means", "     5  failures in a row that", "        open it", "    10  outcomes"])
+  expect(drawn(false)[1]).toBe("     5  failures in a row that open it")
+})

@@ -1,10 +1,10 @@
 import type { TaskState } from "../core/view.ts"
 import { printable } from "./printable.ts"
 import type { Terminal } from "./terminal.ts"
-import { cutTo, widthOf } from "./text-width.ts"
+import { cutTo, widthOf, wrap } from "./text-width.ts"
 
-/** A column: its head, and for texts that may be long how many columns of the terminal at the most. */
-export type Column = { head: string; right?: boolean; max?: number }
+/** A column: its head, and for texts that may be long how many columns of the terminal at the most. `wraps`: the last one, that goes on in the next line where the terminal is narrower. */
+export type Column = { head: string; right?: boolean; max?: number; wraps?: boolean }
 
 /** A cell that is painted after it was made safe; a plain string is made safe as it is. */
 export type Cell = string | number | { text: string; paint: (text: string) => string }
@@ -29,11 +29,14 @@ export function renderTable(terminal: Terminal, columns: readonly Column[], rows
     lines = makeLines(terminal, fitting, rows)
     widths = widthsOf(columns, lines)
   }
+  const indent = widths.slice(0, -1).reduce((sum, width) => sum + width + GAP.length, 0)
   return lines
     .map((line) =>
       line
         .map(({ text, width, paint }, at) => {
-          const painted = paint === null ? text : paint(text)
+          const isBroken = columns[at]?.wraps === true && terminal.isLive && paint === null
+          const whole = isBroken ? wrap(text, terminal.columns - indent).join(`\n${" ".repeat(indent)}`) : text
+          const painted = paint === null ? whole : paint(whole)
           const gap = " ".repeat((widths[at] ?? 0) - width)
           return columns[at]?.right === true ? gap + painted : painted + gap
         })

@@ -20,3 +20,15 @@ export function cutTo(text: string, columns: number): string {
   }
   return kept
 }
+
+/** Lines of whole words, none wider than so many columns unless a single word is; 20 columns at the least. */
+export function wrap(text: string, columns: number): string[] {
+  const lines = [""]
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1) ?? ""
+    if (line === "") lines[lines.length - 1] = word
+    else if (widthOf(line) + 1 + widthOf(word) <= Math.max(columns, 20)) lines[lines.length - 1] = `${line} ${word}`
+    else lines.push(word)
+  }
+  return lines
+}

@@ -144,6 +144,6 @@ async function policy(context: Context, { set = [], reason }: { set?: [WakeNumbe
   const answer = await hub.call("wake.policy", {})
   const names = Object.keys(WAKE_NUMBERS) as WakeNumber[]
   const rows = names.map((name) => [name, String(answer.policy[name]), answer.changed.includes(name) ? "changed" : "", WAKE_NUMBERS[name].means])
-  const columns = [{ head: "number" }, { head: "is" }, { head: "" }, { head: "means", max: 100 }]
+  const columns = [{ head: "number" }, { head: "is" }, { head: "" }, { head: "means", wraps: true }]
   context.terminal.answer(answer, renderTable(context.terminal, columns, rows))
 }
