@@ -85,7 +85,7 @@ async function showSums(context: Context, { by, limit }: Shown): Promise<void> {
   for (const row of rows) terminal.record(row)
   if (terminal.json) return
   if (rows.length === 0) {
-    terminal.print("no usage was reported yet: coding agents send it by telemetry (skein init sets up what can), others by skein cost report")
+    terminal.print("no usage was reported yet: agents that skein init plugged in report theirs at the end of each turn, others by skein cost report")
     return
   }
   const columns = [{ head: by, max: 60 }, ...["calls", "input", "output", "cached", "cost"].map((head) => ({ head, right: true }))]
@@ -93,7 +93,9 @@ async function showSums(context: Context, { by, limit }: Shown): Promise<void> {
   terminal.print(renderTable(terminal, columns, table))
   if (more) terminal.print(`only the first ${rows.length} are shown: --limit shows more`)
   if (total.unpriced > 0)
-    terminal.print(`${total.unpriced} calls have no known price and are missing from the cost: give their models one in .skein/config.yaml`)
+    terminal.print(
+      `${total.unpriced} calls have no known price and are missing from the cost: give their models (skein cost --by model) one in .skein/config.yaml`,
+    )
 }
 
 function cells(

@@ -113,7 +113,7 @@ async function showPlan(context: Context, wanted: string): Promise<void> {
     ["state", plan.cancelled !== null ? `cancelled: ${plan.cancelled}` : plan.finished ? "finished" : "open"],
     ["commit", plan.commit],
     ["added", showTime(plan.addedAtMs)],
-    [plan.finished ? "makespan" : "so far", showDuration(makespanMs)],
+    [plan.finished ? "took" : "so far", showDuration(makespanMs)],
     ["critical path", criticalPathMs === 0 ? null : showDuration(criticalPathMs)],
     ["attempts", attempts],
     ["cost", usage.costMicroUsd === 0 ? null : showUsd(usage.costMicroUsd)],
