@@ -61,9 +61,9 @@ test("every page can be reached from the index of the documents", () => {
   expect(pages.filter((page) => page.startsWith("docs/") && page !== "docs/README.md" && !index.includes(`(${page.slice("docs/".length)})`))).toEqual([])
 })
 
-type Known = { flags: Map<string, boolean>; inner: Set<string>; argumentsMax: number }
+type Known = { flags: Map<string, boolean>; needed: string[]; inner: Set<string>; argumentsMax: number }
 
-/** Every command by its path (`task add`): its options and whether each takes a value, its subcommands, and how many arguments it takes. */
+/** Every command by its path (`task add`): its options, whether each takes a value and which it needs, its subcommands, and how many arguments it takes. */
 async function commands(): Promise<Map<string, Known>> {
   const found = new Map<string, Known>()
   const walk = (command: Command, path: string, above: ReadonlyMap<string, boolean>): void => {
@@ -71,7 +71,8 @@ async function commands(): Promise<Map<string, Known>> {
     for (const { short, long, required, optional } of command.options)
       for (const flag of [short, long]) if (flag !== undefined) flags.set(flag, required || optional)
     const argumentsMax = command.registeredArguments.reduce((most, { variadic }) => (variadic ? Infinity : most + 1), 0)
-    found.set(path, { flags, inner: new Set(command.commands.map((child) => child.name())), argumentsMax })
+    const needed = command.options.flatMap(({ mandatory, long }) => (mandatory && typeof long === "string" ? [long] : []))
+    found.set(path, { flags, needed, inner: new Set(command.commands.map((child) => child.name())), argumentsMax })
     for (const child of command.commands) walk(child, `${path} ${child.name()}`.trim(), flags)
   }
   walk(await wholeProgram(), "", new Map(["--help", "-h", "--version", "-V"].map((flag) => [flag, false])))
@@ -112,8 +113,20 @@ function faultOf(words: readonly string[], known: ReadonlyMap<string, Known>): s
       path = `${path} ${word.split("|")[0]}`.trim()
     } else if ((given += 1) > argumentsMax) return `"skein ${path}" takes ${argumentsMax} arguments, not ${word} as well`
   }
-  return null
+  const missing = (known.get(path) as Known).needed.find((flag) => given > 0 && !words.some((word) => word.startsWith(flag)))
+  return missing === undefined ? null : `"skein ${path}" needs ${missing}`
 }
+
+test("a remedy that names what to act on gives all that its command needs", async () => {
+  const sources = execFileSync("git", ["grep", "-hE", "skein [a-z-]+ .*[$][{]", "--", "src/*.ts", ":!*.test.ts"], { encoding: "utf8" }).split("\n")
+  const wrong = [...(await commands())].flatMap(([path, { needed }]) =>
+    sources.flatMap((text) =>
+      [...text.matchAll(new RegExp(`skein ${path} [$][{][^\`;]*`, "g"))].filter(([said]) => needed.some((flag) => !said.includes(flag))).map(([said]) => said),
+    ),
+  )
+  expect(sources.length).toBeGreaterThan(20)
+  expect(wrong).toEqual([])
+})
 
 test("every verb and option that the documents name is there", async () => {
   const known = await commands()

@@ -200,7 +200,7 @@ async function workFindings(context: Context): Promise<Finding[]> {
       level: "problem",
       about: "nobody fits",
       text: `${id} is ready and requires ${showSkills(requires)}, which no agent has`,
-      remedy: `Give it to one: skein agent edit NAME --capability …, or ask for less: skein task edit ${id} --requires …`,
+      remedy: `Give it to one: skein agent edit NAME --capability … --reason …, or ask for less: skein task edit ${id} --requires … --reason …`,
     })
   }
   const held = await hub.call("task.list", { state: ["claimed", "in_progress", "blocked"], limit: 1_000 })

@@ -161,7 +161,7 @@ async function undo(here: Here): Promise<void> {
   }
   const lines = [...changes.map((change) => `${deed(change)} ${change.file}`), ...told]
   if (agents.length > 0 && !retire)
-    lines.push(`The agents stay, with their credentials: ${agents.map(({ name }) => name).join(", ")}. skein agent retire ends one.`)
+    lines.push(`The agents stay, with their credentials: ${agents.map(({ name }) => name).join(", ")}. skein agent retire NAME --reason … ends one.`)
   context.terminal.answer(
     { undone: true, files: changes.map((change) => ({ file: change.file, deed: deed(change) })), agents: retire ? agents.map(({ name }) => name) : [] },
     [...lines, `Undone. ${await whatStays(instance)}`].join("\n"),

@@ -38,7 +38,7 @@ export function whyStalled(record: RunRecord, nowMs = Date.now()): string[] {
           break
         }
         reasons.push(
-          `${task.id} is ready and requires ${showSkills(requires) || "an agent"}, which none of the agents here has: skein agent edit NAME --capability …`,
+          `${task.id} is ready and requires ${showSkills(requires) || "an agent"}, which none of the agents here has: skein agent edit NAME --capability … --reason …`,
         )
         break
       }

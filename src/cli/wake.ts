@@ -31,7 +31,9 @@ export function register(program: Command): void {
           const lines = [`trigger ${printable(answer.job)}: ${WAYS[answer.action]} (${answer.mode}/${answer.action}, entry ${answer.seq})`]
           if (answer.code !== null) lines.push(`${answer.code}: ${REASONS[answer.code].means}`)
           if (answer.code === "NO_SUPERVISOR")
-            lines.push(`start one that runs it: skein up --supervise, skein swarm spawn; or take it back: skein trigger cancel ${printable(answer.job)}`)
+            lines.push(
+              `start one that runs it: skein up --supervise, skein swarm spawn; or take it back: skein trigger cancel ${printable(answer.job)} --reason …`,
+            )
           context.terminal.answer(answer, lines.join("\n"))
         },
       ),

@@ -63,7 +63,7 @@ it("a task that can never become ready is told with what is to be opened again f
   scenario.task("third", { dependsOn: ["second"] })
   scenario.must("task.cancel", OPERATOR, { task: "first", reason: "r" })
   expect(alertsOf(scenario.state, 0)).toMatchObject([
-    { kind: "unreachable_task", text: "second can never become ready: first was cancelled", remedy: "Open that again: skein task reset first" },
+    { kind: "unreachable_task", text: "second can never become ready: first was cancelled", remedy: "Open that again: skein task reset first --reason …" },
     { kind: "unreachable_task", text: "third can never become ready: second cannot either", remedy: "See what is in its way: skein task show second" },
   ])
 })

@@ -21,7 +21,14 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
     const { id, owner } = task
     if (task.stale !== null) {
       const text = `${id} had no update for ${Math.floor((nowMs - task.updatedAtMs) / 60_000)} min`
-      raise({ kind: "stale_task", text, remedy: `Ask ${owner} for an update, or end its lease: skein lease end ${id}`, task: id, agent: owner, about: null })
+      raise({
+        kind: "stale_task",
+        text,
+        remedy: `Ask ${owner} for an update, or end its lease: skein lease end ${id} --reason …`,
+        task: id,
+        agent: owner,
+        about: null,
+      })
     }
     if (task.status === "pending" && state.board.isUnreachable(id)) {
       const before = (state.specs.get(id)?.dependsOn ?? []).flatMap((on) => state.tasks.get(on) ?? [])
@@ -30,7 +37,7 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
       raise({
         kind: "unreachable_task",
         text: `${id} can never become ready: ${dead === undefined ? `${barred?.id} cannot either` : `${dead.id} ${dead.status === "failed" ? "failed" : "was cancelled"}`}`,
-        remedy: dead === undefined ? `See what is in its way: skein task show ${barred?.id}` : `Open that again: skein task reset ${dead.id}`,
+        remedy: dead === undefined ? `See what is in its way: skein task show ${barred?.id}` : `Open that again: skein task reset ${dead.id} --reason …`,
         task: id,
         agent: null,
         about: null,
@@ -40,7 +47,7 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
       raise({
         kind: "failed_task",
         text: `${id} failed: ${task.reason ?? ""}`,
-        remedy: `Mend the cause, then open it again: skein task reset ${id}`,
+        remedy: `Mend the cause, then open it again: skein task reset ${id} --reason …`,
         task: id,
         agent: owner,
         about: null,
@@ -49,7 +56,7 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
       raise({
         kind: "lease_without_session",
         text: `${id} is held by a session that has ended`,
-        remedy: `End the lease: skein lease end ${id}`,
+        remedy: `End the lease: skein lease end ${id} --reason …`,
         task: id,
         agent: owner,
         about: null,
@@ -106,7 +113,7 @@ function alertOfWake(state: Workspace, job: Trigger, nowMs: number): Alert {
   return {
     kind: "no_supervisor",
     ...about,
-    remedy: `Start one (skein up --supervise) that runs ${target} (skein swarm spawn), or take it back: skein trigger cancel ${id}`,
+    remedy: `Start one (skein up --supervise) that runs ${target} (skein swarm spawn), or take it back: skein trigger cancel ${id} --reason …`,
   }
 }
 

@@ -10,7 +10,7 @@ export function failure(state: Workspace, job: Trigger, code: ReasonCode, detail
   const next = afterFailure(state, job, code, nowMs, bits)
   const event: TriggerEvent = { type: "trigger.failed", data: { id: job.id, fence: job.fence as Seq, code, detail, next }, causedBy: job.fence }
   if (next.status !== "dead") return [event]
-  const text = `${job.target} could not be woken in ${job.thread}: ${REASONS[code].means}. skein trigger why ${job.id}; again: skein trigger retry ${job.id}`
+  const text = `${job.target} could not be woken in ${job.thread}: ${REASONS[code].means}. skein trigger why ${job.id}; again: skein trigger retry ${job.id} --reason …`
   const to = { role: "operator" } as const
   return [event, sent({ kind: "blocker", directive: null, to, task: null, priority: "high", text, payload: { job: job.id }, requiresAck: false }, job.fence)]
 }

@@ -141,6 +141,6 @@ function reasonOf({ by, rule, fault }: Verdict): string {
 
 function remedyOf({ by, remedy }: Verdict): string {
   if (remedy !== null) return remedy
-  if (by === "fault") return "Tell the operator: skein policy check finds faults, skein policy set --shipped goes back to the shipped policy."
+  if (by === "fault") return "Tell the operator: skein policy check finds faults, skein policy set --shipped --reason … goes back to the shipped policy."
   return "Leave it, or ask the operator: skein policy show tells the rules."
 }

@@ -26,7 +26,12 @@ function engine(): Cedar {
     return loadCedar()
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
-    throw new SkeinError("internal", `the policy engine cannot be loaded: ${why}`, "Install Skein anew; `skein policy set --shipped` needs no engine.", {})
+    throw new SkeinError(
+      "internal",
+      `the policy engine cannot be loaded: ${why}`,
+      "Install Skein anew; `skein policy set --shipped --reason …` needs no engine.",
+      {},
+    )
   }
 }
 
