@@ -87,7 +87,7 @@ async function runSteps(home: string, steps: readonly Step[]): Promise<Map<numbe
   end()
   stopHubs(home)
   // What was written last may still be on its way; whoever was left behind keeps the pipe open no longer than this.
-  await Promise.race([closed, pause(2_000)])
+  await Promise.race([closed, pause(10_000)])
   return new Map(
     output.split(/(?<=\n\u001e\d+ \d+\n)/).flatMap((part): [number, Ran][] => {
       const [, text = "", status = "", index = ""] = /^([\s\S]*)\n\u001e(\d+) (\d+)\n$/.exec(part) ?? []
