@@ -3,6 +3,7 @@ import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { isAlive } from "../src/cli/instance.ts"
+import { bornOf } from "../src/runtime/supervisor-folder.ts"
 import { git, hubPid, json, newRepository, parseLines, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
 
 afterAll(tidyUp)
@@ -366,6 +367,20 @@ describe("many at once", () => {
     expect(ran.map(({ status, stderr }) => ({ status, stderr }))).toEqual(ran.map(() => ({ status: 0, stderr: "" })))
     expect(new Set(ran.map(({ stdout }) => (JSON.parse(stdout) as { pid: number }).pid)).size).toBe(1)
     expect(readdirSync(join(folder, ".skein", "logs")).toSorted()).toEqual(["hub.log", "start.log"])
+  })
+
+  test("who stops a hub that is on its way down waits for it as the one does who asked first", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    const file = join(folder, ".skein", "hub.json")
+    // A program that lives as long as a hub on its way down may, and answers nothing.
+    const going = spawn("sleep", ["3"])
+    const born = bornOf(going.pid ?? 0)
+    const hub = readFileSync(file, "utf8")
+    writeFileSync(file, JSON.stringify({ pid: going.pid, born, url: "http://127.0.0.1:1", startedAtMs: 1, version: "0" }))
+    expect(await json(folder, ["down"])).toEqual([{ down: true, already: true }])
+    writeFileSync(file, hub)
+    expect(await json(folder, ["down"])).toMatchObject([{ down: true, already: false }])
   })
 
   test("32 processes claim 200 tasks: each task once, none lost, none doubled", async () => {

@@ -4,10 +4,13 @@ import type { Command } from "commander"
 import { SkeinError } from "../contract/errors.ts"
 import { act, examples, type Context } from "./context.ts"
 import { isHealthy } from "./hub-start.ts"
-import { STOP_MS, stopHub } from "./hub-stop.ts"
+import { hasEnded, STOP_MS, stopHub } from "./hub-stop.ts"
 import { stopSupervisors } from "./supervisor-start.ts"
 import { bornOf } from "../runtime/supervisor-folder.ts"
 import { closedTo, type HubFile, isAlive, readHubFile } from "./instance.ts"
+
+/** How long a hub that answers no more is waited for: it may be on its way down, or hang. */
+const GOING_MS = 10_000
 
 /** `skein down`: stops the hub of the instance cleanly. */
 export function register(program: Command): void {
@@ -47,6 +50,8 @@ async function down(context: Context): Promise<void> {
       { ...file },
     )
   if (!lives || !answers) {
+    // One that was asked to stop by somebody else answers no more while it records its last checkpoint.
+    if (lives && (await hasEnded(file.pid, GOING_MS))) return terminal.answer({ down: true, already: true }, `the hub (process ${file.pid}) is down`)
     if (lives)
       throw new SkeinError(
         "hub_unreachable",

@@ -14,6 +14,11 @@ export async function stopHub(pid: number): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code === "ESRCH") return true
     throw error
   }
-  for (const deadline = performance.now() + STOP_MS; isAlive(pid); await sleep(POLL_MS)) if (performance.now() > deadline) return false
+  return hasEnded(pid, STOP_MS)
+}
+
+/** Waits until a process is gone; false where it was not within so many ms. */
+export async function hasEnded(pid: number, withinMs: number): Promise<boolean> {
+  for (const deadline = performance.now() + withinMs; isAlive(pid); await sleep(POLL_MS)) if (performance.now() > deadline) return false
   return true
 }
