@@ -84,3 +84,23 @@ test("a hello that is not answered yet holds all up, and is the only one", () =>
   intake.goOn()
   expect([taken(), isPaused(), intake.hold()]).toEqual([1, false, true])
 })
+
+test("what was read before is taken up before what comes later, though the load has fallen in between", () => {
+  let [share, isPaused] = [0, false]
+  const taken: unknown[] = []
+  const ws = {
+    get isPaused() {
+      return isPaused
+    },
+    pause: () => void (isPaused = true),
+    resume: () => void (isPaused = false),
+  }
+  const intake = new Intake({ ws, refusals: new Refusals(RATE, () => 0), share: () => share, take: (data) => void taken.push(data) })
+  for (let call = 0; call < 16; call += 1) intake.begun()
+  intake.received("first", false)
+  share = 1_000
+  intake.received("second", false)
+  expect(taken).toEqual([])
+  intake.answered()
+  expect([taken, isPaused]).toEqual([["first", "second"], false])
+})

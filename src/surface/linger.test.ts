@@ -35,3 +35,13 @@ test("nobody else is: a first question, one that comes later, or many clients' a
   expect(stays([0, 20], [0.4, 20])).toBe(0)
   expect(stays([0, 1], [0.4, 1], [3, 1])).toBe(0)
 })
+
+test("however often it is answered while it is awake, it takes one turn at a time", () => {
+  let [nowMs, turns] = [0, 0]
+  const linger = new Linger(
+    () => nowMs,
+    () => (turns += 1),
+  )
+  for (; nowMs < 3; nowMs += 0.5) linger.answered(1)
+  expect(turns).toBe(1)
+})
