@@ -57,7 +57,10 @@ function runUnder(program) {
   })
 }
 
-/** Ends this command when the launcher that runs it was killed, and could hand nothing down: seen by its parent being another. No channel is left to one that begins anew with other options. */
+/**
+ * Ends this command when the launcher that runs it was killed, and could hand nothing down: seen by its parent being another. No channel is left to one that
+ * begins anew with other options.
+ */
 function endWithLauncher() {
   var launcher = process.ppid
   if (process.env.SKEIN_LAUNCHER !== String(launcher)) return

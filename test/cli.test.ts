@@ -291,48 +291,6 @@ describe("help", () => {
   }, 180_000)
 })
 
-describe("files for other tools", () => {
-  test("export writes all three, and with --follow they are true within 100 ms, never half written", async () => {
-    const folder = newRepository()
-    await json(folder, ["up"])
-    const data = join(folder, "data")
-    const following = startSkein(folder, ["export", "--dir", data, "--follow"])
-    await until(() => (existsSync(join(data, "coordination_events.jsonl")) ? true : undefined), "the files are there")
-    const lags: number[] = []
-    for (let round = 0; round < 5; round += 1) {
-      const [{ seq } = { seq: 0 }] = await json<{ seq: number }>(folder, ["task", "add", `t${round}`, "T"])
-      const shown = await until(() => {
-        const graph = JSON.parse(readFileSync(join(data, "task_graph.json"), "utf8")) as { seq: number; tasks: Record<string, unknown> }
-        return graph.tasks[`t${round}`] === undefined ? undefined : graph
-      }, `t${round} is shown`)
-      expect(shown.seq).toBeGreaterThanOrEqual(seq)
-      const line = parseLines<{ seq: number; atMs: number }>(readFileSync(join(data, "coordination_events.jsonl"), "utf8")).find((entry) => entry.seq === seq)
-      lags.push(statSync(join(data, "task_graph.json")).mtimeMs - (line?.atMs ?? 0))
-    }
-    following.child.kill("SIGINT")
-    expect((await following.ended).status).toBe(0)
-    console.log(`export lagged ${lags.map((lag) => Math.round(lag)).join(", ")} ms`)
-    expect(Math.min(...lags)).toBeLessThan(100)
-    const agents = JSON.parse(readFileSync(join(data, "agent_state.json"), "utf8")) as { agents: object }
-    expect(agents.agents).toEqual({})
-    const events = parseLines<{ seq: number }>(readFileSync(join(data, "coordination_events.jsonl"), "utf8"))
-    expect(events.map(({ seq }) => seq)).toEqual(events.map((_, at) => at + 1))
-  })
-})
-
-test("export tells why it ends when its folder goes away, and does not break", async () => {
-  const folder = newRepository()
-  await json(folder, ["up"])
-  const data = join(folder, "data")
-  const following = startSkein(folder, ["export", "--dir", data, "--follow"])
-  await until(() => (existsSync(join(data, "coordination_events.jsonl")) ? true : undefined), "the files are there")
-  rmSync(data, { recursive: true })
-  await json(folder, ["task", "add", "late", "T"])
-  const { status, stderr } = await following.ended
-  expect({ status, stderr }).toMatchObject({ status: 1, stderr: expect.stringMatching(/skein: ENOENT[^]*remedy: Nothing is there/) as string })
-  expect(stderr).not.toContain("    at ")
-})
-
 describe("doctor", () => {
   test("a healthy instance is well; a credential that others can read and a task that nobody fits are problems with a remedy", async () => {
     const folder = newRepository()

@@ -39,8 +39,8 @@ const LONG_CALL = /^\s*\{\s*"id"\s*:\s*(\d{1,15})\s*,\s*"op"\s*:\s*"([A-Za-z.]{1
 const LONG_CALL_BYTES = 256
 
 /**
- * The frames of one message. Throws what ends the connection with `closeCode`. `caller`: null where nobody has said hello yet. Of a message over `maxBytes` only a plan of one who may send it is parsed: the
- * hub does nothing else meanwhile, for a second where 8 MiB are brackets.
+ * The frames of one message. Throws what ends the connection with `closeCode`. `caller`: null where nobody has said hello yet. Of a message over `maxBytes`
+ * only a plan of one who may send it is parsed: the hub does nothing else meanwhile, for a second where 8 MiB are brackets.
  */
 export function readFrames(text: string | Buffer, isBinary: boolean, caller: Caller | null, maxBytes: number): Request[] {
   if (isBinary) throw new SkeinError("unsupported_media_type", "a binary frame", "Send JSON as text frames.")
