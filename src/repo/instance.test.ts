@@ -1,30 +1,14 @@
-import { execFileSync } from "node:child_process"
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest"
+import { runGit } from "./git.contract.ts"
 import { ensureInstanceDir, findRepository, type Repository } from "./instance.ts"
 
 let folder = ""
 let main = ""
 
-function run(cwd: string, ...args: string[]): string {
-  const env = {
-    PATH: process.env["PATH"],
-    HOME: folder,
-    GIT_CONFIG_NOSYSTEM: "1",
-    GIT_AUTHOR_NAME: "A",
-    GIT_AUTHOR_EMAIL: "a@b",
-    GIT_COMMITTER_NAME: "A",
-    GIT_COMMITTER_EMAIL: "a@b",
-  }
-  return execFileSync("git", ["-c", "protocol.file.allow=always", "-c", "init.defaultBranch=main", ...args], {
-    cwd,
-    env,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-  }).trim()
-}
+const run = (cwd: string, ...args: string[]): string => runGit(folder, cwd, args)
 
 beforeAll(() => {
   folder = realpathSync(mkdtempSync(join(tmpdir(), "skein instance ")))

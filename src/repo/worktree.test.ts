@@ -1,8 +1,8 @@
-import { execFileSync } from "node:child_process"
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest"
+import { runGit } from "./git.contract.ts"
 import { findRepository, type Repository } from "./instance.ts"
 import { addWorktree, listWorktrees, pruneWorktrees, removeWorktree, uncommittedFiles, worktreePath } from "./worktree.ts"
 
@@ -12,23 +12,7 @@ let repository: Repository
 let first = ""
 let second = ""
 
-function run(cwd: string, ...args: string[]): string {
-  const env = {
-    PATH: process.env["PATH"],
-    HOME: folder,
-    GIT_CONFIG_NOSYSTEM: "1",
-    GIT_AUTHOR_NAME: "A",
-    GIT_AUTHOR_EMAIL: "a@b",
-    GIT_COMMITTER_NAME: "A",
-    GIT_COMMITTER_EMAIL: "a@b",
-  }
-  return execFileSync("git", ["-c", "protocol.file.allow=always", "-c", "init.defaultBranch=main", ...args], {
-    cwd,
-    env,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-  }).trim()
-}
+const run = (cwd: string, ...args: string[]): string => runGit(folder, cwd, args)
 
 function commit(cwd: string, file: string, text: string): string {
   writeFileSync(join(cwd, file), text)

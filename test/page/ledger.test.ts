@@ -14,6 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => rig.close())
 
+const NARROW = { width: 400, height: 800 }
 const WAIT = { timeout: 15_000 }
 
 inChromium("the ledger is a stream that goes by keys: the newest entry first, each with all that it says as text and nothing else", async () => {
@@ -96,4 +97,18 @@ inChromium("an entry that was changed on its way does not chain, and the page sa
   await page.reload()
   await page.waitForSelector(".verified [role=alert]", WAIT)
   expect(await page.textContent(".verified [role=alert]")).toMatch(/entry \d+ was changed: its bytes do not chain to entry \d+/)
+})
+
+inChromium("on a narrow screen the name of the view is in sight, and so is an entry that is opened", async () => {
+  const { page, complaints } = await rig.open("#/charts", { viewport: NARROW })
+  const nav = page.locator("nav [aria-current]")
+  await nav.getByText("Charts").waitFor()
+  const box = await nav.boundingBox()
+  expect((box?.x ?? 0) + (box?.width ?? 0)).toBeLessThanOrEqual(NARROW.width)
+  await page.goto(`${page.url().replace(/#.*/, "")}#/ledger`)
+  await page.locator(".row", { hasText: "task.completed" }).first().click()
+  await page.getByRole("heading", { name: /^Entry \d+$/ }).waitFor()
+  const topOf = (selector: string): Promise<number> => page.evaluate<number>(`document.querySelector("${selector}").getBoundingClientRect().top`)
+  expect(await topOf("section.entry")).toBeLessThan((await topOf("footer")) - 40)
+  expect(complaints).toEqual([])
 })
