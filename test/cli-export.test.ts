@@ -5,12 +5,18 @@ import { json, newRepository, parseLines, startSkein, tidyUp, until } from "./cl
 
 afterAll(tidyUp)
 
-test("export writes all three, and with --follow they are true within 100 ms, never half written", async () => {
+/** A repository whose export is followed, and has been written once. */
+async function exporting(): Promise<{ folder: string; data: string; following: ReturnType<typeof startSkein> }> {
   const folder = newRepository()
   await json(folder, ["up"])
   const data = join(folder, "data")
   const following = startSkein(folder, ["export", "--dir", data, "--follow"])
   await until(() => (existsSync(join(data, "coordination_events.jsonl")) ? true : undefined), "the files are there")
+  return { folder, data, following }
+}
+
+test("export writes all three, and with --follow they are true within 100 ms, never half written", async () => {
+  const { folder, data, following } = await exporting()
   const lags: number[] = []
   for (let round = 0; round < 5; round += 1) {
     const [{ seq } = { seq: 0 }] = await json<{ seq: number }>(folder, ["task", "add", `t${round}`, "T"])
@@ -33,11 +39,7 @@ test("export writes all three, and with --follow they are true within 100 ms, ne
 })
 
 test("export tells why it ends when its folder goes away, and does not break", async () => {
-  const folder = newRepository()
-  await json(folder, ["up"])
-  const data = join(folder, "data")
-  const following = startSkein(folder, ["export", "--dir", data, "--follow"])
-  await until(() => (existsSync(join(data, "coordination_events.jsonl")) ? true : undefined), "the files are there")
+  const { folder, data, following } = await exporting()
   rmSync(data, { recursive: true })
   await json(folder, ["task", "add", "late", "T"])
   const { status, stderr } = await following.ended

@@ -73,17 +73,17 @@ export class Mixed {
   #steps({ who, task: t, other: o, n, yes }: Step): (() => unknown)[] {
     const { scenario } = this
     const all = [...this.#state.tasks.values()]
-    const any = all[t % all.length] as Task
+    const chosen = all[t % all.length] as Task
     const other = all[o % all.length] as Task
     const held = all.filter(({ status }) => isHeld(status))
-    const mine = held[t % Math.max(1, held.length)] ?? any
+    const mine = held[t % Math.max(1, held.length)] ?? chosen
     const actor = this.#actors[who % this.#actors.length] as Actor
     const owner = this.#actors.find(({ agent, session }) => agent === mine.owner && (session === mine.session || yes)) ?? actor
     const [name, costMicroUsd] = [NAMES[o % NAMES.length] as string, COSTS[n % COSTS.length] as number]
     const under = { task: mine.id, fence: n % 9 === 0 ? 1 : (mine.fence ?? 1) }
     const usage = { costMicroUsd, inputTokens: 0, outputTokens: 0 }
-    const scope = ["workspace", `task/${any.id}`, `agent/${name}`, "account/shared"][n % 4] as string
-    const claim = (): unknown => this.#do("task.claim", actor, { task: any.id })
+    const scope = ["workspace", `task/${chosen.id}`, `agent/${name}`, "account/shared"][n % 4] as string
+    const claim = (): unknown => this.#do("task.claim", actor, { task: chosen.id })
     const complete = (): unknown => this.#do("task.complete", owner, { ...under, ...delivery(), usage })
     const wait = (): unknown => scenario.wait(WAITS_MS[n % WAITS_MS.length] as number)
     const next = (): unknown => this.#do("task.claimNext", actor, { plan: null, labels: [], filler: yes ? null : n % 2 === 0, max: 1 + (n % 2) })
@@ -91,17 +91,17 @@ export class Mixed {
       ...[claim, claim, next, next, complete, complete, wait, wait],
       () => this.#sweep(n),
       () => this.#sweep(n),
-      () => this.#tasks < 9 && this.#add(n, [...new Set(yes ? [any.id] : [any.id, other.id])]),
+      () => this.#tasks < 9 && this.#add(n, [...new Set(yes ? [chosen.id] : [chosen.id, other.id])]),
       () => this.#do("task.fail", owner, { ...under, reason: n % 3 === 0 ? "HTTP 429" : "broke", retry: n % 4 > 0, usage }),
       () => this.#do("task.release", owner, { ...under, reason }),
       () => this.#do("task.update", owner, { ...under, progress: 0.5, note: null }),
       () => this.#do("task.block", owner, { ...under, on: yes ? { kind: "task", ref: other.id } : { kind: "agent", ref: name }, reason }),
       () => this.#do("task.unblock", OPERATOR, { task: mine.id, reason }),
-      () => this.#review(all.find(({ status }) => status === "review") ?? any, yes ? OPERATOR : actor, n % 2 === 0),
-      () => this.#do("task.edit", OPERATOR, { task: any.id, changes: editOf(n, any, other), reason }),
+      () => this.#review(all.find(({ status }) => status === "review") ?? chosen, yes ? OPERATOR : actor, n % 2 === 0),
+      () => this.#do("task.edit", OPERATOR, { task: chosen.id, changes: editOf(n, chosen, other), reason }),
       () => this.#do("agent.edit", OPERATOR, { name, reason, ...(yes ? { model: n % 2 === 0 ? "m" : "m2" } : { account: n % 2 === 0 ? "shared" : null }) }),
-      () => this.#do("task.reset", OPERATOR, { task: any.id, reason }),
-      () => n % 3 === 0 && this.#do("task.cancel", OPERATOR, { task: any.id, reason }),
+      () => this.#do("task.reset", OPERATOR, { task: chosen.id, reason }),
+      () => n % 3 === 0 && this.#do("task.cancel", OPERATOR, { task: chosen.id, reason }),
       () => n % 3 === 0 && this.#do("lease.end", OPERATOR, { task: mine.id, reason }),
       () =>
         this.#do("files.reserve", actor, {
@@ -114,8 +114,8 @@ export class Mixed {
         }),
       () => this.#do("help.want", owner, { ...under, reason }),
       () => this.#do("help.answer", actor, { task: mine.id }),
-      () => this.#do("usage.report", actor, { agent: null, session: null, task: yes ? any.id : null, model: null, requests: 1, ...TOKENS, costMicroUsd }),
-      () => this.#do("usage.refund", OPERATOR, { agent: name, task: yes ? any.id : null, costMicroUsd: 1 + (n % 20), reason }),
+      () => this.#do("usage.report", actor, { agent: null, session: null, task: yes ? chosen.id : null, model: null, requests: 1, ...TOKENS, costMicroUsd }),
+      () => this.#do("usage.refund", OPERATOR, { agent: name, task: yes ? chosen.id : null, costMicroUsd: 1 + (n % 20), reason }),
       () =>
         this.#do("budget.set", OPERATOR, {
           scope,

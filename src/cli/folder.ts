@@ -2,7 +2,10 @@ import { mkdirSync, statSync } from "node:fs"
 import { dirname } from "node:path"
 import { UsageError } from "./failure.ts"
 
-/** Makes a folder that somebody named, and those above it that are missing. Not as Node does by itself, which never ends where a folder takes none, as `/proc`. Throws `UsageError`, or what the system says. */
+/**
+ * Makes a folder that somebody named, and those above it that are missing. Not as Node does by itself, which never ends where a folder takes none, as `/proc`.
+ * Throws `UsageError`, or what the system says.
+ */
 export function makeFolder(path: string, mode = 0o777): void {
   if (isFolder(path)) return
   const above = dirname(path)

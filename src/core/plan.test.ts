@@ -10,19 +10,13 @@ function plan(tasks: PlanTask[], changes: Partial<AddPlan> = {}): AddPlan {
   return { ...PLAN, digest: "d1", commit: "c1", tasks, ...changes }
 }
 const one: PlanTask[] = [{ id: "a", title: "A" }]
+const two: PlanTask[] = [...one, { id: "b", title: "B" }]
 
 describe("a plan that is cancelled", () => {
   it("stops whoever holds one of its tasks, and has nobody plan anew what is cancelled; others that wait for it hear of that", () => {
     const scenario = new Scenario()
     const [ann, bob, cat] = [scenario.agent("ann"), scenario.agent("bob"), scenario.agent("cat")]
-    scenario.must(
-      "plan.add",
-      OPERATOR,
-      plan([
-        { id: "a", title: "A" },
-        { id: "b", title: "B" },
-      ]),
-    )
+    scenario.must("plan.add", OPERATOR, plan(two))
     scenario.task("c")
     for (const [actor, task] of [[ann, "p.1/a"] as const, [cat, "c"] as const])
       scenario.must("task.block", actor, { task, fence: scenario.claim(actor, task), on: { kind: "task", ref: "p.1/b" }, reason })
@@ -121,15 +115,7 @@ describe("a plan", () => {
   it("that is cancelled cancels what is open, stops who holds it, and lets what is done stand", () => {
     const scenario = new Scenario()
     const ann = scenario.agent("ann")
-    scenario.must(
-      "plan.add",
-      OPERATOR,
-      plan([
-        { id: "a", title: "A" },
-        { id: "b", title: "B" },
-        { id: "c", title: "C" },
-      ]),
-    )
+    scenario.must("plan.add", OPERATOR, plan([...two, { id: "c", title: "C" }]))
     scenario.claim(ann, "p.1/a")
     scenario.complete(ann, "p.1/a")
     scenario.claim(ann, "p.1/b")
