@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, describe, expect, test } from "vitest"
-import { json, skein, tidyUp, until } from "./cli-driver.ts"
+import { json, skein, tidyUp } from "./cli-driver.ts"
 import { leftRunning, newRig, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
 
 afterEach(async () => {
@@ -32,7 +32,7 @@ describe.skipIf(withoutTmux !== null)("skein run with coding agents", { timeout:
     const done = ["reader-1", "reader-2"].flatMap((agent) => rig.heard(agent, "completed").map(({ text }) => text))
     expect(new Set(done)).toEqual(new Set(["tour.1/first", "tour.1/second", "tour.1/third"]))
     expect(done).toHaveLength(3)
-    await until(() => (["reader-1", "reader-2"].every((agent) => rig.running(agent).state === "stopped") ? true : undefined), "they are stopped")
+    await Promise.all(["reader-1", "reader-2"].map((agent) => rig.isOver(agent, "stopped")))
     expect(await json(rig.folder, ["run", "plan.yaml", "--agents", "reader=2"])).toEqual([{ kind: "nothing_to_do", plan: "tour.1" }])
     const wrong = await skein(rig.folder, ["run", "plan.yaml", "--agents", "reader=0"])
     expect(wrong).toMatchObject({ status: 2 })

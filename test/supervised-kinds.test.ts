@@ -136,7 +136,7 @@ describe("an agent by ACP under a supervisor", { timeout: 60_000, concurrent: tr
   test("which the hub knows as live, while nothing of it runs here, is found to have drifted, and is resumed", async (context) => {
     const rig = await talking(context, "acp", { wake: { restarts: 0 } })
     await rig.post("talk", "crash")
-    await until(() => (rig.running("talker-1").state === "given_up" ? true : undefined), "it is given up")
+    await rig.isOver("talker-1", "given_up")
     const { session } = await rig.hub.call("session.start", { agent: "talker-1", runtime: "elsewhere" })
     await rig.post("talk", "hello")
     await heard(rig, "read", "hello")

@@ -112,7 +112,7 @@ describe.skipIf(withoutTmux !== null)("a supervisor that is killed", { timeout: 
   test("once it has opened a pane leaves the agent to the next one, which starts no other", async (context) => {
     const rig = await struckRig(context)
     says(rig, "/exit")
-    await until(() => (rig.running("reader-1").state === "ended" && rig.running("reader-1").address === null) || undefined, "it has ended")
+    await rig.isOver("reader-1", "ended")
     await rig.strikeAt("done", "new-session", () => rig.post("talk-1", "come back"))
     await until(() => starts(rig)[1], "it is started")
     await rig.skein("up", "--supervise")

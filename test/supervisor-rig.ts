@@ -52,6 +52,8 @@ export type Rig = {
   tmux(...args: string[]): string
   heard(agent: string, event?: string): Heard[]
   running(agent: string): Running
+  /** Settles when it is recorded as over in this way, its place is cleared, and the hub has heard of its session's end: that comes last. */
+  isOver(agent: string, as: "ended" | "given_up" | "stopped"): Promise<true>
   /** Posts a message in a thread of the agents, and gives its body. */
   post(thread: string, body: string): Promise<string>
   /** Settles when the agent has read it. */
@@ -121,6 +123,11 @@ export async function newRig({ wake = {}, supervise = true, settings = () => ({}
     tmux: (...args) => spawnSync("tmux", ["-L", socket, ...args], { encoding: "utf8", timeout: 10_000 }).stdout,
     heard,
     running: (agent) => registry.runningOf(agent),
+    isOver: (agent, as) =>
+      until(() => {
+        const { state, address } = registry.runningOf(agent)
+        return state === as && address === null ? true : undefined
+      }, `${agent} is ${as}`),
     post: async (thread, body) => {
       await hub.call("message.post", { thread, body })
       return body

@@ -71,7 +71,8 @@ type Scene = {
   tmux(...args: string[]): string
   screen(): string
   pid(): number
-  state(): string
+  /** It has ended by itself, and the hub has heard so. */
+  hasEnded(): boolean
   post(body: string): Promise<void>
   jobs(): Promise<Job[]>
   /** Settles when it is so; what the agent shows, and the supervisor's log, are told where it never is. */
@@ -152,7 +153,10 @@ async function scene({ onTestFinished }: TestContext, kind: AgentKind, binary: s
       const { address } = registry.runningOf(agent)
       return address !== null && "pid" in address ? address.pid : 0
     },
-    state: () => registry.runningOf(agent).state,
+    hasEnded: () => {
+      const { state, address } = registry.runningOf(agent)
+      return state === "ended" && address === null
+    },
     post: async (body) => void (await hub.call("message.post", { thread: "talk", body })),
     jobs: async () => (await hub.call("trigger.list", { target: agent })).triggers,
     when: (what, look) =>
@@ -236,6 +240,7 @@ for (const kind of WANTED) {
         await when("it has read that", () => told(["We take the northern route."]))
         await settled(given)
         await left(given)
+        expect((await hub.call("session.list", { agent, status: "live" })).sessions).toEqual([])
         forgetConversations(given)
         const last = await hub.call("trigger.participant", { thread: "talk", target: agent, reason: "a last question", prompt: "look at word-spawned" })
         expect(last.mode).toBe("fallback_required")
@@ -311,7 +316,7 @@ async function left(given: Scene): Promise<void> {
     await new Promise((settle) => setTimeout(settle, 700))
     tmux("send-keys", "-t", `main:${agent}`, "Enter")
   }
-  await repeated(given, quit, "it has ended by itself", () => (given.state() === "ended" ? "so" : "not yet"))
+  await repeated(given, quit, "it has ended by itself", () => (given.hasEnded() ? "so" : "not yet"))
 }
 
 /** Does it as a person would: again, where the agent did not take it. */
