@@ -1,3 +1,4 @@
+import { lostSession } from "../core/agent.ts"
 import { isHeld, type Task } from "../core/task.ts"
 import type { Workspace } from "../core/workspace.ts"
 import { taskState } from "../core/view.ts"
@@ -14,15 +15,7 @@ export function agentStates(state: Workspace): object {
       const live = sessions.filter(({ status }) => status === "live")
       const working = held.find(({ status }) => status === "claimed" || status === "in_progress")
       const status =
-        agent.status === "retired"
-          ? "retired"
-          : working !== undefined
-            ? "busy"
-            : live.length > 0
-              ? "idle"
-              : sessions.some(({ status: was }) => was === "lost")
-                ? "lost"
-                : "offline"
+        agent.status === "retired" ? "retired" : working !== undefined ? "busy" : live.length > 0 ? "idle" : lostSession(sessions) !== null ? "lost" : "offline"
       const lastMs = Math.max(0, ...held.map(({ updatedAtMs }) => updatedAtMs), ...sessions.map(({ startedAtMs }) => startedAtMs))
       return [
         [

@@ -219,7 +219,8 @@ test("a session lives while its client beats, and is lost with its claim when th
   const instance = await hub()
   const director = await client(instance.url, instance.operator)
   await director.task.add({ id: "one", title: "One" })
-  const worker = await client(instance.url, await instance.agent("ada", { heartbeatMs: 500 }))
+  const ada = await instance.agent("ada", { heartbeatMs: 500 })
+  const worker = await client(instance.url, ada)
   const session = await worker.session({ runtime: "test" })
   expect((await worker.task.claim({ task: "one" })).task.session).toBe(session.id)
   // Longer than the three beats after which silence counts, which are longer than a busy disk takes.
@@ -228,6 +229,11 @@ test("a session lives while its client beats, and is lost with its claim when th
   await worker.close()
   await until(async () => (await director.task.show({ task: "one" })).task.status === "pending")
   expect((await director.session.list()).sessions[0]?.status).toBe("lost")
+  const presence = async () => (await director.hub.status()).agents.find(({ name }) => name === "ada")?.presence
+  expect(await presence()).toBe("lost")
+  const again = await client(instance.url, ada)
+  await (await again.session()).end()
+  expect(await presence()).toBe("offline")
 })
 
 test("a session goes on over a restart of the hub, its claim unharmed", async () => {

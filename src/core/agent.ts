@@ -72,6 +72,12 @@ export type Session = {
   trigger?: string
 }
 
+/** The session by which an agent counts as lost: its newest, where that was lost and none lives. `sessions`: all of one agent, by their start. */
+export function lostSession(sessions: readonly Session[]): Session | null {
+  const newest = sessions.at(-1)
+  return newest?.status === "lost" && !sessions.some(({ status }) => status === "live") ? newest : null
+}
+
 export const DEFAULT_PROFILE: Profile = {
   kind: "script",
   role: "worker",

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { OPERATOR, Scenario } from "../../test/scenario.ts"
 import { Waking } from "../../test/waking.ts"
+import { type Actor, HUB } from "./entry.ts"
 import { alertKeys, alertsOf } from "./alerts.ts"
 
 const told = (waking: Waking): { kind: string; agent: string | null; remedy: string }[] => alertsOf(waking.state, waking.nowMs)
@@ -66,6 +67,25 @@ it("a task that can never become ready is told with what is to be opened again f
     { kind: "unreachable_task", text: "second can never become ready: first was cancelled", remedy: "Open that again: skein task reset first --reason …" },
     { kind: "unreachable_task", text: "third can never become ready: second cannot either", remedy: "See what is in its way: skein task show second" },
   ])
+})
+
+it("an agent is told as lost while its newest session is, and no longer once it works in another", () => {
+  const scenario = new Scenario()
+  const first = scenario.agent("ann")
+  scenario.agent("bob")
+  const lose = (actor: Actor): void => void scenario.must("hub.sweep", HUB, { beats: [], silent: [{ id: actor.session ?? "", silentMs: 45_000 }] })
+  const lost = () => alertsOf(scenario.state, scenario.nowMs).map(({ kind, agent, about }) => [kind, agent, about])
+  lose(first)
+  expect(lost()).toEqual([["lost_agent", "ann", first.session]])
+  scenario.wait(1)
+  const second = scenario.session("ann")
+  expect(lost()).toEqual([])
+  lose(second)
+  expect(lost()).toEqual([["lost_agent", "ann", second.session]])
+  scenario.wait(1)
+  const third = scenario.session("ann")
+  scenario.must("session.end", third, { session: third.session ?? "", reason: "done" })
+  expect(lost()).toEqual([])
 })
 
 it("an alert is told apart by what it is about, whatever its text counts to and whichever comes before it", () => {

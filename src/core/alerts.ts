@@ -1,3 +1,4 @@
+import { lostSession } from "./agent.ts"
 import { isHeld } from "./task.ts"
 import { isLive, type Trigger } from "./trigger.ts"
 import { standOf } from "./trigger-why.ts"
@@ -64,7 +65,7 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
     }
   }
   for (const session of state.sessions.values()) {
-    if (session.status !== "lost") continue
+    if (session.status !== "lost" || lostSession(state.board.sessionsOf(session.agent)) !== session) continue
     raise({
       kind: "lost_agent",
       text: `${session.agent} was lost (session ${session.id})`,

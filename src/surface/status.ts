@@ -1,5 +1,5 @@
 import type { Output } from "../contract/operations.ts"
-import type { Agent, Session } from "../core/agent.ts"
+import { type Agent, lostSession, type Session } from "../core/agent.ts"
 import { alertsOf } from "../core/alerts.ts"
 import { toHex } from "../core/hash.ts"
 import { LOST_AFTER_BEATS } from "../core/lease.ts"
@@ -36,12 +36,12 @@ export function statusOf(loop: Loop, state: Workspace, nowMs: number): Status {
 function agentStatus(loop: Loop, state: Workspace, agent: Agent, nowMs: number): Status["agents"][number] {
   const { name, role, busy, tasks, sessions } = viewAgent(state, agent)
   const open = sessions.filter((session) => session.status !== "ended").map((session) => sessionWithPresence(loop, session, nowMs))
-  return { name, role, presence: presenceOf(agent, open), busy, tasks, sessions: open }
+  return { name, role, presence: presenceOf(agent, sessions, open), busy, tasks, sessions: open }
 }
 
-function presenceOf(agent: Agent, open: readonly { status: string; active: boolean }[]): Status["agents"][number]["presence"] {
+function presenceOf(agent: Agent, sessions: readonly Session[], open: readonly { status: string; active: boolean }[]): Status["agents"][number]["presence"] {
   if (agent.status === "retired") return "retired"
   if (open.some((session) => session.active)) return "active"
   if (open.some((session) => session.status === "live")) return "idle"
-  return open.length > 0 ? "lost" : "offline"
+  return lostSession(sessions) === null ? "offline" : "lost"
 }
