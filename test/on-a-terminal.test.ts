@@ -42,12 +42,16 @@ afterAll(async () => {
   removeServer(SOCKET)
 })
 
-test("the title of a list on the board stands right above it, in colour too", async () => {
+test("the title of a list on the board stands right above it, in colour too, and says what is in it", async () => {
   const folder = newRepository()
   await json(folder, ["up"])
   await json(folder, ["task", "add", "t1", "A task"])
   const { stdout } = await skein(folder, ["board"], { FORCE_COLOR: "1" })
   expect(stdout.replace(/\x1b\[\d+m/g, "")).toMatch(/^Ready \(1\)\n {2}t1/)
+  await json(folder, ["task", "add", "t2", "Another", "--depends-on", "t1"])
+  await json(folder, ["task", "cancel", "t1", "--reason", "not wanted"])
+  // What can never become ready has not failed: Markdown has no column that would say so.
+  expect((await skein(folder, ["board", "--md"])).stdout).toMatch(/^# Board\n\n## Unreachable \(1\)\n[^#]*\| t2 \|[^#]*## Cancelled \(1\)/)
 })
 
 test.runIf(withoutTmux === null)(

@@ -8,7 +8,8 @@ import { renderTable, stateCell } from "./table.ts"
 
 /** The columns of the board, in the order of a task's life. */
 const COLUMNS: readonly { title: string; states: readonly TaskState[] }[] = [
-  { title: "Failed", states: ["failed", "unreachable"] },
+  { title: "Failed", states: ["failed"] },
+  { title: "Unreachable", states: ["unreachable"] },
   { title: "Blocked", states: ["blocked"] },
   { title: "In review", states: ["review"] },
   { title: "At work", states: ["claimed", "in_progress"] },

@@ -6,8 +6,8 @@ import { cosignNow } from "./witness-list.ts"
 /** How often witnesses are sent a checkpoint that they have not seen: they vouch for the past, not for the last second. */
 const COSIGN_MS = 30_000
 
-/** Keeps the witnesses of every workspace up to date while the hub runs. A witness that does not answer holds up nothing. */
-export function keepCosigned(instance: Instance, hub: Hub, log: LoopLog): { stop(): void } {
+/** Keeps the witnesses of every workspace up to date while the hub runs, looking each `everyMs`. A witness that does not answer holds up nothing, and is asked again. */
+export function keepCosigned(instance: Instance, hub: Hub, log: LoopLog, everyMs = COSIGN_MS): { stop(): void } {
   const sent = new Map<string, string>()
   let running = false
   const round = async (): Promise<void> => {
@@ -32,7 +32,7 @@ export function keepCosigned(instance: Instance, hub: Hub, log: LoopLog): { stop
     }
     running = false
   }
-  const timer = setInterval(() => void round(), COSIGN_MS)
+  const timer = setInterval(() => void round(), everyMs)
   timer.unref()
   return { stop: () => clearInterval(timer) }
 }

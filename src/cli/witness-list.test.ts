@@ -1,14 +1,17 @@
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { expect, onTestFinished, test } from "vitest"
+import { expect, onTestFinished, test, vi } from "vitest"
 import { Chain } from "../core/chain.ts"
+import type { Checkpoint } from "../core/workspace.ts"
 import { MemoryStore } from "../ledger/memory.ts"
-import { formatTreeHead, makeKey, openNote, parseSigner, parseVerifier, signNote } from "../ledger/note.ts"
+import { formatTreeHead, makeKey, openNote, parseNote, parseSigner, parseTreeHead, parseVerifier, signNote } from "../ledger/note.ts"
 import { sha256 } from "../ledger/sha256.ts"
 import { serveWitness } from "../ledger/witness-http.ts"
 import { Witness } from "../ledger/witness.ts"
 import { makeEntries } from "../../test/ledger-entries.ts"
+import { openRig } from "../../test/simulation/rig.ts"
+import { keepCosigned } from "./cosigning.ts"
 import { cosignNow, readWitnesses, writeWitnesses } from "./witness-list.ts"
 
 function newInstance() {
@@ -51,17 +54,20 @@ async function witnessNamed(name: string) {
   const { skey, vkey } = makeKey("witness", name, Buffer.alloc(32, name.charCodeAt(0)))
   const witness = new Witness(join(mkdtempSync(join(tmpdir(), "skein-witness-")), "witness.json"), parseSigner(skey), () => Date.now())
   witness.watch(LOG.vkey)
-  const served = await serveWitness({ witness })
+  let served = await serveWitness({ witness })
+  const { url } = served
   onTestFinished(async () => {
     await served.close()
     witness.close()
   })
-  return { url: served.url, vkey, seenSize: 0 }
+  const leave = (): Promise<void> => served.close()
+  const comeBack = async (): Promise<void> => void (served = await serveWitness({ witness, port: Number(new URL(url).port) }))
+  return { known: { url, vkey, seenSize: 0 }, leave, comeBack }
 }
 
 test("a checkpoint that another process overtook is no rollback, and takes nothing from the later one; a ledger that is too short is one", async () => {
   const instance = newInstance()
-  const [alice, bob] = [await witnessNamed("alice"), await witnessNamed("bob")]
+  const [alice, bob] = [(await witnessNamed("alice")).known, (await witnessNamed("bob")).known]
   const { ledger, note } = await logOf(20)
   writeWitnesses(instance, "main", [alice])
   await cosignNow(instance, "main", note(20), ledger)
@@ -84,7 +90,7 @@ test("a checkpoint that another process overtook is no rollback, and takes nothi
 
 test("one witness whose key is none is named, and the others are asked", async () => {
   const instance = newInstance()
-  const [alice, bob] = [await witnessNamed("alice"), await witnessNamed("bob")]
+  const [alice, bob] = [(await witnessNamed("alice")).known, (await witnessNamed("bob")).known]
   const { ledger, note } = await logOf(5)
   writeWitnesses(instance, "main", [alice, { url: "http://127.0.0.1:7800", vkey: "carol+1a2b3c4d+BA", seenSize: 3 }, bob])
   const { note: signed, answers } = await cosignNow(instance, "main", note(5), ledger)
@@ -95,4 +101,27 @@ test("one witness whose key is none is named, and the others are asked", async (
   ])
   expect(openNote(signed, [parseVerifier(alice.vkey), parseVerifier(bob.vkey)]).verified).toHaveLength(2)
   expect(readWitnesses(instance, "main").map(({ seenSize }) => seenSize)).toEqual([5, 3, 5])
+})
+
+test("a hub has each new checkpoint cosigned by itself, and asks a witness again that was away", async () => {
+  const sign = ({ size, root }: Checkpoint): string =>
+    signNote(formatTreeHead({ origin: "skein/main", size, root: Buffer.from(root, "hex") }), parseSigner(LOG.skey))
+  const rig = await openRig({ sign: (_, checkpoint) => Promise.resolve(sign(checkpoint)) })
+  const instance = newInstance()
+  const alice = await witnessNamed("alice")
+  writeWitnesses(instance, "main", [alice.known])
+  const warned: string[] = []
+  const log = { info: () => undefined, warn: (_: object, text: string) => void warned.push(text), error: () => undefined }
+  const kept = keepCosigned(instance, rig.hub, log, 5)
+  onTestFinished(() => kept.stop())
+  const isCosigned = (): Promise<void> =>
+    vi.waitFor(() => expect(readWitnesses(instance, "main")).toMatchObject([{ seenSize: parseTreeHead(parseNote(rig.loop.note() ?? "").text).size }]), 30_000)
+  await rig.clock.advance(1_000)
+  await isCosigned()
+  await alice.leave()
+  await rig.agents("a")
+  await rig.clock.advance(1_000)
+  await vi.waitFor(() => expect(warned).toContain("a witness does not answer"), 30_000)
+  await alice.comeBack()
+  await isCosigned()
 })
