@@ -32,7 +32,7 @@ export function summarize(
 ): { text: string; shown: { findings: number; decisions: number; messages: number } } {
   const { id, title, type, status, reason, changedBy, head } = thread
   const why = reason === null ? "" : ` by ${changedBy}: ${oneLine(reason, 200)}`
-  const start = cut(`# ${id}: ${title}\n${type}, ${status}${why}, ${head} messages\n`, maxBytes)
+  const start = cut(`# ${id}: ${title}\n${type}, ${status}${why}, ${head} message${head === 1 ? "" : "s"}\n`, maxBytes)
   let left = maxBytes - bytesOf(start)
   /** As many lines, newest first, as fit in a part of what is left. */
   const section = (name: string, numbers: readonly number[], part: number, total: number): string[] => {

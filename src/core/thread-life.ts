@@ -124,7 +124,12 @@ export function decideSetThreadStatus(state: Workspace, actor: Actor, { thread: 
       details,
     )
   if (!permits(least, actor.role))
-    return refuse("forbidden", `a ${actor.role} cannot take thread ${id} from ${from} to ${to}`, `Ask an agent of role ${least}, or the operator.`, details)
+    return refuse(
+      "forbidden",
+      `a ${actor.role} cannot take thread ${id} from ${from} to ${to}`,
+      least === "operator" ? "Ask the operator." : `Ask an agent of role ${least}, or the operator.`,
+      details,
+    )
   const outside = notWithin(state, actor, thread)
   if (outside !== null) return outside
   // Told to whoever is in it as a message of the hub's.

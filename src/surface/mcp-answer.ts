@@ -1,6 +1,7 @@
 import type { CallToolResult } from "@modelcontextprotocol/server"
 import { SkeinError } from "../contract/errors.ts"
 import type { OperationName } from "../contract/names.ts"
+import { TOOLS } from "../contract/tools.ts"
 import { clean, markDetails } from "./mcp-data.ts"
 import { ANSWER_MAX_CHARS, fitting } from "./mcp-fit.ts"
 import { nextStep } from "./mcp-next.ts"
@@ -23,7 +24,8 @@ export function resultOf(name: OperationName, answer: unknown, nowMs: number): C
 
 /** A refusal as a result that the model reads: what went wrong and what to do about it. */
 export function errorResult(error: SkeinError): CallToolResult {
-  const { code, remedy, retryAfterMs } = error
+  const { code, retryAfterMs } = error
+  const remedy = remedyOf(error)
   const message = clean(error.message).slice(0, 2_000)
   const details = markDetails(error.details)
   const wait = retryAfterMs === null ? "" : ` Wait ${retryAfterMs} ms first.`
@@ -33,4 +35,11 @@ export function errorResult(error: SkeinError): CallToolResult {
     content: [{ type: "text", text: `${code}: ${message}\nWhat to do: ${remedy}${wait}${more}` }],
     structuredContent: { code, message, remedy, ...(details === undefined ? {} : { details }), ...(retryAfterMs === null ? {} : { retryAfterMs }) },
   }
+}
+
+/** A model is shown what a tool takes by `more_tools`: it cannot open an address of the hub. */
+function remedyOf({ code, remedy, details }: SkeinError): string {
+  const { operation } = details
+  const tool = code === "invalid_input" && typeof operation === "string" ? TOOLS[operation as OperationName] : null
+  return tool ? `See what it takes: more_tools {"tool":"${tool}"}.` : remedy
 }

@@ -153,6 +153,10 @@ describe("more_tools", () => {
     expect(await code({ tool: "issue_credential", arguments: {} })).toBe("unknown_operation")
     expect(await code({ tool: "get_task", arguments: [] })).toBe("invalid_input")
     expect(await code({ tool: "retire_agent", arguments: { name: "ada", reason: "r" } })).toBe("forbidden")
+    // A model reads the remedy: the addresses of the hub are not for it.
+    const wrong = await useTool(client, "more_tools", { tool: "get_task", arguments: {} })
+    expect(wrong.data).toMatchObject({ code: "invalid_input", remedy: 'See what it takes: more_tools {"tool":"get_task"}.' })
+    expect((await useTool(client, "more_tools", { tool: "get_task" })).data).toMatchObject({ inputSchema: { required: ["task"] } })
   })
 
   test("gives short pages of a list, and refuses an answer that would crowd everything else out", async () => {
