@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { OPERATOR, Scenario, types } from "../../test/scenario.ts"
-import type { Actor } from "./entry.ts"
+import { type Actor, HUB } from "./entry.ts"
 import { openNotices } from "./directive.ts"
 import type { TaskId } from "./ids.ts"
 
@@ -126,6 +126,16 @@ describe("a blocked task", () => {
     expect(types(scenario.complete(bob, "other")).filter((type) => type === "task.released")).toHaveLength(1)
     expect(scenario.state.board.activeOf("ann")).toBe(2)
   })
+
+  it("releases no filler whose lease is over: that is an attempt, and ends with the next sweep", () => {
+    const { scenario, ann, bob } = waiting()
+    scenario.task("brief", { filler: true, leaseMs: 1_000 })
+    scenario.claim(ann, "brief")
+    scenario.wait(1_000)
+    expect(types(scenario.complete(bob, "other"))).not.toContain("task.released")
+    expect(types(scenario.must("hub.sweep", HUB, { beats: [], silent: [] }))).toContain("lease.ended")
+    expect(scenario.at("brief").attempts).toBe(1)
+  })
 })
 
 describe("a blocker", () => {
@@ -168,21 +178,23 @@ describe("a blocker", () => {
 
   it("tells the owners of what depends on the blocked task, each once, and never the blocked one itself", () => {
     const scenario = new Scenario()
-    const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob", { maxActive: 3 })]
+    const [ann, bob, cat] = [scenario.agent("ann"), scenario.agent("bob", { maxActive: 2 }), scenario.agent("cat")]
     scenario.task("main")
     scenario.task("other")
-    scenario.task("after", { dependsOn: ["main"] })
+    for (const id of ["after", "later"]) scenario.task(id, { dependsOn: ["main"] })
     scenario.claim(ann, "main")
     scenario.complete(ann, "main")
-    scenario.claim(bob, "after")
-    scenario.claim(bob, "other")
+    for (const id of ["after", "later"]) scenario.claim(bob, id)
+    scenario.claim(cat, "other")
     scenario.must("task.reset", OPERATOR, { task: "main", reason })
     scenario.claim(ann, "main")
-    expect(block(scenario, ann, "main", "other")).toEqual(["task.started", "task.blocked", "event.sent"])
+    expect(block(scenario, ann, "main", "other")).toEqual(["task.started", "task.blocked", "event.sent", "event.sent"])
     expect(openNotices(scenario.state, bob).map(({ directive, text }) => [directive, text])).toEqual([
       ["replan", "main, which after builds on, was reset: because"],
+      ["replan", "main, which later builds on, was reset: because"],
       ["replan", "main is blocked on task other: because"],
     ])
+    expect(openNotices(scenario.state, cat)).toMatchObject([{ directive: "replan", text: "main is blocked on task other: because" }])
     expect(openNotices(scenario.state, ann)).toEqual([])
   })
 

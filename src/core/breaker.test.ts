@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it, test } from "vitest"
 import { OPERATOR, Scenario } from "../../test/scenario.ts"
-import { type Breaker, BREAKER_NUMBERS, type BreakerPhase, type BreakerPolicy, phaseOf, type Signal, step } from "./breaker.ts"
+import { type Breaker, BREAKER_NUMBERS, type BreakerPhase, breakerPolicy, type BreakerPolicy, phaseOf, type Signal, step } from "./breaker.ts"
 import { breakerViews } from "./breaker-view.ts"
 import { throttledBy } from "./breaker-outcome.ts"
 import type { Actor } from "./entry.ts"
@@ -367,6 +367,26 @@ describe("claims", () => {
     scenario.refuses("breaker_open", "task.claim", ann, { task: "t" })
     expect(old.state.breakers.size).toBe(0)
   })
+})
+
+test("where nothing else is said five failures in a row open it, or six of the last ten in ten minutes; for a minute, doubled to a quarter of an hour", () => {
+  const policy = breakerPolicy(new Scenario().state)
+  const minuteMs = 60_000
+  const look = (told: readonly Told[], lookMs: number): BreakerPhase => after(told, lookMs, ID, policy).phase
+  const five: Told[] = [bad(), bad(), bad(), bad(), bad()].map((signal) => [0, signal])
+  expect([look(five.slice(1), 0), look(five, 0), look(five, minuteMs - 1), look(five, minuteMs)]).toEqual(["closed", "open", "open", "half_open"])
+  const mixed = (lastMs: number): Told[] =>
+    [bad(), bad(), ok(), bad(), ok(), bad(), ok(), bad(), ok(), bad()].map((signal, at) => [at === 0 ? 0 : lastMs, signal])
+  expect([look(mixed(10 * minuteMs - 1), 10 * minuteMs), look(mixed(10 * minuteMs), 10 * minuteMs)]).toEqual(["open", "closed"])
+  expect([look([[0, slow()]], 29_999), look([[0, slow()]], 30_000)]).toEqual(["open", "half_open"])
+  const [told, waits]: [Told[], number[]] = [[...five], []]
+  for (let untilMs = minuteMs, at = 0; at < 5; at += 1) {
+    told.push([untilMs, probe()], [untilMs, bad(9)])
+    const endMs = after(told, untilMs, ID, policy).breaker?.open?.untilMs ?? 0
+    waits.push((endMs - AT - untilMs) / minuteMs)
+    untilMs = endMs - AT
+  }
+  expect(waits).toEqual([2, 4, 8, 15, 15])
 })
 
 test("every number of the policy is within its bounds, and refused outside of them", () => {

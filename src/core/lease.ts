@@ -15,7 +15,7 @@ export const LEASE_OWNED_MS = 120_000
 /** Lease where nothing beats: a person or a script that calls the CLI now and then. */
 export const LEASE_UNOWNED_MS = 900_000
 /** A task in progress without an update for this long is flagged to its owner; after twice this, to the operator. */
-export const STALE_MS = 900_000
+const STALE_MS = 900_000
 /** A session is lost after this many of its heartbeat intervals without a beat. */
 export const LOST_AFTER_BEATS = 3
 

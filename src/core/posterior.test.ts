@@ -37,7 +37,8 @@ describe("a belief in one agent and one skill", () => {
   })
 })
 
-test("the blame for a failure is split whole, and most of it falls on the weakest", () => {
+test("the blame for a failure is split whole, in proportion to 1 − mean: most of it falls on the weakest", () => {
+  expect(blameOf([0.5, 0.75, 0.75])).toEqual([0.5, 0.25, 0.25])
   fc.assert(
     fc.property(fc.array(fc.double({ min: 0.01, max: 0.99, noNaN: true }), { minLength: 1, maxLength: 8 }), (means) => {
       const blame = blameOf(means)
@@ -51,6 +52,7 @@ test("the chance on several skills lies between the weakest and the strongest", 
   expect(chanceOf([])).toBe(1)
   expect(chanceOf([0.25, 1])).toBe(0.5)
   expect(chanceOf([0.5, 0.5, 0.5])).toBeCloseTo(0.5, 12)
+  expect(chanceOf([0.125, 1, 1])).toBeCloseTo(0.5, 12)
   fc.assert(
     fc.property(fc.array(fc.double({ min: 0.01, max: 0.99, noNaN: true }), { minLength: 1, maxLength: 8 }), (means) => {
       expect(chanceOf(means)).toBeGreaterThanOrEqual(Math.min(...means) - 1e-12)

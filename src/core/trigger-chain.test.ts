@@ -296,10 +296,12 @@ describe("a thread that goes round in circles", () => {
 
   it("is not blocked while there is progress, nor is an inbox, nor one in which an orchestrator speaks", () => {
     const waking = talk()
-    for (let turn = 0; turn < 45; turn += 1) {
-      waking.post(waking.ann, "plan", `finding ${turn}`, turn % 15 === 14 ? { eventType: "finding" } : {})
+    // What would be the twentieth turn is progress itself.
+    for (let turn = 0; turn < 60; turn += 1) {
+      waking.post(waking.ann, "plan", `finding ${turn}`, turn % 20 < 19 ? {} : { eventType: turn === 39 ? "commit" : "finding" })
       waking.post(waking.ann, "team")
     }
+    for (let turn = 0; turn < 25; turn += 1) waking.post(waking.boss, "plan")
     expect(waking.state.threads.get("plan")?.status).toBe("active")
     expect(waking.state.threads.get("team")?.status).toBe("active")
   })

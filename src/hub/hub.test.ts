@@ -77,6 +77,7 @@ describe("opening", () => {
     await rig.close()
     rig = await openRig({ store: rig.store, clock: rig.clock })
     expect(rig.types()).toEqual(["workspace.created", "hub.started", "checkpoint.recorded", "hub.started"])
+    expect(rig.entries().at(-1)?.data).toMatchObject({ graceMs: 15_000 })
     expect(await rig.run(rig.loop.read((state) => state.meta.get("workspace")!.hubStarts))).toBe(2)
   })
 })

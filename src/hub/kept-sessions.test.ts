@@ -19,5 +19,6 @@ test("a supervisor, and an agent in its keeping, that died while the hub was dow
   await rig.clock.advance(2_500)
   const status = await rig.run(rig.loop.read((state) => Object.fromEntries([...state.sessions.values()].map(({ id, status: now }) => [id, now]))))
   expect(status).toEqual({ s_ann: "live", s_bob: "lost", s_free: "live", s_keeper: "lost" })
+  expect(rig.types()).not.toContain("session.returned")
   await rig.close()
 })

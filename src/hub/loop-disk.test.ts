@@ -11,6 +11,27 @@ describe("checkpoints", () => {
     expect(rig.types().filter((type) => type === "checkpoint.recorded")).toHaveLength(1)
   })
 
+  test("one is recorded after 1,000 entries, or a second, where nothing else is said", async () => {
+    const rig = await openRig()
+    await rig.clock.advance(1_000)
+    const made = (): number => rig.types().filter((type) => type === "checkpoint.recorded").length
+    const before = made()
+    await rig.tasks("t")
+    await rig.clock.advance(999)
+    expect(made()).toBe(before)
+    await rig.clock.advance(2)
+    expect(made()).toBe(before + 1)
+    // All in one moment.
+    const add = (count: number): Promise<unknown> =>
+      rig.run(Promise.all(Array.from({ length: count }, (_, at) => rig.loop.execute("task.add", OPERATOR, { id: `${count}-${at}`, title: "t" }))))
+    await add(999)
+    await rig.clock.advance(10)
+    expect(made()).toBe(before + 1)
+    await add(1)
+    await rig.clock.advance(10)
+    expect(made()).toBe(before + 2)
+  })
+
   test("one is recorded after a while, covers all before it, and calls for no other", async () => {
     const rig = await openRig({ limits: { checkpointMs: 1_000 } })
     await rig.tasks("t")

@@ -31,7 +31,7 @@ type AddressesOptions = {
 }
 
 /** A batch of log records may carry prompts, which are passed over. */
-const TELEMETRY_BODY_MAX_BYTES = 4 * 1024 * 1024
+export const TELEMETRY_BODY_MAX_BYTES = 4 * 1024 * 1024
 const TOKEN_BODY_MAX_BYTES = 4 * 1024
 
 type Exchange = { request: IncomingMessage; response: ServerResponse; pathname: string; requestId: string }

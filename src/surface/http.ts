@@ -48,10 +48,10 @@ export type ServeOptions = {
 export type Served = { url: string; close(): Promise<void> }
 
 /** Of one agent: well above what one client's sequential calls reach. */
-const DEFAULT_RATE: Rate = { perSecond: 5_000, burst: 10_000 }
-const BODY_MAX_BYTES = 256 * 1024
-const PLAN_MAX_BYTES = 8 * 1024 * 1024
-const CONNECTIONS_MAX = 2_000
+export const DEFAULT_RATE: Rate = { perSecond: 5_000, burst: 10_000 }
+export const BODY_MAX_BYTES = 256 * 1024
+export const PLAN_MAX_BYTES = 8 * 1024 * 1024
+export const CONNECTIONS_MAX = 2_000
 export const PING_MS = 15_000
 
 /** Serves the contract on one port. Answers when it listens; `close` ends connections, and leaves the hub to its owner. */

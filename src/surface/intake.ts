@@ -10,7 +10,7 @@ const IN_FLIGHT_LEAST = 16
 const REST_MS = 25
 
 /** What a connection may send that is no call, such as a hello or a beat, before it counts as refusals do: nobody rests for so little because others were refused. */
-const ASIDES = { perSecond: 100, burst: 100 } as const
+export const ASIDES = { perSecond: 100, burst: 100 } as const
 
 type IntakeOptions = {
   ws: Pick<WebSocket, "isPaused" | "pause" | "resume">

@@ -19,7 +19,7 @@ export type McpEndpointOptions = {
 }
 
 /** Of a request: the library goes down into it level by level, and would run out of stack. */
-const LEVELS_MAX = 64
+export const LEVELS_MAX = 64
 /** How long answers may take to get out once their calls are over, in ms. */
 const CLOSE_MS = 1_000
 

@@ -1,5 +1,5 @@
 /** Reads of one connection at work at once, and begun in one turn of the loop: what they answer may be megabytes each, and stands in the hub's memory. */
-const AT_ONCE = 8
+export const AT_ONCE = 8
 
 /**
  * When a connection's reads are carried out: so many at once, and none while much of what it was answered waits to be sent. A client may ask for a thousand pages in one

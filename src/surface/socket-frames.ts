@@ -14,8 +14,8 @@ import { parseJson } from "./request.ts"
 export const CLOSE = { badFrame: 4400, notUtf8: 1007, unauthenticated: 4401, goingAway: 1001, tooSlow: 1013 } as const
 
 /** Calls of one connection in flight at once. */
-const IN_FLIGHT_MAX = 1_000
-const HELLO_MAX_BYTES = 16 * 1024
+export const IN_FLIGHT_MAX = 1_000
+export const HELLO_MAX_BYTES = 16 * 1024
 /** Sessions in one beat. */
 export const BEATS_MAX = 1_000
 /** Frames in one message. */
