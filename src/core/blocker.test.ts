@@ -130,6 +130,7 @@ describe("a blocked task", () => {
   it("releases no filler whose lease is over: that is an attempt, and ends with the next sweep", () => {
     const { scenario, ann, bob } = waiting()
     scenario.task("brief", { filler: true, leaseMs: 1_000 })
+    scenario.must("task.release", ann, { task: "fill", fence: scenario.at("fill").fence ?? 0, reason })
     scenario.claim(ann, "brief")
     scenario.wait(1_000)
     expect(types(scenario.complete(bob, "other"))).not.toContain("task.released")
