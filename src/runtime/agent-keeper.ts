@@ -31,8 +31,11 @@ export type Keeping = {
   told(line: string): void
 }
 
-/** How a wake (`trigger`) starts an agent: with its conversation or a new one, and what it is told first. `beside`: what runs is not ended for it. */
-export type Restart = { trigger: string; resume: boolean; prompt: string; quietMs: number; beside: boolean }
+/**
+ * How a wake (`trigger`) starts an agent: with its conversation or a new one, and what it is told first. `beside`: what runs is not ended for it. `starts`: how
+ * often it had been started when the wake was asked for.
+ */
+export type Restart = { trigger: string; resume: boolean; prompt: string; nonce: string; quietMs: number; beside: boolean; starts: number }
 /** `session`: the one that the wake is meant for. `onChannel` is told before each try; false ends them. */
 export type Reach = { session: string | null; native(inbox: NativeInbox): boolean; onChannel(channel: Channel): Promise<boolean> }
 
@@ -78,9 +81,13 @@ export class AgentKeeper {
     return this.#wanted
   }
 
-  /** Whether wakes of it are taken: it runs, or may be started for one. */
+  /**
+   * Whether wakes of it are taken: it runs, or may be started for one. While it runs and its session is not begun, the hub takes it for asleep: a wake would end
+   * it to start it.
+   */
   get wakeable(): boolean {
-    return !this.#closing && this.#wanted.want === "running" && this.#now.state !== "starting"
+    const { state, address, session } = this.#now
+    return !this.#closing && this.#wanted.want === "running" && state !== "starting" && (address === null || session !== null)
   }
 
   /** Whether a second process of it may run beside its live one. */
@@ -151,11 +158,17 @@ export class AgentKeeper {
   }
 
   /** Starts the agent for a wake; one that still runs is ended first, but never under the hands of a person. */
-  startFor({ trigger, resume, prompt, quietMs, beside }: Restart): Promise<{ ok: true; detail: string; session: string | null } | Refused> {
+  startFor({ trigger, resume, prompt, nonce, quietMs, beside, starts }: Restart): Promise<{ ok: true; detail: string; session: string | null } | Refused> {
     return this.#alone(async () => {
       if (this.#closing) return refused("SPAWN_FAILED", "its supervisor is going down")
       await this.#check()
       const { address } = this.#now
+      // Interleaving: its restart was due after the wake was taken for one that is down. Ended for it would be what has just begun.
+      if (address !== null && this.#now.starts !== starts) {
+        await this.#session.open()
+        const told = await this.#driver(address).deliver(address, { text: prompt, nonce, form: "body", quietMs, acknowledged: () => false })
+        return told.ok ? { ok: true, detail: `it had been started meanwhile: ${told.detail}`, session: this.#now.session } : told
+      }
       if (address !== null && beside && this.allowsBeside) return this.#startBeside(prompt)
       if (address !== null) {
         const typedAtMs = await this.#driver(address).lastHumanInputAtMs(address)

@@ -65,12 +65,13 @@ export class WakeRunner {
     do {
       this.#again = false
       if (this.#closed) return
-      const keepers = new Map(this.#o.keepers().flatMap((keeper) => (keeper.wakeable ? [[keeper.agent, keeper] as const] : [])))
+      const kept = this.#o.keepers().filter(({ wakeable }) => wakeable)
+      const keepers = new Map(kept.map((keeper) => [keeper.agent, { keeper, starts: keeper.running.starts }]))
       const { jobs } = await this.#o.hub.call("trigger.claim", { agents: [...keepers.keys()], max: CLAIM_MAX })
       for (const job of jobs) {
-        const keeper = keepers.get(job.target)
-        if (keeper === undefined) continue
-        const work = this.#deliver(keeper, job)
+        const found = keepers.get(job.target)
+        if (found === undefined) continue
+        const work = this.#deliver(found.keeper, job, found.starts)
           .catch((error: unknown) => this.#o.told(`${job.target}: job ${job.job}: ${error instanceof Error ? error.message : String(error)}`))
           .finally(() => this.#atWork.delete(job.job))
         this.#atWork.set(job.job, work)
@@ -78,9 +79,9 @@ export class WakeRunner {
     } while (this.#again)
   }
 
-  async #deliver(keeper: AgentKeeper, job: Job): Promise<void> {
+  async #deliver(keeper: AgentKeeper, job: Job, starts: number): Promise<void> {
     const free = await this.#o.beforeText(keeper)
-    const answer = job.hop === "live" ? await this.#reach(keeper, job, free) : await this.#start(keeper, job)
+    const answer = job.hop === "live" ? await this.#reach(keeper, job, free) : await this.#start(keeper, job, starts)
     if (answer === null) return
     if (answer.ok) {
       await this.#record(job, "sent", answer)
@@ -123,14 +124,14 @@ export class WakeRunner {
     return answer.ok ? { ok: true, channel: answer.channel, detail: answer.handed ? answer.detail : `not typed again: ${answer.detail}` } : answer
   }
 
-  async #start(keeper: AgentKeeper, job: Job): Promise<(Said & { ok: true; detail: string }) | Refused | null> {
+  async #start(keeper: AgentKeeper, job: Job, starts: number): Promise<(Said & { ok: true; detail: string }) | Refused | null> {
     const summary = job.hop === "spawn" ? await this.#summary(job.thread) : null
     if (!(await this.#record(job, "delivering", { channel: null }))) return null
     const resume = job.hop === "resume"
     const prompt = resume ? nudgeText(job) : briefingText(job, summary)
     // Nothing was tried in vain in its live session: that was only not free.
     const beside = !resume && job.failed.live === 0
-    return keeper.startFor({ trigger: job.job, resume, prompt, quietMs: job.forced === null ? this.#o.quietMs() : 0, beside })
+    return keeper.startFor({ trigger: job.job, resume, prompt, nonce: job.nonce, quietMs: job.forced === null ? this.#o.quietMs() : 0, beside, starts })
   }
 
   async #summary(thread: string): Promise<string | null> {
