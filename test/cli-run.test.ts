@@ -78,7 +78,9 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
 
   test("Ctrl-C in the middle stops everything cleanly with 130, and the same command goes on where it stopped", async () => {
     const folder = newRepository()
-    const plan = writePlan(folder, { plan: "naps", tasks: ["a", "b", "c"].map((id) => nap(id, 0.7)) })
+    // Longer than the test takes to see that it is at work; the second time it is over at once.
+    const long = { id: "b", title: "Nap b", run: `[ -e '${folder}/again' ] || sleep 60` }
+    const plan = writePlan(folder, { plan: "naps", tasks: [nap("a", 0), long, nap("c", 0)] })
     const run = startSkein(folder, ["run", plan])
     await until(() => (/claimed b/.test(run.output()) ? true : undefined), "the second task is at work")
     run.child.kill("SIGINT")
@@ -90,6 +92,7 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
     expect(hubPid(folder)).toBeNull()
     const released = await entriesOf(folder)
     expect(released.findLast(({ type }) => type.startsWith("task."))).toMatchObject({ type: "task.released", data: { id: "naps.1/b" } })
+    writeFileSync(join(folder, "again"), "")
     const second = await skein(folder, ["run", plan])
     expect(second).toMatchObject({ status: 0, stdout: expect.stringContaining("goes on: naps.1") as string })
     const completed = (await entriesOf(folder)).filter(({ type }) => type === "task.completed").map(({ data }) => data.id)

@@ -64,7 +64,7 @@ test.runIf(withoutTmux === null)(
     await json(folder, ["task", "claim", "t1"])
     await json(folder, ["task", "complete", "t1", "--text", "界".repeat(100)])
     const { lines, shows } = open(folder, "status", "--follow")
-    await shows(/^agent .* cost$/m)
+    await shows(/^agent .* cost\noperator .*…$/m)
     const [, , , heads = "", agent = "", ...below] = lines()
     expect(heads).toHaveLength(COLUMNS)
     expect(agent).toMatch(/^operator +offline .*界…$/)

@@ -149,8 +149,8 @@ export async function spawned(rig: Rig, count = 1, ...options: string[]): Promis
   for (let number = 1; number <= count; number += 1) {
     await rig.hub.call("thread.create", { thread: `talk-${number}`, title: "Talk", participants: [`reader-${number}`] })
     await until(() => (rig.tmux("capture-pane", "-p", "-t", `main:reader-${number}`).includes("ready for input") ? true : undefined), "it takes input")
-    // The agent may be faster than the supervisor, which writes down last that it runs.
-    await until(() => (pidOf(rig, `reader-${number}`) > 0 ? true : undefined), "it is known to run")
+    // The agent may be faster than the supervisor, which writes down that it runs, and last its session.
+    await until(() => (pidOf(rig, `reader-${number}`) > 0 && rig.running(`reader-${number}`).session !== null) || undefined, "it is known to run")
   }
 }
 

@@ -41,7 +41,8 @@ async function interrupted(
 
 describe.skipIf(withoutTmux !== null)("a wake that a person's typing holds up", { timeout: 60_000, concurrent: true }, () => {
   test("is typed when an operator forces it, and who did so, and why, stays on the ledger", async (context) => {
-    const { job, hasRead, hub, skein } = await interrupted(context)
+    // Looked at again much later: a wake that is just being tried cannot be forced.
+    const { job, hasRead, hub, skein } = await interrupted(context, { wake: { recheckMs: 60_000 } })
     await skein("trigger", "retry", job, "--force", "--reason", "the release is broken")
     await hasRead("reader-1", "please")
     const { trigger, hops } = await hub.call("trigger.why", { job })
@@ -69,8 +70,11 @@ describe.skipIf(withoutTmux !== null)("a wake that a person's typing holds up", 
     const pid = rig.heard("reader-1", "started")[0]?.pid
     const read = await rig.hasRead("reader-1", "please")
     expect(read.pid).not.toBe(pid)
+    // A turn that goes on may read the second message too, and then no other comes.
+    await until(() => rig.heard("reader-1", "done")[0], "its turn is over")
     const next = await rig.post("talk", "and again")
     expect((await rig.hasRead("reader-1", next)).pid).not.toBe(pid)
+    await until(() => rig.heard("reader-1", "done")[1], "the next is over too")
     expect(
       rig
         .heard("reader-1", "done")

@@ -73,6 +73,7 @@ test.concurrent("figures that are none are not told, and the others are", async 
   const started = await driver.start(launch)
   if (!started.ok) throw new Error(started.detail)
   await driver.deliver(started.address, delivery("go"))
+  await until("it is told", () => told.length === 1)
   expect(told).toMatchObject([{ inputTokens: null, outputTokens: 2, cacheReadTokens: null, cacheWriteTokens: null, costMicroUsd: 500_000 }])
 })
 

@@ -115,7 +115,7 @@ describe("a child's end", () => {
   })
 
   test("a program that left the group and holds the output cannot keep the child from being over", async () => {
-    const child = await start({ command: "setsid sleep 300 & echo away=$!; sleep 0.2" })
+    const child = await start({ command: "setsid sh -c 'echo away=$$; touch left; exec sleep 300' & until [ -e left ]; do sleep 0.02; done" })
     const away = await until(() => pidIn(child.tail(), "away"))
     onTestFinished(() => void process.kill(away, "SIGKILL"))
     const exit = await child.exited

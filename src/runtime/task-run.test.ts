@@ -202,12 +202,13 @@ describe("stand-in work", () => {
 })
 
 describe("an end from outside", () => {
-  const stubborn = `trap '' TERM; sh -c 'trap "" TERM; echo $$ > pid; while :; do sleep 0.05; done' & while :; do sleep 0.05; done`
+  const stubborn = `trap '' TERM; sh -c 'trap "" TERM; while :; do sleep 0.05; done' & echo $! > pid; echo ready; while :; do sleep 0.05; done`
 
   test("aborting ends the whole process group, and is nobody's fault", async () => {
     const stop = new AbortController()
-    setTimeout(() => stop.abort(), 200)
-    expect(await command(stubborn, { signal: stop.signal })).toMatchObject({ ok: false, outcome: "aborted", exitCode: null, reason: "it was aborted" })
+    const onOutput = ({ text }: { text: string }): void => void (text.includes("ready") && stop.abort())
+    const aborted = await command(stubborn, { signal: stop.signal, onOutput })
+    expect(aborted).toMatchObject({ ok: false, outcome: "aborted", exitCode: null, reason: "it was aborted" })
     expect(await gone("pid")).toBe(true)
   })
 
@@ -226,7 +227,7 @@ describe("an end from outside", () => {
   })
 
   test("the time limit ends the group, and counts as failed", async () => {
-    expect(await command(stubborn, { timeoutMs: 200 })).toMatchObject({ outcome: "failed", reason: "it was not done after 200 ms" })
+    expect(await command(stubborn, { timeoutMs: 1_000 })).toMatchObject({ outcome: "failed", reason: "it was not done after 1000 ms" })
     expect(await gone("pid")).toBe(true)
   })
 
