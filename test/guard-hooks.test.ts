@@ -1,12 +1,14 @@
+import { spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { type AddressInfo, createServer } from "node:net"
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { guardStatus, installGuard, removeGuard } from "../src/repo/guard.ts"
-import { findRepository } from "../src/repo/instance.ts"
+import { ensureInstanceDir, findRepository } from "../src/repo/instance.ts"
 import { setWorktreeAgent } from "../src/repo/worktree-agent.ts"
 import { json, tidyUp } from "./cli-driver.ts"
-import { type Checkout, makeTeam, type Team, Yard } from "./guard-rig.ts"
+import { type Checkout, LAUNCHER, makeTeam, type Team, Yard } from "./guard-rig.ts"
 
 /** Who is guarded by whom, and that the user's own hooks go on as they did. */
 
@@ -287,6 +289,56 @@ test.concurrent("whatever was done to core.hooksPath since, nothing of the guard
     expect(existsSync(at.path(".skein/hooks"))).toBe(false)
     if (left !== "") at.plain("config", "--unset-all", "core.hooksPath")
   }
+})
+
+test.concurrent("in a repository that was moved, or copied, the user's own hooks go on, and remove leaves no path of where it was", async () => {
+  for (const [paths, own] of [
+    [[], ".git/hooks"],
+    [[".husky/_"], ".husky/_"],
+  ] as const) {
+    const at = yard.bare()
+    hook(at, `${own}/pre-commit`)
+    for (const path of paths) at.plain("config", "core.hooksPath", path)
+    const config = at.read(".git/config")
+    await at.guard()
+    renameSync(at.folder, at.path("../moved"))
+    for (const place of ["../moved", "../copied"]) {
+      const other = at.at(at.path(place))
+      if (!existsSync(other.folder)) cpSync(at.path("../moved"), other.folder, { recursive: true })
+      expect(await guardStatus(await repositoryOf(other))).toMatchObject({ inForce: false, handsOnTo: ["pre-commit"] })
+      await other.guard()
+      expect(await guardStatus(await repositoryOf(other))).toMatchObject({ inForce: true, handsOnTo: ["pre-commit"] })
+      rmSync(other.path("../told"), { force: true })
+      expect(await other.sh("goose", EDIT_FREE)).toMatchObject({ status: 0, stderr: "" })
+      expect(told(other)).toContain("pre-commit")
+      expect((await other.sh("goose", EDIT_HELD)).stderr).toContain("skein: refused")
+      other.plain("reset", "-q", "--hard")
+    }
+    const copied = at.at(at.path("../copied"))
+    await removeGuard(await repositoryOf(copied))
+    expect(copied.read(".git/config")).toBe(config)
+  }
+})
+
+test.concurrent("many that install the guard at once are not in each other's way", async () => {
+  const at = yard.bare()
+  const repository = await repositoryOf(at)
+  const launchers = Array.from({ length: 6 }, (_, n) => `/skein-${n}.cjs`)
+  await Promise.all(launchers.map((launcher) => installGuard({ repository, node: process.execPath, launcher })))
+  expect((await at.guard()).changed).toBe(true)
+  expect(await guardStatus(repository)).toMatchObject({ inForce: true })
+  expect(readdirSync(at.path(".skein")).sort()).toEqual([".gitignore", "hooks", "hub.json", "operator.credential"])
+})
+
+// A file system that can only be read, for this process and its children alone.
+const READ_ONLY = ["--mount", "--map-root-user", "sh", "-ec", 'mount --bind "$1" "$1"; mount -o remount,ro,bind "$1"; cd "$1"; shift; "$@"', "sh"]
+
+test.skipIf(spawnSync("unshare", [...READ_ONLY, tmpdir(), "true"]).status !== 0)("a disk that can only be read is named as such", async () => {
+  const at = yard.bare()
+  await ensureInstanceDir(await repositoryOf(at))
+  const ran = spawnSync("unshare", [...READ_ONLY, at.folder, process.execPath, "--", LAUNCHER, "guard", "install"], { encoding: "utf8" })
+  expect(ran).toMatchObject({ status: 1, stdout: "" })
+  expect(ran.stderr).toMatch(/^skein: EROFS: read-only file system, .*\nremedy: It lies on a file system that is read-only: .*\n$/)
 })
 
 test.concurrent("skein guard, as typed: install twice, status, remove", async () => {

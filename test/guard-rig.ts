@@ -10,7 +10,7 @@ import { json, newRepository, type Ran } from "./cli-driver.ts"
 /** Who runs a git command: an agent by its credential, or a person. */
 export type Who = "goose" | "heron" | "duck" | "person"
 
-const LAUNCHER = resolve("bin/skein.cjs")
+export const LAUNCHER = resolve("bin/skein.cjs")
 
 /** A hub with three agents: heron holds `held/**`; goose works on a task; duck on none. */
 export type Team = { home: string; credential(agent: string): string; as(agent: string): HttpClient }

@@ -1,5 +1,6 @@
+import { randomBytes } from "node:crypto"
 import { chmod, lstat, mkdir, readdir, readFile, realpath, rename, rm, rmdir, writeFile } from "node:fs/promises"
-import { isAbsolute, join } from "node:path"
+import { basename, dirname, isAbsolute, join } from "node:path"
 import { readRegular } from "../client/regular-file.ts"
 import { git, gitDone, RepositoryError } from "./git.ts"
 import { handOn, HOOKS, HOOKS_WITH_EFFECT, MARK, referenceTransaction, type ScriptPlaces } from "./guard-script.ts"
@@ -39,6 +40,11 @@ function guardFolder({ instanceDir }: Repository): string {
   return join(instanceDir, "hooks")
 }
 
+/** Whether a hooks path is a guard's, if not this one's: of where the repository was before it was moved, or of what it is a copy of. Nobody's own hooks lie there. */
+function isGuards(path: string): boolean {
+  return basename(path) === "hooks" && basename(dirname(path)) === ".skein"
+}
+
 const RECORD = "guard.json"
 
 /**
@@ -63,15 +69,17 @@ export async function installGuard({
   const recorded = await guardRecord(folder)
   const now = await hooksPaths(repository)
   const isOurs = now.local.at(-1) === folder
-  const before = isOurs && recorded !== null ? recorded.before : now.local.filter((value) => value !== folder)
-  // The path that the guard replaced is known from its record alone; one that lies beneath (a user's own, of all repositories) may have changed since.
-  const own = isOurs && recorded !== null && before.length > 0 ? recorded.own : (now.besides ?? join(repository.commonDir, "hooks"))
+  const before = recorded !== null && isGuards(now.local.at(-1) ?? "") ? recorded.before : now.local.filter((value) => !isGuards(value))
+  const own = ownFolder(repository, now, recorded?.before === before ? recorded : null)
   const scripts = await scriptsFor({ own, ...repository, node, launcher, people: people !== "ignore" })
   const record: GuardRecord = { version: 1, before, own, people }
   const same = isOurs && recorded !== null && JSON.stringify(recorded) === JSON.stringify(record) && (await holds(folder, scripts))
   if (same) return { changed: false, ownHooks: own }
   await refuseForeign(folder)
-  await mkdir(folder, { mode: 0o700, recursive: true })
+  // Not recursive: on a read-only file system Node would then say that the folder around it is missing.
+  await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw error
+  })
   // The record first: whoever dies in between must leave what `remove` needs.
   await replace(join(folder, RECORD), `${JSON.stringify(record, null, 2)}\n`, 0o600)
   for (const [name, text] of scripts) await replace(join(folder, name), text, 0o700)
@@ -96,8 +104,8 @@ export async function removeGuard(repository: Repository): Promise<boolean> {
   const recorded = await guardRecord(folder)
   const { local } = await hooksPaths(repository)
   // Whoever set another path since meant it; but where the guard's stays among several, git would look there once the others are taken away.
-  const others = local.filter((value) => value !== folder)
-  if (local.at(-1) === folder) await setHooksPath(repository, recorded?.before ?? others)
+  const others = local.filter((value) => !isGuards(value))
+  if (isGuards(local.at(-1) ?? "")) await setHooksPath(repository, recorded?.before ?? others)
   else if (others.length < local.length) await setHooksPath(repository, others)
   if (recorded === null && (await lstat(folder).catch(() => null)) === null) return others.length < local.length
   await refuseForeign(folder)
@@ -108,8 +116,9 @@ export async function removeGuard(repository: Repository): Promise<boolean> {
 export async function guardStatus(repository: Repository): Promise<GuardStatus> {
   const folder = guardFolder(repository)
   const recorded = await guardRecord(folder)
-  const { effective, besides } = await hooksPaths(repository)
-  const own = recorded?.own ?? besides ?? join(repository.commonDir, "hooks")
+  const paths = await hooksPaths(repository)
+  const { effective } = paths
+  const own = ownFolder(repository, paths, recorded)
   const past: string[] = []
   for (const top of await worktreeTops(repository)) if ((await hooksPaths(repository, top)).effective !== folder) past.push(top)
   const installed = recorded !== null && (await isScript(join(folder, "reference-transaction")))
@@ -140,8 +149,12 @@ async function hooksPaths(repository: Repository, at = repository.commonDir): Pr
   const values: string[] = []
   // Of what git is told on its command line nothing counts: Skein itself runs it without hooks.
   for (let field = 0; field + 1 < fields.length; field += 2) if (fields[field] !== "command") values.push(fields[field + 1] as string)
-  const folder = guardFolder(repository)
-  return { local: local.stdout.split("\0").slice(0, -1), effective: values.at(-1) ?? null, besides: values.findLast((value) => value !== folder) ?? null }
+  return { local: local.stdout.split("\0").slice(0, -1), effective: values.at(-1) ?? null, besides: values.findLast((value) => !isGuards(value)) ?? null }
+}
+
+/** The user's own: of a path that the guard replaced its record alone knows; one that lies beneath (of all repositories) may have changed since. */
+function ownFolder({ commonDir }: Repository, { besides }: HooksPaths, recorded: GuardRecord | null): string {
+  return recorded !== null && recorded.before.length > 0 ? recorded.own : (besides ?? join(commonDir, "hooks"))
 }
 
 async function setHooksPath(repository: Repository, values: readonly string[]): Promise<void> {
@@ -203,9 +216,9 @@ async function holds(folder: string, scripts: ReadonlyMap<string, string>): Prom
   return true
 }
 
-/** Whole or as it was: git may run the script at this moment. */
+/** Whole or as it was: git may run the script at this moment. What is drafted lies besides the folder, where it is nobody's hook to another who installs. */
 async function replace(path: string, text: string, mode: number): Promise<void> {
-  const draft = `${path}.${process.pid}`
+  const draft = join(dirname(dirname(path)), `hooks.${randomBytes(6).toString("hex")}`)
   await writeFile(draft, text, { mode })
   await chmod(draft, mode)
   await rename(draft, path)
@@ -221,7 +234,9 @@ async function removeScripts(folder: string): Promise<void> {
 async function guardRecord(folder: string): Promise<GuardRecord | null> {
   try {
     const { version, before, own, people } = JSON.parse(readRegular(join(folder, RECORD))) as GuardRecord
-    return version === 1 && Array.isArray(before) && typeof own === "string" ? { version, before, own, people } : null
+    return version === 1 && Array.isArray(before) && typeof own === "string"
+      ? { version, before: before.filter((value) => !isGuards(value)), own, people }
+      : null
   } catch {
     return null
   }
