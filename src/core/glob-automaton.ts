@@ -109,9 +109,32 @@ export function automaton(atoms: readonly Atom[]): Automaton {
   return { edges, end }
 }
 
-export function automatonOf(prefix: string, suffix: string): Automaton {
-  const chars = (text: string): Atom[] => [...text].map((char) => ({ kind: "char", at: 0, char }))
-  return automaton([...chars(prefix), { kind: "star", at: 0 }, ...chars(suffix)])
+/** What an automaton reads: atoms, or a star between two texts. Known again by being the same object. */
+type Source = { readonly atoms: readonly Atom[] } | { readonly prefix: string; readonly suffix: string }
+
+/** States of automata that are kept, which are some hundred bytes each; forgotten all at once when there are too many. */
+const STATES_MAX = 100_000
+let built = new WeakMap<Source, Automaton>()
+let states = 0
+
+/** The automaton of a segment: built when it is asked for, since few of all that agents name are ever compared. Throws `TooLong`. */
+export function automatonOf(source: Source, effort: Effort): Automaton {
+  let found = built.get(source)
+  if (found !== undefined) return found
+  found = automaton("atoms" in source ? source.atoms : [...charsOf(source.prefix), { kind: "star", at: 0 }, ...charsOf(source.suffix)])
+  const size = found.edges.length
+  spend(effort, size)
+  states += size
+  if (states > STATES_MAX) {
+    built = new WeakMap()
+    states = size
+  }
+  built.set(source, found)
+  return found
+}
+
+function charsOf(text: string): Atom[] {
+  return [...text].map((char) => ({ kind: "char", at: 0, char }))
 }
 
 /** Sets of states that names have led to, with the way from each on a character: names look alike, so that nearly every step is a look-up. */

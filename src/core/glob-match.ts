@@ -1,5 +1,5 @@
 import { type Alternative, composed, type Glob, isGlobFault, parseGlob, type Segment } from "./glob.ts"
-import { accepts, automatonOf, type Effort, EFFORT_MAX, nameInBoth, spend, TooLong, witness } from "./glob-automaton.ts"
+import { accepts, automatonOf, type Effort, EFFORT_MAX, nameInBoth, spend, TooLong } from "./glob-automaton.ts"
 
 /** For what one call compares. */
 export function newEffort(steps = EFFORT_MAX): Effort {
@@ -67,6 +67,9 @@ export function matchesAlternative(alternative: Alternative, path: readonly stri
 
 /** Greedy: when a later segment does not fit, only the last `**` before it need take one more. */
 function walk({ segments }: Alternative, path: readonly string[], effort: Effort): boolean {
+  const last = segments.at(-1)
+  // Where the last names differ, nothing before them matters.
+  if (last !== undefined && last.kind !== "any" && !fits(last, path.at(-1) as string, effort)) return false
   let at = 0
   let pattern = 0
   let retryPattern = -1
@@ -91,10 +94,11 @@ function walk({ segments }: Alternative, path: readonly string[], effort: Effort
 }
 
 function fits(segment: Exclude<Segment, { kind: "any" }>, name: string, effort: Effort): boolean {
+  spend(effort, 1)
   if (segment.kind === "literal") return segment.text === name
-  if (segment.kind === "pattern") return accepts(segment.automaton, name, effort)
-  const { prefix, suffix } = segment
-  return name.length >= prefix.length + suffix.length && name.startsWith(prefix) && name.endsWith(suffix)
+  const { kind, prefix, suffix } = segment
+  if (name.length < prefix.length + suffix.length || !name.startsWith(prefix) || !name.endsWith(suffix)) return false
+  return kind === "star" || accepts(automatonOf(segment, effort), name, effort)
 }
 
 /** How a pair of positions was reached: from which, and over which segment of the path (null: none). */
@@ -153,23 +157,16 @@ type Named = Exclude<Segment, { kind: "any" }>
 function common(a: Named, b: Named, effort: Effort): string | null {
   if (a.kind === "literal") return fits(b, a.text, effort) ? a.text : null
   if (b.kind === "literal") return fits(a, b.text, effort) ? b.text : null
-  if (a.kind === "star" && b.kind === "star") {
-    const prefix = a.prefix.length > b.prefix.length ? a.prefix : b.prefix
-    const suffix = a.suffix.length > b.suffix.length ? a.suffix : b.suffix
-    const one = prefix.startsWith(a.prefix) && prefix.startsWith(b.prefix) && suffix.endsWith(a.suffix) && suffix.endsWith(b.suffix)
-    return one ? `${prefix}x${suffix}` : null
-  }
-  return nameInBoth(toAutomaton(a), toAutomaton(b), effort)
-}
-
-function toAutomaton(segment: Exclude<Named, { kind: "literal" }>): Parameters<typeof nameInBoth>[0] {
-  return segment.kind === "pattern" ? segment.automaton : automatonOf(segment.prefix, segment.suffix)
+  const prefix = a.prefix.length > b.prefix.length ? a.prefix : b.prefix
+  const suffix = a.suffix.length > b.suffix.length ? a.suffix : b.suffix
+  if (!prefix.startsWith(a.prefix) || !prefix.startsWith(b.prefix) || !suffix.endsWith(a.suffix) || !suffix.endsWith(b.suffix)) return null
+  if (a.kind === "star" && b.kind === "star") return `${prefix}x${suffix}`
+  return nameInBoth(automatonOf(a, effort), automatonOf(b, effort), effort)
 }
 
 function example(segment: Named): string {
   if (segment.kind === "literal") return segment.text
-  // A pattern that no name fits is no glob.
-  return segment.kind === "star" ? `${segment.prefix}x${segment.suffix}` : (witness(segment.automaton) as string)
+  return segment.kind === "star" ? `${segment.prefix}x${segment.suffix}` : segment.example
 }
 
 /** Globs that were read before: tasks and leases are compared by the same texts again and again. Forgotten all at once when there are too many. */

@@ -1,4 +1,4 @@
-import { type Automaton, automaton, ANY_CHAR, type Atom, type Ranges, complement, ordered, witness } from "./glob-automaton.ts"
+import { automaton, ANY_CHAR, type Atom, type Ranges, complement, ordered, witness } from "./glob-automaton.ts"
 
 /**
  * A set of paths, as agents name the files that they will edit. Paths are relative to the repository's top, with `/` between their segments.
@@ -21,7 +21,8 @@ export type Segment =
   | { readonly kind: "literal"; readonly text: string }
   /** `prefix*suffix`: by far the most common, and told apart without an automaton. */
   | { readonly kind: "star"; readonly prefix: string; readonly suffix: string }
-  | { readonly kind: "pattern"; readonly automaton: Automaton }
+  /** Between `prefix` and `suffix`, which may be empty, more than a star. `example`: a name that it matches. */
+  | { readonly kind: "pattern"; readonly atoms: readonly Atom[]; readonly prefix: string; readonly suffix: string; readonly example: string }
 
 /** Why a text is no glob. `at`: the character, 0-based, that it fails at. `outside`: it would reach out of the repository. */
 export type GlobFault = { fault: "syntax" | "outside"; at: number; message: string; remedy: string }
@@ -29,10 +30,14 @@ export type GlobFault = { fault: "syntax" | "outside"; at: number; message: stri
 /** The longest glob in characters, and the longest path. */
 export const GLOB_MAX = 512
 export const PATH_MAX = 4_096
-/** Segments of a glob, wildcards in it, and globs that its braces with a slash or `**` in them stand for, at the most: they bound what a comparison costs. */
+/**
+ * Segments of a glob, wildcards in it, globs that its braces with a slash or `**` in them stand for, and characters of all the segments of those that differ, at the
+ * most: they bound what a comparison costs.
+ */
 const SEGMENTS_MAX = 64
 const WILDCARDS_MAX = 64
 const ALTERNATIVES_MAX = 64
+const WRITTEN_MAX = 4 * GLOB_MAX
 const BRACES_DEEP_MAX = 4
 
 type Node = Atom | { kind: "slash"; at: number } | { kind: "globstar"; at: number } | { kind: "choice"; at: number; options: Node[][] }
@@ -53,7 +58,8 @@ export function parseGlob(text: string): Glob | GlobFault {
     if (/^[/\\~]|^[A-Za-z]:[/\\]/.test(text)) throw outside(0, "a path from the root of the machine")
     if (text.startsWith("!")) throw wrong(0, "a glob cannot take paths away", "Leave the `!` out, and name what is to be covered.")
     const nodes = new Reader(composed(text)).read()
-    const alternatives = expand(nodes).map((alternative) => toAlternative(alternative))
+    const known: KnownSegments = { byPlaces: new Map(), written: 0 }
+    const alternatives = expand(nodes).map((alternative) => toAlternative(alternative, known))
     return { text, alternatives }
   } catch (error) {
     if (error instanceof Fault) return error.found
@@ -228,7 +234,10 @@ function crosses(options: readonly Node[][]): boolean {
   return options.some((option) => option.some((node) => node.kind === "slash" || node.kind === "globstar" || (node.kind === "choice" && crosses(node.options))))
 }
 
-function toAlternative(nodes: readonly Node[]): Alternative {
+/** Segments by the places of their characters: those that braces write out again are the same. */
+type KnownSegments = { readonly byPlaces: Map<string, Segment>; written: number }
+
+function toAlternative(nodes: readonly Node[], known: KnownSegments): Alternative {
   const parts: { at: number; nodes: Node[] }[] = [{ at: nodes[0]?.at ?? 0, nodes: [] }]
   for (const node of nodes) {
     if (node.kind === "slash") parts.push({ at: node.at + 1, nodes: [] })
@@ -237,13 +246,25 @@ function toAlternative(nodes: readonly Node[]): Alternative {
   const segments: Segment[] = []
   for (const [index, part] of parts.entries()) {
     const below = part.nodes.length === 0 && index === parts.length - 1 && index > 0
-    const segment: Segment = below ? { kind: "any" } : toSegment(part.nodes, part.at)
+    const segment: Segment = below ? { kind: "any" } : knownSegment(part.nodes, part.at, known)
     if (segment.kind !== "any" || segments.at(-1)?.kind !== "any") segments.push(segment)
   }
   if (segments.length > SEGMENTS_MAX)
     throw wrong(parts[SEGMENTS_MAX]?.at ?? 0, `a glob has at most ${SEGMENTS_MAX} segments`, "Leave some out: `**/` stands for any number of them.")
   const wild = segments.findIndex(({ kind }) => kind !== "literal")
   return { segments, literals: wild < 0 ? segments.length : wild }
+}
+
+function knownSegment(nodes: readonly Node[], at: number, known: KnownSegments): Segment {
+  const places = nodes.map((node) => node.at).join(" ")
+  const found = known.byPlaces.get(places)
+  if (found !== undefined) return found
+  known.written += nodes.length
+  if (known.written > WRITTEN_MAX)
+    throw wrong(at, `braces that reach over segments write out more than ${WRITTEN_MAX} characters`, "Give several globs that are simpler.")
+  const segment = toSegment(nodes, at)
+  known.byPlaces.set(places, segment)
+  return segment
 }
 
 function toSegment(nodes: readonly Node[], at: number): Segment {
@@ -256,12 +277,13 @@ function toSegment(nodes: readonly Node[], at: number): Segment {
     if (text === ".") throw wrong(nodes[0]?.at ?? at, "a segment `.` names nothing", "Leave it out: paths begin at the repository's top.")
     return { kind: "literal", text }
   }
-  const star = atoms.findIndex(({ kind }) => kind === "star")
-  const [before, after] = [atoms.slice(0, star), atoms.slice(star + 1)]
-  if (star >= 0 && [...before, ...after].every(({ kind }) => kind === "char")) return { kind: "star", prefix: spelled(before), suffix: spelled(after) }
-  const pattern = automaton(atoms)
-  if (witness(pattern) === null) throw wrong(at, "no name of a file fits this segment", "Write one that can match.")
-  return { kind: "pattern", automaton: pattern }
+  const isWild = ({ kind }: Atom): boolean => kind !== "char"
+  const [first, last] = [atoms.findIndex(isWild), atoms.findLastIndex(isWild)]
+  const [prefix, suffix] = [spelled(atoms.slice(0, first)), spelled(atoms.slice(last + 1))]
+  if (first === last && atoms[first]?.kind === "star") return { kind: "star", prefix, suffix }
+  const example = witness(automaton(atoms))
+  if (example === null) throw wrong(at, "no name of a file fits this segment", "Write one that can match.")
+  return { kind: "pattern", atoms, prefix, suffix, example }
 }
 
 /** Within a segment `**` is no more than `*`. */
