@@ -114,7 +114,7 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
     await hub.close()
     throw error
   }
-  log.info({ ...file, workspaces: hub.names() }, "up")
+  log.info({ url: file.url, version, workspaces: hub.names() }, "up")
   // From here on somebody may know the hub, and stop it.
   const stopped = stopSignal()
   ready(served.url)

@@ -51,6 +51,7 @@ export const ENVIRONMENT: readonly [string, string][] = [
   ["SKEIN_WORKSPACE", "which workspace, as --workspace; set for every agent"],
   ["SKEIN_TASK, SKEIN_FENCE", "the task that an agent works on, and its fence: taken where a verb is given none"],
   ["NO_COLOR, FORCE_COLOR", "without colour, or with colour in a pipe"],
+  ["SKEIN_LOG_LEVEL", "what the hub logs: trace, debug (each call), info (the default), warn, error, fatal, silent"],
   ["SKEIN_DEBUG", "print the whole story of an error"],
 ]
 

@@ -66,7 +66,7 @@ async function credentialOf(context: Context, instance: Instance, name: string):
   const found = await agentNamed(hub, name)
   if (found === null) await hub.call("agent.add", { name, role: "supervisor", kind: "supervisor", heartbeatMs: HEARTBEAT_MS })
   else if (found.role !== "supervisor")
-    throw new SkeinError("forbidden", `agent ${name} is a ${found.role}, and no supervisor`, "Name another: skein supervisor --name NAME", { agent: name })
+    throw new SkeinError("forbidden", `agent ${name} has the role ${found.role}, not supervisor`, "Name another: skein supervisor --name NAME", { agent: name })
   const path = credentialPath(instance, context.workspace, name)
   const id = existsSync(path) ? credentialId(path) : null
   if (id === null || found?.credentials.includes(id) !== true) await issueCredential(hub, path, name)

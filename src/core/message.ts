@@ -3,7 +3,7 @@ import type { Seq, TaskId, ThreadId } from "./ids.ts"
 import { markOf } from "./finding-mark.ts"
 import { append, countOf, type What } from "./message-page.ts"
 import { refuse, type Refusal } from "./refusal.ts"
-import { permits } from "./role.ts"
+import { aRole, permits } from "./role.ts"
 import { audienceOf, openThread, type Participant, placeKey, takePlace, type Thread } from "./thread.ts"
 import { full, PARTICIPANTS_MAX, POSTING, threadToPost } from "./thread-life.ts"
 import { autoBlock, circleOf, type PostEvent } from "./thread-guard.ts"
@@ -97,7 +97,7 @@ function notNow({ id, status, reason }: Thread, { role }: Actor): Refusal {
     status === "closed"
       ? "Have an orchestrator open it again, or create another thread."
       : "An orchestrator or the operator has to say how it goes on: thread.setStatus."
-  return refuse("wrong_status", `thread ${id} is ${status} and takes no message of a ${role}`, remedy, { thread: id, status, reason })
+  return refuse("wrong_status", `thread ${id} is ${status} and takes no message of ${aRole(role)}`, remedy, { thread: id, status, reason })
 }
 
 /** Moves the caller's own cursor; where it stands already, nothing is recorded of it. A wake that led here is delivered by it. */

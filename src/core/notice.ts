@@ -2,7 +2,7 @@ import { type DirectiveEvent, DIRECTIVES, type SendNotice, sent, type SentEvent 
 import type { Actor } from "./entry.ts"
 import type { ThreadId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
-import { permits } from "./role.ts"
+import { aRole, permits } from "./role.ts"
 import { newThread } from "./thread.ts"
 import { autoBlock, circleOf } from "./thread-guard.ts"
 import type { ThreadEvent } from "./thread-life.ts"
@@ -21,7 +21,7 @@ export function decideSendNotice(state: Workspace, actor: Actor, notice: SendNot
     return refuse("not_found", `there is no task ${notice.task}`, "`skein task list` lists the tasks.", { task: notice.task })
   const directs = notice.kind === "directive" || notice.kind === "task_assign"
   if (directs && actor.role !== "operator" && actor.role !== "orchestrator") {
-    return refuse("forbidden", `a ${actor.role} cannot send a ${notice.kind}`, "Send `info` instead, or ask an orchestrator or the operator.", {
+    return refuse("forbidden", `${aRole(actor.role)} cannot send a ${notice.kind}`, "Send `info` instead, or ask an orchestrator or the operator.", {
       kind: notice.kind,
     })
   }
@@ -37,7 +37,7 @@ function inTurn(state: Workspace, actor: Actor, { task, text }: SendNotice, { ty
   const thread = state.threads.get(id) ?? newThread(id, actor.agent, 0, 0)
   if (thread.status === "blocked" && !permits("orchestrator", actor.role)) {
     const remedy = "An orchestrator or the operator has to say how it goes on: thread.unblock. What cannot wait is sent without `task`."
-    return refuse("wrong_status", `thread ${id} is blocked and takes no event of a ${actor.role}`, remedy, { thread: id, status: "blocked", task })
+    return refuse("wrong_status", `thread ${id} is blocked and takes no event of ${aRole(actor.role)}`, remedy, { thread: id, status: "blocked", task })
   }
   const circle = circleOf(state, actor, thread, { body: text, metadata: NOTHING_BESIDES })
   return [{ type, data: { ...data, turn: true } }, ...(circle === null ? [] : autoBlock(state, thread, circle))]

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest"
-import { permits, ROLES } from "./role.ts"
+import { aRole, permits, ROLES } from "./role.ts"
 
 it("each role may do what its own kind may, and what the table says besides", () => {
   const may = Object.fromEntries(ROLES.map((role) => [role, ROLES.filter((least) => permits(least, role))]))
@@ -11,4 +11,8 @@ it("each role may do what its own kind may, and what the table says besides", ()
     orchestrator: ["observer", "worker", "orchestrator"],
     operator: ["observer", "plugin", "worker", "supervisor", "orchestrator", "operator"],
   })
+})
+
+it("a role has its article in a sentence", () => {
+  expect(ROLES.map(aRole)).toEqual(["an observer", "a plugin", "a worker", "a supervisor", "an orchestrator", "the operator"])
 })

@@ -19,3 +19,8 @@ export const ROLES = Object.keys(MAY) as Role[]
 export function permits(least: Role, role: Role): boolean {
   return MAY[least].includes(role)
 }
+
+/** The role in a sentence: `a worker`, `an observer`, `the operator`, of whom there is one. */
+export function aRole(role: Role): string {
+  return role === "operator" ? "the operator" : `${/^[aeiou]/.test(role) ? "an" : "a"} ${role}`
+}

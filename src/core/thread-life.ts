@@ -3,7 +3,7 @@ import { type Actor, HUB, type Recorded, type Role, unknownType } from "./entry.
 import { type AgentId, isName, type Seq, type ThreadId } from "./ids.ts"
 import { append } from "./message-page.ts"
 import { refuse, type Refusal } from "./refusal.ts"
-import { permits, ROLES } from "./role.ts"
+import { aRole, permits, ROLES } from "./role.ts"
 import { inboxOf } from "./directive.ts"
 import { audienceOf, newThread, OPERATOR, type Participant, placeKey, takePlace, type Thread, type ThreadStatus, type ThreadType } from "./thread.ts"
 import type { Workspace } from "./workspace.ts"
@@ -126,7 +126,7 @@ export function decideSetThreadStatus(state: Workspace, actor: Actor, { thread: 
   if (!permits(least, actor.role))
     return refuse(
       "forbidden",
-      `a ${actor.role} cannot take thread ${id} from ${from} to ${to}`,
+      `${aRole(actor.role)} cannot take thread ${id} from ${from} to ${to}`,
       least === "operator" ? "Ask the operator." : `Ask an agent of role ${least}, or the operator.`,
       details,
     )

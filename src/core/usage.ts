@@ -1,7 +1,7 @@
 import { type Actor, type Recorded, unknownType } from "./entry.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
-import { permits } from "./role.ts"
+import { aRole, permits } from "./role.ts"
 import { isHeld } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -71,7 +71,9 @@ export function decideReportUsage(
   const name = of ?? actor.agent
   // A supervisor stands beside the ladder of roles: it works on nothing, but tells what its agents used.
   if (actor.role !== "supervisor" && !permits("worker", actor.role))
-    return refuse("forbidden", `a ${actor.role} uses nothing that is counted`, "Report as a worker, or have the supervisor report it.", { role: actor.role })
+    return refuse("forbidden", `${aRole(actor.role)} uses nothing that is counted`, "Report as a worker, or have the supervisor report it.", {
+      role: actor.role,
+    })
   if (name !== actor.agent && actor.role === "worker")
     return refuse("forbidden", `${actor.agent} cannot report what ${name} used`, "Report your own usage; a supervisor reports that of others.", { agent: name })
   if (!state.agents.has(name) && name !== actor.agent)

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto"
+import { aRole } from "../core/role.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { Input } from "../contract/operations.ts"
 import type { Role } from "../core/entry.ts"
@@ -84,7 +85,7 @@ export const composites: Doers<Composite> = {
       if (agent === undefined) throw new SkeinError("not_found", `there is no agent ${name}`, "`skein agent list` lists the agents.", { agent: name })
       if (agent.status === "retired") throw new SkeinError("retired", `agent ${name} is retired`, "A retired agent does not come back.", { agent: name })
       if (!MINTABLE.includes(agent.role))
-        throw new SkeinError("forbidden", `no token is minted for a ${agent.role}`, "Use that agent's own credential.", { agent: name, role: agent.role })
+        throw new SkeinError("forbidden", `no token is minted for ${aRole(agent.role)}`, "Use that agent's own credential.", { agent: name, role: agent.role })
       if (session !== null) checkSession(state, name, session)
       return agent.role
     })
