@@ -1,17 +1,22 @@
 import { nonceText } from "../core/trigger.ts"
+import { NUDGE_MAX_CHARACTERS } from "./tmux/typable.ts"
 
 /** What is said to an agent that is woken. The nonce stands in it, so that a text that is there already is recognised, and comes back with what the agent does. */
 export type WakeReason = { thread: string; target: string; reason: string; prompt: string; by: string; nonce: string }
 
-/** A nudge has room for 700 characters; the rest of it is ours. */
+/** What of a prompt is typed at the most; less where names are so long that the nudge would not hold it. */
 const PROMPT_MAX = 260
 const REASON_MAX = 160
 const SUMMARY_MAX = 6_000
 
 /** Three lines at most: why, what to do, and the mark. The body is in the thread: the agent's own tools bring it. */
 export function nudgeText({ thread, reason, prompt, by, nonce }: WakeReason): string {
-  const asked = prompt === "" ? "" : `\n${by} asks: ${oneLine(prompt, PROMPT_MAX)}`
-  return `Skein: ${oneLine(reason, REASON_MAX)} in thread ${thread}.${asked}\nRead it with read_messages, do what it asks of you, then ack_read. ${nonceText(nonce)}`
+  const why = `Skein: ${oneLine(reason, REASON_MAX)} in thread ${thread}.`
+  const what = `\nRead it with read_messages, do what it asks of you, then ack_read. ${nonceText(nonce)}`
+  if (prompt === "") return why + what
+  const who = `\n${by} asks: `
+  const room = NUDGE_MAX_CHARACTERS - [...why].length - who.length - what.length
+  return why + who + oneLine(prompt, Math.min(PROMPT_MAX, room)) + what
 }
 
 /** What a new process of the agent is told: it knows nothing of what was before but the thread's summary. */

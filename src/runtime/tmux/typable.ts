@@ -1,6 +1,6 @@
 import type { Delivery } from "../driver.ts"
 
-const NUDGE_MAX_CHARACTERS = 700
+export const NUDGE_MAX_CHARACTERS = 700
 const NUDGE_MAX_LINES = 3
 const BODY_MAX_BYTES = 16 * 1024
 
