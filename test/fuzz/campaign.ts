@@ -56,7 +56,8 @@ export async function campaign(target: Target, { seed, cases, untilMs, deadlineM
     while (found === null && done < cases && performance.now() < untilMs) {
       const subject = await target.open()
       const first = done
-      for (; found === null && done < Math.min(cases, first + target.casesPerSubject) && performance.now() < untilMs; done += 1) {
+      // One at least, however long it took to open.
+      for (; found === null && done < Math.min(cases, first + target.casesPerSubject) && (done === first || performance.now() < untilMs); done += 1) {
         const choices = Choices.from(seed + done)
         watchdog.watch(seed + done)
         const result = await attempt(subject, choices, strays, deadlineMs)
