@@ -50,7 +50,7 @@ export type GrowthReport = { byTasks: Point[]; byAgents: Point[]; starts: Start[
 /** What a claim costs as tasks, agents and history grow. */
 export async function benchGrowth({ directory, rounds, tasks, agents, teams, open, claims, starts, entries, svg }: GrowthOptions): Promise<GrowthReport> {
   if (entries !== undefined) {
-    const only = await timeStart(join(directory, `start-${entries}`), entries)
+    const only = await timeStart(join(directory, `start-${entries}`), entries, rounds)
     return { byTasks: [], byAgents: [], starts: [only], svg: null, flatness: { tasks: 0, agents: 0 } }
   }
   const byTasks = await climb(
@@ -68,7 +68,7 @@ export async function benchGrowth({ directory, rounds, tasks, agents, teams, ope
     teams.map((count) => ({ tasks: open, agents: count })),
   )
   const timed: Start[] = []
-  for (const length of starts) timed.push(await timeStart(join(directory, `start-${length}`), length))
+  for (const length of starts) timed.push(await timeStart(join(directory, `start-${length}`), length, rounds))
   if (svg !== null) writeFileSync(svg, draw(byTasks, byAgents))
   const ratio = (points: Point[]): number => round((points.at(-1)?.cpuUsPerClaim ?? 0) / (points[0]?.cpuUsPerClaim ?? 1))
   return { byTasks, byAgents, starts: timed, svg, flatness: { tasks: ratio(byTasks), agents: ratio(byAgents) } }
@@ -95,27 +95,28 @@ async function climb(directory: string, name: string, rounds: number, claims: nu
 }
 
 /** A hub's start on a ledger of so many entries: from the snapshots that the hub kept while it wrote them, from one that it kept when it was quiet, and from the first entry on. */
-async function timeStart(home: string, entries: number): Promise<Start> {
+async function timeStart(home: string, entries: number, rounds: number): Promise<Start> {
   const open = async (): Promise<Opened> => {
     const opener = new Child("./history.ts")
     const opened = await opener.call<Opened>("open", { directory: home })
     await opener.stop()
     return opened
   }
-  const threeTimes = async (): Promise<{ seconds: number; seq: number }> => {
-    const opened = [await open(), await open(), await open()]
+  const each = async (): Promise<{ seconds: number; seq: number }> => {
+    const opened: Opened[] = []
+    for (let at = 0; at < rounds; at += 1) opened.push(await open())
     return { seconds: round(median(opened.map((one) => one.seconds))), seq: opened[0]?.snapshotSeq ?? 0 }
   }
   const maker = new Child("./history.ts")
   const { seconds } = await maker.call<Made>("make", { directory: home, entries, snapshotEntries: null })
   await maker.stop()
-  const kept = await threeTimes()
+  const kept = await each()
   const rester = new Child("./history.ts")
   await rester.call("rest", { directory: home })
   await rester.stop()
-  const quiet = await threeTimes()
+  const quiet = await each()
   rmSync(join(home, "snapshots"), { recursive: true, force: true })
-  const gone = await threeTimes()
+  const gone = await each()
   return {
     entries,
     snapshotSeq: kept.seq,

@@ -1,8 +1,11 @@
+import type { Command } from "commander"
 import { spawn } from "node:child_process"
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { wholeProgram } from "../scripts/cli-reference.ts"
 import { isAlive } from "../src/cli/instance.ts"
+import { httpClient } from "../src/client/http.ts"
 import { bornOf } from "../src/runtime/supervisor-folder.ts"
 import { git, hubPid, json, newRepository, parseLines, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
 
@@ -269,6 +272,13 @@ async function inTurns<Item, Answer>(items: readonly Item[], ask: (item: Item) =
   return answers
 }
 
+function helpOf(root: Command, path: readonly string[]): string {
+  const command = path.reduce<Command | undefined>((above, name) => above?.commands.find((one) => one.name() === name), root)
+  let help = ""
+  command?.configureOutput({ writeOut: (text) => (help += text), getOutHelpWidth: () => 80, getOutHasColors: () => false }).outputHelp()
+  return help
+}
+
 describe("help", () => {
   test("the manual tells every verb, and every verb has a help of its own with an example", async () => {
     const { stdout } = await skein(repository, ["--help"])
@@ -285,9 +295,13 @@ describe("help", () => {
       .flatMap(({ verb, stdout: help }) => (help.split("Commands:")[1] ?? "").match(/^ {2}[a-z-]+/gm)?.map((name) => [verb, name.trim()]) ?? [])
       .filter(([, name]) => name !== "help")
     expect(subcommands.length).toBeGreaterThan(35)
-    const lone = helps.filter(({ stdout: help }) => !help.includes("Commands:")).map(({ verb }) => [verb])
-    const each = await inTurns([...lone, ...subcommands], async (args) => ({ args, help: (await skein(repository, [...args, "--help"])).stdout }))
-    expect(each.filter(({ help }) => !/Examples:\n +\$ skein|Examples:\n +\$ curl/.test(help)).map(({ args }) => args)).toEqual([])
+    const lone = helps.filter(({ stdout: help }) => !help.includes("Commands:")).map(({ verb, stdout: help }) => ({ args: [verb], help }))
+    // A process for each of these too would show no more: what leads to a verb's help leads to theirs.
+    const root = await wholeProgram()
+    const inner = subcommands.map((args) => ({ args, help: helpOf(root, args) }))
+    expect([...lone, ...inner].filter(({ help }) => !/Examples:\n +\$ skein|Examples:\n +\$ curl/.test(help)).map(({ args }) => args)).toEqual([])
+    const [first] = inner
+    expect((await skein(repository, [...(first?.args ?? []), "--help"])).stdout).toBe(first?.help)
   }, 180_000)
 })
 
@@ -347,10 +361,16 @@ describe("many at once", () => {
     const plan = { plan: "race", agents: [], tasks: Array.from({ length: 200 }, (_, at) => ({ id: `t${at}`, title: `Task ${at}` })) }
     writeFileSync(join(folder, "race.json"), JSON.stringify(plan))
     await json(folder, ["plan", "add", "race.json"])
-    const claimers = Array.from({ length: 32 }, (_, at) => `c${at}`)
-    const files = await Promise.all(
-      claimers.map(async (name) => (await json<{ credentialFile: string }>(folder, ["agent", "add", name, "--max-active", "200"]))[0]?.credentialFile ?? ""),
-    )
+    const { url } = JSON.parse(readFileSync(join(folder, ".skein", "hub.json"), "utf8")) as { url: string }
+    const operator = httpClient({ url, credentialFile: join(folder, ".skein", "operator.credential") })
+    const files: string[] = []
+    for (let at = 0; at < 32; at += 1) {
+      const file = join(folder, `c${at}.credential`)
+      await operator.call("agent.add", { name: `c${at}`, maxActive: 200 })
+      writeFileSync(file, (await operator.call("credential.issue", { agent: `c${at}` })).credential, { mode: 0o600 })
+      files.push(file)
+    }
+    operator.close()
     const claim = async (file: string): Promise<string[]> => {
       const mine: string[] = []
       for (;;) {

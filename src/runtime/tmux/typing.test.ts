@@ -5,7 +5,7 @@ if (withoutTmux !== null) console.warn(withoutTmux)
 
 afterAll(tidyTerminals)
 
-const PANES = 4
+const PANES = 6
 /** Texts for each kind of reader, spread over its panes; `npm run deliveries` has 200 of each size. */
 const TIMES = DELIVERIES_OF_A_SIZE * SIZES.length
 
