@@ -216,7 +216,7 @@ function half(n: number): number {
 }
 
 /** Where a tree of n > 1 leaves is split: the largest power of two below n. */
-function splitOf(n: number): number {
+export function splitOf(n: number): number {
   return largestPowerUpTo(n - 1)
 }
 

@@ -3,6 +3,7 @@ import type { Actor } from "../core/entry.ts"
 import type { AgentId, Seq, SessionId } from "../core/ids.ts"
 import type { Checkpoint, Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
+import { KeptTree } from "../ledger/kept-tree.ts"
 import type { Head, Ledger, Stored } from "../ledger/ledger.ts"
 import { Admission } from "./admission.ts"
 import { Checkpoints } from "./checkpoints.ts"
@@ -40,6 +41,7 @@ export class Loop {
   readonly #o: LoopOptions
   readonly #replica: Replica
   /** Who is in a turn. */ readonly turns = new Turns()
+  /** For proofs. */ readonly tree = new KeptTree({ read: (from, limit) => this.entries(from, limit) })
   readonly #sweeps: Sweeps
   readonly #checkpoints: Checkpoints
   readonly #parked: Parked

@@ -1,8 +1,9 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Chain } from "../core/chain.ts"
-import { Frontier } from "../core/merkle.ts"
+import { consistencyPath, Frontier } from "../core/merkle.ts"
 import { makeEntries } from "../../test/ledger-entries.ts"
+import { KeptTree } from "./kept-tree.ts"
 import { MemoryStore, type MemoryLedger } from "./memory.ts"
 import { addSignatures, cosign, formatTreeHead, makeKey, parseNote, parseSigner, parseVerifier, signNote } from "./note.ts"
 import { check, isConsistent, prove, proveConsistency, type InclusionProof } from "./proof.ts"
@@ -107,6 +108,31 @@ describe("a proof for outsiders", () => {
     await ledger.append(0, rows)
     const note = signNote(formatTreeHead({ origin: "skein/main", size: 2, root: chain.root() }), parseSigner(LOG.skey))
     expect(check(await prove(ledger, 2, note), { log: [log] })).toEqual({ ok: false, reason: "the entry is number 7, not 2" })
+  })
+
+  it("reads the whole ledger once, whoever asks at once, and then the entries about the one that is proved and those that are new", async () => {
+    const { ledger, note, frontiers } = await ledgerOf(1_700)
+    let read = 0
+    const counted = { read: async (from: number, limit: number) => ledger.read(from, limit).finally(() => (read += limit)) }
+    const tree = new KeptTree(counted)
+    await Promise.all([prove(counted, 1_500, note, tree), prove(counted, 3, note, tree)])
+    expect(read).toBeLessThan(1_700 + 2 * 512)
+    for (const seq of [1, 255, 256, 257, 512, 1_023, 1_024, 1_025, 1_536, 1_537, 1_700]) {
+      read = 0
+      expect(check(await prove(counted, seq, note, tree), { log: [log] })).toMatchObject({ ok: true, seq })
+      expect(read).toBeLessThanOrEqual(512)
+    }
+    const head = (size: number) => ({ size, root: frontiers[size]!.root() })
+    for (const [older, newer] of [
+      [1, 1_700],
+      [256, 1_700],
+      [512, 1_024],
+      [700, 1_500],
+      [1_024, 1_025],
+      [1_699, 1_700],
+      [7, 7],
+    ] as const)
+      expect(isConsistent(head(older), head(newer), await tree.roots(consistencyPath(older, newer)))).toBe(true)
   })
 
   it("is refused beyond the checkpoint, and over a ledger that has another root", async () => {

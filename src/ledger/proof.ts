@@ -1,8 +1,9 @@
-import { EntryHasher, sameHash } from "../core/hash.ts"
-import { Frontier, PathRoots, consistencyPath, inclusionPath, verifyConsistency, verifyInclusion, type Leaves } from "../core/merkle.ts"
+import { EntryHasher } from "../core/hash.ts"
+import { type Frontier, PathRoots, consistencyPath, inclusionPath, verifyConsistency, verifyInclusion } from "../core/merkle.ts"
 import { decodeEntry, type Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { failureOf, finding, isTooLong } from "./damage.ts"
+import { eachText, KeptTree } from "./kept-tree.ts"
 import { LedgerFailure, type Ledger } from "./ledger.ts"
 import { NoteInvalid, openNote, parseNote, parseTreeHead, type TreeHead, type Verified, type Verifier } from "./note.ts"
 import { sha256 } from "./sha256.ts"
@@ -28,13 +29,12 @@ export type Checked =
 export type Trust = { log: readonly Verifier[]; witnesses?: readonly Verifier[]; quorum?: number }
 
 const FORMAT = "skein/inclusion-proof/v1"
-const PAGE = 512
 
 /**
- * Proves that entry `seq` is in the tree that `checkpoint` (a note) is over. Reads the ledger up to that size: a few seconds for a million entries.
+ * Proves that entry `seq` is in the tree that `checkpoint` (a note) is over. Without a `tree` of before it reads the ledger up to that size: a few seconds for a million entries.
  * Throws `LedgerFailure`: `unsupported` when the checkpoint does not cover the entry, `damaged` when the ledger has another root.
  */
-export async function prove(ledger: Pick<Ledger, "read">, seq: Seq, checkpoint: string): Promise<InclusionProof> {
+export async function prove(ledger: Pick<Ledger, "read">, seq: Seq, checkpoint: string, tree = new KeptTree(ledger)): Promise<InclusionProof> {
   const head = parseTreeHead(parseNote(checkpoint).text)
   if (!(seq >= 1 && seq <= head.size)) {
     throw new LedgerFailure(
@@ -44,20 +44,13 @@ export async function prove(ledger: Pick<Ledger, "read">, seq: Seq, checkpoint: 
       seq,
     )
   }
-  const hasher = new EntryHasher(sha256)
-  const frontier = new Frontier(hasher)
-  const roots = new PathRoots(hasher, inclusionPath(seq - 1, head.size))
+  const inclusion = await tree.roots(inclusionPath(seq - 1, head.size))
   let entry = ""
-  await eachText(ledger, 1, head.size, (text) => {
-    const leaf = hasher.leaf(text)
-    frontier.append(leaf)
-    roots.add(leaf)
-    if (frontier.size === seq) entry = text
-  })
-  if (!sameHash(frontier.root(), head.root)) {
+  await eachText(ledger, seq, seq, (text) => (entry = text))
+  const hasher = new EntryHasher(sha256)
+  if (!verifyInclusion(hasher, seq - 1, head.size, hasher.leaf(entry), inclusion, head.root))
     throw failureOf(finding("rewritten", seq, `the ledger's first ${head.size} entries do not have the root of this checkpoint`))
-  }
-  return { format: FORMAT, seq, entry, inclusion: roots.proof().map(encode), checkpoint }
+  return { format: FORMAT, seq, entry, inclusion: inclusion.map(encode), checkpoint }
 }
 
 /** Checks a proof with nothing but public keys. `proof` is parsed JSON from outside: nothing about it is taken for granted. */
@@ -107,7 +100,7 @@ export function check(proof: unknown, { log, witnesses = [], quorum = 0 }: Trust
  * what came after. Throws `LedgerFailure("damaged")` when entries are missing.
  */
 export async function proveConsistency(ledger: Pick<Ledger, "read">, older: Seq, newer: Seq, known?: Frontier): Promise<Uint8Array[]> {
-  const path: Leaves[] = consistencyPath(older, newer)
+  const path = consistencyPath(older, newer)
   const hasher = new EntryHasher(sha256)
   const roots = new PathRoots(hasher, path, known?.size === older ? known : undefined)
   const from = roots.next()
@@ -118,18 +111,6 @@ export async function proveConsistency(ledger: Pick<Ledger, "read">, older: Seq,
 /** Whether `proof` shows that the tree of the older checkpoint begins that of the newer. */
 export function isConsistent(older: Pick<TreeHead, "size" | "root">, newer: Pick<TreeHead, "size" | "root">, proof: readonly Uint8Array[]): boolean {
   return verifyConsistency(new EntryHasher(sha256), older.size, newer.size, older.root, newer.root, proof)
-}
-
-async function eachText(ledger: Pick<Ledger, "read">, from: Seq, to: Seq, each: (text: string) => void): Promise<void> {
-  for (let next = from; next <= to;) {
-    const page = await ledger.read(next, Math.min(PAGE, to - next + 1))
-    for (const { seq, bytes } of page) {
-      if (seq !== next || isTooLong(bytes)) throw failureOf(finding(seq === next ? "altered" : "missing", next, `entry ${next} is damaged or missing`))
-      each(bytes)
-      next++
-    }
-    if (page.length === 0) throw failureOf(finding("truncated", next, `the ledger ends before entry ${next}, and ${to} are needed`))
-  }
 }
 
 function encode(hash: Uint8Array): string {

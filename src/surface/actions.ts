@@ -3,10 +3,11 @@ import { aRole } from "../core/role.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { Input } from "../contract/operations.ts"
 import type { Role } from "../core/entry.ts"
+import { consistencyPath } from "../core/merkle.ts"
 import { storageRefused } from "../hub/failures.ts"
 import { costOf, priceOf } from "../core/usage.ts"
 import { LedgerFailure } from "../ledger/ledger.ts"
-import { prove, proveConsistency } from "../ledger/proof.ts"
+import { prove } from "../ledger/proof.ts"
 import { checkSession, makeCredential } from "./auth.ts"
 import { mismatch } from "./claim-mismatch.ts"
 import type { Composite, Context, Doers } from "./context.ts"
@@ -102,7 +103,7 @@ export const composites: Doers<Composite> = {
     )
     if (note === null) throw uncovered
     try {
-      return await prove({ read: (from, limit) => loop.entries(from, limit) }, seq, note)
+      return await prove({ read: (from, limit) => loop.entries(from, limit) }, seq, note, loop.tree)
     } catch (error) {
       if (error instanceof LedgerFailure && error.code === "unsupported") throw uncovered
       throw error
@@ -117,7 +118,7 @@ export const composites: Doers<Composite> = {
         to,
       })
     if (to > head) throw new SkeinError("not_found", `the ledger has ${head} entries, not ${to}`, "Ask up to its head.", { to, head })
-    const proof = await proveConsistency({ read: (first, limit) => loop.entries(first, limit) }, from, to)
+    const proof = await loop.tree.roots(consistencyPath(from, to))
     return { from, to, proof: proof.map((hash) => Buffer.from(hash).toString("base64")) }
   },
 
