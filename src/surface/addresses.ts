@@ -32,6 +32,8 @@ type AddressesOptions = {
 
 /** A batch of log records may carry prompts, which are passed over. */
 export const TELEMETRY_BODY_MAX_BYTES = 4 * 1024 * 1024
+/** Brackets, commas and colons of them: an exporter's 512 records have half as many. */
+const TELEMETRY_MARKS_MAX = 250_000
 const TOKEN_BODY_MAX_BYTES = 4 * 1024
 
 type Exchange = { request: IncomingMessage; response: ServerResponse; pathname: string; requestId: string }
@@ -203,7 +205,7 @@ export class Addresses {
     const caller = await this.#caller(request)
     this.#o.rate.take(caller)
     const bytes = await readBytes(request, TELEMETRY_BODY_MAX_BYTES)
-    const body = jsonOf(request, bytes)
+    const body = jsonOf(request, bytes, TELEMETRY_MARKS_MAX)
     if (signal === "logs") {
       const { takeLogs } = await import("./otlp.ts")
       await takeLogs(workspaceOf(this.#o.hub, caller), this.#o.perform, caller, { bytes, body }, requestId)

@@ -250,6 +250,14 @@ const http: Row[] = [
   ["a body over 256 KiB", "body_too_large", () => post("task.add", JSON.stringify({ id: "big", title: "B", body: "x".repeat(300_000) }))],
   ["a plan over 8 MiB", "body_too_large", () => post("plan.add", Buffer.alloc(8 * 1024 * 1024 + 1, 0x20))],
   ["a plan, not read, of one who may add none", "forbidden", () => post("plan.add", "[".repeat(300_000), bearer(secrets.ada))],
+  ["a long plan that nests too deep", "body_too_large", () => post("plan.add", "[".repeat(300_000))],
+  ["a long plan of too many pieces", "body_too_large", () => post("plan.add", `[${"{},".repeat(500_000)}0]`)],
+  ["telemetry that nests too deep", "body_too_large", () => ask(hub.url, "/otlp/v1/logs", { headers: bearer(secrets.ada), body: "[".repeat(300_000) })],
+  [
+    "telemetry of too many pieces",
+    "body_too_large",
+    () => ask(hub.url, "/otlp/v1/logs", { headers: bearer(secrets.ada), body: `{"resourceLogs":[${"{},".repeat(100_000)}{}]}` }),
+  ],
   [
     "a chunked body over the limit",
     "body_too_large",
@@ -323,7 +331,7 @@ const socket: SocketRow[] = [
   ["a call over 256 KiB", "body_too_large", null, () => [hello(), frame({ id: 1, op: "task.add", in: { id: "big", title: "B", body: "x".repeat(300_000) } })]],
   ["a call over 256 KiB, not read", "body_too_large", null, () => [hello(), `{"id":1,"op":"task.add","in":${"[".repeat(300_000)}`]],
   ["a plan over 256 KiB, not read, of one who may add none", "forbidden", null, () => [hello(), `{ "id": 1, "op": "plan.add", "in": ${"[".repeat(300_000)}`]],
-  ["a plan over 256 KiB that is not JSON", "invalid_input", 4400, () => [hello(hub.operator), `{"id":1,"op":"plan.add","in":${"[".repeat(300_000)}`]],
+  ["a plan over 256 KiB that nests too deep", "body_too_large", 4400, () => [hello(hub.operator), `{"id":1,"op":"plan.add","in":${"[".repeat(300_000)}`]],
   ["many calls over 256 KiB together", "body_too_large", 4400, () => [hello(hub.operator), `[{"id":1,"op":"plan.add","in":${"[".repeat(300_000)}`]],
   ["a call that nests too deep", "invalid_input", null, () => [hello(), `{"id":1,"op":"event.send","in":${NESTED}}`]],
   ["a subscription from beyond the head", "invalid_input", null, () => [hello(), frame({ subscribe: { from: 999_999 } })]],
