@@ -1,22 +1,30 @@
 import { SkeinError } from "../contract/errors.ts"
+import { HUB } from "../core/entry.ts"
 import type { Refusal } from "../core/refusal.ts"
 import type { Ledger, LedgerFailure } from "../ledger/ledger.ts"
 import type { Batch } from "./batch.ts"
 import type { Checkpoints } from "./checkpoints.ts"
+import type { Clock } from "./clock.ts"
 import { aborted, storageRefused } from "./failures.ts"
 import type { LoopLog } from "./loop-options.ts"
 import type { Outage } from "./outage.ts"
+import type { Pace } from "./pace.ts"
 import type { Parked } from "./parked.ts"
 import type { Queue } from "./queue.ts"
 import type { Replica } from "./replica.ts"
 import { parksUntilMs, type Waiting } from "./waiting.ts"
 
+/** How long a batch is decided, in ms: who is not decided by then waits for the next one. Full batches of claims take a third of it. */
+const DECIDE_MS = 30
+
 type CommitsOptions = {
   workspace: string
+  clock: Clock
   log: LoopLog
   ledger: Ledger
   replica: Replica
   queue: Queue
+  pace: Pace
   parked: Parked
   checkpoints: Checkpoints
   outage: Outage
@@ -77,8 +85,15 @@ export class Commits {
   }
 
   #decide(waiting: Waiting[], batch: Batch): void {
-    const { parked, checkpoints, outage, replica } = this.#o
+    const { clock, queue, pace, parked, checkpoints, outage, replica } = this.#o
+    const startMs = clock.monotonicMs()
     for (let at = 0; at < waiting.length; at += 1) {
+      // What the hub does of itself comes first, and MUST.
+      if (at > 0 && (waiting[at] as Waiting).actor !== HUB && clock.monotonicMs() - startMs > DECIDE_MS) {
+        queue.unshift(waiting.splice(at))
+        pace.cut(at)
+        return
+      }
       // Whoever is parked came first: what the batch itself has made ready is theirs.
       if (batch.stirred && (waiting[at] as Waiting).name === "task.claimNext" && parked.size > 0) waiting.splice(at, 0, ...parked.takeInTurn())
       const next = waiting[at] as Waiting

@@ -56,6 +56,8 @@ export class Pace {
   /** Refused of late and expected again. */
   #refused = 0
   #draws = 0
+  /** Since a batch was cut short, so many commands the next one takes at the most: what one batch cannot hold is taken by turns. */
+  #most = Number.POSITIVE_INFINITY
 
   constructor(options: Pick<LoopOptions, "queueMax" | "queueWaitMs" | "batchMax">, monotonicMs: () => number) {
     this.#o = options
@@ -69,7 +71,7 @@ export class Pace {
 
   /** How many commands the next batch takes at the most. */
   get batchMax(): number {
-    const { batchMax } = this.#o
+    const batchMax = Math.min(this.#o.batchMax, this.#most)
     if (!this.standing) return batchMax
     return Math.min(batchMax, Math.max(1, Math.floor(batchMax * BATCH_LEAST), this.#cost.doneIn(BATCH_MS)))
   }
@@ -123,6 +125,14 @@ export class Pace {
     this.#startMs = nowMs
     this.#size = full && (left > 0 || this.#standing) ? size : 0
     this.#left = left > 0
+    this.#most *= 2
+  }
+
+  /** The batch that has begun ended after so many commands: to decide them took its time. */
+  cut(decided: number): void {
+    this.#most = decided
+    this.#left = true
+    if (this.#size > 0) this.#size = decided
   }
 
   /** The wait of whoever comes after `length` others, in ms. */

@@ -1,6 +1,16 @@
 import { describe, expect, test } from "vitest"
 import type { Output } from "../contract/operations.ts"
+import { VirtualClock } from "./virtual-clock.ts"
 import { actor, CLAIM_ANY, DONE, openRig, OPERATOR, type Rig } from "../../test/simulation/rig.ts"
+
+/** Each look at it takes so long, in ms. */
+class SlowClock extends VirtualClock {
+  lookMs = 0
+  #lateMs = 0
+  override monotonicMs(): number {
+    return super.monotonicMs() + (this.#lateMs += this.lookMs)
+  }
+}
 
 const WINDOW_MS = 60_000
 const LENIENT = { warnPercent: [], graceMs: 0, absorb: false }
@@ -104,6 +114,25 @@ describe("a parked claim", () => {
     await rig.execute("budget.topUp", OPERATOR, { scope: "workspace", windowMs: WINDOW_MS, amountMicroUsd: 1_000, reason: "test" })
     await rig.tasks("two")
     expect((await rig.run(late)).claims.map(({ task }) => task.id)).toEqual(["two"])
+  })
+
+  test("leaves others their turns, however many of them are decided anew, and however long that takes", async () => {
+    const clock = new SlowClock()
+    const rig = await openRig({ clock })
+    await rig.agents("many", "ben")
+    const claims = Array.from({ length: 300 }, (_, at) => rig.loop.execute("task.claimNext", actor("many"), { ...CLAIM_ANY, labels: [`none-${at}`] }, WAIT))
+    await clock.advance(10)
+    expect(rig.loop.stats()["parked"]).toBe(300)
+    clock.lookMs = 1
+    await rig.tasks("one")
+    const said = rig.loop.execute("thread.create", actor("ben"), { thread: "hello", title: "hello", type: "conversation", participants: [] })
+    const left = await rig.run(said.then(() => rig.loop.stats()["queue"]))
+    const looked = await rig.loop.read(() => rig.loop.stats()["queue"])
+    clock.lookMs = 0
+    expect([left, looked].every((queue) => Number(queue) > 100)).toBe(true)
+    await clock.advance(10)
+    expect(rig.loop.stats()).toMatchObject({ parked: 300, queue: 0 })
+    for (const claim of claims) void claim.catch(() => undefined)
   })
 
   test("is refused at the end of its own time, whatever time its refusal names", async () => {
