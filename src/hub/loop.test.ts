@@ -6,15 +6,14 @@ import type { Claimed } from "../core/answer.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { keyed, settled } from "../../test/simulation/outcome.ts"
 
-test("pages of entries come one a turn of the loop, whoever asks, some entries at once; and none once the hub is down", async () => {
+test("pages of entries come in another turn of the loop, some entries at once; and none once the hub is down", async () => {
   const rig = await openRig()
   let pages = 0
   for (let many = 0; many < 5; many += 1) void rig.loop.entries(1, 512).then(() => (pages += 1))
   expect(await rig.loop.entries(1, 64)).not.toEqual([])
   expect(pages).toBe(0)
-  const seen = new Set<number>()
-  while (await rig.clock.step(rig.clock.monotonicMs())) seen.add(pages)
-  expect([...seen].filter((count) => count > 0)).toEqual([1, 2, 3, 4, 5])
+  while (await rig.clock.step(rig.clock.monotonicMs()));
+  expect(pages).toBe(5)
   await rig.run(rig.loop.close())
   await expect(rig.loop.entries(1, 1)).rejects.toMatchObject({ code: "hub_stopping" })
 })

@@ -23,7 +23,7 @@ import { Turns } from "./turns.ts"
 import { Upkeep } from "./upkeep.ts"
 import { ownCommand, WAIT_MAX_MS, type Waiting } from "./waiting.ts"
 
-/** So many entries are read at once. */
+/** More entries than these are a page. */
 const FEW = 64
 
 /**
@@ -41,7 +41,7 @@ export class Loop {
   readonly #o: LoopOptions
   readonly #replica: Replica
   /** Who is in a turn. */ readonly turns = new Turns()
-  /** For proofs. */ readonly tree = new KeptTree({ read: (from, limit) => this.entries(from, limit) })
+  /** For proofs. */ readonly tree = new KeptTree({ read: (from, limit) => this.entries(from, limit, "proofs") })
   readonly #sweeps: Sweeps
   readonly #checkpoints: Checkpoints
   readonly #parked: Parked
@@ -52,9 +52,7 @@ export class Loop {
   readonly #subscriptions: Subscriptions
   readonly #following = new AbortController()
   readonly #queue = new Queue()
-  readonly #readers = new Readers()
-  /** When the next page of entries may be read. */
-  #paging: Promise<void> = Promise.resolve()
+  readonly #readers: Readers
   #flushing = false
   #scheduled = false
   /** `stopping`: what waits is still answered, nothing new is taken. `over`: the state may be wrong or the ledger closed; nothing moves any more. */
@@ -76,6 +74,7 @@ export class Loop {
         options.onForeign(entry)
       },
     })
+    this.#readers = new Readers(clock, () => this.#flushing)
     this.#pace = new Pace(options, () => clock.monotonicMs())
     this.admission = new Admission(this.#queue, this.#pace)
     this.#parked = new Parked(clock, (waiting) => this.#enqueue(waiting), this.#replica)
@@ -143,21 +142,22 @@ export class Loop {
     if (this.#outage.failure !== null) throw storageRefused(this.#outage.failure)
   }
 
-  /** Looks at the state when no batch is in flight. `look` MUST be synchronous and change nothing. Throws `hub_stopping` once the hub is down. */
-  read<T>(look: (state: Workspace, nowMs: number) => T): Promise<T> {
+  /**
+   * Looks at the state when no batch is in flight, and others' looks have not taken long in this turn; `of`: on whose behalf. `look` MUST be synchronous and change
+   * nothing. Throws `hub_stopping` once the hub is down.
+   */
+  read<T>(look: (state: Workspace, nowMs: number) => T, of = ""): Promise<T> {
     if (this.#phase === "over") return Promise.reject(stopping())
-    if (this.#flushing) return this.#readers.later(() => look(this.#replica.state, this.nowMs()))
-    return new Promise((resolve) => resolve(look(this.#replica.state, this.nowMs())))
+    return this.#readers.read(of, () => look(this.#replica.state, this.nowMs()))
   }
 
-  /**
-   * Stored entries, as they were hashed. Pages of them are read one a turn of the loop, whoever asks: a proof reads all that there are, and nobody else would have a turn
-   * meanwhile. Throws `hub_stopping` once the hub is down.
-   */
-  async entries(from: Seq, limit: number): Promise<Stored[]> {
-    if (limit > FEW) await (this.#paging = this.#paging.then(() => new Promise((resolve) => this.#o.clock.soon(resolve))))
-    if (this.#phase === "over") throw stopping()
-    return this.#o.ledger.read(from, limit)
+  /** Stored entries, as they were hashed. A page of them is read in a turn of its own, as looks that take long are. Throws `hub_stopping` once the hub is down. */
+  async entries(from: Seq, limit: number, of = ""): Promise<Stored[]> {
+    const look = (): Promise<Stored[]> => {
+      if (this.#phase === "over") throw stopping()
+      return this.#o.ledger.read(from, limit)
+    }
+    return limit > FEW ? this.#readers.later(of, look) : this.#readers.read(of, look)
   }
 
   /** The stream from `from` on, without a gap; the answer ends it. */
@@ -237,7 +237,7 @@ export class Loop {
 
   async #drained(): Promise<void> {
     while (this.#flushing || this.#scheduled || this.#queue.length > 0) {
-      if (this.#flushing) await this.#readers.later(() => undefined).catch(() => undefined)
+      if (this.#flushing) await this.#readers.later("", () => undefined).catch(() => undefined)
       else await new Promise<void>((resolve) => this.#o.clock.soon(resolve))
     }
   }

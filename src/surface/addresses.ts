@@ -194,7 +194,7 @@ export class Addresses {
     const caller = (await this.#pageCaller(request, workspace)) ?? (await this.#caller(request, workspace))
     this.#o.rate.take(caller)
     const loop = workspaceOf(this.#o.hub, caller)
-    await (what === "back" ? sendBack(this.#o.hub.ladder(loop.name), from, to, response) : sendEntries(loop, from, to, response))
+    await (what === "back" ? sendBack(this.#o.hub.ladder(loop.name), from, to, response) : sendEntries(loop, from, to, caller.actor.agent, response))
   }
 
   /** Logs are read for usage; metrics and traces are taken and passed over, since exporters cannot be told to send none. */

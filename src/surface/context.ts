@@ -3,6 +3,7 @@ import type { OperationName } from "../contract/names.ts"
 import type { Output, Parsed, PlainCommand } from "../contract/operations.ts"
 import type { SessionId } from "../core/ids.ts"
 import type { Price } from "../core/usage.ts"
+import type { Workspace } from "../core/workspace.ts"
 import type { Hub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"
 import type { Key } from "../hub/waiting.ts"
@@ -17,6 +18,8 @@ export type Context = {
   hub: Hub
   auth: Auth
   loop: Loop
+  /** Looks at the state, on the caller's behalf. */
+  read: <T>(look: (state: Workspace, nowMs: number) => T) => Promise<T>
   caller: Caller
   key: Key | null
   signal: AbortSignal | undefined

@@ -2,13 +2,15 @@ import type { ServerResponse } from "node:http"
 import { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { SkeinError } from "../contract/errors.ts"
-import type { Seq } from "../core/ids.ts"
+import type { AgentId, Seq } from "../core/ids.ts"
 import type { Ladder } from "../hub/ladder.ts"
 import type { Loop } from "../hub/loop.ts"
 import { SECURE_HEADERS } from "./request.ts"
 
 /** Entries of one line. */
 const PAGE = 512
+/** Entries that are read at once: each may have 64 KiB. */
+const AT_ONCE = 128
 
 /** What `GET /entries/WORKSPACE/FROM/TO` and `GET /back/WORKSPACE/FROM/TO` ask for. Throws `invalid_input` on anything else. */
 export function rangeAsked(pathname: string): { what: string; workspace: string; from: Seq; to: Seq } {
@@ -19,11 +21,11 @@ export function rangeAsked(pathname: string): { what: string; workspace: string;
 }
 
 /** Sends the stored entries from `from` to `to`, as far as the ledger holds them: each line is a JSON array of 512 at the most, as they were hashed. */
-export async function sendEntries(loop: Loop, from: Seq, to: Seq, response: ServerResponse): Promise<void> {
+export async function sendEntries(loop: Loop, from: Seq, to: Seq, of: AgentId, response: ServerResponse): Promise<void> {
   // Of what is in flight nothing may be read; what the head says is durable.
   const last = Math.min(to, loop.head.seq)
   response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", ...SECURE_HEADERS })
-  await pipeline(Readable.from(linesOf(loop, from, last), { objectMode: false }), response)
+  await pipeline(Readable.from(linesOf(loop, from, last, of), { objectMode: false }), response)
 }
 
 /** Sends the fewest steps that lead from rung `to` back to rung `from`, in the order in which they are gone: nothing where none are kept. */
@@ -32,11 +34,15 @@ export async function sendBack(ladder: Ladder | null, from: Seq, to: Seq, respon
   await pipeline(Readable.from(ladder?.lines(from, to) ?? [], { objectMode: false }), response)
 }
 
-async function* linesOf(loop: Loop, from: Seq, last: Seq): AsyncIterable<string> {
+async function* linesOf(loop: Loop, from: Seq, last: Seq, of: AgentId): AsyncIterable<string> {
   for (let next = from; next <= last;) {
-    const page = await loop.entries(next, Math.min(PAGE, last - next + 1))
-    if (page.length === 0) return
-    yield `[${page.map(({ bytes }) => bytes).join(",")}]\n`
-    next += page.length
+    const line: string[] = []
+    while (line.length < PAGE && next <= last) {
+      const part = await loop.entries(next, Math.min(AT_ONCE, PAGE - line.length, last - next + 1), of)
+      if (part.length === 0) return
+      line.push(...part.map(({ bytes }) => bytes))
+      next += part.length
+    }
+    yield `[${line.join(",")}]\n`
   }
 }

@@ -125,7 +125,21 @@ export function performer(options: PerformOptions): Perform {
     if (!parsed.success) throw invalidInput(row.name, parsed.error)
     const key = keyOf(row, call.key, parsed.data as Payload)
     if (row.composite !== null) {
-      const context: Context = { hub, auth, loop, caller, key, signal: call.signal, connection: call.connection ?? null, metrics, history, prices, foresight }
+      const read: Context["read"] = (look) => loop.read(look, actor.agent)
+      const context: Context = {
+        hub,
+        auth,
+        loop,
+        read,
+        caller,
+        key,
+        signal: call.signal,
+        connection: call.connection ?? null,
+        metrics,
+        history,
+        prices,
+        foresight,
+      }
       return row.asksPolicy && loop.policy.isSet ? permitted(row, context, parsed.data as never) : row.composite(context, parsed.data as never)
     }
     return loop.execute(row.name as PlainCommand, actor, parsed.data as never, { key })

@@ -6,7 +6,7 @@ import { breakerViews } from "../core/breaker-view.ts"
 import { budgetViews } from "../core/budget-view.ts"
 import { openNotices } from "../core/directive.ts"
 import { decodeEntry } from "../core/entry.ts"
-import type { Seq } from "../core/ids.ts"
+import type { AgentId, Seq } from "../core/ids.ts"
 import { flightOf } from "../core/flight.ts"
 import { totalOf, usageBy } from "../core/usage.ts"
 import { taskState, type TaskView, viewAgent, viewPlan, viewTask } from "../core/view.ts"
@@ -48,47 +48,48 @@ type Reads =
 
 /** An answer of `ledger.read` ends with the entry that passes this many bytes. */
 const READ_MAX_BYTES = 4 * 1024 * 1024
+/** Entries that are read at once: each may have 64 KiB. */
+const PAGE = 128
 const WHY_MAX = 1_000
 
 export const reads: Doers<Reads> = {
-  "usage.list": ({ loop }, { by, limit }) =>
-    loop.read((state) => {
+  "usage.list": ({ read }, { by, limit }) =>
+    read((state) => {
       const rows = usageBy(state, by)
       return { rows: rows.slice(0, limit), total: totalOf(rows), more: rows.length > limit }
     }),
-  "budget.show": ({ loop }, { scope, limit }) =>
-    loop.read((state, nowMs) => {
+  "budget.show": ({ read }, { scope, limit }) =>
+    read((state, nowMs) => {
       const budgets = budgetViews(state, scope, nowMs)
       return { budgets: budgets.slice(0, limit), more: budgets.length > limit }
     }),
-  "breaker.list": ({ loop }, { limit }) =>
-    loop.read((state, nowMs) => {
+  "breaker.list": ({ read }, { limit }) =>
+    read((state, nowMs) => {
       const breakers = breakerViews(state, nowMs)
       return { breakers: breakers.slice(0, limit), more: breakers.length > limit, policy: breakerPolicy(state) }
     }),
-  "agent.list": ({ loop }, { limit, cursor }) =>
-    loop.read((state) => {
+  "agent.list": ({ read }, { limit, cursor }) =>
+    read((state) => {
       const names = [...state.agents.keys()].filter((name) => cursor === null || name > cursor).sort()
       const page = names.slice(0, limit)
       return { agents: page.map((name) => viewAgent(state, state.agents.get(name)!)), cursor: names.length > limit ? (page.at(-1) ?? null) : null }
     }),
-  "agent.show": ({ loop }, { name }) =>
-    loop.read((state, nowMs) => {
+  "agent.show": ({ loop, read }, { name }) =>
+    read((state, nowMs) => {
       const agent = state.agents.get(name)
       if (agent === undefined) throw absent("agent", name, "`skein agent list` lists the agents.")
       return { agent: viewAgent(state, agent), sessions: state.board.sessionsOf(name).map((session) => sessionWithPresence(loop, session, nowMs)) }
     }),
-  "agent.manifest": ({ loop }, { name }) =>
-    loop.read((state) => manifestOf(state, name) ?? fail(absent("agent", name, "`skein agent list` lists the agents."))),
-  "session.list": ({ loop }, { agent, status, limit }) =>
-    loop.read((state, nowMs) => {
+  "agent.manifest": ({ read }, { name }) => read((state) => manifestOf(state, name) ?? fail(absent("agent", name, "`skein agent list` lists the agents."))),
+  "session.list": ({ loop, read }, { agent, status, limit }) =>
+    read((state, nowMs) => {
       const fits = (session: Session): boolean => (agent === null || session.agent === agent) && (status === null || session.status === status)
       const found = [...state.sessions.values()].filter(fits).sort((a, b) => b.startedAtMs - a.startedAtMs || (a.id < b.id ? -1 : 1))
       return { sessions: found.slice(0, limit).map((session) => sessionWithPresence(loop, session, nowMs)) }
     }),
-  "task.list": ({ loop }, filter) => loop.read((state) => listTasks(state, filter)),
-  "task.show": ({ loop }, { task: id }) =>
-    loop.read((state) => {
+  "task.list": ({ read }, filter) => read((state) => listTasks(state, filter)),
+  "task.show": ({ read }, { task: id }) =>
+    read((state) => {
       const task = viewTask(state, id)
       if (task === null) throw absent("task", id, "`skein task list` lists the tasks.")
       const open = task.dependsOn.flatMap((dependency) => {
@@ -97,49 +98,50 @@ export const reads: Doers<Reads> = {
       })
       return { task, waitsFor: open, dependents: [...state.board.dependents(id)].sort() }
     }),
-  "task.whyAssigned": async ({ loop }, { task: id }) => {
-    const task = await loop.read((state) => viewTask(state, id))
+  "task.whyAssigned": async ({ loop, read, caller }, { task: id }) => {
+    const task = await read((state) => viewTask(state, id))
     if (task === null) throw absent("task", id, "`skein task list` lists the tasks.")
-    return whyAssigned(task, async (seq) => (await loop.entries(seq, 1))[0]?.bytes)
+    return whyAssigned(task, async (seq) => (await loop.entries(seq, 1, caller.actor.agent))[0]?.bytes)
   },
-  "plan.list": ({ loop }, { limit, cursor }) =>
-    loop.read((state) => {
+  "plan.list": ({ read }, { limit, cursor }) =>
+    read((state) => {
       const plans = [...state.plans.values()].filter((plan) => plan.addedSeq > (cursor ?? 0)).sort((a, b) => a.addedSeq - b.addedSeq)
       const page = plans.slice(0, limit)
       return { plans: page.map((plan) => viewPlan(state, plan.id)!), cursor: plans.length > limit ? (page.at(-1)?.addedSeq ?? null) : null }
     }),
-  "plan.show": ({ loop }, { plan: id }) =>
-    loop.read((state) => {
+  "plan.show": ({ read }, { plan: id }) =>
+    read((state) => {
       const plan = viewPlan(state, id)
       if (plan === null) throw absent("plan", id, "`skein plan list` lists the plans.")
       return { plan }
     }),
-  "plan.report": ({ loop }, { plan }) =>
-    loop.read((state, nowMs) => reportOf(state, plan, nowMs) ?? fail(absent("plan", plan, "`skein plan list` lists the plans."))),
-  "event.inbox": ({ loop, caller }, { limit }) => loop.read((state) => ({ events: openNotices(state, caller.actor).slice(0, limit) })),
-  "files.check": ({ loop, caller }, input) => loop.read((state, nowMs) => checkFiles(state, caller.actor, input, nowMs)),
-  "files.list": ({ loop }, input) => loop.read((state, nowMs) => listFiles(state, input, nowMs)),
-  "ledger.head": ({ loop }) => loop.read(() => ({ seq: loop.head.seq, hash: toHex(loop.head.hash), note: loop.note() })),
-  "ledger.read": async ({ loop }, { from, limit }) => {
-    const head = await loop.read((state) => state.seq)
-    const stored = await loop.entries(from, Math.min(limit, Math.max(0, head - from + 1)))
+  "plan.report": ({ read }, { plan }) =>
+    read((state, nowMs) => reportOf(state, plan, nowMs) ?? fail(absent("plan", plan, "`skein plan list` lists the plans."))),
+  "event.inbox": ({ read, caller }, { limit }) => read((state) => ({ events: openNotices(state, caller.actor).slice(0, limit) })),
+  "files.check": ({ read, caller }, input) => read((state, nowMs) => checkFiles(state, caller.actor, input, nowMs)),
+  "files.list": ({ read }, input) => read((state, nowMs) => listFiles(state, input, nowMs)),
+  "ledger.head": ({ loop, read }) => read(() => ({ seq: loop.head.seq, hash: toHex(loop.head.hash), note: loop.note() })),
+  "ledger.read": async ({ loop, read, caller }, { from, limit }) => {
+    const head = await read((state) => state.seq)
+    const to = Math.min(head, from + limit - 1)
     const entries: Output<"ledger.read">["entries"] = []
-    let size = 0
-    for (const { seq, bytes, hash } of stored) {
-      entries.push({ seq, bytes, hash: toHex(hash) })
-      size += bytes.length
-      if (size >= READ_MAX_BYTES) break
+    for (let size = 0, next = from; next <= to && size < READ_MAX_BYTES; next += PAGE) {
+      for (const { seq, bytes, hash } of await loop.entries(next, Math.min(PAGE, to - next + 1), caller.actor.agent)) {
+        if (size >= READ_MAX_BYTES) break
+        entries.push({ seq, bytes, hash: toHex(hash) })
+        size += bytes.length
+      }
     }
     const last = entries.at(-1)?.seq ?? from - 1
     return { entries, next: last < head ? last + 1 : null }
   },
-  "ledger.why": async ({ loop }, { seq }) => ({ entries: await chainOfReasons(loop, seq) }),
+  "ledger.why": async ({ loop, caller }, { seq }) => ({ entries: await chainOfReasons(loop, seq, caller.actor.agent) }),
   "ledger.snapshots": async ({ hub, loop }) => {
     const rungs = (await hub.ladder(loop.name)?.rungs()) ?? []
     return { snapshots: (await loop.snapshots()).map((seq) => ({ seq })), rungs: rungs.map((seq) => ({ seq })) }
   },
-  "hub.flight": ({ loop }) => loop.read((state, nowMs) => ({ seq: state.seq, nowMs, ...flightOf(state) })),
-  "hub.status": ({ loop }) => loop.read((state, nowMs) => statusOf(loop, state, nowMs)),
+  "hub.flight": ({ read }) => read((state, nowMs) => ({ seq: state.seq, nowMs, ...flightOf(state) })),
+  "hub.status": ({ loop, read }) => read((state, nowMs) => statusOf(loop, state, nowMs)),
   "hub.metrics": ({ loop, metrics, history }, { sinceMs }) =>
     Promise.resolve({ ...loop.stats(), surface: metrics(), ...(sinceMs === null ? {} : { history: history.since(loop.name, sinceMs) }) }),
   "workspace.list": ({ hub, caller }) => {
@@ -172,12 +174,12 @@ function listTasks(state: Workspace, { state: states, plan, owner, label, text, 
 }
 
 /** Newest first; each entry names the one before it in `causedBy`, always an earlier one. */
-async function chainOfReasons(loop: Loop, seq: Seq): Promise<Output<"ledger.why">["entries"]> {
+async function chainOfReasons(loop: Loop, seq: Seq, of: AgentId): Promise<Output<"ledger.why">["entries"]> {
   const head = await loop.read((state) => state.seq)
   if (seq > head) throw absent("entry", String(seq), `The ledger ends at ${head}.`)
   const entries: Output<"ledger.why">["entries"] = []
   for (let at: Seq | null = seq; at !== null && entries.length < WHY_MAX;) {
-    const [stored] = await loop.entries(at, 1)
+    const [stored] = await loop.entries(at, 1, of)
     if (stored === undefined) break
     const entry = decodeEntry(stored.bytes)
     entries.push(entry)

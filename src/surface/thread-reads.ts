@@ -2,7 +2,7 @@ import { SkeinError } from "../contract/errors.ts"
 import type { Output } from "../contract/operations.ts"
 import { decodeEntry } from "../core/entry.ts"
 import { Heap, type HeapNode } from "../core/heap.ts"
-import type { Seq, ThreadId } from "../core/ids.ts"
+import type { AgentId, Seq, ThreadId } from "../core/ids.ts"
 import { countThrough, ledgerSeqs } from "../core/message-page.ts"
 import { type MessageView, viewMessage } from "../core/message-view.ts"
 import { outlineOf, summarize } from "../core/summary.ts"
@@ -26,8 +26,8 @@ const FINDINGS_MAX = 200
 const EXCERPT_CHARACTERS = 200
 
 export const threadReads: Doers<ThreadReads> = {
-  "thread.list": ({ loop, caller }, { status, mine, limit, cursor }) =>
-    loop.read((state) => {
+  "thread.list": ({ read, caller }, { status, mine, limit, cursor }) =>
+    read((state) => {
       const fits = (thread: Thread): boolean =>
         (status.length === 0 || status.includes(thread.status)) &&
         (cursor === null || newest(thread) < cursor) &&
@@ -38,8 +38,8 @@ export const threadReads: Doers<ThreadReads> = {
       return { threads: page.map((thread) => viewThread(state, thread)), cursor: found.length > limit && last !== undefined ? newest(last) : null }
     }),
 
-  "thread.show": ({ loop }, { thread: id }) =>
-    loop.read((state) => {
+  "thread.show": ({ read }, { thread: id }) =>
+    read((state) => {
       const thread = threadIn(state, id)
       const cursors = state.forum.membersOf(id).map((agent) => {
         const role = state.agents.get(agent)?.role ?? "operator"
@@ -49,24 +49,24 @@ export const threadReads: Doers<ThreadReads> = {
       return { thread: viewThread(state, thread), cursors, findings: state.forum.findingsOf(id).slice(-FINDINGS_MAX) }
     }),
 
-  "thread.summarize": async ({ loop }, { thread: id, maxBytes }) => {
-    const { thread, outline, seqs, seq } = await loop.read((state) => {
+  "thread.summarize": async ({ loop, read, caller }, { thread: id, maxBytes }) => {
+    const { thread, outline, seqs, seq } = await read((state) => {
       const found = threadIn(state, id)
       const parts = outlineOf(state, found)
       const numbers = [...new Set([...parts.findings, ...parts.decided, ...parts.last])].sort((a, b) => a - b)
       return { thread: found, outline: parts, seqs: numbers.map((number) => [number, ledgerSeqs(state, found, number, number)[0]!] as const), seq: state.seq }
     })
     const messages = new Map<number, MessageView>()
-    for (const [number, message] of await messagesAt(loop, seqs)) messages.set(number, message)
+    for (const [number, message] of await messagesAt(loop, seqs, caller.actor.agent)) messages.set(number, message)
     const { text, shown } = summarize(thread, outline, messages, maxBytes)
     const { openFindings, decisions } = outline
     return { thread: id, status: thread.status, text, headSeq: thread.head, openFindings, decisions, shown, seq }
   },
 
   "message.read": async (context, { thread: id, sinceSeq, limit, trigger }) => {
-    const { loop, caller } = context
+    const { loop, read, caller } = context
     if (trigger !== undefined) await confirmTrigger(context, { job: trigger, evidence: "nonce" })
-    const { thread, own, since, seqs } = await loop.read((state) => {
+    const { thread, own, since, seqs } = await read((state) => {
       const found = threadIn(state, id)
       const cursor = cursorOf(state, caller.actor, found)?.lastReadSeq ?? null
       const from = sinceSeq ?? cursor ?? 0
@@ -76,7 +76,7 @@ export const threadReads: Doers<ThreadReads> = {
     let size = 0
     for (let at = 0; at < seqs.length && size < READ_MAX; at += READ_AT_ONCE) {
       const part = seqs.slice(at, at + READ_AT_ONCE).map((seq, index) => [since + at + index + 1, seq] as const)
-      for (const [, message] of await messagesAt(loop, part)) {
+      for (const [, message] of await messagesAt(loop, part, caller.actor.agent)) {
         if (size >= READ_MAX) break
         messages.push(message)
         size += message.body.length
@@ -86,23 +86,23 @@ export const threadReads: Doers<ThreadReads> = {
     return { thread: id, status: thread.status, messages, headSeq: thread.head, lastReadSeq: own, next: last < thread.head ? last : null }
   },
 
-  "message.unread": ({ loop, caller }, { limit }) =>
-    loop.read((state) => {
+  "message.unread": ({ read, caller }, { limit }) =>
+    read((state) => {
       const all = unreadOf(state, caller.actor)
       const threads = all.slice(0, limit).map((row) => ({ ...row, title: state.threads.get(row.thread)!.title }))
       return { threads, total: all.reduce((sum, { unread }) => sum + unread, 0), seq: state.seq }
     }),
 
-  "message.search": async ({ loop }, { text, thread, limit, before }) => {
+  "message.search": async ({ loop, read, caller }, { text, thread, limit, before }) => {
     const needle = folded(text)
-    const { numbered, more } = await loop.read((state) => newestMessages(state, thread === null ? null : threadIn(state, thread), before, SEARCH_MESSAGES))
+    const { numbered, more } = await read((state) => newestMessages(state, thread === null ? null : threadIn(state, thread), before, SEARCH_MESSAGES))
     const hits: Output<"message.search">["hits"] = []
     let searched = 0
     let size = 0
     let last: Seq | null = null
     while (searched < numbered.length && hits.length < limit && size < SEARCH_MAX) {
       const part = numbered.slice(searched, searched + READ_AT_ONCE)
-      for (const [, found] of await messagesAt(loop, part)) {
+      for (const [, found] of await messagesAt(loop, part, caller.actor.agent)) {
         if (hits.length === limit || size >= SEARCH_MAX) break
         searched += 1
         last = found.seq
@@ -160,7 +160,7 @@ function lastBefore(state: Workspace, thread: Thread, before: Seq | null): numbe
 }
 
 /** Messages from the ledger, in the order given. Neighbours there are read at once. */
-async function messagesAt(loop: Loop, numbered: readonly (readonly [number, Seq])[]): Promise<[number, MessageView][]> {
+async function messagesAt(loop: Loop, numbered: readonly (readonly [number, Seq])[], of: AgentId): Promise<[number, MessageView][]> {
   const bytes = new Map<Seq, string>()
   const seqs = numbered.map(([, seq]) => seq).sort((a, b) => a - b)
   for (let at = 0; at < seqs.length;) {
@@ -168,7 +168,7 @@ async function messagesAt(loop: Loop, numbered: readonly (readonly [number, Seq]
     let last = first
     // A few other entries between two messages cost less than another query.
     while (at < seqs.length && seqs[at]! - last <= 4) last = seqs[at++]!
-    for (const stored of await loop.entries(first, last - first + 1)) bytes.set(stored.seq, stored.bytes)
+    for (const stored of await loop.entries(first, last - first + 1, of)) bytes.set(stored.seq, stored.bytes)
   }
   return numbered.map(([number, seq]) => {
     const message = viewMessage(decodeEntry(bytes.get(seq) ?? ""), number)

@@ -30,8 +30,8 @@ export const triggerActions: Doers<Triggers> = {
 
   "trigger.record": ({ loop, caller, key }, input) => loop.execute("trigger.record", caller.actor, { ...input, bits: randomBytes(4).readUInt32LE(0) }, { key }),
 
-  "trigger.list": ({ loop }, { status, live, target, thread, limit, cursor }) =>
-    loop.read((state, nowMs) => {
+  "trigger.list": ({ read }, { status, live, target, thread, limit, cursor }) =>
+    read((state, nowMs) => {
       const fits = (job: Trigger): boolean =>
         (cursor === null || job.createdSeq < cursor) &&
         (status.length === 0 || status.includes(job.status)) &&
@@ -43,14 +43,14 @@ export const triggerActions: Doers<Triggers> = {
       return { triggers: page.map((job) => viewTrigger(state, job, nowMs)), cursor: found.length > limit ? (page.at(-1)?.createdSeq ?? null) : null }
     }),
 
-  "trigger.show": ({ loop }, { job }) => loop.read((state, nowMs) => ({ trigger: viewTrigger(state, jobIn(state, job), nowMs) })),
+  "trigger.show": ({ read }, { job }) => read((state, nowMs) => ({ trigger: viewTrigger(state, jobIn(state, job), nowMs) })),
 
-  "trigger.why": async ({ loop }, { job: id }) => {
-    const { trigger, seqs } = await loop.read((state, nowMs) => {
+  "trigger.why": async ({ loop, read, caller }, { job: id }) => {
+    const { trigger, seqs } = await read((state, nowMs) => {
       const job = jobIn(state, id)
       return { trigger: viewTrigger(state, job, nowMs), seqs: job.entries }
     })
-    const stored = (await Promise.all(seqs.map((seq) => loop.entries(seq, 1)))).flat()
+    const stored = (await Promise.all(seqs.map((seq) => loop.entries(seq, 1, caller.actor.agent)))).flat()
     const hops = stored.flatMap(({ bytes }) => {
       const entry = decodeEntry(bytes)
       const words = hopInWords(entry)
@@ -70,8 +70,7 @@ export const triggerActions: Doers<Triggers> = {
     return { delivered: nonce !== null && state === "started" && (await confirmTrigger(context, { job: nonce, evidence: "turn" })) }
   },
 
-  "wake.policy": ({ loop }) =>
-    loop.read((state) => ({ policy: { ...wakePolicy(state) }, changed: Object.keys(state.policies.get("wake") ?? {}), seq: state.seq })),
+  "wake.policy": ({ read }) => read((state) => ({ policy: { ...wakePolicy(state) }, changed: Object.keys(state.policies.get("wake") ?? {}), seq: state.seq })),
 }
 
 /** The job of a request: the same caller and request are the same job. */

@@ -274,9 +274,9 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
       Readers.prototype,
       "later",
       (sound) =>
-        async function later<T>(this: Readers, look: () => T): Promise<T> {
+        async function later<T>(this: Readers, of: string, look: () => T | Promise<T>): Promise<T> {
           const seen = look()
-          return sound.call(this, () => seen) as Promise<T>
+          return sound.call(this, of, () => seen) as Promise<T>
         },
       () => find({ hubs: 1 }),
     )
