@@ -1,4 +1,4 @@
-import { chooseProbe, FOLLOW_UP_SHARE, learnt, PROBE_SHARE, SMALL_TASK } from "../src/core/bloomer.ts"
+import { chooseProbe, FOLLOW_UP_SHARE, learnt, PROBE_SHARE } from "../src/core/bloomer.ts"
 import { bestOf, meansOf, scoreOf } from "../src/core/coordinator.ts"
 import { type Beliefs, isEligible, matchOf } from "../src/core/match.ts"
 import { blameOf, chanceOf, DISCOUNT, LEARNED_MEAN, meanOf, observed, type Posterior, prior } from "../src/core/posterior.ts"
@@ -142,6 +142,9 @@ function discountedUcb(world: World): Rule {
     },
   }
 }
+
+/** Small enough for a probe: of at most this share of the mean cost. A workspace knows no mean cost, and goes by the task's estimate and level. */
+const SMALL_TASK = 0.35
 
 /** Ours, out of the core's own parts: whoever is eligible, best score first; now and then a probe. */
 function governor(world: World, chance: () => number): Rule {

@@ -28,8 +28,6 @@ export function learnt(before: Posterior, outcome: Observation): { after: Poster
 /** Of all assignments, so many are probes; of the probes, so many follow up a good sign where there is one. */
 export const PROBE_SHARE = 0.05
 export const FOLLOW_UP_SHARE = 0.6
-/** Only tasks of at most this share of the mean cost are risked on a probe. */
-export const SMALL_TASK = 0.35
 
 /** What a probe of one agent in one skill is worth: what it might turn out to be (mean + 2 deviations), times how long nobody looked. */
 function probeWorth(belief: Posterior, sinceSeen: number): number {

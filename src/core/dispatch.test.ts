@@ -136,6 +136,39 @@ describe("probes", () => {
     expect(share("human", {})).toBe(0)
   })
 
+  it("follow up a good sign in three of five, else look where nobody looked for longest", () => {
+    const scenario = new Scenario()
+    const ann = scenario.agent("ann", { kind: "claude", capabilities: { docs: 3 }, maxActive: 100_000 })
+    const small = { estimateMs: 60_000, maxAttempts: 1_000 }
+    /** The small task that is probed next. */
+    const probed = (): string => {
+      for (let at = 0; ; at += 1) {
+        scenario.task(`t${scenario.state.seq}`, { requires: { docs: 1 } })
+        const [id, { rule }] = reasonsOf(scenario, ann)
+        if (rule === "probe") return id
+        expect(at).toBeLessThan(1_000)
+      }
+    }
+    // It failed at rust, and has just succeeded: a good sign, though less may come of it than of what was never tried.
+    scenario.task("first", { requires: { rust: 1 }, ...small })
+    const usage = { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 }
+    for (let at = 0; at < 4; at += 1) {
+      const id = probed()
+      scenario.must("task.fail", ann, { task: id, fence: scenario.at(id).fence as number, reason: "it broke", retry: true, usage })
+    }
+    scenario.complete(ann, probed())
+    scenario.task("sign", { requires: { rust: 1 }, ...small })
+    scenario.task("unseen", { requires: { go: 1 }, ...small })
+    let followed = 0
+    for (let probes = 0; probes < 100; probes += 1) {
+      const id = probed()
+      if (id === "sign") followed += 1
+      scenario.must("task.release", ann, { task: id, fence: scenario.at(id).fence as number, reason: "again" })
+    }
+    expect(followed).toBeGreaterThan(45)
+    expect(followed).toBeLessThan(75)
+  })
+
   it("risk neither long nor critical tasks, nor high levels, nor a last attempt", () => {
     expect(share("claude", { estimateMs: null })).toBe(0)
     expect(share("claude", { estimateMs: 600_001 })).toBe(0)
