@@ -206,6 +206,9 @@ const USAGE: [string, string[]][] = [
   ["a plan that is not there", ["plan", "check", "nothing.yaml"]],
   ["a plan that is a folder", ["plan", "check", "."]],
   ["a speed of nothing", ["run", "x.yaml", "--speed", "0"]],
+  ["a first text that is too long to be typed", ["swarm", "spawn", "--agent", "claude", "--prompt", "ü".repeat(8_193)]],
+  ["a variable that is too long to be kept", ["swarm", "spawn", "--agent", "claude", "--env", `A=${"x".repeat(4_097)}`]],
+  ["a first text of nothing that could be typed", ["swarm", "spawn", "--agent", "claude", "--prompt", "\u001b \n"]],
   ["a verb alone that needs another word", ["task"]],
 ]
 

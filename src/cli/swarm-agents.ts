@@ -8,7 +8,7 @@ import { writeChanges } from "../repo/settings-files.ts"
 import { addWorktree, listWorktrees } from "../repo/worktree.ts"
 import { setWorktreeAgent } from "../repo/worktree-agent.ts"
 import { worktreeOf } from "../runtime/crew.ts"
-import type { RunBy, Wanted } from "../runtime/supervised.ts"
+import { type RunBy, type Wanted, WORD_MAX } from "../runtime/supervised.ts"
 import { credentialId, credentialPath, issueCredential } from "./agent-credential.ts"
 import { readConfig } from "./config.ts"
 import type { HubConnection } from "./connection.ts"
@@ -63,6 +63,11 @@ export async function memberNames(hub: HubConnection, prefix: string, kind: stri
 export async function addMember(context: Context, hub: HubConnection, member: SwarmMember): Promise<Wanted> {
   const { agent, preset, by, role, account } = member
   if (!/^[\w-]{1,64}$/.test(agent)) throw new UsageError(`${JSON.stringify(agent)} cannot name an agent in a terminal`, "Use letters, digits, _ and -.")
+  if ([...member.args, ...Object.values(member.env), member.binary ?? ""].some(({ length }) => length > WORD_MAX))
+    throw new UsageError(
+      `an argument or a variable of ${agent} is longer than ${WORD_MAX} characters`,
+      "Put what is long into a file, and give the agent its path.",
+    )
   const instance = context.instance()
   if (kindNamed(readConfig(instance.directory), preset) === null)
     throw new UsageError(

@@ -2,7 +2,9 @@ import { InvalidArgumentError, type Command } from "commander"
 import { ROLES } from "../core/role.ts"
 import type { Profile } from "../core/agent.ts"
 import { RUN_BY, type RunBy, type Running } from "../runtime/supervised.ts"
+import { typable } from "../runtime/tmux/typable.ts"
 import { act, asText, collect, examples, integer, oneOf, type Context } from "./context.ts"
+import { UsageError } from "./failure.ts"
 import { printable } from "./printable.ts"
 
 type SpawnOptions = {
@@ -37,7 +39,7 @@ export function register(program: Command): void {
     .option("--name <prefix>", "they are called PREFIX-1, PREFIX-2, … (default: the kind)", asText)
     .option("--by <way>", `how they are run: ${RUN_BY.join(", ")}`, oneOf(RUN_BY), "tmux")
     .option("--role <role>", ROLES.join(", "), oneOf(ROLES), "worker")
-    .option("--prompt <text>", "what each is told when it starts (default: nothing, it waits to be woken)", asText)
+    .option("--prompt <text>", "what each is told when it starts, at most 16 KiB (default: nothing, it waits to be woken)", asText)
     .option("--binary <path>", "the agent's program, where it is not on the path", asText)
     .option("--env <name=value>", "a variable that they see; no secrets, it is kept in a file; may be repeated", collect(variable))
     .option("--pass <name>", "a variable that they see as the supervisor has it; may be repeated", collect(asText))
@@ -52,6 +54,16 @@ export function register(program: Command): void {
     .action(act(spawn))
 }
 
+/** Throws `UsageError` on a first text that no terminal takes. */
+function checkPrompt(prompt: string): void {
+  try {
+    typable(prompt, "body", true)
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`--prompt: ${error.message}`, "Put what is long into a file, and have the prompt name it.")
+    throw error
+  }
+}
+
 function variable(text: string): [string, string] {
   const [, name, value] = /^([A-Za-z_][A-Za-z0-9_]*)=([\s\S]*)$/.exec(text) ?? []
   if (name === undefined || value === undefined) throw new InvalidArgumentError("Write NAME=VALUE.")
@@ -60,6 +72,7 @@ function variable(text: string): [string, string] {
 
 async function spawn(context: Context, args: string[], options: SpawnOptions): Promise<void> {
   const { terminal } = context
+  if (options.prompt !== undefined) checkPrompt(options.prompt)
   const [{ addMember, memberNames }, { ensureSupervisor }, { ensureHub }] = await Promise.all([
     import("./swarm-agents.ts"),
     import("./supervisor-start.ts"),

@@ -6,7 +6,9 @@ import type { Address } from "./driver.ts"
 export const RUN_BY = ["tmux", "acp", "process"] as const
 export type RunBy = (typeof RUN_BY)[number]
 
-const text = z.string().max(4_096)
+/** Characters of an argument, a path or a variable of an agent's. */
+export const WORD_MAX = 4_096
+const text = z.string().max(WORD_MAX)
 const agentName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)
 
 /** What is wanted of one agent: written by people's commands, read by the supervisor. */
