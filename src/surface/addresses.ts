@@ -33,7 +33,7 @@ type AddressesOptions = {
 /** A batch of log records may carry prompts, which are passed over. */
 export const TELEMETRY_BODY_MAX_BYTES = 4 * 1024 * 1024
 /** Brackets, commas and colons of them: an exporter's 512 records have half as many. */
-const TELEMETRY_MARKS_MAX = 250_000
+export const TELEMETRY_MARKS_MAX = 250_000
 const TOKEN_BODY_MAX_BYTES = 4 * 1024
 
 type Exchange = { request: IncomingMessage; response: ServerResponse; pathname: string; requestId: string }

@@ -4,7 +4,7 @@ import { expect, test } from "vitest"
 import { ENTRY_MAX_BYTES } from "../core/entry.ts"
 import { KEY_WINDOW_MS, KEYS_MAX } from "../core/idempotency.ts"
 import { MESSAGE_MAX_BYTES } from "../core/message.ts"
-import { TELEMETRY_BODY_MAX_BYTES } from "./addresses.ts"
+import { TELEMETRY_BODY_MAX_BYTES, TELEMETRY_MARKS_MAX } from "./addresses.ts"
 import { TOKEN_MS } from "./auth.ts"
 import { BODY_MAX_BYTES, CONNECTIONS_MAX, DEFAULT_RATE, PLAN_MAX_BYTES } from "./http.ts"
 import { ASIDES } from "./intake.ts"
@@ -12,6 +12,7 @@ import { ANSWER_MAX_CHARS } from "./mcp-fit.ts"
 import { LEVELS_MAX } from "./mcp-http.ts"
 import { LINK_MS, PAGE_SESSION_MS } from "./page-sessions.ts"
 import { AT_ONCE } from "./read-turns.ts"
+import { LONG_LEVELS_MAX, MARKS_MAX, SHORT_BYTES } from "./request.ts"
 import { HELLO_MAX_BYTES, IN_FLIGHT_MAX } from "./socket-frames.ts"
 import { REFUSALS } from "./websocket.ts"
 
@@ -30,6 +31,10 @@ test("the pages tell the limits as the hub has them", () => {
   expect(wire).toContain(`A request is ${BODY_MAX_BYTES / kib} KiB at the most, \`plan.add\` ${PLAN_MAX_BYTES / mib} MiB`)
   expect(wire).toContain(`a hello ${HELLO_MAX_BYTES / kib} KiB, telemetry ${TELEMETRY_BODY_MAX_BYTES / mib} MiB, a message ${MESSAGE_MAX_BYTES / kib} KiB`)
   expect(wire).toContain(`one of MCP nests ${LEVELS_MAX} levels; an answer to a model has at most ${grouped(ANSWER_MAX_CHARS)} characters`)
+  expect(wire).toContain(
+    `What is longer than ${SHORT_BYTES / kib} KiB nests ${LONG_LEVELS_MAX} levels at the most and has ${grouped(MARKS_MAX)} brackets, commas and colons`,
+  )
+  expect(wire).toContain(`outside of its texts, telemetry ${grouped(TELEMETRY_MARKS_MAX)}.`)
   expect(wire).toContain(`An entry of the ledger is ${grouped(ENTRY_MAX_BYTES)} bytes at the most`)
   expect(wire).toContain(`${grouped(IN_FLIGHT_MAX)} calls of one connection may be in flight; its reads are carried out ${WORDS[AT_ONCE]} a turn`)
   expect(wire).toContain(`may ask ${grouped(DEFAULT_RATE.perSecond)} times a second, after a pause ${grouped(DEFAULT_RATE.burst)} times at once`)

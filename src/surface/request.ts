@@ -13,10 +13,10 @@ export type Guard = { hosts: ReadonlySet<string>; origins: ReadonlySet<string> }
 /** Of a body that was refused, so many bytes are read away before the connection ends: more than any body that is taken. */
 const DRAIN_MAX_BYTES = 32 * 1024 * 1024
 /** JSON that is no longer is parsed within some 30 ms, whatever it is. */
-const SHORT_BYTES = 256 * 1024
+export const SHORT_BYTES = 256 * 1024
 /** Bounds of longer JSON. A plan of 100,000 tasks, each with one dependency, has some 900,000 marks. */
-const LEVELS_MAX = 32
-const MARKS_MAX = 1_200_000
+export const LONG_LEVELS_MAX = 32
+export const MARKS_MAX = 1_200_000
 const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 
 /** `allowed`: further `host` or `host:port` names, such as a reverse proxy's; their https origins are allowed too. */
@@ -143,10 +143,10 @@ function drain(request: IncomingMessage): void {
 
 /** Parses JSON from a text, or from bytes that MUST be UTF-8. Throws `invalid_input`, and `body_too_large` on a long one that would take the hub's time: 8 MiB of brackets take two seconds. */
 export function parseJson(from: string | Buffer, marksMax = MARKS_MAX): unknown {
-  if (from.length > SHORT_BYTES && !isWithin(typeof from === "string" ? Buffer.from(from, "latin1") : from, LEVELS_MAX, marksMax))
+  if (from.length > SHORT_BYTES && !isWithin(typeof from === "string" ? Buffer.from(from, "latin1") : from, LONG_LEVELS_MAX, marksMax))
     throw new SkeinError(
       "body_too_large",
-      `a body over ${SHORT_BYTES} bytes nests more than ${LEVELS_MAX} levels deep, or has over ${marksMax} brackets, commas and colons`,
+      `a body over ${SHORT_BYTES} bytes nests more than ${LONG_LEVELS_MAX} levels deep, or has over ${marksMax} brackets, commas and colons`,
       "Send it in several, or put what is large in a text.",
       { limit: marksMax },
     )
