@@ -46,7 +46,7 @@ test("an answer that is no JSON, or no answer of a hub's, is told as such and br
 test("a message that is no frame of a hub's ends the connection, not the process", async () => {
   for (const text of ["no", "null", "[null]", "1", '{"welcome":null}', '{"events":1}', '{"events":[],"from":"x","to":1}']) {
     await expect(connect({ url: await foreign("{}", text), token: "t", timeoutMs: 300 }), text).rejects.toMatchObject({ code: "hub_unreachable" })
-    const client = await connect({ url: await foreign("{}", text, true), token: "t", timeoutMs: 300, reconnect: { baseMs: 1, capMs: 5 } })
+    const client = await connect({ url: await foreign("{}", text, true), token: "t", timeoutMs: 10_000, reconnect: { baseMs: 1, capMs: 5 } })
     await expect(client.call("task.claim", { task: "a" }, { timeoutMs: 100 }), text).rejects.toMatchObject({ name: "SkeinError" })
     await client.close()
   }

@@ -136,12 +136,12 @@ test("a connection that answers no ping is ended, and its session is lost with i
   // Alive: it answers pings, which beat for its session.
   await new Promise((resolve) => setTimeout(resolve, 2_000))
   expect(await hub.loop.read((state) => [state.sessions.get(session)?.status, state.tasks.get("one")?.status])).toEqual(["live", "claimed"])
-  quiet.ws.pause()
   const connections = async (): Promise<unknown> => {
     const { body } = await ask(hub.url, "/api/orpc/hub/metrics", { headers: { authorization: `Bearer ${hub.operator}` }, body: "{}" })
     return (body as { surface: { connections: number } }).surface.connections
   }
   expect(await connections()).toBe(1)
+  quiet.ws.pause()
   await until(async () => (await connections()) === 0)
   await until(() => hub.loop.read((state) => state.tasks.get("one")?.status === "pending"))
   expect(await hub.loop.read((state) => state.sessions.get(session)?.status)).toBe("lost")
