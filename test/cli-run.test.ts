@@ -1,6 +1,10 @@
+import { once } from "node:events"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { createServer, request } from "node:http"
+import type { AddressInfo } from "node:net"
 import { join, resolve } from "node:path"
 import { afterAll, describe, expect, test } from "vitest"
+import { WebSocket, WebSocketServer } from "ws"
 import { hubPid, json, newRepository, parseLines, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
 
 afterAll(tidyUp)
@@ -29,6 +33,38 @@ function nap(id: string, seconds: number, rest: object = {}): object {
 }
 
 const entriesOf = (folder: string): Promise<Entry[]> => json<Entry>(folder, ["ledger", "tail", "--from", "1"])
+/** Stands before a hub, and brings to the run, not to its agents, what the hub's stream tells so many ms later. */
+async function lateStream(hub: string, ms: number): Promise<{ url: string; close(): void }> {
+  const server = createServer((asked, answered) => {
+    const { host: _, ...headers } = asked.headers
+    const passed = request(`${hub}${asked.url}`, { method: asked.method ?? "GET", headers }, (answer) => {
+      answered.writeHead(answer.statusCode ?? 500, answer.headers)
+      answer.pipe(answered)
+    })
+    passed.on("error", () => answered.destroy())
+    asked.pipe(passed)
+  })
+  new WebSocketServer({ server }).on("connection", (near, { url = "" }) => {
+    const far = new WebSocket(`${hub.replace("http", "ws")}${url}`)
+    const isOpen = once(far, "open")
+    near.on("message", (data: Buffer) => void isOpen.then(() => far.send(data.toString())))
+    let isRun = false
+    far.on("message", (data: Buffer) => {
+      const text = data.toString()
+      isRun ||= text.startsWith('{"welcome"') && text.includes('"role":"operator"')
+      setTimeout(() => near.send(text), isRun && text.includes('"events"') ? ms : 0)
+    })
+    near.on("close", () => far.terminate())
+    far.on("close", () => near.terminate())
+  })
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve))
+  const close = (): void => {
+    server.closeAllConnections()
+    server.close()
+  }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close }
+}
+
 const lastReport = (stdout: string): Report => parseLines<Report>(stdout).findLast(({ kind }) => kind === "report") as Report
 
 // Most of the time they wait for plans that sleep.
@@ -97,6 +133,18 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
     expect(second).toMatchObject({ status: 0, stdout: expect.stringContaining("goes on: naps.1") as string })
     const completed = (await entriesOf(folder)).filter(({ type }) => type === "task.completed").map(({ data }) => data.id)
     expect(completed).toEqual(["naps.1/a", "naps.1/b", "naps.1/c"])
+  })
+
+  test("a run that hears late of what its agents did does not take the plan that they finished for stuck", async ({ onTestFinished }) => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    const file = join(folder, ".skein", "hub.json")
+    const hub = JSON.parse(readFileSync(file, "utf8")) as { url: string }
+    const late = await lateStream(hub.url, 1_000)
+    onTestFinished(late.close)
+    writeFileSync(file, JSON.stringify({ ...hub, url: late.url }))
+    const { status, stdout, stderr } = await skein(folder, ["run", writePlan(folder, { plan: "late", tasks: [nap("a", 0)] })])
+    expect({ status, stdout, stderr }).toMatchObject({ status: 0, stderr: "", stdout: expect.stringContaining("finished, 1 task completed") as string })
   })
 
   test("a hub that is killed in the middle is started again, and the run goes on to its end", async () => {

@@ -172,9 +172,9 @@ async function follow(run: Run, head: number, created: boolean): Promise<Outcome
           () =>
             void watchCrew(
               crew as Crew,
-              () => !isFinished(run),
+              async () => !ends.aborted && !(await hub.call("plan.show", { plan })).plan.finished,
               () => finish("stuck"),
-            ),
+            ).catch((error: unknown) => run.stop.abort(error)),
           (error: unknown) => {
             run.stop.abort(error)
           },
@@ -234,10 +234,13 @@ function newCrew({ context, options, hub, repository, plan, commit, file }: Run,
   })
 }
 
-/** When all processes are gone and the plan is not finished, nothing will move any more. */
-async function watchCrew(crew: Crew, isOpen: () => boolean, stuck: () => void): Promise<void> {
+/**
+ * When all processes are gone and the plan is not finished, nothing will move any more. `isOpen` MUST ask the hub: agents end once that has the plan as finished,
+ * which the stream may have yet to tell here.
+ */
+async function watchCrew(crew: Crew, isOpen: () => Promise<boolean>, stuck: () => void): Promise<void> {
   await crew.finished()
-  if (isOpen()) stuck()
+  if (await isOpen()) stuck()
 }
 
 function onCrew(run: Run, screen: LiveScreen, event: CrewEvent): void {
