@@ -40,6 +40,26 @@ test("reserve keeps others out by name, and release lets them in", async () => {
   await json(folder, ["files", "release"], bob)
 })
 
+test("a folder is asked about with all that is or may be in it, by its name or with a slash at its end", async () => {
+  mkdirSync(join(folder, "deep", "[x]"), { recursive: true })
+  await json(folder, ["files", "reserve", "deep/[[]x]/a.ts", "new/*.md", "--reason", "r"], ann)
+  await json(folder, ["files", "reserve", "both/**", "--mode", "shared", "--reason", "r"], ann)
+  await json(folder, ["files", "reserve", "both/b.ts", "--mode", "shared", "--reason", "r"], bob)
+  for (const [path, agent, said] of [
+    ["deep", bob, "deep/: ann holds deep/[[]x]/a.ts"],
+    ["deep/[x]", bob, "deep/[x]/: ann holds deep/[[]x]/a.ts"],
+    ["new/", bob, "new/: ann holds new/*.md"],
+    ["new", bob, "new: free"],
+    ["both/", bob, "both/: ann holds both/** (shared)"],
+    ["both/b.ts", bob, "both/b.ts: yours"],
+    ["both/", ann, "both/: yours"],
+    ["deep", ann, "deep/: free"],
+  ] as const)
+    expect((await skein(folder, ["files", "check", path], agent)).stdout, path).toContain(said)
+  expect(await json(folder, ["files", "list", "--path", "deep"], bob)).toMatchObject([{ agent: "ann" }])
+  for (const agent of [ann, bob]) await json(folder, ["files", "release"], agent)
+})
+
 test("a glob that cannot be read is named with the place, a path outside the repository is refused, by a link too", async () => {
   expect(await skein(folder, ["files", "reserve", "src/[a"], ann)).toMatchObject({
     status: 2,

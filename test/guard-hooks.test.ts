@@ -84,6 +84,31 @@ test.concurrent("files that two reserved together may be changed by both, and by
   expect((await at.sh("duck", commit)).stderr).toContain("skein: refused: both/x.txt is held by")
 })
 
+test.concurrent("names that no lease can spell are guarded by the wildcards and folders that cover them", async () => {
+  const at = await yard.guarded()
+  const deep = `odd/${"d/".repeat(2_500)}x`
+  await team.as("heron").call("files.reserve", { globs: ["?odd", "?:/odd", "odd/**"], reason: "odd" })
+  for (const name of ["\\odd", "C:/odd", deep]) {
+    const commit = 'git update-index --add --cacheinfo 100644,$(git rev-parse HEAD:free/c.txt),"$NAME"; git commit -qm x'
+    const refused = await at.sh("goose", commit, { NAME: name })
+    expect(refused.stderr).toContain(`skein: refused: ${name} is held by heron`)
+    expect(refused.status).not.toBe(0)
+    expect(await at.sh("goose", 'git reset -q -- ":(literal)$NAME"', { NAME: name })).toMatchObject({ status: 0 })
+  }
+})
+
+test.concurrent("the remedy names the file, and no other, in whichever folder it is typed", async () => {
+  const at = await yard.guarded()
+  const refused = await at.sh("goose", "echo x > held/a.txt; cp held/a.txt 'held/[ab].*'; git add .; cd held; git commit -qm x")
+  const [, remedy = ""] = /leave them out \((.*)\), or wait/.exec(refused.stderr) ?? []
+  expect(await at.sh("goose", `echo y >> free/c.txt; git add free; cd held; ${remedy}`)).toMatchObject({ status: 0, stderr: "" })
+  expect(at.plain("diff", "--cached", "--name-only")).toBe("free/c.txt\n")
+  const one = await at.sh("goose", "echo x > held/b.txt; git add 'held/[[]ab].*' held/b.txt; git commit -qm x -- ':(literal)held/[ab].*'")
+  const [, only = ""] = /leave it out \((.*)\), or wait/.exec(one.stderr) ?? []
+  expect(await at.sh("goose", only)).toMatchObject({ status: 0, stderr: "" })
+  expect(at.plain("diff", "--cached", "--name-only")).toBe("free/c.txt\nheld/b.txt\n")
+})
+
 test.concurrent("with no hub, or one that is gone, the work goes on with one warning", async () => {
   const at = await yard.guarded()
   const where = at.path(".skein/hub.json")

@@ -1,3 +1,5 @@
+import { statSync } from "node:fs"
+import { join } from "node:path"
 import type { Command } from "commander"
 import type { Output } from "../contract/operations.ts"
 import { act, asText, collect, type Context, duration, examples, integer, oneOf } from "./context.ts"
@@ -53,7 +55,10 @@ export function register(program: Command): void {
   files
     .command("check <path...>")
     .description("Say whether you may edit these files now. Exit status 1 where another agent holds one.")
-    .addHelpText("after", examples(["skein files check src/core/task.ts", "before you edit it"]))
+    .addHelpText(
+      "after",
+      examples(["skein files check src/core/task.ts", "before you edit it"], ["skein files check src/core/", "before you move or remove it all"]),
+    )
     .action(act(check))
   files
     .command("conflicts [branch...]")
@@ -140,11 +145,13 @@ async function conflicts(context: Context, branches: string[]): Promise<void> {
   })
 }
 
-/** As leases name it; where the caller stands in no repository, as it was written. */
+/** As leases name it, a folder that is there with a slash at its end; where the caller stands in no repository, as it was written. */
 async function fromTop({ options }: Context, path: string): Promise<string> {
   const [{ findRepository }, { repositoryPath }] = await Promise.all([import("../repo/instance.ts"), import("../repo/path.ts")])
   const from = options.repo ?? process.cwd()
   const repository = await findRepository(from).catch(() => null)
   const top = repository?.top ?? null
-  return top === null ? path : repositoryPath(top, from, path)
+  if (top === null) return path
+  const found = repositoryPath(top, from, path)
+  return path.endsWith("/") || statSync(join(top, found), { throwIfNoEntry: false })?.isDirectory() === true ? `${found}/` : found
 }

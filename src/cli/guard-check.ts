@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { type HttpClient, httpClient } from "../client/http.ts"
 import { readRegular } from "../client/regular-file.ts"
-import { pathFault } from "../core/glob.ts"
+import { PATH_MAX } from "../core/glob.ts"
 import { changedPaths, parseUpdates } from "../repo/guard-changes.ts"
 import { REFUSED } from "../repo/guard-script.ts"
 import { RepositoryError } from "../repo/git.ts"
@@ -40,17 +40,16 @@ export async function guardCheck(commonDir: string, directory: string): Promise<
   }
   let hub: HttpClient | null = null
   try {
-    // What can be no path of the contract, such as one that begins with a backslash, nobody can have named.
-    const paths = (await changedPaths({ updates, cwd: process.cwd(), commonDir })).filter((path) => pathFault(path) === null)
-    if (paths.length === 0) return 0
+    const paths = new Map((await changedPaths({ updates, cwd: process.cwd(), commonDir })).map((path) => [inContract(path), path]))
+    if (paths.size === 0) return 0
     if (url === undefined) return unchecked("no hub is running")
     if (changer.file === null) return unchecked("SKEIN_TOKEN_FILE cannot be read")
     const workspace = process.env["SKEIN_WORKSPACE"]
     hub = httpClient({ url, credentialFile: changer.file, timeoutMs: HUB_MS, ...(workspace === undefined ? {} : { workspace }) })
     const checked: { paths: Checked["paths"][number][]; claimed: readonly string[] } = { paths: [], claimed: [] }
-    for (const asked of portions(paths)) {
+    for (const asked of portions(paths.keys())) {
       const answer = await hub.call("files.check", { paths: asked, write: true })
-      checked.paths.push(...answer.paths)
+      checked.paths.push(...answer.paths.map((found) => ({ ...found, path: paths.get(found.path) ?? found.path })))
       checked.claimed = answer.claimed
     }
     const fault = (why: string): void => say([`skein: warning: whether a task must be claimed was not looked at: ${why}`])
@@ -82,7 +81,15 @@ function peopleOf({ directory }: Instance): "warn" | "refuse" | "ignore" {
   }
 }
 
-function* portions(paths: readonly string[]): Generator<string[]> {
+/** What the contract takes for a path of the machine (`\x`, `C:/x`), or for too long, is asked about as one that the same wildcards and folders cover. */
+function inContract(path: string): string {
+  return path
+    .replace(/^(?:\\|[A-Za-z](?=:[/\\]))/, "\ufffd")
+    .slice(0, PATH_MAX)
+    .replace(/\/$/, "")
+}
+
+function* portions(paths: Iterable<string>): Generator<string[]> {
   let portion: string[] = []
   let bytes = 0
   for (const path of paths) {

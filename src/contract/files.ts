@@ -56,7 +56,7 @@ export const filesOperations = {
   "files.list": operation({
     least: "observer",
     summary: "Who holds which files.",
-    text: "Leases, and tasks that are held and touch files (`lease` is null), oldest first by `fence`. With `path`: what covers that path. Pass the answer's `cursor` on for the next page.",
+    text: "Leases, and tasks that are held and touch files (`lease` is null), oldest first by `fence`. With `path`: what covers that path, or with a slash at its end what lies in that folder. Pass the answer's `cursor` on for the next page.",
     errors: ["invalid", "outside_repository"],
     input: z.strictObject({
       agent: name.nullable().default(null),
@@ -86,7 +86,7 @@ export const filesOperations = {
   "files.check": operation({
     least: "observer",
     summary: "Whether the caller may edit these files right now.",
-    text: "For each path `heldBy` names another agent that stands against it, and `mine` says whether the caller's own agent holds it. Files that others hold `shared` may be edited by whoever holds them too. With `write` false nothing is denied: reading needs no lease. `claimed` lists the tasks that the caller's agent works on.",
+    text: "A path with a slash at its end stands for all that is or may be in that folder. For each path `heldBy` names another agent that stands against it, and `mine` says whether the caller's own agent holds it. Files that others hold `shared` may be edited by whoever holds them too. With `write` false nothing is denied: reading needs no lease. `claimed` lists the tasks that the caller's agent works on.",
     errors: ["invalid", "outside_repository"],
     input: z.strictObject({
       paths: z

@@ -79,12 +79,21 @@ export function isGlobFault(glob: Glob | GlobFault): glob is GlobFault {
 /** What an older ledger holds as a glob and is none by today's rules stands for the path that it spells. */
 export function lenientGlob(text: string): Glob {
   const glob = parseGlob(text)
-  if (!isGlobFault(glob)) return glob
+  return isGlobFault(glob) ? spelledGlob(text) : glob
+}
+
+function spelledGlob(text: string): Glob {
   const segments = composed(text)
     .split("/")
     .filter((segment) => segment !== "")
     .map((segment): Segment => ({ kind: "literal", text: segment }))
   return { text, alternatives: [{ segments, literals: segments.length }] }
+}
+
+/** A folder, and all that lies below it, however it is called. */
+export function folderGlob(path: string): Glob {
+  const { text, alternatives } = spelledGlob(path)
+  return { text, alternatives: alternatives.map(({ segments, literals }) => ({ segments: [...segments, { kind: "any" }], literals })) }
 }
 
 /** The glob that matches this path: what is special in it is put into a class, or stands as `?` where a class cannot hold it. */

@@ -1,5 +1,5 @@
 import type { FileLease } from "./file-lease.ts"
-import { type Alternative, type Glob, lenientGlob } from "./glob.ts"
+import { type Alternative, folderGlob, type Glob, lenientGlob } from "./glob.ts"
 import { CHECK_EFFORT_MAX, type Effort } from "./glob-automaton.ts"
 import { pathInBoth, globOf, matchesAlternative, newEffort, segmentsOf } from "./glob-match.ts"
 import { type LeaseEnd, LeaseEnds } from "./lease-ends.ts"
@@ -74,8 +74,9 @@ export class Holdings {
     return this.#leases(`task ${task}`)
   }
 
-  /** Every holding whose files include this path. Paths that are asked about together share an effort. */
+  /** Every holding whose files include this path; with a slash at its end, one that lies in this folder. Paths that are asked about together share an effort. */
   at(path: string, effort = newEffort(CHECK_EFFORT_MAX)): { holding: Holding; glob: Glob }[] {
+    if (path.endsWith("/")) return this.meeting(folderGlob(path), () => true, effort)
     const segments = segmentsOf(path)
     const found = new Map<Holding, Glob>()
     const look = ({ leaves }: Branch): void => {

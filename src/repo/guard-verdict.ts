@@ -54,7 +54,7 @@ function heldByOthers(held: readonly { path: string; heldBy: Holder }[], stops: 
   const who = [...new Set(held.map(({ heldBy }) => heldBy.agent))].sort().join(", ")
   if (!stops) return { passes: true, lines: [...lines, `note: people are not stopped (skein guard install --people refuse would); tell ${who}.`] }
   const them = held.length === 1 ? "it" : "them"
-  const words = held.slice(0, SHOWN_MAX).map(({ path }) => shellWord(path))
+  const words = held.slice(0, SHOWN_MAX).map(({ path }) => shellWord(pathspec(path)))
   return {
     passes: false,
     lines: [
@@ -62,6 +62,11 @@ function heldByOthers(held: readonly { path: string; heldBy: Holder }[], stops: 
       `remedy: leave ${them} out (git restore --staged --source=HEAD -- ${words.join(" ")}${held.length > SHOWN_MAX ? " …" : ""}), or wait until ${who} has released ${them}: skein files list. No ref has moved, and your files are as git left them.`,
     ],
   }
+}
+
+/** As git takes the name of that file and no other, in whichever folder it is called: gitglossary(7), pathspec. */
+function pathspec(path: string): string {
+  return /[*?[\\]|^:/.test(path) ? `:(top,literal)${path}` : `:/${path}`
 }
 
 function withoutTask(agent: string, paths: Checked["paths"]): Verdict {

@@ -25,6 +25,11 @@ test("a path is told from the top of its worktree, whichever way it is given", (
   expect(pathsOf(["../src/./new/deep.ts"], join(top, "src"))).toEqual(["src/new/deep.ts"])
 })
 
+test("what is written whole is told from a file where it is a folder, and not a link to one", () => {
+  expect(pathsOf(["src/", "src/a.ts/", "gone/"])).toEqual(["src/", "src/a.ts", "gone"])
+  expect(pathsOf(["alias/"]).sort()).toEqual(["alias", "src"])
+})
+
 test("a file of another worktree of the repository is the same file to a lease", () => {
   expect(pathsOf([join(linked, "src/a.ts")])).toEqual(["src/a.ts"])
 })

@@ -3,7 +3,7 @@ import { basename, dirname, join, parse, relative, resolve, sep } from "node:pat
 import { PATH_MAX, pathFault } from "../core/glob.ts"
 import { textOf } from "../repo/text-file.ts"
 
-/** A file that is about to be written: its path from the top of the worktree that it lies in, with `/`, as leases name it. */
+/** A file that is about to be written, or a folder with all in it, which has a slash at its end: its path from the top of the worktree that it lies in, with `/`, as leases name it. */
 export type RepositoryPath = { given: string; path: string }
 
 /**
@@ -23,12 +23,13 @@ export function repositoryPaths(given: readonly string[], cwd: string, ours: (to
     // Nothing can be written under such a name, and what else the call names is to be looked at all the same.
     if (name.includes("\0") || name.length > PATH_MAX) continue
     const named = resolve(cwd, name)
+    const end = name.endsWith("/") && statOf(named, lstatSync)?.isDirectory() === true ? "/" : ""
     for (const place of [join(followed(dirname(named)), basename(named)), followed(named)]) {
       const top = topFor(dirname(place), isOurs)
       if (top === null) continue
       const path = relative(top, place).split(sep).join("/")
       // What git and Skein keep for themselves is nobody's file, and nobody can hold what no lease can name.
-      if (pathFault(path) === null && !/^\.(git|skein)(\/|$)/.test(path)) found.set(path, { given: name, path })
+      if (pathFault(path) === null && !/^\.(git|skein)(\/|$)/.test(path)) found.set(path, { given: name, path: `${path}${end}` })
     }
   }
   return [...found.values()]

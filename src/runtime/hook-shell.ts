@@ -8,7 +8,7 @@ export function patchedPaths(patch: string): string[] {
 }
 
 /**
- * Files that a shell command line writes, as far as its words tell: targets of redirections, and the arguments of programs that are there to write. A shell can
+ * Files that a shell command line writes, as far as its words tell, with a slash at the end of what is written whole if it is a folder: targets of redirections, and the arguments of programs that are there to write. A shell can
  * hide a name from anyone who does not run it (variables, scripts, `eval`): this catches what an agent does in good faith; git's guard stops the commit of the rest.
  */
 export function writtenPaths(command: string): string[] {
@@ -103,7 +103,7 @@ function commandsIn(words: readonly Word[]): Word[][] {
 }
 
 /** Programs that write every file they are given, and those that write the last one only. */
-const WRITE_ALL = new Set(["rm", "unlink", "touch", "tee", "truncate", "shred", "mv", "chmod"])
+const WRITE_ALL = new Set(["rm", "unlink", "touch", "tee", "truncate", "shred", "chmod"])
 const WRITE_LAST = new Set(["cp", "ln", "install", "rsync"])
 
 function writtenBy(command: readonly Word[]): string[] {
@@ -128,13 +128,24 @@ function writtenBy(command: readonly Word[]): string[] {
   const first = words.findIndex((word) => !/^(?:\w+=|(?:sudo|env|command|time|nohup)$)/.test(word))
   const [program = "", ...rest] = words.slice(Math.max(first, 0))
   const name = program.replace(/^.*\//, "")
-  const files = rest.filter((word) => !word.startsWith("-"))
-  if (WRITE_ALL.has(name)) return [...targets, ...files]
+  const files = rest.filter((word) => !word.startsWith("-")).map((word) => word.replace(/(?<=.)\/+$/, ""))
+  const isRecursive = rest.some((word) => /^(-[a-zA-Z]*[rR]|--recursive)/.test(word))
+  if (name === "mv") return [...targets, ...files.slice(0, -1).map(whole), ...files.slice(-1)]
+  if (WRITE_ALL.has(name)) return [...targets, ...(isRecursive ? files.map(whole) : files)]
   if (WRITE_LAST.has(name)) return [...targets, ...files.slice(-1)]
   // Their first argument is a program, with -e or without.
   if ((name === "sed" || name === "perl") && rest.some((word) => /^(-[a-zA-Z]*i|--in-place)/.test(word))) return [...targets, ...files.slice(1)]
   if (name === "dd") return [...targets, ...rest.flatMap((word) => (word.startsWith("of=") ? [word.slice(3)] : []))]
-  if (name === "git" && /^(checkout|restore|rm|mv)$/.test(files[0] ?? ""))
-    return [...targets, ...(rest.includes("--") ? rest.slice(rest.indexOf("--") + 1) : files.slice(1))]
+  if (name === "git" && /^(checkout|restore|rm|mv)$/.test(files[0] ?? "")) {
+    if (files[0] === "mv") return [...targets, ...files.slice(1, -1).map(whole), ...files.slice(-1)]
+    if (rest.includes("--")) return [...targets, ...rest.slice(rest.indexOf("--") + 1).map(whole)]
+    // Without the dashes it may be a branch.
+    return [...targets, ...(files[0] === "checkout" ? files.slice(1) : files.slice(1).map(whole))]
+  }
   return targets
+}
+
+/** Where it is a folder, all that lies in it. */
+function whole(name: string): string {
+  return `${name.replace(/\/+$/, "")}/`
 }

@@ -23,7 +23,9 @@ export function checkFiles(state: Workspace, actor: Actor, { paths, write }: Par
   const checked = paths.map((path, index): Output<"files.check">["paths"][number] => {
     checkPath(path, `paths[${index}]`)
     const found = state.board.holdings.at(path, effort).filter(({ holding }) => isStanding(state, holding, nowMs))
-    const mine = found.some(({ holding }) => holding.agent === actor.agent)
+    // Who holds a file in a folder does not hold the folder.
+    const covering = path.endsWith("/") ? state.board.holdings.at(path.slice(0, -1), effort) : found
+    const mine = covering.some(({ holding }) => holding.agent === actor.agent && isStanding(state, holding, nowMs))
     const others = found.filter(({ holding }) => holding.agent !== actor.agent)
     const against = others.find(({ holding }) => holding.mode === "exclusive") ?? (mine ? undefined : others[0])
     const heldBy = against === undefined ? null : { ...holderOf(state, against.holding), glob: against.glob.text }
@@ -33,8 +35,9 @@ export function checkFiles(state: Workspace, actor: Actor, { paths, write }: Par
   return { allowed: checked.every(({ allowed }) => allowed), paths: checked, claimed: claimed.map(({ id }) => id), seq: state.seq }
 }
 
+/** A folder has a slash at its end. */
 function checkPath(path: string, where: string): void {
-  const fault = pathFault(path)
+  const fault = pathFault(path.replace(/(?<=[^/])\/$/, ""))
   if (fault === null) return
   const details = { path: path.slice(0, 600), position: fault.at }
   throw new SkeinError(fault.fault === "outside" ? "outside_repository" : "invalid", `${where}: ${fault.message}`, fault.remedy, details)
