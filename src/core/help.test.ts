@@ -11,10 +11,11 @@ describe("help", () => {
     scenario.task("t", { requires: { rust: 1 } })
     const fence = scenario.claim(ann, "t")
     scenario.task("busy")
+    // Whoever is not to be told would be among the first fifty by name.
     const able = { capabilities: { rust: 2 } }
-    scenario.claim(scenario.agent("at-work", able), "busy")
-    scenario.agent("unable")
-    scenario.agent("boss", { ...able, role: "orchestrator" })
+    scenario.claim(scenario.agent("a-busy", able), "busy")
+    scenario.agent("a-unable")
+    scenario.agent("a-boss", { ...able, role: "orchestrator" })
     scenario.must("agent.add", OPERATOR, { name: "0-away", ...able })
     for (let at = 0; at < 50; at++) scenario.agent(`b${at}`, able)
     const { answer, entries } = scenario.must("help.want", ann, { task: "t", fence, reason })
