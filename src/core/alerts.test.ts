@@ -69,6 +69,28 @@ it("a task that can never become ready is told with what is to be opened again f
   ])
 })
 
+it("a task that failed is told with why, work that stalls with whom to ask; of one kind twenty are told", () => {
+  const scenario = new Scenario()
+  const told = () => alertsOf(scenario.state, scenario.nowMs)
+  const ann = scenario.agent("ann")
+  scenario.task("slow")
+  scenario.claim(ann, "slow")
+  for (let minutes = 0; minutes < 16; minutes += 1) {
+    scenario.wait(60_000)
+    scenario.must("hub.sweep", HUB, { beats: [ann.session ?? ""], silent: [] })
+  }
+  expect(told()).toMatchObject([{ kind: "stale_task", task: "slow", agent: "ann", text: "slow had no update for 16 min" }])
+  scenario.must("task.reset", OPERATOR, { task: "slow", reason: "r" })
+  expect(told()).toEqual([])
+  for (let at = 0; at < 21; at += 1) {
+    scenario.task(`t${at}`, { maxAttempts: 1 })
+    scenario.claim(ann, `t${at}`)
+    scenario.must("lease.end", OPERATOR, { task: `t${at}`, reason: "r" })
+  }
+  expect(told()).toHaveLength(20)
+  expect(told()[0]).toMatchObject({ kind: "failed_task", task: "t0", text: "t0 failed: its last attempt of 1 ended: operator" })
+})
+
 it("an agent is told as lost while its newest session is, and no longer once it works in another", () => {
   const scenario = new Scenario()
   const first = scenario.agent("ann")
