@@ -136,7 +136,7 @@ export async function replayLedger(context: Context, { to, epoch, diff, file }: 
   await withLedger(context, { ...(file === undefined ? {} : { file }) }, async (source) => {
     const end = epoch === undefined ? to : await endOfEpoch(source, epoch)
     const startedMs = performance.now()
-    const replayed = await replayOnTwoCores(source, sha256, end)
+    const replayed = await replayOnTwoCores(source, sha256, { ...(end === undefined ? {} : { to: end }), keys: diff !== undefined })
     if (end !== undefined && replayed.entries < end)
       throw new UsageError(`the ledger ends at entry ${replayed.entries}, before ${end}`, "Name an entry that is there.")
     if (diff !== undefined && diff > replayed.entries)

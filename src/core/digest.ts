@@ -1,4 +1,4 @@
-import { toHex, type Sha256 } from "./hash.ts"
+import { fromHex, toHex, type Sha256 } from "./hash.ts"
 import { Ink } from "./ink.ts"
 import type { Table } from "./table.ts"
 
@@ -57,6 +57,11 @@ export class StateDigest {
       limbs[i] = difference
       borrow = difference < 0 ? 1 : 0
     }
+  }
+
+  /** Counts in all that another digest counts. */
+  addAll(other: DigestRecord): void {
+    this.addHash(fromHex(other))
   }
 
   /** The sum as 64 hex digits, the most significant first; all zeros for an empty set. Also what a snapshot keeps. */

@@ -20,9 +20,12 @@ export function recall(state: Workspace, agent: AgentId, commandId: string, hash
   })
 }
 
-export function remember(state: Workspace, { seq, atMs, actor, commandId, commandHash }: Entry): void {
+/** What of an entry its key asks for. */
+export type Keyed = Pick<Entry, "seq" | "atMs" | "actor" | "commandId" | "commandHash">
+
+/** Folds the key of an entry in; no other fold looks at the keys. */
+export function remember({ keys }: Pick<Workspace, "keys">, { seq, atMs, actor, commandId, commandHash }: Keyed): void {
   if (commandId === null || commandHash === null) return
-  const { keys } = state
   const key = keys.keyOf(actor.agent, commandId)
   const known = keys.get(key)
   const goesOn = known?.hash === commandHash && known.last === seq - 1

@@ -1,6 +1,7 @@
 import fc from "fast-check"
 import { expect, test } from "vitest"
 import { type Actor, decodeEntry, encodeEntry, type Entry } from "../core/entry.ts"
+import type { Keyed } from "../core/idempotency.ts"
 import { HASH_BYTES } from "../ledger/ledger.ts"
 import { EntryPage, HeadReader } from "./entry-heads.ts"
 
@@ -26,6 +27,18 @@ function outcome(make: () => Entry): unknown {
   } catch (error) {
     return (error as Error).name
   }
+}
+
+/** Where there is an entry, its key is what `keyAt` gives, and without it the entry is the same. */
+function expectKeyBeside(page: EntryPage, place: number): void {
+  const whole = outcome(() => page.at(place))
+  if (typeof whole === "string") {
+    expect(outcome(() => page.at(place, false))).toBe(whole)
+    return
+  }
+  const keyed = ({ seq, atMs, actor, commandId, commandHash }: Keyed): unknown[] => [seq, atMs, actor, commandId, commandHash]
+  expect(keyed(page.keyAt(place))).toEqual(keyed(whole as Entry))
+  expect(page.at(place, false)).toEqual({ ...(whole as Entry), commandId: null, commandHash: null })
 }
 
 const name = fc.oneof(
@@ -55,45 +68,55 @@ test("an entry that was taken apart is the one that its text decodes to", () => 
       expect(page.length).toBe(texts.length)
       for (const [at, text] of texts.entries()) {
         expect(outcome(() => page.at(at))).toEqual(outcome(() => decodeEntry(text)))
+        expectKeyBeside(page, at)
         if (entries[at]?.type === "checkpoint.recorded") expect(maybeCheckpoints[at]).toBe(true)
       }
     }),
   )
 })
 
-test("a text that is spoilt anywhere is taken for what decoding makes of it, and no more", () => {
+test("a text that is spoilt anywhere is taken for what decoding makes of it, or for no entry", () => {
   const pieces = fc.constantFrom('"', "}", "{", ",", "0", "-", "\\", " ", '"seq":9', ',"seq":9', '"commandId":"x"', "null", "é", "")
   fc.assert(
     fc.property(entry, fc.nat(), fc.nat({ max: 3 }), pieces, (one, where, cut, piece) => {
       const text = encodeEntry({ ...one, seq: 7 })
       const at = where % text.length
       const spoilt = (text.slice(0, at) + piece + text.slice(at + cut)).toWellFormed()
-      expect(outcome(() => throughPage([spoilt], 7).page.at(0))).toEqual(outcome(() => decodeEntry(spoilt)))
+      const { page } = throughPage([spoilt], 7)
+      const taken = outcome(() => page.at(0))
+      if (taken !== "SyntaxError") expect(taken).toEqual(outcome(() => decodeEntry(spoilt)))
+      expectKeyBeside(page, 0)
     }),
     { numRuns: 2_000 },
   )
 })
 
+const PLAIN = encodeEntry({
+  seq: 7,
+  atMs: 5,
+  type: "task.started",
+  v: 1,
+  actor: { agent: "a", session: null, role: "worker" },
+  commandId: "k1",
+  commandHash: "00",
+  causedBy: null,
+  data: { id: "t1" },
+})
+
+test("a text whose data has something of the entry after it is left to whoever reads it whole: its key may be another", () => {
+  const forged = `${PLAIN.slice(0, -1)},"commandId":"k2"}`
+  expect(decodeEntry(forged).commandId).toBe("k2")
+  expect(() => throughPage([forged], 7).page.at(0)).toThrow(SyntaxError)
+})
+
 test.each([
-  ["what follows the data belongs to the entry", (text: string) => `${text.slice(0, -1)},"seq":8}`],
   ["fields in another order", (text: string) => text.replace(/"seq":7,("atMs":[^,]+)/, '$1,"seq":7')],
   ["a field that no hub writes", (text: string) => text.replace('"v":1', '"v":1,"w":2')],
   ["numbers as JSON may also have them", (text: string) => text.replace('"atMs":5', '"atMs":5e0')],
   ["a number with a zero before it, which JSON does not have", (text: string) => text.replace('"atMs":5', '"atMs":05')],
   ["another seq than its place", (text: string) => text.replace('"seq":7', '"seq":8')],
 ])("%s: it is read whole", (_, change) => {
-  const plain = encodeEntry({
-    seq: 7,
-    atMs: 5,
-    type: "task.started",
-    v: 1,
-    actor: { agent: "a", session: null, role: "worker" },
-    commandId: "k1",
-    commandHash: "00",
-    causedBy: null,
-    data: { id: "t1" },
-  })
-  const changed = change(plain)
-  expect(changed).not.toBe(plain)
+  const changed = change(PLAIN)
+  expect(changed).not.toBe(PLAIN)
   expect(outcome(() => throughPage([changed], 7).page.at(0))).toEqual(outcome(() => decodeEntry(changed)))
 })

@@ -1,4 +1,5 @@
 import { decodeEntry, type Entry } from "../core/entry.ts"
+import type { Keyed } from "../core/idempotency.ts"
 import type { Seq } from "../core/ids.ts"
 import { UPCASTS, upcast } from "../core/upcast.ts"
 
@@ -152,7 +153,7 @@ export class HeadReader {
 
 type Head = Pick<Entry, "type" | "v" | "actor">
 
-/** The entries of a page whose parts were found, made one by one: they are the same as `decodeEntry` makes of their texts. */
+/** The entries of a page whose parts were found, made one by one: each is the same as `decodeEntry` makes of its text. */
 export class EntryPage {
   readonly length: number
   readonly #from: Seq
@@ -170,14 +171,12 @@ export class EntryPage {
     this.#heads = heads.map(headOf)
   }
 
-  /** Throws `SyntaxError` on bytes that are no entry. */
-  at(place: number): Entry {
-    const fields = this.#fields
+  /** Without its key, where nobody looks for one. Throws `SyntaxError` on bytes that are no entry, or whose data has something of the entry after it. */
+  at(place: number, withKey = true): Entry {
     const base = place * FIELDS
-    const head = this.#heads[fields[base + HEAD] as number] ?? null
-    const end = fields[base + END] as number
-    const data = head === null ? undefined : this.#parsed(fields[base + DATA] as number, end - 1)
-    if (head === null || data === undefined) return decodeEntry(this.#textOf(fields[base + START] as number, end))
+    const head = this.#headAt(base)
+    if (head === null) return withKey ? this.#wholeAt(base) : { ...this.#wholeAt(base), commandId: null, commandHash: null }
+    const fields = this.#fields
     const causedBy = fields[base + CAUSED_BY] as number
     const entry: Entry = {
       seq: this.#from + place,
@@ -185,21 +184,29 @@ export class EntryPage {
       type: head.type,
       v: head.v,
       actor: head.actor,
-      commandId: this.#plain(base + KEY),
-      commandHash: this.#plain(base + KEY_HASH),
+      commandId: withKey ? this.#plain(base + KEY) : null,
+      commandHash: withKey ? this.#plain(base + KEY_HASH) : null,
       causedBy: causedBy === NONE ? null : causedBy,
-      data,
+      data: JSON.parse(this.#textOf(fields[base + DATA] as number, (fields[base + END] as number) - 1)),
     }
     return upcast(entry, UPCASTS)
   }
 
-  /** Undefined where it is not one value of JSON: then what follows it belongs to the entry. */
-  #parsed(start: number, end: number): unknown {
-    try {
-      return JSON.parse(this.#textOf(start, end))
-    } catch {
-      return undefined
-    }
+  /** What `remember` asks of the entry, its data left as it lies. */
+  keyAt(place: number): Keyed {
+    const base = place * FIELDS
+    const head = this.#headAt(base)
+    if (head === null) return this.#wholeAt(base)
+    const atMs = this.#fields[base + AT_MS] as number
+    return { seq: this.#from + place, atMs, actor: head.actor, commandId: this.#plain(base + KEY), commandHash: this.#plain(base + KEY_HASH) }
+  }
+
+  #headAt(base: number): Head | null {
+    return this.#heads[this.#fields[base + HEAD] as number] ?? null
+  }
+
+  #wholeAt(base: number): Entry {
+    return decodeEntry(this.#textOf(this.#fields[base + START] as number, this.#fields[base + END] as number))
   }
 
   #textOf(start: number, end: number): string {

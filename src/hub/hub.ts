@@ -177,7 +177,7 @@ async function fold(
     restore(snapshots, name, ledger, sha256, head.seq, (seq, error) => log.warn({ err: error, workspace: name, seq }, "a snapshot was passed over"))
   let begin: Restored | null = await restored()
   if (head.seq - (begin?.state.seq ?? 0) >= LONG) {
-    const replayed = await replayApart(ledger, head.seq, begin)
+    const replayed = await replayApart(ledger, { to: head.seq, from: begin })
     if (replayed !== null) warnOf(replayed, name, log)
     // What failed half way has changed the state that it began with.
     begin = replayed ?? (begin === null ? null : await restored())

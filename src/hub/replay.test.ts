@@ -108,7 +108,7 @@ test("a thread of its own for the hashes changes nothing of what a replay finds"
     .map((entry) => (entry.type === "checkpoint.recorded" && entry.seq > 60 ? { ...entry, data: { ...(entry.data as object), root: "0".repeat(64) } } : entry))
   for (const entries of [rig.store.entries, chained(lied.map(encodeEntry))]) {
     const { state, ...alone } = await replay(ledgerOf(entries), sha256)
-    const apart = await replayApart(ledgerOf(entries), Number.MAX_SAFE_INTEGER)
+    const apart = await replayApart(ledgerOf(entries), {})
     expect(apart).toMatchObject(alone)
     expect(digestOf(sha256, apart!.state)).toBe(digestOf(sha256, state))
   }
@@ -124,7 +124,7 @@ test("a thread of its own for the hashes leaves it to one thread to name what is
     replaced((entry) => ({ ...entry, bytes: entry.bytes.slice(0, 30) })),
     sound.filter(({ seq }) => seq !== 40),
   ]
-  for (const entries of damaged) expect(await replayApart(ledgerOf(entries), Number.MAX_SAFE_INTEGER)).toBeNull()
+  for (const entries of damaged) expect(await replayApart(ledgerOf(entries), {})).toBeNull()
 })
 
 test("a long ledger is replayed on two cores as on one, and its damage named", async () => {
@@ -136,7 +136,7 @@ test("a long ledger is replayed on two cores as on one, and its damage named", a
   const long = chained([...rig.entries().map(encodeEntry), ...more])
   const { state: _state, ...alone } = await replay(ledgerOf(long), sha256)
   expect(await replayOnTwoCores(ledgerOf(long), sha256)).toMatchObject(alone)
-  expect(await replayOnTwoCores(ledgerOf(long), sha256, 2_500)).toMatchObject({ entries: 2_500 })
+  expect(await replayOnTwoCores(ledgerOf(long), sha256, { to: 2_500 })).toMatchObject({ entries: 2_500 })
   long[2_700] = { ...long[2_700]!, hash: long[0]!.hash }
   await expect(replayOnTwoCores(ledgerOf(long), sha256)).rejects.toMatchObject({ code: "damaged", seq: 2_701 })
 })
@@ -147,35 +147,64 @@ test("a replay on two cores goes on from a state, and reaches what one from the 
   const whole = await replay(ledger, sha256)
   for (const to of [1, 40, Math.floor(whole.entries / 2), whole.entries - 1]) {
     const { state, chain, digest } = await replay(ledger, sha256, { to })
-    const reached = await replayApart(ledger, whole.entries, { state, chain, digest })
+    const reached = await replayApart(ledger, { to: whole.entries, from: { state, chain, digest } })
     expect(reached).toMatchObject({ digest: whole.digest, chain: whole.chain, entries: whole.entries })
     expect(reached?.compared).toEqual(whole.compared.filter(({ seq }) => seq > to))
     expect(reached && digestOf(sha256, reached.state)).toBe(whole.digest)
   }
 })
 
-test("a ledger in a file is read by the thread that hashes, and its damage named all the same", async () => {
-  const rig = await busyRig()
+/** What the rig has recorded, and three thousand entries after it: in all of them keys that come again, or are forgotten, and checkpoints on the way. */
+function longTexts(rig: Rig): string[] {
   const last = rig.entries().at(-1)!
-  const more = Array.from({ length: 3_000 }, (_, at) =>
-    encodeEntry({ ...last, seq: last.seq + 1 + at, type: "agent.edited", data: { name: "a", changes: { maxActive: at, note: "ünïcode 🪿" } } }),
-  )
+  const more = Array.from({ length: 3_000 }, (_, at) => {
+    const key =
+      at % 5 === 0
+        ? { commandId: null, commandHash: null }
+        : { commandId: `k${Math.floor(at / 2) % 400}${at % 7 === 0 ? ' "ü"' : ""}`, commandHash: String(at % 3) }
+    const type = at % 400 === 1 ? "checkpoint.recorded" : "agent.edited"
+    const data = at % 400 === 1 ? { size: 0, root: "", digest: "" } : { name: "a", changes: { maxActive: at, note: "ünïcode 🪿" } }
+    return encodeEntry({ ...last, ...key, seq: last.seq + 1 + at, atMs: last.atMs + at * 60_000, type, data })
+  })
+  return [...rig.entries().map(encodeEntry), ...more]
+}
+
+async function inFile(entries: Stored[]): Promise<string> {
   const path = join(mkdtempSync(join(tmpdir(), "skein-replay-")), "main.sqlite")
   const writer = openSqlite({ path })
-  await writer.append(0, chained([...rig.entries().map(encodeEntry), ...more]))
+  await writer.append(0, entries)
   await writer.close()
+  return path
+}
+
+test("a ledger in a file is read by the thread that hashes, and its damage named all the same", async () => {
+  const path = await inFile(chained(longTexts(await busyRig())))
   const ledger = openSqlite({ path, readOnly: true })
-  const { state: _state, ...alone } = await replay(ledger, sha256)
-  expect(await replayApart(ledger, Number.MAX_SAFE_INTEGER)).toMatchObject(alone)
-  expect(await replayApart(ledger, 2_500)).toMatchObject({ entries: 2_500 })
+  const { state, ...alone } = await replay(ledger, sha256)
+  const withKeys = await replayApart(ledger, {})
+  expect(withKeys).toMatchObject(alone)
+  expect(withKeys && digestOf(sha256, withKeys.state)).toBe(digestOf(sha256, state))
+  const withoutKeys = await replayApart(ledger, { keys: false })
+  expect(withoutKeys).toMatchObject(alone)
+  expect([withoutKeys?.state.keys.size, withoutKeys?.state.tasks.size]).toEqual([0, state.tasks.size])
+  expect(await replayApart(ledger, { to: 2_500 })).toMatchObject({ entries: 2_500 })
   await ledger.close()
   const database = new DatabaseSync(path)
   database.exec("DROP TRIGGER entries_only_grow; UPDATE entries SET bytes = replace(bytes, 'ünïcode', 'UNICODE') WHERE seq = 2700")
   database.close()
   const damaged = openSqlite({ path, readOnly: true })
-  expect(await replayApart(damaged, Number.MAX_SAFE_INTEGER)).toBeNull()
+  expect(await replayApart(damaged, {})).toBeNull()
   await expect(replayOnTwoCores(damaged, sha256)).rejects.toMatchObject({ code: "damaged", seq: 2_700 })
   await damaged.close()
+})
+
+test("an entry that was written with two keys, of which the last counts, is left to one thread", async () => {
+  const texts = longTexts(await busyRig()).map((text, at) => (at === 2_600 ? `${text.slice(0, -1)},"commandId":"another"}` : text))
+  const ledger = openSqlite({ path: await inFile(chained(texts)), readOnly: true })
+  const { state: _state, ...alone } = await replay(ledger, sha256)
+  expect(await replayApart(ledger, { keys: false })).toBeNull()
+  expect(await replayOnTwoCores(ledger, sha256, { keys: false })).toMatchObject(alone)
+  await ledger.close()
 })
 
 test("what Node calls experimental is not said by the thread that hashes either", () => {
@@ -190,7 +219,7 @@ test("what Node calls experimental is not said by the thread that hashes either"
   writeFileSync(
     program,
     `import { replayApart } from ${JSON.stringify(new URL("replay-apart.ts", import.meta.url).href)}
-    const replayed = await replayApart({ elsewhere: { module: ${JSON.stringify(pathToFileURL(store).href)}, path: "" }, read: async () => [] }, 5)
+    const replayed = await replayApart({ elsewhere: { module: ${JSON.stringify(pathToFileURL(store).href)}, path: "" }, read: async () => [] }, { to: 5 })
     console.log(replayed?.entries)`,
   )
   const { stdout, stderr } = spawnSync(process.execPath, [program], { encoding: "utf8", env: { ...process.env, NODE_OPTIONS: "" } })
