@@ -96,4 +96,28 @@ describe("the flight", () => {
     ])
     expect(costMicroUsd).toBe(108)
   })
+
+  it("has the same obstacles as by counting all that wait, and counts few of them", () => {
+    const scenario = new Scenario()
+    for (let at = 0; at < 90; at += 1) {
+      // Of the first 60 some are waited for by many, some by as many as others, and of some all or a part who waited are over.
+      const dependsOn = at < 60 ? [] : Array.from({ length: 60 }, (_, of) => `t${of}`).filter((_, of) => (at * 7 + of * 5) % 11 < of % 7)
+      scenario.task(`t${at}`, { dependsOn })
+    }
+    for (const at of [3, 17, 61, 62, 70, 75, 89]) scenario.must("task.cancel", OPERATOR, { task: `t${at}`, reason: "test" })
+    const { state } = scenario
+    const waiting = new Map<string, number>()
+    for (const { id, status } of state.tasks.values())
+      if (status === "pending") for (const of of state.specs.get(id)?.dependsOn ?? []) waiting.set(of, (waiting.get(of) ?? 0) + 1)
+    const counted = [...waiting].sort(([a, many], [b, more]) => more - many || (a < b ? -1 : 1)).slice(0, OBSTACLES_MAX)
+    let looks = 0
+    const { dependents } = state.board
+    state.board.dependents = (id) => {
+      looks += 1
+      return dependents.call(state.board, id)
+    }
+    expect(flightOf(state).obstacles.map(({ id, waiting: many }) => [id, many])).toEqual(counted)
+    // Once for each task, and once more for those that are counted.
+    expect(looks - state.tasks.size).toBeLessThan(45)
+  })
 })

@@ -35,10 +35,9 @@ export type Flight = {
 
 export const OBSTACLES_MAX = 20
 
-/** What is going on, at a glance: who does what and said what last, and what is held up by whom. O(tasks and their dependencies). */
+/** What is going on, at a glance: who does what and said what last, and what is held up by whom. O(tasks). */
 export function flightOf(state: Workspace): Flight {
   const words = new Map<AgentId, LastWords>()
-  const waiting = new Map<TaskId, number>()
   const costs = costsOf(state)
   const blocked: BlockedTask[] = []
   for (const task of state.tasks.values()) {
@@ -48,9 +47,6 @@ export function flightOf(state: Workspace): Flight {
       if (text !== null && task.updatedAtMs >= (words.get(owner)?.atMs ?? 0)) words.set(owner, { text, atMs: task.updatedAtMs, task: id })
     }
     if (status === "blocked") blocked.push(blockedTask(state, task))
-    if (status !== "pending" || state.board.isReady(id)) continue
-    for (const dependency of state.specs.get(id)?.dependsOn ?? [])
-      if (state.tasks.get(dependency)?.status !== "completed") waiting.set(dependency, (waiting.get(dependency) ?? 0) + 1)
   }
   const agents = [...state.agents.values()].filter(({ status }) => status === "present").sort((a, b) => (a.name < b.name ? -1 : 1))
   return {
@@ -59,7 +55,7 @@ export function flightOf(state: Workspace): Flight {
       return { name, kind, tasks, words: words.get(name) ?? null, costMicroUsd: costs.byAgent.get(name) ?? 0 }
     }),
     blocked: blocked.sort((a, b) => a.sinceSeq - b.sinceSeq),
-    obstacles: obstaclesOf(state, waiting),
+    obstacles: obstaclesOf(state),
     costMicroUsd: costs.total,
   }
 }
@@ -81,14 +77,32 @@ function blockedTask(state: Workspace, { id, owner, blockedOn, updatedAtMs, last
   return { id, title: state.specs.get(id)?.title ?? "", owner, on: { kind, ref, reason }, by, sinceSeq, updatedAtMs }
 }
 
-function obstaclesOf(state: Workspace, waiting: ReadonlyMap<TaskId, number>): Obstacle[] {
-  const first = [...waiting].flatMap(([id, count]) => {
-    const task = state.tasks.get(id)
-    const at = task === undefined ? "waiting" : taskState(state, task)
-    return task === undefined || at === "waiting" ? [] : { task, state: at, waiting: count }
-  })
-  const most = first.sort((a, b) => b.waiting - a.waiting || (a.task.id < b.task.id ? -1 : 1)).slice(0, OBSTACLES_MAX)
-  return most.map(({ task: { id, owner }, state: at, waiting: count }) => ({ id, title: state.specs.get(id)?.title ?? "", state: at, owner, waiting: count }))
+/** A task of which at the most so many wait: to count those that do takes as long as there are of them. */
+type Candidate = { id: TaskId; task: Task; state: TaskState; waiting: number }
+
+function obstaclesOf(state: Workspace): Obstacle[] {
+  const candidates: Candidate[] = []
+  for (const task of state.tasks.values()) {
+    const { id } = task
+    const waiting = task.status === "completed" ? 0 : state.board.dependents(id).size
+    const at = waiting === 0 ? "waiting" : taskState(state, task)
+    if (at !== "waiting") candidates.push({ id, task, state: at, waiting })
+  }
+  const most: Candidate[] = []
+  for (const candidate of candidates.sort(byWaiting)) {
+    const last = most.at(-1)
+    // Nobody from here on is waited for by more.
+    if (last !== undefined && most.length === OBSTACLES_MAX && byWaiting(last, candidate) < 0) break
+    let waiting = 0
+    for (const dependent of state.board.dependents(candidate.id)) if (state.tasks.get(dependent)?.status === "pending") waiting += 1
+    if (waiting > 0) most.push({ ...candidate, waiting })
+    most.sort(byWaiting).splice(OBSTACLES_MAX)
+  }
+  return most.map(({ id, task: { owner }, state: at, waiting }) => ({ id, title: state.specs.get(id)?.title ?? "", state: at, owner, waiting }))
+}
+
+function byWaiting(a: Candidate, b: Candidate): number {
+  return b.waiting - a.waiting || (a.id < b.id ? -1 : 1)
 }
 
 /** What agents have cost: what was reported for them, and for whoever holds or did a task what it cost besides. */
