@@ -36,7 +36,7 @@ test("looks that take long are made over many turns of the loop, in their order,
   clock.soon(turn)
   await clock.until(Promise.all(all))
   expect(done).toEqual(Array.from({ length: 30 }, (_, name) => name))
-  expect(between.slice(0, 8)).toEqual([6, 9, 12, 15, 18, 21, 24, 27])
+  expect(between.slice(0, 8)).toEqual([2, 3, 4, 5, 6, 7, 8, 9])
 })
 
 test("short looks are all made at once", () => {
@@ -54,7 +54,7 @@ test("those who wait for a batch look when it has landed, as many as one turn ta
   expect(done).toEqual([])
   all.busy = false
   readers.look()
-  expect(done).toEqual([0, 1, 2])
+  expect(done).toEqual([0])
   const late = readers.read("ada", look(5))
   await clock.until(Promise.all([...waiting, late]))
   expect(done).toEqual([0, 1, 2, 3, 4, 5])

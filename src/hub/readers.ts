@@ -2,7 +2,7 @@ import type { SkeinError } from "../contract/errors.ts"
 import type { Clock } from "./clock.ts"
 
 /** How long looks at the state may last in one turn of the loop, in ms: the one that goes beyond it is the last of the turn. */
-const TURN_MS = 10
+const TURN_MS = 2
 /** Shorter looks than this, in ms, begin no count: nearly all are. */
 const SHORT_MS = 0.5
 
