@@ -1,4 +1,4 @@
-import { realpathSync } from "node:fs"
+import { lstatSync, readlinkSync, realpathSync } from "node:fs"
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path"
 import { SkeinError } from "../contract/errors.ts"
 
@@ -22,7 +22,7 @@ export function repositoryPath(top: string, cwd: string, given: string): string 
   return sep === "/" ? path : path.split(sep).join("/")
 }
 
-/** The path with all links in it followed; of what does not exist yet, its folder's. */
+/** The path with all links in it followed, also one to what does not exist yet; of what does not exist, its folder's. */
 function followed(path: string): string {
   const missing: string[] = []
   for (let at = path; ; at = dirname(at)) {
@@ -30,6 +30,7 @@ function followed(path: string): string {
       return join(realpathSync(at), ...missing)
     } catch (error) {
       if (dirname(at) === at || !["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error
+      if (lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink() === true) return followed(resolve(realpathSync(dirname(at)), readlinkSync(at), ...missing))
       missing.unshift(basename(at))
     }
   }
