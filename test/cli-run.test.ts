@@ -180,7 +180,7 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
   test("--chaos kills an agent in the middle of a task; its lease ends at once, another finishes it, nothing is lost or done twice", async () => {
     const folder = newRepository()
     const agents = [{ name: "heron" }, { name: "swan" }]
-    const plan = writePlan(folder, { plan: "storm", worktrees: true, agents, tasks: ["a", "b", "c", "d"].map((id) => nap(id, 0.6)) })
+    const plan = writePlan(folder, { plan: "storm", worktrees: true, agents, tasks: ["a", "b", "c", "d"].map((id) => nap(id, 2)) })
     const { status, stdout } = await skein(folder, ["run", plan, "--chaos", "--json"])
     const report = lastReport(stdout)
     expect({ status, report }).toMatchObject({
