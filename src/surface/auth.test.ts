@@ -1,7 +1,8 @@
 import { afterEach, expect, test, vi } from "vitest"
 import { decodeJwt } from "jose"
 import { MemoryStore } from "../ledger/memory.ts"
-import { hashCredential, makeCredential, TOKEN_MS } from "./auth.ts"
+import { type Caller, hashCredential, makeCredential, TOKEN_MS } from "./auth.ts"
+import { revokedBy } from "./perform.ts"
 import { type Instance, startInstance } from "./served.contract.ts"
 import { ask, talk } from "./wire.contract.ts"
 
@@ -71,6 +72,30 @@ test("what is revoked at one hub is void at the others on its ledger, and so are
   } finally {
     await other.close()
   }
+})
+
+test("an operation here and its entry from another hub void the same callers: of that agent, that credential or that session, in that workspace", () => {
+  const caller = (agent: string, session: string | null, credential: string | null, workspace = "main"): Caller => {
+    return { actor: { agent, session, role: "worker" }, workspace, credential, expiresAtMs: null }
+  }
+  const callers = [
+    caller("ann", null, "c1"),
+    caller("ann", "s_1", "c1"),
+    caller("ann", "s_2", null),
+    caller("bob", null, "c1"),
+    caller("ann", "s_1", "c1", "other"),
+  ]
+  const voided = (what: string, data: object): number[] => {
+    const matches = revokedBy(what, data, "main")
+    return matches === null ? [] : callers.flatMap((one, at) => (matches(one) ? [at] : []))
+  }
+  const reason = "r"
+  for (const what of ["agent.retire", "agent.retired"]) expect(voided(what, { name: "ann", reason }), what).toEqual([0, 1, 2])
+  for (const what of ["credential.revoke", "agent.credential_revoked"]) expect(voided(what, { agent: "ann", id: "c1", reason }), what).toEqual([0, 1])
+  expect(voided("session.end", { session: "s_1", reason })).toEqual([1])
+  expect(voided("session.ended", { id: "s_1", reason })).toEqual([1])
+  for (const what of ["agent.edit", "agent.edited", "session.lost", "toString"])
+    expect(voided(what, { name: "ann", agent: "ann", id: "s_1" }), what).toEqual([])
 })
 
 test("a credential is taken over loopback only, also one that is known already", async () => {

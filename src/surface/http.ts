@@ -10,7 +10,7 @@ import type { Prices } from "./context.ts"
 import type { Foresee } from "./foresight.ts"
 import { MetricsHistory } from "./metrics-history.ts"
 import { Page } from "./page.ts"
-import { performer, revokedElsewhere, type SurfaceLog, told } from "./perform.ts"
+import { performer, revokedBy, type SurfaceLog, told } from "./perform.ts"
 import { Buckets, type Rate } from "./rate.ts"
 import { badRequest, checkOrigin, type Guard, guardFor, noProxy, pathOf, refuseRaw, sendError, unexpected, urlOf } from "./request.ts"
 import { RequestTurns } from "./request-turns.ts"
@@ -91,7 +91,7 @@ class Surface {
       })
     }
     this.#deaf = options.hub.hearOthers((workspace, entry) => {
-      const matches = revokedElsewhere(workspace, entry)
+      const matches = revokedBy(entry.type, entry.data, workspace)
       if (matches === null) return
       options.auth.forget(matches)
       revoked(matches)

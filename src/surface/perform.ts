@@ -2,7 +2,7 @@ import type * as z from "zod"
 import { SkeinError } from "../contract/errors.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
 import { operations, type PlainCommand } from "../contract/operations.ts"
-import type { Actor, Entry } from "../core/entry.ts"
+import type { Actor } from "../core/entry.ts"
 import { permits } from "../core/role.ts"
 import type { Hub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"
@@ -145,7 +145,7 @@ export function performer(options: PerformOptions): Perform {
     return loop.execute(row.name as PlainCommand, actor, parsed.data as never, { key })
   }
   const after = (caller: Caller, { operation, input }: Call): void => {
-    const matches = revokedBy(operation, input, caller)
+    const matches = revokedBy(operation, input, caller.workspace)
     if (matches === null) return
     auth.forget(matches)
     revoked(matches)
@@ -257,23 +257,22 @@ function keyOf(row: Row, key: string | null, input: Payload): { id: string; hash
 const REVOKING = new Set<string>(["agent.retire", "credential.revoke", "session.end"] satisfies OperationName[])
 type Matches = (caller: Caller) => boolean
 
-/** Whose tokens are void after this operation, if any. */
-function revokedBy(operation: string, input: unknown, { workspace }: Caller): Matches | null {
-  if (!REVOKING.has(operation)) return null
-  const { name, agent, id, session } = (input ?? {}) as { name?: string; agent?: string; id?: string; session?: string }
-  if (operation === "agent.retire") return (other) => other.workspace === workspace && other.actor.agent === name
-  if (operation === "credential.revoke") return (other) => other.workspace === workspace && other.actor.agent === agent && other.credential === id
-  if (operation === "session.end") return (other) => other.workspace === workspace && other.actor.session === session
-  return null
-}
-
-/** The same from an entry that another hub appended: what is revoked there is void here, too. */
-export function revokedElsewhere(workspace: string, { type, data }: Entry): Matches | null {
-  const { name, agent, id } = data as { name?: string; agent?: string; id?: string }
-  if (type === "agent.retired") return (other) => other.workspace === workspace && other.actor.agent === name
-  if (type === "agent.credential_revoked") return (other) => other.workspace === workspace && other.actor.agent === agent && other.credential === id
-  if (type === "session.ended") return (other) => other.workspace === workspace && other.actor.session === id
-  return null
+/** Whose tokens are void after an operation of this hub, by its input, or an entry that another hub appended, by its data; null: nobody's. */
+export function revokedBy(what: string, data: unknown, workspace: string): Matches | null {
+  const { name, agent, id, session = id } = (data ?? {}) as { name?: string; agent?: string; id?: string; session?: string }
+  switch (what) {
+    case "agent.retire":
+    case "agent.retired":
+      return (other) => other.workspace === workspace && other.actor.agent === name
+    case "credential.revoke":
+    case "agent.credential_revoked":
+      return (other) => other.workspace === workspace && other.actor.agent === agent && other.credential === id
+    case "session.end":
+    case "session.ended":
+      return (other) => other.workspace === workspace && other.actor.session === session
+    default:
+      return null
+  }
 }
 
 /** What a loop is asked for by the ways in that stream: events and snapshots. */
