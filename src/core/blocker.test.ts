@@ -177,6 +177,29 @@ describe("a blocker", () => {
     expect(scenario.at("main").owner).toBe(ann.agent)
   })
 
+  it("never closes a circle of agents that wait for each other, and the refusal shows it", () => {
+    const scenario = new Scenario()
+    const [ann, bob, cat] = ["ann", "bob", "cat"].map((name) => scenario.agent(name)) as [Actor, Actor, Actor]
+    for (const actor of [ann, bob, cat]) scenario.claim(actor, scenario.task(`of-${actor.agent}`))
+    const wait = ({ agent }: Actor, kind: "task" | "agent", ref: string) => {
+      return { task: `of-${agent}`, fence: scenario.at(`of-${agent}`).fence ?? 0, on: { kind, ref }, reason }
+    }
+    expect(scenario.refuses("cycle", "task.block", ann, wait(ann, "agent", "ann"))).toMatchObject({
+      message: "of-ann cannot wait for ann, who holds it",
+      details: { path: ["ann"] },
+    })
+    scenario.must("task.block", ann, wait(ann, "agent", "bob"))
+    scenario.refuses("cycle", "task.block", bob, wait(bob, "agent", "ann"))
+    scenario.must("task.block", bob, wait(bob, "agent", "cat"))
+    expect(scenario.refuses("cycle", "task.block", cat, wait(cat, "agent", "ann"))).toMatchObject({
+      message: "of-cat cannot wait for ann, who waits for cat: ann -> bob -> cat",
+      details: { path: ["ann", "bob", "cat"] },
+    })
+    // Who waits for a task can still answer.
+    scenario.must("task.block", bob, wait(bob, "task", "of-cat"))
+    scenario.must("task.block", cat, wait(cat, "agent", "bob"))
+  })
+
   it("tells the owners of what depends on the blocked task, each once, and never the blocked one itself", () => {
     const scenario = new Scenario()
     const [ann, bob, cat] = [scenario.agent("ann"), scenario.agent("bob", { maxActive: 2 }), scenario.agent("cat")]

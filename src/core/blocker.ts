@@ -17,7 +17,7 @@ export function decideBlock(state: Workspace, actor: Actor, { task: id, fence, o
   const task = underLease(state, actor, id, fence, nowMs)
   if ("refused" in task) return task
   if (task.status === "review") return refuse("wrong_status", `task ${id} is in review`, "Wait for the review.", { task: id })
-  const wrong = wrongBlocker(state, id, on)
+  const wrong = wrongBlocker(state, task, on)
   if (wrong !== null) return wrong
   const start: TaskEvent[] = task.status === "claimed" ? [{ type: "task.started", data: { id }, causedBy: fence }] : []
   const blocked: TaskEvent = { type: "task.blocked", data: { id, kind: on.kind, ref: on.ref, reason }, causedBy: fence }
@@ -75,15 +75,17 @@ export function unblockedBy(state: Workspace, ref: string, reason: string, cause
     })
 }
 
-function wrongBlocker(state: Workspace, id: TaskId, on: Block["on"]): Refusal | null {
+function wrongBlocker(state: Workspace, { id, owner }: Task, on: Block["on"]): Refusal | null {
   if (on.kind === "external") return null
   if (on.kind === "agent") {
     const agent = state.agents.get(on.ref)
-    if (agent?.status === "present") return null
     const remedy = "Block on an agent that is present, a task, or `external`."
-    return agent === undefined
-      ? refuse("not_found", `there is no agent ${on.ref}`, remedy, { agent: on.ref })
-      : refuse("retired", `agent ${on.ref} is retired: it would be waited for in vain`, remedy, { agent: on.ref })
+    if (agent === undefined) return refuse("not_found", `there is no agent ${on.ref}`, remedy, { agent: on.ref })
+    if (agent.status === "retired") return refuse("retired", `agent ${on.ref} is retired: it would be waited for in vain`, remedy, { agent: on.ref })
+    const path = way(on.ref, owner as AgentId, (name) => agentsWaitedFor(state, name))
+    if (path === null) return null
+    const why = path.length === 1 ? "who holds it" : `who waits for ${owner}: ${path.join(" -> ")}`
+    return refuse("cycle", `${id} cannot wait for ${on.ref}, ${why}`, `Do what ${on.ref} waits for first, or block on the task that ${id} needs.`, { path })
   }
   const other = state.tasks.get(on.ref)
   if (other === undefined) return refuse("not_found", `there is no task ${on.ref}`, "Block on a known task, an agent, or `external`.", { task: on.ref })
@@ -99,16 +101,25 @@ function wrongBlocker(state: Workspace, id: TaskId, on: Block["on"]): Refusal | 
 
 /** The way by which `from` waits for `to`, through dependencies and blockers, or null. What is closed waits for nothing. */
 function waitsFor(state: Workspace, from: TaskId, to: TaskId): TaskId[] | null {
-  const cameFrom = new Map<TaskId, TaskId | null>([[from, null]])
+  return way(from, to, (at) => (isClosed(state.tasks.get(at)?.status ?? "cancelled") ? [] : waitsOn(state, at)))
+}
+
+/** The agents that an agent has said it waits for. One that waits for a task can still answer. */
+function agentsWaitedFor(state: Workspace, name: AgentId): AgentId[] {
+  return state.board.heldBy(name).flatMap(({ blockedOn }) => (blockedOn?.kind === "agent" ? [blockedOn.ref] : []))
+}
+
+/** The shortest way along `next`, both ends included. */
+function way(from: string, to: string, next: (at: string) => readonly string[]): string[] | null {
+  const cameFrom = new Map<string, string | null>([[from, null]])
   const queue = [from]
   for (const at of queue) {
     if (at === to) {
-      const path: TaskId[] = []
-      for (let step: TaskId | null = at; step !== null; step = cameFrom.get(step) ?? null) path.unshift(step)
+      const path: string[] = []
+      for (let step: string | null = at; step !== null; step = cameFrom.get(step) ?? null) path.unshift(step)
       return path
     }
-    if (isClosed(state.tasks.get(at)?.status ?? "cancelled")) continue
-    for (const id of waitsOn(state, at)) {
+    for (const id of next(at)) {
       if (cameFrom.has(id)) continue
       cameFrom.set(id, at)
       queue.push(id)
