@@ -80,7 +80,7 @@ export const taskOperations = {
   "task.block": operation({
     least: "worker",
     summary: "Say what a held task waits for.",
-    text: "The task keeps owner and lease, does not count against `maxActive`, and everyone it concerns gets a `replan` directive. It goes on by itself when the task it waits for completes; its owner is told when that fails or is cancelled, or the agent it waits for is retired.",
+    text: "The task keeps owner and lease, does not count against `maxActive`, and everyone it concerns gets a `replan` directive. A task that waits for this one, or an agent that waits for its owner, cannot be waited for: `cycle`. It goes on by itself when the task it waits for completes; its owner is told when that fails or is cancelled, or the agent it waits for is retired.",
     errors: [...underLease, "cycle", "retired"],
     input: z.strictObject({ task: taskId, fence, on: blocker, reason }),
     output: done,
@@ -110,7 +110,7 @@ export const taskOperations = {
   "task.fail": operation({
     least: "worker",
     summary: "Give up an attempt.",
-    text: "With `retry`, and attempts left, the task is open again; else it has failed and its dependents are unreachable. `throttled`: it was no failure, the provider asked to be left alone (until `untilMs`, where it said so); told from the words of `reason` where it is left out.",
+    text: "With `retry`, and attempts left, the task is open again; else it has failed and its dependents are unreachable. `throttled`: it was no failure, the provider asked to be left alone (until `untilMs`, where it said so); told from the words of `reason` where it is left out. With `retry` no attempt is counted for it.",
     errors: underLease,
     input: z.strictObject({ task: taskId, fence, reason, retry: z.boolean().default(true), usage: usageGiven.default(NO_USAGE), throttled }),
     output: done.extend({ status: z.string() }),

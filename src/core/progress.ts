@@ -11,7 +11,7 @@ import type { Workspace } from "./workspace.ts"
 
 export type Update = { task: TaskId; fence: Seq; progress: number | null; note: string | null }
 export type Complete = { task: TaskId; fence: Seq; deliverable: Deliverable; usage: Usage }
-/** `retry`: whether another attempt may help; where attempts are left the task is then open again. */
+/** `retry`: whether another attempt may help; where attempts are left, or it was throttled, the task is then open again. */
 export type Fail = { task: TaskId; fence: Seq; reason: string; retry: boolean; usage: Usage; throttled?: Throttled }
 export type Release = { task: TaskId; fence: Seq; reason: string; throttled?: Throttled }
 export type Review = { task: TaskId; approve: boolean; reason: string }
@@ -58,11 +58,11 @@ export function decideFail(state: Workspace, actor: Actor, { task: id, fence, re
   if ("refused" in task) return task
   if (task.status === "review") return refuse("wrong_status", `task ${id} is in review`, "Wait for the review.", { task: id })
   const { maxAttempts } = state.specs.get(id) as TaskSpec
-  const again = retry && task.attempts + 1 < maxAttempts
   const throttled = told ?? throttledBy(reason)
   // Whoever was throttled has not shown what it cannot do.
-  const data =
-    throttled === null ? { id, reason, usage, ...judgedBy(state, task, false), ...triedBy(task) } : { id, reason, usage, throttled, ...triedBy(task) }
+  if (throttled !== null && retry) return [{ type: "task.retried", data: { id, reason, usage, throttled, uncounted: true, ...triedBy(task) }, causedBy: fence }]
+  const data = { id, reason, usage, ...(throttled === null ? judgedBy(state, task, false) : { throttled }), ...triedBy(task) }
+  const again = retry && task.attempts + 1 < maxAttempts
   return again ? [{ type: "task.retried", data, causedBy: fence }] : [{ type: "task.failed", data, causedBy: fence }, ...inVain(state, id, "failed", fence)]
 }
 

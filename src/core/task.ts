@@ -119,7 +119,8 @@ export type TaskEvent =
   | Recorded<"task.changes_requested", { id: TaskId; reason: string; leaseEndsAtMs: number } & Learned>
   | Recorded<"task.completed", { id: TaskId; deliverable: Deliverable; usage: Usage } & Learned>
   | Recorded<"task.failed", { id: TaskId; reason: string; usage: Usage; throttled?: Throttled } & Learned>
-  | Recorded<"task.retried", { id: TaskId; reason: string; usage: Usage; throttled?: Throttled } & Learned>
+  /** `uncounted`: no attempt is counted, since it was throttled; ledgers of before counted one. */
+  | Recorded<"task.retried", { id: TaskId; reason: string; usage: Usage; throttled?: Throttled; uncounted?: true } & Learned>
   | Recorded<"task.released", { id: TaskId; reason: string; throttled?: Throttled } & Learned>
   | Recorded<"task.cancelled", { id: TaskId; reason: string }>
   | Recorded<"task.reset", { id: TaskId; reason: string }>
@@ -285,9 +286,11 @@ export function evolveTask(
         closedAtMs: atMs,
       })
       break
-    case "task.retried":
-      put({ ...touched(), ...UNHELD, status: "pending", reason: event.data.reason, usage: plus(task.usage, event.data.usage), attempts: task.attempts + 1 })
+    case "task.retried": {
+      const attempts = task.attempts + (event.data.uncounted === true ? 0 : 1)
+      put({ ...touched(), ...UNHELD, status: "pending", reason: event.data.reason, usage: plus(task.usage, event.data.usage), attempts })
       break
+    }
     case "task.released":
       put({ ...touched(), ...UNHELD, status: "pending", reason: event.data.reason })
       break

@@ -257,7 +257,7 @@ export class Oracle {
       case "task.reset":
         task.status = "pending"
         task.held = null
-        task.attempts = type === "task.reset" ? 0 : task.attempts + (type === "task.retried" ? 1 : 0)
+        task.attempts = type === "task.reset" ? 0 : task.attempts + (type === "task.retried" && data["uncounted"] !== true ? 1 : 0)
         return
     }
   }

@@ -1,0 +1,25 @@
+import { expect, test } from "vitest"
+import { Scenario } from "../../test/scenario.ts"
+import { evolve } from "./workspace.ts"
+
+test("an attempt that was throttled is not counted, also where it is the last, unless its agent says that a further one is no use", () => {
+  const scenario = new Scenario()
+  const ann = scenario.agent("ann")
+  for (const id of ["t", "u"]) scenario.task(id, { maxAttempts: 1 })
+  const usage = { costMicroUsd: 7, inputTokens: 0, outputTokens: 0 }
+  const fail = (told: object, retry = true): void => {
+    scenario.must("task.fail", ann, { task: "t", fence: scenario.claim(ann, "t"), reason: "later", retry, usage, ...told })
+  }
+  fail({ reason: "HTTP 429" })
+  expect(scenario.at("t")).toMatchObject({ status: "pending", attempts: 0 })
+  fail({ throttled: { untilMs: null } })
+  expect(scenario.at("t")).toMatchObject({ status: "pending", attempts: 0, usage: { costMicroUsd: 14 } })
+  fail({ throttled: { untilMs: null } }, false)
+  expect(scenario.at("t").status).toBe("failed")
+  // An entry of a ledger of before: it counted one.
+  const causedBy = scenario.claim(ann, "u")
+  const data = { id: "u", reason: "HTTP 429", usage, throttled: { untilMs: null } }
+  const at = { seq: scenario.state.seq + 1, atMs: scenario.nowMs, v: 1, actor: ann, commandId: null, commandHash: null }
+  evolve(scenario.state, { ...at, type: "task.retried", causedBy, data })
+  expect(scenario.at("u").attempts).toBe(1)
+})
