@@ -20,7 +20,7 @@ export type Learned = { judged?: Judged; tried?: Tried }
 export type Attempt = Tried & { end: string; reason: string; atMs: number }
 
 /** Attempts that are kept of one task, the latest. */
-const ATTEMPTS_KEPT = 5
+export const ATTEMPTS_KEPT = 5
 
 /** For the event that judges whoever holds the task; nothing where the task asks for no skill. */
 export function judgedBy(state: Workspace, { id, owner }: Task, success: boolean): Pick<Learned, "judged"> {

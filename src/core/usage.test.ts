@@ -1,6 +1,8 @@
 import fc from "fast-check"
 import { expect, test } from "vitest"
+import { OPERATOR, Scenario, types } from "../../test/scenario.ts"
 import { DEFAULT_PROFILE } from "./agent.ts"
+import { budgetViews } from "./budget-view.ts"
 import type { Actor } from "./entry.ts"
 import { costOf, decideReportUsage, evolveUsage, priceOf, type ReportUsage, totalOf, usageBy, USAGE_BY } from "./usage.ts"
 import { Workspace } from "./workspace.ts"
@@ -76,4 +78,50 @@ test("whatever is reported, every way of adding it up comes to the same total, a
       for (const by of USAGE_BY) expect(totalOf(usageBy(state, by))).toMatchObject({ costMicroUsd, unpriced })
     }),
   )
+})
+
+function underBudgets(...scopes: string[]) {
+  const scenario = new Scenario()
+  const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob")]
+  const rules = { windowMs: null, perClaimMicroUsd: null, warnPercent: [], graceMs: 300_000, absorb: false, reason: "r" }
+  for (const scope of scopes) scenario.must("budget.set", OPERATOR, { scope, limitMicroUsd: 1_000, ...rules })
+  const spends = (agent: Actor, task: string, costMicroUsd: number) => scenario.must("usage.report", agent, { ...nothing, task, costMicroUsd })
+  const books = (scope: string) => budgetViews(scenario.state, scope, scenario.nowMs)[0]
+  const usage = (costMicroUsd: number) => ({ costMicroUsd, inputTokens: 0, outputTokens: 0 })
+  return { scenario, ann, bob, spends, books, usage }
+}
+
+test("a refund takes back what that agent spent there itself: reported, or at the end of an attempt of its own", () => {
+  const { scenario, ann, bob, spends, books, usage } = underBudgets("agent/ann", "agent/bob")
+  for (const id of ["t", "u", "v"]) scenario.task(id)
+  scenario.must("task.fail", bob, { task: "t", fence: scenario.claim(bob, "t"), reason: "r", retry: true, usage: usage(30) })
+  scenario.claim(ann, "t")
+  spends(ann, "t", 60)
+  spends(bob, "u", 200)
+  const refund = (agent: string, costMicroUsd: number, task = "t") => ({ agent, task, costMicroUsd, reason: "r" })
+  expect(scenario.refuses("invalid", "usage.refund", OPERATOR, refund("bob", 31))).toMatchObject({
+    message: "bob has spent $0.00003 on t, not $0.000031",
+    details: { spentMicroUsd: 30 },
+  })
+  scenario.must("usage.refund", OPERATOR, refund("bob", 30))
+  scenario.complete(ann, "t")
+  scenario.must("usage.refund", OPERATOR, refund("ann", 61))
+  expect([books("agent/ann")?.settledMicroUsd, books("agent/bob")?.settledMicroUsd, scenario.at("t").usage.costMicroUsd]).toEqual([0, 200, 0])
+  scenario.claim(ann, "v")
+  scenario.complete(ann, "v")
+  scenario.refuses("invalid", "usage.refund", OPERATOR, refund("bob", 1, "v"))
+  scenario.must("usage.refund", OPERATOR, refund("ann", 1, "v"))
+})
+
+test("a top-up is for claims to come: whoever went beyond what it had reserved hands over all the same, and may claim anew", () => {
+  const { scenario, ann, spends, books } = underBudgets()
+  scenario.task("t", { budgetMicroUsd: 100 })
+  scenario.claim(ann, "t")
+  spends(ann, "t", 150)
+  scenario.must("budget.topUp", OPERATOR, { scope: "task/t", windowMs: null, amountMicroUsd: 100, reason: "r" })
+  expect(books("task/t")).toMatchObject({ freeMicroUsd: 50, closedAtMs: null })
+  scenario.wait(300_000)
+  expect(types(scenario.must("hub.sweep", OPERATOR, { beats: [ann.session as string], silent: [] }))).toContain("task.released")
+  scenario.claim(ann, "t")
+  expect(books("task/t")).toMatchObject({ freeMicroUsd: 0, reservedMicroUsd: 50, settledMicroUsd: 150 })
 })

@@ -1,8 +1,9 @@
 import { type Actor, type Recorded, unknownType } from "./entry.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "./ids.ts"
+import { ATTEMPTS_KEPT } from "./judgement.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import { aRole, permits } from "./role.ts"
-import { isHeld } from "./task.ts"
+import { isHeld, type Task } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** Micro-USD for a token of each kind: the same number as dollars for a million tokens. */
@@ -129,25 +130,40 @@ export function evolveUsage(state: Workspace, event: UsageEvent, { seq, atMs }: 
   })
 }
 
-/** Takes money back out of the sums: never more than the task, or else the agent without a task, has cost. */
+/** Takes money back out of the sums: never more than the agent has spent on the task, or without one. */
 export function decideRefundUsage(state: Workspace, input: RefundUsage): UsageEvent[] | Refusal {
   const { agent, task: id, costMicroUsd } = input
   const task = id === null ? undefined : state.tasks.get(id)
   if (id !== null && task === undefined) return refuse("not_found", `there is no task ${id}`, "`skein task list` lists the tasks.", { task: id })
   if (!state.agents.has(agent)) return refuse("not_found", `there is no agent ${agent}`, "`skein agent list` lists the agents.", { agent })
-  let spent = task?.usage.costMicroUsd ?? 0
-  if (task === undefined) for (const sum of state.usage.values()) if (sum.agent === agent && sum.task === null) spent += sum.costMicroUsd
+  const spent = spentBy(state, agent, task ?? null)
   if (costMicroUsd > spent)
     return refuse(
       "invalid",
-      `${task === undefined ? agent : task.id} has cost $${spent / 1e6}, not $${costMicroUsd / 1e6}`,
-      "Refund at the most what was spent there.",
-      {
-        spentMicroUsd: spent,
-        costMicroUsd,
-      },
+      `${agent} has spent $${spent / 1e6} ${id === null ? "without a task" : `on ${id}`}, not $${costMicroUsd / 1e6}`,
+      "Refund at the most what that agent spent there: `skein cost --by agent`.",
+      { spentMicroUsd: spent, costMicroUsd },
     )
   return [{ type: "usage.refunded", data: input }]
+}
+
+/**
+ * What an agent has spent on a task, or without one. What came with the end of an attempt stands in the task's sum only: it may be that of whoever holds or
+ * delivered the task, or tried it; of anybody, where not all of them are known any more.
+ */
+function spentBy(state: Workspace, agent: AgentId, task: Task | null): number {
+  let own = 0
+  let all = 0
+  for (const sum of state.usage.values()) {
+    if (sum.task !== (task?.id ?? null)) continue
+    all += sum.costMicroUsd
+    if (sum.agent === agent) own += sum.costMicroUsd
+  }
+  if (task === null) return own
+  const attempts = state.attempts.get(task.id) ?? []
+  const isKnown = task.owner !== null && attempts.length < ATTEMPTS_KEPT
+  const tried = !isKnown || task.owner === agent || attempts.some((attempt) => attempt.agent === agent)
+  return Math.min(task.usage.costMicroUsd, own + (tried ? Math.max(0, task.usage.costMicroUsd - all) : 0))
 }
 
 function evolveRefund(state: Workspace, { agent, task: id, costMicroUsd }: RefundUsage, seq: Seq, atMs: number): void {
