@@ -20,7 +20,9 @@ describe("an agent", () => {
       credentials: {},
     })
     scenario.refuses("already_exists", "agent.add", OPERATOR, { name: "ann" })
-    for (const name of ["", "hub", "-x", "a b", "a/b", "x".repeat(65), "ä"]) scenario.refuses("invalid", "agent.add", OPERATOR, { name })
+    for (const name of ["", "hub", "operator", "-x", "a b", "a/b", "x".repeat(65), "ä"]) scenario.refuses("invalid", "agent.add", OPERATOR, { name })
+    scenario.refuses("invalid", "agent.add", OPERATOR, { name: "operator", role: "orchestrator" })
+    scenario.must("agent.add", OPERATOR, { name: "operator", role: "operator" })
   })
 
   it("has room for as many tasks as its tier says, unless it says so itself; and no trace of a tier where it has none", () => {

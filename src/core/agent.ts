@@ -1,4 +1,4 @@
-import { type Actor, type Recorded, type Role, unknownType } from "./entry.ts"
+import { type Actor, HUB, type Recorded, type Role, unknownType } from "./entry.ts"
 import { filesEnded, type FilesEvent } from "./file-lease.ts"
 import type { AgentId, SessionId } from "./ids.ts"
 import { isName } from "./ids.ts"
@@ -6,6 +6,7 @@ import { type DirectiveEvent, inboxOf, inVain } from "./directive.ts"
 import { leasesEnded } from "./lease.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import type { TaskEvent } from "./task.ts"
+import { OPERATOR } from "./thread.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** Skills and the level of each, 1 (knows it) to 5 (leads in it). */
@@ -125,12 +126,19 @@ export function profileFrom(given: Partial<Profile>): Profile {
 }
 
 export function decideAddAgent(state: Workspace, { name, ...profile }: AddAgent): AgentEvent[] | Refusal {
-  if (!isName(name) || name === "hub")
-    return refuse("invalid", `"${name}" cannot name an agent`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit; `hub` is taken.")
+  const wrong = wrongName(name, profile.role)
+  if (wrong !== null) return wrong
   const known = state.agents.get(name)
   if (known !== undefined)
     return refuse("already_exists", `agent ${name} exists already (${known.status})`, "Choose another name, or edit the agent that is there.", { agent: name })
   return [{ type: "agent.added", data: { name, profile: profileFrom(profile) } }]
+}
+
+/** Whoever is called as the operator reads its threads, and is taken for it by others: that is the operator itself, where it takes tasks. */
+export function wrongName(name: AgentId, role: Role | undefined): Refusal | null {
+  if (isName(name) && name !== HUB.agent && (name !== OPERATOR || role === "operator")) return null
+  const remedy = "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit; `hub` and `operator` are taken."
+  return refuse("invalid", `"${name}" cannot name an agent`, remedy, { agent: name })
 }
 
 export function decideEditAgent(state: Workspace, { name, reason, ...changes }: EditAgent): AgentEvent[] | Refusal {

@@ -92,13 +92,16 @@ describe("a plan", () => {
       }),
     ],
     ["invalid", plan(one, { agents: [{ name: "hub", start: true }] })],
+    ["invalid", plan(one, { agents: [{ name: "operator", role: "orchestrator", start: true }] })],
     ["forbidden", plan(one, { agents: [{ name: "x", start: true, role: "operator" }] })],
     ["forbidden", plan(one, { agents: [{ name: "x", start: true, role: "supervisor" }] })],
+    ["forbidden", plan(one, { agents: [{ name: "chief", start: true }] })],
     ["retired", plan(one, { agents: [{ name: "gone", start: true }] })],
   ] as const)("is refused whole as %s", (code, wrong) => {
     const scenario = new Scenario()
     scenario.agent("gone")
     scenario.must("agent.retire", OPERATOR, { name: "gone", reason })
+    scenario.agent("chief", { role: "operator" })
     scenario.refuses(code, "plan.add", OPERATOR, wrong)
     expect(scenario.state.plans.size + scenario.state.tasks.size).toBe(0)
   })

@@ -1,5 +1,5 @@
 import type { AgentEvent, Profile } from "./agent.ts"
-import { profileFrom } from "./agent.ts"
+import { profileFrom, wrongName } from "./agent.ts"
 import { cancelled, findCycle, planTaskId } from "./backlog.ts"
 import type { DirectiveEvent } from "./directive.ts"
 import { type Recorded, unknownType } from "./entry.ts"
@@ -121,11 +121,11 @@ function wrongPlan({ name, tasks, agents }: Pick<AddPlan, "name" | "tasks" | "ag
 }
 
 function wrongAgents(state: Workspace, agents: readonly PlanAgent[]): Refusal | null {
-  for (const { name, role } of agents) {
-    if (!isName(name) || name === "hub")
-      return refuse("invalid", `"${name}" cannot name an agent`, "Use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit; `hub` is taken.", {
-        agent: name,
-      })
+  for (const { name, role: given } of agents) {
+    const wrong = wrongName(name, undefined)
+    if (wrong !== null) return wrong
+    // It would run the plan's commands with the rights that the agent has already.
+    const role = state.agents.get(name)?.role ?? given
     if (role !== undefined && role !== "worker" && role !== "orchestrator" && role !== "observer")
       return refuse("forbidden", `a plan cannot bring an agent of role ${role}`, "Add it by hand: skein agent add.", { agent: name })
     if (state.agents.get(name)?.status === "retired") return refuse("retired", `agent ${name} is retired`, "Use another name in the plan.", { agent: name })
