@@ -25,6 +25,24 @@ describe("a notice", () => {
     scenario.refuses("not_found", "event.ack", boss, { seq: toWorkers })
   })
 
+  it("to orchestrators is the operator's to see to once the last of them is retired, where none has acknowledged it", () => {
+    const scenario = new Scenario()
+    const [ann, boss] = [scenario.agent("ann"), scenario.agent("boss", { role: "orchestrator" })]
+    scenario.agent("other", { role: "orchestrator" })
+    const send = (): number => scenario.must("event.send", ann, { ...info, to: { role: "orchestrator" } }).answer.seq
+    const [seen, left] = [send(), send()]
+    scenario.must("event.ack", boss, { seq: seen })
+    scenario.must("agent.retire", OPERATOR, { name: "boss", reason: "r" })
+    const inbox = (): number[] => openNotices(scenario.state, OPERATOR).map(({ seq }) => seq)
+    expect(inbox()).toEqual([])
+    scenario.refuses("not_found", "event.ack", OPERATOR, { seq: left })
+    scenario.must("agent.retire", OPERATOR, { name: "other", reason: "r" })
+    expect(inbox()).toEqual([left])
+    scenario.refuses("not_found", "event.ack", ann, { seq: left })
+    scenario.must("event.ack", OPERATOR, { seq: left })
+    expect(inbox()).toEqual([])
+  })
+
   it("that asks for no acknowledgement waits in no inbox", () => {
     const scenario = new Scenario()
     scenario.must("event.send", OPERATOR, { ...info, requiresAck: false })

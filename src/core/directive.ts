@@ -88,7 +88,7 @@ export function inVain(state: Workspace, ref: string, became: "failed" | "cancel
 export function decideAckNotice(state: Workspace, actor: Actor, { seq }: AckNotice): DirectiveEvent[] | Refusal {
   const notice = state.notices.get(String(seq))
   const target = notice === undefined ? "" : inboxOf(notice.to)
-  if (notice !== undefined && inboxesOf(actor).includes(target)) {
+  if (notice !== undefined && (inboxesOf(actor).includes(target) || (target === ORCHESTRATORS && standsIn(state, actor)))) {
     return notice.ackedBy.includes(actor.agent) ? [] : [{ type: "event.acked", data: { seq, target }, causedBy: seq }]
   }
   return refuse("not_found", `no notice ${seq} waits for ${actor.agent}`, "It was acknowledged already, or is somebody else's: read your inbox.", { seq })
@@ -99,10 +99,18 @@ function inboxesOf(actor: Actor): string[] {
   return [`agent:${actor.agent}`, `role:${actor.role}`, "everyone"]
 }
 
+const ORCHESTRATORS = inboxOf({ role: "orchestrator" })
+
+/** Whether what none of the orchestrators acknowledged is the caller's to see to: it is the operator, and the last of them is retired. */
+function standsIn(state: Workspace, { role }: Actor): boolean {
+  return role === "operator" && state.board.noticeCount(ORCHESTRATORS) > 0 && directorOf(state) === "operator"
+}
+
 /** What waits for the caller, oldest first. */
 export function openNotices(state: Workspace, actor: Actor): OpenNotice[] {
   const open = inboxesOf(actor).flatMap((target) => state.board.noticesTo(target))
-  return open.filter((notice) => !notice.ackedBy.includes(actor.agent)).sort((a, b) => a.seq - b.seq)
+  const left = standsIn(state, actor) ? state.board.noticesTo(ORCHESTRATORS).filter(({ ackedBy }) => ackedBy.length === 0) : []
+  return [...open, ...left].filter((notice) => !notice.ackedBy.includes(actor.agent)).sort((a, b) => a.seq - b.seq)
 }
 
 export function evolveDirective(state: Workspace, event: DirectiveEvent, { seq, atMs, actor }: { seq: Seq; atMs: number; actor: Actor }): void {
