@@ -77,6 +77,15 @@ describe("a request for leave", () => {
     expect(of(waking, id)).toMatchObject({ status: "expired", option: null })
   })
 
+  it("is withdrawn when its agent is retired: nobody gives leave to who is gone", () => {
+    const waking = here()
+    const id = asks(waking)
+    waking.must("agent.retire", OPERATOR, { name: "bob", reason: "r" })
+    waking.sweep()
+    expect(of(waking, id)).toMatchObject({ status: "withdrawn", reason: "bob is retired" })
+    waking.refuses("wrong_status", "permission.answer", OPERATOR, { permission: id, option: "yes", reason: "r" })
+  })
+
   it("is withdrawn with its turn, and where the supervisor that waited for it has gone", () => {
     const waking = here()
     const [first, second] = [asks(waking), asks(waking)]

@@ -114,11 +114,13 @@ export function decideWithdrawPermission(state: Workspace, { permission: id, rea
   return found.status === "open" ? [{ type: "permission.ended", data: { id, how: "withdrawn", reason }, causedBy: id }] : []
 }
 
-/** Requests whose time is up, and those that nobody waits for any more since their supervisor has gone. */
+/** Requests whose time is up, and those that nobody waits for any more since their supervisor has gone or their agent is retired. */
 export function permissionsOver(state: Workspace, nowMs: number): PermissionEvent[] {
-  return state.jobs.openPermissions().flatMap(({ id, untilMs, supervisor }): PermissionEvent[] => {
+  return state.jobs.openPermissions().flatMap(({ id, agent, untilMs, supervisor }): PermissionEvent[] => {
     if (supervisor !== null && state.sessions.get(supervisor)?.status !== "live")
       return [{ type: "permission.ended", data: { id, how: "withdrawn", reason: "the supervisor that waited for it has gone" }, causedBy: id }]
+    if (state.agents.get(agent)?.status !== "present")
+      return [{ type: "permission.ended", data: { id, how: "withdrawn", reason: `${agent} is retired` }, causedBy: id }]
     return nowMs < untilMs ? [] : [{ type: "permission.ended", data: { id, how: "expired", reason: "nobody answered in time: it is refused" }, causedBy: id }]
   })
 }
