@@ -8,7 +8,7 @@ import { storageRefused } from "../hub/failures.ts"
 import { costOf, priceOf } from "../core/usage.ts"
 import { LedgerFailure } from "../ledger/ledger.ts"
 import { prove } from "../ledger/proof.ts"
-import { checkSession, makeCredential } from "./auth.ts"
+import { checkSession, makeCredential, OPERATOR } from "./auth.ts"
 import { mismatch } from "./claim-mismatch.ts"
 import type { Composite, Context, Doers } from "./context.ts"
 import { policyActions } from "./policy-actions.ts"
@@ -90,7 +90,10 @@ export const composites: Doers<Composite> = {
       if (session !== null) checkSession(state, name, session)
       return agent.role
     })
-    return auth.mint({ actor: { agent: name, session, role }, workspace: caller.workspace, credential: null })
+    const { actor, workspace, credential } = caller
+    // The operator's own credential is no agent's: it cannot be revoked.
+    const minter = credential === null || actor.agent === OPERATOR ? {} : { minter: { agent: actor.agent, credential } }
+    return auth.mint({ actor: { agent: name, session, role }, workspace, credential: null, ...minter })
   },
 
   "ledger.prove": async ({ loop }, { seq }) => {

@@ -42,6 +42,8 @@ type Exchange = { request: IncomingMessage; response: ServerResponse; pathname: 
 export class Addresses {
   readonly #o: AddressesOptions
   readonly #streams = new Set<EventStream>()
+  /** Whose calls wait, and what ends them. */
+  readonly #waiting = new Set<{ caller: Caller; gone: AbortController }>()
   #openapi: Promise<string> | null = null
   #mcp: Promise<McpEndpoint> | null = null
   #mcpLoaded: McpEndpoint | null = null
@@ -63,6 +65,7 @@ export class Addresses {
   /** Lets go of callers whose right to be here was taken back. */
   revoke(matches: (caller: Caller) => boolean): void {
     for (const stream of this.#streams) if (matches(stream.caller)) stream.end("revoked")
+    for (const { caller, gone } of this.#waiting) if (matches(caller)) gone.abort(revoked())
     this.#mcpLoaded?.forget(matches)
   }
 
@@ -114,8 +117,10 @@ export class Addresses {
     const input = isPlan && !mayPlan(caller) ? undefined : decodeInput(prefix, await readJson(request, isPlan ? planMaxBytes : bodyMaxBytes))
     const call: Call = { operation, input, key: headerOf(request, "idempotency-key"), requestId }
     // What can be parked dies with its connection.
-    if (waits(operation, input)) call.signal = goneWith(response)
-    const output = await this.#o.perform(caller, call)
+    if (waits(operation, input)) call.signal = this.#goneWith(response, caller)
+    const output = await this.#o.perform(caller, call).catch((error: unknown) => {
+      throw call.signal?.reason instanceof SkeinError ? call.signal.reason : error
+    })
     sendText(response, 200, encodeOutput(prefix, answerText(operation, output)), { "X-Request-Id": requestId })
   }
 
@@ -128,7 +133,7 @@ export class Addresses {
     const mcp = await this.#mcp
     const { workspace } = caller
     const bound = await mcp.withSession(caller, (session) => this.#o.auth.caller(bearerOf(request), { workspace, session, loopback: isLoopback(request) }))
-    await mcp.serve(request, response, bound, body, goneWith(response))
+    await mcp.serve(request, response, bound, body, this.#goneWith(response, bound))
   }
 
   async #loadMcp(): Promise<McpEndpoint> {
@@ -235,6 +240,20 @@ export class Addresses {
     return this.#o.auth.pageCaller(cookie, workspace)
   }
 
+  /** Aborted when the response's connection is gone before its answer, or, with what the caller is to hear, its right to be here. */
+  #goneWith(response: ServerResponse, caller: Caller): AbortSignal {
+    const gone = new AbortController()
+    const waiting = { caller, gone }
+    // By now already, perhaps: no event will tell.
+    if (response.destroyed) gone.abort()
+    else this.#waiting.add(waiting)
+    response.on("close", () => {
+      this.#waiting.delete(waiting)
+      if (!response.writableFinished) gone.abort()
+    })
+    return gone.signal
+  }
+
   /** Known callers are answered without a promise: it would cost a call more than its routing. */
   #caller(request: IncomingMessage, workspace: string | null = null): Promise<Caller> | Caller {
     const named = headerOf(request, "skein-workspace")
@@ -254,15 +273,8 @@ function missing(): never {
   throw new SkeinError("unauthenticated", "the request carries no credential", "Send `Authorization: Bearer CREDENTIAL` from the agent's credential file.")
 }
 
-/** Aborted when the response's connection is gone before its answer. */
-function goneWith(response: ServerResponse): AbortSignal {
-  const gone = new AbortController()
-  // By now already, perhaps: no event will tell.
-  if (response.destroyed) gone.abort()
-  response.on("close", () => {
-    if (!response.writableFinished) gone.abort()
-  })
-  return gone.signal
+function revoked(): SkeinError {
+  return new SkeinError("unauthenticated", "the caller's credential or session ended while the call waited", "Ask again with one that stands.")
 }
 
 export function notThere(pathname: string): SkeinError {

@@ -1,7 +1,9 @@
 import { afterEach, expect, test, vi } from "vitest"
 import { decodeJwt } from "jose"
+import { WebSocket } from "ws"
 import { MemoryStore } from "../ledger/memory.ts"
 import { type Caller, hashCredential, makeCredential, TOKEN_MS } from "./auth.ts"
+import { connectMcp, useTool } from "./mcp.contract.ts"
 import { revokedBy } from "./perform.ts"
 import { type Instance, startInstance } from "./served.contract.ts"
 import { ask, talk } from "./wire.contract.ts"
@@ -84,14 +86,16 @@ test("an operation here and its entry from another hub void the same callers: of
     caller("ann", "s_2", null),
     caller("bob", null, "c1"),
     caller("ann", "s_1", "c1", "other"),
+    { ...caller("bob", null, null), minter: { agent: "ann", credential: "c1" } },
+    { ...caller("bob", null, null), minter: { agent: "bob", credential: "c1" } },
   ]
   const voided = (what: string, data: object): number[] => {
     const matches = revokedBy(what, data, "main")
     return matches === null ? [] : callers.flatMap((one, at) => (matches(one) ? [at] : []))
   }
   const reason = "r"
-  for (const what of ["agent.retire", "agent.retired"]) expect(voided(what, { name: "ann", reason }), what).toEqual([0, 1, 2])
-  for (const what of ["credential.revoke", "agent.credential_revoked"]) expect(voided(what, { agent: "ann", id: "c1", reason }), what).toEqual([0, 1])
+  for (const what of ["agent.retire", "agent.retired"]) expect(voided(what, { name: "ann", reason }), what).toEqual([0, 1, 2, 5])
+  for (const what of ["credential.revoke", "agent.credential_revoked"]) expect(voided(what, { agent: "ann", id: "c1", reason }), what).toEqual([0, 1, 5])
   expect(voided("session.end", { session: "s_1", reason })).toEqual([1])
   expect(voided("session.ended", { id: "s_1", reason })).toEqual([1])
   for (const what of ["agent.edit", "agent.edited", "session.lost", "toString"])
@@ -201,4 +205,52 @@ test("the operator's credential opens every workspace, an agent's its own", asyn
   const { token } = await hub.auth.exchange(fay, none)
   expect((await list(token, "other")).status).toBe(200)
   for (const known of [fay, token]) expect((await list(known, "main")).body).toMatchObject({ code: "foreign_workspace" })
+})
+
+test("a token that a supervisor minted is void with the credential that it was minted with, and with the supervisor", async () => {
+  hub = await startInstance()
+  const [first, second] = [await hub.agent("sup", { role: "supervisor" }), await hub.agent("sup2", { role: "supervisor" })]
+  await hub.agent("boss", { role: "orchestrator" })
+  const mint = async (credential: string): Promise<string> => (await run("token.mint", { agent: "boss" }, credential)).body["token"] as string
+  const [byFirst, bySecond, byOperator] = [await mint(first), await mint(second), await mint(hub.operator)]
+  for (const token of [byFirst, bySecond, byOperator]) expect((await status(token)).status).toBe(200)
+  await run("credential.revoke", { agent: "sup", id: first.split("_")[2], reason: "lost" })
+  await run("agent.retire", { name: "sup2", reason: "done" })
+  expect((await status(byFirst)).body).toMatchObject({ code: "unauthenticated", message: expect.stringContaining("sup, who minted") as string })
+  expect((await status(bySecond)).body).toMatchObject({ code: "unauthenticated" })
+  expect((await status(byOperator)).status).toBe(200)
+})
+
+test("what waits ends with its caller's credential, whatever way it came: nothing is claimed by whoever is known no more", async () => {
+  hub = await startInstance()
+  const credential = await hub.agent("ada")
+  const { token } = await hub.auth.exchange(credential, none)
+  const { body: session } = await run("session.start", {}, credential)
+  const { body: bound } = await ask(hub.url, "/token", {
+    headers: { authorization: `Bearer ${credential}` },
+    body: JSON.stringify({ session: session["session"] }),
+  })
+  const waits = { filler: null, waitMs: 60_000 }
+  const parked = [run("task.claimNext", waits, credential), run("work.wait", { waitMs: 60_000 }, token)]
+  const ofSession = run("task.claimNext", waits, bound["token"] as string)
+  // It never answers the close.
+  const deaf = new WebSocket(`${hub.url.replace("http", "ws")}/ws`)
+  await new Promise((resolve) => deaf.once("open", resolve))
+  deaf.send(JSON.stringify({ hello: { token } }))
+  deaf.send(JSON.stringify({ id: 1, op: "task.claimNext", in: waits }))
+  const client = await connectMcp(hub.url, credential)
+  const tool = useTool(client, "claim_task", { waitMs: 60_000 })
+  await vi.waitFor(() => expect(hub.loop.stats()["parked"]).toBe(4))
+  deaf.pause()
+  await run("session.end", { session: session["session"] })
+  expect((await ofSession).body).toMatchObject({ code: "unauthenticated" })
+  expect(hub.loop.stats()["parked"]).toBe(3)
+  await run("credential.revoke", { agent: "ada", id: credential.split("_")[2], reason: "lost" })
+  for (const waiting of parked) expect((await waiting).body).toMatchObject({ code: "unauthenticated" })
+  expect((await tool).data).toMatchObject({ code: "unauthenticated" })
+  await vi.waitFor(() => expect(hub.loop.stats()["parked"]).toBe(0))
+  await run("task.add", { id: "t", title: "T" })
+  expect((await run("task.show", { task: "t" })).body).toMatchObject({ task: { status: "pending" } })
+  deaf.terminate()
+  await client.close()
 })

@@ -26,6 +26,8 @@ export type Caller = {
   workspace: string
   /** The credential that it all came from; null for a token that a supervisor minted. */
   credential: string | null
+  /** Who minted the token for the agent, and with which credential: void with that; absent where it was the operator, or nobody else. */
+  minter?: { agent: AgentId; credential: string }
   /** When this is over, on the wall clock; null for a credential, which is not. */
   expiresAtMs: number | null
   /** The session is not the token's but was bound to it by the request, after a look at whose it is. */
@@ -128,10 +130,10 @@ export class Auth {
   }
 
   /** A token for `TOKEN_MS`. The caller of this MUST have checked that the identity may be given out. */
-  async mint({ actor, workspace, credential }: Omit<Caller, "expiresAtMs">): Promise<{ token: string; expiresAtMs: number }> {
+  async mint({ actor, workspace, credential, minter }: Omit<Caller, "expiresAtMs">): Promise<{ token: string; expiresAtMs: number }> {
     const issuedAtSec = Math.floor(this.#options.wallMs() / 1_000)
     const expiresAtMs = issuedAtSec * 1_000 + TOKEN_MS
-    const token = await new SignJWT({ agent: actor.agent, workspace, role: actor.role, session: actor.session })
+    const token = await new SignJWT({ agent: actor.agent, workspace, role: actor.role, session: actor.session, ...(minter === undefined ? {} : { minter }) })
       .setProtectedHeader({ alg: "EdDSA", typ: "JWT" })
       .setIssuer(ISSUER)
       .setIssuedAt(issuedAtSec)
@@ -169,7 +171,7 @@ export class Auth {
         requiredClaims: ["agent", "workspace", "role", "iat", "exp", "jti"],
         currentDate: new Date(this.#options.wallMs()),
       })
-      const { agent, workspace, role, session, exp, jti } = payload
+      const { agent, workspace, role, session, exp, jti, minter } = payload
       if (typeof agent !== "string" || typeof workspace !== "string" || !ROLES.includes(role as Role)) throw new TypeError("claims")
       const credential = (jti as string).slice(0, (jti as string).indexOf("."))
       return {
@@ -177,6 +179,7 @@ export class Auth {
         workspace,
         credential: credential === "" ? null : credential,
         expiresAtMs: (exp as number) * 1_000,
+        ...(minter === undefined ? {} : { minter: minter as Required<Caller>["minter"] }),
       }
     } catch (error) {
       if (error instanceof errors.JWTExpired) throw expired()
@@ -225,7 +228,7 @@ export class Auth {
   }
 
   /** A signature stays true for 15 minutes; whether the agent, its credential and its session are still there is asked of the state. */
-  async #stillGood({ actor, workspace, credential }: Caller): Promise<void> {
+  async #stillGood({ actor, workspace, credential, minter }: Caller): Promise<void> {
     if (actor.role === "operator" && credential === OPERATOR_CREDENTIAL) {
       this.#loop(workspace)
       return
@@ -238,6 +241,8 @@ export class Auth {
         throw new SkeinError("retired", `agent ${actor.agent} is retired`, "A retired agent does not come back.", { agent: actor.agent })
       if (credential !== null && agent.credentials[credential] === undefined)
         throw new SkeinError("unauthenticated", "the credential behind this token was revoked", "Have the operator issue another: credential.issue.")
+      if (minter !== undefined && state.agents.get(minter.agent)?.credentials[minter.credential] === undefined)
+        throw new SkeinError("unauthenticated", `the credential of ${minter.agent}, who minted this token, was revoked`, "Have another supervisor mint one.")
       if (actor.session !== null) checkSession(state, actor.agent, actor.session)
     })
   }

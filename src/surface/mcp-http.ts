@@ -123,6 +123,7 @@ export class McpEndpoint {
         const ends = AbortSignal.any([signal, gone, this.#closing.signal])
         return await remembered(this.#calls, perform(caller, { operation, input, key: null, requestId: requestId(), signal: ends }))
       } catch (error) {
+        if (gone.reason instanceof SkeinError) throw gone.reason
         if (this.#closing.signal.aborted) throw new SkeinError("hub_stopping", "the hub is shutting down", "Call again when it is up.", {}, 1_000)
         throw error
       }

@@ -257,19 +257,28 @@ function keyOf(row: Row, key: string | null, input: Payload): { id: string; hash
 const REVOKING = new Set<string>(["agent.retire", "credential.revoke", "session.end"] satisfies OperationName[])
 type Matches = (caller: Caller) => boolean
 
-/** Whose tokens are void after an operation of this hub, by its input, or an entry that another hub appended, by its data; null: nobody's. */
+/**
+ * Whose tokens are void after an operation of this hub, by its input, or an entry that another hub appended, by its data; null: nobody's. What was minted for
+ * others goes with its minter.
+ */
 export function revokedBy(what: string, data: unknown, workspace: string): Matches | null {
   const { name, agent, id, session = id } = (data ?? {}) as { name?: string; agent?: string; id?: string; session?: string }
+  const within =
+    (matches: Matches): Matches =>
+    (other) =>
+      other.workspace === workspace && matches(other)
   switch (what) {
     case "agent.retire":
     case "agent.retired":
-      return (other) => other.workspace === workspace && other.actor.agent === name
+      return within(({ actor, minter }) => actor.agent === name || minter?.agent === name)
     case "credential.revoke":
     case "agent.credential_revoked":
-      return (other) => other.workspace === workspace && other.actor.agent === agent && other.credential === id
+      return within(({ actor, credential, minter = null }) => {
+        return (actor.agent === agent && credential === id) || (minter !== null && minter.agent === agent && minter.credential === id)
+      })
     case "session.end":
     case "session.ended":
-      return (other) => other.workspace === workspace && other.actor.session === session
+      return within(({ actor }) => actor.session === session)
     default:
       return null
   }

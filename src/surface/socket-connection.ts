@@ -35,7 +35,6 @@ export class SocketConnection {
   readonly #peer: Peer
   readonly #o: SocketOptions
   readonly #outbox: Outbox
-  readonly #gone = new AbortController()
   readonly #inFlight = new Map<number, AbortController | null>()
   /** Sessions that this connection owns: its silence may declare them lost. */
   readonly #sessions = new Map<SessionId, Loop>()
@@ -90,6 +89,8 @@ export class SocketConnection {
   }
 
   close(code: number, reason: string): void {
+    // Not only when the other side has closed, which it may put off.
+    for (const controller of this.#inFlight.values()) controller?.abort()
     this.sendAnswers()
     this.#intake.end()
     // Paused, it would not see the other side's close.
@@ -116,7 +117,6 @@ export class SocketConnection {
     clearTimeout(this.#helloTimer)
     this.#intake.end()
     this.#reads.end()
-    this.#gone.abort()
     for (const controller of this.#inFlight.values()) controller?.abort()
     this.#unsubscribe?.()
     for (const [session, loop] of this.#sessions) loop.detach(session)
