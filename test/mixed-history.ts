@@ -8,6 +8,7 @@ import { phaseOf } from "../src/core/breaker.ts"
 import { breakersOf } from "../src/core/breaker-outcome.ts"
 import { budgetAt, freeOf, limitOf } from "../src/core/budget.ts"
 import type { CommandName, Commands } from "../src/core/command.ts"
+import { openNotices } from "../src/core/directive.ts"
 import { type Actor, decodeEntry, type Entry, HUB } from "../src/core/entry.ts"
 import { isRefusal, type Refusal } from "../src/core/refusal.ts"
 import { isActive, isClosed, isHeld, type Task, type TaskSpec } from "../src/core/task.ts"
@@ -21,6 +22,8 @@ export const mixedHistory: fc.Arbitrary<Step[]> = fc.array(
 )
 
 const NAMES = ["ann", "bob", "cat"] as const
+const INFO = { kind: "info", directive: null, task: null, priority: "normal", text: "t", payload: {}, requiresAck: true } as const
+const OPTIONS = [{ id: "yes", name: "Yes", kind: "allow_once" }]
 const GLOBS = ["src/a", "src/*", "docs/b"]
 const WAITS_MS = [1, 500, 1_000, 1_000, 5_000, 60_000, 130_000, 90_000_000]
 const COSTS = [0, 0, 7, 60, 300]
@@ -33,6 +36,8 @@ export class Mixed {
   /** What was done, for a test that wants to know what its histories reached. */
   readonly reached = new Set<string>()
   readonly #actors: Actor[] = []
+  readonly #bosses: Actor[]
+  readonly #keeper: Actor
   #tasks = 0
   /** The state before the entry that is looked at. */
   #past = new Workspace()
@@ -40,6 +45,8 @@ export class Mixed {
   constructor() {
     this.scenario.must("hub.start", HUB, { graceMs: 0 })
     for (const name of NAMES) this.#actors.push(this.scenario.agent(name, { account: "shared", model: "m", maxActive: name === "bob" ? 2 : 1 }))
+    this.#bosses = ["dan", "eve"].map((name) => this.scenario.agent(name, { role: "orchestrator" }))
+    this.#keeper = this.scenario.agent("sup", { role: "supervisor" })
     this.scenario.must("breaker.setPolicy", OPERATOR, { changes: { consecutive: 2, ratePercent: 0, openMs: 1_000 }, reason })
     for (let at = 0; at < 4; at += 1) this.#add(at * 7, [])
     this.check()
@@ -82,6 +89,7 @@ export class Mixed {
     const [name, costMicroUsd] = [NAMES[o % NAMES.length] as string, COSTS[n % COSTS.length] as number]
     const under = { task: mine.id, fence: n % 9 === 0 ? 1 : (mine.fence ?? 1) }
     const usage = { costMicroUsd, inputTokens: 0, outputTokens: 0 }
+    const boss = this.#bosses[who % 2] as Actor
     const scope = ["workspace", `task/${chosen.id}`, `agent/${name}`, "account/shared"][n % 4] as string
     const claim = (): unknown => this.#do("task.claim", actor, { task: chosen.id })
     const complete = (): unknown => this.#do("task.complete", owner, { ...under, ...delivery(), usage })
@@ -92,7 +100,7 @@ export class Mixed {
       () => this.#sweep(n),
       () => this.#sweep(n),
       () => this.#tasks < 9 && this.#add(n, [...new Set(yes ? [chosen.id] : [chosen.id, other.id])]),
-      () => this.#do("task.fail", owner, { ...under, reason: n % 3 === 0 ? "HTTP 429" : "broke", retry: n % 4 > 0, usage }),
+      () => this.#do("task.fail", owner, { ...under, reason: n % 5 === 0 ? "HTTP 429" : "broke", retry: n % 4 > 0, usage }),
       () => this.#do("task.release", owner, { ...under, reason }),
       () => this.#do("task.update", owner, { ...under, progress: 0.5, note: null }),
       () => this.#do("task.block", owner, { ...under, on: yes ? { kind: "task", ref: other.id } : { kind: "agent", ref: name }, reason }),
@@ -131,6 +139,13 @@ export class Mixed {
       () => this.#do("breaker.trip", OPERATOR, { breaker: ["kind/x", "model/m", "account/shared"][n % 3] as string, untilMs: scenario.nowMs + 1_000, reason }),
       () => this.#session(actor, yes),
       () => n % 9 === 0 && this.#retire(name),
+      () => n % 5 === 0 && this.#retire(boss.agent),
+      () => this.#do("task.block", owner, { ...under, on: { kind: "agent", ref: name }, reason }),
+      () => this.#do("event.send", actor, { ...INFO, to: yes ? { role: "orchestrator" } : { agent: name } }),
+      () => this.#ack(yes ? boss : OPERATOR, n),
+      () => this.#do("permission.ask", this.#keeper, { agent: name, session: null, title: "t", kind: null, options: OPTIONS, rule: null }),
+      () => this.#do("permission.answer", OPERATOR, { permission: [...this.#state.permissions.values()].at(-1)?.id ?? 0, option: "yes", reason }),
+      () => this.#do("credential.issue", OPERATOR, { agent: name, id: `c${n}`, hash: "h" }),
     ]
   }
 
@@ -149,6 +164,13 @@ export class Mixed {
     for (const { id } of waiting) expect(told, `${id} is blocked on ${name}`).toContain(id)
   }
 
+  #ack(actor: Actor, n: number): void {
+    const open = openNotices(this.#state, actor)
+    const chosen = open[n % Math.max(1, open.length)]
+    // What somebody is shown, it can acknowledge.
+    if (chosen !== undefined) expect(this.#do("event.ack", actor, { seq: chosen.seq })).toHaveLength(1)
+  }
+
   /** Changes are asked of who is there; else the task is open for others. */
   #review({ id, status, owner, session }: Task, actor: Actor, approve: boolean): void {
     const entries = this.#do("task.review", actor, { task: id, approve, reason })
@@ -163,8 +185,13 @@ export class Mixed {
     const sessions = [...this.#state.sessions.keys()]
     const beats = sessions.filter((_, at) => (n >> at) % 2 === 0)
     const silent = sessions.filter((_, at) => (n >> at) % 4 === 1).map((id) => ({ id, silentMs: 1_000_000_000 }))
-    this.#do("hub.sweep", HUB, { beats, silent })
+    const wakes = { busy: [], unacked: [], bits: 0 }
+    this.#do("hub.sweep", HUB, { beats, silent, wakes })
     expect(this.#do("hub.sweep", HUB, { beats: [], silent: [] })).toEqual([])
+    // Who fell silent in the sweep waits for nothing in the next.
+    this.#do("hub.sweep", HUB, { beats: [], silent: [], wakes })
+    expect(this.#do("hub.sweep", HUB, { beats: [], silent: [], wakes })).toEqual([])
+    for (const { agent } of this.#state.jobs.openPermissions()) expect(this.#state.agents.get(agent)?.status).toBe("present")
     expect(this.#state.board.nextLeaseEndMs ?? Number.POSITIVE_INFINITY).toBeGreaterThan(this.scenario.nowMs)
   }
 
@@ -176,7 +203,10 @@ export class Mixed {
       const { to } = entry.data as { to?: { agent?: string } }
       if (entry.type === "event.sent" && to?.agent !== undefined)
         expect(this.#past.agents.get(to.agent)?.status, `entry ${entry.seq} is sent to ${to.agent}`).toBe("present")
+      const { id, throttled } = entry.data as { id?: string; throttled?: object }
+      const attempts = this.#past.tasks.get(id ?? "")?.attempts ?? 0
       evolve(this.#past, entry)
+      if (entry.type === "task.retried") expect(this.#past.tasks.get(id ?? "")?.attempts).toBe(attempts + (throttled === undefined ? 1 : 0))
       this.#past.journal.drain()
     }
     this.#money()
@@ -184,6 +214,27 @@ export class Mixed {
     const open = (id: string): boolean => !isClosed(this.scenario.at(id).status)
     const ids = [...this.#state.tasks.keys()].filter(open)
     expect(findCycle(ids, (id) => waitsOn(this.#state, id).filter(open))).toBeNull()
+    const blockedOn = (name: string): string[] => this.#state.board.heldBy(name).flatMap(({ blockedOn: on }) => (on?.kind === "agent" ? [on.ref] : []))
+    expect(findCycle(NAMES, blockedOn)).toBeNull()
+    this.#retired()
+  }
+
+  /** Who is retired has neither credentials, sessions, files nor mail; and what the last orchestrator left unseen the operator sees. */
+  #retired(): void {
+    const { agents, files, board } = this.#state
+    const kept = [...agents.values()].flatMap(({ name, status, credentials }): unknown[] => {
+      if (status === "present") return []
+      const sessions = board.sessionsOf(name).filter((session) => session.status !== "ended")
+      return [...Object.keys(credentials), ...board.noticesTo(`agent:${name}`), ...sessions, ...[...files.values()].filter(({ agent }) => agent === name)]
+    })
+    expect(kept).toEqual([])
+    const left = board.noticesTo("role:orchestrator").filter(({ ackedBy }) => ackedBy.length === 0)
+    const isSeen = (actor: Actor): boolean => {
+      const seen = new Set(left.length === 0 ? [] : openNotices(this.#state, actor).map(({ seq }) => seq))
+      return left.every(({ seq }) => seen.has(seq))
+    }
+    const there = this.#bosses.filter(({ agent }) => agents.get(agent)?.status === "present")
+    expect((there.length === 0 ? [OPERATOR] : there).every(isSeen), "what orchestrators were told").toBe(true)
   }
 
   /** A state from a snapshot and one from the entries are the same. */

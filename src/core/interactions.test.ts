@@ -31,6 +31,15 @@ it("the histories reach what matters", () => {
     "task.claimNext ok",
     "task.review ok",
   ]
-  const rare = ["task.block retired", "task.edit invalid", "help.answer ok", "usage.refund ok", "agent.retire ok", "task.unblock ok"]
+  const rare = [
+    "task.block retired",
+    "task.edit invalid",
+    "help.answer ok",
+    "usage.refund ok",
+    "agent.retire ok",
+    "task.unblock ok",
+    "task.block cycle",
+    "permission.ask retired",
+  ]
   expect([...wanted, ...rare].filter((what) => !reached.has(what))).toEqual([])
 })

@@ -127,7 +127,9 @@ function wrongAgents(state: Workspace, agents: readonly PlanAgent[]): Refusal | 
     // It would run the plan's commands with the rights that the agent has already.
     const role = state.agents.get(name)?.role ?? given
     if (role !== undefined && role !== "worker" && role !== "orchestrator" && role !== "observer")
-      return refuse("forbidden", `a plan cannot bring an agent of role ${role}`, "Add it by hand: skein agent add.", { agent: name })
+      return refuse("forbidden", `a plan cannot bring an agent of role ${role}`, "Leave it out of the plan: such an agent is added by hand, skein agent add.", {
+        agent: name,
+      })
     if (state.agents.get(name)?.status === "retired") return refuse("retired", `agent ${name} is retired`, "Use another name in the plan.", { agent: name })
   }
   return null
