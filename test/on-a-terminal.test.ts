@@ -54,6 +54,16 @@ test("the title of a list on the board stands right above it, in colour too, and
   expect((await skein(folder, ["board", "--md"])).stdout).toMatch(/^# Board\n\n## Unreachable \(1\)\n[^#]*\| t2 \|[^#]*## Cancelled \(1\)/)
 })
 
+test.runIf(withoutTmux === null)("sessions stand in 80 columns, each in one line", async () => {
+  const folder = newRepository()
+  await json(folder, ["up"])
+  await json(folder, ["agent", "add", "supervisor"])
+  for (const runtime of ["supervisor", "script"]) await json(folder, ["session", "start", "--agent", "supervisor", "--runtime", runtime, "--owned"])
+  const shown = open(folder, "session", "list")
+  await shown.shows(/supervisor +(active|live) +supervisor/)
+  expect(shown.lines().filter((line) => !/^(s_|session |Pane is dead|$)/.test(line))).toEqual([])
+})
+
 test.runIf(withoutTmux === null)(
   "skein status --follow fills a terminal to its last column and no further, and says when the hub is gone and when it is back",
   { timeout: 60_000 },

@@ -61,18 +61,17 @@ async function listSessions(context: Context, { agent, status }: { agent?: strin
     of,
     active ? "active" : now,
     runtime,
-    showTime(startedAtMs),
-    lastBeatMs === null ? "" : showTime(lastBeatMs),
-    reason ?? "",
+    // The time of day, or the day alone: all stand in a narrow terminal.
+    showTime(startedAtMs).slice(0, 10),
+    reason ?? (lastBeatMs === null ? "" : showTime(lastBeatMs)),
   ])
   const columns = [
     { head: "session" },
-    { head: "agent" },
+    { head: "agent", max: 40 },
     { head: "status" },
     { head: "runtime", max: 20 },
     { head: "started" },
-    { head: "last beat" },
-    { head: "reason", max: 50 },
+    { head: "last", max: 50 },
   ]
   terminal.print(sessions.length === 0 ? "there are no such sessions" : renderTable(terminal, columns, rows))
 }

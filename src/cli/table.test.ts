@@ -49,8 +49,8 @@ test("on a narrower terminal what may be cut gives way, the widest first, and a 
   expect(drawn(20, false)[1]).toContain("x".repeat(70))
   expect(Math.max(...drawn(80).map((line) => line.length))).toBe(80)
   expect(drawn(80)[2]).toBe("a-long-name-of-a-task  ready        short")
-  // Neither goes below twelve characters: what is left is too wide, and still whole.
-  expect(drawn(20).slice(1)).toEqual(["t1            in progress  xxxxxxxxxxx…", "a-long-name…  ready        short"])
+  // Neither goes below eight characters: what is left is too wide, and still whole.
+  expect(drawn(20).slice(1)).toEqual(["t1        in progress  xxxxxxx…", "a-long-…  ready        short"])
 })
 
 test("what is read whole goes on in the next line of a narrower terminal, under its head, and a pipe gets it in one", () => {

@@ -15,7 +15,7 @@ type Shown = { text: string; width: number; paint: ((text: string) => string) | 
 /** What lies between two columns. */
 const GAP = "  "
 /** A column that may be cut is cut to no fewer characters than this. */
-const LEAST = 12
+const LEAST = 8
 
 /**
  * A table without rules. On a terminal that is narrower, columns that have a most give way, the widest first. Every cell is made safe for the terminal here: callers
