@@ -2,8 +2,9 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import { takeSnapshot, type Workspace } from "../core/workspace.ts"
 import { SnapshotReader } from "../dashboard/fold.ts"
 import { replay } from "../hub/replay.ts"
-import { memorySnapshots } from "../hub/snapshots.ts"
+import { letGo, memorySnapshots } from "../hub/snapshots.ts"
 import { sha256 } from "../ledger/sha256.ts"
+import { recordsAt as readRecordsAt } from "./records-at.ts"
 import { type Instance, startInstance } from "./served.contract.ts"
 
 const OPERATOR = { agent: "operator", session: null, role: "operator" as const }
@@ -62,6 +63,30 @@ test("the records of a snapshot come without the keys of commands, from the last
     expect(takeSnapshot(state).tables).toEqual(await recordsAt(seq))
     expect(text).not.toContain('["keys",')
   }
+})
+
+test("a rung that was made between two looks, and is too new, is let go of: the snapshot before it answers", async () => {
+  await isKept()
+  const ladder = hub.hub.ladder("main")!
+  const [kept] = await hub.loop.snapshots()
+  const rungs = (await ladder.rungs()).filter((seq) => seq >= (kept as number))
+  const asked = rungs.at(-2) as number
+  let isLetGo = false
+  async function* told(lines: AsyncIterable<string>): AsyncIterable<string> {
+    try {
+      yield* lines
+    } finally {
+      isLetGo = true
+    }
+  }
+  const top = async (): ReturnType<typeof ladder.top> => {
+    const found = await ladder.top()
+    return found === null ? null : { ...found, lines: told(found.lines) }
+  }
+  const found = await readRecordsAt(hub.loop, { rungs: async () => rungs.slice(0, -1), top } as typeof ladder, asked)
+  expect(found?.seq).toBe((await hub.loop.snapshots()).findLast((seq) => seq <= asked))
+  await letGo(found!.lines)
+  expect(isLetGo).toBe(true)
 })
 
 test("steps back are served from one rung to another, and to nobody without a credential", async () => {
