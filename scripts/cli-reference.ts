@@ -3,19 +3,11 @@ import type { Command, Option } from "commander"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
 import { pathToFileURL } from "node:url"
+import { wholeProgram } from "../src/cli/completion.ts"
 import { EXIT, ENVIRONMENT, FILES } from "../src/cli/manual.ts"
-import { program } from "../src/cli/program.ts"
 import { VERBS } from "../src/cli/verbs.ts"
 
 export const CLI_REFERENCE = "docs/reference/cli.md"
-
-/** The command line with all its verbs; one module may register several. */
-export async function wholeProgram(): Promise<Command> {
-  const root = program()
-  const modules = await Promise.all(VERBS.flatMap(({ verbs }) => verbs.map(({ load }) => load())))
-  for (const register of new Set(modules.map((module) => module.register))) register(root)
-  return root
-}
 
 export async function cliReference(): Promise<string> {
   const root = await wholeProgram()

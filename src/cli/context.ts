@@ -110,15 +110,21 @@ export function usd(text: string): number {
 
 /** A repeatable option: every value given, in order. */
 export function collect<Item>(parse: (text: string) => Item): (text: string, before?: Item[]) => Item[] {
-  return (text, before = []) => [...before, parse(text)]
+  return Object.assign((text: string, before: Item[] = []) => [...before, parse(text)], { words: wordsOf(parse) })
 }
 
 export function oneOf<Word extends string>(words: readonly Word[]): (text: string) => Word {
-  return (text) => {
+  const parse = (text: string): Word => {
     const found = words.find((word) => word === text)
     if (found === undefined) throw new InvalidArgumentError(`Write one of ${words.join(", ")}.`)
     return found
   }
+  return Object.assign(parse, { words })
+}
+
+/** The words that what was made by `oneOf` takes, for whoever completes command lines; none of another. */
+export function wordsOf(parse: unknown): readonly string[] {
+  return (parse as Partial<{ words: readonly string[] }> | undefined)?.words ?? []
 }
 
 export const asText = (text: string): string => text

@@ -14,6 +14,7 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
       { name: "dash", summary: "open the page: the whole flight, live", load: () => import("./dash.ts") },
       { name: "doctor", summary: "find what is wrong, and say what to do about it", load: () => import("./doctor.ts") },
       { name: "workspace", summary: "list | create", load: () => import("./workspace.ts") },
+      { name: "completion", summary: "bash | zsh | fish: have a shell complete command lines", load: () => import("./completion.ts") },
     ],
   },
   {

@@ -1,10 +1,9 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Readable } from "node:stream"
-import type { Command } from "commander"
 import { report } from "../../src/cli/failure.ts"
-import { program, told } from "../../src/cli/program.ts"
-import { VERBS } from "../../src/cli/verbs.ts"
+import { wholeProgram } from "../../src/cli/completion.ts"
+import { told } from "../../src/cli/program.ts"
 import type { ErrorBody } from "../../src/contract/errors.ts"
 import { Broken } from "./campaign.ts"
 import type { FuzzedHub } from "./fuzzed-hub.ts"
@@ -32,15 +31,6 @@ export const VARIABLES = [
 export const RAW = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/u
 
 const VERB_MS = 6_000
-
-/** Every verb, on one root. */
-export async function wholeProgram(): Promise<Command> {
-  const root = program()
-  // Three verbs come from one file, which registers them all.
-  const loads = new Set(await Promise.all(VERBS.flatMap(({ verbs }) => verbs.map(({ load }) => load()))))
-  for (const { register } of loads) register(root)
-  return root
-}
 
 export type Ran = { exit: number; output: string; error: ErrorBody | null; stray: string }
 
