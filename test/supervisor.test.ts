@@ -1,9 +1,9 @@
-import { spawn } from "node:child_process"
-import { rmSync, writeFileSync } from "node:fs"
+import { spawn, spawnSync } from "node:child_process"
+import { appendFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, describe, expect, test } from "vitest"
 import { bornOf } from "../src/runtime/supervisor-folder.ts"
-import { hubPid, json, newRepository, skein, tidyUp, until } from "./cli-driver.ts"
+import { hubPid, json, newRepository, type Ran, skein, tidyUp, until } from "./cli-driver.ts"
 import { ended, kill, leftRunning, newFarMachine, pidOf, type Rig, rigOf, spawned, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
@@ -283,6 +283,64 @@ describe.skipIf(withoutTmux !== null)("a supervisor", { timeout: 90_000, concurr
       await lab.stop()
     }
     expect(leftRunning(lab)).toEqual([])
+  })
+
+  test("goes on under another session where somebody ended its own, at that one's pace, and its log begins anew while it runs", async (context) => {
+    const rig = await rigOf(context, { supervise: false })
+    // So long that nothing would be heard of its agents in a test's time.
+    await rig.hub.call("agent.add", { name: "supervisor", role: "supervisor", kind: "supervisor", heartbeatMs: 300_000 })
+    await spawned(rig)
+    const log = join(rig.folder, ".skein", "logs", "supervisor.log")
+    appendFileSync(log, `${"x".repeat(16 * 1024 * 1024)}\n`)
+    await rig.hub.call("agent.edit", { name: "supervisor", heartbeatMs: 600, reason: "it was long" })
+    const [own] = (await rig.hub.call("session.list", { agent: "supervisor", status: "live" })).sessions
+    await rig.hub.call("session.end", { session: own?.id ?? "", reason: "by mistake" })
+    await rig.post("talk-1", "look here")
+    const beats = new Set<number | null>()
+    await until(async () => {
+      const [session] = (await rig.hub.call("session.list", { agent: "reader-1", status: "live" })).sessions
+      return beats.add(session?.lastBeatMs ?? null).size > 3 ? true : undefined
+    }, "it beats for its agent")
+    expect(readFileSync(`${log}.1`, "utf8")).toContain('"supervising":true')
+    expect(readFileSync(log, "utf8")).toMatch(/^\{.*the supervisor's session is over/)
+  })
+
+  test("tells at once that what an agent needs is missing, and tries again where its program fails", async (context) => {
+    const presets = { failing: { interactive: { start: ["/bin/sh", "-c", "exit 3"] }, screen: { ready: ["^never"] } } }
+    const rig = await rigOf(context, { supervise: false, wake: { restarts: 1 }, settings: () => ({ presets }) })
+    const bare = join(rig.folder, "bare")
+    mkdirSync(bare)
+    symlinkSync(spawnSync("which", ["git"], { encoding: "utf8" }).stdout.trim(), join(bare, "git"))
+    const spawnOf = (kind: string, path: string): Promise<Ran> => skein(rig.folder, ["swarm", "spawn", "--agent", kind, "--prompt", "hello"], { PATH: path })
+    const lacking = await spawnOf("reader", bare)
+    expect(lacking).toMatchObject({
+      status: 1,
+      stdout:
+        "reader-1 is given up: SPAWN_FAILED: there is no program tmux on the path: install it (apt-get install tmux, brew install tmux); then skein agent resume reader-1\n",
+      stderr: "",
+    })
+    expect(await skein(rig.folder, ["agent", "resume", "reader-1"])).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/is given up: .*no program tmux/) as string,
+    })
+    process.kill(rig.supervisorPid(), "SIGTERM")
+    await until(() => (rig.registry.holder() === null ? true : undefined), "the supervisor has ended")
+    const failing = await spawnOf("failing", process.env["PATH"] ?? "")
+    expect(failing).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/^failing-1 is given up: .*; then skein agent resume failing-1\n$/) as string,
+      stderr: expect.stringMatching(/^failing-1 does not run yet, and is tried again: SPAWN_FAILED: /) as string,
+    })
+  })
+
+  test("is not asked to run an agent whose record cannot be written: the way out can be typed", async (context) => {
+    const rig = await rigOf(context, { supervise: false })
+    const record = join(rig.folder, ".skein", "supervisor", "running", "reader-1.json")
+    mkdirSync(record, { recursive: true })
+    const { status, stderr } = await skein(rig.folder, ["swarm", "spawn", "--agent", "reader"])
+    expect({ status, stderr }).toMatchObject({ status: 1, stderr: expect.stringContaining(`${record} is a folder`) as string })
+    expect(spawnSync("/bin/sh", ["-c", /^remedy: Move it away: (.*)$/m.exec(stderr)?.[1] ?? "false"]).status).toBe(0)
+    await spawned(rig)
   })
 
   test("in worktrees of their own, agents are told apart by git too", async (context) => {

@@ -65,7 +65,9 @@ async function wantIt(context: Context, name: string, want: Wanted["want"], reas
     const now = folder.runningOf(name)
     if (!done(now)) continue
     const shown = want === "paused" ? "paused" : now.state
-    terminal.answer({ agent: name, want, supervised: true, state: shown, detail: now.detail }, `${printable(name)} is ${shown}`)
+    const why = shown === "given_up" ? `: ${now.detail}` : ""
+    terminal.answer({ agent: name, want, supervised: true, state: shown, detail: now.detail }, printable(`${name} is ${shown.replace("_", " ")}${why}`))
+    if (shown === "given_up") process.exitCode = 1
     return
   }
   const { state, detail } = folder.runningOf(name)

@@ -30,10 +30,10 @@ import { prepareInstance } from "./instance-files.ts"
 import { type InstanceWatch, watchInstance } from "./instance-watch.ts"
 import { ledgersIn, strayLedger } from "./ledger-folder.ts"
 import { keptFile, ownCheckpoints, unreadableFile } from "./ledger-source.ts"
+import { beginAnew, LOG_MAX_BYTES } from "./log-file.ts"
 import { version } from "./version.ts"
 
 const LOG_LEVELS: readonly string[] = ["trace", "debug", "info", "warn", "error", "fatal", "silent"]
-const LOG_MAX_BYTES = 16 * 1024 * 1024
 
 /**
  * The hub as a process: the one place that knows which ledger, clock, keys and log the others are given. Serves until SIGTERM or SIGINT, then ends
@@ -249,7 +249,7 @@ function logLevel(): string {
   throw new UsageError(`SKEIN_LOG_LEVEL is ${JSON.stringify(wanted.slice(0, 80))}`, `Set it to one of ${LOG_LEVELS.join(", ")}, or not at all.`)
 }
 
-/** The log. Once it is long it begins anew, with what it was beside it: a hub may run for months. */
+/** The log. Once it is long it begins anew. */
 function openLog(directory: string): Logger {
   const folder = join(directory, "logs")
   mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -264,8 +264,7 @@ function openLog(directory: string): Logger {
     if (bytes > LOG_MAX_BYTES) {
       bytes = 0
       try {
-        renameSync(path, `${path}.1`)
-        file.reopen()
+        beginAnew(path)
       } catch {
         // It goes on where it is, and is tried again after as much.
       }

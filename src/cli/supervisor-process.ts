@@ -9,7 +9,8 @@ import type { Context } from "./context.ts"
 import { printable } from "./printable.ts"
 import { hubMissing, type Instance, readHubFile } from "./instance.ts"
 import { driversOf, kindNamed } from "./supervisor-drivers.ts"
-import { supervisorFolder } from "./supervisor-place.ts"
+import { shortenOwnLog } from "./log-file.ts"
+import { supervisorFolder, supervisorLog } from "./supervisor-place.ts"
 
 export type SupervisorChoice = { name: string; keepAgents: boolean }
 
@@ -22,6 +23,7 @@ export async function serveSupervisor(context: Context, { name, keepAgents }: Su
   const config = readConfig(instance.directory)
   const { terminal, workspace } = context
   const told = (line: string): void => {
+    shortenOwnLog(supervisorLog(instance, workspace))
     terminal.record({ atMs: Date.now(), text: line })
     if (!terminal.json) terminal.print(`${new Date().toISOString().slice(11, 19)}  ${printable(line)}`)
   }

@@ -1,20 +1,20 @@
 import { spawn } from "node:child_process"
-import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs"
-import { join } from "node:path"
+import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, statSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { SkeinError } from "../contract/errors.ts"
 import { bornOf, SupervisorFolder, type SupervisorFile } from "../runtime/supervisor-folder.ts"
 import type { Context } from "./context.ts"
 import type { Instance } from "./instance.ts"
-import { supervisorFolder } from "./supervisor-place.ts"
+import { beginAnew, LOG_MAX_BYTES } from "./log-file.ts"
+import { supervisorFolder, supervisorLog } from "./supervisor-place.ts"
 
 const LAUNCHER = fileURLToPath(new URL("../../bin/skein.cjs", import.meta.url))
 const START_MS = 30_000
 /** Its agents get their own time to end. */
 const STOP_MS = 60_000
 const POLL_MS = 25
-const LOG_MAX_BYTES = 16 * 1024 * 1024
 
 /** The supervisor of the workspace, started in the background where none runs. Throws `SkeinError` with what it said when it does not come up. */
 export async function ensureSupervisor(context: Context): Promise<{ supervisor: SupervisorFile; already: boolean }> {
@@ -23,10 +23,11 @@ export async function ensureSupervisor(context: Context): Promise<{ supervisor: 
   const folder = supervisorFolder(instance, workspace)
   const running = folder.holder()
   if (running !== null) return { supervisor: running, already: true }
-  const logs = join(instance.directory, "logs")
-  mkdirSync(logs, { recursive: true, mode: 0o700 })
-  const log = join(logs, workspace === "main" ? "supervisor.log" : `supervisor.${workspace}.log`)
-  if ((statSync(log, { throwIfNoEntry: false })?.size ?? 0) > LOG_MAX_BYTES) renameSync(log, `${log}.1`)
+  const log = supervisorLog(instance, workspace)
+  mkdirSync(dirname(log), { recursive: true, mode: 0o700 })
+  // Half of it is left: what it says is read here until it has started, and must not begin anew meanwhile.
+  const found = statSync(log, { throwIfNoEntry: false })
+  if (found?.isFile() === true && found.size > LOG_MAX_BYTES / 2) beginAnew(log)
   const from = statSync(log, { throwIfNoEntry: false })?.size ?? 0
   // A pipe in its place is refused, and not waited for.
   const output = openSync(log, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NONBLOCK, 0o600)

@@ -10,6 +10,7 @@ import {
   type Driver,
   type DriverEvents,
   isConversation,
+  lacking,
   type Launch,
   outOfQuota,
   type Refused,
@@ -18,7 +19,7 @@ import {
 } from "./driver.ts"
 import { type AgentPreset, commandLine } from "./presets/preset.ts"
 import { quotaNotice } from "./quota-notice.ts"
-import { ProcessError, type RunningProcess, startProcess } from "./process.ts"
+import { notStarted, ProcessError, type RunningProcess, startProcess } from "./process.ts"
 
 export type AcpOptions = AcpCallbacks & {
   events?: DriverEvents
@@ -52,7 +53,7 @@ export class AcpDriver implements Driver {
 
   async start(launch: Launch): Promise<Started> {
     const facts = launch.preset.acp
-    if (facts === null) return refused("SPAWN_FAILED", `${launch.preset.name} does not speak ACP`)
+    if (facts === null) return lacking(`${launch.preset.name} does not speak ACP`)
     if (launch.resumeId !== null && !facts.resumes) return refused("RESUME_FAILED", `${launch.preset.name} cannot go on with an earlier conversation by ACP`)
     if (this.#presets.has(launch.agent)) return refused("SPAWN_FAILED", `${launch.agent} runs already`)
     this.#presets.set(launch.agent, launch.preset)
@@ -141,7 +142,7 @@ export class AcpDriver implements Driver {
       })
     } catch (error) {
       if (!(error instanceof ProcessError)) throw error
-      return refused("SPAWN_FAILED", `${error.message}. ${error.remedy}`)
+      return notStarted(error)
     }
     void child.exited.then(() => writer.close().catch(() => undefined))
     const input = new WritableStream<Uint8Array>({

@@ -1,6 +1,6 @@
 import type { Client } from "../client/client.ts"
 import { AgentSession } from "./agent-session.ts"
-import { type Address, type Channel, type Delivered, type Delivery, type Driver, type Refused, refused } from "./driver.ts"
+import { type Address, type Channel, type Delivered, type Delivery, type Driver, lacking, type Refused, refused, samePlace } from "./driver.ts"
 import { notedConversation } from "./hook-conversation.ts"
 import { deliverNatively, type NativeTarget } from "./native-inbox.ts"
 import { drawServer, serverArgs, serverEnv } from "./own-server.ts"
@@ -55,6 +55,8 @@ export class AgentKeeper {
   #step: Promise<unknown> = Promise.resolve()
   readonly #session: AgentSession
   #closing = false
+  /** A command has asked for it, and waits for what becomes of the first try. */
+  #asked = false
   /** A second process beside the live one, without a terminal: for wakes that could wait no longer. */
   #beside: Address | null = null
 
@@ -216,6 +218,7 @@ export class AgentKeeper {
   // Steps; each runs alone
 
   #minded(wanted: Wanted): void {
+    this.#asked = true
     this.#record({
       revision: wanted.revision,
       ...(this.#now.state === "given_up" || this.#now.state === "ended" ? { state: "idle", crashes: [], notBeforeMs: 0 } : {}),
@@ -250,11 +253,12 @@ export class AgentKeeper {
     await this.#clear()
   }
 
-  #died(detail: string, nowMs: number): void {
+  /** `isFinal`: trying again brings nothing. */
+  #died(detail: string, nowMs: number, isFinal = false): void {
     const crashes = [...this.#now.crashes, nowMs].slice(-DEATHS_KEPT)
-    const pauseMs = restartPauseMs(crashes, nowMs, this.#o.numbers)
+    const pauseMs = isFinal ? null : restartPauseMs(crashes, nowMs, this.#o.numbers)
     this.#record({ crashes, detail, ...(pauseMs === null ? { state: "given_up" } : { state: "waiting", notBeforeMs: nowMs + pauseMs }) })
-    const then = pauseMs === null ? "it is not started again: skein agent resume" : `started again in ${pauseMs} ms`
+    const then = pauseMs === null ? `it is not started again: skein agent resume ${this.agent}` : `started again in ${pauseMs} ms`
     this.#o.told(`${this.agent} is down (${detail}); ${then}`)
   }
 
@@ -268,20 +272,23 @@ export class AgentKeeper {
     }
     if (state === "given_up" || state === "ended" || this.#o.nowMs() < notBeforeMs) return
     const resume = starts > 0 && this.#resumes && resumesAfter(crashes, this.#o.nowMs(), this.#o.numbers) ? conversation : null
+    const asked = this.#asked
+    this.#asked = false
     const failed = await this.#start(resume, resume === null ? prompt : null)
     if (failed?.quota !== undefined) {
       // No fault of the agent's: nothing is counted against it.
       const notBeforeMs = await this.#o.exhausted(this.agent, failed.quota)
       return this.#record({ state: "waiting", notBeforeMs, detail: failed.detail })
     }
-    if (failed !== null) this.#died(`${failed.code}: ${failed.detail}`, this.#o.nowMs())
+    // Later it may be missing for a moment only, while it is installed anew.
+    if (failed !== null) this.#died(`${failed.code}: ${failed.detail}`, this.#o.nowMs(), asked && failed.lacking === true)
   }
 
   async #start(resumeId: string | null, prompt: string | null, failed: Running["state"] = "idle"): Promise<Refused | null> {
     const { agent, binary, args, cwd, by } = this.#wanted
     const preset = this.#preset()
     const driver = this.#o.drivers[by]
-    if (preset === null) return refused("SPAWN_FAILED", `there is no preset ${this.#wanted.preset}`)
+    if (preset === null) return lacking(`there is no preset ${this.#wanted.preset}`)
     const was = this.#now
     const server = await drawServer(preset, by, args)
     this.#record({ state: "starting", address: null, server, starts: was.starts + 1, startedAtMs: this.#o.nowMs(), detail: "" })
@@ -403,10 +410,4 @@ export class AgentKeeper {
     this.#step = next.catch(() => undefined)
     return next
   }
-}
-
-function samePlace(a: Address, b: Address | null): boolean {
-  if (b === null || a.channel !== b.channel) return false
-  if (a.channel === "tmux" && b.channel === "tmux") return a.pane === b.pane && a.pid === b.pid && a.socket === b.socket
-  return "pid" in a && "pid" in b && a.pid === b.pid
 }

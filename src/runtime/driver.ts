@@ -20,8 +20,8 @@ export type DriverReason =
   | "SPAWN_FAILED"
   | "REGISTRY_DRIFT"
 
-/** `quota`: what the agent said, with QUOTA_EXHAUSTED. */
-export type Refused = { ok: false; code: DriverReason; detail: string; quota?: QuotaNotice }
+/** `quota`: what the agent said, with QUOTA_EXHAUSTED. `lacking`: something is not there that a person has to bring, with SPAWN_FAILED. */
+export type Refused = { ok: false; code: DriverReason; detail: string; quota?: QuotaNotice; lacking?: true }
 
 /** An agent to be started. Secrets belong into a file that `env` names, never into `args`: arguments can be read by everybody on the machine. */
 export type Launch = {
@@ -48,6 +48,12 @@ export type Launch = {
 export type Address =
   | { channel: "tmux"; agent: string; preset: string; session: string | null; socket: string; pane: string; pid: number }
   | { channel: "process" | "acp"; agent: string; preset: string; session: string | null; pid: number }
+
+export function samePlace(a: Address, b: Address | null): boolean {
+  if (b === null || a.channel !== b.channel) return false
+  if (a.channel === "tmux" && b.channel === "tmux") return a.pane === b.pane && a.pid === b.pid && a.socket === b.socket
+  return "pid" in a && "pid" in b && a.pid === b.pid
+}
 
 export type Started = { ok: true; address: Address } | Refused
 
@@ -120,6 +126,11 @@ export function isConversation(id: unknown): id is string {
 
 export function refused(code: DriverReason, detail: string): Refused {
   return { ok: false, code, detail }
+}
+
+/** The refusal of a start for which something is missing here: a program, a folder, a way of being run. */
+export function lacking(detail: string): Refused {
+  return { ...refused("SPAWN_FAILED", detail), lacking: true }
 }
 
 /** The refusal of an agent whose account is used up. */

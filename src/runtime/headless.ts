@@ -8,6 +8,7 @@ import {
   type Driver,
   type DriverEvents,
   isConversation,
+  lacking,
   type Launch,
   outOfQuota,
   type Refused,
@@ -16,7 +17,7 @@ import {
 } from "./driver.ts"
 import { commandLine, type HeadlessFacts } from "./presets/preset.ts"
 import { quotaNotice } from "./quota-notice.ts"
-import { ProcessError, type RunningProcess, startProcess } from "./process.ts"
+import { notStarted, ProcessError, type RunningProcess, startProcess } from "./process.ts"
 
 export type HeadlessOptions = {
   /** The output of an agent is appended to this file; null keeps only its end. */
@@ -62,7 +63,7 @@ export class HeadlessDriver implements Driver {
 
   async start(launch: Launch): Promise<Started> {
     const facts = launch.preset.headless
-    if (facts === null) return refused("SPAWN_FAILED", `${launch.preset.name} cannot be run without a terminal`)
+    if (facts === null) return lacking(`${launch.preset.name} cannot be run without a terminal`)
     if (launch.resumeId !== null && facts.resume === null) return refused("RESUME_FAILED", `${launch.preset.name} cannot go on with an earlier conversation`)
     const rival = this.#agents.get(launch.agent)
     if (rival !== undefined && !rival.stopped) return refused("SPAWN_FAILED", `${launch.agent} runs already`)
@@ -170,7 +171,7 @@ export class HeadlessDriver implements Driver {
     } catch (error) {
       if (!(error instanceof ProcessError)) throw error
       agent.last = { alive: false, detail: error.message, exit: null }
-      return begun(refused("SPAWN_FAILED", `${error.message}. ${error.remedy}`))
+      return begun(notStarted(error))
     }
     agent.turn = turn
     this.#options.events?.turn?.(launch.agent, "started")

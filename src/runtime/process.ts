@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process"
 import type { Readable, Writable } from "node:stream"
+import { lacking, type Refused, refused } from "./driver.ts"
 import { childEnvironment, findExecutable, unusableDirectory, type Environment, type Unusable } from "./environment.ts"
 import { ChildOutput, type OutputChunk, type Stream } from "./output.ts"
 
@@ -64,6 +65,12 @@ export class ProcessError extends Error {
     this.code = code
     this.remedy = remedy
   }
+}
+
+/** What a driver says of it. */
+export function notStarted({ code, message, remedy }: ProcessError): Refused {
+  const detail = `${message}. ${remedy}`
+  return code === "start_failed" ? refused("SPAWN_FAILED", detail) : lacking(detail)
 }
 
 const OUTPUT_MAX_BYTES = 8 * 1024 * 1024

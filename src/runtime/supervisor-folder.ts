@@ -1,6 +1,8 @@
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { newRunning, parseRunning, parseWanted, type Running, type Wanted } from "./supervised.ts"
+import { SkeinError } from "../contract/errors.ts"
+import { shellWord } from "../repo/shell-word.ts"
 import { textOf } from "../repo/text-file.ts"
 
 /** The supervisor that runs, as its file says. `born`: when its process began, by the system's own count; tells it from a later process of the same id. */
@@ -32,8 +34,17 @@ export class SupervisorFolder {
     return read?.agent === agent ? read : null
   }
 
+  /** Throws `SkeinError` where its supervisor could not record how it runs. */
   want(wanted: Wanted): void {
     this.prepare()
+    const record = join(this.path, "running", `${wanted.agent}.json`)
+    if (lstatSync(record, { throwIfNoEntry: false })?.isDirectory() === true)
+      throw new SkeinError(
+        "invalid",
+        `${record} is a folder, and the supervisor's record of ${wanted.agent} belongs there`,
+        `Move it away: mv ${shellWord(record)} ${shellWord(`${record}.old`)}`,
+        { agent: wanted.agent },
+      )
     replace(join(this.path, "wanted", `${wanted.agent}.json`), wanted)
   }
 
@@ -103,6 +114,17 @@ export class SupervisorFolder {
   }
 }
 
+/** What a supervisor is told that finds another in its place. */
+export function held(folder: SupervisorFolder): SkeinError {
+  const holder = folder.lastHolder()
+  return new SkeinError(
+    "already_exists",
+    `another supervisor runs here${holder === null ? "" : ` (process ${holder.pid})`}`,
+    "One is enough for all agents of this machine; to replace it, end that one first.",
+    holder === null ? {} : { pid: holder.pid },
+  )
+}
+
 /** When a process began, as the system counts it; null where none of that id lives. Where the system does not tell (no /proc), the id alone has to do. */
 export function bornOf(pid: number): string | null {
   const stat = textOf(`/proc/${pid}/stat`)
@@ -121,6 +143,11 @@ export function bornOf(pid: number): string | null {
 
 function replace(path: string, content: object): void {
   const draft = `${path}.${process.pid}.part`
-  writeFileSync(draft, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 })
-  renameSync(draft, path)
+  try {
+    writeFileSync(draft, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 })
+    renameSync(draft, path)
+  } catch (error) {
+    rmSync(draft, { force: true })
+    throw error
+  }
 }

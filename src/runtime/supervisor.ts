@@ -10,7 +10,7 @@ import type { AgentPreset } from "./presets/preset.ts"
 import type { QuotaNotice } from "./quota-notice.ts"
 import { obey, orderIn } from "./orders.ts"
 import { ScreenReports } from "./screen-reports.ts"
-import type { SupervisorFolder } from "./supervisor-folder.ts"
+import { held, type SupervisorFolder } from "./supervisor-folder.ts"
 import { isBeforeNextLook, quotaEndMs, type SupervisorNumbers } from "./supervisor-numbers.ts"
 import { UsageReports } from "./usage-reports.ts"
 import { WakeRunner } from "./wake-runner.ts"
@@ -173,19 +173,23 @@ export class Supervisor {
   }
 
   async #connect(lastSession: string | null): Promise<void> {
-    const { credentialFile, workspace, folder, agent } = this.#o
+    const { credentialFile, workspace } = this.#o
     this.#url = this.#o.url()
     const client = await connect({ url: this.#url, credentialFile, workspace, timeoutMs: CONNECT_PATIENCE_MS })
     await this.#client?.close()
     this.#client = client
     // Jobs that its last run held are free at once.
     if (lastSession !== null) await client.session.end({ session: lastSession, reason: "another run of the supervisor goes on" }).catch(() => undefined)
-    this.#live = await client.session({ runtime: "supervisor" })
-    folder.hold({ session: this.#live.id, agent, startedAtMs: Date.now() })
+    this.#goesOnUnder(await client.session({ runtime: "supervisor" }))
     this.#policyQuietMs = (await client.wake.policy()).policy.quietMs
-    clearInterval(this.#beats)
-    this.#beats = setInterval(() => void this.#beat(), Math.max(50, Math.floor(this.#live.heartbeatMs / 3)))
     void this.#follow(client)
+  }
+
+  #goesOnUnder(live: LiveSession): void {
+    this.#live = live
+    this.#o.folder.hold({ session: live.id, agent: this.#o.agent, startedAtMs: Date.now() })
+    clearInterval(this.#beats)
+    if (!this.#over.signal.aborted) this.#beats = setInterval(() => void this.#beat(), Math.max(50, Math.floor(live.heartbeatMs / 3)))
   }
 
   /** The agents' sessions live as long as their processes: whether a model thinks for an hour is not the hub's concern. */
@@ -249,8 +253,12 @@ export class Supervisor {
 
   async #again(): Promise<void> {
     this.#o.told("the supervisor's session is over: another begins")
-    this.#live = (await this.#client?.session({ runtime: "supervisor" }).catch(() => null)) ?? this.#live
-    if (this.#live !== null) this.#o.folder.hold({ session: this.#live.id, agent: this.#o.agent, startedAtMs: Date.now() })
+    const live = (await this.#client?.session({ runtime: "supervisor" }).catch(() => null)) ?? null
+    if (live !== null) {
+      // Over as it is, it would be beaten for as long as this one lives.
+      await this.#live?.end("another goes on").catch(() => undefined)
+      this.#goesOnUnder(live)
+    }
     await Promise.allSettled(this.agents.map((keeper) => keeper.keptAnew()))
   }
 
@@ -384,14 +392,4 @@ export class Supervisor {
   #everyDriver(): Driver[] {
     return Object.values(this.#drivers)
   }
-}
-
-function held(folder: SupervisorFolder): SkeinError {
-  const holder = folder.lastHolder()
-  return new SkeinError(
-    "already_exists",
-    `another supervisor runs here${holder === null ? "" : ` (process ${holder.pid})`}`,
-    "One is enough for all agents of this machine; to replace it, end that one first.",
-    holder === null ? {} : { pid: holder.pid },
-  )
 }

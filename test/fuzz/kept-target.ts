@@ -107,8 +107,8 @@ class KeptSubject implements Subject {
     writeFileSync(join(this.#folder, "stream"), stream)
     const tmux = join(this.#folder, "tmux")
     writeFileSync(tmux, TMUX, { mode: 0o700 })
-    const client = new ControlClient({ tmux, socket: "none", session: "main", env: { PATH: process.env["PATH"] ?? "" }, folder: this.#folder, onEnd: () => {} })
-    const answers = [client.run({ words: ["list-sessions"] }), client.run({ words: ["load-buffer", "-"], stdin: oddText(choices) })]
+    const client = new ControlClient({ tmux, socket: "none", session: "main", env: { PATH: process.env["PATH"] ?? "" }, onEnd: () => {} })
+    const answers = [client.run({ words: ["list-sessions"] }), client.run({ words: ["set-buffer", "--", oddText(choices).replaceAll("\0", "")] })]
     client.close()
     const [first, second] = await Promise.all(answers)
     if (isSound && !(first?.ok === true && JSON.stringify(first.lines) === JSON.stringify(shown))) throw new Broken(`taken for ${JSON.stringify(first)}`)

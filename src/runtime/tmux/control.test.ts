@@ -17,7 +17,6 @@ function clientOf(script: string): { client: ControlClient; end: Promise<void> }
     socket: "none",
     session: "main",
     env: { PATH: process.env["PATH"] ?? "" },
-    folder,
     onEnd: () => ended.resolve(undefined),
   })
   onTestFinished(() => client.close())

@@ -1,7 +1,5 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { rmSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
 import { OWNER } from "./leftover.ts"
 import { lineOf, OUTPUT_MAX_BYTES, quoted, type Reply, TAKES_UTF8, type TmuxCommand, type TmuxWay } from "./tmux-command.ts"
 
@@ -18,8 +16,6 @@ export type ControlOptions = {
   /** The session that it attaches to. */
   session: string
   env: Readonly<Record<string, string>>
-  /** A folder that only this user can read: texts lie there for a moment. */
-  folder: string
   onEnd(): void
 }
 
@@ -60,22 +56,6 @@ export class ControlClient implements TmuxWay {
   }
 
   run(command: TmuxCommand): Promise<Reply> {
-    const { words, stdin } = command
-    if (stdin === undefined) return this.#send(lineOf(command))
-    // A control client's own standard input holds its commands: the text goes by a file.
-    const file = join(this.#options.folder, `${randomBytes(12).toString("hex")}.txt`)
-    writeFileSync(file, stdin, { mode: 0o600, flag: "wx" })
-    return this.#send(words.map((word) => quoted(word === "-" ? file : word)).join(" ")).finally(() => rmSync(file, { force: true }))
-  }
-
-  /** By the end of its standard input: a signal would leave the server with a client that it believes in for a while. */
-  close(): void {
-    this.#child.stdin.end()
-    const timer = setTimeout(() => this.#child.kill("SIGKILL"), 2_000)
-    this.#child.once("close", () => clearTimeout(timer))
-  }
-
-  #send(line: string): Promise<Reply> {
     if (this.#ended) return Promise.resolve(LOST)
     const token = randomBytes(9).toString("hex")
     return new Promise((resolve) => {
@@ -85,8 +65,15 @@ export class ControlClient implements TmuxWay {
         resolve(reply)
       }
       this.#waiting.push({ token, blocks: [], settle })
-      this.#child.stdin.write(`${line}\ndisplay-message -p ${quoted(token)}\n`)
+      this.#child.stdin.write(`${lineOf(command)}\ndisplay-message -p ${quoted(token)}\n`)
     })
+  }
+
+  /** By the end of its standard input: a signal would leave the server with a client that it believes in for a while. */
+  close(): void {
+    this.#child.stdin.end()
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), 2_000)
+    this.#child.once("close", () => clearTimeout(timer))
   }
 
   #take(text: string): void {

@@ -1,8 +1,6 @@
 import { createHash } from "node:crypto"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { lacking, type Refused, refused } from "../driver.ts"
 import { childEnvironment, findExecutable } from "../environment.ts"
 import { ControlClient } from "./control.ts"
 import { endOrphans, endServers, serversOf } from "./leftover.ts"
@@ -36,6 +34,8 @@ const SETTINGS: readonly (readonly [string, ...string[]])[] = [
   // Whoever attaches must not hand its own variables to agents that start later.
   ["set-option", "-g", "update-environment", ""],
   ["set-option", "-s", "escape-time", "20"],
+  // It would keep the commands that it was given, with texts and variables, for every agent in it to read.
+  ["set-option", "-s", "message-limit", "0"],
 ]
 
 /** A tmux server of our own: started when first needed, and again when it was lost; spoken to by control mode, or by processes while that is not up. */
@@ -43,7 +43,6 @@ export class TmuxServer implements TmuxWay {
   readonly socket: string
   readonly #controlMode: boolean
   readonly #env = childEnvironment({})
-  readonly #folder = mkdtempSync(join(tmpdir(), "skein-tmux-"))
   #forking: ForkingWay | null = null
   #tmux: string | null = null
   #control: ControlClient | null = null
@@ -57,16 +56,16 @@ export class TmuxServer implements TmuxWay {
   }
 
   /** Null when the server runs, else why it cannot. */
-  async ensure(): Promise<string | null> {
+  async ensure(): Promise<Refused | null> {
     const forking = await this.#fork()
-    if (forking === null) return "there is no program tmux on the path: install it (apt-get install tmux, brew install tmux)"
+    if (forking === null) return lacking("there is no program tmux on the path: install it (apt-get install tmux, brew install tmux)")
     const found = await this.#through(forking, ["has-session", "-t", `=${CONTROL_SESSION}`])
     if (!found.ok) {
       const problem = await this.#start(forking)
-      if (problem !== null) return problem
+      if (problem !== null) return refused("SPAWN_FAILED", problem)
       for (const words of SETTINGS) {
         const set = await forking.run({ words })
-        if (!set.ok) return set.error
+        if (!set.ok) return refused("SPAWN_FAILED", set.error)
       }
     }
     this.#connect()
@@ -112,7 +111,6 @@ export class TmuxServer implements TmuxWay {
     this.#control?.close()
     this.#control = null
     if (ends) await this.#ended()
-    rmSync(this.#folder, { recursive: true, force: true })
   }
 
   async #ended(): Promise<void> {
@@ -147,7 +145,6 @@ export class TmuxServer implements TmuxWay {
       socket: this.socket,
       session: CONTROL_SESSION,
       env: this.#env,
-      folder: this.#folder,
       onEnd: () => {
         if (this.#control === control) this.#control = null
       },

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import fc from "fast-check"
@@ -29,7 +29,7 @@ async function ways(lang: string | undefined): Promise<{ forking: TmuxWay; contr
   const env = { PATH: process.env["PATH"] ?? "", HOME: folder, ...(lang === undefined ? {} : { LANG: lang }) }
   const forking = new ForkingWay("tmux", socket, env)
   expect(await forking.startServer(["new-session", "-d", "-s", "kept", "cat"])).toMatchObject({ ok: true })
-  const control = new ControlClient({ tmux: "tmux", socket, session: "kept", env, folder, onEnd: () => {} })
+  const control = new ControlClient({ tmux: "tmux", socket, session: "kept", env, onEnd: () => {} })
   onTestFinished(() => {
     control.close()
     spawnSync("tmux", ["-L", socket, "kill-server"])
@@ -67,6 +67,21 @@ describe.skipIf(withoutTmux !== null).for([undefined, "C", "C.UTF-8"])("where LA
     await until("it has told", () => spawnSync("test", ["-s", file]).status === 0)
     expect(JSON.parse(readFileSync(file, "utf8"))).toEqual([given, given.join("|")])
   })
+})
+
+test.skipIf(withoutTmux !== null)("a text lies in no file on its way: a supervisor that is killed leaves none", async () => {
+  const place = newPlace()
+  const before = process.env["TMPDIR"]
+  const files = (process.env["TMPDIR"] = join(place.folder, "files"))
+  mkdirSync(files)
+  try {
+    const address = await started({ ...place, driver: place.another() }, place.launch("ada", "paste"))
+    await place.driver.deliver(address, { text: "a\nb", nonce: null, form: "body", quietMs: 0, acknowledged: () => false })
+    expect(readdirSync(files)).toEqual([])
+  } finally {
+    if (before === undefined) delete process.env["TMPDIR"]
+    else process.env["TMPDIR"] = before
+  }
 })
 
 test("what no program can be given is refused", () => {

@@ -5,11 +5,8 @@ export type Reply = { ok: true; lines: string[] } | { ok: false; error: string; 
 
 type Words = readonly [string, ...string[]]
 
-/**
- * The words of one tmux command. `stdin` is given where a word is `-` that stands for it. `next`: commands that the server does in the same step, whoever is
- * killed meanwhile, as long as those before them succeed; not beside `stdin`.
- */
-export type TmuxCommand = { words: Words; stdin?: string; next?: readonly Words[] }
+/** The words of one tmux command. `next`: commands that the server does in the same step, whoever is killed meanwhile, as long as those before them succeed. */
+export type TmuxCommand = { words: Words; next?: readonly Words[] }
 
 /** How commands reach a tmux server. Never rejects: what fails is a reply. `lost` says that the server, or the way to it, is gone. */
 export type TmuxWay = { run(command: TmuxCommand): Promise<Reply> }
@@ -45,7 +42,7 @@ export const literal = (word: string): string => word.replaceAll("#", "##")
 
 /**
  * A process for each command, 4 to 50 ms: what there is until control mode is up, and when it breaks. The words are given on standard input
- * (`source-file -`), since they may hold values of the agent's environment and arguments can be read by everybody; a text has standard input for itself.
+ * (`source-file -`), since they may hold texts and values of the agent's environment, and arguments can be read by everybody.
  */
 export class ForkingWay implements TmuxWay {
   readonly #tmux: string
@@ -59,9 +56,7 @@ export class ForkingWay implements TmuxWay {
   }
 
   run(command: TmuxCommand): Promise<Reply> {
-    const { words, stdin } = command
-    const args = stdin === undefined ? ["source-file", "-"] : [...words]
-    return this.spawn(args, stdin ?? `${lineOf(command)}\n`)
+    return this.spawn(["source-file", "-"], `${lineOf(command)}\n`)
   }
 
   /** Starts the server too, where there is none: only here, so that a lost server is noticed. */

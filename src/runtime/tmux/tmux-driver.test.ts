@@ -274,9 +274,18 @@ describe.skipIf(withoutTmux !== null)("an agent in a terminal", { concurrent: tr
   test("is not started where its program or folder is missing", async (context) => {
     const place = placeOf(context)
     const launch = place.launch("ada", "paste")
-    expect(await place.driver.start({ ...launch, binary: "no-such-agent" })).toMatchObject({ ok: false, code: "SPAWN_FAILED" })
-    expect(await place.driver.start({ ...launch, cwd: `${place.folder}/nowhere` })).toMatchObject({ ok: false, code: "SPAWN_FAILED" })
+    expect(await place.driver.start({ ...launch, binary: "no-such-agent" })).toMatchObject({ ok: false, code: "SPAWN_FAILED", lacking: true })
+    expect(await place.driver.start({ ...launch, cwd: `${place.folder}/nowhere` })).toMatchObject({ ok: false, code: "SPAWN_FAILED", lacking: true })
     expect(await place.driver.start({ ...launch, resumeId: "7" })).toMatchObject({ ok: false, code: "RESUME_FAILED" })
+  })
+
+  test("has its variables for itself: no other agent has them, and tmux tells them to nobody", async (context) => {
+    const place = placeOf(context)
+    await started(place, { ...place.launch("ada", "paste"), env: { AGENT_KEY: "s3cret" } })
+    const bob = await started(place, place.launch("bob", "paste"))
+    await until("it is itself", () => readFileSync(`/proc/${bob.pid}/cmdline`, "utf8").includes("line-reader"))
+    const told = ["show-messages", "show-environment", "show-environment -g"].map((words) => place.tmux(...words.split(" "), "-t", "main"))
+    expect([readFileSync(`/proc/${bob.pid}/environ`, "utf8"), ...told].filter((text) => text.includes("s3cret"))).toEqual([])
   })
 
   test("gets its environment without any process showing it among its arguments", async (context) => {

@@ -9,6 +9,7 @@ import {
   type DriverEvents,
   type Launch,
   type Refused,
+  lacking,
   refused,
   type Started,
 } from "../driver.ts"
@@ -82,15 +83,14 @@ export class TmuxDriver implements Driver {
     const [name, ...words] = commandLine((resumeId === null ? null : preset.interactive.resume) ?? preset.interactive.start, places)
     const chosen = resumeId === null && chooseSession !== null ? chooseSession.map((word) => word.replace("{session}", places.session)) : []
     const folder = await unusableDirectory(launch.cwd)
-    if (folder !== null) return refused("SPAWN_FAILED", `the folder ${folder.path} cannot be used: ${folder.code}`)
+    if (folder !== null) return lacking(`the folder ${folder.path} cannot be used: ${folder.code}`)
     const env = childEnvironment(launch.env)
     const program = await findExecutable(launch.binary ?? name, launch.cwd, env["PATH"] ?? "/usr/bin:/bin")
-    if (typeof program !== "string")
-      return refused("SPAWN_FAILED", `there is no program ${program.path} that can be run: install it, or name its path (--binary)`)
+    if (typeof program !== "string") return lacking(`there is no program ${program.path} that can be run: install it, or name its path (--binary)`)
     const argv = [program, ...words, ...chosen, ...(launch.args ?? [])] as const
     const opened = await this.#inTurn("start", async () => {
       const problem = await this.server.ensure()
-      if (problem !== null) return refused("SPAWN_FAILED", problem)
+      if (problem !== null) return problem
       const rival = (await this.#own()).find((pane) => pane.agent === agent && !pane.dead)
       if (rival !== undefined) return refused("SPAWN_FAILED", `${agent} runs already, in pane ${rival.pane}`)
       return this.#open(launch, argv, env, session)
@@ -191,7 +191,9 @@ export class TmuxDriver implements Driver {
       ...(untold ? { [UNTOLD]: "1" } : {}),
     }
     const next = Object.entries(marks).map(([name, value]) => ["set-option", "-p", "-t", last, name, value] as const)
-    const fresh = await this.server.run({ words: ["new-session", "-d", "-s", workspace, "-x", "200", "-y", "50", ...words], next })
+    // A session keeps what its first window was given, and would hand it to every other.
+    const forgotten = Object.keys(env).map((name) => ["set-environment", "-t", `=${workspace}`, "-u", name] as const)
+    const fresh = await this.server.run({ words: ["new-session", "-d", "-s", workspace, "-x", "200", "-y", "50", ...words], next: [...next, ...forgotten] })
     // Asking first would leave a moment in which another supervisor opens the session.
     const there = !fresh.ok && /duplicate session/.test(fresh.error)
     const opened = there ? await this.server.run({ words: ["new-window", "-d", "-a", "-t", last, ...words], next }) : fresh

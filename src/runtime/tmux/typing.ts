@@ -122,7 +122,7 @@ export class Typing {
 
   async #paste(place: Place, seen: Pane, text: string): Promise<Refused | null> {
     const name = `skein-${randomBytes(6).toString("hex")}`
-    const loaded = await this.#tmux.run({ words: ["load-buffer", "-b", name, "-"], stdin: text })
+    const loaded = await this.#tmux.run({ words: ["set-buffer", "-b", name, "--", text] })
     if (!loaded.ok) return refused("SEND_KEYS_ERROR", loaded.error)
     const condition = `#{&&:${fit(place)},#{==:#{cursor_x},${seen.cursorX}}}`
     // -d takes the buffer away with the paste: one that is still there was not pasted.
