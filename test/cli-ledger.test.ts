@@ -1,10 +1,11 @@
 import { once } from "node:events"
-import { readFileSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
-import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest"
 import { json, newRepository, parseLines, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
 
 afterAll(tidyUp)
@@ -61,6 +62,25 @@ describe("the ledger", () => {
     writeFileSync(proof, readFileSync(proof, "utf8").replace('\\"A\\"', '\\"B\\"'))
     expect((await skein("/", ["ledger", "check", proof, "--key", key])).status).toBe(1)
     expect((await skein(folder, ["ledger", "check", join(folder, ".skein", "port")])).status).toBe(1)
+  })
+
+  test("a backup is one file, and one that a signal ends leaves nothing half written", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "skein-backup-"))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const [first, copy] = ["first.sqlite", "copy.sqlite"]
+    await json(repository, ["ledger", "backup", join(folder, first)])
+    expect(readdirSync(folder)).toEqual([first])
+    // Signals come in the middle, and now and then too late: what is there then is whole.
+    for (let times = 0; times < 8; times += 1) {
+      const { child, ended } = startSkein(repository, ["ledger", "backup", join(folder, copy)])
+      let isOver = false
+      void ended.then(() => (isOver = true))
+      while (!isOver && readdirSync(folder).length === 1) await new Promise((settle) => setImmediate(settle))
+      child.kill(times % 2 === 0 ? "SIGINT" : "SIGTERM")
+      await ended
+      expect([[first], [copy, first]]).toContainEqual(readdirSync(folder).toSorted())
+      rmSync(join(folder, copy), { force: true })
+    }
   })
 
   test("a backup is whole while the hub writes, and a byte changed in it is named at its entry", async () => {

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs"
+import { readFileSync, rmSync } from "node:fs"
 import type { Entry } from "../core/entry.ts"
 import type { Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
@@ -21,6 +21,7 @@ import { auditText } from "./run-report.ts"
 import { renderTable, showTime } from "./table.ts"
 
 const PAGE = 2_048
+const ENDING = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 
 type FileOption = { file?: string }
 
@@ -265,10 +266,32 @@ export async function why(context: Context, seq: number, options: FileOption): P
 
 export async function backup(context: Context, path: string, options: FileOption): Promise<void> {
   await withLedger(context, options, async (source) => {
-    await source.backup(path)
-    const { verified } = await auditCopy(path)
+    const beside = [`${path}.part`, `${path}.part-journal`]
+    const { verified } = await leavingNoneOf(beside, async () => {
+      await source.backup(path)
+      // Only now: what had that name before may be a ledger in use.
+      beside.push(`${path}-wal`, `${path}-shm`)
+      return auditCopy(path)
+    })
     context.terminal.answer({ path, entries: verified.entries, hash: verified.head.hash }, `${printable(path)} holds ${verified.entries} entries, verified`)
   })
+}
+
+/** Removes files that are of no use once the work is over, or when a signal ends it: that then does as it always does. */
+async function leavingNoneOf<Out>(files: readonly string[], work: () => Promise<Out>): Promise<Out> {
+  const clear = (): void => files.forEach((file) => rmSync(file, { force: true }))
+  const end = (signal: NodeJS.Signals): void => {
+    clear()
+    process.kill(process.pid, signal)
+  }
+  for (const signal of ENDING) process.once(signal, end)
+  try {
+    const out = await work()
+    clear()
+    return out
+  } finally {
+    for (const signal of ENDING) process.off(signal, end)
+  }
 }
 
 async function auditCopy(path: string): Promise<Awaited<ReturnType<typeof auditLedger>>> {

@@ -161,7 +161,9 @@ export class SqliteLedger implements Ledger {
   async backup(path: string): Promise<void> {
     if (existsSync(path)) throw new LedgerFailure("rolled_back", `${path} exists already`, "give the backup a new path")
     const draft = `${path}.part`
-    rmSync(draft, { force: true })
+    // A journal that was left beside an earlier one would be played back into this one.
+    const clear = (): void => [draft, `${draft}-journal`].forEach((left) => rmSync(left, { force: true }))
+    clear()
     createPrivately(draft)
     try {
       try {
@@ -174,7 +176,7 @@ export class SqliteLedger implements Ledger {
       syncFile(draft)
       renameSync(draft, path)
     } catch (error) {
-      rmSync(draft, { force: true })
+      clear()
       throw translate(error, path)
     }
   }
