@@ -2,7 +2,7 @@ import type { Client } from "../client/client.ts"
 import { AgentSession } from "./agent-session.ts"
 import { type Address, type Channel, type Delivered, type Delivery, type Driver, lacking, type Refused, refused, samePlace } from "./driver.ts"
 import { notedConversation } from "./hook-conversation.ts"
-import { deliverNatively, type NativeTarget } from "./native-inbox.ts"
+import { deliverNatively, nativeTarget } from "./native-inbox.ts"
 import { drawServer, serverArgs, serverEnv } from "./own-server.ts"
 import type { AgentPreset, NativeInbox } from "./presets/preset.ts"
 import type { Running, RunBy, Wanted } from "./supervised.ts"
@@ -145,10 +145,10 @@ export class AgentKeeper {
         return refused("REGISTRY_DRIFT", `the hub knows session ${session} as live, and nothing of it runs here`)
       if (this.#closing || address === null) return refused("PANE_DEAD", this.#now.detail === "" ? "it does not run" : this.#now.detail)
       const gone = refused("TARGET_NOT_FOUND", "the job is somebody else's now")
-      const inbox = this.#preset()?.native ?? null
-      if (inbox !== null && native(inbox)) {
+      const preset = this.#preset()
+      if (preset !== null && preset.native !== null && native(preset.native)) {
         if (!(await onChannel("native"))) return gone
-        const answer = await deliverNatively(this.#nativeTarget(), delivery)
+        const answer = await deliverNatively(nativeTarget(this.#wanted, this.#now, preset, this.#environment(), this.#o.marks), delivery)
         // Where the inbox does not answer, its terminal may.
         if (answer.ok) return answer
       }
@@ -355,25 +355,6 @@ export class AgentKeeper {
   /** The orchestrator knows of what a person did up to then. */
   personTold(atMs: number): void {
     this.#record({ toldAtMs: atMs })
-  }
-
-  #nativeTarget(): NativeTarget {
-    const { agent, cwd, binary, preset, args } = this.#wanted
-    const port = this.#now.server?.port ?? (args.indexOf("--port") < 0 ? undefined : args[args.indexOf("--port") + 1])
-    const password = this.#environment()["OPENCODE_SERVER_PASSWORD"]
-    const facts = this.#preset()
-    if (facts === null) throw new RangeError(`there is no preset ${preset}`)
-    return {
-      agent,
-      preset: facts,
-      session: this.#now.conversation,
-      cwd,
-      env: this.#environment(),
-      marks: this.#o.marks,
-      ...(binary === null ? {} : { binary }),
-      ...(port === undefined ? {} : { url: `http://127.0.0.1:${port}` }),
-      ...(password === undefined ? {} : { password }),
-    }
   }
 
   #driver({ channel }: Address): Driver {

@@ -3,6 +3,7 @@ import type { Environment } from "./environment.ts"
 import { rewakeWaits } from "./hook-rewake.ts"
 import { type AgentPreset, commandLine } from "./presets/preset.ts"
 import { ProcessError, startProcess } from "./process.ts"
+import type { Running, Wanted } from "./supervised.ts"
 import { typable } from "./tmux/typable.ts"
 
 /** An agent that runs, whoever started it, as it can be reached without its terminal. */
@@ -19,6 +20,24 @@ export type NativeTarget = {
   password?: string
   /** The folder of the hooks' marks (`hook-marks` of the instance). */
   marks: string
+}
+
+/** A supervised agent as it runs now. */
+export function nativeTarget(wanted: Wanted, { conversation, server }: Running, preset: AgentPreset, env: Environment, marks: string): NativeTarget {
+  const { agent, cwd, binary, args } = wanted
+  const port = server?.port ?? (args.indexOf("--port") < 0 ? undefined : args[args.indexOf("--port") + 1])
+  const password = env["OPENCODE_SERVER_PASSWORD"]
+  return {
+    agent,
+    preset,
+    session: conversation,
+    cwd,
+    env,
+    marks,
+    ...(binary === null ? {} : { binary }),
+    ...(port === undefined ? {} : { url: `http://127.0.0.1:${port}` }),
+    ...(password === undefined ? {} : { password }),
+  }
 }
 
 const COMMAND_MAX_MS = 20_000
