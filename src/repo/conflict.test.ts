@@ -44,6 +44,16 @@ function named({ conflicts }: Awaited<ReturnType<typeof predictConflicts>>): str
   return rows.sort(([a = ""], [b = ""]) => (a < b ? -1 : 1))
 }
 
+test("in a sparse worktree a file outside what it shows hides no change of the others", async () => {
+  const [ann, bob] = [worktree("ann"), worktree("bob")]
+  run(ann, "sparse-checkout", "set", "src")
+  mkdirSync(join(ann, "besides"))
+  writeFileSync(join(ann, "besides", "new.ts"), "1\n")
+  writeFileSync(join(ann, "src/a.ts"), "ANN\n")
+  writeFileSync(join(bob, "src/a.ts"), "BOB\n")
+  expect(named(await predictConflicts(repository))).toEqual([["ann and bob", "src/a.ts"]])
+})
+
 test("two agents that changed the same lines are told, with the files; others are not", async () => {
   const [ann, bob, cat] = [worktree("ann"), worktree("bob"), worktree("cat")]
   writeFileSync(join(ann, "src/a.ts"), "1\nANN\n3\n4\n5\n")

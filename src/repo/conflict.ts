@@ -104,7 +104,7 @@ async function withUncommitted(side: Side, index: string, env: Record<string, st
     // Git reads again what changed in the moment in which the index was written: a copy that is newer would hide such a change of equal length.
     const second = Math.floor(mtimeMs / 1_000)
     await utimes(index, second, second)
-    await gitDone(path, ["add", "--all", "--", ":/"], means)
+    await gitDone(path, ["add", "--all", "--sparse", "--", ":/"], means)
     const tree = (await gitDone(path, ["write-tree"], means)).trim()
     const committed = (await gitDone(path, ["rev-parse", `${side.commit}^{tree}`])).trim()
     if (tree === committed) return side
