@@ -45,6 +45,7 @@ export class Addresses {
   /** Whose calls wait, and what ends them. */
   readonly #waiting = new Set<{ caller: Caller; gone: AbortController }>()
   #openapi: Promise<string> | null = null
+  #reference: Promise<{ csp: string; text: string }> | null = null
   #mcp: Promise<McpEndpoint> | null = null
   #mcpLoaded: McpEndpoint | null = null
 
@@ -93,7 +94,7 @@ export class Addresses {
         return this.#events(exchange)
       case "/api":
       case "/api/":
-        return this.#reference(exchange)
+        return this.#referencePage(exchange)
       case "/api/openapi.json":
         return this.#document(exchange)
       case "/mcp":
@@ -218,12 +219,13 @@ export class Addresses {
     sendJson(response, 200, {})
   }
 
-  async #reference({ request, response }: Exchange): Promise<void> {
+  async #referencePage({ request, response }: Exchange): Promise<void> {
     allow(request, "GET")
-    const { REFERENCE_CSP, referencePage } = await import("./reference-page.ts")
-    const page = referencePage(this.#o.version)
-    response.writeHead(200, { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": REFERENCE_CSP, ...SECURE_HEADERS })
-    response.end(page)
+    // Made once: to make it takes longer than most calls, and anybody may ask for it.
+    this.#reference ??= import("./reference-page.ts").then(({ REFERENCE_CSP, referencePage }) => ({ csp: REFERENCE_CSP, text: referencePage(this.#o.version) }))
+    const { csp, text } = await this.#reference
+    response.writeHead(200, { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": csp, ...SECURE_HEADERS })
+    response.end(text)
   }
 
   async #document({ request, response }: Exchange): Promise<void> {

@@ -45,4 +45,17 @@ describe("/api", () => {
     expect(headers["content-security-policy"]).toMatch(/^default-src 'none'; style-src 'sha256-[\w+/=]+'; /)
     expect(headers["x-content-type-options"]).toBe("nosniff")
   })
+
+  test("the page is made once, however often anybody asks for it", async () => {
+    hub = await startInstance()
+    const { input } = operations["hub.metrics"]
+    let made = 0
+    Object.defineProperty(operations["hub.metrics"], "input", { configurable: true, get: () => ((made += 1), input) })
+    try {
+      for (let many = 0; many < 3; many += 1) expect((await ask(hub.url, "/api", { method: "GET" })).text).toContain("hub.metrics")
+    } finally {
+      Object.defineProperty(operations["hub.metrics"], "input", { configurable: true, enumerable: true, writable: true, value: input })
+    }
+    expect(made).toBe(1)
+  })
 })
