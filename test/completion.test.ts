@@ -10,7 +10,8 @@ import { withoutTmux } from "./terminal/terminals.ts"
 const SOCKET = `skein-completion-${process.pid}`
 const folder = mkdtempSync(join(tmpdir(), "skein-completion-"))
 const script = (shell: string): string => join(folder, `skein.${shell}`)
-const lacks = (program: string): boolean => spawnSync(program, ["--version"]).status !== 0
+const absent = ["zsh", "fish"].filter((shell) => spawnSync(shell, ["--version"]).status !== 0)
+for (const shell of absent) console.warn(`SKIPPED: completion in ${shell}, which is not installed`)
 
 beforeAll(async () => {
   for (const shell of ["bash", "zsh", "fish"]) {
@@ -83,7 +84,7 @@ test("every command and every option of it is offered", async () => {
   }
 })
 
-test.skipIf(lacks("fish")).each([...CASES, ["swarm spawn --by=a", ["--by=acp"]], ["run a", ["a plan.yaml"]]] as typeof CASES)(
+test.skipIf(absent.includes("fish")).each([...CASES, ["swarm spawn --by=a", ["--by=acp"]], ["run a", ["a plan.yaml"]]] as typeof CASES)(
   "fish completes: skein %s",
   (line, offered) => {
     expect(inFish(line).toSorted()).toEqual(offered)
@@ -92,8 +93,8 @@ test.skipIf(lacks("fish")).each([...CASES, ["swarm spawn --by=a", ["--by=acp"]],
 
 describe.skipIf(withoutTmux !== null)("typed at a prompt, Tab finishes a verb, an option and a value", () => {
   const start = { bash: "bash --norc --noprofile", zsh: "zsh -f", fish: "fish --no-config" }
-  test.each(["bash", "zsh", "fish"] as const)("in %s", async (shell) => {
-    if (lacks(shell)) return console.warn(`SKIPPED: there is no ${shell}`)
+  test.for(["bash", "zsh", "fish"] as const)("in %s", async (shell, context) => {
+    context.skip(absent.includes(shell))
     const tmux = (...args: string[]): string => spawnSync("tmux", ["-L", SOCKET, "-f", "/dev/null", ...args], { encoding: "utf8" }).stdout
     const pane = tmux("new-session", "-d", "-P", "-F", "#{pane_id}", "-x", "150", "-c", folder, start[shell]).trim()
     const type = (text: string, key: string): string => tmux("send-keys", "-t", pane, "-l", "--", text) + tmux("send-keys", "-t", pane, key)
