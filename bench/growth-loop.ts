@@ -57,7 +57,7 @@ async function claim(by: Actor): Promise<void> {
 answer({
   async open({ directory }: { directory: string }) {
     // However long filling takes it is no load that stays; no more than CLAIMANTS claims ever wait.
-    loop = await (await openOn(directory, { queueWaitMs: 600_000, batchMax: 4 * AT_ONCE })).create("main")
+    loop = await (await openOn(directory, { queueWaitMs: 600_000, batchMax: 4 * AT_ONCE, decideMs: 600_000 })).create("main")
   },
   async grow({ tasks, agents: wanted }: { tasks: number; agents: number }): Promise<number> {
     while (agents < wanted) {

@@ -35,7 +35,7 @@ answer({
   }): Promise<Made> {
     const startMs = performance.now()
     // However busy the machine is: this only makes, nothing is measured. A wave that filled half a batch would be taken for a load that stays.
-    const patient = { queueWaitMs: GIVE_UP_MS, batchMax: 4 * WAVE }
+    const patient = { queueWaitMs: GIVE_UP_MS, batchMax: 4 * WAVE, decideMs: GIVE_UP_MS }
     const hub = await openOn(directory, snapshotEntries === null ? patient : { ...patient, snapshotEntries })
     const loop = await hub.create("main")
     const actors: Actor[] = Array.from({ length: AGENTS }, (_, at) => ({ agent: `agent-${at}`, session: null, role: "worker" }))

@@ -14,8 +14,8 @@ import type { Queue } from "./queue.ts"
 import type { Replica } from "./replica.ts"
 import { parksUntilMs, type Waiting } from "./waiting.ts"
 
-/** How long a batch is decided, in ms: who is not decided by then waits for the next one. Full batches of claims take a third of it. */
-const DECIDE_MS = 30
+/** But so many commands are decided in any batch: a machine that stands still for a moment makes no small ones. */
+const DECIDE_LEAST = 32
 
 type CommitsOptions = {
   workspace: string
@@ -30,6 +30,7 @@ type CommitsOptions = {
   outage: Outage
   /** Claims that may be parked at once. */
   queueMax: number
+  decideMs: number
   /** Whether a claim may still be parked. */
   isOpen(): boolean
 }
@@ -85,11 +86,11 @@ export class Commits {
   }
 
   #decide(waiting: Waiting[], batch: Batch): void {
-    const { clock, queue, pace, parked, checkpoints, outage, replica } = this.#o
+    const { clock, decideMs, queue, pace, parked, checkpoints, outage, replica } = this.#o
     const startMs = clock.monotonicMs()
     for (let at = 0; at < waiting.length; at += 1) {
       // What the hub does of itself comes first, and MUST.
-      if (at > 0 && (waiting[at] as Waiting).actor !== HUB && clock.monotonicMs() - startMs > DECIDE_MS) {
+      if (at >= DECIDE_LEAST && (waiting[at] as Waiting).actor !== HUB && clock.monotonicMs() - startMs > decideMs) {
         queue.unshift(waiting.splice(at))
         pace.cut(at)
         return

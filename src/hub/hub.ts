@@ -18,7 +18,7 @@ import { replayApart } from "./replay-apart.ts"
 import { restore, type Restored, type SnapshotStore } from "./snapshots.ts"
 
 /** How much a hub takes on. */
-export type Limits = Pick<LoopOptions, "queueMax" | "queueWaitMs" | "batchMax" | "checkpointEntries" | "checkpointMs" | "snapshotEntries"> & {
+export type Limits = Pick<LoopOptions, "queueMax" | "queueWaitMs" | "batchMax" | "decideMs" | "checkpointEntries" | "checkpointMs" | "snapshotEntries"> & {
   /** Leases run at least this long after a start, so that whoever held one can come back, in ms. */
   graceMs: number
   /** Entries from one step of the kept past to the next. */
@@ -29,6 +29,7 @@ const LIMITS: Limits = {
   queueMax: 10_000,
   queueWaitMs: 250,
   batchMax: 512,
+  decideMs: 30,
   checkpointEntries: 1_000,
   checkpointMs: 1_000,
   snapshotEntries: 50_000,

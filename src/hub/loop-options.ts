@@ -49,6 +49,8 @@ export type LoopOptions = {
   queueWaitMs: number
   /** Commands of one batch at the most, not counting parked claims that are woken by it. */
   batchMax: number
+  /** How long a batch is decided, in ms: who is not decided by then waits for the next one. Full batches of claims take a third of 30. */
+  decideMs: number
   /** A checkpoint is recorded after so many entries, or so long after the first that none covers. */
   checkpointEntries: number
   checkpointMs: number
