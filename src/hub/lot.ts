@@ -11,7 +11,8 @@ const LOT_MS = 20
 export function lotOf(agent: AgentId, nowMs: number): number {
   const name = fnv1a(agent)
   const turn = Math.floor(nowMs / LOT_MS + (mixed(name) >>> 24) / 0x100)
-  return mixed(name ^ Math.imul(turn, 0x9e3779b1)) / 0x1_0000_0000
+  // From one on: with none the lot would be what the moment of the turn was drawn from.
+  return mixed(name ^ Math.imul(turn + 1, 0x9e3779b1)) / 0x1_0000_0000
 }
 
 function mixed(bits: number): number {
