@@ -8,6 +8,9 @@ import { add, drop, newCounts, type PlanCounts, Standing } from "./standing.ts"
 import { isActive, isHeld, type Task, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
+/** The tasks that somebody holds, by the seq that added each: a number is found without a look at any task's name, which lies anywhere in memory. */
+type Held = Map<Seq, TaskId>
+
 const none: ReadonlySet<never> = new Set()
 
 /**
@@ -16,8 +19,9 @@ const none: ReadonlySet<never> = new Set()
  */
 export class Board {
   readonly #state: Workspace
-  readonly #heldByAgent = new Map<AgentId, Set<TaskId>>()
-  readonly #heldBySession = new Map<SessionId, Set<TaskId>>()
+  readonly #heldByAgent = new Map<AgentId, Held>()
+  readonly #heldBySession = new Map<SessionId, Held>()
+  /** Tasks under a lease, until there is a standing, which has them in order. */
   readonly #leased = new Set<TaskId>()
   readonly #sessionsOf = new Map<AgentId, Set<SessionId>>()
   readonly #notices = new Map<string, Set<Seq>>()
@@ -31,7 +35,11 @@ export class Board {
 
   /** Kept from the first decision on: a replay does without, and a start makes it once. */
   get #asked(): Standing {
-    return (this.#standing ??= new Standing(this.#state))
+    if (this.#standing === null) {
+      this.#standing = new Standing(this.#state)
+      this.#leased.clear()
+    }
+    return this.#standing
   }
 
   // What others ask
@@ -67,11 +75,11 @@ export class Board {
 
   /** The tasks that an agent owns under a lease or in review. */
   heldBy(agent: AgentId): Task[] {
-    return this.#tasks(this.#heldByAgent.get(agent))
+    return this.#tasks(this.#heldByAgent.get(agent)?.values())
   }
 
   heldBySession(session: SessionId): Task[] {
-    return this.#tasks(this.#heldBySession.get(session))
+    return this.#tasks(this.#heldBySession.get(session)?.values())
   }
 
   sessionsOf(agent: AgentId): Session[] {
@@ -120,7 +128,7 @@ export class Board {
   silentSince(atMs: number): Task[] {
     const found: Task[] = []
     for (const held of this.#heldByAgent.values()) {
-      for (const id of held) {
+      for (const id of held.values()) {
         const task = this.#state.tasks.get(id) as Task
         if (task.updatedAtMs <= atMs && isActive(task.status)) found.push(task)
       }
@@ -173,18 +181,21 @@ export class Board {
     const heldWas = before !== undefined && isOwned(before)
     const heldIs = after !== undefined && isOwned(after)
     if (heldWas !== heldIs || before?.owner !== after?.owner || before?.session !== after?.session) {
-      if (heldWas && before.owner !== null) this.#heldByAgent.get(before.owner)?.delete(id)
-      if (heldWas && before.session !== null) this.#heldBySession.get(before.session)?.delete(id)
-      if (heldIs && after.owner !== null) add(this.#heldByAgent, after.owner, id)
-      if (heldIs && after.session !== null) add(this.#heldBySession, after.session, id)
+      if (heldWas && before.owner !== null) this.#heldByAgent.get(before.owner)?.delete(before.addedSeq)
+      if (heldWas && before.session !== null) this.#heldBySession.get(before.session)?.delete(before.addedSeq)
+      if (heldIs && after.owner !== null) hold(this.#heldByAgent, after.owner, after)
+      if (heldIs && after.session !== null) hold(this.#heldBySession, after.session, after)
       const spec = this.#state.specs.get(id)
       if (heldWas || (spec !== undefined && spec.touches.length > 0)) this.holdings.onTouches(id, heldIs ? after : undefined, spec)
+    }
+    if (this.#standing !== null) {
+      this.#standing.followTask(id, before, after)
+      return
     }
     const leasedWas = (before?.leaseEndsAtMs ?? null) !== null
     const leasedIs = (after?.leaseEndsAtMs ?? null) !== null
     if (leasedIs && !leasedWas) this.#leased.add(id)
     else if (leasedWas && !leasedIs) this.#leased.delete(id)
-    this.#standing?.followTask(id, before, after)
   }
 
   onNotice = (_: string, before: OpenNotice | undefined, after: OpenNotice | undefined): void => {
@@ -198,10 +209,10 @@ export class Board {
     if (before === undefined && after !== undefined) add(this.#sessionsOf, after.agent, id)
   }
 
-  #tasks(ids: ReadonlySet<TaskId> | undefined): Task[] {
+  #tasks(ids: Iterable<TaskId> | undefined): Task[] {
     const tasks: Task[] = []
     for (const id of ids ?? none) tasks.push(this.#state.tasks.get(id) as Task)
-    // Sets may have been refilled by an undo: no decision may depend on their order.
+    // They may have been refilled by an undo: no decision may depend on their order.
     return tasks.length > 1 ? tasks.sort((a, b) => a.addedSeq - b.addedSeq) : tasks
   }
 }
@@ -209,4 +220,10 @@ export class Board {
 /** Whether somebody holds the task, under a lease or while its review waits. */
 function isOwned({ status }: Task): boolean {
   return isHeld(status) || status === "review"
+}
+
+function hold<Key>(held: Map<Key, Held>, key: Key, { addedSeq, id }: Task): void {
+  const tasks = held.get(key)
+  if (tasks === undefined) held.set(key, new Map([[addedSeq, id]]))
+  else tasks.set(addedSeq, id)
 }

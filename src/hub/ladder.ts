@@ -142,9 +142,10 @@ export class Ladder {
       const made = new Set(await store.list(this.#key(width)))
       for (let to = width; to <= seq; to += width) if (!made.has(to)) await this.#widen(width, to)
     }
-    const tables = state.tables.map((table) => [table.name, new Map(table.entries())] as const)
     const head: TopHead = { version: 2, seq, atMs, hash }
-    this.#records = tables.reduce((sum, [, records]) => sum + records.size, 0)
+    this.#records = state.tables.reduce((sum, { size }) => sum + size, 0)
+    // Nobody changes it meanwhile: a copy would stop the hub for as long as it is large.
+    const tables = state.tables.map((table) => [table.name, table.entries()] as const)
     await store.keep(this.#key("top"), seq, sealed(sha256, head, tables, pause))
     for (const older of await store.list(this.#key("top"))) if (older !== seq) await store.drop(this.#key("top"), older)
   }

@@ -30,7 +30,7 @@ export function stepLines(sha256: Sha256, head: StepHead, before: Before, pause:
 export async function* sealed(
   sha256: Sha256,
   head: object,
-  tables: readonly (readonly [string, ReadonlyMap<string, unknown>])[],
+  tables: readonly (readonly [string, Iterable<[string, unknown]>])[],
   pause: () => Promise<void>,
 ): AsyncIterable<string> {
   const seals = new Seals(sha256)

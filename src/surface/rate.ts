@@ -7,14 +7,15 @@ type Who = { workspace: string; actor: { agent: string } }
 
 type Bucket = { tokens: number; filledMs: number }
 
-/** Buckets are swept when there are more of them than this: full ones say nothing. */
+/** A workspace's buckets are swept when there are more of them than this: full ones say nothing. */
 const SWEEP_AT = 10_000
 
 /** A token bucket for each agent of a workspace, on a clock that never goes backwards. */
 export class Buckets {
   readonly #rate: Rate
   readonly #monotonicMs: () => number
-  readonly #buckets = new Map<string, Bucket>()
+  /** By workspace, then agent: names put together would be a new text to hash each time. */
+  readonly #buckets = new Map<string, Map<string, Bucket>>()
   #refused = 0
 
   constructor(rate: Rate, monotonicMs: () => number = () => performance.now()) {
@@ -30,12 +31,12 @@ export class Buckets {
   take({ workspace, actor: { agent } }: Who): void {
     const { perSecond, burst } = this.#rate
     const nowMs = this.#monotonicMs()
-    const name = `${workspace} ${agent}`
-    let bucket = this.#buckets.get(name)
+    const buckets = this.#of(workspace)
+    let bucket = buckets.get(agent)
     if (bucket === undefined) {
-      if (this.#buckets.size >= SWEEP_AT) this.#sweep(nowMs)
+      if (buckets.size >= SWEEP_AT) this.#sweep(buckets, nowMs)
       bucket = { tokens: burst, filledMs: nowMs }
-      this.#buckets.set(name, bucket)
+      buckets.set(agent, bucket)
     }
     bucket.tokens = Math.min(burst, bucket.tokens + ((nowMs - bucket.filledMs) / 1_000) * perSecond)
     bucket.filledMs = nowMs
@@ -54,10 +55,16 @@ export class Buckets {
     )
   }
 
-  #sweep(nowMs: number): void {
+  #of(workspace: string): Map<string, Bucket> {
+    let buckets = this.#buckets.get(workspace)
+    if (buckets === undefined) this.#buckets.set(workspace, (buckets = new Map<string, Bucket>()))
+    return buckets
+  }
+
+  #sweep(buckets: Map<string, Bucket>, nowMs: number): void {
     const { perSecond, burst } = this.#rate
-    for (const [name, { tokens, filledMs }] of this.#buckets) {
-      if (tokens + ((nowMs - filledMs) / 1_000) * perSecond >= burst) this.#buckets.delete(name)
+    for (const [agent, { tokens, filledMs }] of buckets) {
+      if (tokens + ((nowMs - filledMs) / 1_000) * perSecond >= burst) buckets.delete(agent)
     }
   }
 }
