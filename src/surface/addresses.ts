@@ -27,6 +27,8 @@ type AddressesOptions = {
   page: Page
   bodyMaxBytes: number
   planMaxBytes: number
+  /** Time between two signs of life on a stream of entries, in ms. */
+  pingMs: number
   requestId(): string
 }
 
@@ -173,7 +175,8 @@ export class Addresses {
     this.#o.rate.take(caller)
     // Its reader may have gone while it was looked at who that is: no event will tell.
     if (response.destroyed) return
-    const stream = streamEvents(workspaceOf(this.#o.hub, caller), caller, request, response, url, (ended) => this.#streams.delete(ended))
+    const { hub, pingMs } = this.#o
+    const stream = streamEvents(workspaceOf(hub, caller), caller, request, response, url, pingMs, (ended) => this.#streams.delete(ended))
     this.#streams.add(stream)
   }
 

@@ -6,14 +6,15 @@ import { headerOf, SECURE_HEADERS } from "./request.ts"
 
 /** Bytes that may wait for a slow reader before it is told to come again. */
 const BUFFER_MAX = 4 * 1024 * 1024
-const BEAT_MS = 15_000
+/** Time for its reader to take the last of a stream, in ms. */
+const LAST_MS = 30_000
 
 /** One live event stream; `end` closes it with a last event. */
-export type EventStream = { caller: Caller; end(event: "expired" | "revoked" | "closing"): void; beat(): void }
+export type EventStream = { caller: Caller; end(event: "expired" | "revoked" | "closing"): void }
 
 /**
- * The stream of entries as Server-Sent Events: each message `entries` holds one durable batch as a JSON array of entries, its id is the last seq in
- * it. `Last-Event-ID` (or `?from=SEQ`, first seq wanted; by default the next one) resumes it without a gap.
+ * The stream of entries as Server-Sent Events: each message `entries` holds up to 128 of one durable batch as a JSON array, its id is the last seq in
+ * it. `Last-Event-ID` (or `?from=SEQ`, first seq wanted; by default the next one) resumes it without a gap. A comment comes every `beatMs`.
  */
 export function streamEvents(
   loop: Loop,
@@ -21,23 +22,24 @@ export function streamEvents(
   request: IncomingMessage,
   response: ServerResponse,
   url: URL,
+  beatMs: number,
   closed: (stream: EventStream) => void,
 ): EventStream {
   const from = firstWanted(loop, request, url)
   response.writeHead(200, { "Content-Type": "text/event-stream; charset=utf-8", ...SECURE_HEADERS, "Cache-Control": "no-store, no-transform" })
   response.write("retry: 1000\n\n")
   let unsubscribe: (() => void) | null = null
+  const timer = setInterval(() => void response.write(": beat\n\n"), beatMs)
+  timer.unref()
   const end = (text: string): void => {
     unsubscribe?.()
-    if (!response.writableEnded) response.end(text)
+    // Where nobody reads, the response closes long after its end, and a beat written to it meanwhile would end the hub.
+    clearInterval(timer)
+    if (response.writableEnded) return
+    response.end(text)
+    setTimeout(() => response.destroy(), LAST_MS).unref()
   }
-  const stream: EventStream = {
-    caller,
-    end: (event) => end(`event: ${event}\ndata: {}\n\n`),
-    beat: () => void response.write(": beat\n\n"),
-  }
-  const timer = setInterval(stream.beat, BEAT_MS)
-  timer.unref()
+  const stream: EventStream = { caller, end: (event) => end(`event: ${event}\ndata: {}\n\n`) }
   response.on("close", () => {
     clearInterval(timer)
     unsubscribe?.()

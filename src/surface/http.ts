@@ -39,7 +39,7 @@ export type ServeOptions = {
   bodyMaxBytes?: number
   planMaxBytes?: number
   connectionsMax?: number
-  /** Time between two pings of a WebSocket, in ms. */
+  /** Time between two pings of a WebSocket, and two beats of a stream of events, in ms. */
   pingMs?: number
   /** Where the built page is, when not in this package's own `dist/dashboard`. */
   pageDirectory?: string
@@ -107,8 +107,8 @@ class Surface {
     const history = new MetricsHistory(hub, metrics)
     const perform = performer({ hub, auth, log, rate, metrics, history, revoked, prices, foresee })
     const { bodyMaxBytes = BODY_MAX_BYTES, planMaxBytes = PLAN_MAX_BYTES, pingMs = PING_MS } = options
-    const serving = { hub, auth, log, version, perform, bodyMaxBytes, planMaxBytes, requestId: () => this.#requestId() }
-    this.#sockets = new Sockets({ ...serving, pingMs })
+    const serving = { hub, auth, log, version, perform, bodyMaxBytes, planMaxBytes, pingMs, requestId: () => this.#requestId() }
+    this.#sockets = new Sockets(serving)
     this.#addresses = new Addresses({ ...serving, rate, page })
     // Host is checked by `checkOrigin`, with an answer that says what to do.
     this.#server = createServer({
