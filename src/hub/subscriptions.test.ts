@@ -110,6 +110,28 @@ describe("a subscription", () => {
     expect(rig.loop.stats()).toMatchObject({ subscribers: 2 })
   })
 
+  test("that is too slow for a long batch is told within it, and has no part of it twice", async () => {
+    const rig = await openRig({ limits: { checkpointMs: 1_000_000, batchMax: 500 } })
+    const [slow, quick] = [new Listener(), new Listener()]
+    slow.room = 2
+    const { seq } = rig.loop.head
+    rig.loop.subscribe(seq + 1, slow)
+    rig.loop.subscribe(seq + 1, quick)
+    await rig.clock.advance(0)
+    rig.disk.held = true
+    const writing = write(rig, 501)
+    rig.disk.release()
+    await writing
+    expect(rig.loop.stats()["largestBatch"]).toBeGreaterThan(400)
+    expect(quick.seqs).toEqual(upTo(seq + 501, seq + 1))
+    expect(Math.max(...quick.frames.map(({ from, to }) => to - from + 1))).toBe(128)
+    expect(slow.resyncs).toEqual([(slow.seqs.at(-1) as number) + 1])
+    slow.room = 100
+    rig.loop.subscribe(slow.resyncs[0]!, slow)
+    await rig.clock.advance(0)
+    expect(slow.seqs).toEqual(quick.seqs)
+  })
+
   test("that is slow while it catches up is told as well", async () => {
     const rig = await openRig({ limits: { checkpointMs: 1_000_000 } })
     await write(rig, 1_500)
@@ -117,7 +139,7 @@ describe("a subscription", () => {
     slow.room = 1
     rig.loop.subscribe(1, slow)
     await rig.clock.advance(0)
-    expect([slow.seqs.at(-1), slow.resyncs]).toEqual([512, [513]])
+    expect([slow.seqs.at(-1), slow.resyncs]).toEqual([128, [129]])
     expect(rig.loop.stats()).toMatchObject({ subscribers: 0 })
   })
 

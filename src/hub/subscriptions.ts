@@ -17,8 +17,8 @@ export type Sink = {
 
 type Reader = { sink: Sink; next: Seq; live: boolean; gone: boolean }
 
-/** Entries read in one go while a reader catches up. */
-const PAGE = 512
+/** Entries of one frame: 8 MiB at the most, half of what may wait for a reader before it is taken for one that does not read. */
+const PAGE = 128
 
 function frameOf(stored: readonly Stored[]): Frame {
   let text = "["
@@ -55,7 +55,10 @@ export class Subscriptions {
   /** The entries of one durable batch, to everybody who is live. */
   publish(stored: readonly Stored[]): void {
     this.#head = (stored.at(-1) as Stored).seq
-    if (this.#readers.size === 0) return
+    for (let at = 0; at < stored.length && this.#readers.size > 0; at += PAGE) this.#publish(stored.slice(at, at + PAGE))
+  }
+
+  #publish(stored: readonly Stored[]): void {
     const frame = frameOf(stored)
     for (const reader of this.#readers) {
       if (!reader.live) continue

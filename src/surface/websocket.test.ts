@@ -91,6 +91,25 @@ test("a reader that is too slow hears from where to come again, and then misses 
   expect(seqsOf(reader.frames)).toEqual(Array.from({ length: seq }, (_, at) => at + 1))
 })
 
+test("whoever catches up on the longest entries may be told to come again, but is not taken for one that does not read", async () => {
+  hub = await startInstance({ level: "warn", limits: { checkpointMs: 3_600_000, checkpointEntries: 1e9 } })
+  const body = "\u0001".repeat(10_000)
+  await Promise.all(Array.from({ length: 530 }, (_, at) => hub.loop.execute("task.add", director, { id: `t${at}`, title: "T", body })))
+  const reader = await wire(hub.operator)
+  reader.send({ subscribe: { from: 1 } })
+  const { seq } = hub.loop.head
+  let asked = 1
+  await Promise.race([
+    reader.closed,
+    reader.until((frames) => {
+      const { resync = asked, to } = frames.at(-1) as { to?: number; resync?: number }
+      if (resync > asked) reader.send({ subscribe: { from: (asked = resync) } })
+      return to === seq
+    }),
+  ])
+  expect(seqsOf(reader.frames)).toEqual(Array.from({ length: seq }, (_, at) => at + 1))
+})
+
 test("a connection that asks for many long pages at once gets each as it takes them, and is not taken for one that does not read", async () => {
   hub = await startInstance({ level: "warn", limits: { checkpointMs: 3_600_000, checkpointEntries: 1e9 } })
   const body = "x".repeat(30_000)
