@@ -120,6 +120,8 @@ async function* fetchEntries(from: Seq, to: Seq, signal?: AbortSignal): AsyncGen
 
 async function* fetchLines(path: string, signal?: AbortSignal): AsyncGenerator<string, void> {
   const response = await fetch(path, { signal: signal ?? null })
+  // Nothing of it is kept: whoever asked says what that means.
+  if (response.status === 404) return
   if (!response.ok || response.body === null) throw new Error(`the hub answered ${response.status} when asked for the past`)
   const pieces = response.body.pipeThrough(new TextDecoderStream()).getReader()
   try {

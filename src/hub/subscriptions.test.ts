@@ -143,6 +143,23 @@ describe("a subscription", () => {
     expect(rig.loop.stats()).toMatchObject({ subscribers: 0 })
   })
 
+  test("that catches up holds no more of long entries than one message, until that is on its way", async () => {
+    const rig = await openRig({ limits: { checkpointMs: 1_000_000 } })
+    const body = "x".repeat(30_000)
+    await rig.run(Promise.all(Array.from({ length: 40 }, (_, at) => rig.loop.execute("task.add", OPERATOR, { id: `t${at}`, title: "T", body }))))
+    const slow = new Listener()
+    const drains: (() => void)[] = []
+    rig.loop.subscribe(1, Object.assign(slow, { drained: (then: () => void) => void drains.push(then) }))
+    await rig.clock.advance(0)
+    for (let goes = 1; goes < 100 && slow.frames.length === goes && drains.length === goes; goes += 1) {
+      drains[goes - 1]!()
+      await rig.clock.advance(0)
+    }
+    expect(slow.seqs).toEqual(upTo(rig.loop.head.seq))
+    expect(Math.max(...slow.frames.map(({ text }) => text.length))).toBeLessThanOrEqual(256 * 1_024)
+    expect(slow.frames.length).toBeGreaterThan(4)
+  })
+
   test("that is given up gets nothing more, in the middle of catching up or live", async () => {
     const rig = await openRig({ limits: { checkpointMs: 1_000_000 } })
     await write(rig, 600)

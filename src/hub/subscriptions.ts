@@ -9,6 +9,8 @@ export type Sink = {
   deliver(frame: Frame): void
   /** Whether its buffer has room. */
   writable(): boolean
+  /** Calls back when what was delivered is on its way: only then a reader that catches up is read more for. Without it that is at once. */
+  drained?(then: () => void): void
   /** It was too slow and is dropped: it must subscribe again from `from`. Never growth, never a wait. */
   resync(from: Seq): void
   /** The stream ended for another reason: the hub is going down. */
@@ -19,11 +21,20 @@ type Reader = { sink: Sink; next: Seq; live: boolean; gone: boolean }
 
 /** Entries of one frame: 8 MiB at the most, half of what may wait for a reader before it is taken for one that does not read. */
 const PAGE = 128
+/** Characters of them that a reader who catches up is sent in one go, or one entry: so much the hub holds for each that is slower than the ledger. */
+const PAGE_CHARS = 256 * 1024
 
 function frameOf(stored: readonly Stored[]): Frame {
   let text = "["
   for (let at = 0; at < stored.length; at += 1) text += at === 0 ? (stored[at] as Stored).bytes : `,${(stored[at] as Stored).bytes}`
   return { from: (stored[0] as Stored).seq, to: (stored.at(-1) as Stored).seq, text: `${text}]` }
+}
+
+/** As many of the first entries as go out at once. */
+function beginningOf(stored: readonly Stored[]): readonly Stored[] {
+  let chars = 0
+  const beyond = stored.findIndex(({ bytes }, at) => (chars += bytes.length) > PAGE_CHARS && at > 0)
+  return beyond < 0 ? stored : stored.slice(0, beyond)
 }
 
 /**
@@ -73,6 +84,7 @@ export class Subscriptions {
   }
 
   async #catchUp(reader: Reader): Promise<void> {
+    let limit = PAGE
     try {
       while (!reader.gone) {
         if (reader.next > this.#head) {
@@ -82,15 +94,22 @@ export class Subscriptions {
         // Whoever subscribes again and again reads once.
         await Promise.resolve()
         if (reader.gone) return
-        const page = await this.#read(reader.next, Math.min(PAGE, this.#head - reader.next + 1))
+        const page = await this.#read(reader.next, Math.min(limit, this.#head - reader.next + 1))
         // After the await: the reader may have left; the head may have moved, which the next turn sees.
         if (reader.gone) return
         if (page.length === 0) throw new Error(`the ledger ends before entry ${reader.next}`)
-        this.#deliver(reader, frameOf(page))
+        const part = beginningOf(page)
+        limit = part.length < page.length ? part.length : Math.min(PAGE, 2 * part.length)
+        this.#deliver(reader, frameOf(part))
+        await this.#drained(reader)
       }
     } catch {
       if (!reader.gone) this.#end(reader)
     }
+  }
+
+  #drained({ sink, gone }: Reader): Promise<void> | void {
+    if (sink.drained !== undefined && !gone) return new Promise((resolve) => sink.drained?.(resolve))
   }
 
   /** A sink that throws is dropped: one broken reader never keeps the others, or the hub, from going on. */

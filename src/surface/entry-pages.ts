@@ -28,21 +28,37 @@ export async function sendEntries(loop: Loop, from: Seq, to: Seq, of: AgentId, r
   await pipeline(Readable.from(linesOf(loop, from, last, of), { objectMode: false }), response)
 }
 
-/** Sends the fewest steps that lead from rung `to` back to rung `from`, in the order in which they are gone: nothing where none are kept. */
+/**
+ * Sends the fewest steps that lead from rung `to` back to rung `from`, in the order in which they are gone, as far as they are kept. Throws `not_found` where
+ * not even the first of them is, `invalid_input` where none leads that way.
+ */
 export async function sendBack(ladder: Ladder | null, from: Seq, to: Seq, response: ServerResponse): Promise<void> {
+  if (from >= to) throw new SkeinError("invalid_input", `no step leads back from ${to} to ${from}`, "Give the earlier rung first: GET /back/WORKSPACE/FROM/TO")
+  const lines = (ladder?.lines(from, to) ?? none())[Symbol.asyncIterator]()
+  const first = await lines.next()
+  if (first.done === true)
+    throw new SkeinError("not_found", `no step of the past is kept from ${to} back to ${from}`, "Ask from one rung to another: `ledger.snapshots` lists them.")
   response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", ...SECURE_HEADERS })
-  await pipeline(Readable.from(ladder?.lines(from, to) ?? [], { objectMode: false }), response)
+  await pipeline(Readable.from(restOf(first.value, lines), { objectMode: false }), response)
+}
+
+async function* none(): AsyncGenerator<string, void> {}
+
+async function* restOf(first: string, rest: AsyncIterator<string>): AsyncIterable<string> {
+  yield first
+  yield* { [Symbol.asyncIterator]: () => rest }
 }
 
 async function* linesOf(loop: Loop, from: Seq, last: Seq, of: AgentId): AsyncIterable<string> {
   for (let next = from; next <= last;) {
-    const line: string[] = []
-    while (line.length < PAGE && next <= last) {
-      const part = await loop.entries(next, Math.min(AT_ONCE, PAGE - line.length, last - next + 1), of)
+    const end = Math.min(last, next + PAGE - 1)
+    for (let mark = "["; next <= end; mark = ",") {
+      const part = await loop.entries(next, Math.min(AT_ONCE, end - next + 1), of)
+      // A line that breaks off is not there, as whoever reads it sees.
       if (part.length === 0) return
-      line.push(...part.map(({ bytes }) => bytes))
       next += part.length
+      yield mark + part.map(({ bytes }) => bytes).join(",")
     }
-    yield `[${line.join(",")}]\n`
+    yield "]\n"
   }
 }

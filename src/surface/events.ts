@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { SkeinError } from "../contract/errors.ts"
 import type { Loop } from "../hub/loop.ts"
+import type { Frame } from "../hub/subscriptions.ts"
 import type { Caller } from "./auth.ts"
 import { headerOf, SECURE_HEADERS } from "./request.ts"
 
@@ -46,12 +47,25 @@ export function streamEvents(
     closed(stream)
   })
   unsubscribe = loop.subscribe(from, {
-    deliver: ({ to, text }) => void response.write(`id: ${to}\nevent: entries\ndata: ${text}\n\n`),
+    deliver: (frame) => void response.write(messageOf(frame)),
     writable: () => response.writableLength < BUFFER_MAX && !response.writableEnded,
+    drained: (then) => (response.writableNeedDrain ? void response.once("drain", then) : then()),
     resync: (seq) => end(`event: resync\ndata: {"from":${seq}}\n\n`),
     end: () => stream.end("closing"),
   })
   return stream
+}
+
+/** A frame as a message, encoded once for all who listen. */
+const messages = new WeakMap<Frame, Buffer>()
+
+function messageOf(frame: Frame): Buffer {
+  let bytes = messages.get(frame)
+  if (bytes === undefined) {
+    bytes = Buffer.from(`id: ${frame.to}\nevent: entries\ndata: ${frame.text}\n\n`)
+    messages.set(frame, bytes)
+  }
+  return bytes
 }
 
 function firstWanted(loop: Loop, request: IncomingMessage, url: URL): number {

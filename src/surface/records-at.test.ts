@@ -104,4 +104,14 @@ test("steps back are served from one rung to another, and to nobody without a cr
     { to: 20, from: 10 },
   ])
   expect((await ask(bearer, "/back/main/x/40")).status).toBe(400)
+  expect((await ask(bearer, "/back/main/40/10")).status).toBe(400)
+  // What is no rung, or is none yet, leads nowhere.
+  for (const path of ["/back/main/11/41", "/back/main/31/40", "/back/main/0/99999990"]) {
+    const answer = await ask(bearer, path)
+    expect([path, answer.status, await answer.json()]).toMatchObject([
+      path,
+      404,
+      { code: "not_found", remedy: expect.stringContaining("ledger.snapshots") as string },
+    ])
+  }
 })

@@ -45,6 +45,8 @@ export class SocketConnection {
   #events: Buffer[] = []
   #eventBytes = 0
   #unsubscribe: (() => void) | null = null
+  /** Waits until the events that were written are on their way. */
+  #drained: (() => void) | null = null
   #alive = true
   #hello: Promise<void> = Promise.resolve()
   readonly #helloTimer: NodeJS.Timeout
@@ -64,7 +66,10 @@ export class SocketConnection {
     readMessages(ws, socket, "client", (data, isBinary) => this.#intake.received(data, isBinary))
     this.#limitStranger()
     ws.on("pong", () => this.#heard())
-    socket.on("drain", () => this.#reads.next())
+    socket.on("drain", () => {
+      this.#reads.next()
+      this.#tellDrained()
+    })
     // `ws` ends the connection itself; what it says of a bad frame is told at level debug.
     ws.on("error", (error) => options.log.debug({ err: error }, "a connection broke the WebSocket protocol"))
   }
@@ -86,6 +91,14 @@ export class SocketConnection {
     this.#events = []
     this.#eventBytes = 0
     for (const event of events) this.#write(event)
+    this.#tellDrained()
+  }
+
+  #tellDrained(): void {
+    if (this.#drained === null || this.#eventBytes > 0 || this.#socket.writableNeedDrain) return
+    const then = this.#drained
+    this.#drained = null
+    then()
   }
 
   close(code: number, reason: string): void {
@@ -373,6 +386,10 @@ export class SocketConnection {
     this.#unsubscribe = loop.subscribe(from as number, {
       deliver: (frame) => this.#event(encodeFrame(frame)),
       writable: () => this.#ws.readyState === WebSocket.OPEN && this.#ws.bufferedAmount + this.#eventBytes < BUFFER_MAX,
+      drained: (then) => {
+        this.#drained = then
+        this.#tellDrained()
+      },
       resync: (next) => {
         this.#unsubscribe = null
         this.#event(textFrame(`{"resync":${next}}`))
@@ -390,6 +407,7 @@ export class SocketConnection {
   #endSubscription(): void {
     this.#unsubscribe?.()
     this.#unsubscribe = null
+    this.#drained = null
     this.#events = []
     this.#eventBytes = 0
   }

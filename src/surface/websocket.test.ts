@@ -110,6 +110,29 @@ test("whoever catches up on the longest entries may be told to come again, but i
   expect(seqsOf(reader.frames)).toEqual(Array.from({ length: seq }, (_, at) => at + 1))
 })
 
+test("a reader that catches up is read for as fast as it takes it, and not sent away for being slower than the ledger", async () => {
+  hub = await startInstance({ level: "warn", limits: { checkpointMs: 3_600_000, checkpointEntries: 1e9 } })
+  const body = "x".repeat(32_000)
+  for (let at = 0; at < 700; at += 1) await hub.loop.execute("task.add", director, { id: `t${at}`, title: "T", body })
+  const { seq } = hub.loop.head
+  const reader = await wire(hub.operator)
+  reader.ws.pause()
+  reader.send({ subscribe: { from: 1 } })
+  const stream = await fetch(`${hub.url}/events?from=1`, { headers: { authorization: `Bearer ${hub.operator}` } })
+  // So long a reader of all 22 MB would have been sent away.
+  for (let turn = 0; turn < 100; turn += 1) await new Promise((resolve) => setTimeout(resolve, 2))
+  expect(hub.loop.stats()["subscribers"]).toBe(2)
+  reader.ws.resume()
+  await reader.until((frames) => (frames.at(-1) as { to?: number }).to === seq)
+  expect(seqsOf(reader.frames)).toEqual(Array.from({ length: seq }, (_, at) => at + 1))
+  let tail = ""
+  for await (const piece of stream.body!.pipeThrough(new TextDecoderStream())) {
+    tail = tail.slice(-100) + piece
+    expect(tail).not.toContain("event: resync")
+    if (tail.includes(`\nid: ${seq}\n`)) break
+  }
+})
+
 test("a connection that asks for many long pages at once gets each as it takes them, and is not taken for one that does not read", async () => {
   hub = await startInstance({ level: "warn", limits: { checkpointMs: 3_600_000, checkpointEntries: 1e9 } })
   const body = "x".repeat(30_000)
