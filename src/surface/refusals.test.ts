@@ -247,6 +247,7 @@ const http: Row[] = [
     "unsupported_media_type",
     () => post("hub.status", "a=1", { ...bearer(hub.operator), "content-type": "application/x-www-form-urlencoded" }),
   ],
+  ["a compressed body", "unsupported_media_type", () => post("hub.status", "{}", { ...bearer(hub.operator), "content-encoding": "gzip" })],
   ["a body over 256 KiB", "body_too_large", () => post("task.add", JSON.stringify({ id: "big", title: "B", body: "x".repeat(300_000) }))],
   ["a plan over 8 MiB", "body_too_large", () => post("plan.add", Buffer.alloc(8 * 1024 * 1024 + 1, 0x20))],
   ["a plan, not read, of one who may add none", "forbidden", () => post("plan.add", "[".repeat(300_000), bearer(secrets.ada))],
@@ -283,6 +284,7 @@ const http: Row[] = [
     () => ask(hub.url, "/events", { method: "GET", headers: { ...bearer(hub.operator), "last-event-id": "1; drop" } }),
   ],
   ["an upgrade to nowhere", "unknown_operation", () => raw(hub.url, upgrade("/wss", ""))],
+  ["an upgrade past another host", "unknown_operation", () => raw(hub.url, upgrade("//x/ws", ""))],
   ["a WebSocket from a foreign page", "origin_refused", () => raw(hub.url, upgrade("/ws", "Origin: https://evil.example\r\n"))],
   ["a plain GET of the WebSocket", "method_not_allowed", () => ask(hub.url, "/ws", { method: "GET" })],
 ]
@@ -297,6 +299,7 @@ describe("over HTTP", () => {
     const answer = await send()
     expect(answer.body, answer.text.slice(0, 300)).toMatchObject({ code })
     expect(answer.status).toBe(ERRORS[code].http)
+    expect(answer.headers.allow).toBe((answer.body["details"] as { allowed?: string }).allowed)
     expect(answer.body["message"]).toEqual(expect.stringMatching(/\S/))
     expect(answer.body["remedy"]).toEqual(expect.stringMatching(/\S/))
     expect(answer.text).not.toMatch(/skc_|node_modules|\.ts:\d/)

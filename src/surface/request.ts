@@ -122,6 +122,9 @@ export function readBytes(request: IncomingMessage, maxBytes: number): Promise<B
 /** The JSON value in the bytes of a request's body, as `readJson` gives it. */
 export function jsonOf({ headers }: IncomingMessage, bytes: Buffer, marksMax = MARKS_MAX): unknown {
   if (bytes.length === 0) return undefined
+  const packing = headers["content-encoding"]
+  if (packing !== undefined && packing !== "identity")
+    throw new SkeinError("unsupported_media_type", "the body is compressed", "Send it as it is, without `Content-Encoding`.", {})
   const type = headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase()
   if (type !== "application/json")
     throw new SkeinError("unsupported_media_type", `the body is ${type ?? "of no stated type"}`, "Send JSON with `Content-Type: application/json`.", {})
@@ -201,6 +204,7 @@ function errorHeaders(error: SkeinError): Record<string, string> {
   const headers: Record<string, string> = {}
   if (error.retryAfterMs !== null && ERRORS[error.code].retry === "later") headers["Retry-After"] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000)))
   if (ERRORS[error.code].http === 401) headers["WWW-Authenticate"] = 'Bearer realm="skein"'
+  if (ERRORS[error.code].http === 405 && typeof error.details["allowed"] === "string") headers["Allow"] = error.details["allowed"]
   return headers
 }
 
@@ -220,7 +224,7 @@ const LINGER_MS = 1_000
 /** Answers on a socket that has no response object: a failed upgrade, or what is no HTTP. */
 export function refuseRaw(socket: Duplex, error: SkeinError): void {
   if (!socket.writable) {
-    // Bytes after the first that were wrong are told too: the answer to that one may still be on its way.
+    // The answer before it may have ended the connection, and be on its way yet.
     if (!socket.writableEnded) socket.destroy()
     return
   }
