@@ -12,8 +12,8 @@ import { MetricsHistory } from "./metrics-history.ts"
 import { Page } from "./page.ts"
 import { performer, revokedBy, type SurfaceLog, told } from "./perform.ts"
 import { Buckets, type Rate } from "./rate.ts"
-import { badRequest, checkOrigin, type Guard, guardFor, noProxy, pathOf, refuseRaw, sendError, unexpected, urlOf } from "./request.ts"
-import { RequestTurns } from "./request-turns.ts"
+import { badRequest, checkOrigin, type Guard, guardFor, noProxy, pathOf, refuseRaw, sendError, unexpected } from "./request.ts"
+import { inTurn, RequestTurns } from "./request-turns.ts"
 import { encodeError, type ErrorStyle } from "./rpc.ts"
 import { asksForWebSocket, passOver } from "./upgrade-offer.ts"
 import { Sockets } from "./websocket.ts"
@@ -71,6 +71,8 @@ class Surface {
   readonly #sockets: Sockets
   readonly #addresses: Addresses
   readonly #turns = new RequestTurns()
+  /** Connections of which nothing more is taken up. */
+  readonly #refused = new WeakSet<Duplex>()
   readonly #run = randomBytes(4).toString("hex")
   readonly #sweep: NodeJS.Timeout
   /** Ends what is heard of other hubs. */
@@ -122,12 +124,14 @@ class Surface {
     })
     this.#server.maxConnections = options.connectionsMax ?? CONNECTIONS_MAX
     this.#server.on("request", (request, response) => void this.#request(request, response))
-    this.#server.on("upgrade", (request, socket, head) =>
-      asksForWebSocket(request) ? this.#upgrade(request, socket, head) : passOver(this.#server, request, socket, head),
-    )
+    this.#server.on("upgrade", (request, socket, head) => {
+      if (!asksForWebSocket(request)) return passOver(this.#server, request, socket, head)
+      socket.on("error", () => socket.destroy())
+      inTurn(socket, () => this.#upgrade(request, socket, head))
+    })
     this.#server.on("checkExpectation", (request, response) => sendError(request, response, unexpected(), this.#requestId()))
-    this.#server.on("connect", (_, socket: Duplex) => refuseRaw(socket, noProxy()))
-    this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => refuseRaw(socket, badRequest(error)))
+    this.#server.on("connect", (_, socket: Duplex) => this.#refuse(socket, noProxy()))
+    this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => this.#refuse(socket, badRequest(error)))
     this.#sweep = setInterval(() => {
       this.#addresses.expire()
       history.tick(performance.now())
@@ -169,12 +173,23 @@ class Surface {
     return `${this.#run}-${this.#requests}`
   }
 
+  /** Once for each connection: Node tells of all that comes after the first that was wrong, and leaves it to us to see that the client has gone. */
+  #refuse(socket: Duplex, error: SkeinError): void {
+    if (this.#refused.has(socket)) return
+    this.#refused.add(socket)
+    const left = (): void => void socket.destroy()
+    socket.on("error", left).on("end", left)
+    inTurn(socket, () => {
+      socket.off("end", left)
+      refuseRaw(socket, error)
+    })
+  }
+
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on("error", () => socket.destroy())
     try {
       if (this.#closing) throw stopping()
       checkOrigin(request, this.#guard)
-      const { pathname } = urlOf(request)
+      const pathname = pathOf(request)
       if (pathname !== "/ws") throw notThere(pathname)
       this.#sockets.upgrade(request, socket, head)
     } catch (error) {

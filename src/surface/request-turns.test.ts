@@ -99,3 +99,36 @@ test("of what one connection sends, each takes effect before the next, and what 
   await othersAreServed()
   expect([await isAdded(), hub.loop.stats()["parked"]]).toEqual([false, 0])
 })
+
+test("what is no HTTP is refused after what came before it is answered, and nothing waits any more once its client has left", async () => {
+  hub = await startInstance()
+  const ada = await hub.agent("ada")
+  const parked = (count: number) => expect.poll(() => hub.loop.stats()["parked"]).toBe(count)
+  const wait = call("task/claimNext", { waitMs: 60_000 }, ada)
+  const [left, stays, last] = [await connected(), await connected(), await connected()]
+  left.write(`${wait}what?\r\n\r\n`)
+  await parked(1)
+  left.end("what?\r\n\r\n")
+  await parked(0)
+  stays.write(`${wait}what?\r\n\r\n`)
+  await parked(1)
+  await hub.loop.execute("task.add", OPERATOR, { id: "one", title: "One" })
+  expect((await answers(stays, 2)).map((body) => JSON.parse(body) as unknown)).toMatchObject([
+    { claims: [{ task: { id: "one" } }] },
+    { message: "this is no HTTP request" },
+  ])
+  last.write(`${call("ledger/head", {}).replace("\r\n", "\r\nConnection: close\r\n")}more`)
+  expect(JSON.parse((await answers(last, 1))[0] ?? "")).toMatchObject({ seq: hub.loop.head.seq })
+})
+
+test("a WebSocket that is asked for behind other requests opens when they are answered", async () => {
+  hub = await startInstance()
+  const socket = await connected()
+  let heard = ""
+  socket.on("data", (chunk) => (heard += String(chunk)))
+  socket.write(
+    `${call("ledger/head", {}).repeat(2)}GET /ws HTTP/1.1\r\nHost: ${new URL(hub.url).host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
+  )
+  await expect.poll(() => heard).toMatch(/101 Switching Protocols[^]*\r\n\r\n$/)
+  expect(heard.match(/HTTP\/1.1 \d+/g)).toEqual(["HTTP/1.1 200", "HTTP/1.1 200", "HTTP/1.1 101"])
+})

@@ -1,6 +1,7 @@
 import { once } from "node:events"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
+import type { Duplex } from "node:stream"
 
 /** Requests of one connection that wait for their turn, above which nothing more is read from it. What was read with the last of them waits too: 64 KiB at the most. */
 const WAITING_MAX = 16
@@ -33,4 +34,16 @@ export class RequestTurns {
   #look(socket: Socket): void {
     if ((this.#waiting.get(socket) ?? 0) >= WAITING_MAX) socket.pause()
   }
+}
+
+/**
+ * Calls back once what was asked before on the connection is answered; at once where the last of it is not there yet, since then it is about that; never, when the
+ * connection is gone before.
+ */
+export function inTurn(socket: Duplex, act: () => void): void {
+  if (socket.destroyed) return
+  // Node's own mark of the answer that is under way.
+  const { _httpMessage: before = null } = socket as { _httpMessage?: ServerResponse | null }
+  if (before === null || !before.req.complete) act()
+  else before.once("close", () => inTurn(socket, act))
 }

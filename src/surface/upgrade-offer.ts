@@ -1,5 +1,6 @@
-import type { IncomingMessage, OutgoingMessage, Server } from "node:http"
+import type { IncomingMessage, Server } from "node:http"
 import type { Duplex } from "node:stream"
+import { inTurn } from "./request-turns.ts"
 
 /** Whether a request asks for the one protocol that the hub changes to. */
 export function asksForWebSocket({ headers }: IncomingMessage): boolean {
@@ -18,17 +19,9 @@ export function passOver(server: Server, request: IncomingMessage, socket: Duple
     if (!/^(?:upgrade|connection)$/i.test(rawHeaders[at] ?? "")) lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]}`)
   // Until its turn comes nobody else minds what becomes of the connection.
   socket.on("error", () => socket.destroy())
-  const again = (): void => {
-    if (socket.destroyed) return
-    // Node's own mark of the answer that is under way, to a request that was sent before this one.
-    const { _httpMessage: before = null } = socket as { _httpMessage?: OutgoingMessage | null }
-    if (before !== null) {
-      before.once("close", again)
-      return
-    }
+  inTurn(socket, () => {
     // Node gives headers as Latin-1, a character a byte.
     socket.unshift(Buffer.concat([Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1"), head]))
     server.emit("connection", socket)
-  }
-  again()
+  })
 }
