@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { copyFileSync, existsSync, linkSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { copyFileSync, existsSync, linkSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs"
 import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
+import { connect as connectClient } from "../src/client/client.ts"
 
 /** What surrounds a hub that a service manager, a script or a terminal keeps. */
 
@@ -103,6 +104,30 @@ test.runIf(process.platform === "linux")("where Node's own file was replaced sin
   child.kill("SIGTERM")
   expect(await ended(child)).toEqual([0, null])
 })
+
+test.runIf(process.platform === "linux")(
+  "a hub that may make no file longer refuses writes, reads on and answers, though its log has no room either",
+  async () => {
+    const [logs, limit] = [join(folder, "skein", "logs"), 6 * 1024 * 1024]
+    mkdirSync(logs, { recursive: true, mode: 0o700 })
+    writeFileSync(join(logs, "hub.log"), "")
+    truncateSync(join(logs, "hub.log"), limit)
+    const child = start({}, "/bin/sh", ["-c", `ulimit -f ${limit / 512}; exec "$0" "$@"`, process.execPath])
+    await answering()
+    const { url } = JSON.parse(readFileSync(hubFile(), "utf8")) as { url: string }
+    const client = await connectClient({ url, credentialFile: join(folder, "skein", "operator.credential") })
+    let added = 0
+    const fill = async (): Promise<void> => {
+      for (; added < 1_000; added += 1) await client.task.add({ id: `t${added}`, title: "t", body: "x".repeat(30_000) })
+    }
+    await expect(fill()).rejects.toMatchObject({ code: "storage_refused", remedy: expect.stringContaining("ulimit -f") as string })
+    expect((await client.task.show({ task: `t${added - 1}` })).task.title).toBe("t")
+    await client.close()
+    await answering()
+    child.kill("SIGTERM")
+    expect(await ended(child)).toEqual([0, null])
+  },
+)
 
 test("a hub's log begins anew while it runs, with what it was beside it", async () => {
   const logs = join(folder, "skein", "logs")

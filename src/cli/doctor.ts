@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs"
+import { accessSync, constants, existsSync, type StatsFs, statfsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import type { Command } from "commander"
 import { SkeinError } from "../contract/errors.ts"
@@ -25,6 +25,8 @@ const WARNINGS: ReadonlySet<string> = new Set(["lost_agent", "stale_task", "defe
 /** Before what a finding says. */
 const INDENT = " ".repeat(9)
 const DISK_LOW_BYTES = 200 * 1024 * 1024
+/** Files that may yet be made: a start takes some ten, a checkpoint one. */
+const FILES_LOW = 100
 
 /** `skein doctor`: what is wrong, and what to do about it. */
 export function register(program: Command): void {
@@ -124,13 +126,18 @@ function permissionFindings({ directory }: Instance): Finding[] {
 }
 
 function diskFinding({ directory }: Instance): Finding {
-  const { bavail, bsize } = statfsSync(existsSync(directory) ? directory : process.cwd())
+  return diskOf(statfsSync(existsSync(directory) ? directory : process.cwd()))
+}
+
+/** What a file system says of its room. Some have no fixed number of files, and say 0 of 0. */
+export function diskOf({ bavail, bsize, files, ffree }: Pick<StatsFs, "bavail" | "bsize" | "files" | "ffree">): Finding {
   const free = bavail * bsize
-  const low = free < DISK_LOW_BYTES
+  const noFile = files > 0 && ffree < FILES_LOW
+  const low = free < DISK_LOW_BYTES || noFile
   return {
     level: low ? "problem" : "ok",
     about: "disk",
-    text: `${Math.round(free / 1024 / 1024)} MiB free`,
+    text: `${Math.round(free / 1024 / 1024)} MiB free${noFile ? `, and room for ${ffree} files more` : ""}`,
     remedy: low ? "A full disk refuses every write: make room." : null,
   }
 }

@@ -30,7 +30,7 @@ import { prepareInstance } from "./instance-files.ts"
 import { type InstanceWatch, watchInstance } from "./instance-watch.ts"
 import { ledgersIn, strayLedger } from "./ledger-folder.ts"
 import { keptFile, ownCheckpoints, unreadableFile } from "./ledger-source.ts"
-import { beginAnew, LOG_MAX_BYTES } from "./log-file.ts"
+import { appendingTo } from "./log-file.ts"
 import { version } from "./version.ts"
 
 const LOG_LEVELS: readonly string[] = ["trace", "debug", "info", "warn", "error", "fatal", "silent"]
@@ -249,7 +249,6 @@ function logLevel(): string {
   throw new UsageError(`SKEIN_LOG_LEVEL is ${JSON.stringify(wanted.slice(0, 80))}`, `Set it to one of ${LOG_LEVELS.join(", ")}, or not at all.`)
 }
 
-/** The log. Once it is long it begins anew. */
 function openLog(directory: string): Logger {
   const folder = join(directory, "logs")
   mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -258,19 +257,5 @@ function openLog(directory: string): Logger {
   if (found?.isFile() === false) throw new SkeinError("invalid", `${path} is no regular file`, "Move away what is in its place: the hub writes its log there.")
   // What is bearer or credential is never handed to the log; should it ever be, it is not written.
   const redact = ["credential", "token", "authorization", "*.credential", "*.token", "*.authorization"]
-  const file = pino.destination({ dest: path, mode: 0o600, sync: true })
-  let bytes = found?.size ?? 0
-  const write = (line: string): void => {
-    if (bytes > LOG_MAX_BYTES) {
-      bytes = 0
-      try {
-        beginAnew(path)
-      } catch {
-        // It goes on where it is, and is tried again after as much.
-      }
-    }
-    bytes += Buffer.byteLength(line)
-    file.write(line)
-  }
-  return pino({ level: logLevel(), base: { pid: process.pid }, redact }, { write })
+  return pino({ level: logLevel(), base: { pid: process.pid }, redact }, appendingTo(path))
 }

@@ -266,11 +266,8 @@ export async function why(context: Context, seq: number, options: FileOption): P
 
 export async function backup(context: Context, path: string, options: FileOption): Promise<void> {
   await withLedger(context, options, async (source) => {
-    const beside = [`${path}.part`, `${path}.part-journal`]
-    const { verified } = await leavingNoneOf(beside, async () => {
+    const { verified } = await leavingNoneOf([`${path}.part`, `${path}.part-journal`], async () => {
       await source.backup(path)
-      // Only now: what had that name before may be a ledger in use.
-      beside.push(`${path}-wal`, `${path}-shm`)
       return auditCopy(path)
     })
     context.terminal.answer({ path, entries: verified.entries, hash: verified.head.hash }, `${printable(path)} holds ${verified.entries} entries, verified`)

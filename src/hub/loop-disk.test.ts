@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest"
 import { CLAIM_ANY, OPERATOR, openRig } from "../../test/simulation/rig.ts"
 import { commands } from "../core/command.ts"
+import { statusOf } from "../surface/status.ts"
 import { settled } from "../../test/simulation/outcome.ts"
 
 describe("checkpoints", () => {
@@ -108,8 +109,11 @@ describe("the disk", () => {
     await rig.clock.advance(10_000)
     expect(await rig.refused(rig.loop.execute("task.add", OPERATOR, { id: "u", title: "u" }))).toBe("storage_refused")
     expect(rig.logged).toEqual(["the ledger refuses writes"])
+    const alerts = (): Promise<string[]> => rig.run(rig.loop.read((state, nowMs) => statusOf(rig.loop, state, nowMs).alerts.map(({ kind }) => kind)))
+    expect(await alerts()).toEqual(["storage_refused"])
     rig.disk.next = "done"
     await rig.clock.advance(1_100)
+    expect(await alerts()).toEqual([])
     await rig.tasks("u")
     expect(rig.fatal).toEqual([])
   })

@@ -4,7 +4,7 @@ import type { AgentId, Seq, SessionId } from "../core/ids.ts"
 import type { Checkpoint, Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { KeptTree } from "../ledger/kept-tree.ts"
-import type { Head, Ledger, Stored } from "../ledger/ledger.ts"
+import type { Head, Ledger, LedgerFailure, Stored } from "../ledger/ledger.ts"
 import { Admission } from "./admission.ts"
 import { Checkpoints } from "./checkpoints.ts"
 import { Commits } from "./commits.ts"
@@ -103,6 +103,11 @@ export class Loop {
   /** The ledger for those who only read: proofs and audits. */
   get ledger(): Pick<Ledger, "read" | "head"> {
     return this.#o.ledger
+  }
+
+  /** What the disk refuses writes with, or null while it takes them. */
+  get refusing(): LedgerFailure | null {
+    return this.#outage.failure
   }
 
   nowMs(): number {

@@ -3,17 +3,27 @@ import { LedgerFailure } from "./ledger.ts"
 
 const SQLITE_ERROR = 1
 const SQLITE_BUSY = 5
-export const SQLITE_READONLY = 8
+const SQLITE_READONLY = 8
+const SQLITE_IOERR_WRITE = 778
 const SQLITE_CORRUPT = 11
-export const SQLITE_FULL = 13
+const SQLITE_FULL = 13
 const SQLITE_CANTOPEN = 14
 const SQLITE_TOOBIG = 18
 const SQLITE_NOTADB = 26
 
 /** SQLite's result code without the extension, or null for any other error. */
-export function primaryCode(error: unknown): number | null {
+function primaryCode(error: unknown): number | null {
   const code = (error as { errcode?: unknown } | null)?.errcode
   return typeof code === "number" ? code & 0xff : null
+}
+
+/**
+ * Whether a write was refused before any sync: no room, a quota or the size that a file may have is at its end, or the disk is read-only. What SQLite was
+ * about to write is then not there, since the last of it was not written whole. Any other failure of a commit tells nothing.
+ */
+export function isRefused(error: unknown): boolean {
+  const code = primaryCode(error)
+  return code === SQLITE_FULL || code === SQLITE_READONLY || (error as { errcode?: unknown } | null)?.errcode === SQLITE_IOERR_WRITE
 }
 
 export function unknownOutcome(path: string, cause: unknown): LedgerFailure {
@@ -47,6 +57,14 @@ export function translate(error: unknown, path: string): unknown {
     case SQLITE_NOTADB:
       return damaged(path, null, "is not a sound SQLite file", error)
     default:
-      return new LedgerFailure("rolled_back", `the disk refused a read or write of ${path}`, "check the disk; nothing was written", null, error)
+      return isRefused(error)
+        ? new LedgerFailure(
+            "rolled_back",
+            `the system refuses to write to ${path}`,
+            "see whether a quota of the disk, or the size that a file may have (ulimit -f), is used up, and whether the disk is sound; nothing was written",
+            null,
+            error,
+          )
+        : new LedgerFailure("rolled_back", `the disk refused a read or write of ${path}`, "check the disk; nothing was written", null, error)
   }
 }

@@ -1,4 +1,6 @@
-import { existsSync, statSync } from "node:fs"
+import { constants, copyFileSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { pathToFileURL } from "node:url"
 import { decodeEntry } from "../core/entry.ts"
@@ -38,27 +40,50 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `
 
-/** A connection to the file. Throws `LedgerFailure`, or what SQLite throws. */
-export function openFile(path: string, readOnly: boolean): DatabaseSync {
+/** A connection to the file, and whether somebody wrote to it since, where SQLite itself would not mind that. */
+export type Opened = { database: DatabaseSync; isChanged(): boolean }
+
+/** Throws `LedgerFailure`, or what SQLite throws. */
+export function openFile(path: string, readOnly: boolean): Opened {
   // SQLite would wait at a pipe for ever.
   for (const file of [path, `${path}-wal`, `${path}-shm`])
     if (statSync(file, { throwIfNoEntry: false })?.isFile() === false)
       throw new LedgerFailure("unsupported", `${file} is no regular file`, "give the path of a ledger, or move away what is in its place")
   // SQLite takes an empty file for a new one, and deletes the log beside it: all that was acknowledged since the last checkpoint.
   if (isEmpty(path) && !isEmpty(`${path}-wal`)) throw damaged(path, null, "is empty, though there is a log of writes to it")
-  if (!readOnly) return new DatabaseSync(path, { timeout: BUSY_MS })
+  if (!readOnly) return { database: new DatabaseSync(path, { timeout: BUSY_MS }), isChanged: () => false }
   if (!existsSync(path)) throw new LedgerFailure("rolled_back", `there is no ledger at ${path}`, "check the path; `skein up` makes one")
-  const database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS })
+  const [hasLog, hasIndex] = [existsSync(`${path}-wal`), existsSync(`${path}-shm`)]
+  // A hub has it open, or died with it open.
+  if (hasLog && hasIndex) return { database: new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS }), isChanged: () => false }
+  // Whoever only reads makes no file: SQLite would leave the log's index there for ever, and could make none in a folder that is closed to it.
+  return isEmpty(`${path}-wal`) ? openAlone(path) : { database: openCopy(path), isChanged: () => false }
+}
+
+/** Opens a file that has no log, and is written to by nobody. */
+function openAlone(path: string): Opened {
+  const writtenAt = (): bigint | undefined => statSync(path, { bigint: true, throwIfNoEntry: false })?.mtimeNs
+  const before = writtenAt()
+  const url = pathToFileURL(path)
+  url.searchParams.set("immutable", "1")
+  return { database: new DatabaseSync(url, { readOnly: true }), isChanged: () => writtenAt() !== before }
+}
+
+/** Opens a file with its log, but without the log's index, as copies that have no name any more once they are open. */
+function openCopy(path: string): DatabaseSync {
+  const folder = mkdtempSync(join(tmpdir(), "skein-reading-"))
+  let database: DatabaseSync | null = null
   try {
+    const copy = join(folder, "ledger")
+    for (const end of ["", "-wal"]) copyFileSync(`${path}${end}`, `${copy}${end}`, constants.COPYFILE_FICLONE)
+    database = new DatabaseSync(copy, { readOnly: true })
     database.prepare("SELECT 1 FROM sqlite_schema").get()
     return database
   } catch (error) {
-    database.close()
-    // On read-only media SQLite cannot make the index of the write-ahead log; where there is no log, it needs none.
-    if (existsSync(`${path}-wal`)) throw error
-    const url = pathToFileURL(path)
-    url.searchParams.set("immutable", "1")
-    return new DatabaseSync(url, { readOnly: true })
+    database?.close()
+    throw error
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 

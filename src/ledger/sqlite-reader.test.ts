@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
@@ -56,5 +56,49 @@ describe("a SQLite ledger, beside its writer", () => {
     const later = openSqlite({ path, readOnly: true })
     expect((await later.head()).seq).toBe(7)
     await later.close()
+  })
+
+  it("is read without a trace, in a folder that is closed too: alone, and with a log that lacks its index", async () => {
+    const chain = new Chain(sha256)
+    const hub = openSqlite({ path })
+    await hub.append(0, makeEntries(chain, 5))
+    const copies = [join(folder, "with a log"), join(folder, "alone")]
+    for (const copy of copies) mkdirSync(copy)
+    for (const end of ["", "-wal"]) copyFileSync(`${path}${end}`, join(copies[0]!, `copy${end}`))
+    await hub.close()
+    copyFileSync(path, join(copies[1]!, "copy"))
+    const made = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith("skein-reading-"))
+    const others = new Set(made())
+    for (const copy of copies) {
+      const stand = (): unknown => readdirSync(copy).map((name) => [name, readFileSync(join(copy, name)), statSync(join(copy, name), { bigint: true }).mtimeNs])
+      const before = stand()
+      for (const name of readdirSync(copy)) chmodSync(join(copy, name), 0o400)
+      chmodSync(copy, 0o500)
+      const reader = openSqlite({ path: join(copy, "copy"), readOnly: true })
+      expect(await verify(reader)).toMatchObject({ ok: true, entries: 5 })
+      await reader.close()
+      chmodSync(copy, 0o700)
+      expect(stand()).toEqual(before)
+    }
+    await expect.poll(() => made().filter((name) => !others.has(name))).toEqual([])
+  })
+
+  it("that a hub opens while it is read is not taken for damaged: whoever reads is told to do it again", async () => {
+    const chain = new Chain(sha256)
+    let hub = openSqlite({ path })
+    await hub.append(0, makeEntries(chain, 5))
+    await hub.close()
+    const reader = openSqlite({ path, readOnly: true })
+    expect(await reader.read(1, 100)).toHaveLength(5)
+    hub = openSqlite({ path })
+    await hub.append(5, makeEntries(chain, 5))
+    await hub.close()
+    await expect(reader.read(1, 100)).rejects.toMatchObject({ code: "locked", remedy: expect.stringContaining("do that again") as string })
+    await expect(reader.backup(join(folder, "copy"))).rejects.toMatchObject({ code: "locked" })
+    expect(existsSync(join(folder, "copy"))).toBe(false)
+    await reader.close()
+    const again = openSqlite({ path, readOnly: true })
+    expect(await again.read(1, 100)).toHaveLength(10)
+    await again.close()
   })
 })

@@ -3,8 +3,8 @@ import { backup, type DatabaseSync, type StatementSync } from "node:sqlite"
 import { GENESIS, sameHash } from "../core/hash.ts"
 import type { Seq } from "../core/ids.ts"
 import { LedgerFailure, oneWriter, type Appended, type Elsewhere, type Head, type Ledger, type Packed, type Stored } from "./ledger.ts"
-import { damaged, primaryCode, SQLITE_FULL, SQLITE_READONLY, translate, unknownOutcome } from "./sqlite-failure.ts"
-import { checkTail, openFile, PAGE_BYTES, prepareFile, WAL_BYTES } from "./sqlite-file.ts"
+import { damaged, isRefused, translate, unknownOutcome } from "./sqlite-failure.ts"
+import { checkTail, openFile, type Opened, PAGE_BYTES, prepareFile, WAL_BYTES } from "./sqlite-file.ts"
 import { Packing } from "./sqlite-packing.ts"
 import { WriterLock, createPrivately, type Owner } from "./writer-lock.ts"
 
@@ -27,16 +27,16 @@ const FEW = 8
 /** Opens the workspace's ledger. Throws `LedgerFailure`: `locked`, `damaged` (naming the seq), `unsupported`, `rolled_back`. */
 export function openSqlite(options: SqliteOptions): SqliteLedger {
   const lock = options.readOnly === true ? null : WriterLock.take(options.path, options.owner ?? { pid: process.pid, address: null })
-  let database: DatabaseSync | null = null
+  let opened: Opened | null = null
   try {
     if (lock) createPrivately(options.path)
-    database = openFile(options.path, lock === null)
-    prepareFile(database, options, lock === null)
-    const ledger = new SqliteLedger(database, options, lock)
-    if (lock) checkTail(database, options.path)
+    opened = openFile(options.path, lock === null)
+    prepareFile(opened.database, options, lock === null)
+    const ledger = new SqliteLedger(opened, options, lock)
+    if (lock) checkTail(opened.database, options.path)
     return ledger
   } catch (error) {
-    database?.close()
+    opened?.database.close()
     lock?.release()
     throw translate(error, options.path)
   }
@@ -56,6 +56,7 @@ export class SqliteLedger implements Ledger {
   readonly path: string
   readonly elsewhere: Elsewhere
   readonly #database: DatabaseSync
+  readonly #isChanged: Opened["isChanged"]
   readonly #lock: WriterLock | null
   readonly #walBytes: number
   readonly #begin: StatementSync
@@ -73,10 +74,11 @@ export class SqliteLedger implements Ledger {
   #unsettledBytes = 0
   #outcomeUnknown: LedgerFailure | null = null
 
-  constructor(database: DatabaseSync, options: SqliteOptions, lock: WriterLock | null) {
+  constructor({ database, isChanged }: Opened, options: SqliteOptions, lock: WriterLock | null) {
     this.path = options.path
     this.elsewhere = { module: new URL(`../ledger/sqlite${import.meta.url.slice(-3)}`, import.meta.url).href, path: options.path }
     this.#database = database
+    this.#isChanged = isChanged
     this.#lock = lock
     this.#walBytes = options.walBytes ?? WAL_BYTES
     this.#begin = database.prepare("BEGIN IMMEDIATE")
@@ -173,6 +175,7 @@ export class SqliteLedger implements Ledger {
       } finally {
         if (this.#database.isTransaction) this.#database.exec("ROLLBACK")
       }
+      this.#checkUnchanged()
       syncFile(draft)
       renameSync(draft, path)
     } catch (error) {
@@ -213,7 +216,14 @@ export class SqliteLedger implements Ledger {
       return read()
     } catch (error) {
       throw translate(error, this.path)
+    } finally {
+      this.#checkUnchanged()
     }
+  }
+
+  /** What was read while somebody wrote to the file may be of before and after. */
+  #checkUnchanged(): void {
+    if (this.#isChanged()) throw new LedgerFailure("locked", `${this.path} was written to while it was read`, "a hub has begun to write to it: do that again")
   }
 
   /** A byte that is not UTF-8 reads as U+FFFD, just as an honest U+FFFD does: only the bytes tell them apart. */
@@ -231,8 +241,7 @@ export class SqliteLedger implements Ledger {
       this.#unsettledBytes = checkpointed < log ? this.#walBytes / 2 : 0
     } catch (error) {
       // Refused before any sync: the log still holds all of it. It is tried again after as much has been written again.
-      const refused = primaryCode(error) === SQLITE_FULL || primaryCode(error) === SQLITE_READONLY
-      if (refused) {
+      if (isRefused(error)) {
         this.#unsettledBytes = this.#walBytes / 2
         return
       }
@@ -243,10 +252,9 @@ export class SqliteLedger implements Ledger {
 
   /** What became of the batch: rolled back where that is certain, else unknown, and then this store writes no more. */
   #afterFailure(error: unknown, stage: "insert" | "commit", expected: Seq): unknown {
-    const full = primaryCode(error) === SQLITE_FULL || primaryCode(error) === SQLITE_READONLY
     try {
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK")
-      if ((stage === "insert" || full) && this.#head().seq === expected) return translate(error, this.path)
+      if ((stage === "insert" || isRefused(error)) && this.#head().seq === expected) return translate(error, this.path)
     } catch {
       // The rollback failed as well: nothing is certain any more.
     }

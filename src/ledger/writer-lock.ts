@@ -1,6 +1,7 @@
 import { closeSync, openSync, rmSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { LedgerFailure } from "./ledger.ts"
+import { isRefused, translate } from "./sqlite-failure.ts"
 import { readPrivately, replacePrivately } from "./private-file.ts"
 
 /** Who holds a lock, as the file beside it says. `address` is null until the holder listens. */
@@ -32,6 +33,7 @@ export class WriterLock {
       database.exec("BEGIN EXCLUSIVE")
     } catch (error) {
       database?.close()
+      if (isRefused(error)) throw translate(error, `${path}.lock`)
       if (!/locked|busy/i.test(String(error)))
         throw new LedgerFailure(
           "rolled_back",
@@ -45,8 +47,13 @@ export class WriterLock {
       throw new LedgerFailure("locked", `${path} is in use by ${who}`, "use that one, or stop it first: `skein down` a hub, Ctrl-C a witness", null, error)
     }
     const lock = new WriterLock(path, database, owner)
-    lock.#write()
-    return lock
+    try {
+      lock.#write()
+      return lock
+    } catch (error) {
+      database.close()
+      throw error
+    }
   }
 
   /** Says where the holder listens, for whoever finds the lock taken. */

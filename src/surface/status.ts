@@ -1,10 +1,11 @@
 import type { Output } from "../contract/operations.ts"
 import { type Agent, lostSession, type Session } from "../core/agent.ts"
-import { alertsOf } from "../core/alerts.ts"
+import { type Alert, alertsOf } from "../core/alerts.ts"
 import { toHex } from "../core/hash.ts"
 import { LOST_AFTER_BEATS } from "../core/lease.ts"
 import { viewAgent, viewPlan } from "../core/view.ts"
 import type { Workspace } from "../core/workspace.ts"
+import { storageRefused } from "../hub/failures.ts"
 import type { Loop } from "../hub/loop.ts"
 import { policyAlerts } from "./policy-alerts.ts"
 
@@ -29,8 +30,15 @@ export function statusOf(loop: Loop, state: Workspace, nowMs: number): Status {
     counts: { ...counts, ready: state.board.readyCount },
     agents: agents.map((agent) => agentStatus(loop, state, agent, nowMs)),
     plans: plans.filter((plan) => plan.cancelled === null).map(({ id, title, finished, counts: ofPlan }) => ({ id, title, finished, counts: ofPlan })),
-    alerts: [...alertsOf(state, nowMs), ...policyAlerts(loop, nowMs)],
+    alerts: [...storageAlert(loop), ...alertsOf(state, nowMs), ...policyAlerts(loop, nowMs)],
   }
+}
+
+/** That the disk refuses writes: what this hub knows, since no entry can tell of it. */
+function storageAlert({ refusing }: Pick<Loop, "refusing">): Alert[] {
+  if (refusing === null) return []
+  const { message: text, remedy } = storageRefused(refusing)
+  return [{ kind: "storage_refused", text, remedy, task: null, agent: null, about: null }]
 }
 
 function agentStatus(loop: Loop, state: Workspace, agent: Agent, nowMs: number): Status["agents"][number] {
