@@ -20,6 +20,9 @@ export const pastPicture: Signal<Picture | null> = signal(null)
 /** The hub's clock in ms, once a second. Only `live.ts` writes it. */
 export const hubClock: Signal<number> = signal(0)
 
+/** Why the moment that was asked for cannot be shown; null where it can. Only `travel.ts` writes it. */
+export const travelTrouble: Signal<string | null> = signal(null)
+
 /** The picture that views draw: of now, or of the moment. */
 export const picture: ReadonlySignal<Picture | null> = computed(() => (moment.value === "live" ? livePicture.value : pastPicture.value))
 

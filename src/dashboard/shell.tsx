@@ -7,7 +7,7 @@ import { ActDialog, Dialog, Notices } from "./dialog.tsx"
 import { count, duration } from "./figures.ts"
 import { bindKey, boundKeys } from "./keys.ts"
 import { connection, connectNow, heardAtMs, hubStatus, signOut, welcome, workspaceOfPage } from "./live.ts"
-import { clock, isNow, moment, picture } from "./moment.ts"
+import { clock, isNow, moment, picture, travelTrouble } from "./moment.ts"
 import { openPalette } from "./palette-call.ts"
 import { goToMoment, hrefOf, route } from "./route.ts"
 import { Text } from "./text.tsx"
@@ -183,7 +183,18 @@ function CurrentView(): JSX.Element {
         There is no view <Text of={name} max={80} />. <a href={hrefOf("flight")}>Go to Flight</a>
       </p>
     )
-  if (shown === null || Part === null) return <p class="quiet">Reading the ledger …</p>
+  if (shown === null || Part === null)
+    return (
+      <p class="quiet">
+        {travelTrouble.value === null ? (
+          "Reading the ledger …"
+        ) : (
+          <>
+            This moment cannot be shown: <Text of={travelTrouble.value} />.
+          </>
+        )}
+      </p>
+    )
   return <Part picture={shown} parts={parts} filters={filters} />
 }
 

@@ -2,10 +2,10 @@ import type { JSX } from "preact"
 import { useEffect } from "preact/hooks"
 import { count, dateTime } from "./figures.ts"
 import { bindKey } from "./keys.ts"
-import { moment, pastPicture, picture } from "./moment.ts"
+import { moment, pastPicture, picture, travelTrouble } from "./moment.ts"
 import { goToMoment } from "./route.ts"
 import { Text } from "./text.tsx"
-import { followMoment, getReady, headSeq, isFolding, isPlaying, playOrHalt, speed, type Speed, SPEEDS, stepBy, travelTrouble } from "./travel.ts"
+import { followMoment, getReady, headSeq, isFolding, isPlaying, playOrHalt, speed, type Speed, SPEEDS, stepBy } from "./travel.ts"
 
 followMoment()
 

@@ -2,8 +2,9 @@ import { effect, type Signal, signal } from "@preact/signals"
 import type { Seq } from "../core/ids.ts"
 import type { Workspace } from "../core/workspace.ts"
 import { ledger } from "./entry-source.ts"
-import { connection, welcome } from "./live.ts"
-import { livePicture, moment, pastPicture } from "./moment.ts"
+import { count } from "./figures.ts"
+import { connection, heldStands, welcome } from "./live.ts"
+import { livePicture, moment, pastPicture, travelTrouble } from "./moment.ts"
 import { Past } from "./past.ts"
 import { goToMoment } from "./route.ts"
 import { forgetStored } from "./stored-pages.ts"
@@ -15,8 +16,6 @@ export const SPEEDS: readonly Speed[] = ["entries", 1, 10, 100, 1_000]
 
 /** Whether the state of the moment is still being folded. */
 export const isFolding: Signal<boolean> = signal(false)
-/** Why the moment cannot be shown; null where it can. */
-export const travelTrouble: Signal<string | null> = signal(null)
 export const isPlaying: Signal<boolean> = signal(false)
 export const speed: Signal<Speed> = signal("entries")
 
@@ -85,7 +84,7 @@ export function getReady(): void {
 export function stepBy(entries: number): void {
   const head = headSeq()
   const from = moment.peek()
-  const to = Math.max(1, (from === "live" ? head : from) + entries)
+  const to = Math.max(1, (from === "live" ? head : Math.min(from, head)) + entries)
   goToMoment(to >= head ? "live" : to)
 }
 
@@ -109,6 +108,9 @@ async function show(): Promise<void> {
     for (let at = moment.peek(); at !== "live" && at !== pastPicture.peek()?.seq; at = moment.peek()) {
       abort = new AbortController()
       try {
+        // By then it is known how far the ledger goes.
+        await heldStands()
+        if (at > headSeq()) throw new Error(`the ledger ends at entry ${count(headSeq())}: there is no moment after it`)
         const state = await past.at(Math.max(1, at), abort.signal)
         // After the await: it may be now again.
         if (moment.peek() === "live") return

@@ -155,3 +155,14 @@ inChromium("a link to an entry that is not there yet says so, and leads back to 
   await page.locator("body").press("n")
   await page.waitForSelector("header .state-live", WAIT)
 })
+
+inChromium("a moment after the ledger's end is said to be none, however far, and the way back from it is from the end", async () => {
+  const { page, complaints } = await rig.open("#/flight@999999999999999")
+  await page.getByText(/This moment cannot be shown: the ledger ends at entry \d+/).waitFor(WAIT)
+  const { seq } = rig.hub.loop.head
+  await page.keyboard.press(",")
+  await shows(page, seq - 1)
+  await page.evaluate(`location.hash = "#/flight@0"`)
+  await shows(page, 1)
+  expect(complaints).toEqual([])
+})
