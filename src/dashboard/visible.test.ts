@@ -9,6 +9,13 @@ test("controls are shown by their pictures, and what turns the direction of text
   expect(visible("two\nlines\tand a tab, שלום and 👩‍💻")).toBe("two\nlines\tand a tab, שלום and 👩‍💻")
 })
 
+test("marks piled on a letter, which would be drawn over what others wrote, are counted from the fifth on", () => {
+  expect(visible(`a${"\u0301".repeat(400)}b`)).toBe(`a${"\u0301".repeat(4)}⟨396 more marks⟩b`)
+  expect(visible(`a${"\u0301\u{1d167}".repeat(4)}`)).toBe(`a${"\u0301\u{1d167}".repeat(2)}⟨4 more marks⟩`)
+  const written = ["Tie\u0302\u0301ng Vie\u0323\u0302t", "שָׁל֑וֹם", "1\ufe0f\u20e3", "क्षि", "กี่"]
+  expect(written.map(visible)).toEqual(written)
+})
+
 test("nothing hidden is left in any text, and a text without any stays as it is", () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: 0x20ff }), { maxLength: 30 }), (codes) => {

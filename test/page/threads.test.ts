@@ -32,6 +32,32 @@ inChromium("a thread is read and answered, what was seen is marked as read, and 
   expect(complaints).toEqual([])
 })
 
+inChromium("a message that was found is gone to, however long ago it was said, and nothing after it counts as read", async () => {
+  const bess = await rig.agent("bess")
+  await rig.operator.thread.create({ thread: "endless", title: "Endless", participants: ["bess"] })
+  for (let at = 1; at <= 250; at += 1) {
+    const speaker = at > 248 ? bess : rig.operator
+    await speaker.message.post({ thread: "endless", body: at === 20 || at === 200 ? `the needle of ${at}` : `hay ${at}` })
+  }
+  const unread = (await rig.operator.message.unread({})).total
+  const { page, complaints } = await rig.open("#/threads?q=needle")
+  await page.getByRole("button", { name: "Search in what was said" }).click()
+  for (const at of [20, 200]) {
+    await page.getByRole("button", { name: `endless ${at}`, exact: true }).click()
+    await page.locator(`#m-${at}:focus`).waitFor()
+    const box = await page.locator(`#m-${at}`).boundingBox()
+    expect(box!.y > 0 && box!.y < 800, `message ${at} is in sight`).toBe(true)
+    if (at === 20) expect([await page.locator("#m-1").count(), await page.locator("#m-250").count()]).toEqual([1, 0])
+    else expect(await page.locator("#m-250").count()).toBe(1)
+    if (at === 20) expect((await rig.operator.message.unread({})).total).toBe(unread)
+  }
+  await page.goBack()
+  await page.locator("#m-20:focus").waitFor()
+  await page.getByRole("button", { name: "Later messages" }).click()
+  await page.locator("#m-170").waitFor()
+  expect(complaints).toEqual([])
+})
+
 inChromium("an agent is woken with a reason, and each hop of the wake can be seen", async () => {
   const { page, complaints } = await rig.open("#/threads/talk")
   await page.getByText(/\d in it/).click()

@@ -5,6 +5,9 @@ import type { NodeFace, Scenery, Sight } from "./scenery.ts"
 type Means = { hasWords: boolean; scale: number; colours: Colours }
 
 const EDGE = 5
+/** Where words begin in a box, and how wide they may be: wider letters are drawn narrower. */
+const WORDS_LEFT = 32
+const WORDS_MAX = BOX.width - WORDS_LEFT - 4
 const NAME_FONT = "600 13px system-ui, sans-serif"
 const WORDS_FONT = "12px system-ui, sans-serif"
 const SHAPE_FONT = "15px system-ui, sans-serif"
@@ -64,10 +67,10 @@ export function drawNodes(context: CanvasRenderingContext2D, { layout, faces, cr
 function drawWords(context: CanvasRenderingContext2D, layout: Scenery["layout"], faces: readonly NodeFace[], nodes: readonly number[], colours: Colours): void {
   context.fillStyle = colours.ink
   context.font = NAME_FONT
-  for (const at of nodes) context.fillText((faces[at] as NodeFace).name, (layout.x[at] as number) + 32, (layout.y[at] as number) + 20)
+  for (const at of nodes) context.fillText((faces[at] as NodeFace).name, (layout.x[at] as number) + WORDS_LEFT, (layout.y[at] as number) + 20, WORDS_MAX)
   context.fillStyle = colours.quiet
   context.font = WORDS_FONT
-  for (const at of nodes) context.fillText((faces[at] as NodeFace).words, (layout.x[at] as number) + 32, (layout.y[at] as number) + 37)
+  for (const at of nodes) context.fillText((faces[at] as NodeFace).words, (layout.x[at] as number) + WORDS_LEFT, (layout.y[at] as number) + 37, WORDS_MAX)
 }
 
 function mark(context: CanvasRenderingContext2D, layout: Scenery["layout"], nodes: readonly number[], colour: string, width: number, out = 0): void {

@@ -23,14 +23,16 @@ const SEEN_MS = 800
 /** Whoever is this near to the end is taken along with new messages, in px. */
 const FOLLOWING_PX = 400
 
-/** One thread: what it is about, what was said, who has read how far, and what can be done. */
-export function Conversation({ picture, thread }: { picture: Picture; thread: Thread }): JSX.Element {
+/** One thread: what it is about, what was said, who has read how far, and what can be done. `at`: the message to begin at, in place of the newest. */
+export function Conversation({ picture, thread, at }: { picture: Picture; thread: Thread; at: number | null }): JSX.Element {
   const { state } = picture
   const { id, title, status, reason, changedBy, head, task } = thread
   const [reply, setReply] = useState<Message | null>(null)
-  const { messages, earlier, failure } = useMessages(id, head)
+  const { messages, earlier, later, failure } = useMessages(id, head, at)
   const cursor = cursorOf(state, reader(), thread)
-  useReadMark(id, messages, cursor)
+  // Where later ones are not shown, nothing says that what came before them was read.
+  useReadMark(id, later === null ? messages : [], cursor, at)
+  useMessageAt(messages, at)
   const findings = state.forum.findingsOf(id)
   const open = findings.filter((finding) => finding.open)
   return (
@@ -88,6 +90,13 @@ export function Conversation({ picture, thread }: { picture: Picture; thread: Th
               />
             ))}
           </ol>
+          {later === null ? null : (
+            <p>
+              <button type="button" onClick={later}>
+                Later messages
+              </button>
+            </p>
+          )}
           {failure === null ? null : (
             <p class="refusal" role="alert">
               <Text of={failure} />
@@ -104,7 +113,7 @@ function Line({ message, isUnread, onReply }: { message: Message; isUnread: bool
   const { message: number, sender, role, kind, body, atMs, inReplyTo, metadata, to } = message
   const { eventType, severity, file, line } = metadata
   return (
-    <li id={`m-${number}`} class={`message message-${kind}`}>
+    <li id={`m-${number}`} class={`message message-${kind}`} tabIndex={-1}>
       <div class="quiet">
         <span class="number">{number}</span> <To view="agents" part={sender} /> {role === "worker" ? "" : `(${role})`} <Ago atMs={atMs} />
         {isUnread ? (
@@ -186,13 +195,17 @@ function Members({ picture: { state }, thread: { id, head, groups } }: { picture
   )
 }
 
-/** The last messages, as far as there are at the moment that is shown. They never change, so that what was fetched once is kept. */
-function useMessages(thread: string, head: number): { messages: readonly Message[]; earlier: (() => void) | null; failure: string | null } {
+type Shown = { messages: readonly Message[]; earlier: (() => void) | null; later: (() => void) | null; failure: string | null }
+
+/** The last messages, or those around `at`, as far as there are at the moment that is shown. They never change, so that what was fetched once is kept. */
+function useMessages(thread: string, end: number, at: number | null): Shown {
   const kept = useRef(new Map<number, Message>())
-  const [from, setFrom] = useState(Math.max(0, head - PAGE))
+  const [from, setFrom] = useState(Math.max(0, Math.min(end - PAGE, (at ?? end) - PAGE / 2)))
+  const [to, setTo] = useState(at === null || at + PAGE / 2 >= end ? Number.POSITIVE_INFINITY : at + PAGE / 2)
   const [failure, setFailure] = useState<string | null>(null)
   const [, drawAgain] = useState(0)
-  const first = Math.min(from, Math.max(0, head - PAGE))
+  const first = Math.min(from, Math.max(0, end - PAGE))
+  const head = Math.min(end, to)
   useEffect(() => {
     let isOver = false
     const fetchAll = async (): Promise<void> => {
@@ -217,11 +230,26 @@ function useMessages(thread: string, head: number): { messages: readonly Message
     const message = kept.current.get(number)
     if (message !== undefined) messages.push(message)
   }
-  return { messages, earlier: first === 0 ? null : () => setFrom(Math.max(0, first - PAGE)), failure }
+  return {
+    messages,
+    earlier: first === 0 ? null : () => setFrom(Math.max(0, first - PAGE)),
+    later: head === end ? null : () => setTo(head + PAGE < end ? head + PAGE : Number.POSITIVE_INFINITY),
+    failure,
+  }
+}
+
+/** Goes to the message that was asked for, once it is there. */
+function useMessageAt(messages: readonly Message[], at: number | null): void {
+  const isThere = messages.some(({ message }) => message === at)
+  useEffect(() => {
+    const line = isThere ? document.getElementById(`m-${at}`) : null
+    line?.scrollIntoView({ block: "center" })
+    line?.focus({ preventScroll: true })
+  }, [isThere])
 }
 
 /** Moves the reader's cursor once the newest messages have been on the screen. */
-function useReadMark(thread: string, messages: readonly Message[], cursor: { unread: number; lastReadSeq: number } | null): void {
+function useReadMark(thread: string, messages: readonly Message[], cursor: { unread: number; lastReadSeq: number } | null, at: number | null): void {
   const last = messages.at(-1)?.message ?? 0
   const opened = useRef("")
   const isUnread = isNow.value && cursor !== null && cursor.unread > 0 && last > cursor.lastReadSeq
@@ -239,7 +267,7 @@ function useReadMark(thread: string, messages: readonly Message[], cursor: { unr
     // Who reads further up stays there.
     const root = document.documentElement
     const isAtEnd = root.scrollHeight - root.scrollTop - innerHeight < FOLLOWING_PX
-    if (isAtEnd || opened.current !== thread) document.getElementById(`m-${last}`)?.scrollIntoView({ block: "nearest" })
+    if (isAtEnd || (at === null && opened.current !== thread)) document.getElementById(`m-${last}`)?.scrollIntoView({ block: "nearest" })
     if (last > 0) opened.current = thread
   }, [thread, last])
 }

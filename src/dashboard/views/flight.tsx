@@ -169,7 +169,10 @@ const AgentRow = memo(function AgentRow({ agent: { name, kind, tasks, words, cos
   return (
     <tr>
       <th scope="row">
-        <To view="agents" part={name} /> <span class="quiet">{kind}</span>
+        <To view="agents" part={name} />{" "}
+        <span class="quiet">
+          <Text of={kind} max={40} />
+        </span>
       </th>
       <td data-label="presence">{presence === null ? <NotRecorded /> : <State of={presence} />}</td>
       <td data-label="task">

@@ -28,6 +28,7 @@ export function Threads({ picture, parts, filters }: ViewProps): JSX.Element {
   const wanted = filters["q"] ?? ""
   const rows = usePaced(picture, rowsOf)
   const thread = id === "" ? undefined : state.threads.get(id)
+  const at = /^\d{1,15}$/.test(filters["at"] ?? "") ? Number(filters["at"]) : null
   return (
     <div class={id === "" ? "pair" : "pair pair-open"}>
       <section class="pair-list" aria-label="Threads">
@@ -43,7 +44,7 @@ export function Threads({ picture, parts, filters }: ViewProps): JSX.Element {
             There is no thread <Text of={id} max={120} /> at this moment.
           </p>
         ) : (
-          <Conversation key={id} picture={picture} thread={thread} />
+          <Conversation key={`${id} ${at ?? ""}`} picture={picture} thread={thread} at={at} />
         )}
       </section>
     </div>
@@ -133,7 +134,7 @@ function Found({ text }: { text: string }): JSX.Element | null {
       <ul class="plain">
         {found.hits.map(({ thread, message, sender, excerpt, atMs }) => (
           <li key={`${thread}#${message}`}>
-            <button type="button" class="link" onClick={() => goTo("threads", thread.split("/"), { at: String(message) })}>
+            <button type="button" class="link" onClick={() => goTo("threads", thread.split("/"), { q: text, at: String(message) })}>
               <InLink.Provider value={true}>
                 <Text of={thread} max={60} />
               </InLink.Provider>{" "}
