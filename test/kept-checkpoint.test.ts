@@ -89,14 +89,17 @@ test("a ledger that cannot be opened is named to whoever makes its workspace", a
   })
 })
 
-test.each(["night.cosigned", "night.Unreadable", "goose.credential"])("%s names no workspace: a file of another lies there", async (name) => {
-  const folder = newRepository()
-  await json(folder, ["up"])
-  expect(await skein(folder, ["workspace", "create", name])).toMatchObject({
-    status: 2,
-    stderr: expect.stringContaining("does not end in .cosigned") as string,
-  })
-})
+test.each(["night.cosigned", "night.Unreadable", "goose.credential", "wanted", "Running", "supervisor.json"])(
+  "%s names no workspace: a file of another lies there",
+  async (name) => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    expect(await skein(folder, ["workspace", "create", name])).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("files of other workspaces are called so") as string,
+    })
+  },
+)
 
 test("a kept checkpoint that cannot be read keeps nobody from work, and is told until a person has removed it", async () => {
   const { folder, at, kept } = await begun("main")

@@ -103,12 +103,12 @@ export const workspaceOperations = {
   "workspace.create": operation({
     least: "operator",
     summary: "Create a workspace: a ledger of its own.",
-    text: "Workspaces share nothing: not agents, tasks or credentials. A name does not end in `.cosigned`, `.unreadable` or `.credential`, as files of other workspaces do. `invalid` says what is wrong with a ledger that lies there already.",
+    text: "Workspaces share nothing: not agents, tasks or credentials. A name is not `wanted`, `running` or `supervisor.json`, and does not end in `.cosigned`, `.unreadable` or `.credential`: files of other workspaces are called so. `invalid` says what is wrong with a ledger that lies there already.",
     errors: ["already_exists", "invalid", "storage_refused"],
     input: z.strictObject({
       name: name.refine(
         (text) => !isName(text) || isWorkspaceName(text),
-        "Choose a name that does not end in .cosigned, .unreadable or .credential, as files of other workspaces do",
+        "Choose a name other than wanted, running and supervisor.json that does not end in .cosigned, .unreadable or .credential: files of other workspaces are called so",
       ),
     }),
     output: done.extend({ workspace: name }),

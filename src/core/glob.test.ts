@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { expect, test } from "vitest"
 import { type Glob, type GlobFault, globOfPath, isGlobFault, lenientGlob, parseGlob, pathFault } from "./glob.ts"
-import { pathInBoth, globOf, intersects, matches } from "./glob-match.ts"
+import { pathInBoth, globOf, intersects, matches, newEffort } from "./glob-match.ts"
 
 function glob(text: string): Glob {
   const parsed = parseGlob(text)
@@ -27,6 +27,7 @@ test.each([
   ["[a-c]x", ["ax", "cx"], ["dx"]],
   ["[!a-c]x", ["dx", ".x"], ["ax", "/x"]],
   ["[]a]x", ["]x", "ax"], ["bx"]],
+  ["[[:]x", ["[x", ":x"], ["ax"]],
   ["[a-]x", ["-x", "ax"], ["bx"]],
   ["{a,b{c,d}}.{ts,js}", ["a.ts", "bd.js"], ["b.ts"]],
   ["{src,lib/**}/*.ts", ["src/a.ts", "lib/a.ts", "lib/x/y/a.ts"], ["src/x/a.ts"]],
@@ -61,6 +62,8 @@ test.each([
   ["?".repeat(65), "syntax", 64],
   [`x${"{a/b,c/d}".repeat(7)}`, "syntax", 1],
   ["{".repeat(6), "syntax", 4],
+  ["src/[[:alpha:]]*", "syntax", 5],
+  ["[!a[=e=]]", "syntax", 3],
   [`x{/a,/b,/c,/d,/e}${"x?".repeat(50)}${"y".repeat(380)}`, "syntax", 15],
 ])("%j is refused at its place", (text, kind, at) => {
   expect(fault(text)).toMatchObject({ fault: kind, at })
@@ -197,12 +200,12 @@ test("reading never throws, whatever the text, and a fault points into it", () =
   )
 })
 
-test("the worst globs that are let in are compared in bounded time", () => {
+test("the worst globs that are let in are compared in a bounded number of steps", () => {
   const [a, b] = [glob("a*".repeat(60)), glob(`${"*a".repeat(60)}b`)]
-  const startedAt = performance.now()
-  expect(intersects(a, b)).toBe(true)
-  expect(matches(a, "a".repeat(4_000))).toBe(true)
-  expect(performance.now() - startedAt).toBeLessThan(1_000)
+  const effort = newEffort()
+  expect(pathInBoth(a, b, effort)).not.toBeNull()
+  expect(matches(a, "a".repeat(4_000), effort)).toBe(true)
+  expect(effort.left).toBeGreaterThan(0)
 })
 
 test("no comparison does more work than its effort pays for, however often braces write a segment out", () => {

@@ -199,6 +199,8 @@ class Reader {
       if (low === undefined) throw wrong(at, "this `[` is never closed", "Close it with `]`; the character itself is `[[]`.")
       const char = String.fromCodePoint(low)
       if (char === "]" && this.#at > begin) break
+      if (char === "[" && /^\[([:.=])[^\]/]+\1\]/.test(this.#text.slice(this.#at)))
+        throw wrong(this.#at, "a class has no classes within it, such as `[:alpha:]`", "Write its characters out: `[A-Za-z]`, `[0-9]`.")
       if (char === "/" || char === "\\") throw wrong(this.#at, `a class cannot hold a ${char === "/" ? "slash" : "backslash"}`, "Take it out of the class.")
       this.#at += char.length
       ranges.push([low, this.#rangeEnd(low)])

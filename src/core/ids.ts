@@ -23,9 +23,9 @@ export function isName(text: string): boolean {
   return NAME.test(text)
 }
 
-/** Whether `text` can name a new workspace. Under names with these ends the files of another lie. */
+/** Whether `text` can name a new workspace. Under these names, and names with these ends, the files of another lie. */
 export function isWorkspaceName(text: string): boolean {
-  return isName(text) && !/\.(cosigned|unreadable|credential)$/i.test(text)
+  return isName(text) && !/^(wanted|running|supervisor\.json)$|\.(cosigned|unreadable|credential)$/i.test(text)
 }
 
 /** Whether `text` can be a task's id: a name, or `plan/name`. */
