@@ -49,6 +49,11 @@ async function* entriesTo(hub: HubConnection, head: number): AsyncGenerator<Entr
   }
 }
 
+/** Milliseconds until an entry that comes now is written: none after a quiet spell, never more than `WRITE_EVERY_MS`. */
+export function untilWrite(lastWriteMs: number, nowMs: number): number {
+  return Math.max(0, lastWriteMs + WRITE_EVERY_MS - nowMs)
+}
+
 /** The three files and the state that they show. */
 class Projection {
   readonly #dir: string
@@ -86,7 +91,7 @@ class Projection {
     if (head === 0) due()
     for await (const entry of hub.events({ from: 1, signal: ends })) {
       this.#take(entry)
-      if (this.seq >= head) timer ??= setTimeout(due, Math.max(0, this.#lastWriteMs + WRITE_EVERY_MS - performance.now()))
+      if (this.seq >= head) timer ??= setTimeout(due, untilWrite(this.#lastWriteMs, performance.now()))
     }
     if (timer !== null) clearTimeout(timer)
     await this.#writing
