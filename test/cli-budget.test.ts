@@ -76,6 +76,17 @@ test("budgets are set, spent, closed by an overrun, refunded and followed from t
   expect(await json(folder, ["budget", "show"])).toEqual([])
 })
 
+test("where calls have no price, whoever sets or looks at a budget is told that it does not see them", async () => {
+  const folder = newRepository()
+  await json(folder, ["up"])
+  expect((await skein(folder, ["budget", "set", "workspace", "1"])).stdout).toBe("workspace may spend $1.00\n")
+  expect((await skein(folder, ["budget", "show"])).stdout).not.toContain("price")
+  await json(folder, ["cost", "report", "--model", "nobody-knows", "--input", "1000"])
+  const blind = /^calls without a known price so far: 1\. They cost a budget nothing: .*skein cost --by model.*config\.yaml$/m
+  for (const args of [["show"], ["show", "workspace"], ["set", "workspace", "2"]]) expect((await skein(folder, ["budget", ...args])).stdout).toMatch(blind)
+  expect((await skein(folder, ["budget", "set", "workspace", "none"])).stdout).not.toMatch(blind)
+})
+
 test("breakers are tripped, listed and reset from the command line, and a script that fails time after time opens its agent's", async () => {
   const folder = newRepository()
   await json(folder, ["up"])

@@ -27,6 +27,33 @@ test.each(OF_THE_VERB)("whoever got a verb wrong is led to the help of that very
   expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringMatching(new RegExp(`^remedy: .*${help} says`, "m")) as string })
 })
 
+const UNDER_OTHERS: [string, string][] = [
+  ["replay", "Did you mean skein ledger replay?"],
+  ["why", "Did you mean skein trigger why or skein ledger why?"],
+  ["log", "Did you mean skein ledger tail or skein policy log?"],
+  ["explain", "Did you mean skein ledger why?"],
+  ["tasks", 'Did you mean "task"?'],
+  ["list", "skein --help lists the verbs."],
+  ["constructor", "skein --help lists the verbs."],
+]
+
+test.each(UNDER_OTHERS)("whoever tries a word that stands under other verbs is led there: skein %s", async (word, remedy) => {
+  const { status, stderr } = await skein(repository, [word])
+  expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining(`"${word}"\nremedy: ${remedy}`) as string })
+})
+
+test("what begins beyond the ledger's end is told where that is", async () => {
+  const { status, stdout, stderr } = await skein(repository, ["ledger", "tail", "--from", "99999"])
+  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "", stderr: expect.stringMatching(/^the ledger ends at entry \d+$/m) as string })
+})
+
+test("an agent that was named and has no credential here is told by its name", async () => {
+  expect(await skein(repository, ["prime", "--agent", "nobody"])).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining("there is no credential of nobody here") as string,
+  })
+})
+
 const NO_NUMBER: [string[], string][] = [
   [["ack", "abc"], "seq"],
   [["ledger", "why", "zero"], "seq"],
@@ -234,4 +261,22 @@ test("a repository whose files of Skein are links to a device, as a clone may ha
   mkdirSync(place("keys"), { recursive: true })
   spawnSync("mkfifo", [place("keys/token.pem")])
   expect(await run("up", "--foreground")).toMatchObject({ status: 1, stderr: expect.stringContaining("token.pem is no regular file") as string })
+})
+
+test("a task that nobody holds is told as that, and not by a fence that nobody named", async () => {
+  await json(repository, ["task", "add", "idle", "Idle"])
+  for (const args of [
+    ["update", "idle", "--progress", "0.5"],
+    ["complete", "idle"],
+    ["release", "idle"],
+  ])
+    expect(await skein(repository, ["task", ...args])).toMatchObject({
+      status: 1,
+      stderr: "skein: task idle is pending, and nobody holds it\nremedy: Claim it first: skein task claim idle\n",
+    })
+  await json(repository, ["task", "cancel", "idle", "--reason", "x"])
+  expect(await skein(repository, ["task", "fail", "idle", "--reason", "x"])).toMatchObject({
+    status: 1,
+    stderr: "skein: task idle is cancelled, and nobody holds it\nremedy: See how it came there: skein task show idle\n",
+  })
 })

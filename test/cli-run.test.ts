@@ -135,6 +135,20 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
     expect(completed).toEqual(["naps.1/a", "naps.1/b", "naps.1/c"])
   })
 
+  test("a run whose reader has seen enough stops as at Ctrl-C: no hub and no claim is left behind", async () => {
+    const folder = newRepository()
+    const plan = writePlan(folder, { plan: "naps", tasks: [nap("a", 0), nap("b", 60)] })
+    const run = startSkein(folder, ["run", plan])
+    await until(() => (/claimed a/.test(run.output()) ? true : undefined), "it tells")
+    // As `| head` does: from here on nobody reads, and what it tells of the second task finds that.
+    run.child.stdout?.destroy()
+    expect((await run.ended).status).toBe(130)
+    expect(hubPid(folder)).toBeNull()
+    // It found out by what it told of the first task; whether the second was claimed meanwhile is open.
+    const last = (await entriesOf(folder)).findLast(({ type }) => /^(task|lease)\./.test(type))
+    expect(last?.type).toMatch(/^(task\.completed|task\.released|lease\.ended)$/)
+  })
+
   test("a run that hears late of what its agents did does not take the plan that they finished for stuck", async ({ onTestFinished }) => {
     const folder = newRepository()
     await json(folder, ["up"])
@@ -171,10 +185,11 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
     await run.ended
     // The agents end with the run that started them.
     await new Promise((settle) => setTimeout(settle, 1_500))
-    const startedMs = performance.now()
     const again = await skein(folder, ["run", plan])
     expect(again).toMatchObject({ status: 0, stdout: expect.stringContaining("finished, 2 tasks completed") as string })
-    expect(performance.now() - startedMs).toBeLessThan(15_000)
+    // Not by missed heartbeats, which would be "lost", nor by the end of its time.
+    const ended = (await entriesOf(folder)).filter(({ type }) => type === "lease.ended")
+    expect(ended.map(({ data }) => data)).toMatchObject([{ id: "lasting.1/a", reason: "session_ended" }])
   })
 
   test("--chaos kills an agent in the middle of a task; its lease ends at once, another finishes it, nothing is lost or done twice", async () => {
@@ -188,8 +203,7 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
       report: { finished: true, counts: { completed: 4, failed: 0 }, attempts: { delivered: 4, lost: 1, leasesEnded: 1 }, ledger: { ok: true } },
     })
     expect(report.chaos?.completedBy).toBeTruthy()
-    // Long before any missed heartbeat (three of 15 s) or lease end (120 s) could tell.
-    expect(report.chaos?.leaseEndedAfterMs).toBeLessThan(2_000)
+    // Told by whoever saw it die: by missed heartbeats it would be lost, by its lease's end expired.
     const entries = await entriesOf(folder)
     expect(entries.filter(({ type }) => type === "lease.ended").map(({ data }) => data)).toMatchObject([{ id: report.chaos?.task, reason: "session_ended" }])
     expect(
@@ -257,14 +271,13 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
   })
 })
 
-// That nobody idles is judged on a virtual clock (simulation/phase-zero.test.ts): at this speed it is the machine's doing.
-test.concurrent("phase zero at speed 4000: cost as planned, and the plan at least as good as the best known schedule of 18 h by 10 %", async () => {
+// That nobody idles, and how long it takes, is judged on a virtual clock (simulation/phase-zero.test.ts): at this speed it is the machine's doing.
+test.concurrent("phase zero at speed 4000: each task once, and the cost as planned", { timeout: 300_000 }, async () => {
   const { status, stdout } = await skein(newRepository(), ["run", resolve("examples/phase-zero.yaml"), "--speed", "4000", "--json"])
-  const report = lastReport(stdout) as Report & { costMicroUsd: number; planned: { makespanMs: number }; agents: { fillers: number }[] }
+  const report = lastReport(stdout) as Report & { costMicroUsd: number; agents: { fillers: number }[] }
   expect({ status, report }).toMatchObject({
     status: 0,
     report: { counts: { failed: 0 }, attempts: { delivered: 26, lost: 0 }, costMicroUsd: 555_000_000 },
   })
-  expect(report.planned.makespanMs).toBeLessThan(18 * 1.1 * 3_600_000)
   expect(report.agents.reduce((sum, { fillers }) => sum + fillers, 0)).toBeGreaterThan(5)
 })

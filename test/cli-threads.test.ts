@@ -47,6 +47,14 @@ test("what is unread is read once, and a cursor that goes wrong is refused with 
   })
 })
 
+test("whoever looks into an inbox is told of unread messages too, which are not in it", async () => {
+  expect((await skein(repository, ["inbox"], as("goose"))).stdout).toBe("nothing waits for your acknowledgement\n")
+  await json(repository, ["thread", "post", "agent/goose", "word for you"])
+  expect((await skein(repository, ["inbox"], as("goose"))).stdout).toBe(
+    "nothing waits for your acknowledgement\nunread messages: 1; skein thread unread lists them\n",
+  )
+})
+
 test("a disputed thread is closed by the operator alone, with a reason that is shown", async () => {
   await json(repository, ["thread", "status", "login", "blocked", "--reason", "we disagree"], as("heron"))
   for (const name of ["goose", "heron"])

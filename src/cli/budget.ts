@@ -1,5 +1,6 @@
 import type { Command } from "commander"
 import type { Output } from "../contract/operations.ts"
+import type { HubConnection } from "./connection.ts"
 import { act, collect, type Context, duration, examples, integer, usd } from "./context.ts"
 import { showDuration, showUsd } from "./quantity.ts"
 import { renderTable, showTime } from "./table.ts"
@@ -69,22 +70,35 @@ async function set(context: Context, scope: string, limitMicroUsd: number | null
   })
   const each = window === undefined || window === null ? "" : ` each ${windowName(window)}`
   context.terminal.answer(answer, limitMicroUsd === null ? `${scope} has no limit of its own any more` : `${scope} may spend ${showUsd(limitMicroUsd)}${each}`)
+  if (limitMicroUsd !== null) await tellUnpriced(context, hub)
 }
 
 async function show(context: Context, scope: string | undefined, { limit }: { limit: number }): Promise<void> {
   const { terminal } = context
-  const { budgets, more } = await (await context.hub()).call("budget.show", { scope: scope ?? null, limit })
+  const hub = await context.hub()
+  const { budgets, more } = await hub.call("budget.show", { scope: scope ?? null, limit })
   for (const budget of budgets) terminal.record(budget)
   if (terminal.json) return
   if (budgets.length === 0) return terminal.print("there is no budget: skein budget set workspace USD makes one")
   const right = ["limit", "spent", "overrun", "reserved", "free"].map((head) => ({ head, right: true }))
   terminal.print(renderTable(terminal, [{ head: "budget", max: 60 }, { head: "each" }, ...right, { head: "" }], budgets.map(cells)))
   if (more) terminal.print(`only the first ${budgets.length} are shown: --limit shows more`)
+  await tellUnpriced(context, hub)
   if (scope === undefined) return
   for (const { task, agent, leftMicroUsd, usedMicroUsd, stopAtMs } of budgets.flatMap(({ reservations }) => reservations)) {
     const stop = stopAtMs === null ? "" : `; it has to hand over before ${showTime(stopAtMs)}`
     terminal.print(`${agent} on ${task}: ${showUsd(usedMicroUsd)} used, ${showUsd(leftMicroUsd)} still reserved${stop}`)
   }
+}
+
+/** A budget stops nobody whose calls cost it nothing. Whom a policy keeps from seeing them is not told. */
+async function tellUnpriced({ terminal }: Context, hub: HubConnection): Promise<void> {
+  if (terminal.json) return
+  const used = await hub.call("usage.list", { by: "model", limit: 1 }).catch(() => null)
+  if (used !== null && used.total.unpriced > 0)
+    terminal.print(
+      `calls without a known price so far: ${used.total.unpriced}. They cost a budget nothing: give their models (skein cost --by model) one in .skein/config.yaml`,
+    )
 }
 
 function cells({ scope, windowMs, limitMicroUsd, settledMicroUsd, overrunMicroUsd, reservedMicroUsd, freeMicroUsd, closedAtMs }: View): string[] {

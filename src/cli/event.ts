@@ -51,7 +51,7 @@ export function register(program: Command): void {
     )
   program
     .command("inbox")
-    .description("Show what waits for your acknowledgement, oldest first.")
+    .description("Show what waits for your acknowledgement, oldest first, and how many messages are unread.")
     .option("--limit <n>", "at the most so many", integer(1, 600), 100)
     .addHelpText("after", examples(["skein inbox", "then: skein ack SEQ"]))
     .action(act(showInbox))
@@ -70,19 +70,23 @@ export function register(program: Command): void {
 
 async function showInbox(context: Context, { limit }: { limit: number }): Promise<void> {
   const { terminal } = context
-  const { events } = await (await context.hub()).call("event.inbox", { limit })
+  const hub = await context.hub()
+  const { events } = await hub.call("event.inbox", { limit })
   for (const event of events) terminal.record(event)
   if (terminal.json) return
   const rows = events.map(({ seq, atMs, from, kind, directive, task, text }) => [seq, showTime(atMs), from, directive ?? kind, task ?? "", text])
   terminal.print(
     events.length === 0
-      ? "nothing waits for you"
+      ? "nothing waits for your acknowledgement"
       : renderTable(
           terminal,
           [{ head: "seq", right: true }, { head: "at" }, { head: "from" }, { head: "kind" }, { head: "task" }, { head: "text", max: 80 }],
           rows,
         ),
   )
+  // What a policy keeps from the caller is not told.
+  const unread = await hub.call("message.unread", { limit: 1 }).catch(() => null)
+  if (unread !== null && unread.total > 0) terminal.print(`unread messages: ${unread.total}; skein thread unread lists them`)
 }
 
 function target(text: string): Target {

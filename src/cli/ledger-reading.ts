@@ -72,6 +72,7 @@ export async function tail(
     const head = await headOf(source)
     const [first, end] = from === undefined ? [Math.max(1, head - (lines ?? 20) + 1), head] : [from, lines === undefined ? head : from + lines - 1]
     for await (const { bytes } of entriesOf(source, first, end)) tell(JSON.parse(bytes) as Entry)
+    if (first > head) terminal.notice(`the ledger ends at entry ${head}`)
     return head
   })
   if (!follow) return

@@ -1,5 +1,5 @@
 import { report, UsageError } from "./failure.ts"
-import { findVerb, verbNames } from "./verbs.ts"
+import { findVerb, underOthers, verbNames } from "./verbs.ts"
 
 /** Options of every verb that take a value of their own: it is no verb. */
 const WITH_VALUE = new Set(["-w", "--workspace", "-C", "--repo", "--url"])
@@ -37,7 +37,9 @@ async function main(args: readonly string[]): Promise<void> {
   const verb = findVerb(name)
   if (verb === undefined) {
     const { didYouMean } = await import("./spelling.ts")
-    throw new UsageError(`there is no verb "${name}"`, `${didYouMean(name, verbNames)}skein --help lists the verbs.`)
+    const meant = underOthers(name)
+    const hint = meant.length > 0 ? `Did you mean ${meant.join(" or ")}? ` : didYouMean(name, verbNames)
+    throw new UsageError(`there is no verb "${name}"`, `${hint}skein --help lists the verbs.`)
   }
   const [{ program, told }, { register }] = await Promise.all([import("./program.ts"), verb.load()])
   const root = program()
@@ -54,9 +56,15 @@ async function printVersion(json: boolean): Promise<void> {
 
 const args = process.argv.slice(2)
 
+let isUnheard = false
 // A reader that has seen enough (`| head`) is no failure. What else keeps the answer from being written, such as a full disk, is told.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(process.exitCode ?? 0)
+  if (error.code === "EPIPE") {
+    // Who works while it tells, such as `skein run`, ends what it began as when its terminal goes.
+    if (!isUnheard && !process.emit("SIGHUP", "SIGHUP")) process.exit(process.exitCode ?? 0)
+    isUnheard = true
+    return
+  }
   error.message = `the answer could not be written to standard output: ${error.message}`
   process.exit(report(error, args.includes("--json")))
 })

@@ -24,7 +24,7 @@ async function prime(context: Context, { agent }: { agent?: string }): Promise<v
   const identity = agentIdentity({ instance, env: process.env, fallback: agent ?? null, cwd: options.repo ?? process.cwd() })
   if (identity === null)
     throw new UsageError(
-      "nothing here says which agent you are",
+      agent === undefined ? "nothing here says which agent you are" : `there is no credential of ${agent} here, or it cannot be read`,
       "Set SKEIN_TOKEN_FILE, or name one that has a credential: skein prime --agent NAME. skein init makes them.",
     )
   const file = readHubFile(instance)

@@ -2,6 +2,7 @@ import type { Command } from "commander"
 import { InvalidArgumentError } from "commander"
 import { isUtf8 } from "node:buffer"
 import type { Claimed } from "../core/answer.ts"
+import { SkeinError } from "../contract/errors.ts"
 import type { Usage } from "../core/task.ts"
 import { readBounded } from "./bounded-file.ts"
 import { act, asText, collect, duration, examples, integer, usd, type Context } from "./context.ts"
@@ -218,8 +219,15 @@ export async function heldTask(context: Context, id: string | undefined, fence: 
     return { task, fence: Number(ownFence) }
   }
   const shown = await (await context.hub()).call("task.show", { task })
-  // Without a lease there is no fence to carry: the hub then says what is wrong, better than could be guessed here.
-  return { task, fence: shown.task.fence ?? 1 }
+  const { fence: known, status } = shown.task
+  if (known === null)
+    throw new SkeinError(
+      "wrong_status",
+      `task ${task} is ${status}, and nobody holds it`,
+      status === "pending" ? `Claim it first: skein task claim ${task}` : `See how it came there: skein task show ${task}`,
+      { task, status },
+    )
+  return { task, fence: known }
 }
 
 function usageOf({ cost = 0, inputTokens = 0, outputTokens = 0 }: UsageOptions): Usage {

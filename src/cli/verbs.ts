@@ -82,6 +82,20 @@ export const VERBS: readonly { group: string; verbs: readonly Verb[] }[] = [
 
 export const verbNames: readonly string[] = VERBS.flatMap(({ verbs }) => verbs.map(({ name }) => name))
 
+/** Words for what another verb does. */
+const ALSO: Readonly<Record<string, string>> = { log: "ledger tail", history: "ledger tail", explain: "ledger why", ps: "status" }
+/** More verbs than these with one word under them are no answer. */
+const MEANT_MAX = 4
+
+/** What the word stands for under other verbs (`replay`: `ledger replay`), as commands. */
+export function underOthers(word: string): string[] {
+  const found = VERBS.flatMap(({ verbs }) => verbs).flatMap(({ name, summary }) =>
+    (summary.split(":")[0] as string).split(" | ").includes(word) ? [`${name} ${word}`] : [],
+  )
+  const all = [...(Object.hasOwn(ALSO, word) ? [ALSO[word] as string] : []), ...found]
+  return all.length > MEANT_MAX ? [] : all.map((path) => `skein ${path}`)
+}
+
 export function findVerb(name: string): Verb | undefined {
   for (const { verbs } of VERBS) for (const verb of verbs) if (verb.name === name) return verb
   return undefined
