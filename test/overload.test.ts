@@ -67,6 +67,32 @@ test("who asks more than its rate is told so as often as the hub can afford, and
   void more
 })
 
+test.for<[what: string, frame: (at: number) => object]>([
+  ["frames of no known kind", () => ({})],
+  ["calls without an id", () => ({ op: "ledger.head" })],
+  ["calls with a wrong key", (at) => ({ id: at, op: "ledger.head", key: 1 })],
+  ["subscriptions from nowhere", () => ({ subscribe: { from: 0 } })],
+  ["subscriptions", () => ({ subscribe: { from: 1 } })],
+  ["cancellations", (at) => ({ cancel: at })],
+  ["beats of strangers", (at) => ({ beat: [`s_${at}`] })],
+])("whoever sends %s on and on is not read for a while, and others are", async ([, frame]) => {
+  hub = await startInstance({ level: "warn" })
+  const mallory = await hub.agent("mallory")
+  // As above: no rest ends.
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] })
+  const socket = new WebSocket(`${hub.url.replace("http", "ws")}/ws`)
+  await new Promise((resolve) => socket.once("open", resolve))
+  let answered = false
+  socket.on("message", (data: Buffer) => (answered ||= data.includes('"id":5000,"ok"')))
+  socket.send(JSON.stringify({ hello: { token: mallory } }))
+  const many = JSON.stringify(Array.from({ length: 1_000 }, (_, at) => frame(at)))
+  for (let sent = 0; sent < 3; sent += 1) socket.send(many)
+  socket.send('{"id":5000,"op":"ledger.head"}')
+  for (let turns = 0; turns < 30; turns += 1) await flood(hub.url, hub.operator, [{ id: 1, op: "ledger.head", in: {} }])
+  expect(answered).toBe(false)
+  socket.terminate()
+})
+
 test("a connection with hundreds of calls in flight is answered in order and whole, none is refused", async () => {
   hub = await startInstance()
   const { answers } = await flood(hub.url, hub.operator, adds(3_000))

@@ -223,27 +223,6 @@ test("a token that has run out is heard of at the next message, and where none c
   }
 })
 
-test.for<[what: string, frame: (at: number) => object]>([
-  ["frames of no known kind", () => ({})],
-  ["calls without an id", () => ({ op: "ledger.head" })],
-  ["calls with a wrong key", (at) => ({ id: at, op: "ledger.head", key: 1 })],
-  ["subscriptions from nowhere", () => ({ subscribe: { from: 0 } })],
-  ["subscriptions", () => ({ subscribe: { from: 1 } })],
-  ["cancellations", (at) => ({ cancel: at })],
-  ["beats of strangers", (at) => ({ beat: [`s_${at}`] })],
-])("whoever sends %s on and on is not read for a while, and others are", async ([, frame]) => {
-  hub = await startInstance({ level: "warn" })
-  const [flood, other] = [await wire(await hub.agent("mallory")), await wire(hub.operator)]
-  const many = JSON.stringify(Array.from({ length: 1_000 }, (_, at) => frame(at)))
-  for (let sent = 0; sent < 100; sent += 1) flood.ws.send(many)
-  flood.send({ id: 5_000, op: "ledger.head" })
-  for (let at = 0; at < 30; at += 1) {
-    other.send({ id: at, op: "ledger.head" })
-    await other.until((frames) => frames.at(-1)?.["id"] === at)
-  }
-  expect(flood.frames.some(({ id }) => id === 5_000)).toBe(false)
-})
-
 test("a beat is one call, however many sessions it names that the connection is not known to own, and it owns those that are its agent's", async () => {
   hub = await startInstance({ rate: { perSecond: 0.001, burst: 12 } })
   const token = await hub.agent("ada", { heartbeatMs: 60_000 })
