@@ -204,3 +204,23 @@ test("a hub that stops ends in the midst of it, and goes on when it is back", as
   expect((await again.rungs()).length).toBe(12)
   await isTrue(again)
 })
+
+test("what cannot be kept is tried again once more entries have come, and not at each quiet moment", async () => {
+  const store = memorySnapshots()
+  const { seq: head } = hub.loop.head
+  let tried = 0
+  let isFull = true
+  const ladder = ladderOn({
+    ...store,
+    keep: (...step) => {
+      tried += 1
+      return isFull ? Promise.reject(new Error("planted")) : store.keep(...step)
+    },
+  })
+  await expect(ladder.grow(head - 10)).rejects.toThrow("planted")
+  await ladder.grow(head - 10)
+  expect(tried).toBe(1)
+  isFull = false
+  await ladder.grow(head)
+  await isTrue(ladder)
+})

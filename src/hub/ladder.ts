@@ -40,6 +40,8 @@ export class Ladder {
   readonly #o: LadderOptions
   #growing: Promise<void> | null = null
   #isOver = false
+  /** The head from which on it is tried again after it could not be kept. */
+  #againFrom: Seq = 0
   /** Something was found that is not as it was written: all of it is made again. */
   #isBad = false
   /** Records of the state at the last rung, once it was seen. */
@@ -87,9 +89,18 @@ export class Ladder {
     }
   }
 
-  /** Makes what is missing up to `head`, if it is worth it. Resolves when it is done; one at a time. Rejects where it cannot be kept. */
+  /**
+   * Makes what is missing up to `head`, if it is worth it. Resolves when it is done; one at a time. Rejects where it cannot be kept: on a full disk each quiet
+   * moment would else read the whole state and fold thousands of entries for nothing, so it is tried again once some more have come.
+   */
   grow(head: Seq): Promise<void> {
-    this.#growing ??= this.#grow(head).finally(() => (this.#growing = null))
+    if (head < this.#againFrom) return Promise.resolve()
+    this.#growing ??= this.#grow(head)
+      .catch((error: unknown) => {
+        this.#againFrom = head + this.#o.rungEntries / WIDER
+        throw error
+      })
+      .finally(() => (this.#growing = null))
     return this.#growing
   }
 
