@@ -17,6 +17,8 @@ const SCHEMA_VERSION = 1
 export const PAGE_BYTES = 4096
 /** What the write-ahead log may hold before it is checkpointed, unless told otherwise. */
 export const WAL_BYTES = 16 * 1024 * 1024
+/** A longer file, or one that is mostly hole, is no longer copied to be read: it is read in its place, whatever SQLite leaves there. */
+const COPY_MAX_BYTES = 2 ** 30
 /** How many of the last entries are checked at each start; `skein ledger verify` checks all. */
 const CHECKED_AT_START = 64
 /** How long to wait for another program that writes to the file (a `sqlite3` shell); this thread stands still meanwhile. */
@@ -53,11 +55,13 @@ export function openFile(path: string, readOnly: boolean): Opened {
   if (isEmpty(path) && !isEmpty(`${path}-wal`)) throw damaged(path, null, "is empty, though there is a log of writes to it")
   if (!readOnly) return { database: new DatabaseSync(path, { timeout: BUSY_MS }), isChanged: () => false }
   if (!existsSync(path)) throw new LedgerFailure("rolled_back", `there is no ledger at ${path}`, "check the path; `skein up` makes one")
-  const [hasLog, hasIndex] = [existsSync(`${path}-wal`), existsSync(`${path}-shm`)]
-  // A hub has it open, or died with it open.
-  if (hasLog && hasIndex) return { database: new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS }), isChanged: () => false }
-  // Whoever only reads makes no file: SQLite would leave the log's index there for ever, and could make none in a folder that is closed to it.
-  return isEmpty(`${path}-wal`) ? openAlone(path) : { database: openCopy(path), isChanged: () => false }
+  const hasLog = existsSync(`${path}-wal`)
+  // Whoever only reads makes no file: SQLite would leave the log's index there for ever, and could make none in a folder that is closed to it. Where there is
+  // an index, a hub has the ledger open, or died with it open.
+  const hasIndex = hasLog && existsSync(`${path}-shm`)
+  if (!hasIndex && isEmpty(`${path}-wal`)) return openAlone(path)
+  const isLong = sizeOf(path) + sizeOf(`${path}-wal`) > COPY_MAX_BYTES
+  return { database: hasIndex || isLong ? new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS }) : openCopy(path), isChanged: () => false }
 }
 
 /** Opens a file that has no log, and is written to by nobody. */
@@ -144,5 +148,10 @@ function seqOf(bytes: string): Seq | null {
 
 /** Whether nothing is in the file, or there is none. */
 function isEmpty(path: string): boolean {
-  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0
+  return sizeOf(path) === 0
+}
+
+/** In bytes; 0 where there is no such file. */
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0
 }

@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
@@ -81,6 +81,19 @@ describe("a SQLite ledger, beside its writer", () => {
       expect(stand()).toEqual(before)
     }
     await expect.poll(() => made().filter((name) => !others.has(name))).toEqual([])
+  })
+
+  it("whose log has a hole of many gigabytes is read in its place, and not copied", async () => {
+    const chain = new Chain(sha256)
+    const hub = openSqlite({ path })
+    await hub.append(0, makeEntries(chain, 5))
+    const copy = join(folder, "copy")
+    for (const end of ["", "-wal"]) copyFileSync(`${path}${end}`, `${copy}${end}`)
+    await hub.close()
+    truncateSync(`${copy}-wal`, 2 ** 40)
+    const reader = openSqlite({ path: copy, readOnly: true })
+    expect(await verify(reader)).toMatchObject({ ok: true, entries: 5 })
+    await reader.close()
   })
 
   it("that a hub opens while it is read is not taken for damaged: whoever reads is told to do it again", async () => {
