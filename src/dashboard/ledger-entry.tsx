@@ -6,7 +6,7 @@ import { gist } from "./entry-rows.ts"
 import { ledger } from "./entry-source.ts"
 import { count, dateTime } from "./figures.ts"
 import { type Cause, causesAmong, tasksOf } from "./ledger-search.ts"
-import { ask } from "./live.ts"
+import { ask, hubAnswers } from "./live.ts"
 import type { Picture } from "./moment.ts"
 import { hrefOf } from "./route.ts"
 import { type Shown, STORED_PAGE, storedPage, storedPageOf } from "./stored-pages.ts"
@@ -24,14 +24,18 @@ export function LedgerEntry({ seq, picture, close }: { seq: Seq; picture: Pictur
   const [shown, setShown] = useState<Shown | null>(null)
   const [trouble, setTrouble] = useState<string | null>(null)
   useEffect(() => {
+    let isOver = false
     storedPage(storedPageOf(seq))
       .then((page) => {
+        // Another may have been chosen meanwhile, which came sooner.
+        if (isOver) return
         const found = page[(seq - 1) % STORED_PAGE]
         setShown(found ?? null)
         setTrouble(found === undefined ? `There is no entry ${count(seq)}.` : null)
       })
-      .catch((error: unknown) => setTrouble(failureText(error)))
-  }, [seq])
+      .catch((error: unknown) => (isOver ? undefined : setTrouble(failureText(error))))
+    return () => void (isOver = true)
+  }, [seq, hubAnswers.value])
   // Where it stands below the list it would open out of sight.
   useEffect(() => {
     const { current } = section
@@ -162,12 +166,16 @@ function Causes({ shown, picture }: { shown: Shown; picture: Picture }): JSX.Ele
   useEffect(() => {
     let isOver = false
     findCauses(shown, first)
-      .then((found) => (isOver ? undefined : setCauses(found)))
+      .then((found) => {
+        if (isOver) return
+        setCauses(found)
+        setTrouble(null)
+      })
       .catch((error: unknown) => (isOver ? undefined : setTrouble(failureText(error))))
     return () => {
       isOver = true
     }
-  }, [seq, first])
+  }, [seq, first, hubAnswers.value])
   return (
     <>
       <h3>What led to it</h3>

@@ -30,7 +30,7 @@ export function tasksOf({ type, data }: Entry): string[] {
   if ((noun === "task" || noun === "lease") && typeof id === "string") found.add(id)
   if (typeof task === "string") found.add(task)
   if (Array.isArray(tasks)) for (const one of tasks) if (typeof one === "string") found.add(one)
-  if (typeof thread === "string" && thread.startsWith("task:")) found.add(thread.slice("task:".length))
+  if (typeof thread === "string" && thread.startsWith("task/")) found.add(thread.slice("task/".length))
   return [...found]
 }
 

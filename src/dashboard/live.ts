@@ -1,4 +1,4 @@
-import { type Signal, signal } from "@preact/signals"
+import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals"
 import { type ErrorBody, SkeinError } from "../contract/errors.ts"
 import type { OperationName } from "../contract/names.ts"
 import type { Input, Output } from "../contract/operations.ts"
@@ -26,6 +26,8 @@ export type Connection =
 export type Status = Output<"hub.status">
 
 export const connection: Signal<Connection> = signal({ phase: "connecting" })
+/** Whether the hub answers, and the page has what it has: what could not be had before is asked for again. */
+export const hubAnswers: ReadonlySignal<boolean> = computed(() => connection.value.phase === "live")
 /** What the hub alone knows (presence, alerts), as it said it last; null until then. Of no other moment than now. */
 export const hubStatus: Signal<Status | null> = signal(null)
 /** When the hub was heard last, in ms of `performance.now()`: how old the picture is at the most. */
@@ -172,7 +174,9 @@ function closed(code: number, why: ErrorBody | null): void {
     }, tryLater)
 }
 
-function fail(why: string): void {
+/** This page cannot go on, until it is loaded again. */
+export function fail(why: string): void {
+  clearTimeout(retry)
   connection.value = { phase: "broken", why }
   link.close()
 }

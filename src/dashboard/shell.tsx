@@ -6,13 +6,13 @@ import { tellRefusal } from "./act.ts"
 import { ActDialog, Dialog, Notices } from "./dialog.tsx"
 import { count, duration } from "./figures.ts"
 import { bindKey, boundKeys } from "./keys.ts"
-import { connection, connectNow, heardAtMs, hubStatus, signOut, welcome, workspaceOfPage } from "./live.ts"
+import { connection, connectNow, fail, heardAtMs, hubStatus, hubAnswers, signOut, welcome, workspaceOfPage } from "./live.ts"
 import { clock, isNow, moment, picture, travelTrouble } from "./moment.ts"
 import { openPalette } from "./palette-call.ts"
 import { goToMoment, hrefOf, route } from "./route.ts"
 import { Text } from "./text.tsx"
 import { switchTheme, theme } from "./theme.ts"
-import { FOOT, OVERLAYS, VIEWS, type View } from "./views.ts"
+import { FOOT, OVERLAYS, VIEWS } from "./views.ts"
 import { failureText } from "./failure.ts"
 
 /** The page: header, navigation, the view, and what stands below it. */
@@ -32,13 +32,17 @@ export function Shell(): JSX.Element {
         <CurrentView />
       </main>
       <footer>
-        <Loaded list={FOOT} />
+        {FOOT.map((load, at) => (
+          <Loaded key={at} load={load} />
+        ))}
       </footer>
       <Help />
       <ActDialog />
       <Notices />
       <AlertsSaid />
-      <Loaded list={OVERLAYS} />
+      {OVERLAYS.map((load, at) => (
+        <Loaded key={at} load={load} />
+      ))}
     </>
   )
 }
@@ -134,8 +138,13 @@ function Trouble(): JSX.Element | null {
 }
 
 function SignedOut(): JSX.Element {
+  const main = useRef<HTMLElement>(null)
+  useEffect(() => {
+    document.title = "Signed out · Skein"
+    main.current?.focus()
+  }, [])
   return (
-    <main class="alone">
+    <main ref={main} class="alone" tabIndex={-1}>
       <h1>Skein</h1>
       <p>You are not signed in. In a terminal, in the repository:</p>
       <pre>skein dash</pre>
@@ -172,7 +181,7 @@ function Nav(): JSX.Element {
 function CurrentView(): JSX.Element {
   const { view: name, parts, filters } = route.value
   const view = VIEWS.find((one) => one.name === name)
-  const Part = useLoaded(view)
+  const Part = useLoaded(view?.load)
   const shown = picture.value
   useEffect(() => {
     document.title = `${view?.title ?? "Skein"} · ${workspaceOfPage()} · Skein`
@@ -187,7 +196,11 @@ function CurrentView(): JSX.Element {
     return (
       <p class="quiet">
         {travelTrouble.value === null ? (
-          "Reading the ledger …"
+          shown === null || hubAnswers.value ? (
+            "Reading the ledger …"
+          ) : (
+            "This view was not opened before: it comes when the hub answers."
+          )
         ) : (
           <>
             This moment cannot be shown: <Text of={travelTrouble.value} />.
@@ -198,37 +211,32 @@ function CurrentView(): JSX.Element {
   return <Part picture={shown} parts={parts} filters={filters} />
 }
 
-const loaded = new Map<View, Awaited<ReturnType<View["load"]>>>()
+const loaded = new Map<() => Promise<unknown>, unknown>()
 
-/** The view's component, once its code is there. */
-function useLoaded(view: View | undefined): Awaited<ReturnType<View["load"]>> | null {
+/** A part of the page, once its code is there; what did not come while the hub was away is asked for again when it is back. */
+function useLoaded<Part>(load: (() => Promise<Part>) | undefined): Part | null {
   const [, again] = useState(0)
+  const hasHub = hubAnswers.value
   useEffect(() => {
-    if (view === undefined || loaded.has(view)) return
-    view
-      .load()
-      .then((part) => {
-        loaded.set(view, part)
+    if (load === undefined || loaded.has(load)) return
+    load().then(
+      (part) => {
+        loaded.set(load, part)
         again((times) => times + 1)
-      })
-      // The package was replaced under this page: only a new one has the names of its files.
-      .catch((error: unknown) => (connection.value = { phase: "broken", why: failureText(error) }))
-  }, [view])
-  return view === undefined ? null : (loaded.get(view) ?? null)
+      },
+      async (error: unknown) => {
+        const answer = hasHub ? await fetch("/health").catch(() => null) : null
+        // The package was replaced under this page: only a new one has the names of its files.
+        if (answer?.ok === true) fail(failureText(error))
+      },
+    )
+  }, [load, hasHub])
+  return load === undefined ? null : ((loaded.get(load) as Part | undefined) ?? null)
 }
 
-function Loaded({ list }: { list: readonly (() => Promise<ComponentType>)[] }): JSX.Element {
-  const parts = useSignal<readonly ComponentType[]>([])
-  useEffect(() => {
-    void Promise.all(list.map((load) => load())).then((all) => (parts.value = all))
-  }, [])
-  return (
-    <>
-      {parts.value.map((Part, at) => (
-        <Part key={at} />
-      ))}
-    </>
-  )
+function Loaded({ load }: { load: () => Promise<ComponentType> }): JSX.Element | null {
+  const Part = useLoaded(load)
+  return Part === null ? null : <Part />
 }
 
 /** All keys, when `?` is pressed. */

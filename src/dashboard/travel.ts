@@ -3,7 +3,7 @@ import type { Seq } from "../core/ids.ts"
 import type { Workspace } from "../core/workspace.ts"
 import { ledger } from "./entry-source.ts"
 import { count } from "./figures.ts"
-import { connection, heldStands, welcome } from "./live.ts"
+import { connection, heldStands, hubAnswers, welcome } from "./live.ts"
 import { livePicture, moment, pastPicture, travelTrouble } from "./moment.ts"
 import { Past } from "./past.ts"
 import { goToMoment } from "./route.ts"
@@ -60,6 +60,9 @@ export function followMoment(): void {
       if (isPreparing) abort?.abort()
       void show()
     }
+  })
+  effect(() => {
+    if (hubAnswers.value && travelTrouble.peek() !== null && moment.peek() !== "live") void show()
   })
 }
 

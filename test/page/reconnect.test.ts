@@ -28,6 +28,33 @@ inChromium("a page whose hub goes down says so and how old its picture is, and g
   await page.waitForSelector("text=Nearly there, after the restart")
 })
 
+inChromium("a view that is first opened while the hub is away, and a moment, come when it is back", async () => {
+  const { page } = await rig.open()
+  await rig.hub.stop()
+  await page.waitForSelector("text=The hub does not answer")
+  await page.getByRole("link", { name: "Money" }).click()
+  await page.waitForSelector("text=it comes when the hub answers")
+  await rig.hub.restart()
+  await page.locator("main h2").getByText("Budgets").waitFor()
+  await rig.hub.stop()
+  await page.waitForSelector("text=The hub does not answer")
+  await page.clock.install()
+  await page.evaluate(`location.hash = "#/money@5"`)
+  await page.waitForSelector("text=Reading the ledger")
+  // By then nobody waits for the hub's answer any more.
+  await page.clock.fastForward(16_000)
+  await page.waitForSelector("text=This moment cannot be shown")
+  await rig.hub.restart()
+  await page.waitForSelector(`.timeline [data-shown="5"]`, { timeout: 20_000 })
+})
+
+inChromium("a page whose files the hub has no more says that it must be loaded again", async () => {
+  const { page } = await rig.open()
+  await page.route("**/assets/money-*", (route) => route.fulfill({ status: 404 }))
+  await page.getByRole("link", { name: "Money" }).click()
+  await page.getByRole("alert").getByText("This page cannot go on").waitFor()
+})
+
 inChromium("a page folds on from the newest snapshot to what replaying every entry gives", async () => {
   // More than the page would rather read entry by entry.
   const tasks = Array.from({ length: 2_500 }, (_, at) => ({ id: `t${at}`, title: `Task ${at}` }))

@@ -6,7 +6,7 @@ import { placeKey } from "../../core/thread.ts"
 import { cursorOf } from "../../core/unread.ts"
 import { act } from "../act.ts"
 import { count } from "../figures.ts"
-import { ask } from "../live.ts"
+import { ask, hubAnswers } from "../live.ts"
 import { isNow, type Picture } from "../moment.ts"
 import { Ago, State, Text, To } from "../text.tsx"
 import { Composer } from "./composer.tsx"
@@ -41,7 +41,7 @@ export function Conversation({ picture, thread, at }: { picture: Picture; thread
         <Text of={title} max={200} /> <State of={status} />
       </h2>
       <p class="quiet">
-        <Text of={id} max={120} /> · {count(head)} messages
+        <Text of={id} max={120} /> · {count(head)} {head === 1 ? "message" : "messages"}
         {task === null ? null : (
           <>
             {" · about "}
@@ -224,7 +224,7 @@ function useMessages(thread: string, end: number, at: number | null): Shown {
     }
     fetchAll().catch((error: unknown) => setFailure(failureText(error)))
     return () => void (isOver = true)
-  }, [thread, head, first])
+  }, [thread, head, first, hubAnswers.value])
   const messages: Message[] = []
   for (let number = first + 1; number <= head; number += 1) {
     const message = kept.current.get(number)

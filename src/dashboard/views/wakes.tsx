@@ -7,7 +7,7 @@ import { viewTrigger } from "../../core/trigger-view.ts"
 import type { Workspace } from "../../core/workspace.ts"
 import { act } from "../act.ts"
 import { count } from "../figures.ts"
-import { ask } from "../live.ts"
+import { ask, hubAnswers } from "../live.ts"
 import { clock, isNow, type Picture } from "../moment.ts"
 import { usePaced } from "../paced.ts"
 import { Ago, State, Text, To } from "../text.tsx"
@@ -103,7 +103,7 @@ function Hops({ job, entries, seq }: { job: string; entries: number; seq: number
       (answer) => setHops(answer.hops),
       (error: unknown) => setHops(failureText(error)),
     )
-  }, [job, entries])
+  }, [job, entries, hubAnswers.value])
   if (typeof hops === "string") return <Text of={hops} />
   return (
     <ol class="hops">
