@@ -112,17 +112,20 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
     expect(await json(folder, ["task", "show", "hello.1/greet"])).toMatchObject([{ task: { deliverable: { text: "Hello, skein!\n" } } }])
   })
 
-  test("Ctrl-C in the middle stops everything cleanly with 130, and the same command goes on where it stopped", async () => {
+  test.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const)("%s in the middle stops everything cleanly with %i, and the same command goes on where it stopped", async (signal, status) => {
     const folder = newRepository()
     // Longer than the test takes to see that it is at work; the second time it is over at once.
     const long = { id: "b", title: "Nap b", run: `[ -e '${folder}/again' ] || sleep 60` }
     const plan = writePlan(folder, { plan: "naps", tasks: [nap("a", 0), long, nap("c", 0)] })
     const run = startSkein(folder, ["run", plan])
     await until(() => (/claimed b/.test(run.output()) ? true : undefined), "the second task is at work")
-    run.child.kill("SIGINT")
+    run.child.kill(signal)
     const stopped = await run.ended
     expect({ status: stopped.status, stdout: stopped.stdout }).toMatchObject({
-      status: 130,
+      status,
       stdout: expect.stringContaining("the same command goes on") as string,
     })
     expect(hubPid(folder)).toBeNull()
@@ -247,6 +250,15 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
     expect(stdout).toContain("# Sum\n\nAll")
     expect(stdout).toMatch(/owl-2 claimed/)
     expect(readFileSync(join(folder, ".skein", "runs", "told.1", "report.md"), "utf8")).toContain("# Sum")
+  })
+
+  test("--speed leaves commands as they are, and so their times in the report", async () => {
+    const folder = newRepository()
+    const tasks = [nap("a", 0.2), { id: "b", title: "B", run: { standIn: "1m", costUsd: 0 } }]
+    const { stdout } = await skein(folder, ["run", writePlan(folder, { plan: "mixed", tasks }), "--speed", "1000"])
+    expect(stdout).toMatch(/makespan +[\d.]+ m?s;.* only stand-in work goes at speed 1000/)
+    const record = JSON.parse(readFileSync(join(folder, ".skein", "runs", "mixed.1", "run.json"), "utf8")) as object
+    expect(record).toMatchObject({ speed: 1_000, planned: null })
   })
 
   test("a plan with faults is told whole and starts nothing", async () => {

@@ -15,6 +15,7 @@ import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
 import { readPrivately, replacePrivately } from "../ledger/private-file.ts"
 import { sha256 } from "../ledger/sha256.ts"
 import { openSqlite, type SqliteLedger } from "../ledger/sqlite.ts"
+import { signalStatus } from "../runtime/signal-status.ts"
 import { bornOf } from "../runtime/supervisor-folder.ts"
 import { Auth, hashCredential, makeOperatorCredential, OPERATOR } from "../surface/auth.ts"
 import { signOutFile } from "../surface/sign-outs.ts"
@@ -192,7 +193,7 @@ function stopSignal(): Promise<NodeJS.Signals> {
     let asked = false
     const stop = (signal: NodeJS.Signals): void => {
       if (signal === "SIGHUP" && (asked || !onTerminal)) return
-      if (asked) process.exit(130)
+      if (asked) process.exit(signalStatus(signal))
       asked = true
       resolve(signal)
     }

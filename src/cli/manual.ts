@@ -32,7 +32,7 @@ export const EXIT: readonly [string, string][] = [
   ["2", "usage: an unknown verb or option, a wrong argument, a plan file with faults"],
   ["69", "no hub is there to answer: skein up"],
   ["75", "throttled or overloaded, nothing was done: try again"],
-  ["130", "interrupted (Ctrl-C), everything stopped cleanly: the same command goes on"],
+  ["130", "interrupted (Ctrl-C), everything stopped cleanly: the same command goes on; 143 after SIGTERM, 129 after SIGHUP"],
 ]
 
 export const FILES: readonly [string, string][] = [

@@ -6,7 +6,7 @@ import type { Mode, RunRecord } from "./run-record.ts"
 
 export type Spread = { count: number; p50Ms: number; p99Ms: number; maxMs: number }
 
-/** A run in figures. All times in ms as they passed; whoever shows them multiplies by the speed. */
+/** A run in figures. All times in ms as they passed. */
 export type RunMeasure = {
   plan: string
   title: string

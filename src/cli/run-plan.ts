@@ -27,6 +27,7 @@ import { reportRecord, reportText, type RunReport } from "./run-report.ts"
 import { addPlan, teamOf } from "./run-team.ts"
 import { boardLines, progressLine } from "./run-view.ts"
 import type { RunOptions } from "./run.ts"
+import { signalStatus } from "../runtime/signal-status.ts"
 import { StallTeller } from "./stall.ts"
 
 type Options = RunOptions & { planDirectory: string }
@@ -43,9 +44,9 @@ type Run = {
   team: PlanAgent[]
   record: RunRecord
   stop: AbortController
+  /** The signal that stopped it; null where none did. */
+  stoppedBy(): NodeJS.Signals | null
 }
-
-const EXIT_INTERRUPTED = 130
 
 /** Brings up what is missing, runs the plan to its end or to Ctrl-C, and reports. */
 export async function runPlan(context: Context, file: PlanFile, options: Options): Promise<void> {
@@ -60,7 +61,7 @@ export async function runPlan(context: Context, file: PlanFile, options: Options
   const { hub: running, already } = await ensureHub(instance, { host: "127.0.0.1", port: null, allowedHosts: [] })
   const hub = openConnection({ url: running.url, identity: { credentialFile: join(instance.directory, "operator.credential") }, workspace: context.workspace })
   const stop = new AbortController()
-  const onInterrupt = interruptible(stop)
+  const { stoppedBy, undo } = interruptible(stop)
   const keeper = new HubKeeper({
     instance,
     hub: running,
@@ -77,12 +78,12 @@ export async function runPlan(context: Context, file: PlanFile, options: Options
       added.plan,
       team.map(({ name }) => name),
     )
-    const run: Run = { context, file, options, hub, repository, plan: added.plan, commit, team, record, stop }
+    const run: Run = { context, file, options, hub, repository, plan: added.plan, commit, team, record, stop, stoppedBy }
     const outcome = await follow(run, head, added.created)
     await close(run, outcome)
   } finally {
     await keeper.stop()
-    onInterrupt()
+    undo()
     const mayStop = !already && options.keepHub !== true
     const others = mayStop && (await othersAtWork(hub, running.url))
     await hub.close()
@@ -275,13 +276,15 @@ async function close(run: Run, { how, chaos }: Outcome): Promise<void> {
   const { terminal } = context
   if (how === "interrupted") {
     terminal.answer({ kind: "interrupted", plan: run.plan }, `${run.plan} is stopped; the same command goes on with it`)
-    process.exitCode = EXIT_INTERRUPTED
+    process.exitCode = signalStatus(run.stoppedBy() ?? "SIGINT")
     return
   }
   const figures = measure(record, IDLE_TOLERANCE_MS)
   const audit = await auditOwn(run)
   const advice = how === "finished" ? await advise(run) : []
-  const report: RunReport = { measure: figures, speed: options.speed, figures: file.figures, chaos: chaos?.report ?? null, audit, advice }
+  const { speed } = options
+  const scale = isAllStandIn(file) ? speed : 1
+  const report: RunReport = { measure: figures, speed, scale, figures: file.figures, chaos: chaos?.report ?? null, audit, advice }
   if (how === "nothing_to_do") terminal.answer({ kind: "nothing_to_do", plan: run.plan }, `${run.plan} is finished already: there is nothing to do\n`)
   const delivered = await deliver(run, report)
   if (delivered !== null) terminal.print(`${printableLines(delivered.text).trimEnd()}\n`)
@@ -297,6 +300,11 @@ async function close(run: Run, { how, chaos }: Outcome): Promise<void> {
   if (file.plan.worktrees && how === "finished") await tidyWorktrees(run)
   const bad = figures.counts.failed > 0 || figures.counts.unreachable > 0 || !audit.verified.ok || audit.replayed?.mismatch !== null
   if (bad) process.exitCode = 1
+}
+
+/** Whether nothing of a plan takes its own time: neither commands nor gates. */
+function isAllStandIn({ plan: { tasks } }: PlanFile): boolean {
+  return tasks.every(({ run = null, gates = [] }) => run !== null && "standIn" in run && gates.length === 0)
 }
 
 /** Simulates the plan with one agent more, and again; loaded only where a plan was finished. */
@@ -339,15 +347,20 @@ async function tidyWorktrees({ context: { terminal, workspace }, repository, tea
   }
 }
 
-/** Ctrl-C once stops cleanly; twice ends at once. Gives what undoes it. */
-function interruptible(stop: AbortController): () => void {
-  const onSignal = (): void => {
-    if (stop.signal.aborted) process.exit(EXIT_INTERRUPTED)
+/** Ctrl-C once stops cleanly; twice ends at once. */
+function interruptible(stop: AbortController): { stoppedBy: Run["stoppedBy"]; undo(): void } {
+  let by: NodeJS.Signals | null = null
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (stop.signal.aborted) process.exit(signalStatus(signal))
+    by = signal
     stop.abort()
   }
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
   for (const signal of signals) process.on(signal, onSignal)
-  return () => {
-    for (const signal of signals) process.off(signal, onSignal)
+  return {
+    stoppedBy: () => by,
+    undo: () => {
+      for (const signal of signals) process.off(signal, onSignal)
+    },
   }
 }

@@ -12,13 +12,23 @@ import { widthOf } from "./text-width.ts"
 /** Columns of a line before its text. */
 const LABEL = 15
 
-/** All that the closing report of a run tells. */
-export type RunReport = { measure: RunMeasure; speed: number; figures: Figures; chaos: ChaosReport | null; audit: Audit | null; advice: string[] }
+/**
+ * All that the closing report of a run tells. `scale`: by what its times are multiplied to be those of the plan: its speed where all of its work is stand-in, else 1.
+ */
+export type RunReport = {
+  measure: RunMeasure
+  speed: number
+  scale: number
+  figures: Figures
+  chaos: ChaosReport | null
+  audit: Audit | null
+  advice: string[]
+}
 
-/** What `--json` prints last; times as they passed, and those of stand-in work multiplied back as well. */
-export function reportRecord({ measure, speed, figures, chaos, audit, advice }: RunReport): object {
+/** What `--json` prints last; times as they passed, and in `planned` multiplied back as well where all work was stand-in. */
+export function reportRecord({ measure, speed, scale, figures, chaos, audit, advice }: RunReport): object {
   const planned =
-    speed === 1 ? null : { makespanMs: measure.makespanMs * speed, criticalPathMs: measure.criticalPathMs * speed, workMs: measure.workMs * speed }
+    scale === 1 ? null : { makespanMs: measure.makespanMs * scale, criticalPathMs: measure.criticalPathMs * scale, workMs: measure.workMs * scale }
   const ledger =
     audit === null
       ? null
@@ -71,8 +81,8 @@ function outcome({ counts, finished, attempts }: RunMeasure): string {
   return `${finished ? "finished" : "stopped"}, ${showCount(attempts.delivered, "task")} completed${rest.length > 0 ? `, ${rest.join(", ")}` : ""}`
 }
 
-function timeLines({ measure, speed, figures, advice }: RunReport): string[] {
-  const show = (ms: number): string => (speed === 1 ? showDuration(ms) : hours(ms * speed))
+function timeLines({ measure, speed, scale, figures, advice }: RunReport): string[] {
+  const show = shown(scale)
   const { makespanMs, criticalPathMs, criticalPath, workMs } = measure
   const against = [
     figures.lowerBoundMs === null ? "" : `no schedule of this team is under ${hours(figures.lowerBoundMs)}`,
@@ -80,22 +90,26 @@ function timeLines({ measure, speed, figures, advice }: RunReport): string[] {
     figures.criticalPathMs === null ? "" : `critical path ${hours(figures.criticalPathMs)}`,
     figures.oneAgentMs === null ? "" : `one agent alone ${hours(figures.oneAgentMs)}`,
   ].filter((part) => part !== "")
-  const alone = figures.oneAgentMs ?? workMs * speed
-  const times =
-    makespanMs === 0 || measure.agents.length < 2
+  // Work that went faster than the plan has it is not held against the plan's figure.
+  const alone = scale === speed && figures.oneAgentMs !== null ? figures.oneAgentMs / scale : workMs
+  const times = makespanMs === 0 || measure.agents.length < 2 ? "" : `, ${(alone / makespanMs).toFixed(2)} x as fast as one agent alone (${show(alone)})`
+  const pace =
+    speed === 1
       ? ""
-      : `, ${(alone / (makespanMs * speed)).toFixed(2)} x as fast as one agent alone (${speed === 1 ? showDuration(alone) : hours(alone)})`
+      : scale === 1
+        ? `; all times as they passed: only stand-in work goes at speed ${speed}`
+        : `; ${showDuration(makespanMs)} on the clock, at speed ${speed}`
   return [
-    `makespan       ${show(makespanMs)}${times}${speed === 1 ? "" : `; ${showDuration(makespanMs)} on the clock, at speed ${speed}`}`,
+    `makespan       ${show(makespanMs)}${times}${pace}`,
     `critical path  ${show(criticalPathMs)}: ${criticalPath.map(localName).join(" > ").slice(0, 160)}`,
     ...(against.length > 0 ? [`the plan says  ${against.join(", ")}`] : []),
     ...advice.map((line, at) => `${at === 0 ? "to get further " : "               "}${line}`),
   ]
 }
 
-function agentTable(terminal: Terminal, { measure, speed }: RunReport): string {
+function agentTable(terminal: Terminal, { measure, scale }: RunReport): string {
   if (measure.agents.length === 0) return ""
-  const show = (ms: number): string => (speed === 1 ? showDuration(ms) : hours(ms * speed))
+  const show = shown(scale)
   const rows = measure.agents.map(({ agent, completed, fillers, lost, workMs, fillerMs, waitingMs, blockedMs }) => [
     agent,
     completed,
@@ -147,6 +161,10 @@ export function auditText({ verified, replayed, tookMs }: Audit): string {
   if (replayed === null) return head
   const against = replayed.mismatch === null ? `as recorded at ${showCount(replayed.compared, "checkpoint")}` : `NOT as recorded at entry ${replayed.mismatch}`
   return `${head}; replayed to state ${replayed.digest.slice(0, 16)}, ${against}`
+}
+
+function shown(scale: number): (ms: number) => string {
+  return (ms) => (scale === 1 ? showDuration(ms) : hours(ms * scale))
 }
 
 function hours(ms: number): string {

@@ -10,17 +10,25 @@ import { prepareInstance } from "./instance-files.ts"
 import type { PlanFile } from "./plan-file.ts"
 import { printable } from "./printable.ts"
 import { addPlan } from "./run-team.ts"
+import { signalStatus } from "../runtime/signal-status.ts"
 import { supervisorFolder } from "./supervisor-place.ts"
 import { ensureSupervisor } from "./supervisor-start.ts"
 import { addMember, memberNames } from "./swarm-agents.ts"
 
-const EXIT_INTERRUPTED = 130
 const LOOK_MS = 1_000
 /** An agent that idles while there is work for it is told of it this often, in ms: it may be about to claim by itself. */
 const NUDGE_MS = 15_000
 const CLOSED = new Set(["completed", "failed", "cancelled"])
 
-type SwarmRun = { context: Context; hub: HubConnection; plan: string; members: readonly string[]; nudgedAtMs: Map<string, number>; shown: Map<string, string> }
+type SwarmRun = {
+  context: Context
+  hub: HubConnection
+  plan: string
+  members: readonly string[]
+  nudgedAtMs: Map<string, number>
+  shown: Map<string, string>
+  stoppedBy(): NodeJS.Signals
+}
 
 /**
  * Takes a plan to its end with coding agents in terminals: adds it, has the supervisor run them, tells whoever idles while there is work, and ends them when
@@ -33,7 +41,11 @@ export async function runSwarm(context: Context, file: PlanFile, words: readonly
   const { hub: running } = await ensureHub(instance, { host: "127.0.0.1", port: null, allowedHosts: [] })
   const hub = openConnection({ url: running.url, identity: { credentialFile: join(instance.directory, "operator.credential") }, workspace: context.workspace })
   const stop = new AbortController()
-  const onSignal = (): void => stop.abort()
+  let stoppedBy: NodeJS.Signals = "SIGINT"
+  const onSignal = (signal: NodeJS.Signals): void => {
+    stoppedBy = signal
+    stop.abort()
+  }
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, onSignal)
   const members: string[] = []
   try {
@@ -48,7 +60,7 @@ export async function runSwarm(context: Context, file: PlanFile, words: readonly
       }
     await ensureSupervisor(context)
     context.terminal.answer({ kind: "begun", plan, created, agents: members }, `${plan} with ${members.join(", ")}: skein agent attach NAME shows one`)
-    await follow({ context, hub, plan, members, nudgedAtMs: new Map(), shown: new Map() }, stop.signal)
+    await follow({ context, hub, plan, members, nudgedAtMs: new Map(), shown: new Map(), stoppedBy: () => stoppedBy }, stop.signal)
   } finally {
     const folder = supervisorFolder(instance, context.workspace)
     for (const agent of members) {
@@ -115,7 +127,7 @@ async function follow(run: SwarmRun, signal: AbortSignal): Promise<void> {
     }
     if (signal.aborted) {
       context.terminal.answer({ kind: "interrupted", plan }, `${plan} is stopped; the same command goes on with it`)
-      process.exitCode = EXIT_INTERRUPTED
+      process.exitCode = signalStatus(run.stoppedBy())
       return
     }
     if (members.every((agent) => folder.runningOf(agent).state === "given_up"))

@@ -12,7 +12,7 @@ export function register(program: Command): void {
     .description(
       "Take a plan to its end: start the hub where none runs, add the plan, start its script agents, follow the work, and close with a report. " +
         "The same file on the same commit goes on where it stopped; finished, there is nothing to do. Ctrl-C stops it cleanly. " +
-        "Exit status 1 when a task has failed, 130 after Ctrl-C.",
+        "Exit status 1 when a task has failed, 130 after Ctrl-C, 143 after SIGTERM.",
     )
     .option(
       "--agents <names>",

@@ -10,6 +10,7 @@ import { printable } from "./printable.ts"
 import { hubMissing, type Instance, readHubFile } from "./instance.ts"
 import { driversOf, kindNamed } from "./supervisor-drivers.ts"
 import { shortenOwnLog } from "./log-file.ts"
+import { signalStatus } from "../runtime/signal-status.ts"
 import { supervisorFolder, supervisorLog } from "./supervisor-place.ts"
 
 export type SupervisorChoice = { name: string; keepAgents: boolean }
@@ -90,7 +91,7 @@ function stopSignal(): { asked: Promise<NodeJS.Signals | Error>; stop(why: Error
   let asked = false
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(signal, () => {
-      if (asked) process.exit(130)
+      if (asked) process.exit(signalStatus(signal))
       asked = true
       resolve(signal)
     })

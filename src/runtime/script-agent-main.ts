@@ -2,6 +2,7 @@
 import { connect } from "../client/client.ts"
 import { SkeinError } from "../contract/errors.ts"
 import { runScriptAgent } from "./script-agent.ts"
+import { signalStatus } from "./signal-status.ts"
 
 /** Variables that commands of the agent see besides those of their task. */
 const PASSED_ON = ["SKEIN_EXAMPLES", "SKEIN_REPO", "SKEIN_MAIN", "SKEIN_WORKSPACE"] as const
@@ -15,8 +16,11 @@ function given(name: string): string {
 async function main(): Promise<void> {
   const stopped = new AbortController()
   // SIGTERM reaches the whole group; the agent then gives back what it holds.
-  process.once("SIGTERM", () => stopped.abort())
-  process.once("SIGINT", () => stopped.abort())
+  for (const signal of ["SIGTERM", "SIGINT"] as const)
+    process.once(signal, () => {
+      process.exitCode = signalStatus(signal)
+      stopped.abort()
+    })
   const url = given("SKEIN_URL")
   const tokenFile = given("SKEIN_TOKEN_FILE")
   const client = await connect({ url, workspace: given("SKEIN_WORKSPACE"), credentialFile: tokenFile })
@@ -38,7 +42,6 @@ async function main(): Promise<void> {
   } finally {
     await client.close()
   }
-  process.exitCode = stopped.signal.aborted ? 143 : 0
 }
 
 main().catch((error: unknown) => {
