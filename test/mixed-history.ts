@@ -203,10 +203,10 @@ export class Mixed {
       const { to } = entry.data as { to?: { agent?: string } }
       if (entry.type === "event.sent" && to?.agent !== undefined)
         expect(this.#past.agents.get(to.agent)?.status, `entry ${entry.seq} is sent to ${to.agent}`).toBe("present")
-      const { id, throttled } = entry.data as { id?: string; throttled?: object }
+      const { id, uncounted = false } = entry.data as { id?: string; uncounted?: boolean }
       const attempts = this.#past.tasks.get(id ?? "")?.attempts ?? 0
       evolve(this.#past, entry)
-      if (entry.type === "task.retried") expect(this.#past.tasks.get(id ?? "")?.attempts).toBe(attempts + (throttled === undefined ? 1 : 0))
+      if (entry.type === "task.retried") expect(this.#past.tasks.get(id ?? "")?.attempts).toBe(attempts + (uncounted ? 0 : 1))
       this.#past.journal.drain()
     }
     this.#money()

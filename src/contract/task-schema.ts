@@ -150,7 +150,8 @@ const standing = {
 const specShape = z.object(spec) satisfies z.ZodType<TaskSpec>
 const standingShape = z.object({ ...standing, leaseMs: z.int().nullable() }) satisfies z.ZodType<Task>
 
-/** An attempt that did not complete its task: what the next worker on it should know. `end` is the entry's type, `reason` and `note` what was said. */
+/** An attempt that did not complete its task: what the next worker on it should know. `end` is the entry's type, `reason` and `note` what was said. `throttles`: it was throttled without a time of
+ * reset, so many times in a row. */
 const attempt = z.object({
   agent: name,
   fence,
@@ -158,6 +159,7 @@ const attempt = z.object({
   note: note.nullable(),
   end: z.string(),
   reason: z.string(),
+  throttles: z.int().exactOptional(),
   atMs: timeMs,
 }) satisfies z.ZodType<Attempt>
 

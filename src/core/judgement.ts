@@ -12,7 +12,14 @@ import type { Workspace } from "./workspace.ts"
  */
 export type Judged = { agent: AgentId; skills: Skills; success: boolean }
 /** How an attempt that did not complete its task was going, as the entry of its end carries it. */
-export type Tried = { agent: AgentId; fence: Seq; progress: number; note: string | null }
+export type Tried = {
+  agent: AgentId
+  fence: Seq
+  progress: number
+  note: string | null
+  /** It was throttled, nobody said until when, and that so many times in a row; none is counted as an attempt yet. */
+  throttles?: number
+}
 /** What an event of a task may carry besides what it says of the task. */
 export type Learned = { judged?: Judged; tried?: Tried }
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest"
-import { Scenario } from "../../test/scenario.ts"
+import { OPERATOR, Scenario } from "../../test/scenario.ts"
+import { THROTTLES_MAX } from "./progress.ts"
 import { evolve } from "./workspace.ts"
 
 test("an attempt that was throttled is not counted, also where it is the last, unless its agent says that a further one is no use", () => {
@@ -23,3 +24,33 @@ test("an attempt that was throttled is not counted, also where it is the last, u
   evolve(scenario.state, { ...at, type: "task.retried", causedBy, data })
   expect(scenario.at("u").attempts).toBe(1)
 })
+
+test.each(["task.fail", "task.release"] as const)(
+  "%s: what is throttled every time without a word until when fails in the end, each tenth time one attempt",
+  (how) => {
+    const scenario = new Scenario()
+    scenario.must("breaker.setPolicy", OPERATOR, { changes: { throttleMs: 100, openMaxMs: 100 }, reason: "r" })
+    const ann = scenario.agent("ann")
+    scenario.task("t", { maxAttempts: 2 })
+    const usage = { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 }
+    const ends = (throttled?: { untilMs: number }): void => {
+      scenario.wait(100)
+      const input = { task: "t", fence: scenario.claim(ann, "t"), reason: "it exited with 1: rate limited", ...(throttled === undefined ? {} : { throttled }) }
+      if (how === "task.fail") scenario.must(how, ann, { ...input, retry: true, usage })
+      else scenario.must(how, ann, input)
+    }
+    for (let times = 1; times < THROTTLES_MAX; times += 1) ends()
+    expect(scenario.at("t")).toMatchObject({ status: "pending", attempts: 0 })
+    // A provider that names its reset is believed, and the count begins anew.
+    ends({ untilMs: scenario.nowMs + 150 })
+    scenario.wait(100)
+    for (let times = 1; times < THROTTLES_MAX; times += 1) ends()
+    expect(scenario.at("t")).toMatchObject({ status: "pending", attempts: 0 })
+    ends()
+    expect(scenario.at("t")).toMatchObject({ status: "pending", attempts: 1, reason: "it exited with 1: rate limited" })
+    for (let times = 1; times < THROTTLES_MAX; times += 1) ends()
+    expect(scenario.at("t")).toMatchObject({ status: "pending", attempts: 1 })
+    ends()
+    expect(scenario.at("t").status).toBe("failed")
+  },
+)

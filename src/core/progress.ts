@@ -3,7 +3,7 @@ import { type Throttled, throttledBy } from "./breaker-outcome.ts"
 import { directive, type DirectiveEvent, directorOf, inVain, sent } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import type { AgentId, Seq, TaskId } from "./ids.ts"
-import { isSuccess, judgedBy, triedBy } from "./judgement.ts"
+import { isSuccess, judgedBy, type Learned, triedBy } from "./judgement.ts"
 import { LEASE_UNOWNED_MS, underLease } from "./lease.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import type { Deliverable, Task, TaskEvent, TaskSpec, Usage } from "./task.ts"
@@ -17,6 +17,9 @@ export type Release = { task: TaskId; fence: Seq; reason: string; throttled?: Th
 export type Review = { task: TaskId; approve: boolean; reason: string }
 
 type Events = (TaskEvent | DirectiveEvent)[]
+
+/** So many attempts in a row that were throttled, without a word until when, are one that counts: what always says so is no provider, and ends. */
+export const THROTTLES_MAX = 10
 
 /** A sign of life and of progress: starts a claimed task, renews the lease. */
 export function decideUpdate(state: Workspace, actor: Actor, { task: id, fence, progress, note }: Update, nowMs: number): TaskEvent[] | Refusal {
@@ -57,24 +60,45 @@ export function decideFail(state: Workspace, actor: Actor, { task: id, fence, re
   const task = underLease(state, actor, id, fence, nowMs)
   if ("refused" in task) return task
   if (task.status === "review") return refuse("wrong_status", `task ${id} is in review`, "Wait for the review.", { task: id })
-  const { maxAttempts } = state.specs.get(id) as TaskSpec
   const throttled = told ?? throttledBy(reason)
   // Whoever was throttled has not shown what it cannot do.
-  if (throttled !== null && retry) return [{ type: "task.retried", data: { id, reason, usage, throttled, uncounted: true, ...triedBy(task) }, causedBy: fence }]
-  const data = { id, reason, usage, ...(throttled === null ? judgedBy(state, task, false) : { throttled }), ...triedBy(task) }
-  const again = retry && task.attempts + 1 < maxAttempts
+  const tried = throttled !== null && retry ? throttledAgain(state, task, throttled) : null
+  if (throttled !== null && tried !== null)
+    return [{ type: "task.retried", data: { id, reason, usage, throttled, uncounted: true, ...tried }, causedBy: fence }]
+  return counted(state, task, { id, reason, usage, ...(throttled === null ? judgedBy(state, task, false) : { throttled }), ...triedBy(task) }, retry)
+}
+
+type Failed = { id: TaskId; reason: string; usage: Usage; throttled?: Throttled } & Learned
+
+/** The end of an attempt that counts: with the last of them the task has failed. */
+function counted(state: Workspace, { id, attempts, fence }: Task, data: Failed, retry: boolean): Events {
+  const again = retry && attempts + 1 < (state.specs.get(id) as TaskSpec).maxAttempts
   return again ? [{ type: "task.retried", data, causedBy: fence }] : [{ type: "task.failed", data, causedBy: fence }, ...inVain(state, id, "failed", fence)]
 }
 
-/** Gives the task back unharmed: no attempt is counted. */
-export function decideRelease(state: Workspace, actor: Actor, { task: id, fence, reason, throttled: told }: Release, nowMs: number): TaskEvent[] | Refusal {
+/** For the event that ends a throttled attempt; null where it has to be counted. */
+function throttledAgain(state: Workspace, task: Task, { untilMs }: Throttled): Learned | null {
+  const { tried } = triedBy(task)
+  if (tried === undefined || untilMs !== null) return triedBy(task)
+  const throttles = (state.attempts.get(task.id)?.at(-1)?.throttles ?? 0) + 1
+  return throttles < THROTTLES_MAX ? { tried: { ...tried, throttles } } : null
+}
+
+/** Gives the task back unharmed: no attempt is counted, unless it was throttled too often. */
+export function decideRelease(state: Workspace, actor: Actor, { task: id, fence, reason, throttled: told }: Release, nowMs: number): Events | Refusal {
   const task = underLease(state, actor, id, fence, nowMs)
   if ("refused" in task) return task
   if (task.status === "review") return refuse("wrong_status", `task ${id} is in review`, "Wait for the review.", { task: id })
   const throttled = told ?? throttledBy(reason)
-  // A task that was given back untouched has nothing to tell.
-  const tried = task.progress > 0 || task.note !== null ? triedBy(task) : {}
-  return [{ type: "task.released", data: { id, reason, ...(throttled === null ? {} : { throttled }), ...tried }, causedBy: fence }]
+  if (throttled === null) {
+    // A task that was given back untouched has nothing to tell.
+    const tried = task.progress > 0 || task.note !== null ? triedBy(task) : {}
+    return [{ type: "task.released", data: { id, reason, ...tried }, causedBy: fence }]
+  }
+  const tried = throttledAgain(state, task, throttled)
+  if (tried !== null) return [{ type: "task.released", data: { id, reason, throttled, ...tried }, causedBy: fence }]
+  const usage = { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 }
+  return counted(state, task, { id, reason, usage, throttled, ...triedBy(task) }, true)
 }
 
 /** Somebody other than the owner approves, or asks for changes. */
