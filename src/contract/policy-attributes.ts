@@ -43,7 +43,7 @@ export const ENTITY_ATTRIBUTES = {
   Workspace: { name: "String" },
 } as const satisfies Record<string, Record<string, AttributeType>>
 
-/** `hourUtc` 0 to 23, `weekdayUtc` 1 (Monday) to 7; `amountMicroUsd`: what is claimed, set, added or refunded. */
+/** `hourUtc` 0 to 23, `weekdayUtc` 1 (Monday) to 7; `amountMicroUsd`: what is claimed, set, added, refunded or reported as spent. */
 export const CONTEXT_ATTRIBUTES = { hourUtc: "Long", weekdayUtc: "Long", amountMicroUsd: "Long" } as const satisfies Record<string, AttributeType>
 
 export type EntityType = keyof typeof ENTITY_ATTRIBUTES

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { OPERATOR, Scenario, types } from "../../test/scenario.ts"
-import { DIRECTIVES, EVENT_KINDS, INBOX_MAX, type Notice, openNotices } from "./directive.ts"
+import { DIRECTIVES, EVENT_KINDS, INBOX_MAX, INBOX_SENDER_MAX, type Notice, openNotices } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import { fromSnapshot, takeSnapshot } from "./workspace.ts"
 
@@ -62,6 +62,46 @@ describe("a notice", () => {
     expect(scenario.state.board.noticeCount("agent:ann")).toBe(INBOX_MAX)
     const again = fromSnapshot(takeSnapshot(scenario.state))
     expect(openNotices(again, ann)).toEqual(openNotices(scenario.state, ann))
+  })
+
+  it("of one agent is refused where twenty of its own wait there already, until somebody acknowledges one; a directive never is", () => {
+    const scenario = new Scenario()
+    const [ann, boss] = [scenario.agent("ann"), scenario.agent("boss", { role: "orchestrator" })]
+    const toOperator = { ...info, to: { role: "operator" as const } }
+    const seqs = Array.from({ length: INBOX_SENDER_MAX }, () => scenario.must("event.send", ann, toOperator).answer.seq)
+    const refused = scenario.refuses("at_limit", "event.send", ann, toOperator)
+    expect(refused.message).toBe("20 of ann's events to role:operator wait for their acknowledgement")
+    scenario.must("event.send", ann, { ...toOperator, requiresAck: false })
+    scenario.must("event.send", ann, { ...info, to: { agent: "boss" } })
+    scenario.must("event.send", boss, toOperator)
+    scenario.must("event.ack", OPERATOR, { seq: seqs[0] as number })
+    scenario.must("event.send", ann, toOperator)
+    const stop: Notice = { ...info, kind: "directive", directive: "stop", to: { agent: "ann" } }
+    for (let at = 0; at <= INBOX_SENDER_MAX; at += 1) scenario.must("event.send", boss, stop)
+  })
+
+  it("that the hub's rules told gives way to nothing that agents send, however many they are", () => {
+    const scenario = new Scenario()
+    const [ann, other] = [scenario.agent("ann", { maxActive: 1_000 }), scenario.agent("other")]
+    const toOperator = { ...info, to: { role: "operator" as const } }
+    const rules = { windowMs: null, perClaimMicroUsd: null, warnPercent: [], graceMs: 0, absorb: false, reason: "r" }
+    scenario.must("budget.set", OPERATOR, { ...rules, scope: "agent/ann", limitMicroUsd: 1 })
+    const tokens = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 }
+    scenario.must("usage.report", ann, { agent: null, session: null, task: null, model: null, requests: 1, costMicroUsd: 5, ...tokens })
+    const [closed] = openNotices(scenario.state, OPERATOR)
+    expect(closed?.text).toContain("budget agent/ann is closed")
+    scenario.must("budget.set", OPERATOR, { ...rules, scope: "agent/ann", limitMicroUsd: null })
+    const word = scenario.must("event.send", other, toOperator).answer.seq
+    // Whoever delivers for review has the hub tell of it: as often as it likes, with tasks of its own.
+    for (let at = 0; at < INBOX_MAX; at += 1) {
+      scenario.task(`t${at}`, { review: true })
+      scenario.claim(ann, `t${at}`)
+      scenario.complete(ann, `t${at}`)
+    }
+    const waiting = openNotices(scenario.state, OPERATOR)
+    expect(waiting).toHaveLength(INBOX_MAX)
+    expect(waiting[0]).toEqual(closed)
+    expect(waiting.some(({ seq }) => seq === word)).toBe(false)
   })
 
   it("needs an agent that is there and a task that exists", () => {

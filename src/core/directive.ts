@@ -40,12 +40,19 @@ export type Notice = {
   requiresAck: boolean
 }
 
-/** A notice as it is recorded: with the thread that it is a message of. Ledgers from before threads have none. `turn`: it is one of an agent's in a task's thread. */
-export type Sent = Notice & { thread?: ThreadId | undefined; turn?: true }
+/**
+ * A notice as it is recorded: with the thread that it is a message of. Ledgers from before threads have none. `turn`: it is one of an agent's in a task's thread.
+ * `voice`: `hub`, by its own rules, or `agent`, which chose to send it and directs nobody by it.
+ */
+export type Sent = Notice & { thread?: ThreadId | undefined; turn?: true; voice?: "hub" | "agent" }
 /** A notice that waits for its acknowledgement. */
 export type OpenNotice = Sent & { seq: Seq; from: AgentId; atMs: number; ackedBy: AgentId[] }
-/** Notices that wait for one target at the most: the oldest gives way, and stays in the ledger. */
+/** Notices that wait for one target at the most: then one gives way, and stays in the ledger. */
 export const INBOX_MAX = 200
+/** What gives way first, of each the oldest: what agents chose to send, then what their work and the operator sent, and last what the hub's rules told. */
+const GIVES_WAY: readonly Sent["voice"][] = ["agent", undefined, "hub"]
+/** Of these what one agent chose to send, as long as nobody has acknowledged it. */
+export const INBOX_SENDER_MAX = 20
 
 export type SendNotice = Notice
 export type AckNotice = { seq: Seq }
@@ -65,9 +72,15 @@ export function sent(notice: Notice, causedBy: Seq | null = null): SentEvent {
   return { type: "event.sent", data: { ...notice, thread: threadOf(to, kind === "help_wanted" ? null : task) }, causedBy }
 }
 
+/** What the hub's own rules tell. */
+export function told(notice: Notice, causedBy: Seq | null = null): SentEvent {
+  const event = sent(notice, causedBy)
+  return { ...event, data: { ...event.data, voice: "hub" } }
+}
+
 /** A directive by the hub's own rules: the follow-up of somebody's action. */
 export function directive(kind: DirectiveKind, to: Target, task: TaskId | null, text: string, causedBy: Seq | null): DirectiveEvent {
-  return sent({ kind: "directive", directive: kind, to, task, priority: "high", text, payload: {}, requiresAck: true }, causedBy)
+  return told({ kind: "directive", directive: kind, to, task, priority: "high", text, payload: {}, requiresAck: true }, causedBy)
 }
 
 /** Who is told what a director has to see to: orchestrators, or the operator where there is none. */
@@ -124,7 +137,10 @@ export function evolveDirective(state: Workspace, event: DirectiveEvent, { seq, 
       }
       if (!event.data.requiresAck) return
       const target = inboxOf(event.data.to)
-      if (board.noticeCount(target) >= INBOX_MAX) notices.delete(String((board.noticesTo(target)[0] as OpenNotice).seq))
+      if (board.noticeCount(target) >= INBOX_MAX) {
+        const [least] = board.noticesTo(target).sort((a, b) => GIVES_WAY.indexOf(a.voice) - GIVES_WAY.indexOf(b.voice))
+        notices.delete(String((least as OpenNotice).seq))
+      }
       notices.put(String(seq), { ...event.data, seq, from: actor.agent, atMs, ackedBy: [] })
       break
     }

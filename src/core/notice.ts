@@ -1,4 +1,4 @@
-import { type DirectiveEvent, DIRECTIVES, type SendNotice, sent, type SentEvent } from "./directive.ts"
+import { type DirectiveEvent, DIRECTIVES, INBOX_SENDER_MAX, inboxOf, type SendNotice, sent, type SentEvent } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import type { ThreadId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
@@ -28,7 +28,26 @@ export function decideSendNotice(state: Workspace, actor: Actor, notice: SendNot
   if (notice.kind === "directive" && notice.directive === null)
     return refuse("invalid", "a directive needs to say which", `Give \`directive\`: one of ${DIRECTIVES.join(", ")}.`, {})
   const said = sent(notice)
+  if (actor.role !== "operator" && !directs) {
+    const full = fullBy(state, actor, notice)
+    if (full !== null) return full
+    said.data.voice = "agent"
+  }
   return actor.role !== "operator" && said.data.thread?.startsWith("task/") === true ? inTurn(state, actor, notice, said) : [said]
+}
+
+/** No agent pushes out of an inbox what others left there, such as a `stop` or the word that a budget is closed. */
+function fullBy(state: Workspace, actor: Actor, { to, requiresAck }: SendNotice): Refusal | null {
+  const target = inboxOf(to)
+  if (!requiresAck || state.board.noticeCount(target) < INBOX_SENDER_MAX) return null
+  const waiting = state.board.noticesTo(target).filter(({ voice, from, ackedBy }) => voice === "agent" && from === actor.agent && ackedBy.length === 0).length
+  if (waiting < INBOX_SENDER_MAX) return null
+  return refuse(
+    "at_limit",
+    `${waiting} of ${actor.agent}'s events to ${target} wait for their acknowledgement`,
+    "Wait until they are acknowledged, or send what needs no acknowledgement without `requiresAck`.",
+    { to: target, limit: INBOX_SENDER_MAX },
+  )
 }
 
 /** What an agent sends about a task is a message of its thread as any other: not while that is blocked, and not for ever in a circle. */

@@ -137,9 +137,11 @@ function nameOf(state: Workspace, field: string, named: string): string {
   return named
 }
 
-/** What is set, added or refunded, or what a claim is expected to cost, in micro-USD. */
+/** What is set, added, refunded or reported as spent, also with the end of an attempt, or what a claim is expected to cost, in micro-USD. */
 export function amountOf(state: Workspace, action: OperationName, agent: string, given: Readonly<Record<string, unknown>>): number {
   for (const field of ["amountMicroUsd", "costMicroUsd", "limitMicroUsd", "budgetMicroUsd"]) if (typeof given[field] === "number") return given[field]
+  const { usage } = given as { usage?: { costMicroUsd?: number } }
+  if (usage?.costMicroUsd !== undefined) return usage.costMicroUsd
   if (action !== "task.claim") return 0
   const spec = state.specs.get(String(given["task"]))
   return spec === undefined ? 0 : (expectedCost(state.agents.get(agent) ?? NO_AGENT, spec) ?? spec.budgetMicroUsd ?? 0)

@@ -47,6 +47,28 @@ describe("a policy that was set", () => {
     expect(rig.store.entries.length).toBe(head)
   })
 
+  test("bounds what an agent may say that it used: beyond that no report of its own, nor the end of an attempt, closes a budget", async () => {
+    const dear = `@id("dear") forbid (principal, action in [Action::"usage.report", Action::"task.complete", Action::"task.fail"], resource)
+      when { principal.role == "worker" && context.amountMicroUsd > 500 };`
+    const { rig, ann } = await withPolicy(`${DEFAULT_POLICY}\n${dear}`)
+    const rules = { windowMs: null, perClaimMicroUsd: 100, warnPercent: [], graceMs: 0, absorb: false, reason: "r" }
+    await rig.execute("budget.set", OPERATOR, { ...rules, scope: "workspace", limitMicroUsd: 1_000 })
+    await addTask(rig, "t")
+    const { fence } = await rig.execute("task.claim", ann, { task: "t" })
+    const tokens = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 }
+    const report = (costMicroUsd: number) => ({ agent: null, session: null, task: null, model: null, requests: 1, costMicroUsd, ...tokens })
+    const usage = { costMicroUsd: 501, inputTokens: 0, outputTokens: 0 }
+    const delivery = { deliverable: { text: "", evidence: { testsPass: null, commit: null, links: [] } }, usage }
+    for (const call of [
+      () => rig.loop.execute("usage.report", ann, report(501)),
+      () => rig.loop.execute("task.complete", ann, { task: "t", fence, ...delivery }),
+      () => rig.loop.execute("task.fail", ann, { task: "t", fence, reason: "r", retry: true, usage }),
+    ])
+      expect((await refusal(rig, call())).details).toMatchObject({ rule: "dear" })
+    await rig.execute("usage.report", ann, report(60))
+    expect((await rig.execute("task.complete", ann, { task: "t", fence, ...delivery, usage: { ...usage, costMicroUsd: 50 } })).status).toBe("completed")
+  })
+
   test("is passed over by a claim of the next task, which takes what is allowed", async () => {
     const { rig, ann } = await withPolicy(LOCKED)
     await addTask(rig, "ship", ["prod"])
