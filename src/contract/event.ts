@@ -22,6 +22,8 @@ export const openNotice = z.object({
   requiresAck: z.boolean(),
   ackedBy: z.array(name),
   thread: threadId.optional(),
+  turn: z.literal(true).exactOptional(),
+  voice: z.enum(["hub", "agent"]).exactOptional(),
 }) satisfies z.ZodType<OpenNotice>
 
 export const eventOperations = {
