@@ -59,7 +59,7 @@ export const hubOperations = {
   "hub.status": operation({
     least: "observer",
     summary: "Where the workspace stands.",
-    text: "Counts of tasks by status, agents with their presence, open plans, the ledger's head, and alerts with what to do about each (stale or unreachable tasks, lost agents, leases without a session, wakes that were given up or that nobody delivers, agents that wait for leave, a disk that refuses writes).",
+    text: "Counts of tasks by status, agents with their presence, open plans, the ledger's head, and alerts with what to do about each (stale or unreachable tasks, lost agents, wakes that were given up or that nobody delivers, agents that wait for leave, a disk that refuses writes).",
     errors: [],
     input: z.strictObject({}),
     output: z.object({

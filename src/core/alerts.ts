@@ -1,5 +1,4 @@
 import { lostSession } from "./agent.ts"
-import { isHeld } from "./task.ts"
 import { isLive, type Trigger } from "./trigger.ts"
 import { standOf } from "./trigger-why.ts"
 import type { Workspace } from "./workspace.ts"
@@ -53,16 +52,6 @@ export function alertsOf(state: Workspace, nowMs: number): Alert[] {
         agent: owner,
         about: null,
       })
-    if (isHeld(task.status) && task.session !== null && state.sessions.get(task.session)?.status === "ended") {
-      raise({
-        kind: "lease_without_session",
-        text: `${id} is held by a session that has ended`,
-        remedy: `End the lease: skein lease end ${id} --reason …`,
-        task: id,
-        agent: owner,
-        about: null,
-      })
-    }
   }
   for (const session of state.sessions.values()) {
     if (session.status !== "lost" || lostSession(state.board.sessionsOf(session.agent)) !== session) continue

@@ -61,8 +61,7 @@ export function Alerts({ picture }: { picture: Picture }): JSX.Element | null {
 function Remedy({ alert: { kind, task, agent } }: { alert: Alert }): JSX.Element | null {
   if (task === null) return null
   if (kind === "failed_task") return <Deed verb="Open it again" question={openAgain(task)} run={(question) => act("task.reset", { task }, question)} />
-  if (kind === "stale_task" || kind === "lease_without_session")
-    return <Deed verb="End its lease" question={endLease(task, agent)} run={(question) => act("lease.end", { task }, question)} />
+  if (kind === "stale_task") return <Deed verb="End its lease" question={endLease(task, agent)} run={(question) => act("lease.end", { task }, question)} />
   return null
 }
 
