@@ -1,6 +1,6 @@
 import type { AgentId, Seq, TaskId } from "../../src/core/ids.ts"
 
-type Said = Readonly<{ seq: Seq; type: string; atMs: number; actor: { agent: AgentId }; data: Record<string, unknown> }>
+type Said = Readonly<{ seq: Seq; type: string; atMs: number; actor: { agent: AgentId }; commandId: string | null; data: Record<string, unknown> }>
 type Held = { agent: AgentId; left: number; stopAtMs: number | null }
 
 /** The rules of the one budget that simulated teams have, the workspace's, once more and without the core. */
@@ -12,6 +12,10 @@ export class BudgetOracle {
   isClosed = false
   #absorb = false
   #graceMs = 0
+  #warnPercent = 0
+  #isWarned = false
+  /** What the operator has to be told in the same command as the entry that calls for it: once, and nothing else. */
+  #owed: { word: "is closed" | "has reached"; by: string; where: string } | null = null
   readonly #held = new Map<TaskId, Held>()
   /** All that was ever reported; a budget counts what was spent before it, too. */
   #spent = 0
@@ -20,6 +24,11 @@ export class BudgetOracle {
     let sum = 0
     for (const { left } of this.#held.values()) sum += left
     return sum
+  }
+
+  /** Claims that have money set aside. */
+  get holders(): number {
+    return this.#held.size
   }
 
   get free(): number {
@@ -38,8 +47,25 @@ export class BudgetOracle {
   }
 
   /** Reads an entry; `holds` says whether its task is held after it. Gives what is wrong, or null. */
-  read({ seq, type, atMs, actor, data }: Said, holds: (task: TaskId) => boolean): string | null {
+  read(said: Said, holds: (task: TaskId) => boolean): string | null {
+    return this.#told(said) ?? this.#booked(said, holds)
+  }
+
+  /** Notices of the budget are those that are owed, and each comes once. */
+  #told({ seq, type, actor, commandId, data }: Said): string | null {
+    const by = `${actor.agent} ${commandId}`
+    const word = type === "event.sent" ? /^budget workspace (is closed|has reached)/.exec(data["text"] as string)?.[1] : undefined
+    const owed = this.#owed
+    if (word !== undefined) {
+      this.#owed = null
+      return owed?.word === word && owed.by === by ? null : `entry ${seq} tells that the budget ${word}, which is not so or was told already`
+    }
+    return owed === null || owed.by === by ? null : `${owed.where}: the budget ${owed.word}, and nobody is told`
+  }
+
+  #booked({ seq, type, atMs, actor, commandId, data }: Said, holds: (task: TaskId) => boolean): string | null {
     const where = `entry ${seq}: ${type} by ${actor.agent}`
+    const was = { isClosed: this.isClosed, isWarned: this.#isWarned }
     const id = data["id"] as TaskId
     if (type === "budget.set") {
       this.limit = data["limitMicroUsd"] as number
@@ -47,21 +73,30 @@ export class BudgetOracle {
       this.#absorb = data["absorb"] as boolean
       this.#graceMs = data["graceMs"] as number
       this.settled = this.#spent
+      this.#warnPercent = (data["warnPercent"] as number[])[0] ?? Number.POSITIVE_INFINITY
+      was.isWarned = this.#isWarned = this.free > 0 && this.#hasReached
     } else if (type === "budget.topped_up") {
       this.limit = (this.limit as number) + (data["amountMicroUsd"] as number)
       if (this.free > 0) {
         this.settled += this.overrun
         this.overrun = 0
         this.isClosed = false
+        was.isWarned = this.#isWarned = this.#hasReached
       }
     } else if (type === "task.claimed") return this.#claimed(where, id, actor.agent, data["reserves"] as Record<string, number> | undefined)
     else if (type === "usage.reported") this.#used(data["agent"] as AgentId, data["task"] as TaskId | null, data["costMicroUsd"] as number, atMs)
     else if (/^task\.(submitted|completed|failed|retried)$/.test(type))
       this.#used(actor.agent, id, (data["usage"] as { costMicroUsd: number }).costMicroUsd, atMs)
     if (/^(task|lease)\./.test(type) && !holds(id)) this.#held.delete(id)
+    if (this.isClosed && !was.isClosed) this.#owed = { word: "is closed", by: `${actor.agent} ${commandId}`, where }
+    else if (this.#isWarned && !was.isWarned) this.#owed = { word: "has reached", by: `${actor.agent} ${commandId}`, where }
     return this.settled + this.overrun === this.#spent || this.limit === null
       ? null
       : `${where}: the books hold ${this.settled + this.overrun} of ${this.#spent}`
+  }
+
+  get #hasReached(): boolean {
+    return this.limit !== null && (this.settled + this.overrun) * 100 >= this.#warnPercent * this.limit
   }
 
   #claimed(where: string, id: TaskId, agent: AgentId, reserves: Record<string, number> | undefined): string | null {
@@ -86,6 +121,7 @@ export class BudgetOracle {
     if (own !== undefined) own.left -= within
     this.settled += within + absorbed
     this.overrun += beyond
+    if (cost > 0) this.#isWarned ||= this.#hasReached
     if (beyond === 0) return
     this.isClosed = true
     if (own !== undefined) own.stopAtMs = Math.min(own.stopAtMs ?? Number.POSITIVE_INFINITY, atMs + this.#graceMs)

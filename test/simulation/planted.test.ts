@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest"
 import { operations } from "../../src/contract/operations.ts"
 import type { Role } from "../../src/core/entry.ts"
 import type { Seq } from "../../src/core/ids.ts"
+import { Table } from "../../src/core/table.ts"
 import type { Clock } from "../../src/hub/clock.ts"
 import { Presence } from "../../src/hub/presence.ts"
 import { Readers } from "../../src/hub/readers.ts"
@@ -226,6 +227,42 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
       () => find({}),
     )
     expect(greedy).toMatch(/task\.claimed by \w+ reserves \d+(, though only -?\d+ of \d+ is free| in a budget that is closed)/)
+  })
+
+  const isClosing = ({ type, data }: { type: string; data: unknown }): boolean => type === "event.sent" && / is closed: /.test((data as { text: string }).text)
+
+  test.each([
+    ["that nobody is told of", (is: boolean): number => (is ? 0 : 1), /the budget is closed, and nobody is told/],
+    ["that is told of twice", (is: boolean): number => (is ? 2 : 1), /tells that the budget is closed, which is not so or was told already/],
+  ])("with two hubs, the closing of a budget %s", async (_, times, found) => {
+    const names = ["usage.report", "task.complete", "task.fail"] as const
+    const planted = await tampered(
+      (sound) =>
+        Object.fromEntries(
+          names.map((name) => {
+            const decide: (typeof sound)["usage.report"]["decide"] = (state, by, input, nowMs) => {
+              const decision = sound[name].decide(state, by, input as never, nowMs)
+              return "refused" in decision ? decision : decision.flatMap((event) => Array.from({ length: times(isClosing(event)) }, () => event))
+            }
+            return [name, { ...sound[name], decide }]
+          }),
+        ),
+      () => find({ hubs: 2 }),
+    )
+    expect(planted).toMatch(found)
+  })
+
+  test("with two hubs, money that stays set aside after its claim", async () => {
+    const kept = await replaced(
+      Table.prototype as Table<unknown>,
+      "delete",
+      (sound) =>
+        function remove(this: Table<unknown>, key: string): void {
+          if (this.name !== "reservations") sound.call(this, key)
+        },
+      () => find({ hubs: 2 }),
+    )
+    expect(kept).toMatch(/\d+ claims have money set aside, not \d+|the budget's books/)
   })
 
   test("an answer with another fence than the ledger's", async () => {

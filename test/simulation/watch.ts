@@ -166,6 +166,18 @@ export class Watch {
     }
   }
 
+  /** What a hub has in its books is what the entries say: nothing is counted twice, and nothing stays reserved for nobody. */
+  #agreeOnMoney({ budgets, reservations }: Workspace): void {
+    const { limit, settled, overrun, reserved, isClosed, holders } = this.#world.oracle.budget
+    if (reservations.size !== holders) throw new Violation(`${reservations.size} claims have money set aside, not ${holders}`)
+    const budget = budgets.get("workspace")
+    if (budget === undefined) return
+    const { limitMicroUsd, addedMicroUsd, settledMicroUsd, overrunMicroUsd, reservedMicroUsd, closedAtMs } = budget
+    const books = [(limitMicroUsd as number) + addedMicroUsd, settledMicroUsd, overrunMicroUsd, reservedMicroUsd, closedAtMs !== null].join(" ")
+    const said = [limit, settled, overrun, reserved, isClosed].join(" ")
+    if (books !== said) throw new Violation(`the budget's books (limit, settled, overrun, reserved, closed) are ${books}, not ${said}`)
+  }
+
   /** The hub's state is what the entries say, and tasks are neither lost nor made. */
   #agree(state: Workspace, runs: () => boolean): void {
     const { oracle, store } = this.#world
@@ -177,6 +189,7 @@ export class Watch {
     for (const [status, count] of Object.entries(counts))
       if (count !== (expected[status] ?? 0)) throw new Violation(`${count} tasks are ${status}, not ${expected[status] ?? 0}`)
     if (state.tasks.size !== oracle.tasks.size) throw new Violation(`there are ${state.tasks.size} tasks, not ${oracle.tasks.size}`)
+    this.#agreeOnMoney(state)
     for (const [id, messages] of oracle.threads.messages) {
       const head = state.threads.get(id)?.head
       if (head !== messages.length) throw new Violation(`thread ${id} has ${head} messages, not ${messages.length}`)
