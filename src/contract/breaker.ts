@@ -61,7 +61,7 @@ export const breakerOperations = {
     least: "operator",
     purposes: ["override"],
     summary: "Close a breaker by hand.",
-    text: "All that was known against it is forgotten. For an account that is out of quota: `account.restored`.",
+    text: "All that was known against it is forgotten. An account that is out of quota is restored, as by `account.restored`.",
     errors: ["not_found"],
     input: z.strictObject({ breaker, reason: reason.default("reset") }),
     output: done,

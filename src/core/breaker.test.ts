@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it, test } from "vitest"
-import { OPERATOR, Scenario } from "../../test/scenario.ts"
+import { OPERATOR, Scenario, types } from "../../test/scenario.ts"
 import { type Breaker, BREAKER_NUMBERS, type BreakerPhase, breakerPolicy, type BreakerPolicy, phaseOf, type Signal, step } from "./breaker.ts"
 import { breakerViews } from "./breaker-view.ts"
 import { throttledBy } from "./breaker-outcome.ts"
@@ -333,7 +333,13 @@ describe("claims", () => {
     })
     expect(breakerViews(scenario.state, scenario.nowMs)).toMatchObject([{ breaker: "account/shared", phase: "open", cause: "throttled" }])
     scenario.must("account.restored", OPERATOR, { account: "shared", reason: "paid" })
+    scenario.must("task.release", ann, { task: "t", fence: scenario.claim(ann, "t"), reason: "later" })
+    // It is shown as a breaker that is open, whose remedy is to reset it.
+    scenario.must("account.exhausted", OPERATOR, { account: "shared", untilMs: scenario.nowMs + 60_000, reason: "usage limit" })
+    expect(scenario.refuses("breaker_open", "task.claimNext", ann, NEXT).remedy).toContain("skein breaker reset")
+    expect(types(scenario.must("breaker.reset", OPERATOR, { breaker: "account/shared", reason: "paid" }))).toEqual(["account.restored"])
     scenario.claim(ann, "t")
+    scenario.refuses("not_found", "breaker.reset", OPERATOR, { breaker: "account/shared", reason: "paid" })
   })
 
   it("are refused while an operator has tripped a breaker, and let through when it is reset", () => {

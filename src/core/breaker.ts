@@ -1,3 +1,4 @@
+import type { AccountEvent } from "./account.ts"
 import { type Recorded, unknownType } from "./entry.ts"
 import type { AgentId, Seq, TaskId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
@@ -146,10 +147,14 @@ export function decideTripBreaker(_state: Workspace, { breaker, untilMs, reason 
   return [{ type: "breaker.tripped", data: { breaker, untilMs, reason } }]
 }
 
-export function decideResetBreaker(state: Workspace, { breaker, reason }: ResetBreaker): BreakerEvent[] | Refusal {
-  if (!state.breakers.has(breaker))
+/** An account that is out of quota is shown as an open breaker, and is restored as one. */
+export function decideResetBreaker(state: Workspace, { breaker, reason }: ResetBreaker, nowMs: number): (BreakerEvent | AccountEvent)[] | Refusal {
+  const known: BreakerEvent[] = state.breakers.has(breaker) ? [{ type: "breaker.reset", data: { breaker, reason } }] : []
+  const account = breaker.startsWith("account/") ? breaker.slice("account/".length) : null
+  const isPaused = account !== null && nowMs < (state.accounts.get(account)?.untilMs ?? 0)
+  if (known.length === 0 && !isPaused)
     return refuse("not_found", `breaker ${breaker} is closed`, "`skein breaker list` lists those of which something is known.", { breaker })
-  return [{ type: "breaker.reset", data: { breaker, reason } }]
+  return isPaused ? [...known, { type: "account.restored", data: { account, reason } }] : known
 }
 
 export function decideSetBreakerPolicy(state: Workspace, { changes, reason }: SetBreakerPolicy): BreakerEvent[] | Refusal {
