@@ -33,7 +33,7 @@ export class ClaimGate {
   #after: Map<BreakerId, Breaker | undefined> | null = null
   #taken: Map<TaskId, [BudgetId, number][]> | null = null
   readonly #forbids: Forbids | null
-  /** Why the first was kept out: the answer where nothing is left. */
+  /** The answer where nothing is left: why the one was kept out that may be let in first, of those without a time the first. */
   refusal: Refusal | null = null
 
   /** `ending`: tasks whose claims end in the same decision, before it takes anything: what they reserved is free, and their breakers know of it. */
@@ -121,7 +121,7 @@ export class ClaimGate {
   }
 
   #keep(refusal: Refusal | null): Refusal | null {
-    this.refusal ??= refusal
+    if (refusal !== null && (this.refusal === null || timeOf(refusal) < timeOf(this.refusal))) this.refusal = refusal
     return refusal
   }
 
@@ -201,6 +201,12 @@ export class ClaimGate {
     }
     return refuse("budget_spent", `budget ${id} ${what}${wants}`, remedy, details)
   }
+}
+
+/** From when on a refusal may not hold any more. */
+function timeOf({ details }: Refusal): number {
+  const { retryAtMs } = details
+  return typeof retryAtMs === "number" ? retryAtMs : Number.POSITIVE_INFINITY
 }
 
 /** What a claim of the task is expected to cost in micro-USD, where anybody can know. */

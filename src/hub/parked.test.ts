@@ -55,6 +55,19 @@ describe("a parked claim", () => {
     expect(rig.loop.nowMs()).toBeLessThan(anewMs + 100)
   })
 
+  test("is decided again at the first time at which any of what it is kept from is open, not at that of the best task", async () => {
+    const rig = await openRig()
+    await rig.agents("poor")
+    await rig.execute("task.add", OPERATOR, { id: "best", title: "best", priority: "high", labels: ["long"] })
+    await rig.execute("task.add", OPERATOR, { id: "soon", title: "soon", labels: ["short"] })
+    const startMs = rig.loop.nowMs()
+    await rig.execute("breaker.trip", OPERATOR, { breaker: "kind/long", untilMs: startMs + 140_000, reason: "test" })
+    await rig.execute("breaker.trip", OPERATOR, { breaker: "kind/short", untilMs: startMs + 1_000, reason: "test" })
+    const { claims } = await rig.run(rig.loop.execute("task.claimNext", POOR, CLAIM_ANY, WAIT))
+    expect(claims.map(({ task }) => task.id)).toEqual(["soon"])
+    expect(rig.loop.nowMs() - startMs).toBeLessThan(2_000)
+  })
+
   const reason = "test"
   const FORBIDDEN = 'permit (principal, action, resource); forbid (principal, action == Action::"task.claim", resource);'
   const BARS: Record<string, [shut: (rig: Rig) => Promise<unknown>, open: (rig: Rig) => Promise<unknown>]> = {
