@@ -5,8 +5,8 @@ import type { TurnUsage } from "./acp-connection.ts"
 
 /** What passes by itself: the same is sent again. */
 const AWAY: ReadonlySet<string> = new Set(["hub_unreachable", "timed_out", "hub_stopping", "storage_refused", "overloaded", "rate_limited"])
-/** Reports that wait for a hub that is away, at the most: the oldest gives way. */
-const WAITING_MAX = 1_000
+/** Reports that wait for a hub that is away, at the most: the oldest that is not on its way gives way, and that is told. */
+export const WAITING_MAX = 1_000
 
 /** What turns of agents used, told to the hub: each once, also where it has to be told again. */
 export class UsageReports {
@@ -24,7 +24,9 @@ export class UsageReports {
   /** `session`: the agent's, with the hub. */
   add(usage: TurnUsage, session: string | null): void {
     this.#waiting.push({ usage, session, key: randomUUID() })
-    if (this.#waiting.length > WAITING_MAX) this.#waiting.shift()
+    // The first may be on its way at this moment.
+    const [lost] = this.#waiting.length > WAITING_MAX ? this.#waiting.splice(1, 1) : []
+    if (lost !== undefined) this.#told(`what ${lost.usage.agent} used is not on the ledger: ${WAITING_MAX} later reports wait for the hub`)
     void this.send()
   }
 
