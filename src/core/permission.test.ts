@@ -112,7 +112,10 @@ describe("a request for leave", () => {
   it("comes back with a snapshot, is bounded for each agent, and forgotten a day after its end", () => {
     const waking = here()
     const ids = Array.from({ length: OPEN_MAX }, () => asks(waking))
-    waking.refuses("at_limit", "permission.ask", waking.keeper, { agent: "bob", session: null, title: "t", kind: null, options: OPTIONS, rule: null })
+    const another = { agent: "bob", session: null, title: "t", kind: null, options: OPTIONS, rule: null }
+    expect(waking.refuses("at_limit", "permission.ask", waking.keeper, another).details).toEqual({ limit: 16 })
+    waking.agent("cat")
+    ids.push(asks(waking, null, "cat"))
     expect(
       fromSnapshot(takeSnapshot(waking.state))
         .jobs.openPermissions()
@@ -121,6 +124,6 @@ describe("a request for leave", () => {
     for (const id of ids) waking.must("permission.answer", OPERATOR, { permission: id, option: null, reason: "no" })
     waking.wait(86_400_001)
     asks(waking)
-    expect([...waking.state.permissions.values()]).toHaveLength(1)
+    expect(waking.state.jobs.permissionsOf("bob")).toHaveLength(1)
   })
 })
