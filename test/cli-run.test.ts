@@ -138,14 +138,14 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
     expect(completed).toEqual(["naps.1/a", "naps.1/b", "naps.1/c"])
   })
 
-  test("a run whose reader has seen enough stops as at Ctrl-C: no hub and no claim is left behind", async () => {
+  test("a run whose reader has seen enough stops as when its terminal goes, with 129: no hub and no claim is left behind", async () => {
     const folder = newRepository()
     const plan = writePlan(folder, { plan: "naps", tasks: [nap("a", 0), nap("b", 60)] })
     const run = startSkein(folder, ["run", plan])
     await until(() => (/claimed a/.test(run.output()) ? true : undefined), "it tells")
     // As `| head` does: from here on nobody reads, and what it tells of the second task finds that.
     run.child.stdout?.destroy()
-    expect((await run.ended).status).toBe(130)
+    expect((await run.ended).status).toBe(129)
     expect(hubPid(folder)).toBeNull()
     // It found out by what it told of the first task; whether the second was claimed meanwhile is open.
     const last = (await entriesOf(folder)).findLast(({ type }) => /^(task|lease)\./.test(type))
