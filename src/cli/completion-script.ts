@@ -2,7 +2,7 @@ import { shellQuoted } from "../repo/shell-word.ts"
 
 export const SHELLS = ["bash", "zsh", "fish"] as const
 
-/** Stands for the names of files. */
+/** Stands for the names of files. Every other word with an `@` stands for what `skein completion --names WORD` prints. */
 export const FILE = "@file"
 
 /**
@@ -11,7 +11,7 @@ export const FILE = "@file"
  */
 export type Completions = Map<string, readonly [word: string, means: string][]>
 
-/** A script that defines the completion of `skein` in a shell. All that it ever does is look into a table of its own. */
+/** A script that defines the completion of `skein` in a shell. It looks into a table of its own, and for names alone asks `skein`. */
 export function completionScript(shell: (typeof SHELLS)[number], completions: Completions): string {
   const quoted = shell === "fish" ? fishQuoted : shellQuoted
   // bash shows no meanings.
@@ -30,12 +30,18 @@ const fishQuoted = (text: string): string => `'${text.replace(/[\\']/g, "\\$&")}
 
 /**
  * The walk over the words before the cursor, for bash and zsh: which command they name (`route`), how many arguments it has (`count`), and which option waits
- * for its value (`open`); then the candidates, as lines of the table. bash gives the `=` of `--by=tmux` as a word of its own.
+ * for its value (`open`); then the candidates, as lines of the table. bash gives the `=` of `--by=tmux` as a word of its own. `where`: which hub is meant.
  */
 const WALK = `_skein_lines() {
-  local route= open= word count=0 rest= current="$1"
+  local route= open= word count=0 rest= current="$1" line name
+  local -a where
+  where=()
   shift
   for word in "$@"; do
+    case "$open $word" in
+      "-w "* | "-C "* | "--workspace "* | "--repo "* | "--url "*) [ "$word" = = ] || where+=("$open" "$word") ;;
+      " --workspace="* | " --repo="* | " --url="* | " --global") where+=("$word") ;;
+    esac
     if [ -n "$open" ]; then
       [ "$word" = = ] || open=
     elif [ -n "$rest" ]; then
@@ -58,7 +64,14 @@ const WALK = `_skein_lines() {
     _skein_table "options$route"
   else
     { [ "$count" = 0 ] && [ -z "$rest" ] && _skein_table "commands$route"; } || _skein_table "argument$route $count" || _skein_table "argument$route all"
-  fi
+  fi | while IFS= read -r line; do
+    name="\${line%%$'\\t'*}"
+    case "$name" in
+      ${FILE}) printf '%s\\n' "$line" ;;
+      @*) skein completion "\${where[@]}" --names "\${name#@}" 2>/dev/null </dev/null ;;
+      *) printf '%s\\n' "$line" ;;
+    esac
+  done
 }
 `
 
@@ -106,6 +119,7 @@ function __skein_lines
   set -l current (commandline -ct)
   set -l words (commandline -opc)
   set -l prefix ''
+  set -l where
   set -e words[1]
   if string match -qr '^--[^=]+=' -- $current
     set prefix (string replace -r '=.*' '=' -- $current)
@@ -113,6 +127,11 @@ function __skein_lines
     set current (string replace -r '^[^=]*=' '' -- $current)
   end
   for word in $words
+    if contains -- "$open" -w -C --workspace --repo --url
+      set -a where $open $word
+    else if test -z "$open"; and string match -qr -- '^--(workspace|repo|url)=|^--global$' $word
+      set -a where $word
+    end
     if test -n "$open"
       set open ''
     else if test -n "$rest"
@@ -143,6 +162,8 @@ function __skein_lines
   for line in $lines
     if string match -q -- '${FILE}*' $line
       string replace -r '^' -- $prefix (__fish_complete_path $current)
+    else if string match -q -- '@*' $line
+      string replace -r '^' -- $prefix (skein completion $where --names (string replace -r '^@(\\w+).*' '$1' -- $line) 2>/dev/null </dev/null)
     else
       echo $prefix$line
     end

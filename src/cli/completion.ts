@@ -1,11 +1,37 @@
 import type { Command, Option } from "commander"
 import { completionScript, type Completions, FILE, SHELLS } from "./completion-script.ts"
+import type { HubConnection } from "./connection.ts"
 import { act, examples, oneOf, wordsOf, type Context } from "./context.ts"
+import { UsageError } from "./failure.ts"
 import { program } from "./program.ts"
 import { VERBS } from "./verbs.ts"
 
 /** Placeholders of the help that stand for something on the disk. */
 const ON_DISK = /^(?:path|file|plan|folder)$/
+
+const OPEN = ["pending", "claimed", "in_progress", "blocked", "review", "failed"] as const
+const AT_MOST = 500
+/** Nobody waits longer at Tab. */
+const PATIENCE = { timeoutMs: 1_000 }
+
+/** Names that the hub knows. */
+const NAMES = {
+  tasks: async (hub) => (await hub.call("task.list", { state: [...OPEN], limit: AT_MOST }, PATIENCE)).tasks.map(({ id }) => id),
+  agents: async (hub) => (await hub.call("agent.list", {}, PATIENCE)).agents.map(({ name }) => name),
+  plans: async (hub) => (await hub.call("plan.list", {}, PATIENCE)).plans.map(({ id }) => id),
+  threads: async (hub) => (await hub.call("thread.list", {}, PATIENCE)).threads.map(({ id }) => id),
+  workspaces: async (hub) => (await hub.call("workspace.list", {}, PATIENCE)).workspaces.map(({ name }) => name),
+} satisfies Record<string, (hub: HubConnection) => Promise<string[]>>
+type Named = keyof typeof NAMES
+
+/** Whose names stand there: by the command and the placeholder of its argument, or the option and its. */
+const NAMED: readonly [where: RegExp, what: Named][] = [
+  [/ task$| --(task <id|depends-on <)/, "tasks"],
+  [/^(?! hook| run).* (agents?|--agent <name|--(owner|prefers|with) <agent)$|^ agent (?!add )\w+ name$/, "agents"],
+  [/^ plan \w+ plan$| --plan <id$/, "plans"],
+  [/ thread$| --thread <id$/, "threads"],
+  [/ --workspace <name$/, "workspaces"],
+]
 
 const WHERE: Readonly<Record<(typeof SHELLS)[number], string>> = {
   bash: "skein completion bash > ~/.local/share/bash-completion/completions/skein",
@@ -17,8 +43,15 @@ const WHERE: Readonly<Record<(typeof SHELLS)[number], string>> = {
 export function register(root: Command): void {
   root
     .command("completion")
-    .description("Print a script by which a shell completes verbs, options and fixed values at Tab. It asks nobody: made anew with each version of Skein.")
-    .argument("<shell>", SHELLS.join(", "), oneOf(SHELLS))
+    .description(
+      "Print a script by which a shell completes verbs, options, values and names at Tab. Names of tasks, agents, plans, threads and workspaces come from the hub, where one runs. Make it anew with each version of Skein.",
+    )
+    .argument("[shell]", SHELLS.join(", "), oneOf(SHELLS))
+    .option(
+      "--names <what>",
+      `print the names of these, one a line, as the script asks for them: ${Object.keys(NAMES).join(", ")}; none where no hub answers`,
+      oneOf(Object.keys(NAMES) as Named[]),
+    )
     .addHelpText(
       "after",
       examples(
@@ -28,7 +61,19 @@ export function register(root: Command): void {
       ),
     )
     .action(
-      act(async ({ terminal }: Context, shell: (typeof SHELLS)[number]) => {
+      act(async (context: Context, shell: (typeof SHELLS)[number] | undefined, { names }: { names?: Named }) => {
+        const { terminal } = context
+        if (names !== undefined) {
+          // Whoever presses Tab asked for no error.
+          const found = await context
+            .hub()
+            .then(NAMES[names])
+            .catch(() => [])
+          terminal.record({ names: found })
+          for (const name of found) terminal.print(name)
+          return
+        }
+        if (shell === undefined) throw new UsageError("say which shell", `Write one of ${SHELLS.join(", ")}.`)
         const script = completionScript(shell, completionsOf(await wholeProgram()))
         if (terminal.json) terminal.record({ shell, script })
         else process.stdout.write(script)
@@ -55,9 +100,10 @@ function completionsOf(root: Command): Completions {
     const options = [...command.options, ...(command === root ? [] : root.options)]
     all.set(`options${path}`, [...options.flatMap((option) => namesOf(option).map((name): [string, string] => [name, option.description])), ...own])
     for (const option of command.options.filter(({ required }) => required))
-      for (const name of namesOf(option)) all.set(`value${path} ${name}`, valuesOf(option.parseArg, placeholder(option)))
+      for (const name of namesOf(option))
+        all.set(`value${path} ${name}`, valuesOf(option.parseArg, placeholder(option), `${path} ${option.long} <${placeholder(option)}`))
     for (const [at, argument] of command.registeredArguments.entries()) {
-      const values = valuesOf(argument.parseArg, argument.name())
+      const values = valuesOf(argument.parseArg, argument.name(), `${path} ${argument.name()}`)
       if (values.length > 0) all.set(`argument${path} ${argument.variadic ? "all" : at}`, values)
     }
     for (const child of command.commands) take(child, `${path} ${child.name()}`)
@@ -70,6 +116,8 @@ const namesOf = ({ long, short }: Option): string[] => [long, short].filter((nam
 
 const placeholder = ({ flags }: Option): string => /<([\w-]+)/.exec(flags)?.[1] ?? ""
 
-function valuesOf(parse: unknown, name: string): [string, string][] {
+function valuesOf(parse: unknown, name: string, where: string): [string, string][] {
+  const named = NAMED.find(([place]) => place.test(where))
+  if (named !== undefined) return [[`@${named[1]}`, ""]]
   return ON_DISK.test(name) ? [[FILE, ""]] : wordsOf(parse).map((word) => [word, ""])
 }
