@@ -9,7 +9,7 @@ export function patchedPaths(patch: string): string[] {
 
 /**
  * Files that a shell command line writes, as far as its words tell, with a slash at the end of what is written whole if it is a folder: targets of redirections, and the arguments of programs that are there to write. A shell can
- * hide a name from anyone who does not run it (variables, scripts, `eval`): this catches what an agent does in good faith; git's guard stops the commit of the rest.
+ * hide a name from anyone who does not run it (globs, variables, scripts, `eval`): this catches what an agent does in good faith; git's guard stops the commit of the rest.
  */
 export function writtenPaths(command: string): string[] {
   const found = new Set<string>(patchedPaths(command))
