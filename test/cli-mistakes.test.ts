@@ -42,6 +42,48 @@ test.each(UNDER_OTHERS)("whoever tries a word that stands under other verbs is l
   expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining(`"${word}"\nremedy: ${remedy}`) as string })
 })
 
+test("help asked for before the verb is the verb's", async () => {
+  const [before, after] = await Promise.all([skein(repository, ["-h", "task", "add"]), skein(repository, ["task", "add", "--help"])])
+  expect(before).toEqual(after)
+})
+
+test("an address for a hub that is up at another is not passed over in silence", async () => {
+  for (const [args, said] of [
+    [["up"], ""],
+    [["up", "--host", "127.0.0.1"], ""],
+    [["up", "--port", "1"], expect.stringContaining("skein down, then skein up") as string],
+    [["up", "--host", "0.0.0.0"], expect.stringContaining("skein down, then skein up") as string],
+  ] as const) {
+    const { status, stderr } = await skein(repository, args)
+    expect({ status, stderr }).toEqual({ status: 0, stderr: said })
+  }
+})
+
+test("a beat that no session hears is refused: whatever keeps an agent running learns that its session is over", async () => {
+  const [begun] = await json<{ session: string }>(repository, ["session", "start", "--owned"])
+  const id = begun?.session ?? ""
+  expect(await json(repository, ["session", "beat", id])).toEqual([{ heard: [id] }])
+  await json(repository, ["session", "end", id])
+  expect(await skein(repository, ["session", "beat", id])).toMatchObject({
+    status: 1,
+    stdout: "heard of 0 of 1\n",
+    stderr: expect.stringMatching(/you have no session s_\w+ that could beat\nremedy: skein session list/) as string,
+  })
+})
+
+test("the director works without being added, whatever it does first", async () => {
+  for (const args of [
+    ["session", "start"],
+    ["files", "reserve", "a.ts"],
+  ]) {
+    const fresh = newRepository()
+    await json(fresh, ["up"])
+    expect(await skein(fresh, ["wake", "operator"])).toMatchObject({ status: 1, stderr: expect.stringContaining("skein session start") as string })
+    expect(await json(fresh, args)).toHaveLength(1)
+    expect((await skein(fresh, ["wake", "operator"])).status).toBe(0)
+  }
+})
+
 test("what begins beyond the ledger's end is told where that is", async () => {
   const { status, stdout, stderr } = await skein(repository, ["ledger", "tail", "--from", "99999"])
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "", stderr: expect.stringMatching(/^the ledger ends at entry \d+$/m) as string })

@@ -5,7 +5,7 @@ import type { Context } from "./context.ts"
 const OPERATOR = "operator"
 
 /**
- * Lets the human director take tasks too: agents claim, and the director becomes one with its first claim and not before, so that a
+ * Lets the human director work too: agents claim, and the director becomes one with its first claim, session or lease on files and not before, so that a
  * workspace of scripts alone has no agent in it that nobody started.
  */
 export async function asDirector<Answer>(context: Context, call: () => Promise<Answer>): Promise<Answer> {

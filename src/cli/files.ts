@@ -3,6 +3,7 @@ import { join } from "node:path"
 import type { Command } from "commander"
 import type { Output } from "../contract/operations.ts"
 import { act, asText, collect, type Context, duration, examples, integer, oneOf } from "./context.ts"
+import { asDirector } from "./director.ts"
 import { conflictLines, foreseen } from "./files-foreseen.ts"
 import { paged } from "./paging.ts"
 import { printable } from "./printable.ts"
@@ -71,14 +72,15 @@ export function register(program: Command): void {
 
 async function reserve(context: Context, globs: string[], { mode, ttl, reason, task, fence }: Reserve): Promise<void> {
   const hub = await context.hub()
-  const answer = await hub.call("files.reserve", {
+  const wish = {
     globs,
     mode,
     reason,
     task: task ?? null,
     fence: fence ?? null,
     ...(ttl === undefined ? {} : { ttlMs: ttl }),
-  })
+  }
+  const answer = await asDirector(context, () => hub.call("files.reserve", wish))
   context.terminal.answer(
     answer,
     `${answer.lease}: ${printable(globs.join(" "))} ${globs.length === 1 ? "is" : "are"} yours (${mode}) until ${showTime(answer.endsAtMs)}`,

@@ -32,7 +32,9 @@ async function main(args: readonly string[]): Promise<void> {
     process.stdout.write(manual(new Terminal({ colour: !args.includes("--no-color") })))
     return
   }
-  // `skein help VERB`, as people try it.
+  // `skein --help VERB` and `skein help VERB`, as people try it.
+  const first = args[0] as string
+  if (first === "-h" || first === "--help") return main([...args.slice(1), "--help"])
   if (name === "help") return main([...args.filter((arg) => arg !== "help"), "--help"])
   const verb = findVerb(name)
   if (verb === undefined) {

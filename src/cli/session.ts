@@ -1,5 +1,7 @@
 import type { Command } from "commander"
+import { SkeinError } from "../contract/errors.ts"
 import { act, examples, oneOf, type Context } from "./context.ts"
+import { asDirector } from "./director.ts"
 import { renderTable, showTime } from "./table.ts"
 
 const STATUSES = ["live", "lost", "ended"] as const
@@ -17,7 +19,8 @@ export function register(program: Command): void {
     .addHelpText("after", examples(["skein session start --agent goose --json | jq -r .session", "the session's id"]))
     .action(
       act(async (context: Context, { agent, runtime, resumeId, owned = false }: { agent?: string; runtime: string; resumeId?: string; owned?: boolean }) => {
-        const answer = await (await context.hub()).call("session.start", { agent: agent ?? null, runtime, resumeId: resumeId ?? null, owned })
+        const hub = await context.hub()
+        const answer = await asDirector(context, () => hub.call("session.start", { agent: agent ?? null, runtime, resumeId: resumeId ?? null, owned }))
         context.terminal.answer(answer, `session ${answer.session} of ${answer.agent}`)
       }),
     )
@@ -40,6 +43,10 @@ export function register(program: Command): void {
       act(async (context: Context, ids: string[]) => {
         const { heard } = await (await context.hub()).call("session.beat", { sessions: ids })
         context.terminal.answer({ heard }, `heard of ${heard.length} of ${ids.length}`)
+        const unheard = ids.filter((id) => !heard.includes(id))
+        if (unheard.length === 0) return
+        const remedy = "skein session list --status live shows those that live; skein session start begins another."
+        throw new SkeinError("not_found", `you have no session ${unheard.join(", ")} that could beat`, remedy, { unheard })
       }),
     )
   session

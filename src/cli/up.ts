@@ -9,6 +9,8 @@ import { showTime } from "./table.ts"
 
 type UpOptions = { foreground?: boolean; host: string; port?: number; allowHost?: string[]; supervise?: boolean }
 
+const LOOPBACK = "127.0.0.1"
+
 /** `skein up`: starts the hub of the instance, in the background unless told otherwise. */
 export function register(program: Command): void {
   program
@@ -17,7 +19,7 @@ export function register(program: Command): void {
     .option("--foreground", "stay in this terminal until Ctrl-C, as a service manager wants it")
     .option("--supervise", "start a supervisor too: it runs agents, restarts what dies, and wakes who has something unread")
     .option("--port <n>", "listen here (default: the port of the last time, else a free one)", integer(0, 65_535))
-    .option("--host <address>", "listen on this address; anything but loopback lets other machines in", "127.0.0.1")
+    .option("--host <address>", "listen on this address; anything but loopback lets other machines in", LOOPBACK)
     .option("--allow-host <name>", "a further name that the hub may be asked by, such as a proxy's; may be repeated", collect(asText))
     .addHelpText(
       "after",
@@ -46,9 +48,17 @@ async function up(context: Context, { foreground = false, host, port, allowHost 
   const { hub, already } = await ensureHub(context.instance(), { host, port: port ?? null, allowedHosts: allowHost })
   const since = already ? `is up already, since ${showTime(hub.startedAtMs)},` : "is up"
   terminal.answer({ up: true, already, ...hub }, `the hub ${since} at ${hub.url} (process ${hub.pid})`)
+  if (already && isOther(hub.url, host, port, allowHost))
+    terminal.notice("--host, --port and --allow-host hold from a hub's start on: skein down, then skein up with them")
   for (const { message, remedy } of (await ledgersIn(context.instance())).strays) terminal.notice(`${printable(message)}. ${remedy}`)
   if (!supervise) return
   const { ensureSupervisor } = await import("./supervisor-start.ts")
   const { supervisor, already: ran } = await ensureSupervisor(context)
   terminal.answer({ supervising: true, already: ran, pid: supervisor.pid }, `the supervisor ${ran ? "runs already" : "is up"} (process ${supervisor.pid})`)
+}
+
+/** Whether the hub that runs is another than was asked for, as far as its address tells. */
+function isOther(url: string, host: string, port: number | undefined, allowHost: readonly string[]): boolean {
+  const at = new URL(url)
+  return (host !== LOOPBACK && at.hostname !== host) || (port !== undefined && port !== 0 && Number(at.port) !== port) || allowHost.length > 0
 }

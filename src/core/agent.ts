@@ -230,7 +230,11 @@ export function decideEndSession(
 /** An agent that may act: known and not retired. */
 export function presentAgent(state: Workspace, name: AgentId): Agent | Refusal {
   const agent = state.agents.get(name)
-  if (agent === undefined) return refuse("not_found", `there is no agent ${name}`, `Add it: skein agent add ${name}`, { agent: name })
+  if (agent === undefined) {
+    const remedy =
+      name === OPERATOR ? "The director becomes one with its first claim, session or lease on files: skein session start" : `Add it: skein agent add ${name}`
+    return refuse("not_found", `there is no agent ${name}`, remedy, { agent: name })
+  }
   if (agent.status === "retired")
     return refuse("retired", `agent ${name} is retired`, "A retired agent does not come back: add one with another name.", { agent: name })
   return agent
