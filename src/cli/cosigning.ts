@@ -18,7 +18,7 @@ export function keepCosigned(instance: Instance, hub: Hub, log: LoopLog, everyMs
       const note = loop?.note() ?? null
       if (loop === null || note === null || sent.get(workspace) === note) continue
       try {
-        const { answers } = await cosignNow(instance, workspace, note, loop.ledger)
+        const { answers } = await cosignNow(instance, workspace, note, loop.ledger, loop.tree)
         for (const { url, outcome, reason, offence } of answers) {
           // A witness that refuses has seen another history: that is for people to look into.
           if (outcome === "refused") log.error({ workspace, url, offence, reason }, "a witness refuses to cosign")

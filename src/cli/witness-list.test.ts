@@ -11,6 +11,8 @@ import { serveWitness } from "../ledger/witness-http.ts"
 import { Witness } from "../ledger/witness.ts"
 import { makeEntries } from "../../test/ledger-entries.ts"
 import { openRig } from "../../test/simulation/rig.ts"
+import { ThroughLedger } from "../../test/simulation/through-ledger.ts"
+import type { Stored } from "../ledger/ledger.ts"
 import { keepCosigned } from "./cosigning.ts"
 import { cosignNow, readWitnesses, writeWitnesses } from "./witness-list.ts"
 
@@ -124,4 +126,41 @@ test("a hub has each new checkpoint cosigned by itself, and asks a witness again
   await vi.waitFor(() => expect(warned).toContain("a witness does not answer"), 30_000)
   await alice.comeBack()
   await isCosigned()
+})
+
+test("a hub reads its ledger once for its witnesses, however many checkpoints they cosign, and gives way while it does", async () => {
+  const sign = ({ size, root }: Checkpoint): string =>
+    signNote(formatTreeHead({ origin: "skein/main", size, root: Buffer.from(root, "hex") }), parseSigner(LOG.skey))
+  let first = Infinity
+  class Counting extends ThroughLedger {
+    override read(from: number, limit: number): Promise<Stored[]> {
+      first = Math.min(first, from)
+      return super.read(from, limit)
+    }
+  }
+  const rig = await openRig({ sign: (_, checkpoint) => Promise.resolve(sign(checkpoint)), wrap: (ledger) => new Counting(ledger) })
+  const instance = newInstance()
+  const alice = await witnessNamed("alice")
+  writeWitnesses(instance, "main", [alice.known])
+  const cosigned = async (): Promise<void> => {
+    const { note } = await rig.run(rig.loop.checkpoint())
+    let outcomes: string[] = []
+    void cosignNow(instance, "main", note, rig.loop.ledger, rig.loop.tree).then(({ answers }) => (outcomes = answers.map(({ outcome }) => outcome)))
+    // The witness answers in its own time, the hub's pages come in the rig's.
+    await vi.waitFor(async () => {
+      await rig.clock.advance(10)
+      expect(outcomes).toEqual(["cosigned"])
+    }, 30_000)
+  }
+  await rig.tasks(...Array.from({ length: 1_200 }, (_, at) => `t${at}`))
+  await cosigned()
+  await rig.tasks("more")
+  first = Infinity
+  // The first checkpoint takes no proof.
+  await cosigned()
+  expect(first).toBe(1)
+  await rig.tasks("yet-more")
+  first = Infinity
+  await cosigned()
+  expect(first).toBeGreaterThan(512)
 })

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs"
 import { join } from "node:path"
 import type { Requested } from "../ledger/witness-http.ts"
 import { SkeinError } from "../contract/errors.ts"
+import type { KeptTree } from "../ledger/kept-tree.ts"
 import type { Ledger } from "../ledger/ledger.ts"
 import type { NoteInvalid as NoteFault } from "../ledger/note.ts"
 import { readPrivately, replacePrivately } from "../ledger/private-file.ts"
@@ -45,20 +46,23 @@ export function writeWitnesses(instance: Instance, workspace: string, witnesses:
 
 /**
  * Has every known witness cosign a checkpoint; keeps the note with what they answered, unless another process had a later one cosigned meanwhile. A witness
- * that cannot be reached, or asked, holds up nobody.
+ * that cannot be reached, or asked, holds up nobody. `known`: the tree over the ledger, where there is one of before; else the ledger is read.
  */
 export async function cosignNow(
   instance: Instance,
   workspace: string,
   note: string,
   ledger: Pick<Ledger, "read">,
+  known?: KeptTree,
 ): Promise<{ note: string; answers: WitnessAnswer[] }> {
   const witnesses = readWitnesses(instance, workspace)
   if (witnesses.length === 0) return { note, answers: [] }
-  const [{ requestCosignature }, { NoteInvalid, parseNote, parseTreeHead, parseVerifier }] = await Promise.all([
+  const [{ requestCosignature }, { NoteInvalid, parseNote, parseTreeHead, parseVerifier }, { KeptTree }] = await Promise.all([
     import("../ledger/witness-http.ts"),
     import("../ledger/note.ts"),
+    import("../ledger/kept-tree.ts"),
   ])
+  const tree = known ?? new KeptTree(ledger)
   const sizeOf = (text: string): number => parseTreeHead(parseNote(text).text).size
   const tried = <T>(read: () => T): T | NoteFault => {
     try {
@@ -79,7 +83,7 @@ export async function cosignNow(
       answers.push({ url, outcome: "unusable", reason, offence: null })
       continue
     }
-    const answer = await requestCosignature({ url, witness: key, note: signed, ledger, old: witness.seenSize })
+    const answer = await requestCosignature({ url, witness: key, note: signed, ledger, tree, old: witness.seenSize })
     if (answer.outcome === "cosigned") {
       signed = answer.note
       witness.seenSize = size

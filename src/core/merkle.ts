@@ -20,17 +20,6 @@ export class Frontier {
     return this.#size
   }
 
-  /** The perfect subtrees, each with the leaves `[start, end)` that it covers. */
-  subtrees(): { start: number; end: number; root: Uint8Array }[] {
-    let start = 0
-    return this.#roots.map((root) => {
-      const end = start + largestPowerUpTo(this.#size - start)
-      const subtree = { start, end, root }
-      start = end
-      return subtree
-    })
-  }
-
   /** Appends the leaf hash of the next entry: one node hash on average. */
   append(leaf: Uint8Array): void {
     let root = leaf
@@ -103,62 +92,6 @@ export function consistencyPath(older: number, newer: number): Leaves[] {
   // The verifier knows the older root; only where it is no whole subtree must its last part be said.
   if (start > 0) path.unshift({ start, end })
   return path
-}
-
-/** Gathers the roots of a path while leaves stream by in order, in O(log n) memory. */
-export class PathRoots {
-  readonly #hasher: EntryHasher
-  readonly #path: readonly Leaves[]
-  readonly #roots = new Map<number, Uint8Array>()
-  /** The subtrees still open, by start. */
-  readonly #open: Leaves[]
-  #growing: Frontier
-  /** The next leaf that is expected. */
-  #next = 0
-
-  /**
-   * With `known`, the frontier of the older tree that a consistency path begins with, only leaves from `known.size` on are needed:
-   * every subtree of such a path lies on one side of that size, and those before it are the frontier's own.
-   */
-  constructor(hasher: EntryHasher, path: readonly Leaves[], known?: Frontier) {
-    this.#hasher = hasher
-    this.#path = path
-    this.#growing = new Frontier(hasher)
-    this.#open = path.toSorted((a, b) => a.start - b.start)
-    if (!known) return
-    this.#next = known.size
-    for (const { start, end, root } of known.subtrees()) {
-      if (this.#open[0]?.start === start && this.#open[0].end === end) {
-        this.#roots.set(start, root)
-        this.#open.shift()
-      }
-    }
-  }
-
-  /** The index of the next leaf to add, or null when the path is complete. */
-  next(): number | null {
-    return this.#open.length > 0 ? this.#next : null
-  }
-
-  add(leaf: Uint8Array): void {
-    const index = this.#next++
-    const subtree = this.#open[0]
-    if (!subtree || index < subtree.start) return
-    this.#growing.append(leaf)
-    if (index + 1 < subtree.end) return
-    this.#roots.set(subtree.start, this.#growing.root())
-    this.#growing = new Frontier(this.#hasher)
-    this.#open.shift()
-  }
-
-  /** The proof, in the order of its path. Throws `RangeError` while leaves are missing. */
-  proof(): Uint8Array[] {
-    return this.#path.map(({ start }) => {
-      const root = this.#roots.get(start)
-      if (!root) throw new RangeError(`leaves are missing from ${this.#next} on`)
-      return root
-    })
-  }
 }
 
 /** Whether `proof` shows `leaf` at `index` in the tree of `size` leaves with this root (RFC 9162, section 2.1.3.2). */

@@ -1,5 +1,5 @@
 import { EntryHasher } from "../core/hash.ts"
-import { type Frontier, PathRoots, consistencyPath, inclusionPath, verifyConsistency, verifyInclusion } from "../core/merkle.ts"
+import { consistencyPath, inclusionPath, verifyConsistency, verifyInclusion } from "../core/merkle.ts"
 import { decodeEntry, type Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
 import { failureOf, finding, isTooLong } from "./damage.ts"
@@ -96,16 +96,11 @@ export function check(proof: unknown, { log, witnesses = [], quorum = 0 }: Trust
 }
 
 /**
- * The proof that the first `older` entries begin the first `newer`. With `known`, the frontier of the older tree (a snapshot keeps it), it reads only
- * what came after. Throws `LedgerFailure("damaged")` when entries are missing.
+ * The proof that the first `older` entries begin the first `newer`. Without a `tree` of before it reads the ledger up to `newer`. Throws
+ * `LedgerFailure("damaged")` when entries are missing.
  */
-export async function proveConsistency(ledger: Pick<Ledger, "read">, older: Seq, newer: Seq, known?: Frontier): Promise<Uint8Array[]> {
-  const path = consistencyPath(older, newer)
-  const hasher = new EntryHasher(sha256)
-  const roots = new PathRoots(hasher, path, known?.size === older ? known : undefined)
-  const from = roots.next()
-  if (from !== null) await eachText(ledger, from + 1, newer, (text) => roots.add(hasher.leaf(text)))
-  return roots.proof()
+export function proveConsistency(ledger: Pick<Ledger, "read">, older: Seq, newer: Seq, tree = new KeptTree(ledger)): Promise<Uint8Array[]> {
+  return tree.roots(consistencyPath(older, newer))
 }
 
 /** Whether `proof` shows that the tree of the older checkpoint begins that of the newer. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { toHex } from "../core/hash.ts"
-import type { Frontier } from "../core/merkle.ts"
+import { KeptTree } from "./kept-tree.ts"
 import type { Ledger } from "./ledger.ts"
 import { NoteInvalid, parseNote, parseTreeHead, type Verifier } from "./note.ts"
 import { proveConsistency } from "./proof.ts"
@@ -116,13 +116,21 @@ export type CosignatureRequest = {
   ledger: Pick<Ledger, "read">
   /** The size that the witness saw last, as far as is known; 0 to ask. */
   old?: number
-  /** The frontier at `old`, where there is one: then only what came after is read. */
-  known?: Frontier
+  /** What to take proofs from, where more of them are made: it reads the ledger once. */
+  tree?: KeptTree
   post?: Post
 }
 
 /** Asks a witness to cosign a checkpoint, with the proof from whatever it saw last. */
-export async function requestCosignature({ url, witness, note, ledger, old = 0, known, post = postByFetch }: CosignatureRequest): Promise<Requested> {
+export async function requestCosignature({
+  url,
+  witness,
+  note,
+  ledger,
+  old = 0,
+  tree = new KeptTree(ledger),
+  post = postByFetch,
+}: CosignatureRequest): Promise<Requested> {
   const head = parseTreeHead(parseNote(note).text)
   // Another request may move the witness on between its answer and ours; it cannot happen often.
   for (let tries = 0; tries < 4; tries++) {
@@ -134,7 +142,7 @@ export async function requestCosignature({ url, witness, note, ledger, old = 0, 
         reason: `the witness has seen ${old} entries of this log, and the checkpoint has ${head.size}: was an old copy restored?`,
       }
     }
-    const proof = await proveConsistency(ledger, old, head.size, known)
+    const proof = await proveConsistency(ledger, old, head.size, tree)
     let answer: { status: number; body: string }
     try {
       answer = await post(`${url.replace(/\/$/, "")}/add-checkpoint`, formatRequest(old, proof, note))

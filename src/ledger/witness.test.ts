@@ -205,6 +205,17 @@ describe("a witness", () => {
       expect(await said(400)).toEqual({ outcome: "refused", offence: null, reason: "[31mbusy" })
     })
 
+    it("one that says another size each time is given up, and has had the ledger read once", async () => {
+      const { ledger, note } = await logOf(600)
+      let entries = 0
+      const counted = { read: (from: number, limit: number) => ((entries += limit), ledger.read(from, limit)) }
+      let size = 400
+      const post = async (): Promise<{ status: number; body: string }> => ({ status: 409, body: `${(size -= 1)}\n` })
+      const asked = await requestCosignature({ url: "http://w", witness: witnessKey, note: note(600), ledger: counted, post })
+      expect(asked).toMatchObject({ outcome: "unreachable", reason: expect.stringContaining("another size each time") as string })
+      expect(entries).toBeLessThan(600 + 4 * 512)
+    })
+
     it("answers stale and malformed requests as the protocol says", async () => {
       const { note } = await logOf(4)
       await send("POST", "/add-checkpoint", formatRequest(0, [], note(4)))
