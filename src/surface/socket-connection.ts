@@ -4,6 +4,7 @@ import type { SkeinError } from "../contract/errors.ts"
 import { asciiFrame, textFrame } from "../contract/frame.ts"
 import { type Message, readMessages } from "../contract/frame-reader.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
+import type { Output } from "../contract/operations.ts"
 import { sessionId } from "../contract/schema.ts"
 import type { SessionId } from "../core/ids.ts"
 import type { Loop } from "../hub/loop.ts"
@@ -39,7 +40,7 @@ export class SocketConnection {
   /** Sessions that this connection owns: its silence may declare them lost. */
   readonly #sessions = new Map<SessionId, Loop>()
   readonly #answers = new Answers()
-  /** Bytes of what waits to be sent that answer reads, at the most. */
+  /** Bytes of what waits to be sent that answer reads, or claims of many tasks, at the most. */
   #readBytes = 0
   readonly #reads = new ReadTurns(() => this.#ws.bufferedAmount + this.#answers.chars < BUFFER_MAX)
   #events: Buffer[] = []
@@ -278,16 +279,24 @@ export class SocketConnection {
     this.#inFlight.set(call, cancel)
     if (!parks) this.#intake.begun()
     const isRead = !parks && KINDS[op as OperationName] === "read"
+    let takesTurn = isRead
     const answered = (): void => {
       this.#inFlight.delete(call)
       if (!parks) this.#intake.answered()
-      if (isRead) this.#reads.done()
+      if (takesTurn) this.#reads.done()
+    }
+    const answer = (ok: unknown): void => {
+      this.#answer(`{"id":${call},"ok":${answerText(op, ok)}}`, takesTurn)
+      answered()
     }
     const carryOut = (): void =>
       void this.#o.perform(caller, { operation: op, input, key, requestId, connection: this, ...(cancel === null ? {} : { signal: cancel.signal }) }).then(
         (ok) => {
-          this.#answer(`{"id":${call},"ok":${answerText(op, ok)}}`, isRead)
-          answered()
+          // Claims of many tasks are as long as a page is, and whoever is at its limit may ask for them again and again.
+          const isLong = op === "task.claimNext" && (ok as Output<"task.claimNext">).claims.length > 1
+          if (!isLong) return answer(ok)
+          takesTurn = true
+          this.#reads.begin(() => answer(ok))
         },
         (error: unknown) => {
           const failure = told(this.#o.log, error, { requestId })

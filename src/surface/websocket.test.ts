@@ -148,6 +148,18 @@ test("a connection that asks for many long pages at once gets each as it takes t
   expect(reader.frames.filter(({ ok }) => ok !== undefined)).toHaveLength(50)
 })
 
+test("claims of many long tasks, asked for at once, come as their reader takes them", async () => {
+  hub = await startInstance({ level: "warn", limits: { checkpointMs: 3_600_000, checkpointEntries: 1e9 } })
+  const ada = await hub.agent("ada", { maxActive: 50 })
+  const body = "x".repeat(32_000)
+  for (let at = 0; at < 50; at += 1) await hub.loop.execute("task.add", director, { id: `t${at}`, title: "T", body })
+  const worker = await wire(ada)
+  // 48 MB: at its limit it is told each time what it holds.
+  worker.send(Array.from({ length: 30 }, (_, id) => ({ id, op: "task.claimNext", in: { max: 50, waitMs: id % 2 } })))
+  await Promise.race([worker.closed, worker.until((frames) => frames.length === 31)])
+  expect(worker.frames.slice(1).map(({ ok }) => (ok as { claims: unknown[] }).claims.length)).toEqual(Array.from({ length: 30 }, () => 50))
+})
+
 test("another subscription takes the place of the first, and unsubscribing ends it", async () => {
   hub = await startInstance({ limits: { checkpointMs: 3_600_000 } })
   const reader = await wire(hub.operator)
