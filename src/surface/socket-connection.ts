@@ -218,16 +218,16 @@ export class SocketConnection {
     }
     this.#alive = true
     const before = this.#hello
-    for (const frame of frames) this.#greeted(frame, text.length)
+    for (const frame of frames) this.#greeted(frame, text.length, this.#hello !== before)
     // What came with a hello goes before what came after it.
     if (this.#hello !== before) void this.#hello.then(() => this.#intake.goOn())
   }
 
-  /** The hello goes first, whatever came with it. */
-  #greeted(frame: Request, size: number): void {
+  /** A hello goes before what follows it in its message: that is said by whoever it names. */
+  #greeted(frame: Request, size: number, follows: boolean): void {
     if (this.#ws.readyState !== WebSocket.OPEN) return
     if (frame.hello !== undefined) this.#greet(frame.hello)
-    else if (this.caller === null) void this.#hello.then(() => this.#frame(frame, size))
+    else if (follows || this.caller === null) void this.#hello.then(() => this.#frame(frame, size))
     else this.#frame(frame, size)
   }
 

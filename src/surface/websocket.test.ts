@@ -235,6 +235,17 @@ test("a token that has run out is heard of at the next message, and where none c
   }
 })
 
+test("what follows a hello in its message is said with the token that it brings", async () => {
+  hub = await startInstance({ pingMs: 3_600_000 })
+  const credential = await hub.agent("ada")
+  const { token } = await hub.auth.exchange(credential, { workspace: null, session: null })
+  const client = await wire(token)
+  hub.wall.aheadMs = TOKEN_MS
+  client.send([{ hello: { token: credential } }, { id: 1, op: "ledger.head", in: {} }])
+  await Promise.race([client.closed, client.until((frames) => frames.length === 3)])
+  expect(client.frames.slice(1)).toMatchObject([{ welcome: { agent: "ada" } }, { id: 1, ok: {} }])
+})
+
 test("a beat is one call, however many sessions it names that the connection is not known to own, and it owns those that are its agent's", async () => {
   hub = await startInstance({ rate: { perSecond: 0.001, burst: 12 } })
   const token = await hub.agent("ada", { heartbeatMs: 60_000 })
