@@ -1,5 +1,5 @@
 import * as z from "zod"
-import { DIRECTIVES, EVENT_KINDS, type OpenNotice } from "../core/directive.ts"
+import { DIRECTIVES, EVENT_KINDS, type OpenNotice, VOICES } from "../core/directive.ts"
 import { operation } from "./operation.ts"
 import { body, name, payload, priority, role, seq, taskId, threadId, timeMs } from "./schema.ts"
 import { done } from "./task.ts"
@@ -23,7 +23,7 @@ export const openNotice = z.object({
   ackedBy: z.array(name),
   thread: threadId.optional(),
   turn: z.literal(true).exactOptional(),
-  voice: z.enum(["hub", "agent"]).exactOptional(),
+  voice: z.enum(VOICES).exactOptional(),
 }) satisfies z.ZodType<OpenNotice>
 
 export const eventOperations = {
@@ -35,7 +35,7 @@ export const eventOperations = {
       "`task_claim` is `task.claim`; `task_update` is `task.update`, `task.block`, `task.complete` or `task.fail` by `payload.status` (`in_progress`, `blocked`, `completed`, `failed`);",
       "`blocker` is `task.block`; `help_wanted` is `help.want`; `ack` is `event.ack` of `payload.seq`; `heartbeat` is `session.beat` of the caller's session.",
       "The answer's `as` names the operation and `answer` is its answer. Every other kind is recorded and reaches its target; with `requiresAck` it waits in an inbox until it is acknowledged.",
-      "An inbox holds 200: then the oldest of what agents sent gives way, and what the hub's rules told last of all. Of one agent 20 wait there at a time, directives left aside.",
+      "An inbox holds 200: then what somebody has acknowledged gives way, then the oldest of what agents sent, and what the hub's rules told last of all. Of one agent 20 wait there at a time, directives left aside.",
       "It is also a message: of its task's thread (`task/ID`), else of its target's (`agent/NAME`, `role/ROLE`, `team`).",
       "One about a task is a turn of an agent in its thread: while that is blocked, only an orchestrator or the operator sends it.",
       "Only an orchestrator or the operator sends `directive` and `task_assign`.",

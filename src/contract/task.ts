@@ -110,7 +110,7 @@ export const taskOperations = {
   "task.fail": operation({
     least: "worker",
     summary: "Give up an attempt.",
-    text: "With `retry`, and attempts left, the task is open again; else it has failed and its dependents are unreachable. `throttled`: it was no failure, the provider asked to be left alone (until `untilMs`, where it said so); told from the words of `reason` where it is left out. With `retry` no attempt is counted for it, but for each tenth in a row without an `untilMs`.",
+    text: "With `retry`, and attempts left, the task is open again; else it has failed and its dependents are unreachable. `throttled`: it was no failure, the provider asked to be left alone (until `untilMs`, where it said so); told from the words of `reason` where it is left out. With `retry` no attempt is counted for it, but for each tenth in a row without an `untilMs` to come.",
     errors: underLease,
     input: z.strictObject({ task: taskId, fence, reason, retry: z.boolean().default(true), usage: usageGiven.default(NO_USAGE), throttled }),
     output: done.extend({ status: z.string() }),

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest"
 import { OPERATOR, Scenario, types } from "../../test/scenario.ts"
 import { DIRECTIVES, EVENT_KINDS, INBOX_MAX, INBOX_SENDER_MAX, type Notice, openNotices } from "./directive.ts"
-import type { Actor } from "./entry.ts"
-import { fromSnapshot, takeSnapshot } from "./workspace.ts"
+import type { Actor, Entry } from "./entry.ts"
+import { evolve, fromSnapshot, takeSnapshot } from "./workspace.ts"
 
 const info: Notice = { kind: "info", directive: null, to: { everyone: true }, task: null, priority: "normal", text: "hello", payload: {}, requiresAck: true }
 
@@ -102,6 +102,23 @@ describe("a notice", () => {
     expect(waiting).toHaveLength(INBOX_MAX)
     expect(waiting[0]).toEqual(closed)
     expect(waiting.some(({ seq }) => seq === word)).toBe(false)
+    // What is seen to makes room before anything else does.
+    for (const { seq } of waiting.slice(0, INBOX_MAX / 2)) scenario.must("event.ack", OPERATOR, { seq })
+    const words = Array.from({ length: INBOX_SENDER_MAX }, () => scenario.must("event.send", other, toOperator).answer.seq)
+    expect(openNotices(scenario.state, OPERATOR).map(({ seq }) => seq)).toEqual([...waiting.slice(INBOX_MAX / 2).map(({ seq }) => seq), ...words])
+  })
+
+  it("of a ledger of before gives way by its age alone, so that it folds as it did", () => {
+    const scenario = new Scenario()
+    const at = (seq: number): object => ({ seq, atMs: scenario.nowMs, v: 1, actor: OPERATOR, commandId: null, commandHash: null, causedBy: null })
+    const send = (data: Notice): void => evolve(scenario.state, { ...at(scenario.state.seq + 1), type: "event.sent", data } as Entry)
+    const first = scenario.state.seq + 1
+    for (let count = 0; count <= INBOX_MAX; count += 1) {
+      send({ ...info, to: { role: "operator" } })
+      if (count === 1)
+        evolve(scenario.state, { ...at(scenario.state.seq + 1), type: "event.acked", data: { seq: first + 1, target: "role:operator" } } as Entry)
+    }
+    expect([first, first + 1].map((seq) => scenario.state.notices.has(String(seq)))).toEqual([false, true])
   })
 
   it("needs an agent that is there and a task that exists", () => {

@@ -40,17 +40,19 @@ export type Notice = {
   requiresAck: boolean
 }
 
+/** Who has a notice wait: an agent, which chose to send it and directs nobody by it; somebody's work, or who directs; the hub's own rules. The first gives way first. */
+export const VOICES = ["agent", "work", "hub"] as const
+export type Voice = (typeof VOICES)[number]
+
 /**
  * A notice as it is recorded: with the thread that it is a message of. Ledgers from before threads have none. `turn`: it is one of an agent's in a task's thread.
- * `voice`: `hub`, by its own rules, or `agent`, which chose to send it and directs nobody by it.
+ * `voice`: where it waits in an inbox; older ledgers have none.
  */
-export type Sent = Notice & { thread?: ThreadId | undefined; turn?: true; voice?: "hub" | "agent" }
+export type Sent = Notice & { thread?: ThreadId | undefined; turn?: true; voice?: Voice }
 /** A notice that waits for its acknowledgement. */
 export type OpenNotice = Sent & { seq: Seq; from: AgentId; atMs: number; ackedBy: AgentId[] }
 /** Notices that wait for one target at the most: then one gives way, and stays in the ledger. */
 export const INBOX_MAX = 200
-/** What gives way first, of each the oldest: what agents chose to send, then what their work and the operator sent, and last what the hub's rules told. */
-const GIVES_WAY: readonly Sent["voice"][] = ["agent", undefined, "hub"]
 /** Of these what one agent chose to send, as long as nobody has acknowledged it. */
 export const INBOX_SENDER_MAX = 20
 
@@ -67,20 +69,15 @@ export function inboxOf(to: Target): string {
 }
 
 /** The entry of a notice, in the thread where it belongs. Help is asked of each in its own inbox: the task's thread need not hear it fifty times. */
-export function sent(notice: Notice, causedBy: Seq | null = null): SentEvent {
-  const { kind, to, task } = notice
-  return { type: "event.sent", data: { ...notice, thread: threadOf(to, kind === "help_wanted" ? null : task) }, causedBy }
-}
-
-/** What the hub's own rules tell. */
-export function told(notice: Notice, causedBy: Seq | null = null): SentEvent {
-  const event = sent(notice, causedBy)
-  return { ...event, data: { ...event.data, voice: "hub" } }
+export function sent(notice: Notice, causedBy: Seq | null = null, voice: Voice = "work"): SentEvent {
+  const { kind, to, task, requiresAck } = notice
+  const thread = threadOf(to, kind === "help_wanted" ? null : task)
+  return { type: "event.sent", data: { ...notice, thread, ...(requiresAck ? { voice } : {}) }, causedBy }
 }
 
 /** A directive by the hub's own rules: the follow-up of somebody's action. */
 export function directive(kind: DirectiveKind, to: Target, task: TaskId | null, text: string, causedBy: Seq | null): DirectiveEvent {
-  return told({ kind: "directive", directive: kind, to, task, priority: "high", text, payload: {}, requiresAck: true }, causedBy)
+  return sent({ kind: "directive", directive: kind, to, task, priority: "high", text, payload: {}, requiresAck: true }, causedBy, "hub")
 }
 
 /** Who is told what a director has to see to: orchestrators, or the operator where there is none. */
@@ -138,7 +135,9 @@ export function evolveDirective(state: Workspace, event: DirectiveEvent, { seq, 
       if (!event.data.requiresAck) return
       const target = inboxOf(event.data.to)
       if (board.noticeCount(target) >= INBOX_MAX) {
-        const [least] = board.noticesTo(target).sort((a, b) => GIVES_WAY.indexOf(a.voice) - GIVES_WAY.indexOf(b.voice))
+        const waiting = board.noticesTo(target)
+        // In ledgers of before the oldest gave way, whatever it was.
+        const [least] = event.data.voice === undefined ? waiting : waiting.sort((a, b) => weightOf(a) - weightOf(b))
         notices.delete(String((least as OpenNotice).seq))
       }
       notices.put(String(seq), { ...event.data, seq, from: actor.agent, atMs, ackedBy: [] })
@@ -154,6 +153,11 @@ export function evolveDirective(state: Workspace, event: DirectiveEvent, { seq, 
     default:
       throw unknownType(event)
   }
+}
+
+/** What gives way first, the oldest where it is the same: what somebody has acknowledged, then by its voice. */
+function weightOf({ voice = "work", ackedBy }: OpenNotice): number {
+  return ackedBy.length > 0 ? -1 : VOICES.indexOf(voice)
 }
 
 /** Makes a notice a message of its thread, and whoever it is for one who reads there. */

@@ -3,7 +3,7 @@ import { type Breaker, type BreakerId, phaseOf } from "./breaker.ts"
 import { areBreakersOn, breakersAfter } from "./breaker-outcome.ts"
 import { limitOf } from "./budget.ts"
 import { usd } from "./claim-gate.ts"
-import { directive, type DirectiveEvent, told } from "./directive.ts"
+import { directive, type DirectiveEvent, sent } from "./directive.ts"
 import type { Actor, Recorded } from "./entry.ts"
 import { isRefusal, type Refusal } from "./refusal.ts"
 import { isHeld, type Task, type TaskEvent } from "./task.ts"
@@ -17,8 +17,8 @@ const NEARLY = 80
 export function withNotices(state: Workspace, actor: Actor, decision: Recorded[] | Refusal, nowMs: number): Recorded[] | Refusal {
   if (isRefusal(decision)) return decision
   const reported = state.budgets.size === 0 ? [] : decision.flatMap((event) => noticesOf(state, event as TaskEvent | UsageEvent, actor, nowMs))
-  const all = [...reported, ...breakerNotices(state, decision, nowMs)]
-  return all.length === 0 ? decision : [...decision, ...all]
+  const told = [...reported, ...breakerNotices(state, decision, nowMs)]
+  return told.length === 0 ? decision : [...decision, ...told]
 }
 
 /** The money that an entry tells of; null where it tells of none. */
@@ -42,13 +42,13 @@ function noticesOf(state: Workspace, event: TaskEvent | UsageEvent, actor: Actor
   const spending = spendingOf(event, actor)
   if (spending === null) return []
   const booking = bookingOf(state, spending, nowMs)
-  const ofBudgets = budgetNotices(state, spending, booking)
+  const told = budgetNotices(state, spending, booking)
   // What comes with the end of a claim leaves nothing to finish or to hand over.
-  return event.type === "usage.reported" ? [...ofBudgets, ...claimNotices(state, spending, booking)] : ofBudgets
+  return event.type === "usage.reported" ? [...told, ...claimNotices(state, spending, booking)] : told
 }
 
 function budgetNotices(state: Workspace, spending: Spending, { budgets }: Booking): DirectiveEvent[] {
-  const notices: DirectiveEvent[] = []
+  const told: DirectiveEvent[] = []
   for (const after of budgets) {
     const before = state.budgets.get(after.id)
     const limit = limitOf(state, after)
@@ -58,12 +58,12 @@ function budgetNotices(state: Workspace, spending: Spending, { budgets }: Bookin
     if (after.closedAtMs !== null && (before.closedAtMs === null || isNewWindow)) {
       const on = spending.task === null ? "" : ` on ${spending.task}`
       const text = `budget ${after.id} is closed: ${spending.agent} used ${usd(after.overrunMicroUsd)}${on} beyond what was reserved (${spent}). skein budget top-up opens it.`
-      notices.push(toOperator(text, "high"))
+      told.push(toOperator(text, "high"))
     } else if (after.warnedPercent > (isNewWindow ? 0 : before.warnedPercent)) {
-      notices.push(toOperator(`budget ${after.id} has reached ${after.warnedPercent} %: ${spent}`, "normal"))
+      told.push(toOperator(`budget ${after.id} has reached ${after.warnedPercent} %: ${spent}`, "normal"))
     }
   }
-  return notices
+  return told
 }
 
 /** What whoever works under a reservation hears of it. */
@@ -104,7 +104,7 @@ function breakerNotices(state: Workspace, decision: readonly Recorded[], nowMs: 
 }
 
 function toOperator(text: string, priority: "high" | "normal"): DirectiveEvent {
-  return told({ kind: "info", directive: null, to: { role: "operator" }, task: null, priority, text, payload: {}, requiresAck: true })
+  return sent({ kind: "info", directive: null, to: { role: "operator" }, task: null, priority, text, payload: {}, requiresAck: true }, null, "hub")
 }
 
 /** Takes back what was not handed over in time. No attempt is counted: it is the money that ended. */

@@ -27,12 +27,10 @@ export function decideSendNotice(state: Workspace, actor: Actor, notice: SendNot
   }
   if (notice.kind === "directive" && notice.directive === null)
     return refuse("invalid", "a directive needs to say which", `Give \`directive\`: one of ${DIRECTIVES.join(", ")}.`, {})
-  const said = sent(notice)
-  if (actor.role !== "operator" && !directs) {
-    const full = fullBy(state, actor, notice)
-    if (full !== null) return full
-    said.data.voice = "agent"
-  }
+  const voice = actor.role === "operator" || directs ? "work" : "agent"
+  const full = voice === "agent" ? fullBy(state, actor, notice) : null
+  if (full !== null) return full
+  const said = sent(notice, null, voice)
   return actor.role !== "operator" && said.data.thread?.startsWith("task/") === true ? inTurn(state, actor, notice, said) : [said]
 }
 

@@ -62,7 +62,7 @@ export function decideFail(state: Workspace, actor: Actor, { task: id, fence, re
   if (task.status === "review") return refuse("wrong_status", `task ${id} is in review`, "Wait for the review.", { task: id })
   const throttled = told ?? throttledBy(reason)
   // Whoever was throttled has not shown what it cannot do.
-  const tried = throttled !== null && retry ? throttledAgain(state, task, throttled) : null
+  const tried = throttled !== null && retry ? throttledAgain(state, task, throttled, nowMs) : null
   if (throttled !== null && tried !== null)
     return [{ type: "task.retried", data: { id, reason, usage, throttled, uncounted: true, ...tried }, causedBy: fence }]
   return counted(state, task, { id, reason, usage, ...(throttled === null ? judgedBy(state, task, false) : { throttled }), ...triedBy(task) }, retry)
@@ -77,9 +77,9 @@ function counted(state: Workspace, { id, attempts, fence }: Task, data: Failed, 
 }
 
 /** For the event that ends a throttled attempt; null where it has to be counted. */
-function throttledAgain(state: Workspace, task: Task, { untilMs }: Throttled): Learned | null {
+function throttledAgain(state: Workspace, task: Task, { untilMs }: Throttled, nowMs: number): Learned | null {
   const { tried } = triedBy(task)
-  if (tried === undefined || untilMs !== null) return triedBy(task)
+  if (tried === undefined || (untilMs !== null && untilMs > nowMs)) return triedBy(task)
   const throttles = (state.attempts.get(task.id)?.at(-1)?.throttles ?? 0) + 1
   return throttles < THROTTLES_MAX ? { tried: { ...tried, throttles } } : null
 }
@@ -95,7 +95,7 @@ export function decideRelease(state: Workspace, actor: Actor, { task: id, fence,
     const tried = task.progress > 0 || task.note !== null ? triedBy(task) : {}
     return [{ type: "task.released", data: { id, reason, ...tried }, causedBy: fence }]
   }
-  const tried = throttledAgain(state, task, throttled)
+  const tried = throttledAgain(state, task, throttled, nowMs)
   if (tried !== null) return [{ type: "task.released", data: { id, reason, throttled, ...tried }, causedBy: fence }]
   const usage = { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 }
   return counted(state, task, { id, reason, usage, throttled, ...triedBy(task) }, true)
