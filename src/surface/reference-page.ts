@@ -5,18 +5,18 @@ import { KINDS, type OperationName } from "../contract/names.ts"
 import { errorsOf, operations } from "../contract/operations.ts"
 
 const STYLE = `
-:root{color-scheme:light dark;--line:#8884}
+:root{color-scheme:light dark;--line:#8884;background:Canvas;color:CanvasText}
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem}
 code,pre{font:14px/1.4 ui-monospace,monospace}
 pre{overflow:auto;padding:.75rem;border:1px solid var(--line);border-radius:6px}
 nav ul{columns:3 12rem;padding-left:1rem}
 section{border-top:1px solid var(--line);padding:.5rem 0}
-table{border-collapse:collapse}td,th{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0}
+table{border-collapse:collapse}td,th{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0;overflow-wrap:anywhere}
 .tag{border:1px solid var(--line);border-radius:4px;padding:0 .4rem;font-size:.85rem}
 `
 
 /** No script, nothing from elsewhere, one style that is known by its hash. */
-export const REFERENCE_CSP = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
+export const REFERENCE_CSP = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
 
 function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (mark) => `&#${mark.charCodeAt(0)};`)
@@ -41,8 +41,8 @@ function sectionOf(name: OperationName): string {
   return `<section id="${name}"><h2><code>${name}</code></h2>
 <p><strong>${prose(summary)}</strong> <span class="tag">${KINDS[name]}</span> <span class="tag">role: ${least}</span></p>
 <p>${prose(text)}</p><p><code>POST ${path}</code></p>
-<details><summary>Input</summary><pre>${schemaText(input, "input")}</pre></details>
-<details><summary>Output</summary><pre>${schemaText(output, "output")}</pre></details>
+<details><summary>Input</summary><pre tabindex="0">${schemaText(input, "input")}</pre></details>
+<details><summary>Output</summary><pre tabindex="0">${schemaText(output, "output")}</pre></details>
 <details><summary>Errors</summary><table><tr><th>HTTP</th><th>code</th><th>meaning</th></tr>${rows.join("")}</table></details></section>`
 }
 
@@ -51,11 +51,11 @@ export function referencePage(version: string): string {
   const names = Object.keys(operations) as OperationName[]
   const index = names.map((name) => `<li><a href="#${name}"><code>${name}</code></a></li>`).join("")
   return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Skein: operations</title><style>${STYLE}</style></head>
-<body><h1>Skein ${escapeHtml(version)}: operations</h1>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><title>Skein: operations</title><style>${STYLE}</style></head>
+<body><main><h1>Skein ${escapeHtml(version)}: operations</h1>
 <p>Every operation is a POST of one JSON object with <code>Authorization: Bearer TOKEN</code>. Commands take an <code>Idempotency-Key</code> and are then safe to send again. The same as a document: <a href="/api/openapi.json">openapi.json</a>.</p>
-<nav><ul>${index}</ul></nav>
+<nav aria-label="Operations"><ul>${index}</ul></nav>
 ${names.map(sectionOf).join("\n")}
-</body></html>
+</main></body></html>
 `
 }

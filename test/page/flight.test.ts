@@ -85,7 +85,7 @@ inChromium("a remedy is asked for first, with the reason that the contract wants
   await alert.waitFor({ state: "detached" })
   const { fence } = await flight.agents.margaret.task.claim({ task: "orders.1/docs" })
   await flight.agents.margaret.task.fail({ task: "orders.1/docs", fence, reason: "Still no login", retry: false })
-  await page.locator(".alerts button", { hasText: "Open it again" }).first().click()
+  await page.getByRole("button", { name: "Open it again: orders.1/docs" }).click()
   await dialog.locator("textarea").fill("I have the login now")
   await dialog.locator("button[type=submit]").click()
   await page.waitForSelector("text=Open orders.1/docs again: done")

@@ -60,14 +60,27 @@ export function Alerts({ picture }: { picture: Picture }): JSX.Element | null {
 /** The remedy as a button, where the page can give it. */
 function Remedy({ alert: { kind, task, agent } }: { alert: Alert }): JSX.Element | null {
   if (task === null) return null
-  if (kind === "failed_task") return <Deed verb="Open it again" question={openAgain(task)} run={(question) => act("task.reset", { task }, question)} />
-  if (kind === "stale_task") return <Deed verb="End its lease" question={endLease(task, agent)} run={(question) => act("lease.end", { task }, question)} />
+  if (kind === "failed_task")
+    return <Deed verb="Open it again" name={task} question={openAgain(task)} run={(question) => act("task.reset", { task }, question)} />
+  if (kind === "stale_task")
+    return <Deed verb="End its lease" name={task} question={endLease(task, agent)} run={(question) => act("lease.end", { task }, question)} />
   return null
 }
 
-function Deed({ verb, question, run }: { verb: string; question: Omit<Question, "verb">; run: (question: Question) => Promise<unknown> }): JSX.Element {
+/** `name`: of what, for whoever does not see where the button stands. */
+function Deed({
+  verb,
+  name,
+  question,
+  run,
+}: {
+  verb: string
+  name: string
+  question: Omit<Question, "verb">
+  run: (question: Question) => Promise<unknown>
+}): JSX.Element {
   return (
-    <button type="button" onClick={() => void run({ ...question, verb })}>
+    <button type="button" aria-label={`${verb}: ${name}`} onClick={() => void run({ ...question, verb })}>
       {verb}
     </button>
   )

@@ -122,7 +122,7 @@ function PlanChoice({ state, plan }: { state: Workspace; plan: PlanId | null }):
             {`${id} · ${title} · ${count(taskCount)} tasks${cancelled === null ? "" : " · cancelled"}`}
           </option>
         ))}
-        {loose === 0 && plan !== null ? null : <option value={NO_PLAN}>{`${count(loose)} tasks outside of plans`}</option>}
+        {loose === 0 && plan !== null ? null : <option value={NO_PLAN}>{`${count(loose)} ${loose === 1 ? "task" : "tasks"} outside of plans`}</option>}
       </select>
     </label>
   )

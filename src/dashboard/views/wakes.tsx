@@ -64,6 +64,7 @@ function Wake({ state, job, seq }: { state: Workspace; job: Trigger; seq: number
         <button
           type="button"
           class="more"
+          aria-label={`cancel the wake of ${target}`}
           onClick={() =>
             void act(
               "trigger.cancel",
@@ -79,6 +80,7 @@ function Wake({ state, job, seq }: { state: Workspace; job: Trigger; seq: number
         <button
           type="button"
           class="more"
+          aria-label={`try again to wake ${target}`}
           onClick={() =>
             void act(
               "trigger.retry",
