@@ -13,25 +13,27 @@ const KEPT_MS = 10_000
 
 type Look = { atMs: number; found: Promise<ForeseenConflict[]> }
 
-/** One look at a time, whoever asks. */
+/** One look at a time for each workspace, whoever asks: what its agents write is no other's business. */
 export class Foresight {
   readonly #foresee: Foresee
-  #last: Look | null = null
+  /** The last of each workspace. */
+  readonly #looks = new WeakMap<object, Look>()
 
   constructor(foresee: Foresee) {
     this.#foresee = foresee
   }
 
-  /** The conflicts as they were found at `atMs`, not more than `KEPT_MS` ago. */
-  async look(agents: readonly AgentId[], nowMs: number): Promise<{ conflicts: ForeseenConflict[]; atMs: number }> {
-    if (this.#last === null || nowMs - this.#last.atMs >= KEPT_MS) {
-      const look = { atMs: nowMs, found: this.#foresee(agents) }
-      this.#last = look
+  /** The conflicts between a workspace's agents as they were found at `atMs`, not more than `KEPT_MS` ago. */
+  async look(workspace: object, agents: readonly AgentId[], nowMs: number): Promise<{ conflicts: ForeseenConflict[]; atMs: number }> {
+    let look = this.#looks.get(workspace)
+    if (look === undefined || nowMs - look.atMs >= KEPT_MS) {
+      const fresh = { atMs: nowMs, found: this.#foresee(agents) }
+      look = fresh
+      this.#looks.set(workspace, fresh)
       // One that failed is no answer for the next.
-      look.found.catch(() => (this.#last = this.#last === look ? null : this.#last))
+      fresh.found.catch(() => this.#looks.get(workspace) === fresh && this.#looks.delete(workspace))
     }
-    const { atMs, found } = this.#last
-    return { conflicts: await found, atMs }
+    return { conflicts: await look.found, atMs: look.atMs }
   }
 }
 
@@ -41,7 +43,7 @@ export const foresightActions: Doers<"files.conflicts"> = {
     if (foresight === null) return { known: false, conflicts: [], atMs: null, why: "this hub has no repository beside it" }
     const agents = await loop.read((state) => [...state.agents.values()].flatMap(({ name, status }) => (status === "present" ? [name] : [])))
     try {
-      return { known: true, ...(await foresight.look(agents, loop.nowMs())), why: null }
+      return { known: true, ...(await foresight.look(loop, agents, loop.nowMs())), why: null }
     } catch (error) {
       if (error instanceof SkeinError) throw error
       return { known: false, conflicts: [], atMs: null, why: error instanceof Error ? error.message : String(error) }
