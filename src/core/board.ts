@@ -8,8 +8,26 @@ import { add, drop, newCounts, type PlanCounts, Standing } from "./standing.ts"
 import { isActive, isHeld, type Task, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
-/** The tasks that somebody holds, by the seq that added each: a number is found without a look at any task's name, which lies anywhere in memory. */
-type Held = Map<Seq, TaskId>
+/** The tasks that somebody holds, in no order, with the seq that added each: one more goes to the end, and one is found along a row of numbers, without a look at any name. */
+class Held {
+  readonly ids: TaskId[] = []
+  readonly #seqs: Seq[] = []
+
+  add({ addedSeq, id }: Task): void {
+    this.ids.push(id)
+    this.#seqs.push(addedSeq)
+  }
+
+  delete({ addedSeq }: Task): void {
+    const at = this.#seqs.indexOf(addedSeq)
+    if (at < 0) return
+    // The last one takes its place.
+    this.#seqs[at] = this.#seqs.at(-1) as Seq
+    this.ids[at] = this.ids.at(-1) as TaskId
+    this.#seqs.pop()
+    this.ids.pop()
+  }
+}
 
 const none: ReadonlySet<never> = new Set()
 
@@ -75,11 +93,11 @@ export class Board {
 
   /** The tasks that an agent owns under a lease or in review. */
   heldBy(agent: AgentId): Task[] {
-    return this.#tasks(this.#heldByAgent.get(agent)?.values())
+    return this.#tasks(this.#heldByAgent.get(agent)?.ids)
   }
 
   heldBySession(session: SessionId): Task[] {
-    return this.#tasks(this.#heldBySession.get(session)?.values())
+    return this.#tasks(this.#heldBySession.get(session)?.ids)
   }
 
   sessionsOf(agent: AgentId): Session[] {
@@ -128,7 +146,7 @@ export class Board {
   silentSince(atMs: number): Task[] {
     const found: Task[] = []
     for (const held of this.#heldByAgent.values()) {
-      for (const id of held.values()) {
+      for (const id of held.ids) {
         const task = this.#state.tasks.get(id) as Task
         if (task.updatedAtMs <= atMs && isActive(task.status)) found.push(task)
       }
@@ -181,8 +199,8 @@ export class Board {
     const heldWas = before !== undefined && isOwned(before)
     const heldIs = after !== undefined && isOwned(after)
     if (heldWas !== heldIs || before?.owner !== after?.owner || before?.session !== after?.session) {
-      if (heldWas && before.owner !== null) this.#heldByAgent.get(before.owner)?.delete(before.addedSeq)
-      if (heldWas && before.session !== null) this.#heldBySession.get(before.session)?.delete(before.addedSeq)
+      if (heldWas && before.owner !== null) this.#heldByAgent.get(before.owner)?.delete(before)
+      if (heldWas && before.session !== null) this.#heldBySession.get(before.session)?.delete(before)
       if (heldIs && after.owner !== null) hold(this.#heldByAgent, after.owner, after)
       if (heldIs && after.session !== null) hold(this.#heldBySession, after.session, after)
       const spec = this.#state.specs.get(id)
@@ -205,7 +223,7 @@ export class Board {
 
   onSession = (id: SessionId, before: Session | undefined, after: Session | undefined): void => {
     if (before !== undefined && after === undefined) drop(this.#sessionsOf, before.agent, id)
-    if (after === undefined && this.#heldBySession.get(id)?.size === 0) this.#heldBySession.delete(id)
+    if (after === undefined && this.#heldBySession.get(id)?.ids.length === 0) this.#heldBySession.delete(id)
     if (before === undefined && after !== undefined) add(this.#sessionsOf, after.agent, id)
   }
 
@@ -222,8 +240,8 @@ function isOwned({ status }: Task): boolean {
   return isHeld(status) || status === "review"
 }
 
-function hold<Key>(held: Map<Key, Held>, key: Key, { addedSeq, id }: Task): void {
-  const tasks = held.get(key)
-  if (tasks === undefined) held.set(key, new Map([[addedSeq, id]]))
-  else tasks.set(addedSeq, id)
+function hold<Key>(held: Map<Key, Held>, key: Key, task: Task): void {
+  let tasks = held.get(key)
+  if (tasks === undefined) held.set(key, (tasks = new Held()))
+  tasks.add(task)
 }

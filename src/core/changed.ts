@@ -1,48 +1,47 @@
 import type { Change, Table } from "./table.ts"
 
-/** Records that changed, each once: from what it was before the first of its changes to what it is after the last. */
+/** Records that changed, each once but for those that are new: from what it was before the first of its changes to what it is after the last. */
 export class Changed {
-  readonly #tables = new Map<Table<unknown>, Map<string, Change>>()
-  #size = 0
+  /** In the order of the first change of each. */
+  #changes: Change[] = []
+  /** Of each table, by its key, the change that a later one of the same record joins. What is new is not among them: most of it never changes again, and its key would have to be hashed. */
+  readonly #known = new Map<Table<unknown>, Map<string, Change>>()
 
   get size(): number {
-    return this.#size
+    return this.#changes.length
   }
 
   /** Takes changes over, oldest first: they are brought up to date by later ones. */
   note(changes: readonly Change[]): void {
-    let table: Table<unknown> | null = null
-    let records = new Map<string, Change>()
     for (const change of changes) {
-      if (change.table !== table) {
-        table = change.table
-        const known = this.#tables.get(table)
-        if (known === undefined) this.#tables.set(table, (records = new Map<string, Change>()))
-        else records = known
+      if (change.before !== undefined) {
+        const known = this.#of(change.table)
+        const earlier = known.get(change.key)
+        // A record that went away, and is there again, is another one.
+        if (earlier !== undefined && earlier.after !== undefined) {
+          earlier.after = change.after
+          continue
+        }
+        known.set(change.key, change)
       }
-      const known = records.get(change.key)
-      if (known !== undefined) known.after = change.after
-      else {
-        records.set(change.key, change)
-        this.#size += 1
-      }
+      this.#changes.push(change)
     }
   }
 
-  /** Hands over what changed, `limit` records at the most, and forgets it. */
+  /** Hands over what changed, oldest first, `limit` records at the most, and forgets it. */
   take(limit: number, visit: (change: Change) => void): void {
-    let left = limit
-    const takesAll = this.#size <= limit
-    for (const records of this.#tables.values()) {
-      for (const change of records.values()) {
-        if (left === 0) return
-        left -= 1
-        this.#size -= 1
-        visit(change)
-        // One by one only where some may be left: forgetting them all at once costs a tenth of it.
-        if (!takesAll) records.delete(change.key)
-      }
-      if (records.size > 0) records.clear()
+    const taken = this.#changes
+    this.#changes = taken.length > limit ? taken.splice(limit) : []
+    for (const records of this.#known.values()) {
+      if (this.#changes.length === 0) records.clear()
+      else for (const { key } of taken) records.delete(key)
     }
+    for (const change of taken) visit(change)
+  }
+
+  #of(table: Table<unknown>): Map<string, Change> {
+    let records = this.#known.get(table)
+    if (records === undefined) this.#known.set(table, (records = new Map<string, Change>()))
+    return records
   }
 }

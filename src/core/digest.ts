@@ -48,12 +48,12 @@ export class StateDigest {
     }
   }
 
-  /** `remove`, as `addHash` is `add`. */
-  removeHash(hash: Uint8Array): void {
+  /** `remove`, as `addHash` is `add`, of the hash that begins there. */
+  removeHash(hash: Uint8Array, from = 0): void {
     const limbs = this.#limbs
     let borrow = 0
     for (let i = 0; i < 8; i++) {
-      const difference = limbs[i]! - word(hash, i) - borrow
+      const difference = limbs[i]! - word(hash, i, from) - borrow
       limbs[i] = difference
       borrow = difference < 0 ? 1 : 0
     }
@@ -91,7 +91,7 @@ export function writeCounted<Rec>(ink: Ink, { name, write }: Counted<Rec>, key: 
   write(record, ink)
 }
 
-function word(hash: Uint8Array, i: number): number {
-  const at = 28 - 4 * i
+function word(hash: Uint8Array, i: number, from = 0): number {
+  const at = from + 28 - 4 * i
   return ((hash[at]! << 24) | (hash[at + 1]! << 16) | (hash[at + 2]! << 8) | hash[at + 3]!) >>> 0
 }

@@ -4,10 +4,10 @@ import type { AgentId, PlanId, Seq, TaskId } from "./ids.ts"
 import { type Beliefs, isEligible } from "./match.ts"
 import { PRIORITIES, type TaskSpec } from "./task.ts"
 
-/** A task that can be claimed, with all that the order among such tasks asks for. */
-export type ReadyTask = { id: TaskId; rank: number; pathMs: number; addedSeq: Seq; spec: TaskSpec; shelf: Shelf; places: Place[] }
-/** A task's place in one heap. */
-type Place = HeapNode & { task: ReadyTask; heap: Heap<Place> }
+/** A task that can be claimed. */
+export type ReadyTask = { id: TaskId; spec: TaskSpec; shelf: Shelf; places: Place[] }
+/** A task's place in one heap, with all that its order there asks for: to look at the task too, anywhere in memory, would take twice as long. */
+type Place = HeapNode & { rank: number; pathMs: number; addedSeq: Seq; task: ReadyTask; heap: Heap<Place> }
 
 /** Tasks that differ only in whom they prefer. One that prefers somebody stands in two heaps: in that agent's own, and among all that prefer anybody. */
 type Rack = { plain: Heap<Place>; preferring: Heap<Place>; byAgent: Map<AgentId, Heap<Place>> }
@@ -36,14 +36,14 @@ export type ReadyQuery = {
 type Step = HeapNode & { heap: Heap<Place>; index: number; place: Place; preference: number }
 
 /** Within a heap: priority, then the longest remaining chain of dependents, then age. No two tasks are equal in it. */
-function goesBefore({ task: a }: Place, { task: b }: Place): boolean {
+function goesBefore(a: Place, b: Place): boolean {
   if (a.rank !== b.rank) return a.rank < b.rank
   if (a.pathMs !== b.pathMs) return a.pathMs > b.pathMs
   return a.addedSeq < b.addedSeq
 }
 
 /** Among heaps, for one caller: whom a task prefers (0 the caller, 1 nobody, 2 somebody) comes before age. */
-function isBetter({ task: a }: Place, preferenceA: number, { task: b }: Place, preferenceB: number): boolean {
+function isBetter(a: Place, preferenceA: number, b: Place, preferenceB: number): boolean {
   if (a.rank !== b.rank) return a.rank < b.rank
   if (a.pathMs !== b.pathMs) return a.pathMs > b.pathMs
   if (preferenceA !== preferenceB) return preferenceA < preferenceB
@@ -70,13 +70,13 @@ export class ReadyTasks {
       this.#shelves.set(key, shelf)
     }
     shelf.size += 1
-    const task: ReadyTask = { id, rank: PRIORITIES.indexOf(spec.priority), pathMs, addedSeq, spec, shelf, places: [] }
+    const task: ReadyTask = { id, spec, shelf, places: [] }
     this.#size += 1
-    put(task, shelf.all)
+    put(task, pathMs, addedSeq, shelf.all)
     for (const label of new Set(spec.labels)) {
       const rack = shelf.byLabel.get(label) ?? newRack()
       shelf.byLabel.set(label, rack)
-      put(task, rack)
+      put(task, pathMs, addedSeq, rack)
     }
     return task
   }
@@ -102,9 +102,11 @@ export class ReadyTasks {
 
   /** The chain behind a task has changed. */
   moved(task: ReadyTask, pathMs: number): void {
-    if (task.pathMs === pathMs) return
-    task.pathMs = pathMs
-    for (const place of task.places) place.heap.moved(place)
+    for (const place of task.places) {
+      if (place.pathMs === pathMs) return
+      place.pathMs = pathMs
+      place.heap.moved(place)
+    }
   }
 
   /** The best that fit: by priority, then the longest remaining chain, then those that prefer the caller, then age. */
@@ -199,13 +201,14 @@ function newRack(): Rack {
   return { plain: new Heap(goesBefore), preferring: new Heap(goesBefore), byAgent: new Map() }
 }
 
-function put(task: ReadyTask, rack: Rack): void {
+function put(task: ReadyTask, pathMs: number, addedSeq: Seq, rack: Rack): void {
+  const { prefers, priority } = task.spec
+  const rank = PRIORITIES.indexOf(priority)
   const into = (heap: Heap<Place>): void => {
-    const place: Place = { at: -1, task, heap }
+    const place: Place = { at: -1, rank, pathMs, addedSeq, task, heap }
     task.places.push(place)
     heap.push(place)
   }
-  const { prefers } = task.spec
   if (prefers === null) {
     into(rack.plain)
     return

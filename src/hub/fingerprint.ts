@@ -38,9 +38,9 @@ export class Fingerprint {
     this.#changed.take(limit, ({ table, key, before, after }) => {
       const isTask = table.name === "tasks"
       if (before !== undefined) {
-        const hash = isTask ? this.#tasks.get((before as Task).addedSeq) : null
-        if (hash === null) this.#digest.remove(table, key, before)
-        else this.#digest.removeHash(hash)
+        const at = isTask ? this.#tasks.find((before as Task).addedSeq) : null
+        if (at === null) this.#digest.remove(table, key, before)
+        else this.#digest.removeHash(this.#tasks.bytes, at)
       }
       if (after === undefined) return
       const hash = this.#digest.add(table, key, after)
