@@ -26,7 +26,7 @@ export type Sender = "client" | "hub"
 export class FrameReader {
   /** The bit that says so, as it must be. */
   readonly #masked: number
-  readonly #take: (message: string | Buffer) => void
+  readonly #take: (message: string | Buffer, isBinary: boolean) => void
   readonly #pass: (bytes: Buffer) => void
   readonly #leave: () => void
   /** The beginning of a frame of which not even the head is there: 13 bytes at the most. */
@@ -41,7 +41,7 @@ export class FrameReader {
    * from there on `ws` reads alone, because something is wrong, or because a message comes in pieces. That it is too long, or in too many, `ws` says only after
    * this turn, and nothing that came after it may be taken.
    */
-  constructor(sender: Sender, take: (message: string | Buffer) => void, pass: (bytes: Buffer) => void, leave: () => void) {
+  constructor(sender: Sender, take: (message: string | Buffer, isBinary: boolean) => void, pass: (bytes: Buffer) => void, leave: () => void) {
     this.#masked = sender === "client" ? MASKED : 0
     this.#take = take
     this.#pass = pass
@@ -97,8 +97,8 @@ export class FrameReader {
 
   #message(bytes: Buffer, from: number, length: number): void {
     const end = from + length
-    if (this.#masked === 0) this.#take(bytes.toString("utf8", from, end))
-    else this.#take(mask(bytes, from, end) < 0x80 ? bytes.toString("latin1", from, end) : bytes.subarray(from, end))
+    if (this.#masked === 0) this.#take(bytes.toString("utf8", from, end), false)
+    else this.#take(mask(bytes, from, end) < 0x80 ? bytes.toString("latin1", from, end) : bytes.subarray(from, end), false)
   }
 }
 
@@ -118,7 +118,7 @@ export function readMessages(ws: WebSocket, socket: Duplex, sender: Sender, take
   const read = (chunk: Buffer): void => reader.push(chunk)
   const reader = new FrameReader(
     sender,
-    (message) => take(message, false),
+    take,
     (bytes) => void toWs.call(socket, bytes),
     () => {
       // First, so that `ws` can take it off again: with its close, or its error.

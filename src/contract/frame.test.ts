@@ -5,7 +5,7 @@ import { WebSocket, WebSocketServer } from "ws"
 import { asciiFrame, maskedFrame, textFrame } from "./frame.ts"
 
 /** Lengths in bytes at which the head of a frame changes its form. */
-const LENGTHS = [0, 1, 125, 126, 127, 65_535, 65_536, 65_537]
+const LENGTHS = [0, 1, 125, 126, 127, 128, 255, 256, 32_767, 32_768, 32_896, 65_535, 65_536, 65_537]
 const texts = [...LENGTHS.map((length) => "x".repeat(length)), "ü".repeat(62), "ü".repeat(63), `${"🪿".repeat(16_384)}x`]
 
 let server: WebSocketServer

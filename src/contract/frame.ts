@@ -21,9 +21,12 @@ export function textFrame(text: string): Buffer {
 /** `textFrame` for a text that is ASCII: as characters that are its bytes, to be written as `latin1`. Or null. It saves the buffer. */
 export function asciiFrame(text: string): string | null {
   const { length } = text
-  if (length >= 65_536 || Buffer.byteLength(text) !== length) return null
+  if (length >= 65_536) return null
   const head = length < LENGTH_16 ? String.fromCharCode(FINAL_TEXT, length) : String.fromCharCode(FINAL_TEXT, LENGTH_16, length >> 8, length & 255)
-  return head + text
+  const frame = head + text
+  // Asked of the whole frame, whose parts V8 then puts together once, for the write too. Of the head, the first character and halves of the length from 128 on take two bytes in UTF-8.
+  const twoBytes = 1 + (length >> 15) + ((length >> 7) & 1)
+  return Buffer.byteLength(frame) === frame.length + twoBytes ? frame : null
 }
 
 /** A whole text message as it goes to a hub: masked with a key that nobody can foresee, RFC 6455, 5.3. */

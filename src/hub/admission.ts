@@ -22,7 +22,7 @@ export class Admission {
 
   /** Whether a command of this agent would hear `overloaded` right now. */
   isFull(agent: AgentId): boolean {
-    return this.#pace.isFull(this.#queue, this.#queue.heldBy(agent), agent)
+    return this.#pace.isFull(this.#queue, agent)
   }
 
   /** How many commands of one agent may wait: all that come, but under a load that stays. */

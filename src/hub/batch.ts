@@ -108,6 +108,7 @@ export class Batch {
 
   #decide({ name, actor, key }: Waiting, input: never): Outcome {
     const state = this.#state
+    const command = commands[name]
     let entries: Entry[]
     let texts: string[]
     try {
@@ -118,7 +119,7 @@ export class Batch {
       const denied = this.#policy.refusal(name, actor, input, this.#nowMs, this.#judged)
       if (denied !== null) return { kind: "refusal", refusal: denied }
       const asked = name === "task.claimNext" ? (this.#policy.guarded(actor, input, this.#nowMs, this.#judged) as never) : input
-      const decision = commands[name].decide(state, actor, asked, this.#nowMs)
+      const decision = command.decide(state, actor, asked, this.#nowMs)
       if (isRefusal(decision)) return { kind: "refusal", refusal: decision }
       entries = []
       texts = []
@@ -141,7 +142,7 @@ export class Batch {
       this.stirred ||= stirs(entry.type)
     }
     try {
-      return { kind: "answer", output: commands[name].answer(state, actor, input, entries) }
+      return { kind: "answer", output: command.answer(state, actor, input, entries) }
     } catch (error) {
       return { kind: "fault", error, recorded: entries.length > 0 }
     }

@@ -16,7 +16,7 @@ export type ExecuteOptions = {
   /** `task.claimNext` only: parks until something fits, for 150,000 ms at the most. */
   waitMs?: number
   /** The caller's connection: what is parked dies with it. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 export type LoopLog = { info(fields: object, text: string): void; warn(fields: object, text: string): void; error(fields: object, text: string): void }

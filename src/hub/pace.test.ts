@@ -43,7 +43,7 @@ function busy(pace: Pace, batches: number, fromMs = 0, size = LIMITS.batchMax): 
 const AGENTS = Array.from({ length: 400 }, (_, at) => `agent-${at}`)
 /** The part of many agents, each with `own` waiting, that would be refused now. */
 function refused(pace: Pace, length: number, own: number, agents = 10): number {
-  return AGENTS.filter((agent) => pace.isFull({ length, agents }, own, agent)).length / AGENTS.length
+  return AGENTS.filter((agent) => pace.isFull({ length, agents, heldBy: () => own }, agent)).length / AGENTS.length
 }
 
 test("a burst may fill the queue up to its wait, and a batch take as much as it may", () => {
@@ -96,9 +96,9 @@ test("whoever is refused while the queue is short is refused while it is longer,
   busy(pace, 30)
   fc.assert(
     fc.property(fc.nat(600), fc.nat(600), fc.integer({ min: 1, max: 50 }), fc.constantFrom(...AGENTS), (one, other, own, agent) => {
-      const [short, long] = [Math.min(one, other), Math.max(one, other)].map((length) => pace.isFull({ length, agents: 10 }, own, agent))
+      const [short, long] = [Math.min(one, other), Math.max(one, other)].map((length) => pace.isFull({ length, agents: 10, heldBy: () => own }, agent))
       expect(short === true && long === false).toBe(false)
-      expect(pace.isFull({ length: one, agents: 10 }, own, agent)).toBe(pace.isFull({ length: one, agents: 10 }, own, agent))
+      expect(pace.isFull({ length: one, agents: 10, heldBy: () => own }, agent)).toBe(pace.isFull({ length: one, agents: 10, heldBy: () => own }, agent))
     }),
   )
 })
@@ -108,7 +108,7 @@ test("who is refused changes: in a second each agent is taken at some moment and
   const pace = new Pace(LIMITS, () => nowMs)
   busy(pace, 30)
   const seen = new Map(AGENTS.map((agent) => [agent, new Set<boolean>()]))
-  for (; nowMs < 1_200; nowMs += 20) for (const [agent, said] of seen) said.add(pace.isFull({ length: 120, agents: 10 }, 5, agent))
+  for (; nowMs < 1_200; nowMs += 20) for (const [agent, said] of seen) said.add(pace.isFull({ length: 120, agents: 10, heldBy: () => 5 }, agent))
   expect([...seen.values()].filter((said) => said.size < 2)).toEqual([])
 })
 
@@ -171,7 +171,7 @@ function overload(perMs: number, agents: number, batchCostMs: number): { donePer
   const ask = (agent: string): void => {
     const own = held.get(agent) ?? 0
     if (nowMs < (restsUntilMs.get(agent) ?? 0) || own >= 64) return
-    if (pace.isFull({ length: queue.length, agents: held.size }, own, agent))
+    if (pace.isFull({ length: queue.length, agents: held.size, heldBy: () => own }, agent))
       restsUntilMs.set(agent, nowMs + pace.retryAfterMs(queue.length) + ((turn * 7) % 25))
     else {
       queue.push({ agent, atMs: nowMs })

@@ -30,8 +30,8 @@ const STILL_COMING = 0.9
 /** Multiples of it fall into an interval as evenly as can be (Weyl, 1916): what dice would do, and the same in each run. */
 const GOLDEN = 0.618_033_988_749_895
 
-/** Who waits: so many commands, of so many agents. */
-export type Crowd = { length: number; agents: number }
+/** Who waits: so many commands, of so many agents, and so many of one of them. */
+export type Crowd = { readonly length: number; readonly agents: number; heldBy(agent: AgentId): number }
 
 /**
  * How long what waits will have to wait, told from how long full batches took, the reading of requests between them included. Only while batches
@@ -77,13 +77,17 @@ export class Pace {
   }
 
   /**
-   * Whether the next command of this agent, which has `own` waiting, is refused. Whoever has nothing waiting is not the one who makes others wait, and is taken; of the
+   * Whether the next command of this agent is refused. Whoever has nothing waiting is not the one who makes others wait, and is taken; of the
    * others those with a low lot are refused early, and then whoever has its share. Asked twice in one moment it answers the same.
    */
-  isFull({ length, agents }: Crowd, own: number, agent: AgentId): boolean {
+  isFull(crowd: Crowd, agent: AgentId): boolean {
     const { queueMax, queueWaitMs, batchMax } = this.#o
+    const { length } = crowd
     if (length >= queueMax || (length >= 2 * batchMax && this.waitMs(length) > queueWaitMs)) return true
-    if (own === 0 || !this.standing) return false
+    if (!this.standing) return false
+    const own = crowd.heldBy(agent)
+    if (own === 0) return false
+    const { agents } = crowd
     // Alone it makes nobody else wait, and may know what it does: its connection is read no faster than it is served.
     if (agents === 1) return length >= batchMax
     const batches = length / this.batchMax

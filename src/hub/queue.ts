@@ -7,8 +7,8 @@ import type { Waiting } from "./waiting.ts"
  */
 export class Queue {
   #waiting: Waiting[] = []
-  /** How many of them each agent has. */
-  readonly #held = new Map<AgentId, number>()
+  /** How many of them each agent has; null: nobody has asked since the last batch. That is only asked under a load that stays. */
+  #held: Map<AgentId, number> | null = null
 
   get length(): number {
     return this.#waiting.length
@@ -16,29 +16,29 @@ export class Queue {
 
   /** Agents that have something waiting. */
   get agents(): number {
-    return this.#held.size
+    return this.#counts.size
   }
 
   /** How many commands of this agent wait. */
   heldBy(agent: AgentId): number {
-    return this.#held.get(agent) ?? 0
+    return this.#counts.get(agent) ?? 0
   }
 
   push(waiting: Waiting): void {
     this.#waiting.push(waiting)
-    this.#count(waiting)
+    if (this.#held !== null) count(this.#held, waiting)
   }
 
   /** Those who have waited longer than anybody here. */
   unshift(first: readonly Waiting[]): void {
     this.#waiting = [...first, ...this.#waiting]
-    for (const waiting of first) this.#count(waiting)
+    this.#held = null
   }
 
   takeAll(): Waiting[] {
     const all = this.#waiting
     this.#waiting = []
-    this.#held.clear()
+    this.#held = null
     return all
   }
 
@@ -64,7 +64,15 @@ export class Queue {
     return [...taken]
   }
 
-  #count({ actor }: Waiting): void {
-    this.#held.set(actor.agent, (this.#held.get(actor.agent) ?? 0) + 1)
+  get #counts(): ReadonlyMap<AgentId, number> {
+    if (this.#held === null) {
+      this.#held = new Map<AgentId, number>()
+      for (const waiting of this.#waiting) count(this.#held, waiting)
+    }
+    return this.#held
   }
+}
+
+function count(held: Map<AgentId, number>, { actor }: Waiting): void {
+  held.set(actor.agent, (held.get(actor.agent) ?? 0) + 1)
 }

@@ -26,7 +26,10 @@ type IntakeOptions = {
  * little of.
  */
 export class Intake {
-  readonly #o: IntakeOptions
+  readonly #ws: IntakeOptions["ws"]
+  readonly #refusals: Refusals
+  readonly #share: IntakeOptions["share"]
+  readonly #take: IntakeOptions["take"]
   /** What had been read when the connection was paused; it is taken up, in order, before more is read. */
   readonly #unread: [Message, boolean][] = []
   /** Calls in flight that are answered as soon as may be: a claim that waits may be parked for minutes, and must not stop all else. */
@@ -38,8 +41,12 @@ export class Intake {
   #held = false
   #over = false
 
-  constructor(options: IntakeOptions) {
-    this.#o = options
+  // Each by itself: one object less to look up for every message of a connection that nobody has heard of for a while.
+  constructor({ ws, refusals, share, take }: IntakeOptions) {
+    this.#ws = ws
+    this.#refusals = refusals
+    this.#share = share
+    this.#take = take
   }
 
   /** Whether every call that is answered as soon as may be is answered. */
@@ -49,10 +56,10 @@ export class Intake {
 
   received(data: Message, isBinary: boolean): void {
     if (this.#over) return
-    if (this.#ready && this.#unread.length === 0) this.#o.take(data, isBinary)
+    if (this.#ready && this.#unread.length === 0) this.#take(data, isBinary)
     else {
       // How much may be in flight changes with the load: it may be too much by now without another call.
-      this.#o.ws.pause()
+      this.#ws.pause()
       this.#unread.push([data, isBinary])
     }
   }
@@ -60,7 +67,7 @@ export class Intake {
   /** Nothing is taken up until `goOn`. False where that is so already. */
   hold(): boolean {
     if (this.#held) return false
-    this.#o.ws.pause()
+    this.#ws.pause()
     return (this.#held = true)
   }
 
@@ -72,14 +79,14 @@ export class Intake {
   /** Nothing is taken up any more. */
   end(): void {
     this.#over = true
-    this.#o.ws.pause()
+    this.#ws.pause()
     this.#rested()
   }
 
   /** A call begins that is answered as soon as may be. */
   begun(): void {
     this.#working += 1
-    if (!this.#mayTake) this.#o.ws.pause()
+    if (!this.#mayTake) this.#ws.pause()
   }
 
   answered(): void {
@@ -94,18 +101,17 @@ export class Intake {
 
   /** A call was told `overloaded` or `rate_limited`. */
   refused(units = 1): void {
-    const { ws, refusals } = this.#o
-    if (this.#rest === null && refusals.take(units)) return
+    if (this.#rest === null && this.#refusals.take(units)) return
     this.#unpaid += units
     if (this.#rest !== null || this.#over) return
-    ws.pause()
-    refusals.rest()
+    this.#ws.pause()
+    this.#refusals.rest()
     this.#restFor(REST_MS)
   }
 
   #restFor(ms: number): void {
     const over = (): void => {
-      const moreMs = this.#o.refusals.priceMs(this.#unpaid) - ms
+      const moreMs = this.#refusals.priceMs(this.#unpaid) - ms
       this.#unpaid = 0
       if (moreMs > 0) this.#restFor(moreMs)
       else {
@@ -121,7 +127,7 @@ export class Intake {
     if (this.#rest === null) return
     clearTimeout(this.#rest)
     this.#rest = null
-    this.#o.refusals.rested()
+    this.#refusals.rested()
   }
 
   get #ready(): boolean {
@@ -134,18 +140,18 @@ export class Intake {
 
   /** Under a load that stays, eight times what of the next batch is this caller's: enough for it to hear `overloaded`, and heed it. */
   get #window(): number {
-    return Math.min(IN_FLIGHT_READ, Math.max(IN_FLIGHT_LEAST, 8 * this.#o.share()))
+    return Math.min(IN_FLIGHT_READ, Math.max(IN_FLIGHT_LEAST, 8 * this.#share()))
   }
 
   #next(): void {
-    if (!this.#o.ws.isPaused || this.#over) return
+    if (!this.#ws.isPaused || this.#over) return
     while (this.#ready) {
       const next = this.#unread.shift()
       if (next === undefined) {
-        this.#o.ws.resume()
+        this.#ws.resume()
         return
       }
-      this.#o.take(...next)
+      this.#take(...next)
     }
   }
 }

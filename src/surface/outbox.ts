@@ -10,26 +10,30 @@ export type Writer = { sendAnswers(): void; sendEvents(): void }
  * waits for a claim goes first.
  */
 export class Outbox {
-  readonly #answers = new Set<Writer>()
-  readonly #events = new Set<Writer>()
+  #answers: Writer[] = []
+  #events: Writer[] = []
   readonly #linger = new Linger()
   #scheduled = false
 
+  /** The connection's first answer is ready. */
   answer(connection: Writer): void {
-    this.#answers.add(connection)
+    this.#answers.push(connection)
     this.#schedule()
   }
 
+  /** The connection's first event is ready. */
   event(connection: Writer): void {
-    this.#events.add(connection)
+    this.#events.push(connection)
     this.#schedule()
   }
 
   flush(): void {
-    for (const connection of this.#answers) connection.sendAnswers()
-    this.#answers.clear()
-    for (const connection of this.#events) connection.sendEvents()
-    this.#events.clear()
+    const answers = this.#answers
+    const events = this.#events
+    this.#answers = []
+    this.#events = []
+    for (const connection of answers) connection.sendAnswers()
+    for (const connection of events) connection.sendEvents()
   }
 
   #schedule(): void {
@@ -38,7 +42,7 @@ export class Outbox {
     // After all promises that are settled by now: a batch of the loop answers everybody at once.
     process.nextTick(() => {
       this.#scheduled = false
-      if (this.#answers.size > 0) this.#linger.answered(this.#answers.size)
+      if (this.#answers.length > 0) this.#linger.answered(this.#answers.length)
       this.flush()
     })
   }

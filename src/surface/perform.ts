@@ -24,7 +24,7 @@ export type Call = {
   key: string | null
   /** Names this request in logs and answers. */
   requestId: string
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   connection?: Connection
 }
 
@@ -76,7 +76,7 @@ const IDENTITY: readonly [string, (caller: Caller) => unknown][] = [
 type Row = {
   name: OperationName
   least: (typeof operations)[OperationName]["least"]
-  command: boolean
+  kind: (typeof KINDS)[OperationName]
   /** Whether a policy is asked here, and not by the loop in the turn of its command. */
   asksPolicy: boolean
   schema: z.ZodType
@@ -95,7 +95,7 @@ const rows = new Map<string, Row>(
       {
         name,
         least,
-        command: KINDS[name] === "command",
+        kind: KINDS[name],
         asksPolicy: KINDS[name] !== "command" && name !== "credential.issue",
         schema: input,
         identity: IDENTITY.filter(([field]) => !Object.hasOwn(input.shape, field)),
@@ -105,6 +105,11 @@ const rows = new Map<string, Row>(
     ]
   }),
 )
+
+/** What kind of operation it is; undefined: there is none of that name. */
+export function kindOf(operation: string): Row["kind"] | undefined {
+  return rows.get(operation)?.kind
+}
 
 /** Checks one call and carries it out: rate, operation, role, identity, schema, then the loop. Every way in (RPC, OpenAPI, WebSocket) ends here. */
 export function performer(options: PerformOptions): Perform {
@@ -120,7 +125,7 @@ export function performer(options: PerformOptions): Perform {
     if (loop === null)
       throw new SkeinError("not_found", `there is no workspace ${caller.workspace}`, "`workspace.list` lists them.", { workspace: caller.workspace })
     // Before it is read: a hub that is overloaded must not spend itself on refusals.
-    if (row.command) loop.admit(actor.agent)
+    if (row.kind === "command") loop.admit(actor.agent)
     const parsed = row.schema.safeParse(withoutIdentity(row, caller, call.input ?? {}))
     if (!parsed.success) throw invalidInput(row.name, parsed.error)
     const key = keyOf(row, call.key, parsed.data as Payload)
@@ -250,7 +255,7 @@ function withoutIdentity({ identity }: Row, caller: Caller, input: unknown): unk
 function keyOf(row: Row, key: string | null, input: Payload): { id: string; hash: string } | null {
   if (key === null) return null
   if (!KEY.test(key)) throw new SkeinError("invalid_input", "the idempotency key is not one", "Use 1 to 128 of A-Z a-z 0-9 . _ : -", {})
-  if (!row.command) return null
+  if (row.kind !== "command") return null
   return { id: key, hash: row.hash.of(input) }
 }
 

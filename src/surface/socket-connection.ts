@@ -3,7 +3,6 @@ import { WebSocket } from "ws"
 import type { SkeinError } from "../contract/errors.ts"
 import { asciiFrame, textFrame } from "../contract/frame.ts"
 import { type Message, readMessages } from "../contract/frame-reader.ts"
-import { KINDS, type OperationName } from "../contract/names.ts"
 import type { Output } from "../contract/operations.ts"
 import { sessionId } from "../contract/schema.ts"
 import type { SessionId } from "../core/ids.ts"
@@ -13,7 +12,7 @@ import { Answers } from "./answers.ts"
 import type { Caller } from "./auth.ts"
 import { Intake } from "./intake.ts"
 import { encodeFrame, type Outbox } from "./outbox.ts"
-import { told, waits, workspaceOf } from "./perform.ts"
+import { type Call, kindOf, told, waits, workspaceOf } from "./perform.ts"
 import { ReadTurns } from "./read-turns.ts"
 import type { Refusals } from "./rate.ts"
 import type { Peer, SocketOptions } from "./socket-options.ts"
@@ -26,6 +25,9 @@ const BUFFER_MAX = 4 * 1024 * 1024
 const HELLO_MS = 10_000
 /** Bytes that may come before it is heard: a hello, and what was read with it. Whoever nobody knows holds no more of the hub's memory. */
 const STRANGER_MAX_BYTES = 128 * 1024
+
+/** A call in flight. `takesTurn`: its answer is as long as a page may be. */
+type Asked = Call & { id: number; parks: boolean; takesTurn: boolean }
 
 /** One client's WebSocket. */
 export class SocketConnection {
@@ -42,7 +44,7 @@ export class SocketConnection {
   readonly #answers = new Answers()
   /** Bytes of what waits to be sent that answer reads, or claims of many tasks, at the most. */
   #readBytes = 0
-  readonly #reads = new ReadTurns(() => this.#ws.bufferedAmount + this.#answers.chars < BUFFER_MAX)
+  readonly #reads = new ReadTurns(() => this.#socket.writableLength + this.#answers.chars < BUFFER_MAX)
   #events: Buffer[] = []
   #eventBytes = 0
   #unsubscribe: (() => void) | null = null
@@ -163,17 +165,18 @@ export class SocketConnection {
 
   #write(frame: Buffer | string): void {
     if (this.#ws.readyState !== WebSocket.OPEN) return
-    const { bufferedAmount } = this.#ws
-    this.#readBytes = Math.min(this.#readBytes, bufferedAmount)
-    if (bufferedAmount - this.#readBytes > 4 * BUFFER_MAX) this.#ws.close(CLOSE.tooSlow, "too much waits to be read")
+    const { writableLength } = this.#socket
+    this.#readBytes = Math.min(this.#readBytes, writableLength)
+    if (writableLength - this.#readBytes > 4 * BUFFER_MAX) this.#ws.close(CLOSE.tooSlow, "too much waits to be read")
     else this.#socket.write(frame, "latin1")
   }
 
   #answer(text: string, isRead = false): void {
+    const isFirst = this.#answers.chars === 0
     this.#answers.add(text, isRead)
     // Many long ones are not held back for the end of the turn: they may be longer than a text can be.
     if (this.#answers.chars >= BUFFER_MAX) this.sendAnswers()
-    else this.#outbox.answer(this)
+    else if (isFirst) this.#outbox.answer(this)
   }
 
   /** An error that ends the connection: said as a frame, then as the close code. */
@@ -266,7 +269,7 @@ export class SocketConnection {
     }
     // Here already, before anything is made for it: under overload a refusal must cost less than the work.
     const admission = this.#loop?.admission
-    if (admission?.isFull(caller.actor.agent) === true && KINDS[op as OperationName] === "command") {
+    if (admission?.isFull(caller.actor.agent) === true && kindOf(op) === "command") {
       this.#intake.refused()
       this.#fail(call, admission.refuse())
       return
@@ -278,35 +281,43 @@ export class SocketConnection {
     const cancel = parks ? new AbortController() : null
     this.#inFlight.set(call, cancel)
     if (!parks) this.#intake.begun()
-    const isRead = !parks && KINDS[op as OperationName] === "read"
-    let takesTurn = isRead
-    const answered = (): void => {
-      this.#inFlight.delete(call)
-      if (!parks) this.#intake.answered()
-      if (takesTurn) this.#reads.done()
-    }
-    const answer = (ok: unknown): void => {
-      this.#answer(`{"id":${call},"ok":${answerText(op, ok)}}`, takesTurn)
-      answered()
-    }
-    const carryOut = (): void =>
-      void this.#o.perform(caller, { operation: op, input, key, requestId, connection: this, ...(cancel === null ? {} : { signal: cancel.signal }) }).then(
-        (ok) => {
-          // Claims of many tasks are as long as a page is, and whoever is at its limit may ask for them again and again.
-          const isLong = op === "task.claimNext" && (ok as Output<"task.claimNext">).claims.length > 1
-          if (!isLong) return answer(ok)
-          takesTurn = true
-          this.#reads.begin(() => answer(ok))
-        },
-        (error: unknown) => {
-          const failure = told(this.#o.log, error, { requestId })
-          if (failure.code === "rate_limited") this.#intake.refused()
-          this.#fail(call, failure)
-          answered()
-        },
-      )
-    if (isRead) this.#reads.begin(carryOut)
-    else carryOut()
+    const isRead = !parks && kindOf(op) === "read"
+    const asked: Asked = { id: call, parks, takesTurn: isRead, operation: op, input, key, requestId, connection: this, signal: cancel?.signal }
+    if (isRead) this.#reads.begin(() => this.#carryOut(caller, asked))
+    else this.#carryOut(caller, asked)
+  }
+
+  #carryOut(caller: Caller, asked: Asked): void {
+    const { id, operation, requestId } = asked
+    void this.#o.perform(caller, asked).then(
+      (ok) => {
+        // Claims of many tasks are as long as a page is, and whoever is at its limit may ask for them again and again.
+        const isLong = operation === "task.claimNext" && (ok as Output<"task.claimNext">).claims.length > 1
+        if (!isLong) {
+          this.#done(asked, ok)
+          return
+        }
+        asked.takesTurn = true
+        this.#reads.begin(() => this.#done(asked, ok))
+      },
+      (error: unknown) => {
+        const failure = told(this.#o.log, error, { requestId })
+        if (failure.code === "rate_limited") this.#intake.refused()
+        this.#fail(id, failure)
+        this.#answered(asked)
+      },
+    )
+  }
+
+  #done(asked: Asked, ok: unknown): void {
+    this.#answer(`{"id":${asked.id},"ok":${answerText(asked.operation, ok)}}`, asked.takesTurn)
+    this.#answered(asked)
+  }
+
+  #answered({ id, parks, takesTurn }: Asked): void {
+    this.#inFlight.delete(id)
+    if (!parks) this.#intake.answered()
+    if (takesTurn) this.#reads.done()
   }
 
   #fail(id: number, error: SkeinError): void {
@@ -394,7 +405,7 @@ export class SocketConnection {
     this.#endSubscription()
     this.#unsubscribe = loop.subscribe(from as number, {
       deliver: (frame) => this.#event(encodeFrame(frame)),
-      writable: () => this.#ws.readyState === WebSocket.OPEN && this.#ws.bufferedAmount + this.#eventBytes < BUFFER_MAX,
+      writable: () => this.#ws.readyState === WebSocket.OPEN && this.#socket.writableLength + this.#eventBytes < BUFFER_MAX,
       drained: (then) => {
         this.#drained = then
         this.#tellDrained()
@@ -408,9 +419,9 @@ export class SocketConnection {
   }
 
   #event(bytes: Buffer): void {
+    if (this.#events.length === 0) this.#outbox.event(this)
     this.#events.push(bytes)
     this.#eventBytes += bytes.length
-    this.#outbox.event(this)
   }
 
   #endSubscription(): void {
