@@ -11,13 +11,14 @@ import { answerText } from "./answer-text.ts"
 import { Answers } from "./answers.ts"
 import type { Caller } from "./auth.ts"
 import { Intake } from "./intake.ts"
-import { encodeFrame, type Outbox } from "./outbox.ts"
+import type { Outbox } from "./outbox.ts"
 import { type Call, kindOf, told, waits, workspaceOf } from "./perform.ts"
 import { ReadTurns } from "./read-turns.ts"
 import type { Refusals } from "./rate.ts"
+import { SocketEvents } from "./socket-events.ts"
 import type { Peer, SocketOptions } from "./socket-options.ts"
 // prettier-ignore
-import { BEATS_MAX, beyondHead, callId, CLOSE, closeCode, echo, expired, foreignIdentity, longFrame, longHello, needsHello, needsId, noHello, readFrames, type Request, twoHellos, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
+import { BEATS_MAX, callId, CLOSE, closeCode, echo, expired, foreignIdentity, longFrame, longHello, needsHello, needsId, noHello, readFrames, type Request, twoHellos, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
 
 /** Bytes that may wait for a slow reader: then its reads wait, and events are resynced; where four times this waits, what it read not counted, and more is to be said, the connection ends. */
 const BUFFER_MAX = 4 * 1024 * 1024
@@ -45,11 +46,7 @@ export class SocketConnection {
   /** Bytes of what waits to be sent that answer reads, or claims of many tasks, at the most. */
   #readBytes = 0
   readonly #reads = new ReadTurns(() => this.#socket.writableLength + this.#answers.chars < BUFFER_MAX)
-  #events: Buffer[] = []
-  #eventBytes = 0
-  #unsubscribe: (() => void) | null = null
-  /** Waits until the events that were written are on their way. */
-  #drained: (() => void) | null = null
+  readonly #events: SocketEvents
   #alive = true
   #hello: Promise<void> = Promise.resolve()
   readonly #helloTimer: NodeJS.Timeout
@@ -69,9 +66,13 @@ export class SocketConnection {
     readMessages(ws, socket, "client", (data, isBinary) => this.#intake.received(data, isBinary))
     this.#limitStranger()
     ws.on("pong", () => this.#heard())
-    socket.on("drain", () => {
-      this.#reads.next()
-      this.#tellDrained()
+    socket.on("drain", () => this.#reads.next())
+    this.#events = new SocketEvents({
+      socket,
+      hasRoom: (bytes) => ws.readyState === WebSocket.OPEN && ws.bufferedAmount + bytes < BUFFER_MAX,
+      ready: () => outbox.event(this),
+      write: (event) => this.#write(event),
+      ended: () => this.close(CLOSE.goingAway, "the stream ended"),
     })
     // `ws` ends the connection itself; what it says of a bad frame is told at level debug.
     ws.on("error", (error) => options.log.debug({ err: error }, "a connection broke the WebSocket protocol"))
@@ -90,18 +91,7 @@ export class SocketConnection {
   }
 
   sendEvents(): void {
-    const events = this.#events
-    this.#events = []
-    this.#eventBytes = 0
-    for (const event of events) this.#write(event)
-    this.#tellDrained()
-  }
-
-  #tellDrained(): void {
-    if (this.#drained === null || this.#eventBytes > 0 || this.#socket.writableNeedDrain) return
-    const then = this.#drained
-    this.#drained = null
-    then()
+    this.#events.send()
   }
 
   close(code: number, reason: string): void {
@@ -134,7 +124,7 @@ export class SocketConnection {
     this.#intake.end()
     this.#reads.end()
     for (const controller of this.#inFlight.values()) controller?.abort()
-    this.#unsubscribe?.()
+    this.#events.end()
     for (const [session, loop] of this.#sessions) loop.detach(session)
     this.#sessions.clear()
   }
@@ -248,7 +238,7 @@ export class SocketConnection {
     if (size > this.#o.bodyMaxBytes) this.#answer(JSON.stringify({ id: echo(frame.id), error: longFrame(this.#o.bodyMaxBytes) }))
     else if (Array.isArray(frame.beat)) this.#beat(caller, frame.beat)
     else if (frame.subscribe !== undefined) this.#subscribe(caller, frame.subscribe)
-    else if (frame.unsubscribe === true) this.#endSubscription()
+    else if (frame.unsubscribe === true) this.#events.end()
     else if (Number.isSafeInteger(frame.cancel)) this.#inFlight.get(frame.cancel as number)?.abort()
     else this.#answer(JSON.stringify({ id: echo(frame.id), error: unknownFrame() }))
   }
@@ -396,40 +386,8 @@ export class SocketConnection {
 
   #subscribe(caller: Caller, wanted: unknown): void {
     const from = (wanted as { from?: unknown } | null)?.from
-    const loop = workspaceOf(this.#o.hub, caller)
-    const { seq } = loop.head
-    if (!Number.isSafeInteger(from) || (from as number) < 1 || (from as number) > seq + 1) {
-      this.#answer(JSON.stringify({ subscribe: echo(from), error: beyondHead(seq) }))
-      return
-    }
-    this.#endSubscription()
-    this.#unsubscribe = loop.subscribe(from as number, {
-      deliver: (frame) => this.#event(encodeFrame(frame)),
-      writable: () => this.#ws.readyState === WebSocket.OPEN && this.#socket.writableLength + this.#eventBytes < BUFFER_MAX,
-      drained: (then) => {
-        this.#drained = then
-        this.#tellDrained()
-      },
-      resync: (next) => {
-        this.#unsubscribe = null
-        this.#event(textFrame(`{"resync":${next}}`))
-      },
-      end: () => this.close(CLOSE.goingAway, "the stream ended"),
-    })
-  }
-
-  #event(bytes: Buffer): void {
-    if (this.#events.length === 0) this.#outbox.event(this)
-    this.#events.push(bytes)
-    this.#eventBytes += bytes.length
-  }
-
-  #endSubscription(): void {
-    this.#unsubscribe?.()
-    this.#unsubscribe = null
-    this.#drained = null
-    this.#events = []
-    this.#eventBytes = 0
+    const refused = this.#events.subscribe(workspaceOf(this.#o.hub, caller), from)
+    if (refused !== null) this.#answer(JSON.stringify({ subscribe: echo(from), error: refused }))
   }
 }
 
