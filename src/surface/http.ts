@@ -173,16 +173,12 @@ class Surface {
     return `${this.#run}-${this.#requests}`
   }
 
-  /** Once for each connection: Node tells of all that comes after the first that was wrong, and leaves it to us to see that the client has gone. */
+  /** Once for each connection: Node tells of all that comes after the first that was wrong. */
   #refuse(socket: Duplex, error: SkeinError): void {
     if (this.#refused.has(socket)) return
     this.#refused.add(socket)
-    const left = (): void => void socket.destroy()
-    socket.on("error", left).on("end", left)
-    inTurn(socket, () => {
-      socket.off("end", left)
-      refuseRaw(socket, error)
-    })
+    socket.on("error", () => socket.destroy())
+    inTurn(socket, () => refuseRaw(socket, error))
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

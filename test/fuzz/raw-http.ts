@@ -29,8 +29,11 @@ export function exchange({ port, pieces, whole, patienceMs, noBody = false }: Ra
     const finish = (closed: boolean): void => {
       for (const timer of timers) clearTimeout(timer)
       socket.destroy()
-      const answer = readAnswer(Buffer.concat(chunks), noBody)
-      resolve(answer === null ? { closed, status: null, bytes } : { closed, ...answer, bytes })
+      const heard = Buffer.concat(chunks)
+      const answer = readAnswer(heard, noBody)
+      // "Go on" is no part of an answer: whoever closes its way out behind it may go without one.
+      const interim = answer === null ? (/^(?:HTTP\/1\.1 100 Continue\r\n\r\n)*/.exec(heard.toString("latin1"))?.[0].length ?? 0) : 0
+      resolve(answer === null ? { closed, status: null, bytes: bytes - interim } : { closed, ...answer, bytes })
     }
     socket.on("data", (chunk: Buffer) => {
       bytes += chunk.length
