@@ -80,6 +80,19 @@ describe("a proof for outsiders", () => {
     })
   })
 
+  it("takes one key under two names for one witness, and the log's own for none", async () => {
+    const { ledger, note } = await ledgerOf(5)
+    const [alias, own] = [makeKey("witness", "other.example", Buffer.alloc(32, 2)), makeKey("witness", "third.example", Buffer.alloc(32, 1))]
+    const cosigned = [alias, own].map(({ skey }) => cosign(parseNote(note).text, parseSigner(skey), 1_700_000_000_000))
+    const proof = await prove(ledger, 2, addSignatures(note, cosigned))
+    const witnesses = [w1, parseVerifier(alias.vkey), parseVerifier(own.vkey)]
+    expect(check(proof, { log: [log], witnesses, quorum: 1 })).toMatchObject({ ok: true })
+    expect(check(proof, { log: [log], witnesses, quorum: 2 })).toEqual({
+      ok: false,
+      reason: "1 of the given witnesses cosigned, and 2 are asked for: those that share a key are one, and the log's own key is none",
+    })
+  })
+
   it("is read without trust: no JSON whatever makes the check throw or accept", () => {
     const shaped = fc.record({
       format: fc.constant("skein/inclusion-proof/v1"),

@@ -25,7 +25,7 @@ export type Checked =
   | { ok: true; seq: Seq; entry: Entry; head: TreeHead; signedBy: string[]; cosignedBy: { name: string; atMs: number }[] }
   | { ok: false; reason: string }
 
-/** Whom to trust: the log's keys, one of which MUST have signed, and witnesses, `quorum` of which MUST have cosigned (none by default). */
+/** Whom to trust: the log's keys, one of which MUST have signed, and witnesses, `quorum` of which, with as many keys, MUST have cosigned (none by default). */
 export type Trust = { log: readonly Verifier[]; witnesses?: readonly Verifier[]; quorum?: number }
 
 const FORMAT = "skein/inclusion-proof/v1"
@@ -81,7 +81,12 @@ export function check(proof: unknown, { log, witnesses = [], quorum = 0 }: Trust
     .filter(({ verifier }) => witnesses.includes(verifier))
     .map(({ verifier, atMs }) => ({ name: verifier.name, atMs: atMs ?? 0 }))
   if (signedBy.length === 0) return no("the checkpoint is not signed by the log's key")
-  if (cosignedBy.length < quorum) return no(`${cosignedBy.length} of the given witnesses cosigned, and ${quorum} are asked for`)
+  // One key under two names is one witness, and the log's own is none: whoever has it would vouch for itself.
+  const keyOf = ({ key }: Verifier): string => key.export({ format: "jwk" }).x ?? ""
+  const independent = new Set(opened.verified.filter(({ verifier }) => witnesses.includes(verifier)).map(({ verifier }) => keyOf(verifier)))
+  for (const own of log) independent.delete(keyOf(own))
+  const shared = independent.size < cosignedBy.length ? ": those that share a key are one, and the log's own key is none" : ""
+  if (independent.size < quorum) return no(`${independent.size} of the given witnesses cosigned, and ${quorum} are asked for${shared}`)
   if (isTooLong(text)) return no("the entry is too long to be one")
   const hasher = new EntryHasher(sha256)
   if (!verifyInclusion(hasher, (seq as number) - 1, head.size, hasher.leaf(text), hashes, head.root))
