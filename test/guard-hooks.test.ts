@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { type AddressInfo, createServer } from "node:net"
-import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { guardStatus, installGuard, removeGuard } from "../src/repo/guard.ts"
@@ -353,6 +353,17 @@ test.concurrent("many that install the guard at once are not in each other's way
   expect((await at.guard()).changed).toBe(true)
   expect(await guardStatus(repository)).toMatchObject({ inForce: true })
   expect(readdirSync(at.path(".skein")).sort()).toEqual([".gitignore", "hooks", "hub.json", "operator.credential"])
+})
+
+test.concurrent("a script that cannot be put in its place is left nowhere else", async () => {
+  const at = yard.bare()
+  const repository = await repositoryOf(at)
+  await installGuard({ repository, node: process.execPath, launcher: "/skein.cjs" })
+  const script = readdirSync(at.path(".skein/hooks")).find((name) => !name.endsWith(".json")) ?? ""
+  rmSync(at.path(`.skein/hooks/${script}`))
+  mkdirSync(at.path(`.skein/hooks/${script}`))
+  await expect(installGuard({ repository, node: process.execPath, launcher: "/skein.cjs" })).rejects.toThrow()
+  expect(readdirSync(at.path(".skein")).filter((name) => name.startsWith("hooks"))).toEqual(["hooks"])
 })
 
 // A file system that can only be read, for this process and its children alone.

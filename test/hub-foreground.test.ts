@@ -129,6 +129,19 @@ test.runIf(process.platform === "linux")(
   },
 )
 
+test("a hub that ends without a word, such as for want of room to say one, is told of by how it ended", async () => {
+  const ending = join(folder, "ending.cjs")
+  writeFileSync(ending, 'if (process.argv.includes("--foreground")) process.kill(process.pid, "SIGKILL")')
+  const child = spawn(process.execPath, [SKEIN, "up", "--global"], {
+    env: { ...process.env, NODE_OPTIONS: `--require ${ending}`, XDG_STATE_HOME: folder },
+    stdio: ["ignore", "ignore", "pipe"],
+  })
+  let said = ""
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text))
+  await once(child, "close")
+  expect(said).toMatch(/^skein: the hub did not start: it ended by SIGKILL, and said nothing\nremedy: See that the disk has room, /m)
+})
+
 test("a hub's log begins anew while it runs, with what it was beside it", async () => {
   const logs = join(folder, "skein", "logs")
   mkdirSync(logs, { recursive: true, mode: 0o700 })

@@ -77,9 +77,15 @@ async function startHub(instance: Instance, { host, port, allowedHosts }: Listen
   })
   closeSync(output)
   let endedMs: number | null = null
-  const end = (): void => void (endedMs ??= performance.now())
-  child.on("exit", end)
-  child.on("error", end)
+  let how = ""
+  const end = (said: string): void => {
+    how ||= said
+    endedMs ??= performance.now()
+  }
+  child.on("exit", (status, signal) =>
+    end(signal === null ? `it ended with exit status ${status}, and said nothing` : `it ended by ${signal}, and said nothing`),
+  )
+  child.on("error", ({ message }) => end(message))
   child.unref()
   const deadline = performance.now() + START_MS
   while (performance.now() < deadline) {
@@ -93,8 +99,8 @@ async function startHub(instance: Instance, { host, port, allowedHosts }: Listen
       // The process that an old file names died, or is another program's by now, and anybody may listen where it did.
       const isOther = file !== null && isAlive(file.pid) && (isLocked || file.startedAtMs !== before?.startedAtMs)
       if (isOther && (await isHealthy(file.url))) return file
-      if (!isLocked) throw notStarted(outputFile, "the hub did not start")
-      await expectOther(instance, endedMs, outputFile)
+      if (!isLocked) throw notStarted(outputFile, "the hub did not start", how)
+      await expectOther(instance, endedMs, outputFile, how)
     }
     await sleep(POLL_MS)
   }
@@ -104,27 +110,27 @@ async function startHub(instance: Instance, { host, port, allowedHosts }: Listen
 
 /**
  * Throws where the hub that was faster will not come: it holds the ledger before it listens, and listens before `hub.json` says so. `sinceMs`: when ours
- * ended.
+ * ended, and `how`.
  */
-async function expectOther({ directory }: Instance, sinceMs: number, outputFile: string): Promise<void> {
+async function expectOther({ directory }: Instance, sinceMs: number, outputFile: string, how: string): Promise<void> {
   const { readOwner } = await import("../ledger/writer-lock.ts")
   const owner = readOwner(join(directory, "ledger", "main.sqlite"))
   if (owner?.address === null ? isAlive(owner.pid) : performance.now() - sinceMs < FOUND_MS) return
-  const failure = notStarted(outputFile, "the hub did not start")
+  const failure = notStarted(outputFile, "the hub did not start", how)
   if (owner === null || owner.address === null || !isAlive(owner.pid)) throw failure
   const remedy = `It listens, and hub.json does not say so: end it (kill ${owner.pid}) and start it again. Nothing that it acknowledged is lost.`
   throw new SkeinError(failure.code, failure.message, remedy, failure.details)
 }
 
 /** What the hub said before it ended, as its own error told it. */
-function notStarted(outputFile: string, message: string): SkeinError {
+function notStarted(outputFile: string, message: string, silence = "it said nothing"): SkeinError {
   const error = errorIn(outputFile)
   if (error !== null) return new SkeinError("hub_unreachable", `${message}: ${error.message}`, error.remedy, error.details)
   const [said = ""] = readFileSync(outputFile, "utf8").trim().split("\n")
   return new SkeinError(
     "hub_unreachable",
-    `${message}: ${said === "" ? "it said nothing" : said}`,
-    `Look into ${outputFile} and hub.log beside it, or start it in sight: skein up --foreground`,
+    `${message}: ${said === "" ? silence : said}`,
+    `See that the disk has room, look into ${outputFile} and hub.log beside it, or start it in sight: skein up --foreground`,
   )
 }
 

@@ -219,9 +219,14 @@ async function holds(folder: string, scripts: ReadonlyMap<string, string>): Prom
 /** Whole or as it was: git may run the script at this moment. What is drafted lies besides the folder, where it is nobody's hook to another who installs. */
 async function replace(path: string, text: string, mode: number): Promise<void> {
   const draft = join(dirname(dirname(path)), `hooks.${randomBytes(6).toString("hex")}`)
-  await writeFile(draft, text, { mode })
-  await chmod(draft, mode)
-  await rename(draft, path)
+  try {
+    await writeFile(draft, text, { mode })
+    await chmod(draft, mode)
+    await rename(draft, path)
+  } catch (error) {
+    await rm(draft, { force: true })
+    throw error
+  }
 }
 
 async function removeScripts(folder: string): Promise<void> {
