@@ -69,7 +69,7 @@ export class SocketConnection {
     socket.on("drain", () => this.#reads.next())
     this.#events = new SocketEvents({
       socket,
-      hasRoom: (bytes) => ws.readyState === WebSocket.OPEN && ws.bufferedAmount + bytes < BUFFER_MAX,
+      hasRoom: (bytes) => ws.readyState === WebSocket.OPEN && socket.writableLength + bytes < BUFFER_MAX,
       ready: () => outbox.event(this),
       write: (event) => this.#write(event),
       ended: () => this.close(CLOSE.goingAway, "the stream ended"),

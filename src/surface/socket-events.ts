@@ -10,7 +10,7 @@ export type EventsOut = {
   socket: Duplex
   /** Whether events may be gathered: it is open, and with so many bytes of them more not too much waits for its reader. */
   hasRoom(eventBytes: number): boolean
-  /** Has `send` called when the turn is over. */
+  /** There is a first event: has `send` called when the turn is over. */
   ready(): void
   write(event: Buffer): void
   /** The stream ended with the hub. */
@@ -70,9 +70,9 @@ export class SocketEvents {
   }
 
   #add(event: Buffer): void {
+    if (this.#events.length === 0) this.#out.ready()
     this.#events.push(event)
     this.#bytes += event.length
-    this.#out.ready()
   }
 
   #tellDrained(): void {
