@@ -13,8 +13,11 @@ const IF_LINKS = 4
 /** Comments, which end at either kind of line end, and strings are passed over whole. */
 const TOKEN = /\/\/[^\n\r]*|"[^"\\]*(?:\\.[^"\\]*)*"|\bif\b|&&|\|\||[-+*.()[\]{};]/gs
 
-/** Looks for a place where a policy's text is nested too deeply for Cedar; null where it is not. */
+/** Looks for a place where a policy's text is nested too deeply for Cedar, or is no text that it can be told; null where it is not. */
 export function tooDeep(text: string): TooDeep | null {
+  const half = text.search(/\p{Surrogate}/u)
+  if (half >= 0)
+    return { ...placeAt(text, half), message: "half of a character stands here, without its other half", remedy: "Write the whole character, or leave it out." }
   let levels = 0
   let links = 0
   for (const { 0: token, index } of text.matchAll(TOKEN)) {

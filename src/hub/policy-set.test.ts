@@ -309,3 +309,7 @@ test("rules are told in the order of the text, with their lines, however many th
   expect(checkPolicy(cedar, text).rules.map(({ rule, line }) => [rule, line])).toEqual(Array.from({ length: 12 }, (_, at) => [`r${at}`, 1 + 3 * at]))
   expect(new PolicySet(cedar, "order", text).decide(request("task.show", "worker")).rule).toBe("r0")
 })
+
+test("half of a character is a fault at its place, and never reaches Cedar", () => {
+  expect(checkPolicy(cedar, "// whole: 🪿\n// \udca5").faults).toMatchObject([{ line: 2, column: 4, message: expect.stringContaining("half") as string }])
+})
