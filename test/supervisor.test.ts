@@ -307,7 +307,7 @@ describe.skipIf(withoutTmux !== null)("a supervisor", { timeout: 90_000, concurr
 
   test("tells at once that what an agent needs is missing, and tries again where its program fails", async (context) => {
     const presets = { failing: { interactive: { start: ["/bin/sh", "-c", "exit 3"] }, screen: { ready: ["^never"] } } }
-    const rig = await rigOf(context, { supervise: false, wake: { restarts: 1 }, settings: () => ({ presets }) })
+    const rig = await rigOf(context, { supervise: false, wake: { restarts: 1, restartMs: 3_000 }, settings: () => ({ presets }) })
     const bare = join(rig.folder, "bare")
     mkdirSync(bare)
     symlinkSync(spawnSync("which", ["git"], { encoding: "utf8" }).stdout.trim(), join(bare, "git"))
