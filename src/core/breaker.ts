@@ -1,4 +1,4 @@
-import type { AccountEvent } from "./account.ts"
+import { type AccountEvent, decideRestoreAccount } from "./account.ts"
 import { type Recorded, unknownType } from "./entry.ts"
 import type { AgentId, Seq, TaskId } from "./ids.ts"
 import { refuse, type Refusal } from "./refusal.ts"
@@ -154,7 +154,7 @@ export function decideResetBreaker(state: Workspace, { breaker, reason }: ResetB
   const isPaused = account !== null && nowMs < (state.accounts.get(account)?.untilMs ?? 0)
   if (known.length === 0 && !isPaused)
     return refuse("not_found", `breaker ${breaker} is closed`, "`skein breaker list` lists those of which something is known.", { breaker })
-  return isPaused ? [...known, { type: "account.restored", data: { account, reason } }] : known
+  return isPaused ? [...known, ...decideRestoreAccount(state, { account, reason })] : known
 }
 
 export function decideSetBreakerPolicy(state: Workspace, { changes, reason }: SetBreakerPolicy): BreakerEvent[] | Refusal {

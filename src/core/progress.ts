@@ -6,7 +6,7 @@ import type { AgentId, Seq, TaskId } from "./ids.ts"
 import { isSuccess, judgedBy, type Learned, triedBy } from "./judgement.ts"
 import { LEASE_UNOWNED_MS, underLease } from "./lease.ts"
 import { refuse, type Refusal } from "./refusal.ts"
-import type { Deliverable, Task, TaskEvent, TaskSpec, Usage } from "./task.ts"
+import { type Deliverable, NO_USAGE, type Task, type TaskEvent, type TaskSpec, type Usage } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
 export type Update = { task: TaskId; fence: Seq; progress: number | null; note: string | null }
@@ -78,8 +78,9 @@ function counted(state: Workspace, { id, attempts, fence }: Task, data: Failed, 
 
 /** For the event that ends a throttled attempt; null where it has to be counted. */
 function throttledAgain(state: Workspace, task: Task, { untilMs }: Throttled, nowMs: number): Learned | null {
-  const { tried } = triedBy(task)
-  if (tried === undefined || (untilMs !== null && untilMs > nowMs)) return triedBy(task)
+  const learned = triedBy(task)
+  const { tried } = learned
+  if (tried === undefined || (untilMs !== null && untilMs > nowMs)) return learned
   const throttles = (state.attempts.get(task.id)?.at(-1)?.throttles ?? 0) + 1
   return throttles < THROTTLES_MAX ? { tried: { ...tried, throttles } } : null
 }
@@ -97,8 +98,7 @@ export function decideRelease(state: Workspace, actor: Actor, { task: id, fence,
   }
   const tried = throttledAgain(state, task, throttled, nowMs)
   if (tried !== null) return [{ type: "task.released", data: { id, reason, throttled, ...tried }, causedBy: fence }]
-  const usage = { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 }
-  return counted(state, task, { id, reason, usage, throttled, ...triedBy(task) }, true)
+  return counted(state, task, { id, reason, usage: NO_USAGE, throttled, ...triedBy(task) }, true)
 }
 
 /** Somebody other than the owner approves, or asks for changes. */

@@ -157,7 +157,7 @@ export function writeTask(t: Task, ink: Ink): void {
     ink.text(JSON.stringify([t.note, t.reason, t.blockedOn, t.helpWanted, t.deliverable]))
 }
 
-const NO_USAGE: Usage = { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 }
+export const NO_USAGE: Usage = { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 }
 
 /** Statuses in which nothing more happens unless somebody resets the task. */
 export function isClosed(status: TaskStatus): boolean {

@@ -41,6 +41,17 @@ async function write(rig: Rig, count: number, name = "t"): Promise<void> {
   await rig.run(Promise.all(Array.from({ length: count }, (_, at) => rig.loop.execute("task.add", OPERATOR, { id: `${name}${at}`, title: name }))))
 }
 
+/** A reader with room for two frames and one with room for all, both live from the next entry after `seq` on. */
+async function slowAndQuick(rig: Rig): Promise<{ slow: Listener; quick: Listener; seq: number }> {
+  const [slow, quick] = [new Listener(), new Listener()]
+  slow.room = 2
+  const { seq } = rig.loop.head
+  rig.loop.subscribe(seq + 1, slow)
+  rig.loop.subscribe(seq + 1, quick)
+  await rig.clock.advance(0)
+  return { slow, quick, seq }
+}
+
 describe("a subscription", () => {
   test("from any seq has no gap and nothing twice, while writes go on", async () => {
     const rig = await openRig({ limits: { checkpointMs: 1_000_000, batchMax: 50 } })
@@ -94,12 +105,7 @@ describe("a subscription", () => {
 
   test("that is too slow is told where to go on, is dropped, and holds up neither writers nor other readers", async () => {
     const rig = await openRig({ limits: { checkpointMs: 1_000_000 } })
-    const [slow, quick] = [new Listener(), new Listener()]
-    slow.room = 2
-    const { seq } = rig.loop.head
-    rig.loop.subscribe(seq + 1, slow)
-    rig.loop.subscribe(seq + 1, quick)
-    await rig.clock.advance(0)
+    const { slow, quick, seq } = await slowAndQuick(rig)
     for (const name of ["a", "b", "c", "d"]) await write(rig, 1, name)
     expect(quick.seqs).toEqual(upTo(seq + 4, seq + 1))
     expect([slow.seqs, slow.resyncs, slow.ended]).toEqual([[seq + 1, seq + 2], [seq + 3], 0])
@@ -112,12 +118,7 @@ describe("a subscription", () => {
 
   test("that is too slow for a long batch is told within it, and has no part of it twice", async () => {
     const rig = await openRig({ limits: { checkpointMs: 1_000_000, batchMax: 500 } })
-    const [slow, quick] = [new Listener(), new Listener()]
-    slow.room = 2
-    const { seq } = rig.loop.head
-    rig.loop.subscribe(seq + 1, slow)
-    rig.loop.subscribe(seq + 1, quick)
-    await rig.clock.advance(0)
+    const { slow, quick, seq } = await slowAndQuick(rig)
     rig.disk.held = true
     const writing = write(rig, 501)
     rig.disk.release()

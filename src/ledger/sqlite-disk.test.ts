@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { beforeEach, describe, expect, it } from "vitest"
 import { makeEntries } from "../../test/ledger-entries.ts"
+import { ledgerPlace } from "../../test/ledger-place.ts"
 import { Chain } from "../core/chain.ts"
 import { verify } from "./audit.ts"
 import { sha256 } from "./sha256.ts"
@@ -12,11 +12,9 @@ import { openSqlite } from "./sqlite.ts"
 describe("a SQLite ledger, on a disk that fails it", () => {
   let folder: string
   let path: string
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), "skein-sqlite-"))
-    path = join(folder, "main.sqlite")
+  beforeEach((context) => {
+    ;({ folder, path } = ledgerPlace(context))
   })
-  afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
   it("a full disk refuses the batch whole, reads go on, and with room again it goes on", async () => {
     const chain = new Chain(sha256)

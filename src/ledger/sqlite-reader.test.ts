@@ -1,8 +1,9 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs"
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { beforeEach, describe, expect, it } from "vitest"
 import { makeEntries } from "../../test/ledger-entries.ts"
+import { ledgerPlace } from "../../test/ledger-place.ts"
 import { Chain } from "../core/chain.ts"
 import { verify } from "./audit.ts"
 import { sha256 } from "./sha256.ts"
@@ -11,11 +12,9 @@ import { openSqlite } from "./sqlite.ts"
 describe("a SQLite ledger, beside its writer", () => {
   let folder: string
   let path: string
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), "skein-sqlite-"))
-    path = join(folder, "main.sqlite")
+  beforeEach((context) => {
+    ;({ folder, path } = ledgerPlace(context))
   })
-  afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
   it("is copied from beside a writer that never rests, as it was when the copy began", async () => {
     const chain = new Chain(sha256)

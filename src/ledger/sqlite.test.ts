@@ -6,10 +6,11 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { setTimeout } from "node:timers/promises"
 import fc from "fast-check"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { beforeEach, describe, expect, it } from "vitest"
 import { Chain } from "../core/chain.ts"
 import { verify } from "./audit.ts"
 import { makeEntries, plain } from "../../test/ledger-entries.ts"
+import { ledgerPlace } from "../../test/ledger-place.ts"
 import { describeLedger, type Subject } from "./ledger.contract.ts"
 import { LedgerFailure, type Stored } from "./ledger.ts"
 import { sha256 } from "./sha256.ts"
@@ -62,11 +63,9 @@ describeLedger("sqlite", sqliteSubject)
 describe("a SQLite ledger", () => {
   let folder: string
   let path: string
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), "skein-sqlite-"))
-    path = join(folder, "main.sqlite")
+  beforeEach((context) => {
+    ;({ folder, path } = ledgerPlace(context))
   })
-  afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
   it("lets nobody but its owner read it or the files beside it", async () => {
     const ledger = openSqlite({ path })

@@ -34,15 +34,13 @@ export async function sendEntries(loop: Loop, from: Seq, to: Seq, of: AgentId, r
  */
 export async function sendBack(ladder: Ladder | null, from: Seq, to: Seq, response: ServerResponse): Promise<void> {
   if (from >= to) throw new SkeinError("invalid_input", `no step leads back from ${to} to ${from}`, "Give the earlier rung first: GET /back/WORKSPACE/FROM/TO")
-  const lines = (ladder?.lines(from, to) ?? none())[Symbol.asyncIterator]()
-  const first = await lines.next()
-  if (first.done === true)
+  const lines = ladder?.lines(from, to)[Symbol.asyncIterator]()
+  const first = await lines?.next()
+  if (lines === undefined || first === undefined || first.done === true)
     throw new SkeinError("not_found", `no step of the past is kept from ${to} back to ${from}`, "Ask from one rung to another: `ledger.snapshots` lists them.")
   response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", ...SECURE_HEADERS })
   await pipeline(Readable.from(restOf(first.value, lines), { objectMode: false }), response)
 }
-
-async function* none(): AsyncGenerator<string, void> {}
 
 async function* restOf(first: string, rest: AsyncIterator<string>): AsyncIterable<string> {
   yield first

@@ -73,13 +73,7 @@ export function Conversation({ picture, thread, at }: { picture: Picture; thread
           <ThreadWakes picture={picture} thread={id} />
         </div>
         <div>
-          {earlier === null ? null : (
-            <p>
-              <button type="button" onClick={earlier}>
-                Earlier messages
-              </button>
-            </p>
-          )}
+          <More verb="Earlier messages" show={earlier} />
           <ol class="messages" aria-label="messages">
             {messages.map((message) => (
               <Line
@@ -90,13 +84,7 @@ export function Conversation({ picture, thread, at }: { picture: Picture; thread
               />
             ))}
           </ol>
-          {later === null ? null : (
-            <p>
-              <button type="button" onClick={later}>
-                Later messages
-              </button>
-            </p>
-          )}
+          <More verb="Later messages" show={later} />
           {failure === null ? null : (
             <p class="refusal" role="alert">
               <Text of={failure} />
@@ -106,6 +94,17 @@ export function Conversation({ picture, thread, at }: { picture: Picture; thread
         </div>
       </div>
     </>
+  )
+}
+
+function More({ verb, show }: { verb: string; show: (() => void) | null }): JSX.Element | null {
+  if (show === null) return null
+  return (
+    <p>
+      <button type="button" onClick={show}>
+        {verb}
+      </button>
+    </p>
   )
 }
 
