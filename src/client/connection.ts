@@ -2,6 +2,7 @@ import { WebSocket } from "ws"
 import { type ErrorCode, SkeinError } from "../contract/errors.ts"
 import { readMessages } from "../contract/frame-reader.ts"
 import type { OperationName } from "../contract/names.ts"
+import { readingTogether } from "../contract/read-buffer.ts"
 import type { Seq, SessionId } from "../core/ids.ts"
 import { Calls } from "./calls.ts"
 import { type Frame, framesIn, isFrame, type Welcome } from "./frames.ts"
@@ -166,12 +167,22 @@ export class Connection {
         skipUTF8Validation: true,
         handshakeTimeout: this.#o.timeoutMs,
         maxPayload: 256 * 1024 * 1024,
+        finishRequest: (request) => {
+          // The one by which `ws` takes the connection over.
+          const [upgraded] = request.listeners("upgrade")
+          request.removeAllListeners("upgrade")
+          request.once("upgrade", (response, socket, head) => {
+            const reading = readingTogether(socket)
+            this.#outgoing.open(ws, reading)
+            ws.once("open", () =>
+              readMessages(ws, reading, "hub", (data) => this.#message(typeof data === "string" ? data : (data as Buffer).toString("utf8"))),
+            )
+            upgraded?.call(request, response, reading, head)
+          })
+          request.end()
+        },
       })
       this.#ws = ws
-      ws.on("upgrade", ({ socket }) => {
-        this.#outgoing.open(ws, socket)
-        ws.once("open", () => readMessages(ws, socket, "hub", (data) => this.#message(typeof data === "string" ? data : (data as Buffer).toString("utf8"))))
-      })
       ws.on("open", () => {
         ws.send(this.#hello(token))
         this.#renewLater(lastsMs)

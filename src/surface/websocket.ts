@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
 import { WebSocketServer } from "ws"
 import { SkeinError } from "../contract/errors.ts"
+import { readingTogether } from "../contract/read-buffer.ts"
 import type { Caller } from "./auth.ts"
 import { Outbox } from "./outbox.ts"
 import { Refusals } from "./rate.ts"
@@ -53,9 +54,10 @@ export class Sockets {
 
   /** Takes over a request whose Host, Origin and path were checked. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.#server.handleUpgrade(request, socket, head, (ws) => {
+    const reading = readingTogether(socket)
+    this.#server.handleUpgrade(request, reading, head, (ws) => {
       const cookie = isFromPage(request) ? cookieOf(request, this.#options.auth.page.cookieName) : null
-      const connection = new SocketConnection(ws, socket, { isLoopback: isLoopback(request), cookie }, this.#options, this.#outbox, this.#refusals)
+      const connection = new SocketConnection(ws, reading, { isLoopback: isLoopback(request), cookie }, this.#options, this.#outbox, this.#refusals)
       this.#connections.add(connection)
       ws.on("close", () => {
         this.#connections.delete(connection)
