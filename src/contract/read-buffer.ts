@@ -10,8 +10,8 @@ const buffer = Buffer.allocUnsafeSlow(BYTES)
 type Handle = { useUserBuffer?: unknown }
 
 /**
- * The same connection, as a socket that reads into one buffer for all: Node else makes 64 KiB for each read, cuts them to what came, and has them collected, which costs as much as
- * the read itself. It is to be used in place of `socket`, which must be a server's or a client's whose HTTP is over; `socket` closes when it does.
+ * The same connection, as a socket that reads into one buffer for all: Node else makes 64 KiB for each read, cuts them to what came, and has them collected, which
+ * costs as much as the read itself (`docs/decisions/0007`). It is to be used in place of `socket`, whose HTTP is over; that one closes when it does.
  *
  * Where nothing of the kind can be done (TLS, something still to be read or written, another Node), `socket` itself.
  */
