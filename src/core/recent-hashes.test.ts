@@ -4,12 +4,16 @@ import { RecentHashes } from "./recent-hashes.ts"
 
 const hashOf = (byte: number): Uint8Array => new Uint8Array(32).fill(byte)
 
-it("of the numbers that share a place, the hash that was kept last is there, and no other", () => {
+// Few places that are all taken, and more than there is room for at first.
+it.each([
+  [5, 12],
+  [2_000, 5_000],
+])("of the numbers that share one of up to %i places, the hash that was kept last is there, and no other", (rooms, numbers) => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 5 }), fc.array(fc.tuple(fc.integer({ min: 1, max: 12 }), fc.nat(255))), (room, kept) => {
+    fc.property(fc.integer({ min: 1, max: rooms }), fc.array(fc.tuple(fc.integer({ min: 1, max: numbers }), fc.nat(255))), (room, kept) => {
       const recent = new RecentHashes(room)
       for (const [number, byte] of kept) recent.keep(number, hashOf(byte))
-      for (let number = 1; number <= 12; number += 1) {
+      for (const number of [1, ...kept.flatMap(([one]) => [one, one + 1, (one % room) + room])]) {
         const last = kept.findLast(([one]) => one % room === number % room)
         const at = recent.find(number)
         expect(at === null ? null : recent.bytes.slice(at, at + 32)).toEqual(last?.[0] === number ? hashOf(last[1]) : null)
