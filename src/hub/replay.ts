@@ -15,7 +15,8 @@ export type ReplayOptions = {
   to?: Seq
   /** Compares every recorded checkpoint on the way (default), or only folds. */
   compare?: boolean
-  onEntry?: (entry: Entry) => void
+  /** Sees each entry once it is folded in, and the state that it leads to. */
+  onEntry?: (entry: Entry, state: Workspace) => void
 }
 
 export const PAGE = 2_048
@@ -43,7 +44,7 @@ export async function replay(
       })
       const changes = state.journal.drain()
       if (compare) fingerprint.note(changes)
-      onEntry?.(entry)
+      onEntry?.(entry, state)
     }
     from = state.seq + 1
   }

@@ -2,7 +2,6 @@ import type { Stored, Appended, Ledger } from "../../src/ledger/ledger.ts"
 import { LedgerFailure } from "../../src/ledger/ledger.ts"
 import { type Hub, type HubOptions, openHub } from "../../src/hub/hub.ts"
 import type { Loop } from "../../src/hub/loop.ts"
-import type { Entry } from "../../src/core/entry.ts"
 import type { Seq, SessionId } from "../../src/core/ids.ts"
 import type { ProcessClock } from "./process-clock.ts"
 import { ThroughLedger } from "./through-ledger.ts"
@@ -150,12 +149,10 @@ export class Host {
     life.loop.subscribe(this.#heardTo + 1, {
       deliver: ({ from, to, text }) => {
         if (!life.up) return
-        const seqs = (JSON.parse(text) as Entry[]).map(({ seq }) => seq)
-        if (from !== this.#heardTo + 1 || seqs[0] !== from || seqs.at(-1) !== to || seqs.length !== to - from + 1) {
-          this.#broken(new Violation(`a subscriber of hub ${this.index} heard ${from} to ${to} after ${this.#heardTo}`))
-        }
+        if (from !== this.#heardTo + 1) this.#broken(new Violation(`a subscriber of hub ${this.index} heard ${from} to ${to} after ${this.#heardTo}`))
+        // That the ledger holds them under their numbers is the oracle's to find.
         const held = this.#stored().slice(from - 1, to)
-        if (text !== `[${held.map(({ bytes }) => bytes).join(",")}]`)
+        if (held.length !== to - from + 1 || text !== `[${held.map(({ bytes }) => bytes).join(",")}]`)
           this.#broken(new Violation(`a subscriber of hub ${this.index} heard ${from} to ${to}, which is not what the ledger holds there`))
         this.#heardTo = to
       },

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto"
+import { hash as digest } from "node:crypto"
 import type { Actor, Entry } from "../../src/core/entry.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "../../src/core/ids.ts"
 import type { TaskSpec, TaskStatus } from "../../src/core/task.ts"
@@ -46,6 +46,8 @@ export class Oracle {
   readonly claims = new Map<Seq, { agent: AgentId; task: TaskId }>()
   readonly leaseEnds: { task: TaskId; fence: Seq; session: SessionId | null; leaseMs: number; reason: string; atMs: number }[] = []
   readonly types = new Map<string, number>()
+  /** All that were read, in their order. */
+  readonly entries: Entry<string, Record<string, never>>[] = []
   readonly threads = new ThreadOracle()
   readonly files = new FileOracle()
   readonly budget = new BudgetOracle()
@@ -85,10 +87,11 @@ export class Oracle {
 
   #entry({ seq, bytes, hash }: Stored, nowMs: number): void {
     const entry = JSON.parse(bytes) as Entry<string, Record<string, never>>
-    this.hash = createHash("sha256").update(this.hash).update(bytes).digest()
+    this.hash = digest("sha256", Buffer.concat([this.hash, Buffer.from(bytes)]), "buffer")
     if (!this.hash.equals(hash)) throw new Violation(`entry ${seq} does not chain`)
     if (entry.seq !== seq || seq !== this.seq + 1) throw new Violation(`entry ${entry.seq} is stored as ${seq}, after ${this.seq}`)
     if (entry.atMs < this.atMs) throw new Violation(`entry ${seq} is ${this.atMs - entry.atMs} ms older than the one before it`)
+    this.entries.push(entry)
     this.seq = seq
     this.atMs = entry.atMs
     this.types.set(entry.type, (this.types.get(entry.type) ?? 0) + 1)

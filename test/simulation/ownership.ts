@@ -1,12 +1,9 @@
-import { createHash } from "node:crypto"
 import type { Entry } from "../../src/core/entry.ts"
 import type { Seq, SessionId } from "../../src/core/ids.ts"
 import type { Appended, Stored } from "../../src/ledger/ledger.ts"
 import { type Host } from "./host.ts"
 import { Violation } from "./oracle.ts"
 import { ThroughLedger } from "./through-ledger.ts"
-
-const nameOf = ({ seq, bytes }: Stored): string => `${seq} ${createHash("sha256").update(bytes).digest("hex")}`
 
 /** A hub's way to its ledger on which is noted what that hub asks to have appended, and what of it was refused: two hubs may ask for the very same bytes. */
 class Signed extends ThroughLedger {
@@ -26,7 +23,7 @@ class Signed extends ThroughLedger {
  */
 export class Ownership {
   readonly #hosts: readonly Host[]
-  /** By whom an entry may have been written. */
+  /** By whom an entry of these bytes, which name its place, may have been written. */
   readonly #authors = new Map<string, Set<number>>()
   /** When an entry of which hub last said of a session that it was there, on the simulation's clock. */
   readonly #named = new Map<SessionId, Map<number, number>>()
@@ -42,9 +39,9 @@ export class Ownership {
   watched(index: number, inner: ThroughLedger["inner"]): ThroughLedger {
     const signed = new Signed(inner)
     signed.noted = (batch, written) => {
-      for (const stored of batch) {
-        const authors = this.#authors.get(nameOf(stored)) ?? new Set<number>()
-        if (written) this.#authors.set(nameOf(stored), authors.add(index))
+      for (const { bytes } of batch) {
+        const authors = this.#authors.get(bytes) ?? new Set<number>()
+        if (written) this.#authors.set(bytes, authors.add(index))
         else authors.delete(index)
       }
     }
@@ -56,17 +53,17 @@ export class Ownership {
     this.#seq = Math.min(this.#seq, length)
   }
 
-  /** Reads what is new. Throws `Violation`. */
-  read(entries: readonly Stored[], nowMs: number): void {
-    for (; this.#seq < entries.length; this.#seq += 1) this.#entry(entries[this.#seq] as Stored, nowMs)
+  /** Reads what is new, as it is stored and as the oracle has read it. Throws `Violation`. */
+  read(stored: readonly Stored[], entries: readonly Entry[], nowMs: number): void {
+    for (; this.#seq < entries.length; this.#seq += 1) this.#entry((stored[this.#seq] as Stored).bytes, entries[this.#seq] as Entry, nowMs)
   }
 
-  #entry(stored: Stored, nowMs: number): void {
-    const { type, actor, data } = JSON.parse(stored.bytes) as Entry<string, { id?: SessionId; sessions?: SessionId[] }>
-    const [author, other] = this.#authors.get(nameOf(stored)) ?? []
+  #entry(bytes: string, { seq, type, actor, data: given }: Entry, nowMs: number): void {
+    const data = given as { id?: SessionId; sessions?: SessionId[] }
+    const [author, other] = this.#authors.get(bytes) ?? []
     if (author === undefined || other !== undefined) return
     if (type === "session.lost") {
-      this.#lost(stored.seq, data.id as SessionId, author)
+      this.#lost(seq, data.id as SessionId, author)
       return
     }
     const named =

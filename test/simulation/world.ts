@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto"
+import type { Entry } from "../../src/core/entry.ts"
+import type { Workspace } from "../../src/core/workspace.ts"
 import type { Clock } from "../../src/hub/clock.ts"
 import { digestOf } from "../../src/hub/fingerprint.ts"
 import type { HubOptions } from "../../src/hub/hub.ts"
@@ -78,8 +80,7 @@ export class World {
   disk: { refusesUntilMs: number; slowUntilMs: number; loseNext: Synced | null } = { refusesUntilMs: 0, slowUntilMs: 0, loseNext: null }
   quiet = false
   readonly #options: WorldOptions
-  readonly #trace = createHash("sha256")
-  readonly #recent: string[] = []
+  readonly #trace: string[] = []
   /** The machine is down: what lies on its disk is read by nobody, and what is torn there is not cut yet. */
   #down = false
   #over = false
@@ -131,14 +132,14 @@ export class World {
       if (!(error instanceof Violation)) throw error
       const { troubleMs = TROUBLE_MS } = this.#options
       const again = `npm run simulate -- --seeds 1 --from ${this.seed} --trouble ${troubleMs}`
-      throw new Violation(`seed ${this.seed}: ${error.message}\nRepeat it with: ${again}\n${this.#recent.slice(-40).join("\n")}`)
+      throw new Violation(`seed ${this.seed}: ${error.message}\nRepeat it with: ${again}\n${this.#trace.slice(-40).join("\n")}`)
     }
     const { seed, hosts, history, oracle } = this
     const starts = hosts.reduce((sum, host) => sum + host.starts, 0)
     return {
       seed,
       hubs: hosts.length,
-      trace: this.#trace.digest("hex"),
+      trace: createHash("sha256").update(this.#trace.join("")).digest("hex"),
       entries: oracle.seq,
       acknowledged: this.watch.acknowledged,
       lostRaces: this.#lostRaces,
@@ -154,10 +155,7 @@ export class World {
   }
 
   trace(line: string): void {
-    const text = `${this.clock.monotonicMs()} ${line}`
-    this.#trace.update(text)
-    this.#recent.push(text)
-    if (this.#recent.length > 200) this.#recent.splice(0, 100)
+    this.#trace.push(`${this.clock.monotonicMs()} ${line}`)
   }
 
   /** A hub's process dies, with one hub the machine: of what was not synced the seed says how much is left. */
@@ -224,18 +222,20 @@ export class World {
     for (const host of this.hosts) await clock.until(host.stop())
     this.#check()
     this.watch.everythingIsThere()
-    const auditor = { read: (from: number, limit: number): Promise<Stored[]> => Promise.resolve(store.entries.slice(from - 1, from - 1 + limit)) }
-    const replayed = await clock.until(replay(auditor, sha256))
-    const differing = replayed.compared.find(({ ok }) => !ok)
-    if (differing !== undefined) throw new Violation(`the checkpoint at ${differing.seq} is not what a replay reaches`)
-    const atHead = await clock.until(replay(auditor, sha256, { to: Number(heads), compare: false }))
-    for (const digest of digests) if (digest !== `${heads} ${atHead.digest}`) throw new Violation(`live state and replay differ at ${heads}`)
     const restored = this.#host(9)
     if (!(await clock.until(restored.start()))) throw new Violation("a hub cannot start from the snapshots")
     const fromSnapshot = await clock.until((restored.loop as Loop).read((state) => digestOf(sha256, state)))
-    const afterRestart = await clock.until(replay(auditor, sha256, { compare: false }))
-    if (fromSnapshot !== afterRestart.digest) throw new Violation("the state from a snapshot and the one from a replay differ")
-    this.trace(`${afterRestart.entries} ${afterRestart.digest}`)
+    const auditor = { read: (from: number, limit: number): Promise<Stored[]> => Promise.resolve(store.entries.slice(from - 1, from - 1 + limit)) }
+    let atHead = ""
+    const onEntry = ({ seq }: Entry, state: Workspace): void => {
+      if (seq === head) atHead = digestOf(sha256, state)
+    }
+    const replayed = await clock.until(replay(auditor, sha256, { onEntry }))
+    const differing = replayed.compared.find(({ ok }) => !ok)
+    if (differing !== undefined) throw new Violation(`the checkpoint at ${differing.seq} is not what a replay reaches`)
+    for (const digest of digests) if (digest !== `${heads} ${atHead}`) throw new Violation(`live state and replay differ at ${heads}`)
+    if (fromSnapshot !== replayed.digest) throw new Violation("the state from a snapshot and the one from a replay differ")
+    this.trace(`${replayed.entries} ${replayed.digest}`)
     this.#check()
   }
 
@@ -266,12 +266,12 @@ export class World {
 
   /** After every step: whatever is new in the ledger is held against the rules. */
   #check(): void {
-    if (!this.#down) this.ownership.read(this.store.entries, this.clock.monotonicMs())
     if (!this.#down && this.oracle.seq !== this.store.entries.length) {
       const from = this.oracle.seq
       this.oracle.read(this.store.entries, this.clock.monotonicMs())
       this.trace(`ledger ${from} to ${this.oracle.seq} ${this.oracle.hash.toString("hex")}`)
     }
+    if (!this.#down) this.ownership.read(this.store.entries, this.oracle.entries, this.clock.monotonicMs())
     for (const end of this.oracle.leaseEnds.slice(this.#leaseEnds.length)) {
       this.#leaseEnds.push({ task: end.task, fence: end.fence, moment: (this.#moments += 1) })
       this.watch.leaseEnded(end)
