@@ -14,9 +14,6 @@ import type { Queue } from "./queue.ts"
 import type { Replica } from "./replica.ts"
 import { parksUntilMs, type Waiting } from "./waiting.ts"
 
-/** But so many commands are decided in any batch: a machine that stands still for a moment makes no small ones. */
-const DECIDE_LEAST = 32
-
 type CommitsOptions = {
   workspace: string
   clock: Clock
@@ -90,7 +87,7 @@ export class Commits {
     const startMs = clock.monotonicMs()
     for (let at = 0; at < waiting.length; at += 1) {
       // What the hub does of itself comes first, and MUST.
-      if (at >= DECIDE_LEAST && (waiting[at] as Waiting).actor !== HUB && clock.monotonicMs() - startMs > decideMs) {
+      if (at > 0 && (waiting[at] as Waiting).actor !== HUB && clock.monotonicMs() - startMs > decideMs) {
         queue.unshift(waiting.splice(at))
         pace.cut(at)
         return

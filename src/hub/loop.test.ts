@@ -4,6 +4,7 @@ import { CLAIM_ANY, actor, DONE, NOTHING_USED, OPERATOR, openRig } from "../../t
 import { commands } from "../core/command.ts"
 import type { Claimed } from "../core/answer.ts"
 import { SkeinError } from "../contract/errors.ts"
+import { VirtualClock } from "./virtual-clock.ts"
 import { keyed, settled } from "../../test/simulation/outcome.ts"
 
 test("pages of entries come in another turn of the loop, some entries at once; and none once the hub is down", async () => {
@@ -55,6 +56,32 @@ describe("a batch", () => {
     const adds = Array.from({ length: 10 }, (_, at) => rig.loop.execute("task.add", OPERATOR, { id: `t${at}`, title: "t" }))
     await rig.run(Promise.all(adds))
     expect(rig.disk.batches.slice(before)).toEqual([4, 4, 2])
+  })
+
+  test("commands that take long to decide are shared out among batches, however few they are", async () => {
+    let lateMs = 0
+    const clock = new (class extends VirtualClock {
+      override monotonicMs(): number {
+        return super.monotonicMs() + lateMs
+      }
+    })()
+    const rig = await openRig({ clock, limits: { decideMs: 30 } })
+    const before = rig.disk.batches.length
+    const sound = commands["task.add"]
+    commands["task.add"] = {
+      ...sound,
+      decide: (state, by, input, nowMs) => {
+        lateMs += 20
+        return sound.decide(state, by, input, nowMs)
+      },
+    }
+    try {
+      const adds = ["a", "b", "c", "d", "e"].map((id) => rig.loop.execute("task.add", OPERATOR, { id, title: id }))
+      await rig.run(Promise.all(adds))
+      expect(rig.disk.batches.slice(before)).toEqual([2, 2, 1])
+    } finally {
+      commands["task.add"] = sound
+    }
   })
 
   test("nothing is answered, read, published or counted as the head before the ledger holds it", async () => {

@@ -16,6 +16,8 @@ const CALM_MS = 1_000
 const BATCH_MS = 8
 /** But this part of the most that it may take, however slow the machine is: what a batch costs by itself is shared by those in it. */
 const BATCH_LEAST = 1 / 4
+/** After a batch that was cut short the next may take so many at the least: a machine that stood still for a moment is no load that stays. */
+const CUT_LEAST = 32
 /**
  * Under a load that stays agents are refused by lot, from so many batches waiting on: this part of them for each batch that waits beyond. Whoever is refused stays away
  * for a while; were all refused as soon as the queue is full, all would be away at once, and all be back at once. Source: S. Floyd and V. Jacobson, "Random
@@ -134,7 +136,7 @@ export class Pace {
 
   /** The batch that has begun ended after so many commands: to decide them took its time. */
   cut(decided: number): void {
-    this.#most = decided
+    this.#most = Math.max(decided, CUT_LEAST)
     this.#left = true
     if (this.#size > 0) this.#size = decided
   }
