@@ -15,10 +15,13 @@ type Edge = { readonly on: Ranges | null; readonly to: number }
 
 /** Steps that a comparison may still take; it counts down. What one call compares shares one, so that no globs keep the hub from everybody else. */
 export type Effort = { left: number }
-/** Steps for one call that compares globs: half a second at the worst. */
-export const EFFORT_MAX = 1_000_000
+/** Steps for one call that compares globs: the hub does nothing else meanwhile. */
+export const EFFORT_MAX = 600_000
 /** Steps for one call that asks about paths: hundreds of thousands of comparisons with globs as people write them, a second with the worst. */
 export const CHECK_EFFORT_MAX = 30_000_000
+
+/** What a pair of states costs that a comparison comes to. */
+const PAIR_STEPS = 4
 
 /** Thrown where `Effort` is at its end. */
 export class TooLong extends Error {}
@@ -211,13 +214,19 @@ const PERIOD = 0x2e
 /** A walk over pairs of states, each visited once; the way back to the start spells the name. */
 function search(a: Automaton, b: Automaton | null, effort: Effort): string | null {
   const width = b?.edges.length ?? 1
-  const came = new Map<number, { from: number; code: number }>()
+  const seen = new Set<number>()
+  // Pairs in the order in which they were found; of each the place of the one before it, and the character between them, or -1.
   const queue: number[] = []
+  const came: number[] = []
+  const codes: number[] = []
   const visit = (stateA: number, stateB: number, dots: number, from: number, code: number): void => {
     const key = (stateA * width + stateB) * 4 + dots
-    if (came.has(key)) return
-    came.set(key, { from, code })
+    if (seen.has(key)) return
+    spend(effort, PAIR_STEPS)
+    seen.add(key)
     queue.push(key)
+    came.push(from)
+    codes.push(code)
   }
   visit(0, 0, EMPTY, -1, -1)
   for (let at = 0; at < queue.length; at += 1) {
@@ -225,24 +234,24 @@ function search(a: Automaton, b: Automaton | null, effort: Effort): string | nul
     const dots = key % 4
     const stateB = ((key - dots) / 4) % width
     const stateA = ((key - dots) / 4 - stateB) / width
-    if (stateA === a.end && (b === null || stateB === b.end) && dots === NAMED) return spell(came, key)
+    if (stateA === a.end && (b === null || stateB === b.end) && dots === NAMED) return spell(came, codes, at)
     const stepsA = a.edges[stateA] as readonly Edge[]
     const stepsB = b === null ? FREE : (b.edges[stateB] as readonly Edge[])
-    spend(effort, stepsA.length * stepsB.length)
     for (const { on, to } of stepsA) {
-      if (on === null) visit(to, stateB, dots, key, -1)
+      spend(effort, 1)
+      if (on === null) visit(to, stateB, dots, at, -1)
       else
         for (const other of stepsB) {
           if (other.on === null) continue
-          const shared = both(on, other.on)
-          if (shared.length === 0) continue
+          spend(effort, on.length + other.on.length)
+          const code = pleasant(on, other.on)
+          if (code === null) continue
           const nextB = b === null ? 0 : other.to
-          const code = pleasant(shared)
           // Where another character than a dot is possible, whatever follows is possible after it too.
-          visit(to, nextB, code === PERIOD ? dotted(dots) : NAMED, key, code)
+          visit(to, nextB, code === PERIOD ? dotted(dots) : NAMED, at, code)
         }
     }
-    if (b !== null) for (const { on, to } of stepsB) if (on === null) visit(stateA, to, dots, key, -1)
+    if (b !== null) for (const { on, to } of stepsB) if (on === null) visit(stateA, to, dots, at, -1)
   }
   return null
 }
@@ -254,22 +263,28 @@ function dotted(dots: number): number {
   return dots === DOT ? DOTS : NAMED
 }
 
-function spell(came: ReadonlyMap<number, { from: number; code: number }>, last: number): string {
-  const codes: number[] = []
-  for (let key = last; key >= 0;) {
-    const { from, code } = came.get(key) as { from: number; code: number }
-    if (code >= 0) codes.push(code)
-    key = from
-  }
-  return codes
-    .toReversed()
-    .map((code) => String.fromCodePoint(code))
-    .join("")
+function spell(came: readonly number[], codes: readonly number[], last: number): string {
+  const chars: string[] = []
+  for (let at = last; at >= 0; at = came[at] as number) if ((codes[at] as number) >= 0) chars.push(String.fromCodePoint(codes[at] as number))
+  return chars.toReversed().join("")
 }
 
-/** A character of these that reads well in an example; a dot only where there is nothing else. */
-function pleasant(ranges: Ranges): number {
-  for (const code of [0x78, 0x61, 0x41, 0x30]) if (has(ranges, code)) return code
-  const [low, high] = ranges.find(([, to]) => to > 0x20 && to !== PERIOD) ?? ranges[0]!
-  return Math.max(low, Math.min(high, 0x21))
+/** A character of both that reads well in an example, a dot only where there is nothing else; null where they have none in common. */
+function pleasant(a: Ranges, b: Ranges): number | null {
+  for (const code of [0x78, 0x61, 0x41, 0x30]) if (has(a, code) && has(b, code)) return code
+  let first: number | null = null
+  for (let i = 0, j = 0; i < a.length && j < b.length;) {
+    const [lowA, highA] = a[i] as readonly [number, number]
+    const [lowB, highB] = b[j] as readonly [number, number]
+    const low = Math.max(lowA, lowB)
+    const high = Math.min(highA, highB)
+    if (low <= high) {
+      const code = Math.max(low, Math.min(high, 0x21))
+      if (high > 0x20 && high !== PERIOD) return code
+      first ??= code
+    }
+    if (highA < highB) i += 1
+    else j += 1
+  }
+  return first
 }

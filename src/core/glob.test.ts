@@ -208,6 +208,13 @@ test("the worst globs that are let in are compared in a bounded number of steps"
   expect(effort.left).toBeGreaterThan(0)
 })
 
+test("a comparison pays for each range of characters that it looks at", () => {
+  const many = (from: number): string => Array.from({ length: 200 }, (_, at) => String.fromCodePoint(from + 2 * at)).join("")
+  const effort = { left: 10_000 }
+  expect(pathInBoth(glob(`*[${many(0x100)}]?`), glob(`*[${many(0x101)}]*?`), effort)).not.toBeNull()
+  expect(effort.left).toBeLessThan(9_000)
+})
+
 test("no comparison does more work than its effort pays for, however often braces write a segment out", () => {
   const many = (tail: string): Glob => glob(`${"{a/,b/}".repeat(6)}${tail}`)
   const [a, b] = [many(`?${"zzzzzz?".repeat(50)}`), many(`b${"y".repeat(400)}*`)]
