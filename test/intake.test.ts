@@ -1,6 +1,11 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { Intake } from "../src/surface/intake.ts"
 import { Refusals } from "../src/surface/rate.ts"
+import { LONG_TEXT_BYTES } from "../src/surface/text-turns.ts"
+
+/** The loop's own next turn, whatever the tests' timers say. */
+const soon = setImmediate
+const turn = (): Promise<void> => new Promise((resolve) => soon(resolve))
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
@@ -103,4 +108,20 @@ test("what was read before is taken up before what comes later, though the load 
   expect(taken).toEqual([])
   intake.answered()
   expect([taken, isPaused]).toEqual([["first", "second"], false])
+})
+
+test("of long messages that come at once one is taken up in a turn, and what its sender said after it then", async () => {
+  const crowd = Array.from({ length: 3 }, () => refusedIntake(new Refusals(RATE, () => 0), 0))
+  for (const { intake } of crowd) {
+    intake.received(" ".repeat(LONG_TEXT_BYTES + 1), false)
+    intake.received("{}", false)
+  }
+  const taken = (): number[] => crowd.map((one) => one.taken())
+  expect(taken()).toEqual([2, 0, 0])
+  expect(crowd.map(({ isPaused }) => isPaused())).toEqual([false, true, true])
+  await turn()
+  expect(taken()).toEqual([2, 2, 0])
+  await turn()
+  expect(taken()).toEqual([2, 2, 2])
+  expect(crowd.some(({ isPaused }) => isPaused())).toBe(false)
 })

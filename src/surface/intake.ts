@@ -1,6 +1,7 @@
 import type { WebSocket } from "ws"
 import type { Message } from "../contract/frame-reader.ts"
 import { Refusals } from "./rate.ts"
+import { LONG_TEXT_BYTES, textTurns } from "./text-turns.ts"
 
 /** Calls in flight above which nothing more is read from a connection, until half of them are answered. */
 const IN_FLIGHT_READ = 256
@@ -56,7 +57,7 @@ export class Intake {
 
   received(data: Message, isBinary: boolean): void {
     if (this.#over) return
-    if (this.#ready && this.#unread.length === 0) this.#take(data, isBinary)
+    if (this.#ready && this.#unread.length === 0) this.#takeUp(data, isBinary)
     else {
       // How much may be in flight changes with the load: it may be too much by now without another call.
       this.#ws.pause()
@@ -130,6 +131,24 @@ export class Intake {
     this.#refusals.rested()
   }
 
+  #takeUp(data: Message, isBinary: boolean): void {
+    const bytes = (data as string | Buffer).length
+    if (bytes <= LONG_TEXT_BYTES) this.#take(data, isBinary)
+    else this.#takeInTurn(bytes, data, isBinary)
+  }
+
+  /** What comes after a long message waits with it. */
+  #takeInTurn(bytes: number, data: Message, isBinary: boolean): void {
+    this.hold()
+    textTurns.begin(bytes, () => {
+      this.#held = false
+      if (this.#over) return
+      this.#take(data, isBinary)
+      // It may have held a hello, after which things go on.
+      if (!this.#held) this.#next()
+    })
+  }
+
   get #ready(): boolean {
     return !this.#held && this.#rest === null && this.#mayTake
   }
@@ -151,7 +170,7 @@ export class Intake {
         this.#ws.resume()
         return
       }
-      this.#take(...next)
+      this.#takeUp(...next)
     }
   }
 }

@@ -4,6 +4,7 @@ import { isIP } from "node:net"
 import type { Duplex } from "node:stream"
 import { ERRORS, SkeinError } from "../contract/errors.ts"
 import { isWithin } from "./json-bounds.ts"
+import { textTurns } from "./text-turns.ts"
 
 /** What is checked of every HTTP request before anybody looks at what it asks, and how every answer is written. */
 
@@ -95,7 +96,7 @@ export function readJson(request: IncomingMessage, maxBytes: number): Promise<un
   return readBytes(request, maxBytes).then((bytes) => jsonOf(request, bytes))
 }
 
-/** Read by events: leaving an iteration half way would destroy the connection before the answer is out. */
+/** The bytes of a body, in a turn of their own where they are many. Read by events: leaving an iteration half way would destroy the connection before the answer is out. */
 export function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     if (Number(request.headers["content-length"] ?? 0) > maxBytes) throw tooLarge(maxBytes)
@@ -110,7 +111,7 @@ export function readBytes(request: IncomingMessage, maxBytes: number): Promise<B
       chunks = []
       reject(tooLarge(maxBytes))
     })
-    request.on("end", () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)))
+    request.on("end", () => textTurns.begin(size, () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))))
     request.on("close", () => {
       // It comes after the end too: an error is made only for a request that broke off.
       if (!request.complete) reject(new SkeinError("timed_out", "the request broke off", "Send it again, in one go."))
