@@ -4,7 +4,7 @@ import { operations } from "../contract/operations.ts"
 import { openApiDocument } from "../surface/openapi.ts"
 import { inputOf, type Verb, verbsFor, verbsOf } from "./verbs.ts"
 
-const { paths } = (await openApiDocument("0")) as unknown as { paths: Record<string, { post: Parameters<typeof verbsOf>[0][number] }> }
+const { paths } = (await openApiDocument("0", () => Promise.resolve())) as unknown as { paths: Record<string, { post: Parameters<typeof verbsOf>[0][number] }> }
 const all = verbsOf(Object.values(paths).map(({ post }) => post))
 const verb = (name: string): Verb => all.find((one) => one.name === name) as Verb
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { pipeline } from "node:stream/promises"
 import { Readable } from "node:stream"
+import { setImmediate as nextTurn } from "node:timers/promises"
 import { SkeinError } from "../contract/errors.ts"
 import type { Hub } from "../hub/hub.ts"
 import { letGo } from "../hub/snapshots.ts"
@@ -224,8 +225,10 @@ export class Addresses {
 
   async #referencePage({ request, response }: Exchange): Promise<void> {
     allow(request, "GET")
-    // Made once: to make it takes longer than most calls, and anybody may ask for it.
-    this.#reference ??= import("./reference-page.ts").then(({ REFERENCE_CSP, referencePage }) => ({ csp: REFERENCE_CSP, text: referencePage(this.#o.version) }))
+    // Made once: to make it takes a tenth of a second, and anybody may ask for it.
+    this.#reference ??= import("./reference-page.ts").then(async ({ REFERENCE_CSP, referencePage }) => {
+      return { csp: REFERENCE_CSP, text: await referencePage(this.#o.version, nextTurn) }
+    })
     const { csp, text } = await this.#reference
     response.writeHead(200, { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": csp, ...SECURE_HEADERS })
     response.end(text)
@@ -233,7 +236,7 @@ export class Addresses {
 
   async #document({ request, response }: Exchange): Promise<void> {
     allow(request, "GET")
-    this.#openapi ??= import("./openapi.ts").then(async ({ openApiDocument }) => JSON.stringify(await openApiDocument(this.#o.version)))
+    this.#openapi ??= import("./openapi.ts").then(async ({ openApiDocument }) => JSON.stringify(await openApiDocument(this.#o.version, nextTurn)))
     response.writeHead(200, { "Content-Type": "application/json; charset=utf-8", ...SECURE_HEADERS })
     response.end(await this.#openapi)
   }

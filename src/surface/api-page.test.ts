@@ -2,6 +2,8 @@ import { afterEach, describe, expect, test } from "vitest"
 import { ERRORS } from "../contract/errors.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
 import { operations } from "../contract/operations.ts"
+import { openApiDocument } from "./openapi.ts"
+import { referencePage } from "./reference-page.ts"
 import { type Instance, startInstance } from "./served.contract.ts"
 import { ask } from "./wire.contract.ts"
 
@@ -35,6 +37,17 @@ describe("/api", () => {
       for (const step of (path ?? "").split("/")) at = (at as Record<string, unknown> | undefined)?.[step.replaceAll("~1", "/")]
       expect(at, path).toBeDefined()
     }
+  })
+
+  test("the page and the document are written in pieces, and others have their turns between", async () => {
+    hub = await startInstance()
+    let pauses = 0
+    const pause = (): Promise<number> => Promise.resolve((pauses += 1))
+    await referencePage("0", pause)
+    expect(pauses).toBe(Object.keys(operations).length)
+    await openApiDocument("0", pause)
+    // Input and output of each.
+    expect(pauses).toBeGreaterThanOrEqual(3 * Object.keys(operations).length)
   })
 
   test("the page needs no script and asks nobody else, and says so to the browser", async () => {

@@ -36,13 +36,16 @@ const headers: Json = {
   Session: { name: "Skein-Session", in: "header", description: "One of the caller's own sessions; binds the call to it.", schema: { type: "string" } },
 }
 
-/** The OpenAPI document: every operation with its errors, remedies, roles and security. */
-export async function openApiDocument(version: string): Promise<Json> {
+/** The OpenAPI document: every operation with its errors, remedies, roles and security. `pause` lets others have their turns, between any two schemas. */
+export async function openApiDocument(version: string, pause: () => Promise<unknown>): Promise<Json> {
   const generator = new OpenAPIGenerator({
     schemaConverters: [
       {
         condition: () => true,
-        convert: (schema, { strategy }) => [true, z.toJSONSchema(schema as unknown as z.ZodType, { io: strategy, unrepresentable: "any" })] as never,
+        convert: async (schema, { strategy }) => {
+          await pause()
+          return [true, z.toJSONSchema(schema as unknown as z.ZodType, { io: strategy, unrepresentable: "any" })] as never
+        },
       },
     ],
   })

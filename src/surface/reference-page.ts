@@ -46,16 +46,21 @@ function sectionOf(name: OperationName): string {
 <details><summary>Errors</summary><table><tr><th>HTTP</th><th>code</th><th>meaning</th></tr>${rows.join("")}</table></details></section>`
 }
 
-/** The page at `/api`: every operation, readable without a script. */
-export function referencePage(version: string): string {
+/** The page at `/api`: every operation, readable without a script. `pause` lets others have their turns, after each of them. */
+export async function referencePage(version: string, pause: () => Promise<unknown>): Promise<string> {
   const names = Object.keys(operations) as OperationName[]
+  const sections: string[] = []
+  for (const name of names) {
+    sections.push(sectionOf(name))
+    await pause()
+  }
   const index = names.map((name) => `<li><a href="#${name}"><code>${name}</code></a></li>`).join("")
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><title>Skein: operations</title><style>${STYLE}</style></head>
 <body><main><h1>Skein ${escapeHtml(version)}: operations</h1>
 <p>Every operation is a POST of one JSON object with <code>Authorization: Bearer TOKEN</code>. Commands take an <code>Idempotency-Key</code> and are then safe to send again. The same as a document: <a href="/api/openapi.json">openapi.json</a>.</p>
 <nav aria-label="Operations"><ul>${index}</ul></nav>
-${names.map(sectionOf).join("\n")}
+${sections.join("\n")}
 </main></body></html>
 `
 }
