@@ -39,10 +39,23 @@ test("looks that take long are made over many turns of the loop, in their order,
   expect(between.slice(0, 8)).toEqual([2, 3, 4, 5, 6, 7, 8, 9])
 })
 
-test("short looks are all made at once", () => {
-  const { done, look, readers } = looks(0.1)
-  for (let name = 0; name < 300; name += 1) void readers.read("ada", look(name))
-  expect(done).toHaveLength(300)
+test("short looks are all made at once, until together they have taken long", async () => {
+  const { clock, done, look, readers } = looks(0.1)
+  for (let name = 0; name < 20; name += 1) void readers.read("ada", look(name))
+  expect(done).toHaveLength(20)
+  // Each is asked for once the one before it is answered, as a search through the ledger does.
+  let turns = 0
+  const turn = (): void => {
+    turns += 1
+    if (done.length < 320) clock.soon(turn)
+  }
+  clock.soon(turn)
+  const search = async (): Promise<void> => {
+    for (let name = 20; name < 320; name += 1) await readers.read("ada", look(name))
+  }
+  await clock.until(search())
+  expect(done).toHaveLength(320)
+  expect(turns).toBeGreaterThan(5)
 })
 
 test("those who wait for a batch look when it has landed, as many as one turn takes, and whoever comes meanwhile looks after them", async () => {

@@ -3,7 +3,7 @@ import type { Clock } from "./clock.ts"
 
 /** How long looks at the state may last in one turn of the loop, in ms: the one that goes beyond it is the last of the turn. */
 const TURN_MS = 2
-/** Shorter looks than this, in ms, begin no count: nearly all are. */
+/** Looks that took no longer than this since the last count, in ms, begin none: nearly all are that short. */
 const SHORT_MS = 0.5
 
 type Look = { run(): void; reject(error: unknown): void }
@@ -18,8 +18,10 @@ export class Readers {
   readonly #busy: () => boolean
   /** By whose they are; whoever is first is next. */
   readonly #waiting = new Map<string, Look[]>()
-  /** When the first look of this turn began that was not short, in ms; what came after it in the turn, such as answers that are written, counts too. */
+  /** When the look of this turn began with which they were no longer short, in ms; what came after it in the turn, such as answers that are written, counts too. */
   #sinceMs: number | null = null
+  /** How long looks took since the last count. A thousand short ones, each asked for when the one before it is answered, may all be in one turn. */
+  #shortMs = 0
   #turning = false
 
   constructor(clock: Clock, busy: () => boolean) {
@@ -79,9 +81,13 @@ export class Readers {
     try {
       return look()
     } finally {
-      if (this.#sinceMs === null && this.#clock.monotonicMs() - startMs > SHORT_MS) {
-        this.#sinceMs = startMs
-        this.#turn()
+      if (this.#sinceMs === null) {
+        this.#shortMs += this.#clock.monotonicMs() - startMs
+        if (this.#shortMs > SHORT_MS) {
+          this.#sinceMs = startMs
+          this.#shortMs = 0
+          this.#turn()
+        }
       }
     }
   }
