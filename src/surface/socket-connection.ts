@@ -130,6 +130,8 @@ export class SocketConnection {
   }
 
   ping(): void {
+    // While nothing more is read from it, its pong is not either: then it is there as long as it takes what it is answered.
+    if (this.#ws.isPaused && (this.#alive || this.#socket.writableLength === 0)) this.#heard()
     if (!this.#alive) {
       this.#ws.terminate()
       return
@@ -306,6 +308,7 @@ export class SocketConnection {
 
   #answered({ id, parks, takesTurn }: Asked): void {
     this.#inFlight.delete(id)
+    this.#alive = true
     if (!parks) this.#intake.answered()
     if (takesTurn) this.#reads.done()
   }

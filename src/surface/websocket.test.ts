@@ -1,5 +1,7 @@
 import { afterEach, expect, test } from "vitest"
 import { WebSocket } from "ws"
+import { Bench } from "../../test/simulation/rig.ts"
+import { MemoryStore } from "../ledger/memory.ts"
 import { OPERATOR, TOKEN_MS } from "./auth.ts"
 import { type Instance, startInstance } from "./served.contract.ts"
 import { ask } from "./wire.contract.ts"
@@ -199,6 +201,21 @@ test("a connection that answers no ping is ended, and its session is lost with i
   await until(async () => (await connections()) === 0)
   await until(() => hub.loop.read((state) => state.tasks.get("one")?.status === "pending"))
   expect(await hub.loop.read((state) => state.sessions.get(session)?.status)).toBe("lost")
+})
+
+test("a connection that is not read, since much of what it asked is in flight, is not taken for one that is gone", async () => {
+  const disk = new Bench()
+  hub = await startInstance({ pingMs: 40, openLedger: () => Promise.resolve(new MemoryStore({ disk }).open()) })
+  const connection = await wire(hub.operator)
+  let isClosed = false
+  void connection.closed.then(() => (isClosed = true))
+  disk.held = true
+  connection.send(Array.from({ length: 300 }, (_, at) => ({ id: at, op: "task.add", in: { id: `t${at}`, title: "T" } })))
+  // Ten pings, and no pong of them is read.
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  disk.release()
+  expect(isClosed).toBe(false)
+  await connection.until((frames) => frames.filter(({ ok }) => ok !== undefined).length === 300)
 })
 
 test("a beat counts for the sender's own sessions, and for another's only where it directs others", async () => {
