@@ -131,6 +131,22 @@ test("a client's connection can be read so too, and knows who is at its other en
   expect(heard.toString()).toBe("heard me")
 })
 
+test("what the other side has ended stays as it is: its end would not be told again", async () => {
+  const server = createTcpServer({ allowHalfOpen: true })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const accepted = once(server, "connection") as Promise<[Socket]>
+  const client = connect((server.address() as AddressInfo).port, "127.0.0.1").end()
+  const [socket] = await accepted
+  onTestFinished(() => {
+    client.destroy()
+    socket.destroy()
+    server.close()
+  })
+  await once(socket.resume(), "end")
+  expect([socket.destroyed, socket.writable]).toEqual([false, true])
+  expect(readingTogether(socket)).toBe(socket)
+})
+
 test("what still has something to be read or written, is closed, or is no bare connection stays as it is", async () => {
   const server = createTcpServer()
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))

@@ -13,11 +13,13 @@ type Handle = { useUserBuffer?: unknown }
  * The same connection, as a socket that reads into one buffer for all: Node else makes 64 KiB for each read, cuts them to what came, and has them collected, which
  * costs as much as the read itself (`docs/decisions/0007`). It is to be used in place of `socket`, whose HTTP is over; that one closes when it does.
  *
- * Where nothing of the kind can be done (TLS, something still to be read or written, another Node), `socket` itself.
+ * Where nothing of the kind can be done (TLS, something still to be read or written, one side at its end, another Node), `socket` itself.
  */
 export function readingTogether(socket: Duplex): Duplex {
   // What inherits from it reads by itself.
-  if (Object.getPrototypeOf(socket) !== Socket.prototype || socket.destroyed || socket.readableLength > 0 || socket.writableLength > 0) return socket
+  if (Object.getPrototypeOf(socket) !== Socket.prototype || socket.readableLength > 0 || socket.writableLength > 0) return socket
+  // The end of what comes is told once: who has heard it alone knows.
+  if (!socket.readable || !socket.writable) return socket
   const former = socket as Socket & { _handle?: Handle | null }
   const handle = former._handle
   if (typeof handle?.useUserBuffer !== "function") return socket
