@@ -1,3 +1,5 @@
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
+import { once } from "node:events"
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
@@ -125,6 +127,43 @@ test("without a credential, or outside of any repository, each answer says what 
   const lost = await useTool(await joinTeam(join(elsewhere, "in")), "start_session")
   expect(lost.text).toMatch(/is not inside a git repository\nWhat to do: /)
   rmSync(elsewhere, { recursive: true, force: true })
+})
+
+/** A bare `skein mcp` that was initialized, and what it writes on stderr. */
+async function bare(folder: string): Promise<{ shim: ChildProcessWithoutNullStreams; say(id: number, method: string, params?: object): void; said(): string }> {
+  const shim = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", resolve("bin/skein.cjs"), "mcp", "--agent", "claude"], { cwd: folder })
+  let said = ""
+  shim.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()))
+  const say = (id: number, method: string, params: object = {}): void => void shim.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`)
+  say(0, "initialize", { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "bare", version: "1" } })
+  await once(shim.stdout, "data")
+  return { shim, say, said: () => said }
+}
+
+test("a signal ends it while its input is still open, with its session, and without its hub too", async () => {
+  const folder = await team()
+  for (const hubStays of [true, false]) {
+    const { shim, say } = await bare(folder)
+    say(1, "tools/call", { name: "start_session", arguments: {} })
+    await once(shim.stdout, "data")
+    if (!hubStays) await json(folder, ["down"])
+    shim.kill("SIGTERM")
+    expect(await once(shim, "exit")).toEqual([0, null])
+    if (hubStays) expect((await sessions(folder)).map(({ status }) => status)).toEqual(["ended"])
+  }
+})
+
+test("an agent that asks much and reads late gets all answers, and no word of warning", async () => {
+  const { shim, say, said } = await bare(newRepository())
+  shim.stdout.pause()
+  for (let id = 1; id <= 100; id += 1) say(id, "tools/list")
+  await new Promise((settle) => setTimeout(settle, 500))
+  let answers = ""
+  shim.stdout.on("data", (chunk: Buffer) => (answers += chunk.toString())).resume()
+  await until(() => Promise.resolve(answers.split("\n").length > 100 ? true : undefined), "all is answered")
+  shim.stdin.end()
+  await once(shim, "close")
+  expect(said()).toBe("")
 })
 
 test("stdout carries the protocol alone, and a wrong option is told on stderr", async () => {

@@ -24,6 +24,7 @@ export type ShimOptions = {
 
 /** A model is told within this time that the hub is away, in ms: it waits for its tool meanwhile. */
 const PATIENCE_MS = 10_000
+/** The agent that is done with us waits no longer for us to be gone, in ms, whatever the hub does. */
 const FAREWELL_MS = 2_000
 
 /**
@@ -34,10 +35,15 @@ const FAREWELL_MS = 2_000
 export async function serveShim(options: ShimOptions): Promise<void> {
   const hub = new ShimHub(options)
   const ended = stdinEnd()
+  // Each answer that waits for an agent to read what came before has some of its own.
+  process.stdout.setMaxListeners(0)
   const lines = process.stdin.pipe(new SoundLines((answer) => process.stdout.write(answer)))
   const served = mcp.serveStdio(() => mcpServer(hub), { transport: new mcp.StdioServerTransport(lines), onerror: () => undefined })
   await ended
-  await Promise.race([hub.leave(), new Promise<void>((settle) => setTimeout(settle, FAREWELL_MS).unref())])
+  setTimeout(() => process.exit(), FAREWELL_MS).unref()
+  // Whoever sends a signal may leave it open, and open it would keep us here.
+  process.stdin.destroy()
+  await hub.leave()
   await served.close()
 }
 
