@@ -83,6 +83,14 @@ describe("the ledger", () => {
     }
   })
 
+  test("a backup that has no place to go says which", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "skein-backup-"))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const { stderr } = await skein(repository, ["ledger", "backup", join(folder, "none", "copy.sqlite")])
+    expect(stderr).toBe(`skein: there is no folder ${join(folder, "none")}\nremedy: make it, or give the backup another path\n`)
+    expect((await skein(repository, ["ledger", "backup", ""])).status).toBe(2)
+  })
+
   test("a backup is whole while the hub writes, and a byte changed in it is named at its entry", async () => {
     const copy = join(newRepository(), "copy.sqlite")
     await json(repository, ["task", "add", "copied", "The copied one"])

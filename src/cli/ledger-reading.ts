@@ -266,8 +266,10 @@ export async function why(context: Context, seq: number, options: FileOption): P
 }
 
 export async function backup(context: Context, path: string, options: FileOption): Promise<void> {
+  if (path === "") throw new UsageError("the backup has no path", "Name the file that it is to be, such as ledger-today.sqlite.")
+  const { draftsOf } = await import("../ledger/sqlite.ts")
   await withLedger(context, options, async (source) => {
-    const { verified } = await leavingNoneOf([`${path}.part`, `${path}.part-journal`], async () => {
+    const { verified } = await leavingNoneOf(draftsOf(path), async () => {
       await source.backup(path)
       return auditCopy(path)
     })

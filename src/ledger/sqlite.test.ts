@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -73,6 +73,26 @@ describe("a SQLite ledger", () => {
     await ledger.backup(join(folder, "copy.sqlite"))
     for (const name of ["main.sqlite", "main.sqlite-wal", "main.sqlite-shm", "main.sqlite.lock", "main.sqlite.owner", "copy.sqlite"]) {
       expect((statSync(join(folder, name)).mode & 0o777).toString(8), name).toBe("600")
+    }
+    await ledger.close()
+  })
+
+  it("is backed up beside another process that does so to the same place, and over nothing that came to be there meanwhile", async () => {
+    const ledger = openSqlite({ path })
+    await ledger.append(0, makeEntries(new Chain(sha256), 3))
+    const copy = join(folder, "copy.sqlite")
+    writeFileSync(`${copy}.part`, "another's")
+    const copying = ledger.backup(copy)
+    writeFileSync(copy, "another's")
+    await expect(copying).rejects.toMatchObject({ code: "rolled_back", message: `${copy} exists already` })
+    expect([copy, `${copy}.part`].map((file) => readFileSync(file, "utf8"))).toEqual(["another's", "another's"])
+    expect(
+      readdirSync(folder)
+        .filter((name) => name.startsWith("copy"))
+        .toSorted(),
+    ).toEqual(["copy.sqlite", "copy.sqlite.part"])
+    for (const nowhere of [join(folder, "none"), copy]) {
+      await expect(ledger.backup(join(nowhere, "copy.sqlite"))).rejects.toMatchObject({ code: "rolled_back", message: `there is no folder ${nowhere}` })
     }
     await ledger.close()
   })

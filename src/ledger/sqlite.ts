@@ -1,4 +1,5 @@
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs"
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from "node:fs"
+import { dirname } from "node:path"
 import { backup, type DatabaseSync, type StatementSync } from "node:sqlite"
 import { GENESIS, sameHash } from "../core/hash.ts"
 import type { Seq } from "../core/ids.ts"
@@ -19,6 +20,12 @@ export type SqliteOptions = {
   maxBytes?: number
   /** The write-ahead log is checkpointed when it reaches about this many bytes, though the writer be busy. 16 MiB. */
   walBytes?: number
+}
+
+/** Where this process writes a backup until it is whole, and SQLite's journal of it: whoever backs up to the same place at the same time has others. */
+export function draftsOf(path: string): [draft: string, journal: string] {
+  const draft = `${path}.${process.pid}.part`
+  return [draft, `${draft}-journal`]
 }
 
 /** Fewer entries than this are read row by row. */
@@ -161,13 +168,17 @@ export class SqliteLedger implements Ledger {
 
   /** Copies the ledger to a new file while it is in use. The writer's own copy has the entries that arrive meanwhile, a reader's has not. */
   async backup(path: string): Promise<void> {
-    if (existsSync(path)) throw new LedgerFailure("rolled_back", `${path} exists already`, "give the backup a new path")
-    const draft = `${path}.part`
+    const folder = dirname(path)
+    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true)
+      throw new LedgerFailure("rolled_back", `there is no folder ${folder}`, "make it, or give the backup another path")
+    checkFree(path)
+    const drafts = draftsOf(path)
+    const [draft] = drafts
     // A journal that was left beside an earlier one would be played back into this one.
-    const clear = (): void => [draft, `${draft}-journal`].forEach((left) => rmSync(left, { force: true }))
+    const clear = (): void => drafts.forEach((left) => rmSync(left, { force: true }))
     clear()
-    createPrivately(draft)
     try {
+      createPrivately(draft)
       try {
         // SQLite begins a copy anew at each step that finds that another connection has written: beside a busy hub it would never end.
         if (this.#lock === null) this.#database.exec("BEGIN; SELECT 1 FROM entries LIMIT 1")
@@ -177,9 +188,12 @@ export class SqliteLedger implements Ledger {
       }
       this.#checkUnchanged()
       syncFile(draft)
+      checkFree(path)
       renameSync(draft, path)
     } catch (error) {
       clear()
+      // Nobody else knows of a draft.
+      if (error instanceof Error && "errno" in error) error.message = error.message.replaceAll(draft, path)
       throw translate(error, path)
     }
   }
@@ -261,6 +275,10 @@ export class SqliteLedger implements Ledger {
     this.#outcomeUnknown = unknownOutcome(this.path, error)
     return this.#outcomeUnknown
   }
+}
+
+function checkFree(path: string): void {
+  if (existsSync(path)) throw new LedgerFailure("rolled_back", `${path} exists already`, "give the backup a new path")
 }
 
 function syncFile(path: string): void {
