@@ -32,7 +32,12 @@ function findNode() {
 }
 
 function explain() {
-  process.stderr.write("skein: needs Node 22.18 or newer, this is " + process.versions.node + ". Run: npx -y -p node@24 -p skein skein\n")
+  // Not npx: away from where Skein is installed it would fetch whatever the registry has under this name.
+  process.stderr.write(
+    "skein: needs Node 22.18 or newer, this is " +
+      process.versions.node +
+      "\nremedy: Install a newer one, or put one beside Skein, which finds it there: npm install node@24 (with -g where Skein was installed with -g).\n",
+  )
   process.exit(1)
 }
 

@@ -1,5 +1,5 @@
 import { deliveredCosts } from "./spending-view.ts"
-import type { AgentId, Seq, TaskId } from "./ids.ts"
+import { type AgentId, byName, type Seq, type TaskId } from "./ids.ts"
 import type { BlockedOn, Task } from "./task.ts"
 import { type TaskState, taskState } from "./view.ts"
 import type { Workspace } from "./workspace.ts"
@@ -48,7 +48,7 @@ export function flightOf(state: Workspace): Flight {
     }
     if (status === "blocked") blocked.push(blockedTask(state, task))
   }
-  const agents = [...state.agents.values()].filter(({ status }) => status === "present").sort((a, b) => (a.name < b.name ? -1 : 1))
+  const agents = [...state.agents.values()].filter(({ status }) => status === "present").sort((a, b) => byName(a.name, b.name))
   return {
     agents: agents.map(({ name, kind }) => {
       const tasks = state.board.heldBy(name).map((task) => heldTask(state, task))

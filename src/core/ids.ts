@@ -18,6 +18,21 @@ export type Seq = number
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const TASK = /^[A-Za-z0-9][A-Za-z0-9._-]{0,71}(\/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$/
 
+/** Compares names as people count: `agent-2` comes before `agent-10`. For what is shown; what is recorded goes by the text alone. */
+export function byName(a: string, b: string): number {
+  let from = 0
+  while (from < a.length && a.charCodeAt(from) === b.charCodeAt(from)) from += 1
+  // From the first digit of the number that they differ in.
+  while (isDigit(a.charCodeAt(from - 1))) from -= 1
+  const areNumbers = isDigit(a.charCodeAt(from)) && isDigit(b.charCodeAt(from))
+  const difference = areNumbers ? Number.parseInt(a.slice(from), 10) - Number.parseInt(b.slice(from), 10) : 0
+  return difference || (a < b ? -1 : a > b ? 1 : 0)
+}
+
+function isDigit(code: number): boolean {
+  return code >= 48 && code <= 57
+}
+
 /** Whether `text` can name an agent, a plan or a workspace. */
 export function isName(text: string): boolean {
   return NAME.test(text)

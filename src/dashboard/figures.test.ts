@@ -17,9 +17,10 @@ test("a length of time is told in its two largest units, and is never negative",
 })
 
 test("money is told in cents from a dollar on, and below that as exactly as it is worth", () => {
-  expect([0, 1, 12_250, 171_000, 1_500_000, 1_234_567_890, -2_000_000].map(money)).toEqual([
+  expect([0, 1, 9_000, 12_250, 171_000, 1_500_000, 1_234_567_890, -2_000_000].map(money)).toEqual([
     "$0",
     "$0.000001",
+    "$0.009",
     "$0.012",
     "$0.171",
     "$1.50",

@@ -22,8 +22,9 @@ function two(ms: number, large: number, name: string, small: number, smallName: 
 export function money(microUsd: number): string {
   const usd = microUsd / 1e6
   if (usd === 0) return "$0"
-  const digits = Math.abs(usd) >= 1 ? 2 : Math.abs(usd) >= 0.01 ? 3 : 6
-  return `${usd < 0 ? "-" : ""}$${grouped(Math.abs(usd).toFixed(digits))}`
+  const size = Math.abs(usd)
+  const digits = size >= 0.01 ? size.toFixed(size >= 1 ? 2 : 3) : size.toFixed(6).replace(/0+$/, "")
+  return `${usd < 0 ? "-" : ""}$${grouped(digits)}`
 }
 
 /** A whole number, its thousands apart: `12,345`. */

@@ -1,5 +1,6 @@
 import type { ComponentChildren, JSX } from "preact"
 import { useState } from "preact/hooks"
+import { byName } from "../core/ids.ts"
 import { count } from "./figures.ts"
 
 /** A column. `order`: what its rows are put in order by, where they can be. The first column names the row. */
@@ -88,6 +89,11 @@ function inOrder<Row>(rows: readonly Row[], order: Column<Row>["order"], isDown:
   const sign = isDown ? -1 : 1
   const keyed = rows.map((row) => ({ row, key: order(row) }))
   // What has no value comes last either way.
-  keyed.sort((a, b) => (a.key === b.key ? 0 : a.key === null ? 1 : b.key === null ? -1 : a.key < b.key ? -sign : sign))
+  keyed.sort(({ key: a }, { key: b }) => {
+    if (a === b) return 0
+    if (a === null) return 1
+    if (b === null) return -1
+    return sign * (typeof a === "string" && typeof b === "string" ? byName(a, b) : a < b ? -1 : 1)
+  })
   return keyed.map(({ row }) => row)
 }

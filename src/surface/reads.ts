@@ -6,7 +6,7 @@ import { breakerViews } from "../core/breaker-view.ts"
 import { budgetViews } from "../core/budget-view.ts"
 import { openNotices } from "../core/directive.ts"
 import { decodeEntry } from "../core/entry.ts"
-import type { AgentId, Seq } from "../core/ids.ts"
+import { type AgentId, byName, type Seq } from "../core/ids.ts"
 import { flightOf } from "../core/flight.ts"
 import { totalOf, usageBy } from "../core/usage.ts"
 import { taskState, type TaskView, viewAgent, viewPlan, viewTask } from "../core/view.ts"
@@ -70,7 +70,7 @@ export const reads: Doers<Reads> = {
     }),
   "agent.list": ({ read }, { limit, cursor }) =>
     read((state) => {
-      const names = [...state.agents.keys()].filter((name) => cursor === null || name > cursor).sort()
+      const names = [...state.agents.keys()].filter((name) => cursor === null || byName(name, cursor) > 0).sort(byName)
       const page = names.slice(0, limit)
       return { agents: page.map((name) => viewAgent(state, state.agents.get(name)!)), cursor: names.length > limit ? (page.at(-1) ?? null) : null }
     }),
@@ -96,7 +96,7 @@ export const reads: Doers<Reads> = {
         const status = state.tasks.get(dependency)?.status
         return status === undefined || status === "completed" ? [] : [{ id: dependency, status }]
       })
-      return { task, waitsFor: open, dependents: [...state.board.dependents(id)].sort() }
+      return { task, waitsFor: open, dependents: [...state.board.dependents(id)].sort(byName) }
     }),
   "task.whyAssigned": async ({ loop, read, caller }, { task: id }) => {
     const task = await read((state) => viewTask(state, id))

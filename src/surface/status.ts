@@ -2,6 +2,7 @@ import type { Output } from "../contract/operations.ts"
 import { type Agent, lostSession, type Session } from "../core/agent.ts"
 import { type Alert, alertsOf } from "../core/alerts.ts"
 import { toHex } from "../core/hash.ts"
+import { byName } from "../core/ids.ts"
 import { LOST_AFTER_BEATS } from "../core/lease.ts"
 import { viewAgent, viewPlan } from "../core/view.ts"
 import type { Workspace } from "../core/workspace.ts"
@@ -20,7 +21,7 @@ export function sessionWithPresence(loop: Loop, session: Session, nowMs: number)
 /** The workspace at a glance. */
 export function statusOf(loop: Loop, state: Workspace, nowMs: number): Status {
   const { counts } = state.board
-  const agents = [...state.agents.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  const agents = [...state.agents.values()].sort((a, b) => byName(a.name, b.name))
   const plans = [...state.plans.values()].sort((a, b) => a.addedSeq - b.addedSeq).map((plan) => viewPlan(state, plan.id)!)
   return {
     workspace: loop.name,

@@ -69,3 +69,24 @@ inChromium("nothing is changed from the past: the form says so, and what to do",
   expect((await rig.operator.task.show({ task: "keep" })).task.state).toBe("ready")
   expect(complaints).toEqual([])
 })
+
+inChromium("the way back leads out of a dialog, and leaves the view under it", async () => {
+  const { page, complaints } = await rig.open("#/flight")
+  await page.getByRole("heading", { name: "Tasks" }).waitFor()
+  await page.evaluate(`location.hash = "#/ledger"`)
+  await page.getByRole("heading", { name: "Ledger" }).waitFor()
+  for (const key of ["Control+k", "?"]) {
+    await page.keyboard.press(key)
+    await page.getByRole("dialog").waitFor()
+    await page.evaluate("history.back()")
+    await page.getByRole("dialog").waitFor({ state: "detached" })
+    expect(page.url()).toMatch(/#\/ledger$/)
+  }
+  await page.keyboard.press("?")
+  await page.getByRole("dialog").waitFor()
+  // An address that is typed, or a way back that the browser does not let anybody hold up.
+  await page.evaluate(`location.hash = "#/flight"`)
+  await page.getByRole("dialog").waitFor({ state: "detached" })
+  await page.getByRole("heading", { name: "Tasks" }).waitFor()
+  expect(complaints).toEqual([])
+})

@@ -67,3 +67,14 @@ inChromium("it can be used by everybody: on a phone, in the dark, and by axe", a
     expect(complaints).toEqual([])
   }
 })
+
+inChromium("agents come in the order in which people count", async () => {
+  for (const name of ["goose-10", "goose-2", "goose-1"]) await rig.operator.agent.add({ name, kind: "script" })
+  const order = ["goose-1", "goose-2", "goose-10"]
+  const { page } = await rig.open("#/agents?q=goose")
+  await page.getByRole("link", { name: /^goose-10/ }).waitFor()
+  expect(await page.locator(".threads .title").allTextContents()).toEqual(order)
+  expect((await rig.operator.hub.status({})).agents.map(({ name }) => name).filter((name) => name.startsWith("goose"))).toEqual(order)
+  const first = await rig.operator.agent.list({ limit: 1, cursor: "goose-2" })
+  expect(first.agents.map(({ name }) => name)).toEqual(["goose-10"])
+})

@@ -98,3 +98,21 @@ inChromium("rows that are placed by script are as high as the style says, howeve
     await page.context().close()
   }
 })
+
+inChromium("a moment of fifteen digits, beyond the end, fits a phone", async () => {
+  const { page } = await rig.open("#/flight@999999999999999", { viewport: { width: 320, height: 640 } })
+  await page.locator(".timeline [role=alert]").getByText("the ledger ends at entry").waitFor()
+  expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(320)
+})
+
+inChromium("where the system's colours hold, the view that is open can be told, and what is drawn keeps its colours", async () => {
+  const { page } = await rig.open("", { forcedColors: "active" })
+  await goToPlace(page, "plan")
+  const colours = (selector: string, property: string): Promise<string[]> =>
+    page.evaluate<string[]>(`[...document.querySelectorAll(${JSON.stringify(selector)})].map((one) => getComputedStyle(one).${property})`)
+  const [open] = await colours("nav a[aria-current]", "borderBottomColor")
+  expect(await colours("nav a:not([aria-current])", "borderBottomColor")).not.toContain(open)
+  const [good] = await colours(".graph-box canvas", "color")
+  await page.addStyleTag({ content: ".graph-box canvas { color: var(--bad) }" })
+  expect((await colours(".graph-box canvas", "color"))[0]).not.toBe(good)
+})

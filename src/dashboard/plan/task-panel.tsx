@@ -2,7 +2,7 @@ import type { ComponentChildren, JSX } from "preact"
 import { useEffect, useRef } from "preact/hooks"
 import { conflictsWith } from "../../core/file-conflict.ts"
 import type { FileLease } from "../../core/file-lease.ts"
-import type { TaskId } from "../../core/ids.ts"
+import { byName, type TaskId } from "../../core/ids.ts"
 import type { Thread } from "../../core/thread.ts"
 import { type TaskState, taskState, type TaskView, viewTask } from "../../core/view.ts"
 import { count, duration } from "../figures.ts"
@@ -54,7 +54,7 @@ export function TaskPanel({ picture, id, onClose }: { picture: Picture; id: Task
         </Part>
       )}
       <Neighbours picture={picture} title="Waits for" ids={task.dependsOn} />
-      <Neighbours picture={picture} title="Waited for by" ids={[...state.board.dependents(id)].sort()} />
+      <Neighbours picture={picture} title="Waited for by" ids={[...state.board.dependents(id)].sort(byName)} />
       <Attempts task={task} />
       <TaskClaims picture={picture} task={task} />
       <Files picture={picture} task={task} />

@@ -1,5 +1,6 @@
 import type { JSX } from "preact"
 import type { Agent } from "../../core/agent.ts"
+import { byName } from "../../core/ids.ts"
 import { count } from "../figures.ts"
 import { LinkList } from "../link-list.tsx"
 import { hubStatus } from "../live.ts"
@@ -52,7 +53,7 @@ function List({ picture: { state }, open, wanted }: { picture: Picture; open: st
   const fits = ({ name, kind, role, model }: Agent): boolean => `${name} ${kind} ${role} ${model ?? ""}`.toLowerCase().includes(wanted)
   const found = [...state.agents.values()]
     .filter(fits)
-    .sort((a, b) => Number(a.status === "retired") - Number(b.status === "retired") || (a.name < b.name ? -1 : 1))
+    .sort((a, b) => Number(a.status === "retired") - Number(b.status === "retired") || byName(a.name, b.name))
   return (
     <>
       {found.length === 0 ? (

@@ -1,6 +1,7 @@
 import type { JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
 import type { Output } from "../../contract/operations.ts"
+import { byName } from "../../core/ids.ts"
 import type { Thread } from "../../core/thread.ts"
 import { placeKey } from "../../core/thread.ts"
 import { cursorOf } from "../../core/unread.ts"
@@ -154,7 +155,7 @@ function Line({ message, isUnread, onReply }: { message: Message; isUnread: bool
 
 /** Who is in it, how far each has read, and a way to wake those who have not. */
 function Members({ picture: { state }, thread: { id, head, groups } }: { picture: Picture; thread: Thread }): JSX.Element {
-  const members = state.forum.membersOf(id).sort()
+  const members = state.forum.membersOf(id).sort(byName)
   const names = Object.keys(groups)
   const [isWide] = useState(() => matchMedia("(min-width: 1600px)").matches)
   const wake = (target: string): void =>
