@@ -48,6 +48,28 @@ describe("the ledger", () => {
     expect(exported.length).toBe(entries.length)
   })
 
+  test("tail shows what is looked for: by task, agent, type, text and time, the last ones or the first from a moment on", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    for (const task of ["a", "b"]) await json(folder, ["task", "add", task, `Task ${task}`])
+    await json(folder, ["task", "claim", "a"])
+    await json(folder, ["lease", "end", "a", "--reason", "it HANGS"])
+    const of = async (...args: string[]): Promise<string[]> => (await json<{ type: string }>(folder, ["ledger", "tail", ...args])).map(({ type }) => type)
+    const story = ["task.added", "task.claimed", "lease.ended", "event.sent"]
+    expect(await of("--task", "a")).toEqual(story)
+    expect(await of("--task", "a", "-n", "2")).toEqual(story.slice(2))
+    expect(await of("--task", "a", "--from", "1", "-n", "1")).toEqual(story.slice(0, 1))
+    expect(await of("--task", "a", "--type", "task.")).toEqual(story.slice(0, 2))
+    expect(await of("--by", "operator", "--text", "hangs", "--type", "lease")).toEqual(["lease.ended"])
+    expect(await of("--task", "a", "--since", "1h", "--until", "2099-01-01")).toEqual(story)
+    const [entry] = await json<{ atMs: number }>(folder, ["ledger", "tail", "--type", "lease.ended"])
+    const at = new Date(entry?.atMs ?? 0).toISOString().slice(0, 19)
+    expect(await of("--since", `${at}Z`, "--until", `${at}Z`, "--type", "lease.ended"), "a time is all of its second").toEqual(["lease.ended"])
+    expect(await of("--until", "2026-01-01 10:42")).toEqual([])
+    expect((await skein(folder, ["ledger", "tail", "--task", "none"])).stderr).toContain("no entry is like that")
+    expect(await skein(folder, ["ledger", "tail", "--since", "25:61"])).toMatchObject({ status: 2, stderr: expect.stringContaining("Write 10:42") as string })
+  })
+
   test("a proof is checked offline by anyone who has the key, and by nobody with another", async () => {
     const folder = newRepository()
     await json(folder, ["up"])

@@ -3,7 +3,7 @@ import { isName } from "../core/ids.ts"
 import type { HubConnection } from "./connection.ts"
 import { UsageError } from "./failure.ts"
 import { findInstance, type Instance } from "./instance.ts"
-import { parseDuration, parseUsd, showDuration } from "./quantity.ts"
+import { parseDuration, parseMoment, parseUsd, showDuration } from "./quantity.ts"
 import { Terminal } from "./terminal.ts"
 
 /** What may be said with any verb. */
@@ -99,6 +99,13 @@ export function duration(min = 0, max = Infinity): (text: string) => number {
       throw new InvalidArgumentError(`Write ${max === Infinity ? `${min} ms or more` : `from ${showDuration(min)} to ${showDuration(max)}`}.`)
     return ms
   }
+}
+
+/** A moment as people write it, in milliseconds since 1970. */
+export function moment(text: string): number {
+  const ms = parseMoment(text, Date.now())
+  if (typeof ms !== "number") throw new InvalidArgumentError(`It ${ms.wrong}. ${ms.remedy}`)
+  return ms
 }
 
 /** US dollars, in millionths. */

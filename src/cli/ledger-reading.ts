@@ -1,5 +1,6 @@
 import { readFileSync, rmSync } from "node:fs"
 import type { Entry } from "../core/entry.ts"
+import { type EntryFilter, fits, isEmptyFilter } from "../core/entry-filter.ts"
 import type { Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { Context } from "./context.ts"
@@ -59,33 +60,78 @@ async function headOf(source: LedgerSource): Promise<number> {
   return low
 }
 
-export async function tail(
-  context: Context,
-  { lines, from, follow = false, file }: FileOption & { lines?: number; from?: number; follow?: boolean },
-): Promise<void> {
+/** What of the ledger is shown. `since`, `until`: in ms since 1970, both within. */
+export type TailOptions = FileOption & EntryFilter & { lines?: number; from?: number; since?: number; until?: number; follow?: boolean }
+
+export async function tail(context: Context, { lines, from, since, until, follow = false, file, ...filter }: TailOptions): Promise<void> {
   const { terminal } = context
   if (follow && file !== undefined) throw new UsageError("a file that nobody writes to has nothing to follow", "Leave --file out to follow the hub's ledger.")
-  if (follow && from !== undefined && lines !== undefined)
-    throw new UsageError("what follows has no end to be cut at", "Leave out --lines to see all from there on, or --follow to see the first ones.")
+  const begins = from !== undefined || since !== undefined
+  if (follow && ((begins && lines !== undefined) || until !== undefined))
+    throw new UsageError("what follows has no end to be cut at", "Leave out --lines and --until to see all from there on, or --follow to see the first ones.")
   const tell = (entry: Entry): void => terminal.answer(entry, entryLine(context, entry))
   const last = await withLedger(context, { ...(file === undefined ? {} : { file }) }, async (source) => {
     const head = await headOf(source)
-    const [first, end] = from === undefined ? [Math.max(1, head - (lines ?? 20) + 1), head] : [from, lines === undefined ? head : from + lines - 1]
-    for await (const { bytes } of entriesOf(source, first, end)) tell(JSON.parse(bytes) as Entry)
+    const first = Math.max(from ?? 1, since === undefined ? 1 : await firstFrom(source, since, head))
+    // A time is told to the second.
+    const end = until === undefined ? head : (await firstFrom(source, Math.floor(until / 1_000) * 1_000 + 1_000, head)) - 1
+    const most = lines ?? (begins ? Infinity : 20)
+    let told = 0
+    const start = begins ? first : await lastThatFit(source, filter, most, end)
+    for await (const { bytes } of entriesOf(source, start, end)) {
+      if (told >= most) break
+      const entry = JSON.parse(bytes) as Entry
+      if (!fits(entry, bytes, filter)) continue
+      told += 1
+      tell(entry)
+    }
     if (first > head) terminal.notice(`the ledger ends at entry ${head}`)
+    else if (!follow && told === 0 && lines !== 0) terminal.notice("no entry is like that")
     return head
   })
   if (!follow) return
   const stopped = new AbortController()
   process.once("SIGINT", () => stopped.abort())
-  for await (const entry of (await context.hub()).events({ from: last + 1, signal: stopped.signal })) tell(entry)
+  for await (const entry of (await context.hub()).events({ from: last + 1, signal: stopped.signal }))
+    if (fits(entry, JSON.stringify(entry), filter)) tell(entry)
 }
+
+/** The first entry that is not before a time; the one after the head where all are. Times never decrease. */
+async function firstFrom(source: LedgerSource, atMs: number, head: number): Promise<number> {
+  let [low, high] = [1, head + 1]
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    const [stored] = await source.read(middle, 1)
+    if (stored !== undefined && (JSON.parse(stored.bytes) as Entry).atMs < atMs) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** From which entry on, up to `end`, so many fit; 1 where there are not that many. */
+async function lastThatFit(source: LedgerSource, filter: EntryFilter, count: number, end: number): Promise<number> {
+  if (isEmptyFilter(filter)) return Math.max(1, end - count + 1)
+  let left = count
+  for (let after = end + 1; after > 1;) {
+    const low = Math.max(1, after - PAGE)
+    const page = await source.read(low, after - low)
+    for (const { seq, bytes } of page.toReversed()) {
+      if (left <= 0) return seq + 1
+      if (fits(JSON.parse(bytes) as Entry, bytes, filter)) left -= 1
+    }
+    after = low
+  }
+  return 1
+}
+
+/** So much of an entry's data is shown where it goes to no terminal. */
+const SHOWN_CHARACTERS = 400
 
 /** One entry on one line: what happened, by whom, to what. */
 function entryLine({ terminal }: Context, { seq, atMs, type, actor, causedBy, data }: Entry): string {
   const { dim, cyan } = terminal.colours
   const rest = JSON.stringify(data)
-  return `${dim(String(seq).padStart(7))}  ${showTime(atMs)}  ${cyan(printable(type).padEnd(24))} ${printable(actor.agent).padEnd(12)} ${terminal.clip(rest, Math.max(20, terminal.columns - 72))}${causedBy === null ? "" : dim(`  because of ${causedBy}`)}`
+  return `${dim(String(seq).padStart(7))}  ${showTime(atMs)}  ${cyan(printable(type).padEnd(24))} ${printable(actor.agent).padEnd(12)} ${terminal.clip(rest, terminal.isLive ? Math.max(20, terminal.columns - 72) : SHOWN_CHARACTERS)}${causedBy === null ? "" : dim(`  because of ${causedBy}`)}`
 }
 
 export async function verifyLedger(

@@ -1,5 +1,6 @@
 import type { Command } from "commander"
-import { act, asText, collect, examples, integer } from "./context.ts"
+import { act, asText, collect, examples, integer, moment } from "./context.ts"
+import type { TailOptions } from "./ledger-reading.ts"
 
 const seq = integer(1, Number.MAX_SAFE_INTEGER)
 
@@ -10,16 +11,27 @@ export function register(program: Command): void {
   const proving = () => import("./ledger-proving.ts")
   ledger
     .command("tail")
-    .description("Show the last entries.")
-    .option("-n, --lines <n>", "so many (default: 20; with --from, all)", integer(0, 1_000_000))
+    .description("Show the last entries, or the last ones that are looked for.")
+    .option("-n, --lines <n>", "so many (default: 20; with --from or --since, all)", integer(0, 1_000_000))
     .option("--from <seq>", "the first ones from this entry on", seq)
+    .option("--since <time>", "the first ones from this time on: 10:42, '2026-11-23 10:42:17', 90m (ago)", moment)
+    .option("--until <time>", "none after this time", moment)
+    .option("--task <task>", "what happened to this task", asText, "")
+    .option("--by <agent>", "what this agent, the operator or the hub did", asText, "")
+    .option("--type <type>", "of this type, or of those that begin so: task.claimed, lease", asText, "")
+    .option("--text <text>", "with this text anywhere in the entry, in upper or lower case", asText, "")
     .option("--follow", "stay, and show each new one")
     .option("--file <path>", "of this ledger file")
     .addHelpText(
       "after",
-      examples(["skein ledger tail --follow", "what happens, as it happens"], ["skein ledger tail --from 1 --json", "every entry, one a line"]),
+      examples(
+        ["skein ledger tail --follow", "what happens, as it happens"],
+        ["skein ledger tail --task fix-login", "who had a task, and how each claim ended"],
+        ["skein ledger tail --by goose --since 10:30 --until 10:45", "what an agent did between two moments"],
+        ["skein ledger tail --from 1 --json", "every entry, one a line"],
+      ),
     )
-    .action(act(async (context, options: { lines?: number; from?: number; follow?: boolean; file?: string }) => (await reading()).tail(context, options)))
+    .action(act(async (context, { by, ...options }: Omit<TailOptions, "actor"> & { by: string }) => (await reading()).tail(context, { ...options, actor: by })))
   ledger
     .command("verify")
     .description(

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { parseDuration, parseUsd, showDuration, showSkills, showUsd } from "./quantity.ts"
+import { parseDuration, parseMoment, parseUsd, showDuration, showSkills, showUsd } from "./quantity.ts"
 
 describe("durations", () => {
   test.each([
@@ -54,4 +54,19 @@ describe("money", () => {
 
 test("skills are shown with their levels", () => {
   expect([{ docs: 3, node: 1 }, {}].map(showSkills)).toEqual(["docs 3, node 1", ""])
+})
+
+test("a moment is a time of this day or of the one before, a date, or so long ago", () => {
+  const at = (text: string): number => new Date(text).getTime()
+  const nowMs = at("2026-11-23T10:30:00")
+  expect(["10:29", "9:05:07", "10:31", "2026-11-20", "2026-11-20 08:00", "2026-11-20T08:00:30Z", "90m"].map((text) => parseMoment(text, nowMs))).toEqual([
+    at("2026-11-23T10:29"),
+    at("2026-11-23T09:05:07"),
+    at("2026-11-22T10:31"),
+    at("2026-11-20T00:00"),
+    at("2026-11-20T08:00"),
+    at("2026-11-20T08:00:30Z"),
+    nowMs - 5_400_000,
+  ])
+  for (const text of ["", "24:00", "10:60", "noon", "2026-13-01", "12"]) expect(parseMoment(text, nowMs), text).toMatchObject({ wrong: "is no time" })
 })

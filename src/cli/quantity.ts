@@ -10,6 +10,8 @@ export type WrongQuantity = { wrong: string; remedy: string }
 
 export const DURATION_REMEDY = "Write a number with its unit: 250ms, 20s, 1.5h or 90m."
 
+const MOMENT_REMEDY = "Write 10:42, 10:42:17, 2026-11-23, '2026-11-23 10:42', or how long ago: 90m."
+
 /** `250ms`, `20s`, `1.5h` or `90m` in whole milliseconds. */
 export function parseDuration(text: string): number | WrongQuantity {
   const match = /^(-?\d+(?:\.\d+)?)\s*([A-Za-zµ]*)$/.exec(text.trim())
@@ -24,6 +26,24 @@ export function parseDuration(text: string): number | WrongQuantity {
   if (Math.abs(ms - whole) > 1e-6 * Math.max(1, ms)) return { wrong: "is finer than a millisecond", remedy: "Round it to whole milliseconds." }
   if (!Number.isSafeInteger(whole)) return { wrong: "is too long", remedy: DURATION_REMEDY }
   return whole
+}
+
+/** A moment: `10:42` or `10:42:17`, the last time that it was so late here, `2026-11-23`, `2026-11-23 10:42`, with a zone or here, or `90m`, so long ago. */
+export function parseMoment(text: string, nowMs: number): number | WrongQuantity {
+  const given = text.trim()
+  const agoMs = parseDuration(given)
+  if (typeof agoMs === "number") return nowMs - agoMs
+  const time = /^(\d{1,2}):(\d{2})(?::(\d{2}))?$/.exec(given)
+  if (time !== null) {
+    const [hour = 0, minute = 0, second = 0] = time.slice(1).map((part) => Number(part ?? 0))
+    const at = new Date(nowMs)
+    at.setHours(hour, minute, second, 0)
+    if (at.getTime() > nowMs) at.setDate(at.getDate() - 1)
+    if (hour < 24 && minute < 60 && second < 60) return at.getTime()
+  }
+  const whole = /^\d{4}-\d{2}-\d{2}$/.test(given) ? `${given}T00:00` : given
+  const ms = /^\d{4}-\d{2}-\d{2}[T ]/.test(whole) ? Date.parse(whole) : Number.NaN
+  return Number.isNaN(ms) ? { wrong: "is no time", remedy: MOMENT_REMEDY } : ms
 }
 
 /** US dollars as whole millionths. */

@@ -1,9 +1,9 @@
 import type { JSX } from "preact"
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
+import type { EntryFilter } from "../core/entry-filter.ts"
 import type { Seq } from "../core/ids.ts"
 import { gist } from "./entry-rows.ts"
 import { count, dateTime } from "./figures.ts"
-import type { LedgerFilter } from "./ledger-search.ts"
 import { LedgerSearch } from "./ledger-scan.ts"
 import { remPx } from "./scale.ts"
 import { type Shown, STORED_PAGE, storedPage, storedPageOf } from "./stored-pages.ts"
@@ -76,7 +76,7 @@ export function LedgerAll({ top, chosen, choose }: { top: Seq } & Choosing): JSX
 }
 
 /** The entries that fit a filter, found by reading back from `top`. */
-export function LedgerFound({ top, filter, chosen, choose }: { top: Seq; filter: LedgerFilter } & Choosing): JSX.Element {
+export function LedgerFound({ top, filter, chosen, choose }: { top: Seq; filter: EntryFilter } & Choosing): JSX.Element {
   const [, again] = useState(0)
   const [search] = useState(() => new LedgerSearch(filter, () => again((times) => times + 1)))
   useEffect(() => void search.upTo(top), [top])

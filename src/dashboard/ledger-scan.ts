@@ -1,5 +1,5 @@
+import { type EntryFilter, fits } from "../core/entry-filter.ts"
 import type { Seq } from "../core/ids.ts"
-import { fits, type LedgerFilter } from "./ledger-search.ts"
 import { type Shown, STORED_PAGE, storedPage, storedPageOf } from "./stored-pages.ts"
 import { failureText } from "./failure.ts"
 
@@ -16,12 +16,12 @@ export class LedgerSearch {
   high: Seq = 0
   isAtWork = false
   trouble: string | null = null
-  readonly #filter: LedgerFilter
+  readonly #filter: EntryFilter
   readonly #changed: () => void
   #wanted: Seq = 0
   #isOver = false
 
-  constructor(filter: LedgerFilter, changed: () => void) {
+  constructor(filter: EntryFilter, changed: () => void) {
     this.#filter = filter
     this.#changed = changed
   }

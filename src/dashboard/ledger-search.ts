@@ -1,37 +1,10 @@
 import type { Entry } from "../core/entry.ts"
+import { type EntryFilter, tasksOf } from "../core/entry-filter.ts"
 import type { Seq } from "../core/ids.ts"
 
-/** What is looked for: empty texts look for nothing. */
-export type LedgerFilter = { type: string; actor: string; task: string; text: string }
-
-export function filterOf(given: Readonly<Record<string, string>>): LedgerFilter {
+export function filterOf(given: Readonly<Record<string, string>>): EntryFilter {
   const { type = "", actor = "", task = "", text = "" } = given
   return { type, actor, task, text }
-}
-
-export function isEmptyFilter({ type, actor, task, text }: LedgerFilter): boolean {
-  return type === "" && actor === "" && task === "" && text === ""
-}
-
-/** Whether an entry is what is looked for. `type`: its beginning (`task`, `task.claimed`); `text`: anywhere in the entry, in any case. */
-export function fits(entry: Entry, bytes: string, { type, actor, task, text }: LedgerFilter): boolean {
-  if (type !== "" && !entry.type.startsWith(type)) return false
-  if (actor !== "" && entry.actor.agent !== actor) return false
-  if (task !== "" && !tasksOf(entry).includes(task)) return false
-  return text === "" || bytes.toLowerCase().includes(text.toLowerCase())
-}
-
-/** The tasks that an entry is about. */
-export function tasksOf({ type, data }: Entry): string[] {
-  if (typeof data !== "object" || data === null) return []
-  const { id, task, tasks, thread } = data as { id?: unknown; task?: unknown; tasks?: unknown; thread?: unknown }
-  const noun = type.slice(0, type.indexOf("."))
-  const found = new Set<string>()
-  if ((noun === "task" || noun === "lease") && typeof id === "string") found.add(id)
-  if (typeof task === "string") found.add(task)
-  if (Array.isArray(tasks)) for (const one of tasks) if (typeof one === "string") found.add(one)
-  if (typeof thread === "string" && thread.startsWith("task/")) found.add(thread.slice("task/".length))
-  return [...found]
 }
 
 /** Why an entry stands in the chain of causes of another. */

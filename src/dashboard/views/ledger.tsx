@@ -1,7 +1,8 @@
 import type { JSX } from "preact"
 import { useEffect, useState } from "preact/hooks"
+import { type EntryFilter, isEmptyFilter } from "../../core/entry-filter.ts"
 import type { Seq } from "../../core/ids.ts"
-import { filterOf, isEmptyFilter, type LedgerFilter } from "../ledger-search.ts"
+import { filterOf } from "../ledger-search.ts"
 import { LedgerAll, LedgerFound } from "../ledger-list.tsx"
 import { LedgerVerified } from "../ledger-verified.tsx"
 import { LedgerEntry } from "../ledger-entry.tsx"
@@ -12,7 +13,7 @@ import type { ViewProps } from "../views.ts"
 /** Beginnings of types that are offered; any other may be typed. */
 const TYPES = ["task.", "task.claimed", "task.completed", "task.failed", "lease.", "leases.renewed", "message.", "thread.", "trigger.", "agent.", "session."]
 const MORE_TYPES = ["plan.", "files.", "usage.", "budget.", "breaker.", "event.", "policy.", "checkpoint.recorded", "hub.started"]
-const FIELDS: readonly (keyof LedgerFilter)[] = ["type", "actor", "task", "text"]
+const FIELDS: readonly (keyof EntryFilter)[] = ["type", "actor", "task", "text"]
 const TYPING_MS = 300
 
 export function Ledger({ picture, parts, filters }: ViewProps): JSX.Element {
@@ -38,7 +39,7 @@ export function Ledger({ picture, parts, filters }: ViewProps): JSX.Element {
   )
 }
 
-function Filters({ filter, agents }: { filter: LedgerFilter; agents: readonly string[] }): JSX.Element {
+function Filters({ filter, agents }: { filter: EntryFilter; agents: readonly string[] }): JSX.Element {
   const [typed, setTyped] = useState(filter)
   useEffect(() => {
     const wait = setTimeout(() => {
@@ -47,7 +48,7 @@ function Filters({ filter, agents }: { filter: LedgerFilter; agents: readonly st
     }, TYPING_MS)
     return () => clearTimeout(wait)
   }, [typed])
-  const field = (name: keyof LedgerFilter, label: string, list?: string): JSX.Element => (
+  const field = (name: keyof EntryFilter, label: string, list?: string): JSX.Element => (
     <label class="field">
       {label}
       <input

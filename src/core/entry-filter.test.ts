@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
-import type { Entry } from "../core/entry.ts"
-import { tasksOf } from "./ledger-search.ts"
+import type { Entry } from "./entry.ts"
+import { tasksOf } from "./entry-filter.ts"
 
 const about = (type: string, data: object): string[] =>
   tasksOf({ seq: 1, atMs: 0, type, v: 1, actor: { agent: "ada", session: null, role: "worker" }, commandId: null, data } as unknown as Entry)
