@@ -4,6 +4,8 @@ import { ClaimGate, type Forbids } from "./claim-gate.ts"
 import type { DirectiveEvent } from "./directive.ts"
 import type { Actor } from "./entry.ts"
 import { conflictsWith, filesConflict } from "./file-conflict.ts"
+import type { Effort } from "./glob-automaton.ts"
+import { newEffort } from "./glob-match.ts"
 import type { AgentId, PlanId, Seq, TaskId } from "./ids.ts"
 import { LEASE_OWNED_MS, LEASE_UNOWNED_MS, leaseEnded } from "./lease.ts"
 import { isFreeToTake, mayDo } from "./dispatch.ts"
@@ -26,6 +28,8 @@ export type ClaimNext = {
   turn?: { waiting: number; meant: TaskId | null }
   /** Set by the hub where a policy was set: why the policy keeps the caller from a task, or null where it does not. */
   forbids?: Forbids
+  /** Set by the hub where it was `Unfinished` often enough: it is decided in one go. */
+  whole?: true
 }
 
 /**
@@ -68,7 +72,7 @@ export function decideClaim(state: Workspace, actor: Actor, { task: id }: Claim,
 
 /**
  * Claims the best task that is ready and fits: by priority, then the longest remaining chain of dependents, then those that prefer the caller, then age; filler
- * work only where nothing else is ready. A session that is at its limit gets its current claims again.
+ * work only where nothing else is ready. A session that is at its limit gets its current claims again. Throws `Unfinished`.
  */
 export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNext, nowMs: number): Events | Refusal {
   const agent = claimant(state, actor)
@@ -76,6 +80,7 @@ export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNex
   const load = loadOf(state, agent, nowMs)
   const room = agent.maxActive - load.active
   const gate = new ClaimGate(state, agent, nowMs, load.over, filter.forbids)
+  const effort = filter.whole === true ? null : newEffort()
   const shut = room <= 0 ? null : gate.shut()
   if (shut !== null) return shut
   const take = (ids: readonly TaskId[], free: TaskEvent[], rule: Reasons["rule"] = "order"): Events => {
@@ -87,14 +92,14 @@ export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNex
   }
   const own = room <= 0 ? null : ownOf(state, actor, agent, filter, gate)
   if (own !== null) return take([own.id], freed(load, state.specs.get(own.id) as TaskSpec), own.rule)
-  const real = filter.filler === true || room <= 0 ? [] : choose(state, actor, agent, filter, false, room, gate)
+  const real = filter.filler === true || room <= 0 ? [] : choose(state, actor, agent, filter, false, room, gate, effort)
   if (real.length > 0) return take(real, freed(load, state.specs.get(real[0] as TaskId) as TaskSpec))
   const left = room - load.fillers.length
   if (left <= 0 && (room <= 0 || filter.filler !== false)) {
     const over = new Set(load.over.map((task) => task.id))
     return currentClaims(state, actor).some((task) => !over.has(task.id)) ? take([], []) : atLimit(agent)
   }
-  const fillers = filter.filler === false ? [] : choose(state, actor, agent, filter, true, left, gate)
+  const fillers = filter.filler === false ? [] : choose(state, actor, agent, filter, true, left, gate, effort)
   if (fillers.length > 0) return take(fillers, [])
   if (gate.refusal !== null) return gate.refusal
   const { pending } = state.board.counts
@@ -250,7 +255,16 @@ function readySince(state: Workspace, task: Task, spec: TaskSpec): Seq {
   return spec.dependsOn.reduce((seq, dependency) => Math.max(seq, state.tasks.get(dependency)?.lastSeq ?? 0), task.lastSeq)
 }
 
-function choose(state: Workspace, actor: Actor, agent: Agent, { plan, labels, max }: ClaimNext, filler: boolean, room: number, gate: ClaimGate): TaskId[] {
+function choose(
+  state: Workspace,
+  actor: Actor,
+  agent: Agent,
+  { plan, labels, max }: ClaimNext,
+  filler: boolean,
+  room: number,
+  gate: ClaimGate,
+  effort: Effort | null,
+): TaskId[] {
   return state.board.chooseReady({
     count: Math.min(max, room),
     agent: agent.name,
@@ -259,7 +273,7 @@ function choose(state: Workspace, actor: Actor, agent: Agent, { plan, labels, ma
     plan,
     labels,
     filler,
-    isFree: (touches) => !state.board.holdings.obstruct(touches, agent.name),
+    isFree: (touches) => !state.board.holdings.obstruct(touches, agent.name, effort),
     hasRoom: (of) => (filler || planHasRoom(state, of, agent.name)) && gate.isOpen(of),
     admits: (id, spec) => gate.admits(id, spec),
   })

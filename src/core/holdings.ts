@@ -1,10 +1,11 @@
 import type { FileLease } from "./file-lease.ts"
 import { type Alternative, folderGlob, type Glob, lenientGlob } from "./glob.ts"
-import { CHECK_EFFORT_MAX, type Effort } from "./glob-automaton.ts"
+import { CHECK_EFFORT_MAX, type Effort, EFFORT_MAX } from "./glob-automaton.ts"
 import { pathInBoth, globOf, matchesAlternative, newEffort, segmentsOf } from "./glob-match.ts"
 import { type LeaseEnd, LeaseEnds } from "./lease-ends.ts"
 import type { AgentId, LeaseId, SessionId, TaskId } from "./ids.ts"
 import type { Task, TaskSpec } from "./task.ts"
+import { Unfinished } from "./unfinished.ts"
 
 /** Files that somebody holds: by a lease of its own, or because it holds a task that touches them (then `lease` is null). */
 export type Holding = {
@@ -115,19 +116,31 @@ export class Holdings {
     return ordered([...found].map(([holding, theirs]) => ({ holding, ...theirs })))
   }
 
-  /** Whether somebody else than the agent holds what a task touches. Asked again for the same list it costs a look at what has changed since. */
-  obstruct(touches: readonly string[], agent: AgentId): boolean {
+  /**
+   * Whether somebody else than the agent holds what a task touches. Asked again for the same list it costs a look at what has changed since. `shared`: what one
+   * decision may look at of lists that are not known; throws `Unfinished` where it asks for another and has nothing left.
+   */
+  obstruct(touches: readonly string[], agent: AgentId, shared: Effort | null = null): boolean {
     if (touches.length === 0 || this.#byKey.size === 0) return false
-    for (const holder of this.#meetingOf(touches).holders.values()) if (holder !== agent) return true
+    for (const holder of this.#meetingOf(touches, shared).holders.values()) if (holder !== agent) return true
     return false
   }
 
-  #meetingOf(touches: readonly string[]): Meeting {
-    const effort = newEffort()
+  #meetingOf(touches: readonly string[], shared: Effort | null): Meeting {
     const known = this.#meetings.get(touches)
+    if (known?.asOf === this.#changed) return known
+    if (shared !== null && shared.left <= 0) throw new Unfinished()
+    // Each list has all that one call may compare, whoever asks first: what comes of it is kept for everybody.
+    const effort = newEffort()
+    const meeting = this.#look(touches, known, effort)
+    if (shared !== null) shared.left -= 1 + EFFORT_MAX - effort.left
+    return meeting
+  }
+
+  #look(touches: readonly string[], known: Meeting | undefined, effort: Effort): Meeting {
     if (known !== undefined && this.#changed - known.asOf <= this.#changes.length) {
       const since = known.asOf - this.#changed
-      for (const { key, holding } of since === 0 ? [] : this.#changes.slice(since)) {
+      for (const { key, holding } of this.#changes.slice(since)) {
         known.holders.delete(key)
         const { globs } = known
         if (holding !== null && globs.some((glob) => holding.globs.some((theirs) => pathInBoth(glob, theirs, effort) !== null)))

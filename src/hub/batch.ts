@@ -4,6 +4,7 @@ import { decodeEntry, encodeEntry, type Entry, ENTRY_MAX_BYTES } from "../core/e
 import { recall } from "../core/idempotency.ts"
 import type { Remembered } from "../core/key-table.ts"
 import { isRefusal, type Refusal, refuse } from "../core/refusal.ts"
+import { Unfinished } from "../core/unfinished.ts"
 import { evolve, type Workspace } from "../core/workspace.ts"
 import type { Ledger, Stored } from "../ledger/ledger.ts"
 import { failedInside, unreadable } from "./failures.ts"
@@ -85,9 +86,15 @@ export class Batch {
     this.#nowMs = nowMs
   }
 
-  /** Decides one and folds it in. Throws only where the fold itself fails: then the state may be half changed, and the hub MUST stop. */
-  decide(waiting: Waiting, input: unknown): void {
-    this.decided.push({ waiting, outcome: this.#decide(waiting, input as never) })
+  /**
+   * Decides one and folds it in. Answers false where it is unfinished: nothing came of it, and it is to be decided again, in another batch. Throws only where the
+   * fold itself fails: then the state may be half changed, and the hub MUST stop.
+   */
+  decide(waiting: Waiting, input: unknown): boolean {
+    const outcome = this.#decide(waiting, input as never)
+    if (outcome === null) return false
+    this.decided.push({ waiting, outcome })
+    return true
   }
 
   /** Answers all of them, once the ledger holds what they decided. */
@@ -106,9 +113,10 @@ export class Batch {
     if (again.length > 0) await Promise.all(again)
   }
 
-  #decide({ name, actor, key }: Waiting, input: never): Outcome {
+  #decide({ name, actor, key }: Waiting, input: never): Outcome | null {
     const state = this.#state
     const command = commands[name]
+    const judged = this.#judged.length
     let entries: Entry[]
     let texts: string[]
     try {
@@ -130,7 +138,9 @@ export class Batch {
         texts.push(encodeEntry(entry))
       }
     } catch (error) {
-      return { kind: "fault", error, recorded: false }
+      if (!(error instanceof Unfinished)) return { kind: "fault", error, recorded: false }
+      this.#judged.length = judged
+      return null
     }
     const long = texts.findIndex(tooLong)
     if (long >= 0) return { kind: "refusal", refusal: tooLarge(entries[long] as Entry) }

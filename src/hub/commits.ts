@@ -1,4 +1,5 @@
 import { SkeinError } from "../contract/errors.ts"
+import type { ClaimNext } from "../core/claim.ts"
 import { HUB } from "../core/entry.ts"
 import type { Refusal } from "../core/refusal.ts"
 import type { Ledger, LedgerFailure } from "../ledger/ledger.ts"
@@ -13,6 +14,9 @@ import type { Parked } from "./parked.ts"
 import type { Queue } from "./queue.ts"
 import type { Replica } from "./replica.ts"
 import { parksUntilMs, type Waiting } from "./waiting.ts"
+
+/** So often a decision is put off that takes long: what it asks about may change as fast as it finds it out. */
+const PUT_OFF_MAX = 100
 
 type CommitsOptions = {
   workspace: string
@@ -85,23 +89,39 @@ export class Commits {
   #decide(waiting: Waiting[], batch: Batch): void {
     const { clock, decideMs, queue, pace, parked, checkpoints, outage, replica } = this.#o
     const startMs = clock.monotonicMs()
+    let hasBegun = false
     for (let at = 0; at < waiting.length; at += 1) {
       // What the hub does of itself comes first, and MUST.
-      if (at > 0 && (waiting[at] as Waiting).actor !== HUB && clock.monotonicMs() - startMs > decideMs) {
+      if (hasBegun && (waiting[at] as Waiting).actor !== HUB && clock.monotonicMs() - startMs > decideMs) {
         queue.unshift(waiting.splice(at))
         pace.cut(at)
         return
       }
       // Whoever is parked came first: what the batch itself has made ready is theirs.
       if (batch.stirred && (waiting[at] as Waiting).name === "task.claimNext" && parked.size > 0) waiting.splice(at, 0, ...parked.takeInTurn())
+      hasBegun = true
       const next = waiting[at] as Waiting
       // The abort has been or will be its answer.
       if (next.signal?.aborted === true) next.reject(aborted())
-      else if (next.name !== "hub.checkpoint") batch.decide(next, next.input)
-      // Another hub's checkpoint may have come first; a disk that refused is tried again with one all the same.
-      else if (checkpoints.uncovered(replica.head.seq) > 0 || outage.failure !== null) batch.decide(next, replica.checkpoint())
-      else next.resolve(undefined)
+      else if (next.name === "hub.checkpoint") {
+        // Another hub's may have come first; a disk that refused is tried again with one all the same.
+        if (checkpoints.uncovered(replica.head.seq) > 0 || outage.failure !== null) batch.decide(next, replica.checkpoint())
+        else next.resolve(undefined)
+      } else if (!batch.decide(next, next.input)) {
+        this.#putOff(next, waiting, at)
+        at -= 1
+      }
     }
+  }
+
+  /** It goes on with the next batch, and so does whatever its agent asked after it; others go before. */
+  #putOff(next: Waiting, waiting: Waiting[], at: number): void {
+    const { agent } = next.actor
+    const own = waiting.slice(at).filter(({ actor }) => actor.agent === agent)
+    waiting.splice(at, waiting.length, ...waiting.slice(at).filter(({ actor }) => actor.agent !== agent))
+    next.putOff = (next.putOff ?? 0) + 1
+    if (next.putOff >= PUT_OFF_MAX) next.input = { ...(next.input as ClaimNext), whole: true }
+    this.#o.queue.unshift(own)
   }
 
   /** A claim that may wait is parked, all else hears its refusal. */

@@ -20,6 +20,8 @@ export type Waiting = {
   parkUntilMs: number | null
   /** Was parked before: its timer runs until it is answered. */
   timed: boolean
+  /** How often it was decided and came to no end. */
+  putOff?: number
   resolve(output: unknown): void
   reject(error: unknown): void
 }

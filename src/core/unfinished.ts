@@ -1,0 +1,2 @@
+/** Thrown by a decision that has taken as long as one may at a time, and has changed nothing. What it found out is kept: decided again it goes on from there. */
+export class Unfinished extends Error {}

@@ -1,0 +1,47 @@
+import { expect, test } from "vitest"
+import { CLAIM_ANY, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
+import type { Actor } from "../core/entry.ts"
+
+const WISH = { mode: "exclusive", ttlMs: 60_000, reason: "r", task: null, fence: null } as const
+/** Globs that take all that one call may compare to tell apart. */
+const worst = (at: number): string => `z/${"*a".repeat(58)}${String.fromCodePoint(0x4e00 + at)}*`
+
+/** Many tasks whose files take long to compare with what `holder` holds, and one after them that touches none. */
+async function longQueue(tasks: number): Promise<{ rig: Rig; agents: Actor[] }> {
+  const rig = await openRig()
+  const [holder, ...agents] = await rig.agents("holder", "ann", "bob")
+  await rig.execute("files.reserve", holder!, { ...WISH, globs: Array.from({ length: 64 }, (_, at) => worst(1_000 + at)) })
+  for (let at = 0; at < tasks; at += 1) await rig.execute("task.add", OPERATOR, { id: `t${at}`, title: "t", touches: [worst(at)] })
+  await rig.execute("task.add", OPERATOR, { id: "free", title: "free" })
+  return { rig, agents }
+}
+
+test("a claim that has to compare many files goes on in another batch, and others are decided between", async () => {
+  const { rig, agents } = await longQueue(5)
+  const [ann, bob] = agents
+  const before = rig.disk.batches.length
+  const claim = rig.loop.execute("task.claimNext", ann!, CLAIM_ANY)
+  const added = rig.loop.execute("task.add", OPERATOR, { id: "u", title: "u", priority: "low" })
+  const { claims } = await rig.run(claim)
+  await rig.run(added)
+  expect(claims.map(({ task }) => task.id)).toEqual(["free"])
+  // What was asked with it was durable before it.
+  expect(rig.disk.batches.slice(before)).toEqual([1, 1])
+  expect(rig.types().slice(-2)).toEqual(["task.added", "task.claimed"])
+  // What it found out is kept: the next one is decided at once.
+  expect((await rig.execute("task.claimNext", bob!, CLAIM_ANY)).claims.map(({ task }) => task.id)).toEqual(["u"])
+  await rig.close()
+})
+
+test("what an agent asks after such a claim does not overtake it", async () => {
+  const { rig, agents } = await longQueue(5)
+  const [ann] = agents
+  const order: string[] = []
+  const asked = [
+    rig.loop.execute("task.claimNext", ann!, CLAIM_ANY).then(() => order.push("claimed")),
+    rig.loop.execute("files.reserve", ann!, { ...WISH, globs: ["a"] }).then(() => order.push("reserved")),
+  ]
+  await rig.run(Promise.all(asked))
+  expect(order).toEqual(["claimed", "reserved"])
+  await rig.close()
+})
