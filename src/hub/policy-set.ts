@@ -55,6 +55,7 @@ export class PolicySet {
   readonly #id: string
   readonly #reads: Reads
   readonly #kept = new Map<string, Verdict>()
+  #evaluated = 0
 
   /** Keeps the parsed set in Cedar under `id`, in place of what it kept there. Throws `Error` where the text cannot be parsed. */
   constructor(cedar: Cedar, id: string, text: string) {
@@ -74,6 +75,11 @@ export class PolicySet {
     return this.#kept.size
   }
 
+  /** How often Cedar was asked, which takes 0.1 ms. */
+  get evaluated(): number {
+    return this.#evaluated
+  }
+
   /** Whether the policies allow it. Whatever goes wrong denies, and is not kept. */
   decide(request: Request): Verdict {
     const { action } = request
@@ -84,6 +90,7 @@ export class PolicySet {
     const isSame = principal.uid.id === resource.uid.id && principal.uid.type === resource.uid.type
     // An agent that acts on itself is one entity, with what is read of it in either place.
     const entities = isSame ? [{ ...resource, ...principal, attrs: { ...resource.attrs, ...principal.attrs } }] : [principal, resource]
+    this.#evaluated += 1
     const answer = this.#cedar.statefulIsAuthorized({
       principal: principal.uid,
       action: { type: "Action", id: action },

@@ -5,6 +5,7 @@ import { type Actor, HUB } from "../core/entry.ts"
 import type { TaskId } from "../core/ids.ts"
 import { policyText, type PolicyText } from "../core/policy-text.ts"
 import { refuse, type Refusal } from "../core/refusal.ts"
+import { Unfinished } from "../core/unfinished.ts"
 import type { Workspace } from "../core/workspace.ts"
 import type { OperationName } from "../contract/names.ts"
 import { type Cedar, loadCedar } from "./cedar-library.ts"
@@ -21,6 +22,9 @@ type PolicyOptions = {
   /** The engine; Cedar's WASM by default, loaded when the first decision asks for it. */
   load?: () => Cedar
 }
+
+/** Tasks that one claim may have judged at once. */
+const EVALUATED_AT_ONCE = 250
 
 /** Cedar keeps parsed sets by name, for the whole process. */
 let sets = 0
@@ -59,15 +63,21 @@ export class Policy {
     return verdict.allowed ? null : denied(request, verdict)
   }
 
-  /** A claim of the next task passes over those that the policy keeps from its caller: each is judged as a claim of that very task. */
+  /**
+   * A claim of the next task passes over those that the policy keeps from its caller: each is judged as a claim of that very task. Throws `Unfinished` where of many
+   * tasks each has to be judged anew.
+   */
   guarded(actor: Actor, input: ClaimNext, nowMs: number, judged: Judged[]): ClaimNext {
     if (!this.isSet) return input
     const set = this.#current()
     if (set === null) return input
     const { state } = this.#o
     const told = new Set<string>()
+    const evaluated = (): number => (typeof set === "string" ? 0 : set.evaluated)
+    const evaluatedMax = input.whole === true ? Number.POSITIVE_INFINITY : evaluated() + EVALUATED_AT_ONCE
     const asked = claimsOf(state, actor, nowMs)
     const forbids: Forbids = (task: TaskId) => {
+      if (evaluated() >= evaluatedMax) throw new Unfinished()
       const request = asked(task)
       const verdict = decided(set, request)
       const kind = `${verdict.allowed} ${verdict.rule}`

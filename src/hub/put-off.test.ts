@@ -1,4 +1,5 @@
 import { expect, test } from "vitest"
+import { PLAN } from "../../test/scenario.ts"
 import { CLAIM_ANY, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
 import type { Actor } from "../core/entry.ts"
 
@@ -43,5 +44,28 @@ test("what an agent asks after such a claim does not overtake it", async () => {
   ]
   await rig.run(Promise.all(asked))
   expect(order).toEqual(["claimed", "reserved"])
+  await rig.close()
+})
+
+test("a claim for which the policy has to be asked of many tasks goes on in another batch too", async () => {
+  const rig = await openRig()
+  const [ann] = await rig.agents("ann")
+  const text = `permit (principal, action, resource);
+    forbid (principal, action == Action::"task.claim", resource is Task) when { resource.name like "p.1/*" };`
+  const tasks = Array.from({ length: 600 }, (_, at) => ({ id: `t${at}`, title: "t" }))
+  await rig.execute("plan.add", OPERATOR, { ...PLAN, name: "p", tasks })
+  await rig.execute("task.add", OPERATOR, { id: "free", title: "free" })
+  await rig.execute("policy.set", OPERATOR, { text, reason: "r" })
+  const claim = rig.loop.execute("task.claimNext", ann!, CLAIM_ANY)
+  const added = rig.loop.execute("task.add", OPERATOR, { id: "u", title: "u", priority: "low" })
+  expect((await rig.run(claim)).claims.map(({ task }) => task.id)).toEqual(["free"])
+  await rig.run(added)
+  expect(rig.types().slice(-2)).toEqual(["task.added", "task.claimed"])
+  // Told once, however often it was put off.
+  expect([...rig.loop.policy.log.newest()].filter(({ principal }) => principal === "ann").map(({ action, decision }) => [action, decision])).toEqual([
+    ["task.claim", "allow"],
+    ["task.claim", "deny"],
+    ["task.claimNext", "allow"],
+  ])
   await rig.close()
 })
