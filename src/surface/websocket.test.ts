@@ -178,7 +178,7 @@ test("another subscription takes the place of the first, and unsubscribing ends 
 })
 
 test("a connection that answers no ping is ended, and its session is lost with its claims", async () => {
-  hub = await startInstance({ pingMs: 60 })
+  hub = await startInstance({ pingMs: 200 })
   const dead = await wire(await hub.agent("ada", { heartbeatMs: 500 }))
   dead.send({ id: 1, op: "session.start", in: { owned: true } })
   await dead.until((frames) => frames.some(({ id }) => id === 1))
@@ -201,6 +201,22 @@ test("a connection that answers no ping is ended, and its session is lost with i
   await until(async () => (await connections()) === 0)
   await until(() => hub.loop.read((state) => state.tasks.get("one")?.status === "pending"))
   expect(await hub.loop.read((state) => state.sessions.get(session)?.status)).toBe("lost")
+})
+
+test("a pong that came while the machine stood still counts", async () => {
+  hub = await startInstance({ pingMs: 50 })
+  const { ws, closed } = await wire(hub.operator)
+  let isClosed = false
+  void closed.then(() => (isClosed = true))
+  await new Promise<void>((resolve) => {
+    ws.once("ping", () => {
+      ws.pong()
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 150)
+      resolve()
+    })
+  })
+  await Promise.race([closed, new Promise((resolve) => ws.once("ping", resolve))])
+  expect(isClosed).toBe(false)
 })
 
 test("a connection that is not read, since much of what it asked is in flight, is not taken for one that is gone", async () => {

@@ -42,9 +42,11 @@ export class Sockets {
         new SkeinError("invalid_input", `this is no WebSocket upgrade: ${message}`, "Ask for GET /ws with the headers of RFC 6455, version 13."),
       )
     })
-    this.#pings = setInterval(() => {
+    const ping = (): void => {
       for (const connection of this.#connections) connection.ping()
-    }, options.pingMs)
+    }
+    // Once what has arrived is read: after a machine has slept a pong may lie there.
+    this.#pings = setInterval(() => setImmediate(ping), options.pingMs)
     this.#pings.unref()
   }
 
