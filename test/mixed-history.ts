@@ -1,5 +1,6 @@
 import fc from "fast-check"
 import { expect } from "vitest"
+import { expectEqual, expectSame } from "./quick-expect.ts"
 import { OPERATOR, Scenario, delivery } from "./scenario.ts"
 import { accountOf } from "../src/core/account.ts"
 import { findCycle } from "../src/core/backlog.ts"
@@ -187,11 +188,11 @@ export class Mixed {
     const silent = sessions.filter((_, at) => (n >> at) % 4 === 1).map((id) => ({ id, silentMs: 1_000_000_000 }))
     const wakes = { busy: [], unacked: [], bits: 0 }
     this.#do("hub.sweep", HUB, { beats, silent, wakes })
-    expect(this.#do("hub.sweep", HUB, { beats: [], silent: [] })).toEqual([])
+    expectEqual(this.#do("hub.sweep", HUB, { beats: [], silent: [] }), [])
     // Who fell silent in the sweep waits for nothing in the next.
     this.#do("hub.sweep", HUB, { beats: [], silent: [], wakes })
-    expect(this.#do("hub.sweep", HUB, { beats: [], silent: [], wakes })).toEqual([])
-    for (const { agent } of this.#state.jobs.openPermissions()) expect(this.#state.agents.get(agent)?.status).toBe("present")
+    expectEqual(this.#do("hub.sweep", HUB, { beats: [], silent: [], wakes }), [])
+    for (const { agent } of this.#state.jobs.openPermissions()) expectSame(this.#state.agents.get(agent)?.status, "present")
     expect(this.#state.board.nextLeaseEndMs ?? Number.POSITIVE_INFINITY).toBeGreaterThan(this.scenario.nowMs)
   }
 
@@ -202,20 +203,23 @@ export class Mixed {
       if (entry.type === "task.claimed") this.#claimed(entry as Entry<string, { id: string; reserves?: Record<string, number> }>)
       const { to } = entry.data as { to?: { agent?: string } }
       if (entry.type === "event.sent" && to?.agent !== undefined)
-        expect(this.#past.agents.get(to.agent)?.status, `entry ${entry.seq} is sent to ${to.agent}`).toBe("present")
+        expectSame(this.#past.agents.get(to.agent)?.status, "present", `entry ${entry.seq} is sent to ${to.agent}`)
       const { id, uncounted = false } = entry.data as { id?: string; uncounted?: boolean }
       const attempts = this.#past.tasks.get(id ?? "")?.attempts ?? 0
       evolve(this.#past, entry)
-      if (entry.type === "task.retried") expect(this.#past.tasks.get(id ?? "")?.attempts).toBe(attempts + (uncounted ? 0 : 1))
+      if (entry.type === "task.retried") expectSame(this.#past.tasks.get(id ?? "")?.attempts, attempts + (uncounted ? 0 : 1))
       this.#past.journal.drain()
     }
     this.#money()
     this.#holders()
     const open = (id: string): boolean => !isClosed(this.scenario.at(id).status)
     const ids = [...this.#state.tasks.keys()].filter(open)
-    expect(findCycle(ids, (id) => waitsOn(this.#state, id).filter(open))).toBeNull()
+    expectSame(
+      findCycle(ids, (id) => waitsOn(this.#state, id).filter(open)),
+      null,
+    )
     const blockedOn = (name: string): string[] => this.#state.board.heldBy(name).flatMap(({ blockedOn: on }) => (on?.kind === "agent" ? [on.ref] : []))
-    expect(findCycle(NAMES, blockedOn)).toBeNull()
+    expectSame(findCycle(NAMES, blockedOn), null)
     this.#retired()
   }
 
@@ -227,30 +231,30 @@ export class Mixed {
       const sessions = board.sessionsOf(name).filter((session) => session.status !== "ended")
       return [...Object.keys(credentials), ...board.noticesTo(`agent:${name}`), ...sessions, ...[...files.values()].filter(({ agent }) => agent === name)]
     })
-    expect(kept).toEqual([])
+    expectEqual(kept, [])
     const left = board.noticesTo("role:orchestrator").filter(({ ackedBy }) => ackedBy.length === 0)
     const isSeen = (actor: Actor): boolean => {
       const seen = new Set(left.length === 0 ? [] : openNotices(this.#state, actor).map(({ seq }) => seq))
       return left.every(({ seq }) => seen.has(seq))
     }
     const there = this.#bosses.filter(({ agent }) => agents.get(agent)?.status === "present")
-    expect((there.length === 0 ? [OPERATOR] : there).every(isSeen), "what orchestrators were told").toBe(true)
+    expectSame((there.length === 0 ? [OPERATOR] : there).every(isSeen), true, "what orchestrators were told")
   }
 
   /** A state from a snapshot and one from the entries are the same. */
   checkFold(): void {
     const snapshot = takeSnapshot(this.#state)
-    expect(takeSnapshot(this.#past)).toEqual(snapshot)
-    expect(takeSnapshot(fromSnapshot(snapshot))).toEqual(snapshot)
+    expectEqual(takeSnapshot(this.#past), snapshot)
+    expectEqual(takeSnapshot(fromSnapshot(snapshot)), snapshot)
   }
 
   #claimed({ seq, atMs, actor: { agent: name }, data: { id, reserves = {} } }: Entry<string, { id: string; reserves?: Record<string, number> }>): void {
     const past = this.#past
     const where = `entry ${seq}: ${name} claims ${id}`
     const [task, spec, agent] = [past.tasks.get(id) as Task, past.specs.get(id) as TaskSpec, past.agents.get(name)]
-    expect([task.status, agent?.status], where).toEqual(["pending", "present"])
+    expectEqual([task.status, agent?.status], ["pending", "present"], where)
     expect(task.attempts, where).toBeLessThan(spec.maxAttempts)
-    for (const dependency of spec.dependsOn) expect(past.tasks.get(dependency)?.status, `${where}, which waits for ${dependency}`).toBe("completed")
+    for (const dependency of spec.dependsOn) expectSame(past.tasks.get(dependency)?.status, "completed", `${where}, which waits for ${dependency}`)
     for (const breaker of breakersOf(past, name, spec)) {
       const known = past.breakers.get(breaker)
       expect(phaseOf(known, atMs), `${where} behind ${breaker}`).not.toBe("open")
@@ -272,10 +276,11 @@ export class Mixed {
     const { reservations, budgets, tasks, usage } = this.#state
     const left = new Map<string, number>()
     for (const { task, fence, agent, left: own } of reservations.values()) {
-      expect(this.scenario.at(task)).toMatchObject({ fence, owner: agent })
+      const held = this.scenario.at(task)
+      expectEqual([held.fence, held.owner], [fence, agent])
       for (const [budget, amount] of Object.entries(own)) left.set(budget, (left.get(budget) ?? 0) + amount)
     }
-    for (const { id, reservedMicroUsd } of budgets.values()) expect(reservedMicroUsd, id).toBe(left.get(id) ?? 0)
+    for (const { id, reservedMicroUsd } of budgets.values()) expectSame(reservedMicroUsd, left.get(id) ?? 0, id)
     let spent = 0
     for (const sum of usage.values()) if (sum.task === null) spent += sum.costMicroUsd
     for (const task of tasks.values()) {
@@ -287,7 +292,7 @@ export class Mixed {
 
   #books(id: string, spent: number): void {
     const budget = this.#state.budgets.get(id)
-    if (budget !== undefined) expect(budget.settledMicroUsd + budget.overrunMicroUsd, id).toBe(spent)
+    if (budget !== undefined) expectSame(budget.settledMicroUsd + budget.overrunMicroUsd, spent, id)
   }
 
   /** Who holds a task is there and has an attempt left for it, and no two agents hold the same files. */
@@ -295,20 +300,19 @@ export class Mixed {
     const files: { agent: string; glob: string; isShared: boolean }[] = []
     for (const { id, status, owner, session, attempts, helpWanted } of this.#state.tasks.values()) {
       const { maxAttempts, touches } = this.#state.specs.get(id) as TaskSpec
-      if (!isClosed(status)) expect(attempts, id).toBeLessThan(maxAttempts)
-      if (!isHeld(status)) expect(helpWanted).toBeNull()
-      else
-        expect([this.#state.agents.get(owner ?? "")?.status, this.#state.sessions.get(session ?? "")?.status], id).toEqual([
-          "present",
-          expect.stringMatching(/live|lost/),
-        ])
+      if (!isClosed(status)) expectSame(attempts < maxAttempts, true, `${attempts} attempts of ${maxAttempts} behind ${id}`)
+      if (!isHeld(status)) expectSame(helpWanted, null)
+      else {
+        const its = this.#state.sessions.get(session ?? "")?.status
+        expectEqual([this.#state.agents.get(owner ?? "")?.status, its === "lost" ? "live" : its], ["present", "live"], id)
+      }
       if (isHeld(status) || status === "review") for (const glob of touches) files.push({ agent: owner as string, glob, isShared: false })
     }
     for (const { agent, globs, mode } of this.#state.files.values()) for (const glob of globs) files.push({ agent, glob, isShared: mode === "shared" })
     for (const one of files)
       for (const other of files)
-        if (one.agent !== other.agent && !(one.isShared && other.isShared))
-          expect(meet(one.glob, other.glob), `${JSON.stringify(one)} ${JSON.stringify(other)}`).toBe(false)
+        if (one.agent !== other.agent && !(one.isShared && other.isShared) && meet(one.glob, other.glob))
+          expect.fail(`${JSON.stringify(one)} meets ${JSON.stringify(other)}`)
   }
 }
 

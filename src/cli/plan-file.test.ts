@@ -2,6 +2,7 @@ import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
+import { anyUnit } from "../../test/any-unit.ts"
 import { decideAddPlan } from "../core/plan.ts"
 import { Workspace } from "../core/workspace.ts"
 import type { FaultCode } from "./plan-document.ts"
@@ -215,7 +216,7 @@ tasks:
       "🦢",
     ]
     fc.assert(
-      fc.property(fc.array(fc.oneof(fc.constantFrom(...pieces), fc.string({ unit: "binary", maxLength: 8 })), { maxLength: 40 }), (parts) => {
+      fc.property(fc.array(fc.oneof(fc.constantFrom(...pieces), fc.string({ unit: anyUnit, maxLength: 8 })), { maxLength: 40 }), (parts) => {
         const result = parsePlanFile(encode(parts.join("")))
         if ("faults" in result) expect(result.faults.length).toBeGreaterThan(0)
       }),

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
+import { anyUnit } from "../../test/any-unit.ts"
 import { history, inHistory } from "../../test/core-history.ts"
 import { fold, OPERATOR, Scenario } from "../../test/scenario.ts"
 import { claimsText } from "./claim-text.ts"
@@ -11,7 +12,7 @@ import type { Workspace } from "./workspace.ts"
 const claim = (task: TaskView): Claimed => ({ fence: 7, leaseEndsAtMs: 1_700_000_120_000, leaseMs: 120_000, task })
 const viewsOf = (state: Workspace): TaskView[] => [...state.tasks.keys()].map((id) => viewTask(state, id) as TaskView)
 
-const text = fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom("", "plain words", 'a "quoted" \\ one', "\u2028\0", "\ud800 alone", "src/a.ts"))
+const text = fc.oneof(fc.string({ unit: anyUnit }), fc.constantFrom("", "plain words", 'a "quoted" \\ one', "\u2028\0", "\ud800 alone", "src/a.ts"))
 const orNothing = <Value>(value: fc.Arbitrary<Value>): fc.Arbitrary<Value | null> => fc.option(value, { nil: null })
 const count = fc.oneof(fc.nat(), fc.maxSafeNat(), fc.constant(0))
 /** Anything that a field of a task may hold. */

@@ -1,5 +1,6 @@
 import fc from "fast-check"
 import { expect, test } from "vitest"
+import { expectEqual } from "../../test/quick-expect.ts"
 import { KeyTable, type Remembered } from "./key-table.ts"
 import { Journal } from "./table.ts"
 
@@ -8,23 +9,31 @@ const record = (seq: number): Remembered => ({ hash: `h${seq}`, first: seq, last
 /** Keys of which all fall on the same of 4,096 slots, as somebody may choose them. */
 function together(count: number): string[] {
   const found: string[] = []
+  const fnv = (tag: number, text: string): number => {
+    for (let at = 0; at < text.length; at += 1) tag = Math.imul(tag ^ text.charCodeAt(at), 0x01000193)
+    return tag
+  }
+  const begun = fnv(0x811c9dc5, "mallory ")
   for (let at = 0; found.length < count; at += 1) {
-    const key = `mallory ${at}`
-    let tag = 0x811c9dc5 | 0
-    for (const unit of key) tag = Math.imul(tag ^ unit.charCodeAt(0), 0x01000193)
-    if ((tag & 0xfff) === 77) found.push(key)
+    if ((fnv(begun, `${at}`) & 0xfff) === 77) found.push(`mallory ${at}`)
   }
   return found
 }
 
 /** Both hold the same: what is there, the oldest first, and each found under its key. */
-function expectSame(table: KeyTable, model: ReadonlyMap<string, Remembered>): void {
+function expectRows(table: KeyTable, model: ReadonlyMap<string, Remembered>): void {
   const rows = [...model].sort(([, a], [, b]) => a.first - b.first)
-  expect([...table.entries()]).toEqual(rows)
-  expect([...table.keys()]).toEqual(rows.map(([key]) => key))
-  expect([...table.values()]).toEqual(rows.map(([, row]) => row))
+  expectEqual([...table.entries()], rows)
+  expectEqual(
+    [...table.keys()],
+    rows.map(([key]) => key),
+  )
+  expectEqual(
+    [...table.values()],
+    rows.map(([, row]) => row),
+  )
   expect([table.size, table.oldest, table.oldestAtMs]).toEqual([rows.length, rows[0]?.[0], rows[0]?.[1].atMs])
-  for (const [key, row] of rows) expect([table.get(key), table.has(key)]).toEqual([row, true])
+  for (const [key, row] of rows) expectEqual([table.get(key), table.has(key)], [row, true])
 }
 
 test("what is remembered is what a plain map would hold, in the order of age, whatever was forgotten, named again, undone and given back", () => {
@@ -71,7 +80,7 @@ test("what is remembered is what a plain map would hold, in the order of age, wh
         if (what === "later") does(keyAt(0.5), record((seq += 1)))
         if (what === "middle") does(keyAt(0.5), undefined)
       }
-      expectSame(table, model)
+      expectRows(table, model)
     }),
     { numRuns: 60 },
   )
@@ -85,7 +94,7 @@ test("keys come back in their order, however many were forgotten before the undo
   for (let seq = 1; seq <= 5_000; seq += 1) table.delete(table.oldest as string)
   expect([table.oldest, table.size]).toEqual(["a k5001", 1_000])
   journal.undoTo(0)
-  expectSame(table, new Map(Array.from({ length: 6_000 }, (_, at) => [`a k${at + 1}`, record(at + 1)])))
+  expectRows(table, new Map(Array.from({ length: 6_000 }, (_, at) => [`a k${at + 1}`, record(at + 1)])))
 })
 
 test("many keys that fall together are found all the same", () => {
@@ -93,12 +102,12 @@ test("many keys that fall together are found all the same", () => {
   const keys = together(600)
   const model = new Map(keys.map((key, at) => [key, record(at + 1)]))
   for (const [key, row] of model) table.put(key, row)
-  expectSame(table, model)
+  expectRows(table, model)
   for (const key of keys.slice(0, 100)) {
     table.delete(key)
     model.delete(key)
   }
-  expectSame(table, model)
+  expectRows(table, model)
   expect(keys.slice(0, 100).some((key) => table.has(key))).toBe(false)
   for (let seq = 1_000; seq < 6_000; seq += 1) table.put(`a k${seq}`, record(seq))
   for (const key of keys) table.delete(key)
@@ -123,8 +132,8 @@ test.each(["newest", "oldest"])("the %s keys may go while all move to more slots
       table.delete(key)
       model.delete(key)
     }
-    expectSame(table, model)
-    for (let seq = 1; seq <= 2_000; seq += 1) expect([table.has(`a k${seq}`), table.has(`b k${seq}`)]).toEqual([false, seq > 1_900])
+    expectRows(table, model)
+    for (let seq = 1; seq <= 2_000; seq += 1) expectEqual([table.has(`a k${seq}`), table.has(`b k${seq}`)], [false, seq > 1_900])
   }
 })
 
@@ -136,7 +145,7 @@ test("more keys than there are places come and go", () => {
     if (seq > 1_500) table.delete(table.oldest as string)
     if (seq % 1_000 === 0) journal.drain()
   }
-  expectSame(table, new Map(Array.from({ length: 1_500 }, (_, at) => [`a k${2_096_501 + at}`, record(2_096_501 + at)])))
+  expectRows(table, new Map(Array.from({ length: 1_500 }, (_, at) => [`a k${2_096_501 + at}`, record(2_096_501 + at)])))
   expect(table.has("a k2096500")).toBe(false)
 })
 
@@ -156,7 +165,7 @@ test("two agents whose names have one number have each their own keys", () => {
   table.put("costarring k", record(1))
   expect([table.get("liquid k"), table.has("liquid k")]).toEqual([undefined, false])
   table.put("liquid k", record(2))
-  expectSame(
+  expectRows(
     table,
     new Map([
       ["costarring k", record(1)],

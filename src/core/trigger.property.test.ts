@@ -1,5 +1,6 @@
 import fc from "fast-check"
 import { expect, it } from "vitest"
+import { expectEqual, expectSame } from "../../test/quick-expect.ts"
 import { fold } from "../../test/scenario.ts"
 import { Waking } from "../../test/waking.ts"
 import type { Actor } from "./entry.ts"
@@ -20,12 +21,17 @@ class World extends Waking {
   readonly supervisors = [this.keeper, this.agent("other", { role: "supervisor" })]
   readonly actors = new Map(AGENTS.map((name) => [name as string, this.agent(name)]))
 
-  /** What MUST hold after each step, read from the entries and from the state. */
+  // What the entries that were read so far say.
+  readonly #holder = new Map<string, { fence: number; texts: number }>()
+  readonly #ended = new Set<string>()
+  readonly #failures = new Map<string, number>()
+  #read = 0
+
+  /** What MUST hold after each step, read from its entries and from the state. */
   check(): void {
-    const holder = new Map<string, { fence: number; texts: number }>()
-    const ended = new Set<string>()
-    const failures = new Map<string, number>()
-    for (const bytes of this.bytes) {
+    const [holder, ended, failures] = [this.#holder, this.#ended, this.#failures]
+    for (; this.#read < this.bytes.length; this.#read += 1) {
+      const bytes = this.bytes[this.#read] as string
       const { type, data, seq, actor } = decodeEntry(bytes)
       const { id = "", fence = 0 } = data as { id?: string; fence?: number }
       const held = holder.get(id)
@@ -45,17 +51,20 @@ class World extends Waking {
       if (type === "trigger.failed") failures.set(id, (failures.get(id) ?? 0) + 1)
     }
     const { retries, resumes } = wakePolicy(this.state)
-    for (const [id, count] of failures) expect(count, id).toBeLessThanOrEqual(retries + resumes + 2)
+    for (const [id, count] of failures) expectSame(count <= retries + resumes + 2, true, `${count} failures of ${id}`)
     for (const job of this.state.triggers.values()) {
       const { code, text } = standOf(this.state, job, this.nowMs)
-      expect(text.length, job.id).toBeGreaterThan(8)
-      if (code !== null) expect(REASON_CODES).toContain(code)
-      if (!isLive(job)) expect(job.endedAtMs, job.id).not.toBeNull()
-      else if (job.status === "claimed" || job.status === "delivering") expect(job.claimEndsAtMs, job.id).not.toBeNull()
-      else if (job.status === "awaiting_ack") expect(job.sentAtMs, job.id).not.toBeNull()
-      else expect(Number.isFinite(job.notBeforeMs) && job.fence === null, job.id).toBe(true)
+      expectSame(text.length > 8, true, `${job.id}: ${text}`)
+      expectSame(code === null || REASON_CODES.includes(code), true, `${job.id}: ${code}`)
+      const has = (): boolean => {
+        if (!isLive(job)) return job.endedAtMs !== null
+        if (job.status === "claimed" || job.status === "delivering") return job.claimEndsAtMs !== null
+        if (job.status === "awaiting_ack") return job.sentAtMs !== null
+        return Number.isFinite(job.notBeforeMs) && job.fence === null
+      }
+      expectSame(has(), true, `${job.id} has the time that is its status's`)
     }
-    for (const agent of AGENTS) expect(this.state.jobs.liveOf(agent).filter((job) => job.fence !== null).length, agent).toBeLessThanOrEqual(1)
+    for (const agent of AGENTS) expectSame(this.state.jobs.liveOf(agent).filter((job) => job.fence !== null).length <= 1, true, agent)
   }
 }
 
@@ -165,7 +174,7 @@ it(`no job is ever delivered by two, attempts are bounded, and no job waits with
       const real = new World()
       fc.modelRun(() => ({ model: { claims: [] }, real }), cmds)
       const replayed = fold(real.bytes)
-      expect(takeSnapshot(replayed)).toEqual(takeSnapshot(real.state))
+      expectEqual(takeSnapshot(replayed), takeSnapshot(real.state))
       const restored = fromSnapshot(takeSnapshot(real.state))
       expect(restored.jobs.live()).toEqual(real.state.jobs.live())
       expect(restored.jobs.covered()).toEqual(real.state.jobs.covered())

@@ -1,6 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { kept } from "../../test/derived.ts"
+import { expectEqual, expectSame } from "../../test/quick-expect.ts"
 import { fold, Scenario, START_MS, types } from "../../test/scenario.ts"
 import { Detached } from "../../test/core-detached.ts"
 import { copied, history, inHistory, Pair, type Step } from "../../test/core-history.ts"
@@ -76,9 +77,10 @@ describe(`random histories (seed ${SEED})`, () => {
         undoTo(scenario.state, before.mark)
         scenario.bytes.length = before.bytes
         scenario.nowMs = before.nowMs
-        expect(text(scenario.state)).toBe(before.text)
-        expect(kept(scenario.state)).toEqual(before.kept)
-        expect(kept(scenario.state)).toEqual(kept(fromSnapshot(takeSnapshot(scenario.state))))
+        expectSame(text(scenario.state), before.text)
+        const now = kept(scenario.state)
+        expectEqual(now, before.kept)
+        expectEqual(now, kept(fromSnapshot(takeSnapshot(scenario.state))))
         pair.take(steps[at] as Step)
       }
     })
@@ -97,8 +99,8 @@ describe(`random histories (seed ${SEED})`, () => {
       for (const table of folded.tables) {
         const again = scenario.state.tables.find((other) => other.name === table.name)
         for (const [key, record] of table.entries()) {
-          expect(written(table, record)).toBe(written(table, again?.get(key)))
-          expect(record).toEqual(copied(record))
+          expectSame(written(table, record), written(table, again?.get(key)))
+          expectEqual(record, copied(record))
         }
       }
     })

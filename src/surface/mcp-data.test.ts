@@ -1,5 +1,6 @@
 import * as fc from "fast-check"
 import { expect, test } from "vitest"
+import { anyUnit } from "../../test/any-unit.ts"
 import { asData, clean, markAnswer, markDetails } from "./mcp-data.ts"
 
 /** Texts that try to pass for something else. */
@@ -26,7 +27,7 @@ test("no text ends its own mark, or opens another", () => {
     fc.property(
       fc.oneof(
         fc.constantFrom(...INJECTIONS),
-        fc.string({ unit: "binary" }),
+        fc.string({ unit: anyUnit }),
         fc.string({ unit: fc.constantFrom("<", "/", "d", "a", "t", ">", " ", "\n", "\u200b", "D") }),
       ),
       (text) => {
