@@ -30,17 +30,18 @@ export type Opened = { page: Page; complaints: string[] }
 /** What is drawn is drawn by the processor: without a graphics card it costs less where no card is feigned. */
 const ARGS = ["--disable-gpu"]
 
+/** One for all files that share a process (test/sharing.ts). It ends with the process. */
 let browser: Browser | null = null
 
-/** One browser for the tests of a file; the answer makes a fresh profile in it. */
+/** A browser for the tests of a file; the answer makes a fresh profile in it. */
 export function withBrowser(): () => Promise<BrowserContext> {
   beforeAll(async () => {
-    if (findChromium() !== null) browser = await launchChromium(ARGS)
+    if (findChromium() === null || browser?.isConnected() === true) return
+    // What ends a process of tests is this signal. Playwright kills the browser, and removes what it wrote, where a process exits.
+    if (browser === null) process.once("SIGTERM", () => process.exit())
+    browser = await launchChromium(ARGS)
   })
-  afterAll(async () => {
-    await browser?.close()
-    browser = null
-  })
+  afterAll(() => Promise.all((browser?.contexts() ?? []).map((context) => context.close())))
   return () => newContext({})
 }
 
@@ -92,7 +93,7 @@ export async function startPageRig(options: InstanceOptions = {}): Promise<PageR
 
 /** What axe finds serious or critical against WCAG 2.2 AA, each with where. */
 export async function faultsOf(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source)
+  if (!(await page.evaluate<boolean>("'axe' in window"))) await page.evaluate(axe.source)
   // The page in one piece: what the timeline lies over until it is scrolled to would count as too small to be hit.
   const { width, height } = page.viewportSize() as { width: number; height: number }
   await page.setViewportSize({ width, height: Math.max(height, await page.evaluate<number>("document.documentElement.scrollHeight")) })
@@ -104,8 +105,9 @@ export async function faultsOf(page: Page): Promise<string[]> {
   return serious.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}: ${failureSummary}`))
 }
 
-/** Keeps what the page looks like, for a look at it: `artifacts/page/NAME.png`. */
+/** Keeps what the page looks like, for whoever asks for it by `SKEIN_TEST_PICTURES`: `artifacts/page/NAME.png`. */
 export async function keepPicture(page: Page, name: string): Promise<void> {
+  if (process.env["SKEIN_TEST_PICTURES"] === undefined) return
   mkdirSync("artifacts/page", { recursive: true })
   await page.screenshot({ path: `artifacts/page/${name}.png`, fullPage: true })
 }
