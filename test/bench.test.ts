@@ -104,12 +104,12 @@ test("memory, backpressure and the CLI are measured on the hub that users start"
   const pressure = await benchBackpressure({ directory: at("pressure"), connections: 4, inFlight: 16, seconds: 0.5, capacityPerS: 500 })
   expect(pressure.phases.map(({ other }) => other)).toEqual([0, 0, 0, 0])
   expect(pressure.phases[0]?.acceptedPerS).toBeGreaterThan(0)
-  const cli = await benchCli({ directory: at("cli"), rounds: 1 })
+  const cli = await benchCli({ directory: at("cli"), rounds: 1, warmRounds: 0 })
   expect(cli.ratio).toBeGreaterThan(0)
 })
 
 test("guard: what is timed refuses a commit on a held file", async () => {
-  const report = await benchGuard({ directory: at("guard"), rounds: 1, files: 5, leases: 2 })
+  const report = await benchGuard({ directory: at("guard"), rounds: 1, warmRounds: 0, files: 5, leases: 2 })
   expect(report.gate["refusesHeld"]).toEqual({ value: 1, limit: 1, ok: true })
   expect(report.timings.guard.p50Ms).toBeGreaterThan(0)
   expect(describeGuard(report)).toContain("guarded")
