@@ -324,6 +324,14 @@ describe("doctor", () => {
     for (const { remedy } of problems) expect(remedy).not.toBe("")
   })
 
+  test("a machine without git is told so", async () => {
+    const folder = newRepository()
+    const { status, stdout } = await skein(folder, ["doctor", "--quick"], { PATH: folder })
+    expect(status).toBe(1)
+    expect(stdout).toMatch(/^problem {2}git: git is not installed, or not on the PATH\n\s+Install git/m)
+    expect((await skein(folder, ["doctor", "--quick"])).stdout).toMatch(/^ok {7}git: 2\.\d/m)
+  })
+
   test("a hub of another version than the command is told, with what makes it the same", async () => {
     const folder = newRepository()
     await json(folder, ["up"])

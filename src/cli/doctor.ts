@@ -3,6 +3,7 @@ import { join } from "node:path"
 import type { Command } from "commander"
 import { SkeinError } from "../contract/errors.ts"
 import type { OutsideCheckpoint } from "../ledger/audit.ts"
+import { gitDone, RepositoryError } from "../repo/git.ts"
 import { act, examples, type Context } from "./context.ts"
 import { conflictText, foreseenAtWork } from "./files-foreseen.ts"
 import { isHealthy } from "./hub-start.ts"
@@ -33,7 +34,7 @@ export function register(program: Command): void {
   program
     .command("doctor")
     .description(
-      "Look for stale owners, leases without a session, unreachable tasks, and trouble with hub, ledger, permissions, disk or Node; say what to do about each. Exit status 1 when there is a problem.",
+      "Look for stale owners, leases without a session, unreachable tasks, and trouble with hub, ledger, permissions, disk, git or Node; say what to do about each. Exit status 1 when there is a problem.",
     )
     .option("--quick", "leave the ledger's audit out")
     .addHelpText(
@@ -46,7 +47,7 @@ export function register(program: Command): void {
 async function examine(context: Context, { quick = false }: { quick?: boolean }): Promise<void> {
   const { terminal } = context
   const instance = context.instance()
-  const findings = [nodeFinding(), ...(await instanceFindings(context, instance, quick))]
+  const findings = [nodeFinding(), ...(context.options.global === true ? [] : [await gitFinding()]), ...(await instanceFindings(context, instance, quick))]
   for (const finding of findings) {
     terminal.record(finding)
     terminal.print(findingText(terminal, finding))
@@ -87,6 +88,18 @@ function nodeFinding(): Finding {
   const [major = 0, minor = 0] = node.split(".").map(Number)
   const good = major > 22 || (major === 22 && minor >= 18)
   return { level: good ? "ok" : "problem", about: "node", text: node, remedy: good ? null : "Skein needs Node 22.18 or newer." }
+}
+
+async function gitFinding(): Promise<Finding> {
+  try {
+    const said = await gitDone(process.cwd(), ["--version"])
+    const [, number = "", major = "0", minor = "0"] = /((\d+)\.(\d+)[\d.]*)/.exec(said) ?? []
+    const good = Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 36)
+    return { level: good ? "ok" : "problem", about: "git", text: number || said.trim(), remedy: good ? null : "Skein needs git 2.36 or newer." }
+  } catch (error) {
+    if (!(error instanceof RepositoryError)) throw error
+    return { level: "problem", about: "git", text: error.message, remedy: error.remedy }
+  }
 }
 
 function permissionFindings({ directory }: Instance): Finding[] {
