@@ -99,6 +99,20 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
     expect(new Set(completed)).toEqual(new Set(["shared.1/a", "shared.1/b"]))
   })
 
+  test("a plan that is finished says how it is run anew; cancelled for that, what it came to stands", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    await json(folder, ["run", HELLO])
+    const cancel = ["plan", "cancel", "hello", "--reason", "once more"]
+    expect((await skein(folder, ["run", HELLO])).stdout).toContain("For a new run: skein plan cancel hello.1 --reason TEXT, then this command")
+    expect((await skein(folder, cancel)).stdout).toMatch(/^hello\.1 was finished, and its file now makes a new run \(entry \d+\)\n$/)
+    expect((await skein(folder, ["plan", "list"])).stdout).toMatch(/hello\.1 .* finished/)
+    expect((await skein(folder, ["plan", "show", "hello"])).stdout).toContain("finished, then cancelled: once more")
+    expect((await skein(folder, ["plan", "add", HELLO])).stdout).toMatch(/^added hello\.2/)
+    expect((await skein(folder, cancel)).stdout).toMatch(/^hello\.2 is cancelled \(entry \d+\)\n$/)
+    expect((await skein(folder, ["plan", "list"])).stdout).toMatch(/hello\.2 .* cancelled/)
+  })
+
   test("a hub that was up before stays up, and sees the plan", async () => {
     const folder = newRepository()
     await json(folder, ["up"])

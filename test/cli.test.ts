@@ -239,7 +239,13 @@ describe("exit statuses", () => {
       status: 1,
       stderr: expect.stringContaining("skein workspace create research") as string,
     })
+    const up = ["-w", "research", "up"]
+    expect(await skein(repository, up)).toMatchObject({
+      status: 0,
+      stderr: "there is no workspace research: skein workspace create research makes it\n",
+    })
     await json(repository, ["workspace", "create", "research"])
+    expect((await skein(repository, up)).stderr).toBe("")
     await json(repository, ["-w", "research", "task", "add", "first", "Another first"])
     expect(await json(repository, ["-w", "research", "task", "list"])).toMatchObject([{ id: "first", title: "Another first" }])
     expect((await json(repository, ["workspace", "list"])).map(({ name }) => name)).toEqual(["main", "research"])

@@ -33,7 +33,10 @@ describe.skipIf(withoutTmux !== null)("skein run with coding agents", { timeout:
     expect(new Set(done)).toEqual(new Set(["tour.1/first", "tour.1/second", "tour.1/third"]))
     expect(done).toHaveLength(3)
     await Promise.all(["reader-1", "reader-2"].map((agent) => rig.isOver(agent, "stopped")))
-    expect(await json(rig.folder, ["run", "plan.yaml", "--agents", "reader=2"])).toEqual([{ kind: "nothing_to_do", plan: "tour.1" }])
+    expect(await json(rig.folder, ["run", "plan.yaml", "--agents", "reader=2"])).toMatchObject([
+      { kind: "nothing_to_do", plan: "tour.1" },
+      { kind: "finished", plan: "tour.1" },
+    ])
     const wrong = await skein(rig.folder, ["run", "plan.yaml", "--agents", "reader=0"])
     expect(wrong).toMatchObject({ status: 2 })
     await rig.down()

@@ -8,6 +8,8 @@ import { showCount, showDuration, showUsd } from "./quantity.ts"
 import { renderFields, renderTable, showTime, stateCell } from "./table.ts"
 import { paged } from "./paging.ts"
 
+type Plan = Output<"plan.list">["plans"][number]
+
 /** `skein plan`: check | add | list | show | cancel. */
 export function register(program: Command): void {
   const plan = program.command("plan").description("Check and add plan files; list, show and cancel plans.")
@@ -34,7 +36,9 @@ export function register(program: Command): void {
     .action(act(showPlan))
   plan
     .command("cancel <plan>")
-    .description("Cancel a plan: every open task of it is cancelled, and whoever holds one is told to stop.")
+    .description(
+      "Cancel a plan: every open task of it is cancelled, and whoever holds one is told to stop. Its file then makes a new run, also where it was finished.",
+    )
     .requiredOption("--reason <text>", "why: it is kept on the ledger")
     .addHelpText("after", examples(["skein plan cancel release.1 --reason 'wrong branch'", "close what is open; start the file again for a new run"]))
     .action(act(cancelPlan))
@@ -77,7 +81,7 @@ async function listPlans(context: Context): Promise<void> {
   const rows = plans.map(({ id, title, counts, taskCount, finished, cancelled, addedAtMs }) => [
     id,
     title,
-    cancelled !== null ? "cancelled" : finished ? "finished" : "open",
+    cancelled !== null && counts.cancelled > 0 ? "cancelled" : finished ? "finished" : "open",
     `${counts.completed}/${taskCount}`,
     counts.failed,
     showTime(addedAtMs),
@@ -103,14 +107,14 @@ async function listPlans(context: Context): Promise<void> {
 async function showPlan(context: Context, wanted: string): Promise<void> {
   const { terminal } = context
   const hub = await context.hub()
-  const report = await hub.call("plan.report", { plan: await resolvePlan(context, wanted) })
+  const report = await hub.call("plan.report", { plan: (await findPlan(context, wanted))?.id ?? wanted })
   const { plan, makespanMs, criticalPathMs, usage, attempts, tasks } = report
   terminal.record(report)
   if (terminal.json) return
   const fields: [string, string | number | null][] = [
     ["plan", plan.id],
     ["title", plan.title],
-    ["state", plan.cancelled !== null ? `cancelled: ${plan.cancelled}` : plan.finished ? "finished" : "open"],
+    ["state", stateOf(plan)],
     ["commit", plan.commit],
     ["added", showTime(plan.addedAtMs)],
     [plan.finished ? "took" : "so far", showDuration(makespanMs)],
@@ -139,18 +143,25 @@ async function showPlan(context: Context, wanted: string): Promise<void> {
 
 async function cancelPlan(context: Context, wanted: string, { reason }: { reason: string }): Promise<void> {
   const hub = await context.hub()
-  const plan = await resolvePlan(context, wanted)
+  const found = await findPlan(context, wanted)
+  const plan = found?.id ?? wanted
   const done = await hub.call("plan.cancel", { plan, reason })
-  context.terminal.answer({ plan, ...done }, `${plan} is cancelled (entry ${done.seq})`)
+  const how = found?.finished === true ? "was finished, and its file now makes a new run" : "is cancelled"
+  context.terminal.answer({ plan, ...done }, `${plan} ${how} (entry ${done.seq})`)
 }
 
-/** A plan's id, where a name may stand for its last run. */
-async function resolvePlan(context: Context, wanted: string): Promise<string> {
-  const plans = await readPlans(context)
-  return plans.findLast(({ id, name }) => id === wanted || name === wanted)?.id ?? wanted
+/** What was finished when it was cancelled is so still: its file then makes a new run. */
+function stateOf({ cancelled, counts, finished }: Plan): string {
+  if (cancelled === null) return finished ? "finished" : "open"
+  return `${counts.cancelled > 0 ? "cancelled" : "finished, then cancelled"}: ${cancelled}`
 }
 
-async function readPlans(context: Context): Promise<Output<"plan.list">["plans"]> {
+/** A plan by its id, or the last run of that name. */
+async function findPlan(context: Context, wanted: string): Promise<Plan | undefined> {
+  return (await readPlans(context)).findLast(({ id, name }) => id === wanted || name === wanted)
+}
+
+async function readPlans(context: Context): Promise<Plan[]> {
   const hub = await context.hub()
   return paged(async (cursor: number | null) => {
     const page = await hub.call("plan.list", { cursor })

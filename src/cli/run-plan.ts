@@ -24,7 +24,7 @@ import { printable, printableLines } from "./printable.ts"
 import { measure } from "./run-measure.ts"
 import { IDLE_TOLERANCE_MS, RunRecord } from "./run-record.ts"
 import { reportRecord, reportText, type RunReport } from "./run-report.ts"
-import { addPlan, teamOf } from "./run-team.ts"
+import { addPlan, nothingToDo, teamOf } from "./run-team.ts"
 import { boardLines, progressLine } from "./run-view.ts"
 import type { RunOptions } from "./run.ts"
 import { signalStatus } from "../runtime/signal-status.ts"
@@ -285,7 +285,7 @@ async function close(run: Run, { how, chaos }: Outcome): Promise<void> {
   const { speed } = options
   const scale = isAllStandIn(file) ? speed : 1
   const report: RunReport = { measure: figures, speed, scale, figures: file.figures, chaos: chaos?.report ?? null, audit, advice }
-  if (how === "nothing_to_do") terminal.answer({ kind: "nothing_to_do", plan: run.plan }, `${run.plan} is finished already: there is nothing to do\n`)
+  if (how === "nothing_to_do") terminal.answer({ kind: "nothing_to_do", plan: run.plan }, `${nothingToDo(run.plan)}\n`)
   const delivered = await deliver(run, report)
   if (delivered !== null) terminal.print(`${printableLines(delivered.text).trimEnd()}\n`)
   terminal.answer(reportRecord(report), () => reportText(terminal, report))

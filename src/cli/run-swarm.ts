@@ -9,7 +9,7 @@ import { ensureHub } from "./hub-start.ts"
 import { prepareInstance } from "./instance-files.ts"
 import type { PlanFile } from "./plan-file.ts"
 import { printable } from "./printable.ts"
-import { addPlan } from "./run-team.ts"
+import { addPlan, nothingToDo } from "./run-team.ts"
 import { signalStatus } from "../runtime/signal-status.ts"
 import { supervisorFolder } from "./supervisor-place.ts"
 import { ensureSupervisor } from "./supervisor-start.ts"
@@ -51,15 +51,16 @@ export async function runSwarm(context: Context, file: PlanFile, words: readonly
   try {
     const commit = instance.repository === null ? null : await headOf(instance.repository)
     const { plan, created } = await addPlan(hub, { ...file.plan, commit }, [])
-    if ((await hub.call("plan.show", { plan })).plan.finished)
-      return context.terminal.answer({ kind: "nothing_to_do", plan }, `${plan} is finished already: there is nothing to do`)
-    for (const { kind, count } of kinds)
-      for (const agent of await memberNames(hub, kind, kind, count, new Set(members))) {
-        members.push(agent)
-        await addMember(context, hub, memberOf(agent, kind, plan, file))
-      }
-    await ensureSupervisor(context)
-    context.terminal.answer({ kind: "begun", plan, created, agents: members }, `${plan} with ${members.join(", ")}: skein agent attach NAME shows one`)
+    if ((await hub.call("plan.show", { plan })).plan.finished) context.terminal.answer({ kind: "nothing_to_do", plan }, nothingToDo(plan))
+    else {
+      for (const { kind, count } of kinds)
+        for (const agent of await memberNames(hub, kind, kind, count, new Set(members))) {
+          members.push(agent)
+          await addMember(context, hub, memberOf(agent, kind, plan, file))
+        }
+      await ensureSupervisor(context)
+      context.terminal.answer({ kind: "begun", plan, created, agents: members }, `${plan} with ${members.join(", ")}: skein agent attach NAME shows one`)
+    }
     await follow({ context, hub, plan, members, nudgedAtMs: new Map(), shown: new Map(), stoppedBy: () => stoppedBy }, stop.signal)
   } finally {
     const folder = supervisorFolder(instance, context.workspace)
@@ -117,12 +118,9 @@ async function follow(run: SwarmRun, signal: AbortSignal): Promise<void> {
     const { tasks } = await asked(() => hub.call("plan.report", { plan }))
     for (const { id, state, owner } of tasks) show(run, id, owner === null || CLOSED.has(state) ? state : `${state} (${owner})`)
     if (view.finished) {
-      const failed = tasks.filter(({ state }) => state === "failed" || state === "unreachable").length
-      context.terminal.answer(
-        { kind: "finished", plan, counts: view.counts },
-        `${plan} is finished: ${tasks.length - failed} of ${tasks.length} tasks are done`,
-      )
-      if (failed > 0) process.exitCode = 1
+      const { completed, failed, unreachable } = view.counts
+      context.terminal.answer({ kind: "finished", plan, counts: view.counts }, `${plan} is finished: ${completed} of ${tasks.length} tasks are done`)
+      if (failed + unreachable > 0) process.exitCode = 1
       return
     }
     if (signal.aborted) {

@@ -23,6 +23,11 @@ export function teamOf({ plan }: PlanFile, { agents, add = [] }: RunOptions): Pl
   return team
 }
 
+/** Told of a plan that is finished. */
+export function nothingToDo(plan: string): string {
+  return `${plan} is finished already: there is nothing to do. For a new run: skein plan cancel ${plan} --reason TEXT, then this command`
+}
+
 /** Adds the plan, or finds it; agents that were there already get the profile that the plan gives them. */
 export async function addPlan(hub: HubConnection, plan: AddPlan, team: readonly PlanAgent[]): Promise<{ plan: string; created: boolean }> {
   const added = await hub.call("plan.add", plan)

@@ -33,7 +33,7 @@ export function register(program: Command): void {
 }
 
 async function up(context: Context, { foreground = false, host, port, allowHost = [], supervise = false }: UpOptions): Promise<void> {
-  const { terminal } = context
+  const { terminal, workspace } = context
   if (foreground && supervise) throw new UsageError("--foreground keeps the hub alone in this terminal", "Start the supervisor in another: skein supervisor")
   if (foreground) {
     beginWithHubMemory()
@@ -50,7 +50,11 @@ async function up(context: Context, { foreground = false, host, port, allowHost 
   terminal.answer({ up: true, already, ...hub }, `the hub ${since} at ${hub.url} (process ${hub.pid})`)
   if (already && isOther(hub.url, host, port, allowHost))
     terminal.notice("--host, --port and --allow-host hold from a hub's start on: skein down, then skein up with them")
-  for (const { message, remedy } of (await ledgersIn(context.instance())).strays) terminal.notice(`${printable(message)}. ${remedy}`)
+  const { workspaces, strays } = await ledgersIn(context.instance())
+  for (const { message, remedy } of strays) terminal.notice(`${printable(message)}. ${remedy}`)
+  // The hub is one for all of them: that which is named matters to the verbs that come next.
+  if (strays.length === 0 && !workspaces.includes(workspace))
+    terminal.notice(`there is no workspace ${workspace}: skein workspace create ${workspace} makes it`)
   if (!supervise) return
   const { ensureSupervisor } = await import("./supervisor-start.ts")
   const { supervisor, already: ran } = await ensureSupervisor(context)
