@@ -1,21 +1,6 @@
 /** `npm run bench -- VERB [--json]`: every figure in the docs comes from here. One JSON object on one line with --json, tables without. */
 import { cpus, release } from "node:os"
-import { BACKPRESSURE, benchBackpressure, describeBackpressure } from "./backpressure.ts"
-import { benchClaims, CLAIMS, describeClaims } from "./claims.ts"
-import { benchCli, CLI, describeCli } from "./cli.ts"
 import type { EngineName } from "./engine.ts"
-import { benchFanout, describeFanout, FANOUT } from "./fanout.ts"
-import { benchGovernor, describeGovernor, GOVERNOR } from "./governor.ts"
-import { benchGrowth, describeGrowth, GROWTH } from "./growth.ts"
-import { benchMcp, describeMcp, MCP } from "./mcp.ts"
-import { benchGuard, describeGuard, GUARD } from "./guard.ts"
-import { benchLeases, describeLeases, LEASES } from "./leases.ts"
-import { benchMemory, describeMemory, MEMORY } from "./memory.ts"
-import { benchPage, describePage, PAGE } from "./page.ts"
-import { benchPolicy, describePolicy, POLICY } from "./policy.ts"
-import { benchTravel, describeTravel, TRAVEL } from "./page-travel.ts"
-import { benchReplay, describeReplay, REPLAY } from "./replay.ts"
-import { benchWake, describeWake, WAKE } from "./wake.ts"
 import { scratch } from "./scratch.ts"
 import { leaveInOrder, readCommandLine, wholeNumber, wrongUse } from "../scripts/command-line.ts"
 
@@ -37,22 +22,26 @@ function bench<Options extends object, Report extends object>(
   }
 }
 
-const benches: Record<string, Bench> = {
-  claims: bench(benchClaims, describeClaims, CLAIMS),
-  fanout: bench(benchFanout, describeFanout, FANOUT),
-  replay: bench(benchReplay, describeReplay, REPLAY),
-  mcp: bench(benchMcp, describeMcp, MCP),
-  leases: bench(benchLeases, describeLeases, LEASES),
-  memory: bench(benchMemory, describeMemory, MEMORY),
-  cli: bench(benchCli, describeCli, CLI),
-  growth: bench(benchGrowth, describeGrowth, GROWTH),
-  governor: bench(benchGovernor, describeGovernor, GOVERNOR),
-  guard: bench(benchGuard, describeGuard, GUARD),
-  page: bench(benchPage, describePage, PAGE),
-  policy: bench(benchPolicy, describePolicy, POLICY),
-  travel: bench(benchTravel, describeTravel, TRAVEL),
-  wake: bench(benchWake, describeWake, WAKE),
-  backpressure: bench(benchBackpressure, describeBackpressure, BACKPRESSURE),
+/** What was not asked for is not loaded: all of them take a second. */
+const benches: Record<string, () => Promise<Bench>> = {
+  claims: async () => import("./claims.ts").then(({ benchClaims, describeClaims, CLAIMS }) => bench(benchClaims, describeClaims, CLAIMS)),
+  fanout: async () => import("./fanout.ts").then(({ benchFanout, describeFanout, FANOUT }) => bench(benchFanout, describeFanout, FANOUT)),
+  replay: async () => import("./replay.ts").then(({ benchReplay, describeReplay, REPLAY }) => bench(benchReplay, describeReplay, REPLAY)),
+  mcp: async () => import("./mcp.ts").then(({ benchMcp, describeMcp, MCP }) => bench(benchMcp, describeMcp, MCP)),
+  leases: async () => import("./leases.ts").then(({ benchLeases, describeLeases, LEASES }) => bench(benchLeases, describeLeases, LEASES)),
+  memory: async () => import("./memory.ts").then(({ benchMemory, describeMemory, MEMORY }) => bench(benchMemory, describeMemory, MEMORY)),
+  cli: async () => import("./cli.ts").then(({ benchCli, describeCli, CLI }) => bench(benchCli, describeCli, CLI)),
+  growth: async () => import("./growth.ts").then(({ benchGrowth, describeGrowth, GROWTH }) => bench(benchGrowth, describeGrowth, GROWTH)),
+  governor: async () => import("./governor.ts").then(({ benchGovernor, describeGovernor, GOVERNOR }) => bench(benchGovernor, describeGovernor, GOVERNOR)),
+  guard: async () => import("./guard.ts").then(({ benchGuard, describeGuard, GUARD }) => bench(benchGuard, describeGuard, GUARD)),
+  page: async () => import("./page.ts").then(({ benchPage, describePage, PAGE }) => bench(benchPage, describePage, PAGE)),
+  policy: async () => import("./policy.ts").then(({ benchPolicy, describePolicy, POLICY }) => bench(benchPolicy, describePolicy, POLICY)),
+  travel: async () => import("./page-travel.ts").then(({ benchTravel, describeTravel, TRAVEL }) => bench(benchTravel, describeTravel, TRAVEL)),
+  wake: async () => import("./wake.ts").then(({ benchWake, describeWake, WAKE }) => bench(benchWake, describeWake, WAKE)),
+  backpressure: async () =>
+    import("./backpressure.ts").then(({ benchBackpressure, describeBackpressure, BACKPRESSURE }) =>
+      bench(benchBackpressure, describeBackpressure, BACKPRESSURE),
+    ),
 }
 /** A bench that hangs is a bench that failed. */
 const GIVE_UP_MS = 15 * 60_000
@@ -66,13 +55,15 @@ const { values, positionals } = readCommandLine(
   USAGE,
 )
 const [verb = "", ...more] = positionals
-const chosen = Object.hasOwn(benches, verb) ? benches[verb] : undefined
-if (chosen === undefined) wrongUse(verb === "" ? "which bench?" : `there is no bench "${verb}"`, USAGE)
+const load = Object.hasOwn(benches, verb) ? benches[verb] : undefined
+if (load === undefined) wrongUse(verb === "" ? "which bench?" : `there is no bench "${verb}"`, USAGE)
 if (more.length > 0) wrongUse(`one bench at a time: "${more.join(" ")}" is too much`, USAGE)
+const chosen = await load()
 for (const option of ["rounds", "entries", "engines"] as const)
   if (values[option] !== undefined && !chosen.takes(option)) wrongUse(`bench ${verb} has no --${option}`, USAGE)
 
-function enginesOf(text: string): EngineName[] {
+async function enginesOf(text: string): Promise<EngineName[]> {
+  const { CLAIMS } = await import("./claims.ts")
   const unknown = text.split(",").find((name) => !(CLAIMS.engines as readonly string[]).includes(name))
   if (unknown !== undefined) wrongUse(`there is no engine "${unknown}": choose of ${CLAIMS.engines.join(",")}`, USAGE)
   return CLAIMS.engines.filter((name) => text.split(",").includes(name))
@@ -81,7 +72,7 @@ function enginesOf(text: string): EngineName[] {
 const asked: Asked = {
   ...(values.rounds === undefined ? {} : { rounds: wholeNumber("rounds", values.rounds, 1, USAGE) }),
   ...(values.entries === undefined ? {} : { entries: wholeNumber("entries", values.entries, 1, USAGE) }),
-  ...(values.engines === undefined ? {} : { engines: enginesOf(values.engines) }),
+  ...(values.engines === undefined ? {} : { engines: await enginesOf(values.engines) }),
 }
 setTimeout(() => {
   process.stderr.write("bench: gave up after 15 minutes\n")

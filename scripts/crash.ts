@@ -2,8 +2,6 @@
  * `npm run crash -- --kills N [--seed SEED]`: kills a real hub N times under the load of real clients, tears the tail of its log, and holds after every
  * restart what was promised against what is there. Prints the seed, the counts, and on failure the command that repeats it.
  */
-import { crashes } from "../test/crash/crash.ts"
-import { BUILT } from "../test/crash/hub-process.ts"
 import { leaveInOrder, readCommandLine, wholeNumber } from "./command-line.ts"
 
 const USAGE = "npm run crash -- [--kills N] [--seed SEED]"
@@ -14,6 +12,8 @@ const { values } = readCommandLine(
 const kills = wholeNumber("kills", values.kills, 1, USAGE)
 const seed = wholeNumber("seed", values.seed, 0, USAGE)
 leaveInOrder()
+// Loaded once the command line is known to be right: it takes most of a second.
+const [{ crashes }, { BUILT }] = await Promise.all([import("../test/crash/crash.ts"), import("../test/crash/hub-process.ts")])
 console.log(`seed ${seed}, ${kills} kills`)
 const startedMs = performance.now()
 try {

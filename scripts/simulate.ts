@@ -2,7 +2,7 @@
  * `npm run simulate -- --seeds N --from SEED [--trouble MS]`: lives through N simulated teams with their misfortunes, longer ones than the tests do,
  * and breaks off at the first broken promise with the command that repeats it. `--trouble` is the virtual time of trouble of each, 60,000 ms.
  */
-import { type Outcome, simulate } from "../test/simulation/world.ts"
+import type { Outcome } from "../test/simulation/world.ts"
 import { readCommandLine, wholeNumber } from "./command-line.ts"
 
 const USAGE = "npm run simulate -- [--seeds N] [--from SEED] [--trouble MS]"
@@ -13,6 +13,8 @@ const { values } = readCommandLine(
 const seeds = wholeNumber("seeds", values.seeds, 1, USAGE)
 const from = wholeNumber("from", values.from, 0, USAGE)
 const troubleMs = wholeNumber("trouble", values.trouble, 1, USAGE)
+// Loaded once the command line is known to be right: it takes most of a second.
+const { simulate } = await import("../test/simulation/world.ts")
 
 const startedMs = performance.now()
 const total = { seeds: 0, entries: 0, acknowledged: 0, lostRaces: 0, starts: 0 }
