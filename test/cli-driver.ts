@@ -2,6 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+import { httpClient, type HttpClient } from "../src/client/http.ts"
 import { endOrphans, endServers } from "../src/runtime/tmux/leftover.ts"
 import { socketName } from "../src/runtime/tmux/server.ts"
 
@@ -78,6 +79,12 @@ export async function until<T>(look: () => T | undefined | Promise<T | undefined
     await new Promise((settle) => setTimeout(settle, 15))
   }
   throw new Error(`it did not come about in ${ms} ms: ${what}`)
+}
+
+/** The director's client of the hub that is up there: for what a test prepares and looks at, where a process for each call would show no more. */
+export function operator(folder: string, workspace = "main"): HttpClient {
+  const { url } = JSON.parse(readFileSync(join(folder, ".skein", "hub.json"), "utf8")) as { url: string }
+  return httpClient({ url, credentialFile: join(folder, ".skein", "operator.credential"), workspace })
 }
 
 export function hubPid(folder: string): number | null {

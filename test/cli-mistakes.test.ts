@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process"
 import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, symlinkSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { git, json, newRepository, parseLines, skein, startSkein, tidyUp } from "./cli-driver.ts"
+import { git, json, newRepository, operator, parseLines, skein, startSkein, tidyUp } from "./cli-driver.ts"
 
 let repository: string
 
@@ -72,15 +72,15 @@ test("a beat that no session hears is refused: whatever keeps an agent running l
 })
 
 test("the director works without being added, whatever it does first", async () => {
-  for (const args of [
-    ["session", "start"],
-    ["files", "reserve", "a.ts"],
-  ]) {
-    const fresh = newRepository()
-    await json(fresh, ["up"])
-    expect(await skein(fresh, ["wake", "operator"])).toMatchObject({ status: 1, stderr: expect.stringContaining("skein session start") as string })
-    expect(await json(fresh, args)).toHaveLength(1)
-    expect((await skein(fresh, ["wake", "operator"])).status).toBe(0)
+  for (const [workspace, ...args] of [
+    ["begun", "session", "start"],
+    ["reserved", "files", "reserve", "a.ts"],
+  ] as const) {
+    await operator(repository).call("workspace.create", { name: workspace })
+    const env = { SKEIN_WORKSPACE: workspace }
+    expect(await skein(repository, ["wake", "operator"], env)).toMatchObject({ status: 1, stderr: expect.stringContaining("skein session start") as string })
+    expect(await json(repository, args, env)).toHaveLength(1)
+    expect((await skein(repository, ["wake", "operator"], env)).status).toBe(0)
   }
 })
 

@@ -1,17 +1,24 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import type { Client } from "@modelcontextprotocol/client"
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio"
-import { afterAll, afterEach, expect, test } from "vitest"
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 import { clientOf, type Revision, REVISIONS, useTool } from "../src/surface/mcp.contract.ts"
-import { json, newRepository, skein, tidyUp, until } from "./cli-driver.ts"
+import { json, newRepository, operator, skein, tidyUp, until } from "./cli-driver.ts"
 
 /** `skein mcp` as an agent starts it: the built command, spoken to over its pipes by a real MCP client. */
 
 const open: Client[] = []
+
+/** One repository with a running hub, for tests that do not end it; each has an agent of its own there. */
+let shared: string
+beforeAll(async () => {
+  shared = newRepository()
+  await json(shared, ["up"])
+})
 
 afterEach(async () => {
   await Promise.all(open.splice(0).map((client) => client.close()))
@@ -37,33 +44,48 @@ async function joinTeam(
   return client
 }
 
-async function team(): Promise<string> {
+/** A hub of its own with the agent claude. */
+async function team(env: Readonly<Record<string, string>> = {}): Promise<string> {
   const folder = newRepository()
-  await json(folder, ["up"])
-  await json(folder, ["agent", "add", "claude"])
+  await json(folder, ["up"], env)
+  await addAgent(folder, "claude")
   return folder
 }
 
-type Session = { id: string; status: string; owned: boolean; active: boolean }
-const sessions = (folder: string): Promise<Session[]> => json<Session>(folder, ["session", "list"])
+async function addAgent(folder: string, name: string): Promise<void> {
+  const director = operator(folder)
+  await director.call("agent.add", { name })
+  const { credential } = await director.call("credential.issue", { agent: name })
+  director.close()
+  mkdirSync(join(folder, ".skein", "agents"), { recursive: true, mode: 0o700 })
+  writeFileSync(join(folder, ".skein", "agents", `${name}.credential`), credential, { mode: 0o600 })
+}
+
+type Session = { id: string; agent: string; status: string; owned: boolean; active: boolean }
+const sessions = async (folder: string, agent = "claude"): Promise<Session[]> =>
+  (await json<Session>(folder, ["session", "list"])).filter((session) => session.agent === agent)
 
 test.each(REVISIONS)("a client of revision %s works a day over stdio, and its session ends with its pipe", async (revision) => {
-  const folder = await team()
-  await json(folder, ["task", "add", "t1", "First"])
+  const agent = `claude-${revision}`
+  const task = `first-${revision}`
+  await addAgent(shared, agent)
+  await json(shared, ["task", "add", task, "First"])
   const startedMs = performance.now()
-  const client = await joinTeam(folder, { revision })
+  const client = await joinTeam(shared, { revision, args: ["--agent", agent] })
   console.log(`skein mcp answered a client of ${revision} after ${Math.round(performance.now() - startedMs)} ms`)
   expect(client.getNegotiatedProtocolVersion()).toBe(revision)
   expect((await client.listTools()).tools.map(({ name }) => name)).toContain("claim_task")
   const { data } = await useTool(client, "start_session", { resumeId: "conversation-7" })
-  expect(data).toMatchObject({ agent: "claude", nextStep: expect.stringContaining("claim_task") })
-  expect(await sessions(folder)).toMatchObject([{ id: data["session"], status: "live", owned: true, active: true, resumeId: "conversation-7", runtime: "mcp" }])
+  expect(data).toMatchObject({ agent, nextStep: expect.stringContaining("claim_task") })
+  expect(await sessions(shared, agent)).toMatchObject([
+    { id: data["session"], status: "live", owned: true, active: true, resumeId: "conversation-7", runtime: "mcp" },
+  ])
   const claim = await useTool(client, "claim_task")
   const [{ fence }] = claim.data["claims"] as [{ fence: number }]
-  expect((await useTool(client, "complete_task", { task: "t1", fence, deliverable: { text: "done" } })).isError).toBe(false)
-  expect((await client.readResource({ uri: "skein://task/t1" })).contents[0]).toMatchObject({ text: expect.stringContaining('"status":"completed"') })
+  expect((await useTool(client, "complete_task", { task, fence, deliverable: { text: "done" } })).isError).toBe(false)
+  expect((await client.readResource({ uri: `skein://task/${task}` })).contents[0]).toMatchObject({ text: expect.stringContaining('"status":"completed"') })
   await client.close()
-  await until(async () => ((await sessions(folder))[0]?.status === "ended" ? true : undefined), "the session ends")
+  await until(async () => ((await sessions(shared, agent))[0]?.status === "ended" ? true : undefined), "the session ends")
 })
 
 test("without a hub it lists its tools, says in each answer what to do, and works once there is one", async () => {
@@ -93,10 +115,10 @@ test("a hub that restarts is found again: same session, same claim", async () =>
 })
 
 test("a session that somebody else ended is started anew by the next call", async () => {
-  const folder = await team()
-  const client = await joinTeam(folder)
+  await addAgent(shared, "restarted")
+  const client = await joinTeam(shared, { args: ["--agent", "restarted"] })
   const { session } = (await useTool(client, "start_session")).data
-  await json(folder, ["session", "end", session as string])
+  await json(shared, ["session", "end", session as string])
   const next = async (): Promise<unknown> => {
     const again = (await useTool(client, "start_session")).data["session"]
     return again === undefined || again === session ? undefined : again
@@ -105,9 +127,7 @@ test("a session that somebody else ended is started anew by the next call", asyn
 })
 
 test("calls that come at once after somebody ended the session start one, and let go of the other", async () => {
-  const folder = newRepository()
-  await json(folder, ["up"], { SKEIN_LOG_LEVEL: "debug" })
-  await json(folder, ["agent", "add", "claude"])
+  const folder = await team({ SKEIN_LOG_LEVEL: "debug" })
   const client = await joinTeam(folder)
   const { session } = (await useTool(client, "start_session")).data
   await json(folder, ["session", "end", session as string])
@@ -119,8 +139,7 @@ test("calls that come at once after somebody ended the session start one, and le
 })
 
 test("without a credential, or outside of any repository, each answer says what to do", async () => {
-  const folder = await team()
-  const nobody = await useTool(await joinTeam(folder, { args: ["--agent", "nobody"] }), "start_session")
+  const nobody = await useTool(await joinTeam(shared, { args: ["--agent", "nobody"] }), "start_session")
   expect(nobody.text).toMatch(/^unauthenticated: there is no credential of the agent nobody.*\nWhat to do: Have a person run: skein agent add nobody/)
   const elsewhere = mkdtempSync(join(tmpdir(), "skein-nowhere-"))
   mkdirSync(join(elsewhere, "in"))
@@ -167,8 +186,7 @@ test("an agent that asks much and reads late gets all answers, and no word of wa
 })
 
 test("stdout carries the protocol alone, and a wrong option is told on stderr", async () => {
-  const folder = await team()
-  const { status, stdout, stderr } = await skein(folder, ["mcp", "--agnet", "claude"])
+  const { status, stdout, stderr } = await skein(shared, ["mcp", "--agnet", "claude"])
   expect({ status, stdout }).toEqual({ status: 2, stdout: "" })
   expect(stderr).toContain("--agnet")
 })
