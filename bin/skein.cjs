@@ -5,7 +5,7 @@
 var fs = require("fs")
 var path = require("path")
 
-var MAIN = path.join(__dirname, "..", "dist", "cli", "main.js")
+var MAIN = path.join(__dirname, "..", "dist", "cli", "main.cjs")
 
 // node:sqlite arrived in 22.5; 22.18 is the first version that Skein is tested on.
 function suffices(version) {
@@ -92,9 +92,9 @@ function hushWarnings() {
 if (suffices(process.versions.node)) {
   endWithLauncher()
   hushWarnings()
-  // Compiled code is kept beside the code (a shared /tmp could be poisoned); where that is read-only Node goes without..
+  // Compiled code is kept beside the code (a shared /tmp could be poisoned); where that is read-only Node goes without.
   require("module").enableCompileCache(path.join(__dirname, "..", ".cache", "compile"))
-  if (fs.existsSync(MAIN)) require("./start.cjs")
+  if (fs.existsSync(MAIN)) require(MAIN)
   else {
     process.stderr.write("skein: dist/ is missing. In a checkout run: npm ci && npm run build\n")
     process.exit(1)

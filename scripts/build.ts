@@ -7,7 +7,7 @@ import { bundle, BUNDLED } from "./bundle.ts"
 import { buildPage, IN_PAGE } from "./page.ts"
 
 const STAMP = "dist/.stamp"
-const OUTPUTS = [/\.js$/, /\.d\.ts$/]
+const OUTPUTS = [/\.c?js$/, /\.d\.ts$/]
 
 function filesUnder(directory: string): string[] {
   return readdirSync(directory, { recursive: true, withFileTypes: true })
@@ -43,9 +43,9 @@ function stamp(): string {
   }
 }
 
-/** The stem that source and output share: `src/a/b.ts`, `dist/a/b.js` and `dist/a/b.d.ts` are all `a/b`. */
+/** The stem that source and output share: `src/a/b.ts`, `dist/a/b.js`, `dist/a/b.cjs` and `dist/a/b.d.ts` are all `a/b`. */
 function stem(file: string): string {
-  return file.replace(/^(src|dist)\//, "").replace(/(\.d\.ts|\.tsx?|\.js)$/, "")
+  return file.replace(/^(src|dist)\//, "").replace(/(\.d\.ts|\.tsx?|\.c?js)$/, "")
 }
 
 function prune(sources: string[]): void {
@@ -57,7 +57,7 @@ function prune(sources: string[]): void {
 
 const sources = filesUnder("src")
 const wanted = fingerprint(sources)
-const complete = sources.length > 0 && statSync("dist/cli/main.js", { throwIfNoEntry: false }) !== undefined
+const complete = sources.length > 0 && statSync("dist/cli/main.cjs", { throwIfNoEntry: false }) !== undefined
 if (!(complete && stamp() === wanted)) {
   const startedMs = performance.now()
   // Unstamped until it is whole: a build that was interrupted is done again.

@@ -1,6 +1,6 @@
 /**
- * Makes of the compiled modules the program as it is published: some big files in the place of hundreds, with the libraries in them. To find and load each
- * module by itself takes longer than all else that a start does. The licences of what is in them go beside them.
+ * Makes of the compiled modules the program as it is published: some big files in the place of hundreds, with the libraries in them, and CommonJS: to find
+ * and load each module by itself takes longer than all else that a start does, and Node loads an ES module more slowly. The licences of what is in them go beside them.
  */
 import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
@@ -51,14 +51,14 @@ const OPTIONS: InputOptions = {
 }
 
 /**
- * Writes the program. What its entries have in common is in files of their own beside `main.js`: modules that look for something by their own address MUST name
+ * Writes the program. What its entries have in common is in files of their own beside `main.cjs`: modules that look for something by their own address MUST name
  * its folder too (`../hub/name`), which is right there as well as where they were.
  */
 async function program(): Promise<{ modules: string[]; files: Set<string> }> {
   const input = Object.fromEntries(ENTRIES.map((entry) => [entry, `dist/${entry}.js`]))
   const build = await rolldown({ ...OPTIONS, input })
   try {
-    const { output } = await build.write({ dir: "dist", format: "esm", entryFileNames: "[name].js", chunkFileNames: "cli/[name]-[hash].js" })
+    const { output } = await build.write({ dir: "dist", format: "cjs", entryFileNames: "[name].cjs", chunkFileNames: "cli/[name]-[hash].cjs" })
     const modules = output.flatMap((chunk) => (chunk.type === "chunk" ? Object.keys(chunk.modules) : []))
     return { modules, files: new Set(output.map(({ fileName }) => resolve("dist", fileName))) }
   } finally {
@@ -71,7 +71,7 @@ function compiled(): string[] {
   const folders = readdirSync("dist", { withFileTypes: true }).filter((entry) => entry.isDirectory() && entry.name !== "dashboard")
   return folders
     .flatMap(({ name }) => readdirSync(resolve("dist", name), { recursive: true, encoding: "utf8" }).map((file) => resolve("dist", name, file)))
-    .filter((file) => file.endsWith(".js"))
+    .filter((file) => /\.c?js$/.test(file))
 }
 
 /** The compiled modules that one reaches, libraries left out. */

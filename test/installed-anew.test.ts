@@ -21,7 +21,7 @@ test("a hub under which Skein was installed anew says so where it would have had
     const post = (path: string, body: object): Promise<Response> => fetch(`${url}${path}`, { method: "POST", headers, body: JSON.stringify(body) })
 
     const cli = join(folder, "dist", "cli")
-    for (const file of readdirSync(cli)) if (file.endsWith(".js")) rmSync(join(cli, file))
+    for (const file of readdirSync(cli)) if (file.endsWith(".cjs")) rmSync(join(cli, file))
     const refused = await post("/mcp", { jsonrpc: "2.0", id: 1, method: "tools/list", params: {} })
     expect(await refused.json()).toMatchObject({
       error: { message: expect.stringMatching(/installed anew.*skein down/s) as string, data: { code: "internal" } },

@@ -7,10 +7,10 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 
 /** What the launcher starts in these tests: it tells what it was given, then does what its first argument says. */
 const MAIN = `
-const [act, value] = await Promise.resolve(process.argv.slice(2))
+const [act, value] = process.argv.slice(2)
 console.log(JSON.stringify({ pid: process.pid, args: process.argv.slice(2), version: process.versions.node }))
 if (act === "warn") { process.emitWarning("hushed", "ExperimentalWarning"); process.emitWarning("told", { type: "DeprecationWarning" }) }
-if (act === "colour") process.stdout.getColorDepth?.(), (await import("node:tty")).WriteStream.prototype.getColorDepth()
+if (act === "colour") process.stdout.getColorDepth?.(), require("node:tty").WriteStream.prototype.getColorDepth()
 if (act === "exit") process.exit(Number(value))
 if (act === "wait") setInterval(() => {}, 1000)
 if (act === "trap") { process.on(value, () => process.exit(7)); setInterval(() => {}, 1000); console.log("trapping") }
@@ -27,7 +27,7 @@ function install(directory: string): string {
   mkdirSync(join(directory, "dist", "cli"), { recursive: true })
   cpSync("bin", join(directory, "bin"), { recursive: true })
   writeFileSync(join(directory, "package.json"), '{ "type": "module" }')
-  writeFileSync(join(directory, "dist", "cli", "main.js"), MAIN)
+  writeFileSync(join(directory, "dist", "cli", "main.cjs"), MAIN)
   return join(directory, "bin", "skein.cjs")
 }
 

@@ -87,8 +87,7 @@ test("the package holds the launcher, the compiled code, licence and readme, and
       "LICENSE",
       "README.md",
       "bin/skein.cjs",
-      "bin/start.cjs",
-      "dist/cli/main.js",
+      "dist/cli/main.cjs",
       "dist/client/client.d.ts",
       "dist/THIRD-PARTY.txt",
       "dist/dashboard/index.html",
@@ -97,7 +96,7 @@ test("the package holds the launcher, the compiled code, licence and readme, and
   expect(
     packed.filter(
       (path) =>
-        !/^(package\.json|LICENSE|README\.md|bin\/(?:skein|start)\.cjs|dist\/.*\.(js|d\.ts)|dist\/dashboard\/.*\.(html|css|js)(\.br|\.gz)?|dist\/hub\/cedar_wasm_bg\.wasm\.br|dist\/THIRD-PARTY\.txt)$/.test(
+        !/^(package\.json|LICENSE|README\.md|bin\/skein\.cjs|dist\/.*\.(c?js|d\.ts)|dist\/dashboard\/.*\.(html|css|js)(\.br|\.gz)?|dist\/hub\/cedar_wasm_bg\.wasm\.br|dist\/THIRD-PARTY\.txt)$/.test(
           path,
         ),
     ),
@@ -130,7 +129,7 @@ test("skein mcp serves its tools with nothing of the MCP library installed", asy
 })
 
 test("a policy is decided with nothing of Cedar installed", () => {
-  const load = `import("./node_modules/skein/dist/hub/cedar-library.js").then(({ loadCedar }) => {
+  const load = `import("./node_modules/skein/dist/hub/cedar-library.cjs").then(({ loadCedar }) => {
     const cedar = loadCedar()
     cedar.preparsePolicySet("p", { staticPolicies: 'permit (principal == User::"ann", action, resource);' })
     const decide = (id) => cedar.statefulIsAuthorized({

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import type { Entry } from "../core/entry.ts"
 import { type EntryFilter, fits, isEmptyFilter } from "../core/entry-filter.ts"
 import type { Workspace } from "../core/workspace.ts"
@@ -313,30 +313,23 @@ export async function why(context: Context, seq: number, options: FileOption): P
 
 export async function backup(context: Context, path: string, options: FileOption): Promise<void> {
   if (path === "") throw new UsageError("the backup has no path", "Name the file that it is to be, such as ledger-today.sqlite.")
-  const { draftsOf } = await import("../ledger/sqlite.ts")
   await withLedger(context, options, async (source) => {
-    const { verified } = await leavingNoneOf(draftsOf(path), async () => {
-      await source.backup(path)
-      return auditCopy(path)
-    })
+    await endingAfter((isEnding) => source.backup(path, isEnding))
+    const { verified } = await auditCopy(path)
     context.terminal.answer({ path, entries: verified.entries, hash: verified.head.hash }, `${printable(path)} holds ${verified.entries} entries, verified`)
   })
 }
 
-/** Removes files that are of no use once the work is over, or when a signal ends it: that then does as it always does. */
-async function leavingNoneOf<Out>(files: readonly string[], work: () => Promise<Out>): Promise<Out> {
-  const clear = (): void => files.forEach((file) => rmSync(file, { force: true }))
-  const end = (signal: NodeJS.Signals): void => {
-    clear()
-    process.kill(process.pid, signal)
-  }
-  for (const signal of ENDING) process.once(signal, end)
+/** A signal ends the process as it always does, but once the work has broken off and tidied up: SQLite writes in a thread, and would make anew what is removed under it. */
+async function endingAfter(work: (isEnding: () => boolean) => Promise<void>): Promise<void> {
+  let ending: NodeJS.Signals | null = null
+  const note = (signal: NodeJS.Signals): void => void (ending = signal)
+  for (const signal of ENDING) process.once(signal, note)
   try {
-    const out = await work()
-    clear()
-    return out
+    await work(() => ending !== null)
   } finally {
-    for (const signal of ENDING) process.off(signal, end)
+    for (const signal of ENDING) process.off(signal, note)
+    if (ending !== null) process.kill(process.pid, ending)
   }
 }
 

@@ -17,7 +17,7 @@ export type LedgerSource = {
   name: string
   elsewhere?: Elsewhere
   read(from: Seq, limit: number): Promise<Stored[]>
-  backup(path: string): Promise<void>
+  backup(path: string, isEnding?: () => boolean): Promise<void>
   close(): Promise<void>
 }
 
@@ -54,7 +54,7 @@ export async function openLedgerFile(path: string): Promise<LedgerSource> {
     name: path,
     elsewhere: ledger.elsewhere,
     read: (from, limit) => ledger.read(from, limit),
-    backup: (to) => ledger.backup(to),
+    backup: (to, isEnding) => ledger.backup(to, isEnding),
     close: () => ledger.close(),
   }
 }

@@ -73,10 +73,9 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 // There is nobody left to tell: the exit status says it.
 process.stderr.on("error", () => undefined)
 
-try {
-  await main(args)
-} catch (error) {
+// Nothing is awaited at the top: what is loaded by `require` cannot be.
+main(args).catch((error: unknown) => {
   const status = report(error, args.includes("--json"))
   // To an agent that calls its hooks, exit status 2 refuses the edit: a line in its settings that is wrong must not stop it.
   process.exitCode = verbOf(args) === "hook" ? 0 : status
-}
+})

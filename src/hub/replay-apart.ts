@@ -1,4 +1,5 @@
 import { once } from "node:events"
+import { extname } from "node:path"
 import { Worker } from "node:worker_threads"
 import type { Sha256 } from "../core/hash.ts"
 import { StateDigest } from "../core/digest.ts"
@@ -116,10 +117,9 @@ class Hasher {
   #failure: Error | null = null
 
   constructor(begin: HashingBegin) {
-    const file = import.meta.url.endsWith(".ts") ? "../hub/replay-hashing.ts" : "../hub/replay-hashing.js"
     // As the launcher does it in its own thread: Node 22 says at each thread's first sight of node:sqlite that it is experimental.
     const execArgv = ["--disable-warning=ExperimentalWarning"]
-    this.#worker = new Worker(new URL(file, import.meta.url), { workerData: begin, execArgv })
+    this.#worker = new Worker(new URL(`../hub/replay-hashing${extname(import.meta.url)}`, import.meta.url), { workerData: begin, execArgv })
     this.#worker.on("error", (error: Error) => (this.#failure = error))
     this.#worker.on("message", (message: FromHashing) => {
       if (message === null) this.#failure = new RangeError("the ledger does not chain")

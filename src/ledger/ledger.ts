@@ -29,8 +29,8 @@ export interface Ledger {
   moved(seq: Seq, signal: AbortSignal): Promise<void>
   /** Housekeeping when nothing waits (SQLite: a WAL checkpoint). */
   idle(): Promise<void>
-  /** A copy of the whole store at a new path while it is in use; stores without files throw `unsupported`. */
-  backup(path: string): Promise<void>
+  /** A copy of the whole store at a new path while it is in use; rejects, and leaves nothing, soon after `isEnding` says so. Stores without files throw `unsupported`. */
+  backup(path: string, isEnding?: () => boolean): Promise<void>
   close(): Promise<void>
 }
 

@@ -97,6 +97,20 @@ describe("a SQLite ledger", () => {
     await ledger.close()
   })
 
+  it("breaks a copy off between two steps, and leaves nothing of it", async () => {
+    const ledger = openSqlite({ path })
+    const chain = new Chain(sha256)
+    // More pages than a step copies.
+    for (let head = 0; head < 100; head += 50)
+      await ledger.append(
+        head,
+        makeEntries(chain, 50, () => "x".repeat(60_000)),
+      )
+    await expect(ledger.backup(join(folder, "copy.sqlite"), () => true)).rejects.toMatchObject({ code: "rolled_back" })
+    expect(readdirSync(folder).filter((name) => name.startsWith("copy"))).toEqual([])
+    await ledger.close()
+  })
+
   it("syncs each commit, also beside a log that a crash has left full-grown", () => {
     const databases = [1, 2].map(() => {
       const { database } = openFile(path, false)

@@ -1,5 +1,5 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from "node:fs"
-import { dirname } from "node:path"
+import { dirname, extname } from "node:path"
 import { backup, type DatabaseSync, type StatementSync } from "node:sqlite"
 import { GENESIS, sameHash } from "../core/hash.ts"
 import type { Seq } from "../core/ids.ts"
@@ -23,7 +23,7 @@ export type SqliteOptions = {
 }
 
 /** Where this process writes a backup until it is whole, and SQLite's journal of it: whoever backs up to the same place at the same time has others. */
-export function draftsOf(path: string): [draft: string, journal: string] {
+function draftsOf(path: string): [draft: string, journal: string] {
   const draft = `${path}.${process.pid}.part`
   return [draft, `${draft}-journal`]
 }
@@ -83,7 +83,7 @@ export class SqliteLedger implements Ledger {
 
   constructor({ database, isChanged }: Opened, options: SqliteOptions, lock: WriterLock | null) {
     this.path = options.path
-    this.elsewhere = { module: new URL(`../ledger/sqlite${import.meta.url.slice(-3)}`, import.meta.url).href, path: options.path }
+    this.elsewhere = { module: new URL(`../ledger/sqlite${extname(import.meta.url)}`, import.meta.url).href, path: options.path }
     this.#database = database
     this.#isChanged = isChanged
     this.#lock = lock
@@ -167,7 +167,7 @@ export class SqliteLedger implements Ledger {
   }
 
   /** Copies the ledger to a new file while it is in use. The writer's own copy has the entries that arrive meanwhile, a reader's has not. */
-  async backup(path: string): Promise<void> {
+  async backup(path: string, isEnding?: () => boolean): Promise<void> {
     const folder = dirname(path)
     if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true)
       throw new LedgerFailure("rolled_back", `there is no folder ${folder}`, "make it, or give the backup another path")
@@ -182,7 +182,10 @@ export class SqliteLedger implements Ledger {
       try {
         // SQLite begins a copy anew at each step that finds that another connection has written: beside a busy hub it would never end.
         if (this.#lock === null) this.#database.exec("BEGIN; SELECT 1 FROM entries LIMIT 1")
-        await backup(this.#database, draft, { rate: 1000 })
+        const progress = (): void => {
+          if (isEnding?.() === true) throw new LedgerFailure("rolled_back", `the copy to ${path} was broken off`, "begin it anew")
+        }
+        await backup(this.#database, draft, { rate: 1000, progress })
       } finally {
         if (this.#database.isTransaction) this.#database.exec("ROLLBACK")
       }

@@ -1,5 +1,5 @@
 import { mkdir, rename, writeFile } from "node:fs/promises"
-import { dirname, join } from "node:path"
+import { dirname, extname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { SkeinError } from "../contract/errors.ts"
 import type { AgentId, PlanId } from "../core/ids.ts"
@@ -41,7 +41,7 @@ const GRACE_MS = 3_000
 /** How long an agent that is to start again waits for a hub, and how often it looks. */
 const HUB_PATIENCE_MS = 20_000
 const HUB_POLL_MS = 250
-const MAIN = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "../runtime/script-agent-main.ts" : "../runtime/script-agent-main.js", import.meta.url))
+const MAIN = fileURLToPath(new URL(`../runtime/script-agent-main${extname(import.meta.url)}`, import.meta.url))
 
 /** What an agent's worktree is called: agents of two workspaces may have the same name. */
 export function worktreeOf(workspace: string, agent: AgentId): string {

@@ -195,7 +195,7 @@ export function told(log: SurfaceLog, error: unknown, fields: { requestId: strin
     return error
   }
   log.error({ ...fields, err: error }, "a call failed inside Skein")
-  if ((error as { code?: unknown } | null)?.code === "ERR_MODULE_NOT_FOUND")
+  if ((error as { code?: unknown } | null)?.code === "MODULE_NOT_FOUND")
     return new SkeinError("internal", "Skein was installed anew while this hub ran, and what it still had to load is gone", RESTART, {
       requestId: fields.requestId,
     })

@@ -6,7 +6,7 @@ import { join, resolve } from "node:path"
 
 /** The program as it stands in `src/`; what was built from it starts three times as fast. */
 const SOURCE = resolve(import.meta.dirname, "../../src/cli/main.ts")
-export const BUILT = resolve(import.meta.dirname, "../../dist/cli/main.js")
+export const BUILT = resolve(import.meta.dirname, "../../dist/cli/main.cjs")
 
 /** A hub as a user has it: `skein up` in a repository, in a process of its own that can be killed. */
 export class HubProcess {
