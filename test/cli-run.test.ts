@@ -3,10 +3,16 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { createServer, request } from "node:http"
 import type { AddressInfo } from "node:net"
 import { join, resolve } from "node:path"
-import { afterAll, describe, expect, test } from "vitest"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
 import { hubPid, json, newRepository, parseLines, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
 
+/** One repository with a running hub, for plans whose runs need not begin or end it; each has a name of its own. */
+let shared: string
+beforeAll(async () => {
+  shared = newRepository()
+  await json(shared, ["up"])
+})
 afterAll(tidyUp)
 
 type Entry = { seq: number; type: string; actor: { agent: string }; data: { id?: string; reason?: string } }
@@ -21,9 +27,9 @@ type Report = {
 
 const HELLO = resolve("examples/hello.yaml")
 
-/** A plan of `sleep`s in a folder of its own. */
-function writePlan(folder: string, plan: object): string {
-  const path = join(folder, "plan.json")
+/** A plan of `sleep`s in a file of its name. */
+function writePlan(folder: string, plan: { plan: string; [field: string]: unknown }): string {
+  const path = join(folder, `${plan.plan}.json`)
   writeFileSync(path, JSON.stringify(plan))
   return path
 }
@@ -232,46 +238,42 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
   })
 
   test("a task that fails for good ends the run with 1, names the reason, and what waited for it is out of reach", async () => {
-    const folder = newRepository()
-    const plan = writePlan(folder, {
+    const plan = writePlan(shared, {
       plan: "sour",
       tasks: [{ id: "bad", title: "Bad", run: "echo so sorry >&2; exit 3", maxAttempts: 2 }, nap("after", 0.1, { dependsOn: ["bad"] })],
     })
-    const { status, stdout } = await skein(folder, ["run", plan])
+    const { status, stdout } = await skein(shared, ["run", plan])
     expect(status).toBe(1)
     expect(stdout).toMatch(/1 failed, 1 out of reach/)
     expect(stdout).toMatch(/failed +bad: it exited with 3: so sorry/)
   })
 
   test("another file under the same name, or another commit, is another instance", async () => {
-    const folder = newRepository()
-    await skein(folder, ["run", writePlan(folder, { plan: "one", tasks: [nap("a", 0)] })])
-    const { stdout } = await skein(folder, ["run", writePlan(folder, { plan: "one", tasks: [nap("a", 0), nap("b", 0)] })])
+    await skein(shared, ["run", writePlan(shared, { plan: "one", tasks: [nap("a", 0)] })])
+    const { stdout } = await skein(shared, ["run", writePlan(shared, { plan: "one", tasks: [nap("a", 0), nap("b", 0)] })])
     expect(stdout).toContain("begins: one.2")
   })
 
   test("the task that a plan names as its report is printed and saved; --add brings one agent more", async () => {
-    const folder = newRepository()
     const report = { id: "sum", title: "Sum", run: 'printf "# Sum\\n\\nAll \\033[31mwell\\n" > "$SKEIN_OUT/deliverable.md"' }
-    const plan = writePlan(folder, {
+    const plan = writePlan(shared, {
       plan: "told",
       report: "sum",
       agents: [{ name: "owl" }],
       tasks: [nap("a", 0.2), nap("b", 0.2), { ...report, dependsOn: ["a", "b"] }],
     })
-    const { status, stdout } = await skein(folder, ["run", plan, "--add", "owl"])
+    const { status, stdout } = await skein(shared, ["run", plan, "--add", "owl"])
     expect({ status, raw: stdout.includes("\u001b") }).toEqual({ status: 0, raw: false })
     expect(stdout).toContain("# Sum\n\nAll")
     expect(stdout).toMatch(/owl-2 claimed/)
-    expect(readFileSync(join(folder, ".skein", "runs", "told.1", "report.md"), "utf8")).toContain("# Sum")
+    expect(readFileSync(join(shared, ".skein", "runs", "told.1", "report.md"), "utf8")).toContain("# Sum")
   })
 
   test("--speed leaves commands as they are, and so their times in the report", async () => {
-    const folder = newRepository()
     const tasks = [nap("a", 0.2), { id: "b", title: "B", run: { standIn: "1m", costUsd: 0 } }]
-    const { stdout } = await skein(folder, ["run", writePlan(folder, { plan: "mixed", tasks }), "--speed", "1000"])
+    const { stdout } = await skein(shared, ["run", writePlan(shared, { plan: "mixed", tasks }), "--speed", "1000"])
     expect(stdout).toMatch(/makespan +[\d.]+ m?s;.* only stand-in work goes at speed 1000/)
-    const record = JSON.parse(readFileSync(join(folder, ".skein", "runs", "mixed.1", "run.json"), "utf8")) as object
+    const record = JSON.parse(readFileSync(join(shared, ".skein", "runs", "mixed.1", "run.json"), "utf8")) as object
     expect(record).toMatchObject({ speed: 1_000, planned: null })
   })
 
