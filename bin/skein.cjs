@@ -32,11 +32,11 @@ function findNode() {
 }
 
 function explain() {
-  // Not npx: away from where Skein is installed it would fetch whatever the registry has under this name.
+  // npx where Skein is installed alone: elsewhere it would fetch whatever the registry has under this name.
   process.stderr.write(
     "skein: needs Node 22.18 or newer, this is " +
       process.versions.node +
-      "\nremedy: Install a newer one, or put one beside Skein, which finds it there: npm install node@24 (with -g where Skein was installed with -g).\n",
+      "\nremedy: Install a newer one, or put one beside Skein, which finds it there: npm install node@24 (with -g where Skein was installed with -g). For one call, in the folder where it is installed: npx -y -p node@24 -p skein skein\n",
   )
   process.exit(1)
 }

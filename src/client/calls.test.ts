@@ -41,6 +41,22 @@ test("an action is sent again where the hub says that nothing was done, and not 
   await expect(again).rejects.toMatchObject({ code: "timed_out" })
 })
 
+test("who hears nothing is told what can be done again: what changes nothing, what had a key of the caller's, and else nothing before a look", async () => {
+  const { calls: all } = calls()
+  const remedies = [
+    all.make("task.list", {}, { timeoutMs: 1 }),
+    all.make("task.claim", { task: "t" }, { timeoutMs: 1, key: "mine" }),
+    all.make("task.claim", { task: "t" }, { timeoutMs: 1 }),
+    all.make("credential.issue", { agent: "ada" }, { timeoutMs: 1, key: "mine" }),
+  ].map((answer) => answer.catch(({ code, remedy }: SkeinError) => `${code}: ${remedy}`))
+  expect(await Promise.all(remedies)).toEqual([
+    "timed_out: Ask again: it changes nothing.",
+    "timed_out: Ask again with the same idempotency key: it is done once.",
+    "timed_out: Look whether it was done before you ask again.",
+    "timed_out: Look whether it was done before you ask again.",
+  ])
+})
+
 test("what the hub puts off is not sent again before the time that it named, nor at all where that is too late", async () => {
   const { calls: all, sent } = calls()
   const late = all.make("task.claim", { task: "t" }, { timeoutMs: 5_000 })

@@ -1,6 +1,6 @@
 import { ERRORS, SkeinError } from "../contract/errors.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
-import { errorFrom, timedOut } from "./post.ts"
+import { type Again, againOf, errorFrom, timedOut } from "./post.ts"
 import { fullJitterMs, RetryBudget } from "./retry.ts"
 
 /** What the calls need of the connection that carries them. */
@@ -18,6 +18,7 @@ type Pending = {
   name: OperationName
   input: unknown
   key: string | null
+  again: Again
   resolve(output: unknown): void
   reject(error: unknown): void
   /** How often it went out; an action goes out once a connection that breaks. */
@@ -45,11 +46,12 @@ export class Calls {
   }
 
   make(name: OperationName, input: unknown, { key, signal, timeoutMs }: CallTerms): Promise<unknown> {
-    if (signal?.aborted === true) return Promise.reject(timedOut("the call was given up"))
+    const again = againOf(name, key)
+    if (signal?.aborted === true) return Promise.reject(timedOut("the call was given up", again))
     const id = this.#nextId
     this.#nextId += 1
     return new Promise((resolve, reject) => {
-      const abort = (): void => this.#giveUp(id, timedOut("the call was given up"))
+      const abort = (): void => this.#giveUp(id, timedOut("the call was given up", again))
       const timer = setTimeout(() => this.#outOfTime(id, timeoutMs), timeoutMs)
       const release = (): void => {
         clearTimeout(timer)
@@ -57,7 +59,8 @@ export class Calls {
       }
       signal?.addEventListener("abort", abort, { once: true })
       const drawn = key ?? (KINDS[name] === "command" ? drawKey() : null)
-      const pending: Pending = { id, name, input, key: drawn, resolve, reject, sent: 0, repeats: 0, deadlineMs: performance.now() + timeoutMs, release }
+      const deadlineMs = performance.now() + timeoutMs
+      const pending: Pending = { id, name, input, key: drawn, again, resolve, reject, sent: 0, repeats: 0, deadlineMs, release }
       this.#pending.set(id, pending)
       if (this.#carrier.isOpen()) this.#send(pending)
     })
@@ -70,8 +73,8 @@ export class Calls {
 
   /** The connection broke. What MUST NOT be sent again is answered. */
   broken(): void {
-    for (const { id, name, sent } of [...this.#pending.values()]) {
-      if (sent > 0 && KINDS[name] === "action") this.#giveUp(id, timedOut("the connection broke"))
+    for (const { id, name, sent, again } of [...this.#pending.values()]) {
+      if (sent > 0 && KINDS[name] === "action") this.#giveUp(id, timedOut("the connection broke", again))
     }
   }
 
@@ -122,8 +125,8 @@ export class Calls {
 
   /** What never went out was not done; what went out may have been. */
   #outOfTime(id: number, timeoutMs: number): void {
-    const sent = this.#pending.get(id)?.sent ?? 0
-    this.#giveUp(id, sent === 0 ? this.#carrier.trouble() : timedOut(`no answer within ${timeoutMs} ms`))
+    const { sent, again } = this.#pending.get(id) as Pending
+    this.#giveUp(id, sent === 0 ? this.#carrier.trouble() : timedOut(`no answer within ${timeoutMs} ms`, again))
   }
 
   #done(pending: Pending): void {

@@ -5,7 +5,7 @@ import type { Input, Output } from "../contract/operations.ts"
 import { hubAddress, isLoopbackUrl } from "./hub-address.ts"
 import { bearerFor, type Identity, readIdentity } from "./identity.ts"
 import { PlainHttp } from "./plain-http.ts"
-import { errorFrom, noHub, postJson } from "./post.ts"
+import { againOf, errorFrom, noHub, postJson } from "./post.ts"
 import { fullJitterMs } from "./retry.ts"
 
 export type HttpClientOptions = Identity & {
@@ -52,7 +52,7 @@ export function httpClient({ url: address, workspace, session, timeoutMs = TIMEO
         const { status, body } = await postJson(
           new URL(`/rpc/${name.replace(".", "/")}`, url),
           { json: input },
-          { headers, sockets, timeoutMs: Math.max(1, leftMs), signal: options.signal },
+          { headers, sockets, timeoutMs: Math.max(1, leftMs), signal: options.signal, again: againOf(name, options.key) },
         )
         const { json } = body as { json?: { data?: unknown } }
         if (status === 200 && json === undefined) throw noHub(url, "HTTP 200, but no answer")

@@ -1,4 +1,5 @@
 import { type ErrorBody, type ErrorCode, ERRORS, SkeinError } from "../contract/errors.ts"
+import { KINDS, type OperationName } from "../contract/names.ts"
 import { type Answer, PlainHttp } from "./plain-http.ts"
 
 export type Posted = { status: number; body: unknown }
@@ -8,7 +9,11 @@ export type PostOptions = {
   signal?: AbortSignal | undefined
   /** Connections that are kept between requests; without it each request has its own. */
   sockets?: PlainHttp | undefined
+  /** What can be done where no answer comes: `harmless` unless told. */
+  again?: Again
 }
+/** How a call may be made again of which nobody knows whether it was done: it changes nothing; under its caller's own key; or once its caller has looked. */
+export type Again = "harmless" | "same key" | "look first"
 
 /** The request never reached the hub: it can be sent again whatever it was. */
 const NOT_SENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"])
@@ -17,10 +22,10 @@ const NOT_SENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREAC
 const RETRY_AFTER_MAX_MS = 3_600_000
 
 /** One POST of JSON. Throws `hub_unreachable` where it never arrived, `timed_out` where its outcome is unknown. */
-export async function postJson(url: URL, body: unknown, { headers, timeoutMs, signal, sockets }: PostOptions): Promise<Posted> {
+export async function postJson(url: URL, body: unknown, { headers, timeoutMs, signal, sockets, again = "harmless" }: PostOptions): Promise<Posted> {
   const ends = new AbortController()
-  const timer = setTimeout(() => ends.abort(timedOut(`no answer within ${Math.round(timeoutMs)} ms`)), timeoutMs)
-  const givenUp = (): void => ends.abort(timedOut("the call was given up"))
+  const timer = setTimeout(() => ends.abort(timedOut(`no answer within ${Math.round(timeoutMs)} ms`, again)), timeoutMs)
+  const givenUp = (): void => ends.abort(timedOut("the call was given up", again))
   if (signal?.aborted === true) givenUp()
   signal?.addEventListener("abort", givenUp, { once: true })
   try {
@@ -34,7 +39,7 @@ export async function postJson(url: URL, body: unknown, { headers, timeoutMs, si
     const { code, message } = error as NodeJS.ErrnoException
     if (NOT_SENT.has(code ?? "")) throw unreachable(url, code)
     if (code === "EPROTO") throw noHub(url, "no HTTP")
-    throw timedOut(`the connection broke (${code ?? message})`)
+    throw timedOut(`the connection broke (${code ?? message})`, again)
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener("abort", givenUp)
@@ -80,8 +85,16 @@ export function noHub(url: URL, how: string): SkeinError {
   return new SkeinError("hub_unreachable", `${url.origin} answers, but is no Skein hub (${how})`, "Look at the address: `skein status`.")
 }
 
-export function timedOut(why: string): SkeinError {
-  return new SkeinError("timed_out", `${why}: whether it was done is unknown`, "Ask again with the same idempotency key: it is done once.")
+/** `key`: the caller's own, which a command that is sent again must have. */
+export function againOf(name: OperationName, key: string | undefined): Again {
+  if (KINDS[name] === "read") return "harmless"
+  return KINDS[name] === "command" && key !== undefined ? "same key" : "look first"
+}
+
+export function timedOut(why: string, again: Again): SkeinError {
+  if (again === "harmless") return new SkeinError("timed_out", why, "Ask again: it changes nothing.")
+  const remedy = again === "same key" ? "Ask again with the same idempotency key: it is done once." : "Look whether it was done before you ask again."
+  return new SkeinError("timed_out", `${why}: whether it was done is unknown`, remedy)
 }
 
 /** An error as it came over the wire, as the error that it was; of what may be anything, only what has its type. */
