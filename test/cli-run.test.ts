@@ -160,11 +160,14 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
 
   test("a run whose reader has seen enough stops as when its terminal goes, with 129: no hub and no claim is left behind", async () => {
     const folder = newRepository()
-    const plan = writePlan(folder, { plan: "naps", tasks: [nap("a", 0), nap("b", 60)] })
+    const unread = join(folder, "unread")
+    const first = { id: "a", title: "A", run: `until [ -e '${unread}' ]; do sleep 0.05; done` }
+    const plan = writePlan(folder, { plan: "naps", tasks: [first, nap("b", 60)] })
     const run = startSkein(folder, ["run", plan])
     await until(() => (/claimed a/.test(run.output()) ? true : undefined), "it tells")
-    // As `| head` does: from here on nobody reads, and what it tells of the second task finds that.
+    // As `| head` does: from here on nobody reads, and what it tells of the first task's end finds that.
     run.child.stdout?.destroy()
+    writeFileSync(unread, "")
     expect((await run.ended).status).toBe(129)
     expect(hubPid(folder)).toBeNull()
     // It found out by what it told of the first task; whether the second was claimed meanwhile is open.

@@ -1,5 +1,5 @@
 import { writeFileSync } from "node:fs"
-import type { Reporter, TestModule } from "vitest/node"
+import type { Reporter, TestCase, TestModule } from "vitest/node"
 
 /** What a run of the tests came to. A file that could not be loaded, and an error outside of any test, each count as one failed. */
 export type Tally = { passed: number; failed: number; skipped: number }
@@ -7,6 +7,11 @@ export type Tally = { passed: number; failed: number; skipped: number }
 /** The line that CI reads; it stands alone and last. */
 export function closingLine({ passed, failed, skipped }: Tally): string {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`
+}
+
+/** What a test that passed at its second try failed with at its first: else nobody would learn why. */
+function firstTry(test: TestCase): string[] {
+  return (test.result().errors ?? []).map(({ stack, message }) => `second try: ${test.module.relativeModuleId}: ${test.fullName}\n${stack ?? message}\n`)
 }
 
 /** Writes the tally to the file that `SKEIN_TALLY` names (scripts/test.ts adds its own checks to it), else prints the closing line. */
@@ -17,8 +22,10 @@ export default class TallyReporter implements Reporter {
       if (module.errors().length > 0) tally.failed += 1
       for (const test of module.children.allTests()) {
         const { state } = test.result()
-        if (state === "passed") tally.passed += 1
-        else if (state === "skipped") tally.skipped += 1
+        if (state === "passed") {
+          tally.passed += 1
+          for (const text of firstTry(test)) process.stdout.write(text)
+        } else if (state === "skipped") tally.skipped += 1
         else tally.failed += 1
       }
     }
