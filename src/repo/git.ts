@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process"
 import { stat } from "node:fs/promises"
+import { setTimeout as wait } from "node:timers/promises"
 
 export type RepositoryErrorCode =
   | "git_missing"
@@ -48,6 +49,8 @@ export type GitMeans = { input?: string; env?: Readonly<Record<string, string>> 
 const OUTPUT_MAX_BYTES = 64 * 1024 * 1024
 /** A checkout of a very large repository takes minutes; nothing that git does here takes longer. */
 const TIMEOUT_MS = 600_000
+/** Another git has its configuration locked for some ms; one that was killed, for good. */
+const LOCK_WAIT_MS = 2_000
 
 /**
  * Runs git in `cwd`, never through a shell. `GIT_DIR`, `GIT_INDEX_FILE` and all their kin are dropped, since Skein is often called from a
@@ -87,9 +90,14 @@ export async function git(cwd: string, args: readonly string[], { input, env = {
   return result
 }
 
-/** As `git`, where anything but success is `git_failed`: gives the output. */
+/** As `git`, where anything but success is `git_failed`: gives the output. Configuration that another git is writing is waited for, which git itself does not. */
 export async function gitDone(cwd: string, args: readonly string[], means: GitMeans = {}): Promise<string> {
-  const result = await git(cwd, args, means)
+  let result = await git(cwd, args, means)
+  const untilMs = performance.now() + LOCK_WAIT_MS
+  while (result.stderr.includes("could not lock config file") && result.stderr.includes("File exists") && performance.now() < untilMs) {
+    await wait(10 + 40 * Math.random())
+    result = await git(cwd, args, means)
+  }
   if (result.status === 0) return result.stdout
   const said = lastLine(result.stderr, "fatal:")
   throw new RepositoryError(

@@ -61,10 +61,9 @@ inChromium("a tab notices that another one signed in, or out", async () => {
   await other.click("text=sign out")
   await page.waitForSelector("text=You are not signed in")
   // Whoever does not see it hears it too.
-  expect([await page.title(), await page.evaluate("document.activeElement.innerText")]).toEqual([
-    "Signed out · Skein",
-    expect.stringContaining("not signed in"),
-  ])
+  await expect
+    .poll(async () => [await page.title(), await page.evaluate("document.activeElement.innerText")])
+    .toEqual(["Signed out · Skein", expect.stringContaining("not signed in")])
 })
 
 inChromium("a page of another port can neither act, nor read, nor connect with the cookie", async () => {
