@@ -49,12 +49,18 @@ async function* entriesOf(source: LedgerSource, from: number, to = Infinity): As
 }
 
 async function headOf(source: LedgerSource): Promise<number> {
-  // A store has no other way to tell its end to a reader than to give nothing: found in the steps of a binary search.
-  let [low, high] = [0, 1]
-  while ((await source.read(high, 1)).length > 0) [low, high] = [high, high * 2]
-  while (high - low > 1) {
+  // A store has no other way to tell its end to a reader than to give nothing.
+  const isThere = async (seq: number): Promise<boolean> => (await source.read(seq, 1)).length > 0
+  let [low, high] = [1, 1]
+  while (await isThere(high)) [low, high] = [high + 1, high * 2]
+  return (await firstNot(low, high, isThere)) - 1
+}
+
+/** The first from `low` to `high` that is not so, where all before it are, and `high` is not: found in the steps of a binary search. */
+async function firstNot(low: number, high: number, isSo: (seq: number) => Promise<boolean>): Promise<number> {
+  while (low < high) {
     const middle = Math.floor((low + high) / 2)
-    if ((await source.read(middle, 1)).length > 0) low = middle
+    if (await isSo(middle)) low = middle + 1
     else high = middle
   }
   return low
@@ -98,14 +104,10 @@ export async function tail(context: Context, { lines, from, since, until, follow
 
 /** The first entry that is not before a time; the one after the head where all are. Times never decrease. */
 async function firstFrom(source: LedgerSource, atMs: number, head: number): Promise<number> {
-  let [low, high] = [1, head + 1]
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2)
-    const [stored] = await source.read(middle, 1)
-    if (stored !== undefined && (JSON.parse(stored.bytes) as Entry).atMs < atMs) low = middle + 1
-    else high = middle
-  }
-  return low
+  return firstNot(1, head + 1, async (seq) => {
+    const [stored] = await source.read(seq, 1)
+    return stored !== undefined && (JSON.parse(stored.bytes) as Entry).atMs < atMs
+  })
 }
 
 /** From which entry on, up to `end`, so many fit; 1 where there are not that many. */

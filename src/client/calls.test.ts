@@ -50,7 +50,7 @@ test("who hears nothing is told what can be done again: what changes nothing, wh
     all.make("credential.issue", { agent: "ada" }, { timeoutMs: 1, key: "mine" }),
   ].map((answer) => answer.catch(({ code, remedy }: SkeinError) => `${code}: ${remedy}`))
   expect(await Promise.all(remedies)).toEqual([
-    "timed_out: Ask again: it changes nothing.",
+    "timed_out: Ask again.",
     "timed_out: Ask again with the same idempotency key: it is done once.",
     "timed_out: Look whether it was done before you ask again.",
     "timed_out: Look whether it was done before you ask again.",

@@ -12,7 +12,7 @@ export type PostOptions = {
   /** What can be done where no answer comes: `harmless` unless told. */
   again?: Again
 }
-/** How a call may be made again of which nobody knows whether it was done: it changes nothing; under its caller's own key; or once its caller has looked. */
+/** How a call may be made again of which nobody knows whether it was done: at once, since it does no harm; under its caller's own key; or once its caller has looked. */
 export type Again = "harmless" | "same key" | "look first"
 
 /** The request never reached the hub: it can be sent again whatever it was. */
@@ -92,7 +92,7 @@ export function againOf(name: OperationName, key: string | undefined): Again {
 }
 
 export function timedOut(why: string, again: Again): SkeinError {
-  if (again === "harmless") return new SkeinError("timed_out", why, "Ask again: it changes nothing.")
+  if (again === "harmless") return new SkeinError("timed_out", why, "Ask again.")
   const remedy = again === "same key" ? "Ask again with the same idempotency key: it is done once." : "Look whether it was done before you ask again."
   return new SkeinError("timed_out", `${why}: whether it was done is unknown`, remedy)
 }

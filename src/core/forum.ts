@@ -1,5 +1,5 @@
 import { GroupFeed } from "./group-feed.ts"
-import type { AgentId, TaskId, ThreadId } from "./ids.ts"
+import { type AgentId, byName, type TaskId, type ThreadId } from "./ids.ts"
 import type { Finding } from "./message.ts"
 import type { Participant, Thread } from "./thread.ts"
 import type { Workspace } from "./workspace.ts"
@@ -24,9 +24,9 @@ export class Forum {
     this.#state = state
   }
 
-  /** Who is in the thread by name. */
+  /** Who is in the thread by name, in the order in which people count. */
   membersOf(thread: ThreadId): AgentId[] {
-    return [...(this.#members.get(thread) ?? none)].sort()
+    return [...(this.#members.get(thread) ?? none)].sort(byName)
   }
 
   /** Threads that an agent is in by name and has something to read in, closed ones left out. */

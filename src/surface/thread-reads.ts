@@ -2,7 +2,7 @@ import { SkeinError } from "../contract/errors.ts"
 import type { Output } from "../contract/operations.ts"
 import { decodeEntry } from "../core/entry.ts"
 import { Heap, type HeapNode } from "../core/heap.ts"
-import { type AgentId, byName, type Seq, type ThreadId } from "../core/ids.ts"
+import type { AgentId, Seq, ThreadId } from "../core/ids.ts"
 import { countThrough, ledgerSeqs } from "../core/message-page.ts"
 import { type MessageView, viewMessage } from "../core/message-view.ts"
 import { outlineOf, summarize } from "../core/summary.ts"
@@ -41,14 +41,11 @@ export const threadReads: Doers<ThreadReads> = {
   "thread.show": ({ read }, { thread: id }) =>
     read((state) => {
       const thread = threadIn(state, id)
-      const cursors = state.forum
-        .membersOf(id)
-        .sort(byName)
-        .map((agent) => {
-          const role = state.agents.get(agent)?.role ?? "operator"
-          const { lastReadSeq, unread } = cursorOf(state, { agent, role }, thread)!
-          return { agent, lastReadSeq, unread }
-        })
+      const cursors = state.forum.membersOf(id).map((agent) => {
+        const role = state.agents.get(agent)?.role ?? "operator"
+        const { lastReadSeq, unread } = cursorOf(state, { agent, role }, thread)!
+        return { agent, lastReadSeq, unread }
+      })
       return { thread: viewThread(state, thread), cursors, findings: state.forum.findingsOf(id).slice(-FINDINGS_MAX) }
     }),
 
@@ -135,7 +132,7 @@ function threadIn(state: Workspace, id: ThreadId): Thread {
 
 function viewThread(state: Workspace, thread: Thread): Output<"thread.show">["thread"] {
   const { id, title, type, status, reason, changedBy, changedAtMs, createdBy, createdAtMs, head, lastAtMs, task, turns, groups } = thread
-  const participants = state.forum.membersOf(id).sort(byName)
+  const participants = state.forum.membersOf(id)
   const of = { id, title, type, status, reason, changedBy, changedAtMs, createdBy, createdAtMs, headSeq: head, lastAtMs, task, turns }
   return { ...of, participants, groups: Object.keys(groups).sort() }
 }

@@ -1,7 +1,6 @@
 import type { JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
 import type { Output } from "../../contract/operations.ts"
-import { byName } from "../../core/ids.ts"
 import type { Thread } from "../../core/thread.ts"
 import { placeKey } from "../../core/thread.ts"
 import { cursorOf } from "../../core/unread.ts"
@@ -155,7 +154,7 @@ function Line({ message, isUnread, onReply }: { message: Message; isUnread: bool
 
 /** Who is in it, how far each has read, and a way to wake those who have not. */
 function Members({ picture: { state }, thread: { id, head, groups } }: { picture: Picture; thread: Thread }): JSX.Element {
-  const members = state.forum.membersOf(id).sort(byName)
+  const members = state.forum.membersOf(id)
   const names = Object.keys(groups)
   const [isWide] = useState(() => matchMedia("(min-width: 1600px)").matches)
   const wake = (target: string): void =>
