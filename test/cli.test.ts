@@ -36,6 +36,20 @@ describe("the hub", () => {
     expect(later?.url).toBe(first?.url)
   })
 
+  test("down says which workspaces go with the hub and who is there; where one of several is named, it stops none", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    await json(folder, ["workspace", "create", "research"])
+    await json(folder, ["-w", "research", "agent", "add", "goose"])
+    const goose = { SKEIN_TOKEN_FILE: join(folder, ".skein", "agents", "research", "goose.credential") }
+    await json(folder, ["session", "start"], goose)
+    const refused = { status: 2, stderr: expect.stringContaining("the hub is one for all its workspaces: main, research (1 agent)") as string }
+    expect(await skein(folder, ["-w", "main", "down"])).toMatchObject(refused)
+    expect(await skein(folder, ["down"], { SKEIN_WORKSPACE: "research" })).toMatchObject(refused)
+    const pid = hubPid(folder)
+    expect(await skein(folder, ["down"])).toMatchObject({ status: 0, stdout: `the hub (process ${pid}) is down, and with it main, research (1 agent)\n` })
+  })
+
   test("secrets are files of mode 0600, and git sees none of them", async () => {
     for (const name of ["operator.credential", "hub.json", "keys/token.pem", "ledger/main.sqlite", "logs/hub.log"]) {
       expect([name, statSync(join(repository, ".skein", name)).mode & 0o777]).toEqual([name, 0o600])

@@ -2,22 +2,28 @@ import { rmSync } from "node:fs"
 import { join } from "node:path"
 import type { Command } from "commander"
 import { SkeinError } from "../contract/errors.ts"
-import { act, examples, type Context } from "./context.ts"
+import { openConnection } from "./connection.ts"
+import { act, examples, type Context, namedWorkspace } from "./context.ts"
+import { UsageError } from "./failure.ts"
 import { isHealthy } from "./hub-start.ts"
 import { hasEnded, STOP_MS, stopHub } from "./hub-stop.ts"
 import { stopSupervisors } from "./supervisor-start.ts"
 import { bornOf } from "../runtime/supervisor-folder.ts"
-import { closedTo, type HubFile, isAlive, readHubFile } from "./instance.ts"
+import { closedTo, type HubFile, type Instance, isAlive, readHubFile } from "./instance.ts"
+import { ledgersIn } from "./ledger-folder.ts"
+import { showCount } from "./quantity.ts"
 
 /** How long a hub that answers no more is waited for: it may be on its way down, or hang. */
 const GOING_MS = 10_000
+/** How long a hub may take to say who is there. One that says nothing is stopped all the same. */
+const ASKED_MS = 2_000
 
 /** `skein down`: stops the hub of the instance cleanly. */
 export function register(program: Command): void {
   program
     .command("down")
     .description(
-      "Stop the supervisor and its agents, where one runs, then the hub: it answers what waits, records a last checkpoint and closes its ledgers. Agents find it again after the next `skein up`.",
+      "Stop the supervisor and its agents, where one runs, then the hub: it answers what waits, records a last checkpoint and closes its ledgers, those of all workspaces. Agents find it again after the next `skein up`.",
     )
     .addHelpText("after", examples(["skein down", "and the hub is gone; its ledger stays"]))
     .action(act(down))
@@ -33,6 +39,13 @@ async function down(context: Context): Promise<void> {
   const instance = context.instance()
   const closed = closedTo(instance)
   if (closed !== null) throw closed
+  const named = namedWorkspace(context.options)
+  const workspaces = await servedBy(instance)
+  if (named !== undefined && workspaces.some(({ name }) => name !== named))
+    throw new UsageError(
+      `-w or SKEIN_WORKSPACE names ${named}, and the hub is one for all its workspaces: ${listed(workspaces)}`,
+      "To stop it with all of them, say skein down without either.",
+    )
   // First, so that it can say farewell: its agents and their sessions end in order.
   for (const pid of await stopSupervisors(instance)) terminal.notice(`the supervisor (process ${pid}) is down, with its agents`)
   const file = readHubFile(instance)
@@ -63,6 +76,8 @@ async function down(context: Context): Promise<void> {
     terminal.answer({ down: true, already: true, stale: true }, `no hub is running: process ${file.pid} died without tidying up, which is done now`)
     return
   }
+  const going = await servedBy(instance)
+  const others = going.length > 1 || going.some(({ agents }) => agents > 0)
   if (!(await stopHub(file.pid)))
     throw new SkeinError(
       "timed_out",
@@ -70,5 +85,28 @@ async function down(context: Context): Promise<void> {
       "Look into .skein/logs/hub.log; a SIGKILL loses nothing that was acknowledged.",
       { ...file },
     )
-  terminal.answer({ down: true, already: false, pid: file.pid }, `the hub (process ${file.pid}) is down`)
+  const withIt = others ? `, and with it ${listed(going)}` : ""
+  terminal.answer({ down: true, already: false, pid: file.pid, workspaces: going }, `the hub (process ${file.pid}) is down${withIt}`)
+}
+
+type Served = { name: string; agents: number }
+
+/** The workspaces of the instance, each with how many agents its hub holds for there; none where no hub says so. */
+async function servedBy(instance: Instance): Promise<Served[]> {
+  const url = readHubFile(instance)?.url
+  const identity = { credentialFile: join(instance.directory, "operator.credential") }
+  const { workspaces } = await ledgersIn(instance)
+  return Promise.all(
+    workspaces.map(async (name) => {
+      if (url === undefined) return { name, agents: 0 }
+      const hub = openConnection({ url, identity, workspace: name })
+      const status = await hub.call("hub.status", {}, { timeoutMs: ASKED_MS }).catch(() => null)
+      await hub.close()
+      return { name, agents: status?.agents.filter(({ presence }) => presence === "active" || presence === "idle").length ?? 0 }
+    }),
+  )
+}
+
+function listed(workspaces: readonly Served[]): string {
+  return workspaces.map(({ name, agents }) => (agents === 0 ? name : `${name} (${showCount(agents, "agent")})`)).join(", ")
 }
