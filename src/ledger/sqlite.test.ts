@@ -58,6 +58,10 @@ function rewriteRows(path: string, change: (rows: Stored[]) => Stored[]): void {
   database.close()
 }
 
+function inProcess(program: string): ReturnType<typeof spawnSync> {
+  return spawnSync(process.execPath, ["--disable-warning=ExperimentalWarning", "--input-type=module", "-e", program], { encoding: "utf8" })
+}
+
 describeLedger("sqlite", sqliteSubject)
 
 describe("a SQLite ledger", () => {
@@ -111,6 +115,34 @@ describe("a SQLite ledger", () => {
     await ledger.close()
   })
 
+  it("takes away what a backup to the same place left that was killed, and nothing that another writes or that is none", async () => {
+    const ledger = openSqlite({ path })
+    const chain = new Chain(sha256)
+    for (let head = 0; head < 100; head += 50)
+      await ledger.append(
+        head,
+        makeEntries(chain, 50, () => "x".repeat(60_000)),
+      )
+    const copy = join(folder, "copy.sqlite")
+    const killed = inProcess(`
+      import { openForReading } from ${JSON.stringify(new URL("sqlite.ts", import.meta.url).href)}
+      await openForReading(${JSON.stringify(path)}).backup(${JSON.stringify(copy)}, () => process.kill(process.pid, "SIGKILL"))
+    `)
+    const drafts = [`copy.sqlite.${killed.pid}.part`, `copy.sqlite.${killed.pid}.part-journal`]
+    expect(readdirSync(folder)).toEqual(expect.arrayContaining(drafts))
+    // Of a process that lives; of one whose id means nobody here, such as one in a container; and somebody else's file.
+    const [living, locked, other] = [`${copy}.${process.ppid}.part`, `${copy}.4194305.part`, `${copy}.4194306.part`]
+    writeFileSync(living, "")
+    writeFileSync(other, "no draft of ours, and no database")
+    const writing = new DatabaseSync(locked)
+    writing.exec("BEGIN EXCLUSIVE")
+    await ledger.backup(copy)
+    for (const kept of [living, locked, other]) expect(existsSync(kept), kept).toBe(true)
+    for (const draft of drafts) expect(readdirSync(folder)).not.toContain(draft)
+    writing.close()
+    await ledger.close()
+  })
+
   it("syncs each commit, also beside a log that a crash has left full-grown", () => {
     const databases = [1, 2].map(() => {
       const { database } = openFile(path, false)
@@ -125,19 +157,10 @@ describe("a SQLite ledger", () => {
     const ledger = openSqlite({ path, owner: { pid: 4711, address: null } })
     expect(() => openSqlite({ path })).toThrow(/in use by process 4711$/)
     ledger.announce("http://127.0.0.1:7777")
-    const other = spawnSync(
-      process.execPath,
-      [
-        "--disable-warning=ExperimentalWarning",
-        "--input-type=module",
-        "-e",
-        `
+    const other = inProcess(`
       import { openSqlite } from ${JSON.stringify(new URL("sqlite.ts", import.meta.url).href)}
       try { openSqlite({ path: ${JSON.stringify(path)} }) } catch (error) { console.log(error.code, error.message) }
-    `,
-      ],
-      { encoding: "utf8" },
-    )
+    `)
     expect(other.stdout).toContain(`locked ${path} is in use by process 4711 at http://127.0.0.1:7777`)
     await ledger.close()
     expect(existsSync(`${path}.owner`)).toBe(false)

@@ -1,10 +1,11 @@
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from "node:fs"
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, statSync } from "node:fs"
 import { dirname, extname } from "node:path"
 import { backup, type DatabaseSync, type StatementSync } from "node:sqlite"
 import { GENESIS, sameHash } from "../core/hash.ts"
 import type { Seq } from "../core/ids.ts"
 import { LedgerFailure, oneWriter, type Appended, type Elsewhere, type Head, type Ledger, type Packed, type Stored } from "./ledger.ts"
 import { damaged, isRefused, translate, unknownOutcome } from "./sqlite-failure.ts"
+import { draftOf, removeAbandoned, removeDraft } from "./sqlite-draft.ts"
 import { checkTail, openFile, type Opened, PAGE_BYTES, prepareFile, WAL_BYTES } from "./sqlite-file.ts"
 import { Packing } from "./sqlite-packing.ts"
 import { WriterLock, createPrivately, type Owner } from "./writer-lock.ts"
@@ -20,12 +21,6 @@ export type SqliteOptions = {
   maxBytes?: number
   /** The write-ahead log is checkpointed when it reaches about this many bytes, though the writer be busy. 16 MiB. */
   walBytes?: number
-}
-
-/** Where this process writes a backup until it is whole, and SQLite's journal of it: whoever backs up to the same place at the same time has others. */
-function draftsOf(path: string): [draft: string, journal: string] {
-  const draft = `${path}.${process.pid}.part`
-  return [draft, `${draft}-journal`]
 }
 
 /** Fewer entries than this are read row by row. */
@@ -172,12 +167,10 @@ export class SqliteLedger implements Ledger {
     if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true)
       throw new LedgerFailure("rolled_back", `there is no folder ${folder}`, "make it, or give the backup another path")
     checkFree(path)
-    const drafts = draftsOf(path)
-    const [draft] = drafts
-    // A journal that was left beside an earlier one would be played back into this one.
-    const clear = (): void => drafts.forEach((left) => rmSync(left, { force: true }))
-    clear()
+    const draft = draftOf(path)
     try {
+      removeAbandoned(path)
+      removeDraft(draft)
       createPrivately(draft)
       try {
         // SQLite begins a copy anew at each step that finds that another connection has written: beside a busy hub it would never end.
@@ -194,7 +187,7 @@ export class SqliteLedger implements Ledger {
       checkFree(path)
       renameSync(draft, path)
     } catch (error) {
-      clear()
+      removeDraft(draft)
       // Nobody else knows of a draft.
       if (error instanceof Error && "errno" in error) error.message = error.message.replaceAll(draft, path)
       throw translate(error, path)
