@@ -180,6 +180,8 @@ describe("the disk", () => {
         "hub_stopping",
         "hub_stopping",
       ])
+      // It may have come with a key or without.
+      await expect(added).rejects.toMatchObject({ remedy: expect.stringMatching(/same key, if .* Else look/) as string })
       expect(rig.fatal).toHaveLength(1)
       expect(ended).toEqual(["end"])
       const { length } = rig.entries()

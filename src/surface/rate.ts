@@ -46,13 +46,7 @@ export class Buckets {
     }
     this.#refused += 1
     const retryAfterMs = Math.max(1, Math.ceil(((1 - bucket.tokens) / perSecond) * 1_000))
-    throw new SkeinError(
-      "rate_limited",
-      `${agent} asks more than ${perSecond} times a second`,
-      "Come again after `retryAfterMs`, with the same key.",
-      { perSecond },
-      retryAfterMs,
-    )
+    throw new SkeinError("rate_limited", `${agent} asks more than ${perSecond} times a second`, "Come again after `retryAfterMs`.", { perSecond }, retryAfterMs)
   }
 
   #of(workspace: string): Map<string, Bucket> {
