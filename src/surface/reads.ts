@@ -11,10 +11,12 @@ import { flightOf } from "../core/flight.ts"
 import { totalOf, usageBy } from "../core/usage.ts"
 import { taskState, type TaskView, viewAgent, viewPlan, viewTask } from "../core/view.ts"
 import { toHex } from "../core/hash.ts"
+import type { Task } from "../core/task.ts"
 import type { Workspace } from "../core/workspace.ts"
 import type { Loop } from "../hub/loop.ts"
 import type { Doers } from "./context.ts"
 import { checkFiles, listFiles } from "./file-reads.ts"
+import { inTurns } from "./look-turns.ts"
 import { manifestOf } from "../core/manifest.ts"
 import { whyAssigned } from "./assignment-reads.ts"
 import { reportOf } from "./report.ts"
@@ -87,7 +89,7 @@ export const reads: Doers<Reads> = {
       const found = [...state.sessions.values()].filter(fits).sort((a, b) => b.startedAtMs - a.startedAtMs || (a.id < b.id ? -1 : 1))
       return { sessions: found.slice(0, limit).map((session) => sessionWithPresence(loop, session, nowMs)) }
     }),
-  "task.list": ({ read }, filter) => read((state) => listTasks(state, filter)),
+  "task.list": ({ read }, filter) => inTurns(read, (state) => listTasks(state, filter)),
   "task.show": ({ read }, { task: id }) =>
     read((state) => {
       const task = viewTask(state, id)
@@ -152,25 +154,30 @@ export const reads: Doers<Reads> = {
 
 type TaskFilter = { state: string[]; plan: string | null; owner: string | null; label: string | null; text: string | null; limit: number; cursor: Seq | null }
 
-function listTasks(state: Workspace, { state: states, plan, owner, label, text, limit, cursor }: TaskFilter): { tasks: TaskView[]; cursor: Seq | null } {
-  const wanted = new Set(states)
+/** Tasks that are looked at in one step. */
+const STEP = 1_000
+
+/** Ends where the page is full: tasks only come, and their table and their plan have them in the order in which they came. */
+function* listTasks(state: Workspace, filter: TaskFilter): Generator<void, { tasks: TaskView[]; cursor: Seq | null }> {
+  const { plan, owner, label, text, limit, cursor } = filter
+  const wanted = new Set(filter.state)
   // `pending` means all that nobody holds, whether it is ready or not.
-  const inState = (id: string, status: string): boolean =>
-    wanted.size === 0 || wanted.has(status) || wanted.has(taskState(state, { id, status: status as never }))
+  const inState = (task: Task): boolean => wanted.size === 0 || wanted.has(task.status) || wanted.has(taskState(state, task))
   const needle = text?.toLowerCase() ?? null
-  const ids = plan === null ? state.tasks.keys() : state.board.tasksOf(plan)
-  const found: { id: string; addedSeq: Seq }[] = []
-  for (const id of ids) {
+  const tasks: TaskView[] = []
+  let looked = 0
+  for (const id of plan === null ? state.tasks.keys() : state.board.tasksOf(plan)) {
+    if (++looked % STEP === 0) yield
     const task = state.tasks.get(id)!
-    const spec = state.specs.get(id)!
     if (task.addedSeq <= (cursor ?? 0) || (owner !== null && task.owner !== owner)) continue
+    const spec = state.specs.get(id)!
     if (label !== null && !spec.labels.includes(label)) continue
     if (needle !== null && !id.toLowerCase().includes(needle) && !spec.title.toLowerCase().includes(needle)) continue
-    if (inState(id, task.status)) found.push(task)
+    if (!inState(task)) continue
+    if (tasks.length === limit) return { tasks, cursor: tasks.at(-1)?.addedSeq ?? null }
+    tasks.push(viewTask(state, id)!)
   }
-  found.sort((a, b) => a.addedSeq - b.addedSeq)
-  const page = found.slice(0, limit)
-  return { tasks: page.map(({ id }) => viewTask(state, id)!), cursor: found.length > limit ? (page.at(-1)?.addedSeq ?? null) : null }
+  return { tasks, cursor: null }
 }
 
 /** Newest first; each entry names the one before it in `causedBy`, always an earlier one. */
