@@ -55,15 +55,24 @@ async function usage(by: string): Promise<{ rows: Record<string, unknown>[]; tot
   return (await response.json()) as { rows: Record<string, unknown>[]; total: Record<string, unknown> }
 }
 
-test("what agents' model calls took is read from their log records, and calls of one conversation and model are added up", () => {
-  const calls = callsIn(
+const read = (body: unknown): ReturnType<typeof callsIn> => callsIn(body, () => Promise.resolve())
+
+test("an export of many records is read in several turns of the loop", async () => {
+  let turns = 0
+  const records = Array.from({ length: 1_200 }, () => log("claude_code.api_request", claude))
+  const calls = await callsIn(exported(...records), () => Promise.resolve((turns += 1)))
+  expect({ calls: calls.map(({ requests }) => requests), turns }).toEqual({ calls: [1_200], turns: 3 })
+})
+
+test("what agents' model calls took is read from their log records, and calls of one conversation and model are added up", async () => {
+  const calls = await read(
     exported(log("claude_code.api_request", claude), log("claude_code.api_request", claude), log("claude_code.user_prompt", { prompt: "secret" })),
   )
   expect(calls).toEqual([
     { requests: 2, model: "claude-x", conversation: "c1", inputTokens: 20, outputTokens: 40, cacheReadTokens: 600, cacheWriteTokens: 8, costMicroUsd: 24_600 },
   ])
   expect(
-    callsIn(
+    await read(
       exported(
         log("codex.sse_event", codex),
         log("codex.sse_event", { ...codex, "event.kind": "response.output_item.done" }),
@@ -125,8 +134,8 @@ test.each([
   ["attributes that are none", [{ attributes: [null, 1, { key: 1 }, { key: "x", value: { intValue: {} } }], body: { stringValue: "codex.sse_event" } }], 0],
   ["records that are none", [null, "x", 3], 0],
   ["figures that are none", [log("claude_code.api_request", { ...claude, input_tokens: "many", output_tokens: -4, cost_usd: -1 })], 1],
-] as const)("a record with %s does no harm", (_, records, calls) => {
-  const found = callsIn(exported(...(records as readonly object[])))
+] as const)("a record with %s does no harm", async (_, records, calls) => {
+  const found = await read(exported(...(records as readonly object[])))
   expect(found.map(({ inputTokens, outputTokens, costMicroUsd }) => [inputTokens, outputTokens, costMicroUsd])).toEqual(
     Array.from({ length: calls }, () => [0, 0, null]),
   )

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto"
+import { setImmediate as nextTurn } from "node:timers/promises"
 import { SkeinError } from "../contract/errors.ts"
 import type { Session } from "../core/agent.ts"
 import type { AgentId, SessionId } from "../core/ids.ts"
@@ -60,10 +61,15 @@ function withCacheCounted(of: Attributes, input: string, cached: string, output:
   }
 }
 
-/** What one export holds, calls of one conversation and model added up. Throws `invalid_input` on what is no export of logs. */
-export function callsIn(body: unknown): Call[] {
+/** Records that are read in one turn of the loop: about 2 ms. */
+const AT_ONCE = 500
+
+/** What one export holds, calls of one conversation and model added up; `pause` lets others have their turns. Throws `invalid_input` on what is no export of logs. */
+export async function callsIn(body: unknown, pause: () => Promise<unknown>): Promise<Call[]> {
   const sums = new Map<string, Call>()
+  let read = 0
   for (const record of recordsIn(body)) {
+    if (read++ % AT_ONCE === 0) await pause()
     const attributes = attributesOf(record)
     const name = nameOf(record, attributes)
     const call = Object.hasOwn(READERS, name) ? READERS[name]?.(attributes) : null
@@ -81,7 +87,7 @@ export function callsIn(body: unknown): Call[] {
  * recorded is answered as an error, so that the exporter sends it again.
  */
 export async function takeLogs(loop: Loop, perform: Perform, caller: Caller, sent: { bytes: Buffer; body: unknown }, requestId: string): Promise<void> {
-  const calls = callsIn(sent.body)
+  const calls = await callsIn(sent.body, nextTurn)
   if (calls.length === 0) return
   const print = createHash("sha256").update(sent.bytes).digest("hex").slice(0, 40)
   for (const [at, { conversation, ...call }] of calls.entries()) {
