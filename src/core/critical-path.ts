@@ -10,22 +10,18 @@ export function longestChain({ specs }: Workspace, ids: Iterable<TaskId>, msOf: 
   const ends = new Map<TaskId, { ms: number; before: TaskId | null }>()
   const among = new Set(ids)
   const stack = [...among]
-  while (stack.length > 0) {
-    const id = stack.at(-1) as TaskId
-    const dependsOn = (specs.get(id)?.dependsOn ?? []).filter((dependency) => among.has(dependency))
-    const open = dependsOn.filter((dependency) => !ends.has(dependency))
-    if (!ends.has(id) && open.length > 0) {
-      stack.push(...open)
-      continue
-    }
-    stack.pop()
-    if (ends.has(id)) continue
+  for (let id = stack.at(-1); id !== undefined; id = stack.at(-1)) {
+    const depth = stack.length
     let before: { id: TaskId; ms: number } | null = null
-    for (const dependency of dependsOn) {
-      const ms = ends.get(dependency)?.ms ?? 0
-      if (before === null || ms > before.ms) before = { id: dependency, ms }
+    for (const dependency of ends.has(id) ? [] : (specs.get(id)?.dependsOn ?? [])) {
+      if (!among.has(dependency)) continue
+      const end = ends.get(dependency)
+      if (end === undefined) stack.push(dependency)
+      else if (before === null || end.ms > before.ms) before = { id: dependency, ms: end.ms }
     }
-    ends.set(id, { ms: (before?.ms ?? 0) + msOf(id), before: before?.id ?? null })
+    if (stack.length > depth) continue
+    stack.pop()
+    if (!ends.has(id)) ends.set(id, { ms: (before?.ms ?? 0) + msOf(id), before: before?.id ?? null })
   }
   let last: TaskId | null = null
   for (const [id, { ms }] of ends) if (last === null || ms > (ends.get(last)?.ms ?? 0)) last = id

@@ -51,3 +51,17 @@ test("pages of tasks join to all of them, oldest first, also while tasks are add
     expect(found).toEqual(found.toSorted((a, b) => a - b))
   }
 })
+
+test("a plan's report is of one moment, though its steps are not", async () => {
+  const { given, context, looks } = crowd()
+  const before = await reads["plan.report"](context, { plan: "b.1" })
+  expect(looks()).toBe(4)
+  const ann = given.agent("ann")
+  const read: Context["read"] = async (look) => {
+    const found = await context.read(look)
+    if (looks() === 6) given.complete(ann, "b.1/t1", given.claim(ann, "b.1/t1"))
+    return found
+  }
+  expect(await reads["plan.report"]({ ...context, read }, { plan: "b.1" })).toEqual(before)
+  expect((await reads["plan.report"](context, { plan: "b.1" })).tasks.filter(({ state }) => state === "completed")).toHaveLength(1)
+})

@@ -117,8 +117,8 @@ export const reads: Doers<Reads> = {
       if (plan === null) throw absent("plan", id, "`skein plan list` lists the plans.")
       return { plan }
     }),
-  "plan.report": ({ read }, { plan }) =>
-    read((state, nowMs) => reportOf(state, plan, nowMs) ?? fail(absent("plan", plan, "`skein plan list` lists the plans."))),
+  "plan.report": async ({ read }, { plan }) =>
+    (await inTurns(read, (state, nowMs) => reportOf(state, plan, nowMs))) ?? fail(absent("plan", plan, "`skein plan list` lists the plans.")),
   "event.inbox": ({ read, caller }, { limit }) => read((state) => ({ events: openNotices(state, caller.actor).slice(0, limit) })),
   "files.check": ({ read, caller }, input) => read((state, nowMs) => checkFiles(state, caller.actor, input, nowMs)),
   "files.list": ({ read }, input) => read((state, nowMs) => listFiles(state, input, nowMs)),

@@ -6,49 +6,54 @@ import type { Workspace } from "../core/workspace.ts"
 
 type Report = Output<"plan.report">
 
-/** A plan's report as far as the state has it, or null where there is no such plan. */
-export function reportOf(state: Workspace, id: PlanId, nowMs: number): Report | null {
+/** A plan's report as far as the state has it, or null where there is no such plan. Its tasks are as the first step saw them: what comes after it works on that. */
+export function* reportOf(state: Workspace, id: PlanId, nowMs: number): Generator<void, Report | null> {
   const plan = viewPlan(state, id)
   if (plan === null) return null
-  const tasks = [...state.board.tasksOf(id)].map((task) => ({ ...state.specs.get(task)!, ...state.tasks.get(task)! })).sort((a, b) => a.addedSeq - b.addedSeq)
+  const ids = [...state.board.tasksOf(id)]
+  const seen = ids.map((task) => ({ spec: state.specs.get(task)!, task: state.tasks.get(task)!, at: taskState(state, state.tasks.get(task)!) }))
+  seen.sort((a, b) => a.task.addedSeq - b.task.addedSeq)
+  yield
+  const criticalPathMs = longestChain(state, ids, (task) => state.specs.get(task)?.estimateMs ?? 0).ms
+  yield
   const usage = { costMicroUsd: 0, inputTokens: 0, outputTokens: 0 }
   const agents = new Map<string, Report["agents"][number]>()
   let estimateMs = 0
   let attempts = 0
   let lastMs = plan.addedAtMs
-  for (const task of tasks) {
+  for (const { spec, task } of seen) {
     usage.costMicroUsd += task.usage.costMicroUsd
     usage.inputTokens += task.usage.inputTokens
     usage.outputTokens += task.usage.outputTokens
-    estimateMs += task.estimateMs ?? 0
+    estimateMs += spec.estimateMs ?? 0
     attempts += task.attempts + (task.status === "completed" ? 1 : 0)
     lastMs = Math.max(lastMs, task.closedAtMs ?? 0)
     if (task.owner === null || task.status !== "completed") continue
     const row = agents.get(task.owner) ?? { agent: task.owner, completed: 0, fillers: 0, busyMs: 0 }
     agents.set(task.owner, row)
-    row[task.filler ? "fillers" : "completed"] += 1
+    row[spec.filler ? "fillers" : "completed"] += 1
     row.busyMs += (task.closedAtMs ?? nowMs) - (task.claimedAtMs ?? task.closedAtMs ?? nowMs)
   }
   return {
     plan,
     makespanMs: (plan.finished ? lastMs : nowMs) - plan.addedAtMs,
-    criticalPathMs: longestChain(state, state.board.tasksOf(id), (task) => state.specs.get(task)?.estimateMs ?? 0).ms,
+    criticalPathMs,
     estimateMs,
     usage,
     attempts,
     agents: [...agents.values()].sort((a, b) => (a.agent < b.agent ? -1 : 1)),
-    tasks: tasks.map(({ id: task, title, status, owner, filler, attempts: tries, estimateMs: estimate, claimedAtMs, closedAtMs, usage: used, reason }) => ({
-      id: task,
+    tasks: seen.map(({ spec: { title, filler, estimateMs: estimate }, task, at }) => ({
+      id: task.id,
       title,
-      state: taskState(state, { id: task, status }),
-      owner,
+      state: at,
+      owner: task.owner,
       filler,
-      attempts: tries,
+      attempts: task.attempts,
       estimateMs: estimate,
-      claimedAtMs,
-      closedAtMs,
-      usage: used,
-      reason,
+      claimedAtMs: task.claimedAtMs,
+      closedAtMs: task.closedAtMs,
+      usage: task.usage,
+      reason: task.reason,
     })),
   }
 }
