@@ -28,8 +28,8 @@ export type ClaimNext = {
   turn?: { waiting: number; meant: TaskId | null }
   /** Set by the hub where a policy was set: why the policy keeps the caller from a task, or null where it does not. */
   forbids?: Forbids
-  /** Set by the hub where it was `Unfinished` often enough: it is decided in one go. */
-  whole?: true
+  /** Set by the hub: what of files the decision may compare before it is `Unfinished`, in steps; infinite: it is decided in one go. */
+  steps?: number
 }
 
 /**
@@ -80,7 +80,7 @@ export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNex
   const load = loadOf(state, agent, nowMs)
   const room = agent.maxActive - load.active
   const gate = new ClaimGate(state, agent, nowMs, load.over, filter.forbids)
-  const effort = filter.whole === true ? null : newEffort()
+  const effort = newEffort(filter.steps)
   const shut = room <= 0 ? null : gate.shut()
   if (shut !== null) return shut
   const take = (ids: readonly TaskId[], free: TaskEvent[], rule: Reasons["rule"] = "order"): Events => {
@@ -263,7 +263,7 @@ function choose(
   filler: boolean,
   room: number,
   gate: ClaimGate,
-  effort: Effort | null,
+  effort: Effort,
 ): TaskId[] {
   return state.board.chooseReady({
     count: Math.min(max, room),

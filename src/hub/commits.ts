@@ -1,6 +1,7 @@
 import { SkeinError } from "../contract/errors.ts"
 import type { ClaimNext } from "../core/claim.ts"
 import { HUB } from "../core/entry.ts"
+import { EFFORT_MAX } from "../core/glob-automaton.ts"
 import type { Refusal } from "../core/refusal.ts"
 import type { Ledger, LedgerFailure } from "../ledger/ledger.ts"
 import type { Batch } from "./batch.ts"
@@ -32,6 +33,7 @@ type CommitsOptions = {
   /** Claims that may be parked at once. */
   queueMax: number
   decideMs: number
+  claimSteps: number
   /** Whether a claim may still be parked. */
   isOpen(): boolean
 }
@@ -41,13 +43,13 @@ export class Commits {
   readonly #o: CommitsOptions
   /** Whether an entry came that may let a parked claim succeed. */
   #stirred = false
-  #stats = { commands: 0, refused: 0, lostRaces: 0 }
+  #stats = { commands: 0, refused: 0, putOff: 0, lostRaces: 0 }
 
   constructor(options: CommitsOptions) {
     this.#o = options
   }
 
-  get stats(): Readonly<Record<"commands" | "refused" | "lostRaces", number>> {
+  get stats(): Readonly<Record<"commands" | "refused" | "putOff" | "lostRaces", number>> {
     return this.#stats
   }
 
@@ -88,40 +90,48 @@ export class Commits {
 
   #decide(waiting: Waiting[], batch: Batch): void {
     const { clock, decideMs, queue, pace, parked, checkpoints, outage, replica } = this.#o
-    const startMs = clock.monotonicMs()
+    let startMs = clock.monotonicMs()
     let hasBegun = false
     for (let at = 0; at < waiting.length; at += 1) {
-      // What the hub does of itself comes first, and MUST.
-      if (hasBegun && (waiting[at] as Waiting).actor !== HUB && clock.monotonicMs() - startMs > decideMs) {
+      // What the hub does of itself comes first, and MUST; then what goes on, which has a time of its own.
+      const { actor, putOff } = waiting[at] as Waiting
+      if (hasBegun && actor !== HUB && putOff === undefined && clock.monotonicMs() - startMs > decideMs) {
         queue.unshift(waiting.splice(at))
         pace.cut(at)
         return
       }
       // Whoever is parked came first: what the batch itself has made ready is theirs.
       if (batch.stirred && (waiting[at] as Waiting).name === "task.claimNext" && parked.size > 0) waiting.splice(at, 0, ...parked.takeInTurn())
-      hasBegun = true
       const next = waiting[at] as Waiting
+      hasBegun = next.putOff === undefined
       // The abort has been or will be its answer.
       if (next.signal?.aborted === true) next.reject(aborted())
       else if (next.name === "hub.checkpoint") {
         // Another hub's may have come first; a disk that refused is tried again with one all the same.
         if (checkpoints.uncovered(replica.head.seq) > 0 || outage.failure !== null) batch.decide(next, replica.checkpoint())
         else next.resolve(undefined)
-      } else if (!batch.decide(next, next.input)) {
+      } else if (!batch.decide(next, this.#inputOf(next))) {
         this.#putOff(next, waiting, at)
         at -= 1
       }
+      if (!hasBegun) startMs = clock.monotonicMs()
     }
   }
 
-  /** It goes on with the next batch, and so does whatever its agent asked after it; others go before. */
+  /** It goes on in another batch, and so does whatever its agent asked after it; others go before. */
   #putOff(next: Waiting, waiting: Waiting[], at: number): void {
     const { agent } = next.actor
     const own = waiting.slice(at).filter(({ actor }) => actor.agent === agent)
     waiting.splice(at, waiting.length, ...waiting.slice(at).filter(({ actor }) => actor.agent !== agent))
     next.putOff = (next.putOff ?? 0) + 1
-    if (next.putOff >= PUT_OFF_MAX) next.input = { ...(next.input as ClaimNext), whole: true }
-    this.#o.queue.unshift(own)
+    this.#stats.putOff += 1
+    this.#o.queue.putOff(own)
+  }
+
+  /** What a command is decided on: one that was put off often enough is decided in one go. */
+  #inputOf({ name, input, putOff = 0 }: Waiting): unknown {
+    const steps = putOff < PUT_OFF_MAX ? this.#o.claimSteps : Number.POSITIVE_INFINITY
+    return name !== "task.claimNext" || steps === EFFORT_MAX ? input : { ...(input as ClaimNext), steps }
   }
 
   /** A claim that may wait is parked, all else hears its refusal. */
@@ -129,6 +139,8 @@ export class Commits {
     const { parked, queueMax, isOpen } = this.#o
     const untilMs = parksUntilMs(waiting, refusal)
     if (untilMs !== null && isOpen() && parked.size < queueMax) {
+      // What it asks next time is another question.
+      waiting.putOff = undefined
       parked.add(waiting, untilMs)
     } else {
       this.#stats.refused += 1

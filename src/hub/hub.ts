@@ -1,6 +1,7 @@
 import { Chain } from "../core/chain.ts"
 import type { Sha256 } from "../core/hash.ts"
 import { type Entry, HUB } from "../core/entry.ts"
+import { EFFORT_MAX } from "../core/glob-automaton.ts"
 import { isName } from "../core/ids.ts"
 import { type Checkpoint, Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
@@ -18,7 +19,10 @@ import { replayApart } from "./replay-apart.ts"
 import { restore, type Restored, type SnapshotStore } from "./snapshots.ts"
 
 /** How much a hub takes on. */
-export type Limits = Pick<LoopOptions, "queueMax" | "queueWaitMs" | "batchMax" | "decideMs" | "checkpointEntries" | "checkpointMs" | "snapshotEntries"> & {
+export type Limits = Pick<
+  LoopOptions,
+  "queueMax" | "queueWaitMs" | "batchMax" | "decideMs" | "claimSteps" | "checkpointEntries" | "checkpointMs" | "snapshotEntries"
+> & {
   /** Leases run at least this long after a start, so that whoever held one can come back, in ms. */
   graceMs: number
   /** Entries from one step of the kept past to the next. */
@@ -30,6 +34,7 @@ const LIMITS: Limits = {
   queueWaitMs: 250,
   batchMax: 512,
   decideMs: 30,
+  claimSteps: EFFORT_MAX,
   checkpointEntries: 1_000,
   checkpointMs: 1_000,
   snapshotEntries: 50_000,

@@ -61,7 +61,7 @@ export class Loop {
   #stats = { batches: 0, entries: 0, largestBatch: 0, flushMs: 0 }
 
   constructor(options: LoopOptions) {
-    const { name, clock, state, ledger, log, sign, bits, queueMax, decideMs, checkpointEntries: entries, checkpointMs: ms } = options
+    const { name, clock, state, ledger, log, sign, bits, queueMax, decideMs, claimSteps, checkpointEntries: entries, checkpointMs: ms } = options
     this.#o = options
     this.name = name
     this.policy = options.policy
@@ -88,7 +88,8 @@ export class Loop {
     const onUnsigned = (error: unknown): void => log.error({ err: error, workspace: name }, "a checkpoint could not be signed")
     this.#checkpoints = new Checkpoints({ clock, entries, ms, due, onUnsigned, sign: (checkpoint) => sign(name, checkpoint) }, this.#replica.covered())
     const parts = { replica: this.#replica, queue: this.#queue, parked: this.#parked, checkpoints: this.#checkpoints, outage: this.#outage }
-    this.#commits = new Commits({ ...parts, workspace: name, clock, pace: this.#pace, log, ledger, queueMax, decideMs, isOpen: () => this.#phase === "open" })
+    const isOpen = (): boolean => this.#phase === "open"
+    this.#commits = new Commits({ ...parts, workspace: name, clock, pace: this.#pace, log, ledger, queueMax, decideMs, claimSteps, isOpen })
     const isIdle = (): boolean => !this.#flushing && !this.#scheduled && this.#phase === "open"
     const onFailed = (error: unknown, text: string): void => log.warn({ err: error, workspace: name }, text)
     this.#upkeep = new Upkeep({ ...options, workspace: name, replica: this.#replica, isIdle, onFailed })

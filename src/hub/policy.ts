@@ -74,7 +74,7 @@ export class Policy {
     const { state } = this.#o
     const told = new Set<string>()
     const evaluated = (): number => (typeof set === "string" ? 0 : set.evaluated)
-    const evaluatedMax = input.whole === true ? Number.POSITIVE_INFINITY : evaluated() + EVALUATED_AT_ONCE
+    const evaluatedMax = input.steps === Number.POSITIVE_INFINITY ? input.steps : evaluated() + EVALUATED_AT_ONCE
     const asked = claimsOf(state, actor, nowMs)
     const forbids: Forbids = (task: TaskId) => {
       if (evaluated() >= evaluatedMax) throw new Unfinished()

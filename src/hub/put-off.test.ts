@@ -1,7 +1,10 @@
-import { expect, test } from "vitest"
+import { expect, onTestFinished, test } from "vitest"
 import { PLAN } from "../../test/scenario.ts"
 import { CLAIM_ANY, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
+import type { ClaimNext } from "../core/claim.ts"
+import { commands } from "../core/command.ts"
 import type { Actor } from "../core/entry.ts"
+import { Unfinished } from "../core/unfinished.ts"
 
 const WISH = { mode: "exclusive", ttlMs: 60_000, reason: "r", task: null, fence: null } as const
 /** Globs that take all that one call may compare to tell apart. */
@@ -44,6 +47,57 @@ test("what an agent asks after such a claim does not overtake it", async () => {
   ]
   await rig.run(Promise.all(asked))
   expect(order).toEqual(["claimed", "reserved"])
+  await rig.close()
+})
+
+/** Each agent's claim is unfinished so often; answers what the decider is given. */
+function unfinished(times: number): ClaimNext[] {
+  const asked: ClaimNext[] = []
+  const left = new Map<string, number>()
+  const sound = commands["task.claimNext"]
+  commands["task.claimNext"] = {
+    ...sound,
+    decide: (state, by, input, nowMs) => {
+      asked.push(input)
+      const more = left.get(by.agent) ?? times
+      left.set(by.agent, more - 1)
+      if (more > 0) throw new Unfinished()
+      left.delete(by.agent)
+      return sound.decide(state, by, input, nowMs)
+    },
+  }
+  onTestFinished(() => void (commands["task.claimNext"] = sound))
+  return asked
+}
+
+test("however many such claims there are, what others ask is in the next batch, and one of them after the other comes to its end", async () => {
+  const rig = await openRig({ limits: { batchMax: 2, decideMs: -1 } })
+  const names = ["ann", "bob", "cat", "dan"]
+  const agents = await rig.agents(...names)
+  await rig.tasks(...names)
+  unfinished(5)
+  const order: string[] = []
+  const claims = agents.map((by) => rig.loop.execute("task.claimNext", by, CLAIM_ANY).then(() => order.push(by.agent)))
+  // The first has been decided twice by then, and each other once.
+  while (rig.loop.stats()["putOff"]! <= names.length) await rig.clock.step(rig.clock.monotonicMs())
+  const added = rig.loop.execute("task.add", OPERATOR, { id: "u", title: "u" }).then(() => order.push("added"))
+  await rig.run(Promise.all([...claims, added]))
+  expect(order).toEqual(["added", ...names])
+  await rig.close()
+})
+
+test("such a claim is decided in one go once it was put off a hundred times, and again by pieces after it has waited", async () => {
+  const rig = await openRig()
+  const [ann] = await rig.agents("ann")
+  const asked = unfinished(120)
+  const claim = rig.loop.execute("task.claimNext", ann!, CLAIM_ANY, { waitMs: 60_000 })
+  await rig.clock.advance(1_000)
+  expect(rig.loop.stats()["parked"]).toBe(1)
+  expect(asked.map(({ steps }) => steps === Infinity)).toEqual(Array.from({ length: 121 }, (_, at) => at >= 100))
+  asked.length = 0
+  await rig.tasks("t")
+  await rig.run(claim)
+  expect(asked.findIndex(({ steps }) => steps === Infinity)).toBe(100)
   await rig.close()
 })
 

@@ -41,6 +41,90 @@ describe("commands that wait", () => {
     expect(agentsOf(queue.takeAll())).toEqual(["b", "c", "a"])
   })
 
+  test("that were put off go on one in a batch, each until it has come to its end, with what its agent asks after it", () => {
+    const queue = new Queue()
+    const put = (own: Waiting[]): void => {
+      own[0]!.putOff = (own[0]!.putOff ?? 0) + 1
+      queue.putOff(own)
+    }
+    for (const agent of ["a", "b"]) queue.push(command(agent, "long"))
+    const [a, b] = queue.take(9)
+    queue.push(command("a", "after"))
+    queue.push(command("c", "short"))
+    put([a!])
+    put([b!])
+    expect([queue.length, queue.agents, queue.heldBy("a")]).toEqual([4, 3, 2])
+    const first = queue.take(1)
+    expect(first.map(({ actor, input }) => `${actor.agent} ${input as string}`)).toEqual(["a long", "a after", "c short"])
+    queue.push(command("a", "last"))
+    put(first.slice(0, 2))
+    expect([queue.length, queue.heldBy("a")]).toEqual([4, 3])
+    const second = queue.take(1)
+    expect(second.map(({ actor, input }) => `${actor.agent} ${input as string}`)).toEqual(["a long", "a after", "a last"])
+    // It is done, and its agent's next one is put off: behind the other.
+    put(second.slice(1))
+    const third = queue.take(9)
+    expect(third.map(({ actor, input }) => `${actor.agent} ${input as string}`)).toEqual(["b long"])
+    put(third)
+    // A batch that was cut lost its race, and is decided again.
+    const fourth = queue.take(9)
+    const asked = command("b", "asked")
+    queue.unshift([asked])
+    put(fourth)
+    expect(queue.take(0).map(({ input }) => input as string)).toEqual(["long", "asked"])
+    put([...fourth, asked])
+    expect(queue.takeAll().map(({ actor }) => actor.agent)).toEqual(["b", "b", "a", "a"])
+    expect([queue.length, queue.agents]).toEqual([0, 0])
+  })
+
+  test("are neither lost nor doubled, and keep their agent's order, however often one of them is put off", () => {
+    const step = fc.record({
+      asked: fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 5 }),
+      max: fc.integer({ min: 1, max: 6 }),
+      cut: fc.nat(6),
+      unfinished: fc.nat(6),
+    })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const queue = new Queue()
+        const done: Waiting[] = []
+        let asked = 0
+        const batch = (max: number, cut: number, unfinished: number): void => {
+          const waiting = queue.take(max)
+          for (let at = 0; at < waiting.length; at += 1) {
+            const next = waiting[at]!
+            if (at > cut && next.putOff === undefined) {
+              queue.unshift(waiting.splice(at))
+              return
+            }
+            if (at !== unfinished) {
+              done.push(next)
+              continue
+            }
+            const own = waiting.slice(at).filter(({ actor }) => actor.agent === next.actor.agent)
+            waiting.splice(at, waiting.length, ...waiting.slice(at).filter(({ actor }) => actor.agent !== next.actor.agent))
+            next.putOff = (next.putOff ?? 0) + 1
+            queue.putOff(own)
+            at -= 1
+          }
+        }
+        for (const { asked: agents, max, cut, unfinished } of steps) {
+          for (const agent of agents) queue.push(command(`agent${agent}`, (asked += 1)))
+          batch(max, cut, unfinished)
+          expect(queue.length).toBe(asked - done.length)
+          expect([0, 1, 2, 3].reduce((sum, agent) => sum + queue.heldBy(`agent${agent}`), 0)).toBe(queue.length)
+        }
+        for (let left = 0; left < 200 && queue.length > 0; left += 1) batch(3, 6, 6)
+        expect(done.map(({ input }) => input as number).toSorted((a, b) => a - b)).toEqual(Array.from({ length: asked }, (_, at) => at + 1))
+        for (const agent of [0, 1, 2, 3]) {
+          const own = done.filter(({ actor }) => actor.agent === `agent${agent}`).map(({ input }) => input as number)
+          expect(own).toEqual(own.toSorted((a, b) => a - b))
+        }
+      }),
+      { seed: 7, numRuns: 300 },
+    )
+  })
+
   test("are neither lost nor doubled, keep their agent's order, and no agent is behind another by more than one turn", () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 60 }), fc.integer({ min: 1, max: 20 }), (agents, max) => {

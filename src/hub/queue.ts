@@ -4,14 +4,20 @@ import type { Waiting } from "./waiting.ts"
 /**
  * Commands that wait for their batch, first come first served; where more of them wait than one batch takes, agents take turns, so that whoever has one
  * command waiting is in the next batch, however many others have. One agent's commands never overtake each other.
+ *
+ * What was put off stands apart, and each batch goes on with one of it, until that one has come to its end: so however many there are, they take no more of a batch
+ * than one takes, and what a decision has found out is still known when it goes on.
  */
 export class Queue {
   #waiting: Waiting[] = []
+  /** By agent, what was put off and what its agent asked after it. The first agent's is decided now: then what is here came after it. */
+  readonly #putOff = new Map<AgentId, Waiting[]>()
+  #apart = 0
   /** How many of them each agent has; null: nobody has asked since the last batch. That is only asked under a load that stays. */
   #held: Map<AgentId, number> | null = null
 
   get length(): number {
-    return this.#waiting.length
+    return this.#waiting.length + this.#apart
   }
 
   /** Agents that have something waiting. */
@@ -25,7 +31,12 @@ export class Queue {
   }
 
   push(waiting: Waiting): void {
-    this.#waiting.push(waiting)
+    const after = this.#putOff.size === 0 ? undefined : this.#putOff.get(waiting.actor.agent)
+    if (after === undefined) this.#waiting.push(waiting)
+    else {
+      after.push(waiting)
+      this.#apart += 1
+    }
     if (this.#held !== null) count(this.#held, waiting)
   }
 
@@ -35,17 +46,56 @@ export class Queue {
     this.#held = null
   }
 
+  /** A command that came to no end, and what its agent asked after it. */
+  putOff(own: readonly Waiting[]): void {
+    const { actor, putOff = 1 } = own[0] as Waiting
+    const { agent } = actor
+    const after = this.#putOff.get(agent)
+    const mine = this.#waiting.filter((one) => one.actor.agent === agent)
+    if (mine.length > 0) this.#waiting = this.#waiting.filter((one) => one.actor.agent !== agent)
+    // Whoever goes on keeps its place.
+    if (putOff === 1) this.#putOff.delete(agent)
+    this.#putOff.set(agent, [...own, ...mine, ...(after ?? [])])
+    this.#apart += own.length + mine.length
+    this.#held = null
+  }
+
   takeAll(): Waiting[] {
-    const all = this.#waiting
+    const all = [...[...this.#putOff.values()].flat(), ...this.#waiting]
+    this.#putOff.clear()
+    this.#apart = 0
     this.#waiting = []
     this.#held = null
     return all
   }
 
-  /** So many at the most, by turns: everybody's first command, then everybody's second. */
+  /** So many at the most, by turns: everybody's first command, then everybody's second; before them one that was put off, with what its agent asked after it. */
   take(max: number): Waiting[] {
-    if (this.#waiting.length <= max) return this.takeAll()
-    const all = this.takeAll()
+    const goesOn = this.#nextPutOff()
+    const others = this.#takeOthers(max)
+    return goesOn.length === 0 ? others : [...goesOn, ...others]
+  }
+
+  #nextPutOff(): Waiting[] {
+    for (const [agent, own] of this.#putOff) {
+      this.#apart -= own.length
+      if (own[0]?.putOff !== undefined) {
+        this.#putOff.set(agent, [])
+        this.#held = null
+        return own
+      }
+      // It has come to its end meanwhile.
+      this.#putOff.delete(agent)
+      this.#waiting.push(...own)
+    }
+    return []
+  }
+
+  #takeOthers(max: number): Waiting[] {
+    const all = this.#waiting
+    this.#waiting = []
+    this.#held = null
+    if (all.length <= max) return all
     const lines = new Map<AgentId, Waiting[]>()
     for (const waiting of all) {
       const line = lines.get(waiting.actor.agent)
@@ -60,7 +110,7 @@ export class Queue {
         else if (taken.size < max) taken.add(next)
       }
     }
-    for (const waiting of all) if (!taken.has(waiting)) this.push(waiting)
+    this.#waiting = all.filter((waiting) => !taken.has(waiting))
     return [...taken]
   }
 
@@ -68,6 +118,7 @@ export class Queue {
     if (this.#held === null) {
       this.#held = new Map<AgentId, number>()
       for (const waiting of this.#waiting) count(this.#held, waiting)
+      for (const own of this.#putOff.values()) for (const waiting of own) count(this.#held, waiting)
     }
     return this.#held
   }

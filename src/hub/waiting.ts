@@ -20,8 +20,8 @@ export type Waiting = {
   parkUntilMs: number | null
   /** Was parked before: its timer runs until it is answered. */
   timed: boolean
-  /** How often it was decided and came to no end. */
-  putOff?: number
+  /** How often it was decided and came to no end; undefined: it was not, since it was parked. */
+  putOff?: number | undefined
   resolve(output: unknown): void
   reject(error: unknown): void
 }

@@ -46,7 +46,7 @@ export class Director extends Caller {
       title: id,
       dependsOn: before,
       priority: chance.pick(["critical", "high", "normal", "low"]),
-      touches: !plain && chance.happens(0.3) ? [chance.pick(GLOBS)] : [],
+      touches: !plain && chance.happens(this.#world.hurried ? 0.7 : 0.3) ? [chance.pick(GLOBS)] : [],
       requires: chance.happens(0.3) ? { rust: chance.between(1, 4) } : {},
       estimateMs: chance.happens(0.9) ? chance.between(60_000, 660_000) : null,
       leaseMs: chance.between(1_000, 4_000),

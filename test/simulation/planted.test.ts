@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest"
 import { operations } from "../../src/contract/operations.ts"
 import type { Role } from "../../src/core/entry.ts"
+import { Holdings } from "../../src/core/holdings.ts"
 import type { Seq } from "../../src/core/ids.ts"
 import { Table } from "../../src/core/table.ts"
 import type { Clock } from "../../src/hub/clock.ts"
 import { Presence } from "../../src/hub/presence.ts"
+import { Queue } from "../../src/hub/queue.ts"
 import { Readers } from "../../src/hub/readers.ts"
 import { Subscriptions } from "../../src/hub/subscriptions.ts"
 import type { Appended, Ledger, Stored } from "../../src/ledger/ledger.ts"
@@ -171,6 +173,33 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
       () => find({}),
     )
     expect(blind).toMatch(/has waited \d+ ms though/)
+  })
+
+  test("a claim that goes on in another batch, and is forgotten", async () => {
+    const forgetful = await replaced(
+      Queue.prototype,
+      "putOff",
+      () => () => undefined,
+      () => find({}),
+    )
+    expect(forgetful).toMatch(/has waited \d+ ms though/)
+  })
+
+  test("a claim that takes files for free which it has no time to compare", async () => {
+    const hasty = await replaced(
+      Holdings.prototype,
+      "obstruct",
+      (sound) =>
+        function obstruct(this: Holdings, ...of): boolean {
+          try {
+            return sound.apply(this, of)
+          } catch {
+            return false
+          }
+        },
+      () => find({}),
+    )
+    expect(hasty).toMatch(/task\.claimed by \w+ gives \w+ .*, though \w+ holds/)
   })
 
   test("a reservation that looks at no other's", async () => {

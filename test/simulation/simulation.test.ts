@@ -8,7 +8,7 @@ const SEEDS = 1_000
 const FROM = 1
 
 test(`${SEEDS} teams live through crashes, lost and doubled messages, paused agents, full disks and clock jumps, and every promise holds (seeds ${FROM} to ${FROM + SEEDS - 1})`, async () => {
-  const total = { entries: 0, acknowledged: 0, lostRaces: 0, starts: 0, hubs: 0, moved: 0, lost: 0, probes: 0 }
+  const total = { entries: 0, acknowledged: 0, lostRaces: 0, putOff: 0, starts: 0, hubs: 0, moved: 0, lost: 0, probes: 0 }
   const types = new Map<string, number>()
   const refusals = new Map<string, number>()
   for (let seed = FROM; seed < FROM + SEEDS; seed += 1) {
@@ -16,6 +16,7 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
     total.entries += outcome.entries
     total.acknowledged += outcome.acknowledged
     total.lostRaces += outcome.lostRaces
+    total.putOff += outcome.putOff
     total.starts += outcome.starts
     total.hubs += outcome.hubs
     total.moved += outcome.moved
@@ -27,6 +28,7 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
   console.log(`${SEEDS} seeds from ${FROM}: ${JSON.stringify(total)}`)
   // It happened at all: else the promises would hold for want of trouble.
   expect(total.lostRaces).toBeGreaterThan(SEEDS / 10)
+  expect(total.putOff).toBeGreaterThan(SEEDS / 2)
   expect(total.starts).toBeGreaterThan(total.hubs * 2)
   expect(total.moved).toBeGreaterThan(SEEDS / 10)
   expect(total.probes).toBeGreaterThan(SEEDS / 50)

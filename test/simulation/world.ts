@@ -44,6 +44,8 @@ export type Outcome = {
   entries: number
   acknowledged: number
   lostRaces: number
+  /** Decisions that went on in another batch. */
+  putOff: number
   starts: number
   types: Map<string, number>
   /** Claims of agents that were tried on what they do not declare. */
@@ -59,6 +61,9 @@ export type Outcome = {
 
 const TROUBLE_MS = 9_000
 const LIMITS = { batchMax: 12, checkpointEntries: 30, checkpointMs: 700, snapshotEntries: 60, graceMs: 800 }
+
+/** Time stands still while a batch is decided: it is over at once. */
+const HURRIED = { decideMs: -1, claimSteps: 1 }
 
 /** One simulated team with its hubs, disk, network and misfortunes, all from one seed. */
 export class World {
@@ -89,6 +94,9 @@ export class World {
   #broken: Violation | null = null
   #moments = 0
   #lostRaces = 0
+  #putOff = 0
+  /** Whether each batch ends after one command, and a claim compares the files of one task at a time. */
+  readonly hurried: boolean
 
   constructor(options: WorldOptions) {
     this.seed = options.seed
@@ -96,6 +104,7 @@ export class World {
     this.chance = new Chance(options.seed)
     const hubs = options.hubs ?? (this.chance.happens(0.4) ? 2 : 1)
     this.#queueMax = this.chance.pick([2, 4, 24])
+    this.hurried = options.seed % 2 === 0
     this.store = new MemoryStore({ manyWriters: hubs === 2, disk: { reach: () => this.#reach(), sync: () => this.#sync(), read: () => this.#read() } })
     this.hosts = Array.from({ length: hubs }, (_, index) => this.#host(index))
     this.ownership = new Ownership(this.hosts)
@@ -143,6 +152,7 @@ export class World {
       entries: oracle.seq,
       acknowledged: this.watch.acknowledged,
       lostRaces: this.#lostRaces,
+      putOff: this.#putOff,
       starts,
       types: oracle.types,
       probes: oracle.probation.probes,
@@ -204,7 +214,11 @@ export class World {
     const { clock, store } = this
     for (const agent of this.agents) agent.die()
     this.director.life += 1
-    for (const { loop } of this.hosts) this.#lostRaces += (loop as Loop).stats()["lostRaces"] ?? 0
+    for (const { loop } of this.hosts) {
+      const { lostRaces = 0, putOff = 0 } = (loop as Loop).stats()
+      this.#lostRaces += lostRaces
+      this.#putOff += putOff
+    }
     await this.#pass(2_000)
     let digests: string[] = []
     let head = -1
@@ -318,7 +332,7 @@ export class World {
       log,
       openLedger,
       fatal,
-      limits: { ...LIMITS, queueMax: this.#queueMax },
+      limits: { ...LIMITS, queueMax: this.#queueMax, ...(this.hurried ? HURRIED : {}) },
       sign: (_, { size }) => this.#sign(size),
     })
     return new Host(
