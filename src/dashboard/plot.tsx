@@ -45,12 +45,12 @@ function Canvas({ chart }: { chart: Chart }): JSX.Element {
     draw()
     const sizes = new ResizeObserver(() => plot.current?.setSize({ width: Math.max(200, current.clientWidth), height: current.clientHeight }))
     sizes.observe(current)
-    // The system may go dark while the page is open.
-    const dark = matchMedia("(prefers-color-scheme: dark)")
-    dark.addEventListener("change", draw)
+    // The system may go dark, or to colours of its own, while the page is open.
+    const looks = ["(prefers-color-scheme: dark)", "(forced-colors: active)"].map((query) => matchMedia(query))
+    for (const look of looks) look.addEventListener("change", draw)
     return () => {
       sizes.disconnect()
-      dark.removeEventListener("change", draw)
+      for (const look of looks) look.removeEventListener("change", draw)
       plot.current?.destroy()
       plot.current = null
     }

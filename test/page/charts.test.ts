@@ -64,6 +64,26 @@ inChromium("charts fit a narrow screen, in the dark too, and Flight shows the la
   expect(complaints).toEqual([])
 })
 
+inChromium("where the system's colours hold, a chart's lines are told from its grid and from its words", async () => {
+  const { page, complaints } = await rig.open("#/charts")
+  await page.waitForSelector(".plot canvas", WAIT)
+  await page.emulateMedia({ forcedColors: "active" })
+  // Of soft edges the colour is only nearly that which was asked for.
+  const drawnIn = (): Promise<boolean[]> =>
+    page.evaluate<boolean[]>(`(() => {
+      const [box, canvas] = [document.querySelector(".plot-box"), document.querySelector(".plot canvas")]
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
+      return ["GrayText", "CanvasText", "Highlight"].map((name) => {
+        box.style.color = name
+        const wanted = getComputedStyle(box).color.match(/\\d+/g).slice(0, 3).map(Number)
+        for (let at = 0; at < data.length; at += 4) if (data[at + 3] > 100 && wanted.every((part, rgb) => Math.abs(data[at + rgb] - part) < 4)) return true
+        return false
+      })
+    })()`)
+  await expect.poll(drawnIn, WAIT).toEqual([true, true, true])
+  expect(complaints).toEqual([])
+})
+
 inChromium("the sparks of Flight follow what the hub streams: the ledger is read for them once", async () => {
   const { page, complaints } = await rig.open("#/flight")
   await page.waitForSelector(".sparks >> text=1 completed", WAIT)
