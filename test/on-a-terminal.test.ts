@@ -86,6 +86,17 @@ test.runIf(withoutTmux === null)(
   },
 )
 
+test.runIf(withoutTmux === null)("an entry of the ledger says why below, where its line has no room for it", async () => {
+  const folder = newRepository()
+  await json(folder, ["up"])
+  await json(folder, ["task", "add", "t1", "A task"])
+  await json(folder, ["task", "cancel", "t1", "--reason", "the customer has asked for another one, and nobody else has a use for it"])
+  const shown = open(folder, "ledger", "tail")
+  await shown.shows(/task\.cancelled .*…[^…]*\n {19}the customer has asked for another one, and nobody else has a\n {19}use for it$/m)
+  // What has room, or no reason, is one line as before.
+  expect(shown.lines().filter((line) => /^ {10}/.test(line))).toHaveLength(2)
+})
+
 test.runIf(withoutTmux === null)("lines of a run's report break between words, and go on under their text", { timeout: 60_000 }, async () => {
   const { lines, shows } = open(newRepository(), "run", resolve("examples/hello.yaml"))
   await shows(/^report {9}/m)

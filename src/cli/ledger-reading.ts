@@ -4,6 +4,7 @@ import { type EntryFilter, fits, isEmptyFilter } from "../core/entry-filter.ts"
 import type { Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { Context } from "./context.ts"
+import { wrap } from "./text-width.ts"
 import { UsageError } from "./failure.ts"
 import {
   auditLedger,
@@ -129,11 +130,17 @@ async function lastThatFit(source: LedgerSource, filter: EntryFilter, count: num
 /** So much of an entry's data is shown where it goes to no terminal. */
 const SHOWN_CHARACTERS = 400
 
-/** One entry on one line: what happened, by whom, to what. */
+/** Where what happened begins on the line: below it stands why. */
+const INDENT = 19
+
+/** One entry on one line: what happened, by whom, to what. On a terminal without room for why, that stands below. */
 function entryLine({ terminal }: Context, { seq, atMs, type, actor, causedBy, data }: Entry): string {
   const { dim, cyan } = terminal.colours
-  const rest = JSON.stringify(data)
-  return `${dim(String(seq).padStart(7))}  ${showTime(atMs)}  ${cyan(printable(type).padEnd(24))} ${printable(actor.agent).padEnd(12)} ${terminal.clip(rest, terminal.isLive ? Math.max(20, terminal.columns - 72) : SHOWN_CHARACTERS)}${causedBy === null ? "" : dim(`  because of ${causedBy}`)}`
+  const shown = terminal.clip(JSON.stringify(data), terminal.isLive ? Math.max(20, terminal.columns - 72) : SHOWN_CHARACTERS)
+  const line = `${dim(String(seq).padStart(7))}  ${showTime(atMs)}  ${cyan(printable(type).padEnd(24))} ${printable(actor.agent).padEnd(12)} ${shown}${causedBy === null ? "" : dim(`  because of ${causedBy}`)}`
+  const { reason } = data as { reason?: unknown }
+  if (!terminal.isLive || typeof reason !== "string" || shown.includes(printable(JSON.stringify(reason)))) return line
+  return [line, ...wrap(printable(reason), terminal.columns - INDENT).map((words) => `${" ".repeat(INDENT)}${words}`)].join("\n")
 }
 
 export async function verifyLedger(
