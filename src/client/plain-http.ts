@@ -1,8 +1,12 @@
 import { connect, type Socket } from "node:net"
 import { SkeinError } from "../contract/errors.ts"
+import { together } from "../contract/read-buffer.ts"
 
 /** An answer as it came: status and body. */
 export type Answer = { status: number; text: string }
+
+/** A connection, and who gets what comes on it. */
+type Line = { socket: Socket; take(bytes: Buffer): void }
 
 /** Idle connections that are kept for the next request. */
 const IDLE_MAX = 64
@@ -13,7 +17,7 @@ const HEAD_MAX_BYTES = 64 * 1024
  * command line call half as long again. Understands what servers and proxies answer: lengths, chunks, or an end. RFC 9112.
  */
 export class PlainHttp {
-  readonly #idle: Socket[] = []
+  readonly #idle: Line[] = []
   readonly #keepAlive: boolean
 
   constructor({ keepAlive }: { keepAlive: boolean }) {
@@ -29,20 +33,21 @@ export class PlainHttp {
       Connection: this.#keepAlive ? "keep-alive" : "close",
     })
     const text = `POST ${url.pathname}${url.search} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${safe(value)}\r\n`).join("")}\r\n${body}`
-    const socket = this.#idle.pop() ?? connect({ host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || 80), noDelay: true })
+    const line = this.#idle.pop() ?? open(url)
+    const { socket } = line
     socket.ref()
     return new Promise((resolve, reject) => {
       const reader = new AnswerReader()
       const settle = (act: () => void, keep: boolean): void => {
         signal.removeEventListener("abort", onAbort)
         socket.removeAllListeners()
+        line.take = ignore
         // An idle socket may break at any time; that is found out by whoever uses it next.
-        socket.on("error", () => this.#forget(socket))
-        socket.on("close", () => this.#forget(socket))
+        socket.on("error", () => this.#forget(line))
+        socket.on("close", () => this.#forget(line))
         if (keep && this.#keepAlive && this.#idle.length < IDLE_MAX) {
           socket.unref()
-          socket.resume()
-          this.#idle.push(socket)
+          this.#idle.push(line)
         } else socket.destroy()
         act()
       }
@@ -57,10 +62,10 @@ export class PlainHttp {
           fail(error)
         }
       }
-      socket.on("data", (chunk: Buffer) => {
-        reader.add(chunk)
+      line.take = (bytes) => {
+        reader.add(bytes)
         look(false)
-      })
+      }
       socket.on("error", fail)
       socket.on("close", () => look(true))
       if (signal.aborted) return onAbort()
@@ -70,14 +75,26 @@ export class PlainHttp {
   }
 
   close(): void {
-    for (const socket of this.#idle.splice(0)) socket.destroy()
+    for (const { socket } of this.#idle.splice(0)) socket.destroy()
   }
 
-  #forget(socket: Socket): void {
-    const at = this.#idle.indexOf(socket)
+  #forget(line: Line): void {
+    const at = this.#idle.indexOf(line)
     if (at !== -1) this.#idle.splice(at, 1)
   }
 }
+
+function open(url: URL): Line {
+  const onread = together((bytes) => {
+    line.take(bytes)
+    return true
+  })
+  const socket = connect({ host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || 80), noDelay: true, onread })
+  const line: Line = { socket, take: ignore }
+  return line
+}
+
+function ignore(): void {}
 
 /** A header's value can begin no other header: a credential file that holds a line break must not write into the request. */
 function safe(value: string): string {

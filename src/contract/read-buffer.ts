@@ -1,10 +1,15 @@
-import { Socket } from "node:net"
+import { type OnReadOpts, Socket } from "node:net"
 import type { Duplex } from "node:stream"
 
 /** The most that one look at a socket reads, in bytes, as Node reads by itself. */
 const BYTES = 64 * 1024
 /** Nobody else looks at it between a read and the copy of what came, so one is enough for all sockets of a process. */
 const buffer = Buffer.allocUnsafeSlow(BYTES)
+
+/** How a socket reads into the one buffer: `take` gets a copy of what came, and answers whether it goes on reading. */
+export function together(take: (bytes: Buffer) => boolean): OnReadOpts {
+  return { buffer, callback: (bytes) => take(Buffer.from(buffer.subarray(0, bytes))) }
+}
 
 /** What Node has of a connection below its stream. It has no name in Node's documentation, but every version since 12 has it. */
 type Handle = { useUserBuffer?: unknown }
@@ -26,13 +31,10 @@ export function readingTogether(socket: Duplex): Duplex {
   // Named once, Node remembers it.
   void former.remoteAddress
   former._handle = null
-  const onread = {
-    buffer,
-    callback(bytes: number): boolean {
-      reading.emit("data", Buffer.from(buffer.subarray(0, bytes)))
-      return !reading.isPaused()
-    },
-  }
+  const onread = together((bytes) => {
+    reading.emit("data", bytes)
+    return !reading.isPaused()
+  })
   const reading = new Socket({ handle, onread } as object)
   // Its server counts it among its connections until then.
   reading.once("close", () => former.destroy())

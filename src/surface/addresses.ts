@@ -11,7 +11,7 @@ import { rangeAsked, sendBack, sendEntries } from "./entry-pages.ts"
 import { type EventStream, streamEvents } from "./events.ts"
 import type { McpEndpoint } from "./mcp-http.ts"
 import type { Page } from "./page.ts"
-import { type Call, mayPlan, type Perform, type SurfaceLog, waits, workspaceOf } from "./perform.ts"
+import { mayPlan, type Perform, type SurfaceLog, waits, workspaceOf } from "./perform.ts"
 import type { Buckets } from "./rate.ts"
 import { recordsAt } from "./records-at.ts"
 // prettier-ignore
@@ -119,12 +119,10 @@ export class Addresses {
     const isPlan = operation === "plan.add"
     // Refused for the caller's role, whatever it says: 8 MiB would be parsed for that, up to a second long.
     const input = isPlan && !mayPlan(caller) ? undefined : decodeInput(prefix, await readJson(request, isPlan ? planMaxBytes : bodyMaxBytes))
-    const call: Call = { operation, input, key: headerOf(request, "idempotency-key"), requestId }
     // What can be parked dies with its connection.
-    if (waits(operation, input)) call.signal = this.#goneWith(response, caller)
-    const output = await this.#o.perform(caller, call).catch((error: unknown) => {
-      throw call.signal?.reason instanceof SkeinError ? call.signal.reason : error
-    })
+    const signal = waits(operation, input) ? this.#goneWith(response, caller) : undefined
+    const answer = this.#o.perform(caller, { operation, input, key: headerOf(request, "idempotency-key"), requestId, signal })
+    const output = await (signal === undefined ? answer : answer.catch((error: unknown) => Promise.reject(calledOff(signal) ?? error)))
     sendText(response, 200, encodeOutput(prefix, answerText(operation, output)), { "X-Request-Id": requestId })
   }
 
@@ -275,6 +273,11 @@ export class Addresses {
 
 function isTextOrNull(value: unknown): value is string | null {
   return value === null || (typeof value === "string" && value !== "" && value.length <= 200)
+}
+
+/** What a caller is to hear whose call was called off, where that is known. */
+function calledOff({ reason }: AbortSignal): SkeinError | null {
+  return reason instanceof SkeinError ? reason : null
 }
 
 function missing(): never {

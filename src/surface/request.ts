@@ -18,6 +18,7 @@ export const SHORT_BYTES = 256 * 1024
 /** Bounds of longer JSON. A plan of 100,000 tasks, each with one dependency, has some 900,000 marks. */
 export const LONG_LEVELS_MAX = 32
 export const MARKS_MAX = 1_200_000
+const JSON_TYPE = "application/json"
 const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 
 /** `allowed`: further `host` or `host:port` names, such as a reverse proxy's; their https origins are allowed too. */
@@ -34,13 +35,13 @@ export function guardFor(host: string, port: number, allowed: readonly string[])
 
 /** Throws `origin_refused` unless the request names this hub and comes from nowhere else. */
 export function checkOrigin({ headers }: IncomingMessage, { hosts, origins }: Guard): void {
-  const host = headers.host?.toLowerCase()
-  if (host === undefined || !hosts.has(host)) {
+  const { host } = headers
+  if (host === undefined || !(hosts.has(host) || hosts.has(host.toLowerCase()))) {
     throw new SkeinError(
       "origin_refused",
       "the Host header is not this hub's",
       "Ask it by the address that `skein status` shows, or allow the name: --allow-host.",
-      { host: host?.slice(0, 200) ?? null },
+      { host: host?.slice(0, 200).toLowerCase() ?? null },
     )
   }
   const { origin } = headers
@@ -61,7 +62,7 @@ export function isLoopback({ socket }: IncomingMessage): boolean {
 
 /** The bearer of the Authorization header, or null. */
 export function bearerOf({ headers }: IncomingMessage): string | null {
-  const match = /^bearer +(\S{1,4096})$/i.exec(headers.authorization?.trim() ?? "")
+  const match = /^bearer +([^ \t]{1,4096})$/i.exec(headers.authorization?.trim() ?? "")
   return match?.[1] ?? null
 }
 
@@ -126,8 +127,9 @@ export function jsonOf({ headers }: IncomingMessage, bytes: Buffer, marksMax = M
   const packing = headers["content-encoding"]
   if (packing !== undefined && packing !== "identity")
     throw new SkeinError("unsupported_media_type", "the body is compressed", "Send it as it is, without `Content-Encoding`.", {})
-  const type = headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase()
-  if (type !== "application/json")
+  const { "content-type": stated } = headers
+  const type = stated === JSON_TYPE ? stated : stated?.split(";", 1)[0]?.trim().toLowerCase()
+  if (type !== JSON_TYPE)
     throw new SkeinError("unsupported_media_type", `the body is ${type ?? "of no stated type"}`, "Send JSON with `Content-Type: application/json`.", {})
   return parseJson(bytes, marksMax)
 }
