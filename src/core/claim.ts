@@ -28,7 +28,7 @@ export type ClaimNext = {
   turn?: { waiting: number; meant: TaskId | null }
   /** Set by the hub where a policy was set: why the policy keeps the caller from a task, or null where it does not. */
   forbids?: Forbids
-  /** Set by the hub: what of files the decision may compare before it is `Unfinished`, in steps; infinite: it is decided in one go. */
+  /** Set by the hub where it is not `EFFORT_MAX`: what the decision may compare and have judged before it is `Unfinished`, in steps. */
   steps?: number
 }
 

@@ -24,6 +24,8 @@ type Branch = { leaves: Set<Leaf>; below: Map<string, Branch>; size: number }
 /** Holders by the keys of what they hold, of all that meets these globs. `asOf`: how many changes that takes in. */
 type Meeting = { readonly globs: readonly Glob[]; readonly holders: Map<string, AgentId>; asOf: number }
 const CHANGES_KEPT = 64
+/** What it costs to read a character of a glob, beside the comparisons, in steps. */
+const READ_STEPS = 25
 
 /**
  * Who holds which files, kept true with every change of a lease or a task, and found by the literal segments that a glob begins with: a path meets
@@ -133,7 +135,7 @@ export class Holdings {
     // Each list has all that one call may compare, whoever asks first: what comes of it is kept for everybody.
     const effort = newEffort()
     const meeting = this.#look(touches, known, effort)
-    if (shared !== null) shared.left -= 1 + EFFORT_MAX - effort.left
+    if (shared !== null) shared.left -= 1 + EFFORT_MAX - effort.left + (known === undefined ? costOf(touches) : 0)
     return meeting
   }
 
@@ -228,6 +230,10 @@ export class Holdings {
     }
     branch.leaves.delete(leaf)
   }
+}
+
+function costOf(touches: readonly string[]): number {
+  return touches.reduce((steps, { length }) => steps + READ_STEPS * length, 0)
 }
 
 function read(text: string): Glob {

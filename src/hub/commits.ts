@@ -16,8 +16,8 @@ import type { Queue } from "./queue.ts"
 import type { Replica } from "./replica.ts"
 import { parksUntilMs, type Waiting } from "./waiting.ts"
 
-/** So often a decision is put off that takes long: what it asks about may change as fast as it finds it out. */
-const PUT_OFF_MAX = 100
+/** After so many times that a decision is put off it takes twice as long each time: what it asks about may change as fast as it finds it out. */
+const PUT_OFF_MANY = 100
 
 type CommitsOptions = {
   workspace: string
@@ -128,9 +128,9 @@ export class Commits {
     this.#o.queue.putOff(own)
   }
 
-  /** What a command is decided on: one that was put off often enough is decided in one go. */
+  /** What a command is decided on. */
   #inputOf({ name, input, putOff = 0 }: Waiting): unknown {
-    const steps = putOff < PUT_OFF_MAX ? this.#o.claimSteps : Number.POSITIVE_INFINITY
+    const steps = this.#o.claimSteps * 2 ** Math.floor(putOff / PUT_OFF_MANY)
     return name !== "task.claimNext" || steps === EFFORT_MAX ? input : { ...(input as ClaimNext), steps }
   }
 

@@ -51,7 +51,7 @@ export type LoopOptions = {
   batchMax: number
   /** How long a batch is decided, in ms: who is not decided by then waits for the next one. Full batches of claims take a third of 30. */
   decideMs: number
-  /** What of files one decision of a claim compares, in steps; what is left of it is for the next batch. */
+  /** What one decision of a claim compares of files, and has judged, in steps (`EFFORT_MAX`); what is left of it is for the next batch. */
   claimSteps: number
   /** A checkpoint is recorded after so many entries, or so long after the first that none covers. */
   checkpointEntries: number

@@ -2,6 +2,7 @@ import type { CommandName } from "../core/command.ts"
 import type { ClaimNext } from "../core/claim.ts"
 import type { Forbids } from "../core/claim-gate.ts"
 import { type Actor, HUB } from "../core/entry.ts"
+import { EFFORT_MAX } from "../core/glob-automaton.ts"
 import type { TaskId } from "../core/ids.ts"
 import { policyText, type PolicyText } from "../core/policy-text.ts"
 import { refuse, type Refusal } from "../core/refusal.ts"
@@ -23,8 +24,8 @@ type PolicyOptions = {
   load?: () => Cedar
 }
 
-/** Tasks that one claim may have judged at once. */
-const EVALUATED_AT_ONCE = 250
+/** What it costs to have one task judged, in the steps of a claim's effort. */
+const EVALUATION_STEPS = EFFORT_MAX / 250
 
 /** Cedar keeps parsed sets by name, for the whole process. */
 let sets = 0
@@ -74,7 +75,7 @@ export class Policy {
     const { state } = this.#o
     const told = new Set<string>()
     const evaluated = (): number => (typeof set === "string" ? 0 : set.evaluated)
-    const evaluatedMax = input.steps === Number.POSITIVE_INFINITY ? input.steps : evaluated() + EVALUATED_AT_ONCE
+    const evaluatedMax = evaluated() + Math.max(1, (input.steps ?? EFFORT_MAX) / EVALUATION_STEPS)
     const asked = claimsOf(state, actor, nowMs)
     const forbids: Forbids = (task: TaskId) => {
       if (evaluated() >= evaluatedMax) throw new Unfinished()

@@ -4,6 +4,7 @@ import { CLAIM_ANY, OPERATOR, openRig, type Rig } from "../../test/simulation/ri
 import type { ClaimNext } from "../core/claim.ts"
 import { commands } from "../core/command.ts"
 import type { Actor } from "../core/entry.ts"
+import { EFFORT_MAX } from "../core/glob-automaton.ts"
 import { Unfinished } from "../core/unfinished.ts"
 
 const WISH = { mode: "exclusive", ttlMs: 60_000, reason: "r", task: null, fence: null } as const
@@ -34,6 +35,17 @@ test("a claim that has to compare many files goes on in another batch, and other
   expect(rig.types().slice(-2)).toEqual(["task.added", "task.claimed"])
   // What it found out is kept: the next one is decided at once.
   expect((await rig.execute("task.claimNext", bob!, CLAIM_ANY)).claims.map(({ task }) => task.id)).toEqual(["u"])
+  await rig.close()
+})
+
+test("a claim that has to read many globs goes on in another batch too, however little there is to compare", async () => {
+  const rig = await openRig()
+  const [holder, ann] = await rig.agents("holder", "ann")
+  const tasks = Array.from({ length: 1_000 }, (_, at) => ({ id: `t${at}`, title: "t", touches: [`pkg${at}/**/*.ts`, `pkg${at}/package.json`] }))
+  await rig.execute("plan.add", OPERATOR, { ...PLAN, name: "p", tasks })
+  await rig.execute("files.reserve", holder!, { ...WISH, globs: ["**"] })
+  expect(await rig.refused(rig.loop.execute("task.claimNext", ann!, CLAIM_ANY))).toBe("nothing_ready")
+  expect(rig.loop.stats()["putOff"]).toBeGreaterThan(0)
   await rig.close()
 })
 
@@ -86,18 +98,19 @@ test("however many such claims there are, what others ask is in the next batch, 
   await rig.close()
 })
 
-test("such a claim is decided in one go once it was put off a hundred times, and again by pieces after it has waited", async () => {
+test("such a claim has twice the time after each hundred times that it was put off, and begins anew after it has waited", async () => {
   const rig = await openRig()
   const [ann] = await rig.agents("ann")
-  const asked = unfinished(120)
+  const asked = unfinished(220)
   const claim = rig.loop.execute("task.claimNext", ann!, CLAIM_ANY, { waitMs: 60_000 })
   await rig.clock.advance(1_000)
   expect(rig.loop.stats()["parked"]).toBe(1)
-  expect(asked.map(({ steps }) => steps === Infinity)).toEqual(Array.from({ length: 121 }, (_, at) => at >= 100))
+  const effort = Array.from({ length: 221 }, (_, at) => (at < 100 ? undefined : at < 200 ? 2 * EFFORT_MAX : 4 * EFFORT_MAX))
+  expect(asked.map(({ steps }) => steps)).toEqual(effort)
   asked.length = 0
   await rig.tasks("t")
   await rig.run(claim)
-  expect(asked.findIndex(({ steps }) => steps === Infinity)).toBe(100)
+  expect(asked.map(({ steps }) => steps)).toEqual(effort)
   await rig.close()
 })
 
