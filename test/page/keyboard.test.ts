@@ -35,6 +35,8 @@ inChromium("a list of agents or threads is one stop of Tab, and goes by arrows, 
   await page.keyboard.press("Enter")
   await page.waitForURL(/#\/agents\/claude$/)
   expect(await focused(page), "the focus stays in the list").toBe("#/agents/claude")
+  // It stands before all else that the agent's side has, and comes when its conversation is read.
+  await page.locator(`a[href="#/threads/agent%2Fclaude"]`).waitFor()
   await page.keyboard.press("Tab")
   expect(await focusIsIn(page, ".pair-list")).toBe(false)
   await page.keyboard.press("Shift+Tab")
