@@ -136,3 +136,16 @@ test("a claim for which the policy has to be asked of many tasks goes on in anot
   ])
   await rig.close()
 })
+
+test("a claim goes on where a rule of the policy fails for each task: that it does is known the next time", async () => {
+  const rig = await openRig()
+  const [ann] = await rig.agents("ann")
+  const text = `permit (principal, action, resource);
+    forbid (principal, action == Action::"task.claim", resource is Task) when { resource.name != "" && resource.estimateMs + 9223372036854775807 > 0 };`
+  const tasks = Array.from({ length: 600 }, (_, at) => ({ id: `t${at}`, title: "t", estimateMs: 60_000 }))
+  await rig.execute("plan.add", OPERATOR, { ...PLAN, name: "p", tasks })
+  await rig.execute("policy.set", OPERATOR, { text, reason: "r" })
+  expect(await rig.refused(rig.loop.execute("task.claimNext", ann!, CLAIM_ANY))).toBe("nothing_ready")
+  expect(rig.loop.stats()["putOff"]).toBe(2)
+  await rig.close()
+})
