@@ -34,6 +34,8 @@ export async function buildPage(): Promise<string[]> {
     input: { main: ENTRY },
     platform: "browser",
     tsconfig: "src/dashboard/tsconfig.json",
+    // What WebKit calls the language of a system without one ("C") is none that uPlot can write numbers in; the page writes them itself.
+    plugins: [{ name: "uplot", transform: { filter: { id: /uPlot\.esm\.js$/ }, handler: (code) => code.replace("nav.language", '"en"') } }],
     transform: { define: { "process.env.NODE_ENV": '"production"' } },
     onLog(level, { message }) {
       if (level === "warn") throw new Error(message)

@@ -69,6 +69,11 @@ export function followAddress(): void {
   const read = (): void => {
     wanted = null
     const next = parseRoute(location.hash)
+    // A view begins at its top; one that was gone back to is where it was.
+    if (history.state === null) {
+      history.replaceState("seen", "")
+      if (next.view !== route.peek().view) scrollTo(0, 0)
+    }
     moment.value = next.moment
     route.value = next
   }
@@ -79,7 +84,7 @@ export function followAddress(): void {
 function writeAddress(href: string): void {
   if (wanted === null)
     setTimeout(() => {
-      if (wanted !== null) history.replaceState(null, "", wanted)
+      if (wanted !== null) history.replaceState(history.state, "", wanted)
       wanted = null
     }, ADDRESS_MS)
   wanted = href

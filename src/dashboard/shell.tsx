@@ -213,12 +213,16 @@ function CurrentView(): JSX.Element {
 
 const loaded = new Map<() => Promise<unknown>, unknown>()
 
-/** A part of the page, once its code is there; what did not come while the hub was away is asked for again when it is back. */
+/**
+ * A part of the page, once its code is there; what did not come while the hub was away is asked for again when it is back. While it is known to be away
+ * nothing is asked for: Firefox never asks again for a module that could not be had once.
+ */
 function useLoaded<Part>(load: (() => Promise<Part>) | undefined): Part | null {
   const [, again] = useState(0)
   const hasHub = hubAnswers.value
+  const isAway = connection.value.phase === "lost"
   useEffect(() => {
-    if (load === undefined || loaded.has(load)) return
+    if (load === undefined || loaded.has(load) || isAway) return
     load().then(
       (part) => {
         loaded.set(load, part)
@@ -230,7 +234,7 @@ function useLoaded<Part>(load: (() => Promise<Part>) | undefined): Part | null {
         if (answer?.ok === true) fail(failureText(error))
       },
     )
-  }, [load, hasHub])
+  }, [load, hasHub, isAway])
   return load === undefined ? null : ((loaded.get(load) as Part | undefined) ?? null)
 }
 

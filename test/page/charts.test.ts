@@ -30,6 +30,15 @@ async function drawn(page: Page): Promise<boolean[]> {
   )
 }
 
+inChromium("charts are drawn where the browser's language is none, as in WebKit on a system without one", async () => {
+  const { page, complaints } = await rig.open()
+  await page.addInitScript(`Object.defineProperty(navigator, "language", { value: "C" })`)
+  await page.reload()
+  await page.getByRole("link", { name: "Charts" }).click()
+  await page.waitForSelector(".plot canvas", WAIT)
+  expect(complaints).toEqual([])
+})
+
 inChromium("charts tell what the ledger tells, as lines and as figures, of now and of a moment of the past", async () => {
   const { page, complaints } = await rig.open("#/charts")
   await page.waitForSelector(".plot canvas", WAIT)

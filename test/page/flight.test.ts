@@ -109,6 +109,24 @@ inChromium("the page can be used from the keyboard alone", async () => {
   expect(await page.evaluate("document.activeElement.id")).toBe("main")
 })
 
+inChromium("a view that is gone to begins at its top, and the way back leads to where one was in it", async () => {
+  const { page } = await rig.open("", { viewport: { width: 1_280, height: 300 } })
+  const go = async (name: string, shows: string): Promise<void> => {
+    await page.evaluate(`location.hash = "#/${name}"`)
+    await page.waitForSelector(shows)
+  }
+  // Both were there before: while a view is loaded the page is too short to be scrolled.
+  await go("money", ".money-parts table")
+  await go("flight", ".flight-plans")
+  await page.evaluate("scrollTo(0, 250)")
+  await go("money", ".money-parts table")
+  expect(await page.evaluate("scrollY")).toBe(0)
+  await page.goBack()
+  await page.waitForSelector(".flight-plans")
+  // About there: what comes above it meanwhile moves it.
+  await expect.poll(() => page.evaluate("scrollY")).toBeGreaterThan(200)
+})
+
 for (const colorScheme of ["light", "dark"] as const)
   for (const width of [360, 1280, 2560])
     inChromium(`Flight has no serious fault of access and nothing to scroll sideways for: ${colorScheme}, ${width} px`, async () => {

@@ -32,8 +32,11 @@ inChromium("a view that is first opened while the hub is away, and a moment, com
   const { page } = await rig.open()
   await rig.hub.stop()
   await page.waitForSelector("text=The hub does not answer")
+  const modules: string[] = []
+  page.on("request", (request) => request.resourceType() === "script" && modules.push(request.url()))
   await page.getByRole("link", { name: "Money" }).click()
   await page.waitForSelector("text=it comes when the hub answers")
+  expect(modules, "Firefox never asks again for a module that could not be had once").toEqual([])
   await rig.hub.restart()
   await page.locator("main h2").getByText("Budgets").waitFor()
   await rig.hub.stop()
