@@ -58,12 +58,9 @@ export function decideAddPlan(state: Workspace, plan: AddPlan): (PlanEvent | Age
   return [
     ...added,
     { type: "plan.added", data: { ...rest, id, run, agents: agents.map(({ name, start }) => ({ name, start })), taskCount: tasks.length } },
-    ...tasks.map(({ id: local, ...given }): TaskEvent => {
-      const spec = { ...DEFAULT_SPEC, ...given }
-      return {
-        type: "task.added",
-        data: { id: planTaskId(id, local), plan: id, spec: { ...spec, dependsOn: spec.dependsOn.map((dependency) => planTaskId(id, dependency)) } },
-      }
+    ...tasks.map(({ id: local, dependsOn = [], ...given }): TaskEvent => {
+      const spec = { ...DEFAULT_SPEC, ...given, dependsOn: dependsOn.map((dependency) => planTaskId(id, dependency)) }
+      return { type: "task.added", data: { id: planTaskId(id, local), plan: id, spec } }
     }),
   ]
 }
