@@ -90,7 +90,7 @@ export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNex
     if (load.over.length === 0 && free.length === 0 && before.length === 0) return claims
     return [...before, ...lapsed(state, actor, load), ...free, ...claims]
   }
-  const own = room <= 0 ? null : ownOf(state, actor, agent, filter, gate)
+  const own = room <= 0 ? null : ownOf(state, actor, agent, filter, gate, effort)
   if (own !== null) return take([own.id], freed(load, state.specs.get(own.id) as TaskSpec), own.rule)
   const real = filter.filler === true || room <= 0 ? [] : choose(state, actor, agent, filter, false, room, gate, effort)
   if (real.length > 0) return take(real, freed(load, state.specs.get(real[0] as TaskId) as TaskSpec))
@@ -148,7 +148,14 @@ function holds(task: Task, actor: Actor): boolean {
 }
 
 /** A task that is the caller's for a reason of its own: a probe that is due, or what it was assigned among all who waited. */
-function ownOf(state: Workspace, actor: Actor, agent: Agent, filter: ClaimNext, gate: ClaimGate): { id: TaskId; rule: "probe" | "assigned" } | null {
+function ownOf(
+  state: Workspace,
+  actor: Actor,
+  agent: Agent,
+  filter: ClaimNext,
+  gate: ClaimGate,
+  effort: Effort,
+): { id: TaskId; rule: "probe" | "assigned" } | null {
   if (filter.filler === true || filter.max > 1) return null
   const open = (id: TaskId): boolean => {
     const { plan } = state.tasks.get(id) as Task
@@ -156,7 +163,7 @@ function ownOf(state: Workspace, actor: Actor, agent: Agent, filter: ClaimNext, 
     if (filter.plan !== null && plan !== filter.plan) return false
     return (
       filter.labels.every((label) => labels.includes(label)) &&
-      !state.board.holdings.obstruct(touches, agent.name) &&
+      !state.board.holdings.obstruct(touches, agent.name, effort) &&
       planHasRoom(state, plan, agent.name) &&
       gate.isOpen(plan)
     )

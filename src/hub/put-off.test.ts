@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest"
 import { PLAN } from "../../test/scenario.ts"
-import { CLAIM_ANY, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
+import { actor, CLAIM_ANY, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
 import type { ClaimNext } from "../core/claim.ts"
 import { commands } from "../core/command.ts"
 import type { Actor } from "../core/entry.ts"
@@ -45,6 +45,24 @@ test("a claim that has to read many globs goes on in another batch too, however 
   await rig.execute("plan.add", OPERATOR, { ...PLAN, name: "p", tasks })
   await rig.execute("files.reserve", holder!, { ...WISH, globs: ["**"] })
   expect(await rig.refused(rig.loop.execute("task.claimNext", ann!, CLAIM_ANY))).toBe("nothing_ready")
+  expect(rig.loop.stats()["putOff"]).toBeGreaterThan(0)
+  await rig.close()
+})
+
+test("a claim that looks for a task to try its agent on goes on in another batch too", async () => {
+  const rig = await openRig()
+  const [holder] = await rig.agents("holder")
+  await rig.execute("agent.add", OPERATOR, { name: "ann", kind: "claude", capabilities: { docs: 1 } })
+  // The first task of each skill is looked at.
+  const small = (at: number) => ({ title: "t", requires: { [`skill${at}`]: 1 }, estimateMs: 60_000 })
+  const tasks = Array.from({ length: 1_000 }, (_, at) => ({ ...small(at), id: `t${at}`, touches: [`pkg${at}/**/*.ts`, `pkg${at}/package.json`] }))
+  await rig.execute("plan.add", OPERATOR, { ...PLAN, name: "p", tasks })
+  await rig.execute("files.reserve", holder!, { ...WISH, globs: ["**"] })
+  // How long the ledger is says whether the next claim looks for one.
+  for (let at = 0; at < 200 && rig.loop.stats()["putOff"] === 0; at += 1) {
+    await rig.execute("task.add", OPERATOR, { ...small(0), id: `u${at}`, estimateMs: null })
+    expect(await rig.refused(rig.loop.execute("task.claimNext", actor("ann"), CLAIM_ANY))).toBe("nothing_ready")
+  }
   expect(rig.loop.stats()["putOff"]).toBeGreaterThan(0)
   await rig.close()
 })
