@@ -1,5 +1,6 @@
 import { ERRORS, SkeinError } from "../contract/errors.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
+import { drawKey } from "./draw-key.ts"
 import { type Again, againOf, errorFrom, timedOut } from "./post.ts"
 import { fullJitterMs, RetryBudget } from "./retry.ts"
 
@@ -133,12 +134,4 @@ export class Calls {
     pending.release()
     this.#pending.delete(pending.id)
   }
-}
-
-let drawn = 0
-const run = crypto.randomUUID()
-/** A key for each call: one random part for the process, then a count, which costs no entropy a call. */
-function drawKey(): string {
-  drawn += 1
-  return `${run}.${drawn}`
 }

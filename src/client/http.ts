@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { ERRORS, SkeinError } from "../contract/errors.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
 import type { Input, Output } from "../contract/operations.ts"
+import { drawKey } from "./draw-key.ts"
 import { hubAddress, isLoopbackUrl } from "./hub-address.ts"
 import { bearerFor, type Identity, readIdentity } from "./identity.ts"
 import { PlainHttp } from "./plain-http.ts"
@@ -30,6 +31,13 @@ const ATTEMPTS = 4
 export function httpClient({ url: address, workspace, session, timeoutMs = TIMEOUT_MS, ...identity }: HttpClientOptions): HttpClient {
   const url = hubAddress(address)
   const sockets = new PlainHttp({ keepAlive: true })
+  // To make one takes as long as to send a request.
+  const addresses = new Map<OperationName, URL>()
+  const addressOf = (name: OperationName): URL => {
+    let found = addresses.get(name)
+    if (found === undefined) addresses.set(name, (found = new URL(`/rpc/${name.replace(".", "/")}`, url)))
+    return found
+  }
   // A file may hold a token that was renewed since: it is read at each call, which costs 0.1 ms.
   const bearer = async (leftMs: number): Promise<string> => {
     const text = await readIdentity(identity)
@@ -37,8 +45,7 @@ export function httpClient({ url: address, workspace, session, timeoutMs = TIMEO
   }
   const call = async (name: OperationName, input: unknown, options: HttpCallOptions = {}): Promise<unknown> => {
     const kind = KINDS[name]
-    // Loaded for what needs it: reading alone costs a fifth less without.
-    const key = options.key ?? (kind === "command" ? (await import("node:crypto")).randomUUID() : null)
+    const key = options.key ?? (kind === "command" ? drawKey() : null)
     const deadlineMs = performance.now() + (options.timeoutMs ?? timeoutMs + waitOf(input))
     for (let attempt = 0; ; attempt += 1) {
       const leftMs = deadlineMs - performance.now()
@@ -50,7 +57,7 @@ export function httpClient({ url: address, workspace, session, timeoutMs = TIMEO
           ...(session === undefined ? {} : { "Skein-Session": session }),
         }
         const { status, body } = await postJson(
-          new URL(`/rpc/${name.replace(".", "/")}`, url),
+          addressOf(name),
           { json: input },
           { headers, sockets, timeoutMs: Math.max(1, leftMs), signal: options.signal, again: againOf(name, options.key) },
         )

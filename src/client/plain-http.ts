@@ -105,7 +105,7 @@ function safe(value: string): string {
 /** Puts an answer together from the pieces in which it comes. */
 class AnswerReader {
   #pieces: Buffer[] = []
-  #head: { status: number; headers: Map<string, string>; bodyAt: number } | null = null
+  #head: Head | null = null
   keepsAlive = false
 
   add(chunk: Buffer): void {
@@ -118,30 +118,38 @@ class AnswerReader {
     this.#pieces = [bytes]
     this.#head ??= readHead(bytes)
     if (this.#head === null) return null
-    const { status, headers, bodyAt } = this.#head
-    this.keepsAlive = headers.get("connection")?.toLowerCase() !== "close"
-    const length = headers.get("content-length")
-    if (headers.get("transfer-encoding")?.toLowerCase() === "chunked") {
+    const { status, length, isChunked, bodyAt } = this.#head
+    this.keepsAlive = this.#head.keepsAlive
+    if (isChunked) {
       const body = readChunks(bytes, bodyAt)
       return body === null ? null : { status, text: body.toString("utf8") }
     }
-    if (length === undefined) return ended ? { status, text: bytes.toString("utf8", bodyAt) } : null
-    const end = bodyAt + Number(length)
+    if (length === null) return ended ? { status, text: bytes.toString("utf8", bodyAt) } : null
+    const end = bodyAt + length
     return bytes.length >= end ? { status, text: bytes.toString("utf8", bodyAt, end) } : null
   }
 }
 
-function readHead(bytes: Buffer): { status: number; headers: Map<string, string>; bodyAt: number } | null {
+/** What of an answer's head says how to read it. `length`: of its body, in bytes; null: it does not say. */
+type Head = { status: number; length: number | null; isChunked: boolean; keepsAlive: boolean; bodyAt: number }
+
+function readHead(bytes: Buffer): Head | null {
   const end = bytes.indexOf("\r\n\r\n")
   if (end === -1) {
     if (bytes.length > HEAD_MAX_BYTES) throw notHttp()
     return null
   }
-  const [first = "", ...lines] = bytes.toString("latin1", 0, end).split("\r\n")
-  const status = /^HTTP\/1\.[01] (\d{3})/.exec(first)?.[1]
+  const text = bytes.toString("latin1", 0, end)
+  const status = /^HTTP\/1\.[01] (\d{3})/.exec(text)?.[1]
   if (status === undefined) throw notHttp()
-  const headers = new Map(lines.map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 1).trim()]))
-  return { status: Number(status), headers, bodyAt: end + 4 }
+  const length = /\r\ncontent-length:[ \t]*([^\r]*)/i.exec(text)?.[1]
+  return {
+    status: Number(status),
+    length: length === undefined ? null : Number(length),
+    isChunked: /\r\ntransfer-encoding:[ \t]*chunked[ \t]*(?:\r|$)/i.test(text),
+    keepsAlive: !/\r\nconnection:[ \t]*close[ \t]*(?:\r|$)/i.test(text),
+    bodyAt: end + 4,
+  }
 }
 
 /** The body of an answer in chunks, or null while the last is missing. */
