@@ -85,6 +85,13 @@ export function describeDamage(name: string, make: () => Subject): void {
         /bytes of entry 5/,
       ],
       [
+        "a flipped bit in the number of the first entry",
+        (rows) => rows.with(0, { ...at(rows, 1), bytes: at(rows, 1).bytes.replace('"seq":1', '"seq":0') }),
+        "altered",
+        1,
+        /bytes of entry 1/,
+      ],
+      [
         "a flipped bit in the number of the last entry",
         (rows) => rows.with(11, { ...at(rows, 12), bytes: at(rows, 12).bytes.replace('"seq":12', '"seq":13') }),
         "altered",

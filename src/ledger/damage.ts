@@ -65,7 +65,7 @@ export async function nameDamage(ledger: Pick<Ledger, "read">, seq: Seq, prev: U
   if (own === null || own === seq) return nameAltered(ledger, seq, prev, row)
   if (own < seq) {
     const [earlier] = await ledger.read(own, 1)
-    if (earlier?.bytes === row.bytes) return finding("duplicated", seq, `entry ${own} stands again where entry ${seq} belongs`)
+    if (earlier?.seq === own && earlier.bytes === row.bytes) return finding("duplicated", seq, `entry ${own} stands again where entry ${seq} belongs`)
   }
   // The seq within the text may itself be what was changed: with the right one the hash would fit.
   if (sameHash(hashOf(prev, row.bytes.replace(/^\{"seq":\d+/, `{"seq":${seq}`)) ?? prev, row.hash)) return nameAltered(ledger, seq, prev, row)
