@@ -40,8 +40,8 @@ async function down(context: Context): Promise<void> {
   const closed = closedTo(instance)
   if (closed !== null) throw closed
   const named = namedWorkspace(context.options)
-  const workspaces = await servedBy(instance)
-  if (named !== undefined && workspaces.some(({ name }) => name !== named))
+  const workspaces = named === undefined ? [] : await servedBy(instance)
+  if (workspaces.some(({ name }) => name !== named))
     throw new UsageError(
       `-w or SKEIN_WORKSPACE names ${named}, and the hub is one for all its workspaces: ${listed(workspaces)}`,
       "To stop it with all of them, say skein down without either.",

@@ -47,6 +47,16 @@ function sqliteSubject(): Subject {
   }
 }
 
+/** More pages than one step of a backup copies. */
+async function fill(ledger: SqliteLedger): Promise<void> {
+  const chain = new Chain(sha256)
+  for (let head = 0; head < 100; head += 50)
+    await ledger.append(
+      head,
+      makeEntries(chain, 50, () => "x".repeat(60_000)),
+    )
+}
+
 /** Changes the rows as an intruder with the `sqlite3` shell would. */
 function rewriteRows(path: string, change: (rows: Stored[]) => Stored[]): void {
   const database = new DatabaseSync(path)
@@ -103,13 +113,7 @@ describe("a SQLite ledger", () => {
 
   it("breaks a copy off between two steps, and leaves nothing of it", async () => {
     const ledger = openSqlite({ path })
-    const chain = new Chain(sha256)
-    // More pages than a step copies.
-    for (let head = 0; head < 100; head += 50)
-      await ledger.append(
-        head,
-        makeEntries(chain, 50, () => "x".repeat(60_000)),
-      )
+    await fill(ledger)
     await expect(ledger.backup(join(folder, "copy.sqlite"), () => true)).rejects.toMatchObject({ code: "rolled_back" })
     expect(readdirSync(folder).filter((name) => name.startsWith("copy"))).toEqual([])
     await ledger.close()
@@ -117,12 +121,7 @@ describe("a SQLite ledger", () => {
 
   it("takes away what a backup to the same place left that was killed, and nothing that another writes or that is none", async () => {
     const ledger = openSqlite({ path })
-    const chain = new Chain(sha256)
-    for (let head = 0; head < 100; head += 50)
-      await ledger.append(
-        head,
-        makeEntries(chain, 50, () => "x".repeat(60_000)),
-      )
+    await fill(ledger)
     const copy = join(folder, "copy.sqlite")
     const killed = inProcess(`
       import { openForReading } from ${JSON.stringify(new URL("sqlite.ts", import.meta.url).href)}

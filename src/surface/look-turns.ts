@@ -6,9 +6,9 @@ import type { Context } from "./context.ts"
  * have moved at the next one: records are never changed in place, and of the tables that only grow an iterator goes on where it was.
  */
 export async function inTurns<T>(read: Context["read"], look: (state: Workspace, nowMs: number) => Generator<void, T>): Promise<T> {
-  const steps = await read(look)
+  let steps: Generator<void, T> | null = null
   for (;;) {
-    const step = await read(() => steps.next())
+    const step = await read((state, nowMs) => (steps ??= look(state, nowMs)).next())
     if (step.done === true) return step.value
   }
 }

@@ -1,38 +1,31 @@
 import { describe, expect, test } from "vitest"
+import { commands } from "../../src/core/command.ts"
 import { Holdings } from "../../src/core/holdings.ts"
 import { Queue } from "../../src/hub/queue.ts"
-import { find, replaced, tampered } from "./planting.ts"
+import { find, replaced } from "./planting.ts"
 
 describe("a fault that is planted in a claim or a reservation is found:", { timeout: 120_000 }, () => {
   test("a claim that does not look at what the task waits for", async () => {
-    const eager = await tampered(
-      (sound) => ({
-        "task.claim": {
-          ...sound["task.claim"],
-          decide: (state, by, input, nowMs) => {
-            const decision = sound["task.claim"].decide(state, by, input, nowMs)
-            return "refused" in decision && decision.refused === "not_ready"
-              ? [{ type: "task.claimed", data: { id: input.task, leaseMs: 2_000, leaseEndsAtMs: nowMs + 2_000 } }]
-              : decision
-          },
-        },
-      }),
+    const eager = await replaced(
+      commands["task.claim"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const decision = sound(state, by, input, nowMs)
+        return "refused" in decision && decision.refused === "not_ready"
+          ? [{ type: "task.claimed", data: { id: input.task, leaseMs: 2_000, leaseEndsAtMs: nowMs + 2_000 } }]
+          : decision
+      },
       () => find({}),
     )
     expect(eager).toMatch(/which waits for/)
   })
 
   test("a claim that overlooks the last ready task", async () => {
-    const blind = await tampered(
-      (sound) => ({
-        "task.claimNext": {
-          ...sound["task.claimNext"],
-          decide: (state, by, input, nowMs) =>
-            state.board.readyCount === 1
-              ? { refused: "nothing_ready", message: "planted", remedy: "none", details: {} }
-              : sound["task.claimNext"].decide(state, by, input, nowMs),
-        },
-      }),
+    const blind = await replaced(
+      commands["task.claimNext"],
+      "decide",
+      (sound) => (state, by, input, nowMs) =>
+        state.board.readyCount === 1 ? { refused: "nothing_ready", message: "planted", remedy: "none", details: {} } : sound(state, by, input, nowMs),
       () => find({}),
     )
     expect(blind).toMatch(/has waited \d+ ms though/)
@@ -66,56 +59,47 @@ describe("a fault that is planted in a claim or a reservation is found:", { time
   })
 
   test("a reservation that looks at no other's", async () => {
-    const blind = await tampered(
-      (sound) => ({
-        "files.reserve": {
-          ...sound["files.reserve"],
-          decide: (state, by, input, nowMs) => {
-            const decision = sound["files.reserve"].decide(state, by, input, nowMs)
-            if (!("refused" in decision) || decision.refused !== "files_conflict") return decision
-            const { mode, globs, reason, task, ttlMs } = input
-            const causedBy = task === null ? null : (state.tasks.get(task)?.fence ?? null)
-            return [{ type: "files.reserved", data: { mode, globs, reason, task, ttlMs, endsAtMs: nowMs + ttlMs }, causedBy }]
-          },
-        },
-      }),
+    const blind = await replaced(
+      commands["files.reserve"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const decision = sound(state, by, input, nowMs)
+        if (!("refused" in decision) || decision.refused !== "files_conflict") return decision
+        const { mode, globs, reason, task, ttlMs } = input
+        const causedBy = task === null ? null : (state.tasks.get(task)?.fence ?? null)
+        return [{ type: "files.reserved", data: { mode, globs, reason, task, ttlMs, endsAtMs: nowMs + ttlMs }, causedBy }]
+      },
       () => find({}),
     )
     expect(blind).toMatch(/files\.reserved by \w+ gives \w+ .*, though \w+ holds/)
   })
 
   test("a claim that takes what its task touches from another", async () => {
-    const greedy = await tampered(
-      (sound) => ({
-        "task.claim": {
-          ...sound["task.claim"],
-          decide: (state, by, input, nowMs) => {
-            const decision = sound["task.claim"].decide(state, by, input, nowMs)
-            // Where there is a budget its oracle would find the claim first: it reserves nothing.
-            return "refused" in decision && decision.refused === "files_conflict" && state.budgets.size === 0
-              ? [{ type: "task.claimed", data: { id: input.task, leaseMs: 2_000, leaseEndsAtMs: nowMs + 2_000 } }]
-              : decision
-          },
-        },
-      }),
+    const greedy = await replaced(
+      commands["task.claim"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const decision = sound(state, by, input, nowMs)
+        // Where there is a budget its oracle would find the claim first: it reserves nothing.
+        return "refused" in decision && decision.refused === "files_conflict" && state.budgets.size === 0
+          ? [{ type: "task.claimed", data: { id: input.task, leaseMs: 2_000, leaseEndsAtMs: nowMs + 2_000 } }]
+          : decision
+      },
       () => find({}),
     )
     expect(greedy).toMatch(/task\.claimed by \w+ gives \w+ .*, though \w+ holds/)
   })
 
   test("a claim that reserves money which others have reserved", async () => {
-    const greedy = await tampered(
-      (sound) => ({
-        "task.claim": {
-          ...sound["task.claim"],
-          decide: (state, by, input, nowMs) => {
-            const decision = sound["task.claim"].decide(state, by, input, nowMs)
-            if (!("refused" in decision) || decision.refused !== "budget_spent" || decision.details["wantedMicroUsd"] === 0) return decision
-            const reserves = { workspace: decision.details["wantedMicroUsd"] as number }
-            return [{ type: "task.claimed", data: { id: input.task, leaseMs: 2_000, leaseEndsAtMs: nowMs + 2_000, reserves } }]
-          },
-        },
-      }),
+    const greedy = await replaced(
+      commands["task.claim"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const decision = sound(state, by, input, nowMs)
+        if (!("refused" in decision) || decision.refused !== "budget_spent" || decision.details["wantedMicroUsd"] === 0) return decision
+        const reserves = { workspace: decision.details["wantedMicroUsd"] as number }
+        return [{ type: "task.claimed", data: { id: input.task, leaseMs: 2_000, leaseEndsAtMs: nowMs + 2_000, reserves } }]
+      },
       () => find({}),
     )
     expect(greedy).toMatch(/task\.claimed by \w+ reserves \d+(, though only -?\d+ of \d+ is free| in a budget that is closed)/)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest"
 import { operations } from "../../src/contract/operations.ts"
+import { commands } from "../../src/core/command.ts"
 import type { Role } from "../../src/core/entry.ts"
 import type { Seq } from "../../src/core/ids.ts"
 import { Table } from "../../src/core/table.ts"
@@ -81,59 +82,53 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
   })
 
   test("a sweep that ends leases a little early", async () => {
-    const early = await tampered(
-      (sound) => ({ "hub.sweep": { ...sound["hub.sweep"], decide: (state, by, input, nowMs) => sound["hub.sweep"].decide(state, by, input, nowMs + 50) } }),
+    const early = await replaced(
+      commands["hub.sweep"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => sound(state, by, input, nowMs + 50),
       () => find({}),
     )
     expect(early).toMatch(/\(expired\) \d+ ms early|which has time to hand over/)
   })
 
   test("a sweep that passes over who was heard of", async () => {
-    const deaf = await tampered(
-      (sound) => ({
-        "hub.sweep": {
-          ...sound["hub.sweep"],
-          decide: (state, by, input, nowMs) => sound["hub.sweep"].decide(state, by, { ...input, beats: input.beats.slice(1) }, nowMs),
-        },
-      }),
+    const deaf = await replaced(
+      commands["hub.sweep"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => sound(state, by, { ...input, beats: input.beats.slice(1) }, nowMs),
       () => find({ hubs: 1 }),
     )
     expect(deaf).toMatch(/ended \(\w+\) \d+ ms after a beat/)
   })
 
   test("a read cursor that anybody may move anywhere", async () => {
-    const free = await tampered(
-      (sound) => ({ "message.ack": { ...sound["message.ack"], decide: (_state, _by, data) => [{ type: "message.acked", data }] } }),
+    const free = await replaced(
+      commands["message.ack"],
+      "decide",
+      () => (_state, _by, data) => [{ type: "message.acked", data }],
       () => find({}),
     )
     expect(free).toMatch(/message\.acked by \w+ in \S+ up to \d+, (beyond its head|after) \d+/)
   })
 
   test("a completion that nobody asks for its fence", async () => {
-    const unfenced = await tampered(
-      (sound) => ({
-        "task.complete": {
-          ...sound["task.complete"],
-          decide: (state, by, input, nowMs) =>
-            sound["task.complete"].decide(state, by, { ...input, fence: state.tasks.get(input.task)?.fence ?? input.fence }, nowMs),
-        },
-      }),
+    const unfenced = await replaced(
+      commands["task.complete"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => sound(state, by, { ...input, fence: state.tasks.get(input.task)?.fence ?? input.fence }, nowMs),
       () => find({}),
     )
     expect(unfenced).toMatch(/was taken under fence \d+, though \d+ held the task/)
   })
 
   test("a completion that anybody may report", async () => {
-    const foreign = await tampered(
-      (sound) => ({
-        "task.complete": {
-          ...sound["task.complete"],
-          decide: (state, by, input, nowMs) => {
-            const task = state.tasks.get(input.task)
-            return sound["task.complete"].decide(state, { ...by, agent: task?.owner ?? by.agent }, { ...input, fence: task?.fence ?? input.fence }, nowMs)
-          },
-        },
-      }),
+    const foreign = await replaced(
+      commands["task.complete"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const task = state.tasks.get(input.task)
+        return sound(state, { ...by, agent: task?.owner ?? by.agent }, { ...input, fence: task?.fence ?? input.fence }, nowMs)
+      },
       () => find({}),
     )
     expect(foreign).toMatch(/though \w+ holds it|was taken under fence/)
@@ -176,30 +171,24 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
   })
 
   test("an answer with another fence than the ledger's", async () => {
-    const lying = await tampered(
-      (sound) => ({
-        "task.claim": {
-          ...sound["task.claim"],
-          answer: (state, by, input, entries) => ({ ...sound["task.claim"].answer(state, by, input, entries), fence: state.seq + 1 }),
-        },
-      }),
+    const lying = await replaced(
+      commands["task.claim"],
+      "answer",
+      (sound) => (state, by, input, entries) => ({ ...sound(state, by, input, entries), fence: state.seq + 1 }),
       () => find({}),
     )
     expect(lying).toMatch(/is answered with fence \d+, which the ledger does not have/)
   })
 
   test("a decider that changes the state beside the entries", async () => {
-    const sly = await tampered(
-      (sound) => ({
-        "task.update": {
-          ...sound["task.update"],
-          decide: (state, by, input, nowMs) => {
-            const task = state.tasks.get(input.task)
-            if (task !== undefined) Object.assign(task, { note: "beside the ledger" })
-            return sound["task.update"].decide(state, by, input, nowMs)
-          },
-        },
-      }),
+    const sly = await replaced(
+      commands["task.update"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const task = state.tasks.get(input.task)
+        if (task !== undefined) Object.assign(task, { note: "beside the ledger" })
+        return sound(state, by, input, nowMs)
+      },
       () => find({}),
     )
     expect(sly).toMatch(/replay/)
@@ -247,27 +236,20 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
   })
 
   test("an owner that may approve its own work", async () => {
-    const proud = await tampered(
-      (sound) => ({
-        "task.review": {
-          ...sound["task.review"],
-          decide: (state, by, input, nowMs) => sound["task.review"].decide(state, { ...by, role: "operator" }, input, nowMs),
-        },
-      }),
+    const proud = await replaced(
+      commands["task.review"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => sound(state, { ...by, role: "operator" }, input, nowMs),
       () => find({}),
     )
     expect(proud).toMatch(/task\.completed of \w+ by \w+, who reviews what is its own/)
   })
 
   test("an unblocking that anybody may report", async () => {
-    const free = await tampered(
-      (sound) => ({
-        "task.unblock": {
-          ...sound["task.unblock"],
-          decide: (state, by, input, nowMs) =>
-            sound["task.unblock"].decide(state, { ...by, agent: state.tasks.get(input.task)?.owner ?? by.agent }, input, nowMs),
-        },
-      }),
+    const free = await replaced(
+      commands["task.unblock"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => sound(state, { ...by, agent: state.tasks.get(input.task)?.owner ?? by.agent }, input, nowMs),
       () => find({}),
     )
     expect(free).toMatch(/task\.unblocked of \w+ by \w+, who is worker and does not hold it/)
@@ -288,16 +270,13 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
   })
 
   test("a task that is claimed once more after its last attempt", async () => {
-    const patient = await tampered(
-      (sound) => ({
-        "hub.sweep": {
-          ...sound["hub.sweep"],
-          decide: (state, by, input, nowMs) => {
-            const decision = sound["hub.sweep"].decide(state, by, input, nowMs)
-            return "refused" in decision ? decision : decision.filter(({ type }) => type !== "task.failed")
-          },
-        },
-      }),
+    const patient = await replaced(
+      commands["hub.sweep"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const decision = sound(state, by, input, nowMs)
+        return "refused" in decision ? decision : decision.filter(({ type }) => type !== "task.failed")
+      },
       () => find({}),
     )
     expect(patient).toMatch(/claims \w+, whose \d+ attempts are used up/)
