@@ -1,5 +1,6 @@
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
+import { isReadable, rowsOf } from "../core/kept-rows.ts"
 import { UPCASTS, upcast } from "../core/upcast.ts"
 import type { Step } from "./past.ts"
 import { evolve, putRows, Workspace } from "../core/workspace.ts"
@@ -46,10 +47,11 @@ export class SnapshotReader {
 
   #line(line: string): void {
     if (line.startsWith("[", SEAL_LENGTH) && line.startsWith(`["${KEYS}",`, SEAL_LENGTH) !== (this.#takes === "keys")) return
-    const value = JSON.parse(line.slice(SEAL_LENGTH)) as { version: number; seq: Seq; atMs: number } | [string, [string, unknown][]] | null
-    if (value === null) this.#isWhole = true
-    else if (Array.isArray(value)) putRows(this.state, ...value)
-    else if (value.version !== 2) throw new SyntaxError(`a snapshot of version ${String(value.version)}, which this version does not know`)
+    const value = JSON.parse(line.slice(SEAL_LENGTH)) as { version: number; seq: Seq; atMs: number } | null
+    const kept = rowsOf(value)
+    if (kept !== null) putRows(this.state, kept.table, kept.rows)
+    else if (value === null) this.#isWhole = true
+    else if (!isReadable(value.version)) throw new SyntaxError(`a snapshot of version ${String(value.version)}, which this version does not know`)
     else {
       this.state.seq = value.seq
       this.state.atMs = value.atMs
@@ -61,8 +63,9 @@ export class SnapshotReader {
 export async function* readSteps(lines: AsyncIterable<string>): AsyncGenerator<Step, void> {
   let step: Step | null = null
   for await (const line of lines) {
-    const value = JSON.parse(line.slice(SEAL_LENGTH)) as { from: Seq; to: Seq; atMs: number } | [string, [string, unknown][]] | null
-    if (Array.isArray(value)) step?.changes.push({ table: value[0], rows: value[1] })
+    const value = JSON.parse(line.slice(SEAL_LENGTH)) as { from: Seq; to: Seq; atMs: number } | null
+    const kept = rowsOf(value)
+    if (kept !== null) step?.changes.push(kept)
     else if (value !== null) step = { from: value.from, to: value.to, atMs: value.atMs, changes: [] }
     else if (step !== null) yield step
   }

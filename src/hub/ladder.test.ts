@@ -1,13 +1,14 @@
 import fc from "fast-check"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import type { Seq } from "../core/ids.ts"
+import { rowsOf } from "../core/kept-rows.ts"
 import { takeSnapshot, type Workspace } from "../core/workspace.ts"
 import { SnapshotReader } from "../dashboard/fold.ts"
 import { sha256 } from "../ledger/sha256.ts"
 import { type Instance, startInstance } from "../surface/served.contract.ts"
 import { Ladder } from "./ladder.ts"
 import { replay } from "./replay.ts"
-import { memorySnapshots, type SnapshotStore } from "./snapshots.ts"
+import { memorySnapshots, Seals, type SnapshotStore } from "./snapshots.ts"
 
 const OPERATOR = { agent: "operator", session: null, role: "operator" as const }
 let hub: Instance
@@ -35,8 +36,9 @@ async function goneBack(ladder: Ladder, state: Workspace, to: Seq, from: Seq): P
   const restore = (name: string, key: string, record: unknown): void => state.tables.find((table) => table.name === name)?.restore(key, record ?? undefined)
   for await (const piece of ladder.lines(to, from)) {
     for (const line of piece.split("\n").slice(0, -1)) {
-      const value = JSON.parse(line.slice(64)) as { from: Seq; to: Seq; atMs: number } | [string, [string, unknown][]] | null
-      if (Array.isArray(value)) for (const [key, record] of value[1]) restore(value[0], key, record)
+      const value = JSON.parse(line.slice(64)) as { from: Seq; to: Seq; atMs: number } | null
+      const kept = rowsOf(value)
+      if (kept !== null) for (const [key, record] of kept.rows) restore(kept.table, key, record)
       else if (value !== null) {
         expect(value.to).toBe(at)
         at = value.from
@@ -140,7 +142,7 @@ test.each([
 test.each([
   ["changed", (text: string) => text.replace("t8", "t7")],
   ["cut off", (text: string) => text.slice(0, -69)],
-  ["of an earlier version", (text: string) => text.replace('"version":2', '"version":1')],
+  ["of an earlier version", (text: string) => text.replace('"version":3', '"version":1')],
 ])("a step that was %s is not gone over, and all are made anew", async (_, how) => {
   const store = memorySnapshots()
   await ladderOn(store).grow(50)
@@ -173,6 +175,37 @@ test("what an earlier version kept, steps forward without a state, is thrown awa
   await ladder.grow(40)
   expect(await store.list("main")).toEqual([10, 20, 30, 40])
   await isTrue(ladder)
+})
+
+test("what the version before kept, every record whole, is gone over and gone on from", async () => {
+  const store = memorySnapshots()
+  await ladderOn(store).grow(100)
+  const textOf = async (key: string, seq: Seq): Promise<string> => {
+    let text = ""
+    for await (const piece of (await store.open(key, seq))!) text += piece
+    return text
+  }
+  for (const key of ["main", "main@100", "main@top"])
+    for (const seq of await store.list(key)) {
+      const text = await textOf(key, seq)
+      const seals = new Seals(sha256)
+      const lines = async function* lines(): AsyncIterable<string> {
+        for (const line of text.split("\n").slice(0, -1)) {
+          const value: unknown = JSON.parse(line.slice(64))
+          const kept = rowsOf(value)
+          const old = JSON.stringify(kept === null ? value : [kept.table, kept.rows]).replace('"version":3', '"version":2')
+          yield `${seals.next(old)}${old}\n`
+        }
+      }
+      await store.keep(key, seq, lines())
+    }
+  const older = await textOf("main", 10)
+  expect(older).toContain('"version":2')
+  const ladder = ladderOn(store)
+  await isTrue(ladder)
+  await ladder.grow(hub.loop.head.seq)
+  await isTrue(ladder)
+  expect(await textOf("main", 10), "it is not made anew").toBe(older)
 })
 
 test("a step that was deleted has all of them made anew", async () => {

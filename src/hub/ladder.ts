@@ -2,6 +2,7 @@ import { type Before, takeEarlier } from "../core/before.ts"
 import { type Sha256, toHex } from "../core/hash.ts"
 import { decodeEntry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
+import { isReadable, rowsOf } from "../core/kept-rows.ts"
 import { evolve, putRows, Workspace } from "../core/workspace.ts"
 import type { Ledger } from "../ledger/ledger.ts"
 import { SEAL_LENGTH, type SnapshotStore } from "./snapshots.ts"
@@ -26,7 +27,7 @@ const RECORDS_AN_ENTRY = 8
 /** Entries that are folded between two pauses: about a millisecond. */
 const ENTRIES_AT_ONCE = 64
 
-type TopHead = { version: 2; seq: Seq; atMs: number; hash: string }
+type TopHead = { version: 3; seq: Seq; atMs: number; hash: string }
 
 /**
  * The workspace's past in steps back, and the state at the last rung, from which they lead down: a projection like a snapshot, made from the ledger alone while
@@ -58,7 +59,7 @@ export class Ladder {
     return top === 0 ? [] : (await store.list(workspace)).filter((seq) => seq <= top)
   }
 
-  /** The state at the last rung, as a snapshot without the keys of commands; null where none is kept. */
+  /** The state at the last rung, without the keys of commands; null where none is kept. */
   async top(): Promise<{ seq: Seq; lines: AsyncIterable<string> } | null> {
     const seq = this.#isBad ? 0 : await this.#topSeq()
     const lines = seq === 0 ? null : await this.#o.store.open(this.#key("top"), seq)
@@ -134,7 +135,7 @@ export class Ladder {
         evolve(state, decodeEntry(bytes))
         noteBefore(state, before)
         if (seq % rungEntries !== 0) continue
-        await store.keep(workspace, seq, stepLines(sha256, { version: 2, from: seq - rungEntries, to: seq, atMs }, before, pause))
+        await store.keep(workspace, seq, stepLines(sha256, { version: 3, from: seq - rungEntries, to: seq, atMs }, before, pause))
         // Of a long way what is done counts, should the hub end before the rest.
         if (seq % (WIDER * rungEntries) === 0 || seq === last) await this.#rest(state, toHex(hash))
         before = new Map()
@@ -153,7 +154,7 @@ export class Ladder {
       const made = new Set(await store.list(this.#key(width)))
       for (let to = width; to <= seq; to += width) if (!made.has(to)) await this.#widen(width, to)
     }
-    const head: TopHead = { version: 2, seq, atMs, hash }
+    const head: TopHead = { version: 3, seq, atMs, hash }
     this.#records = state.tables.reduce((sum, { size }) => sum + size, 0)
     // Nobody changes it meanwhile: a copy would stop the hub for as long as it is large.
     const tables = state.tables.map((table) => [table.name, table.entries()] as const)
@@ -172,14 +173,14 @@ export class Ladder {
       if (pieces === null) throw new SyntaxError(`the step back from entry ${at} is missing`)
       let isFirst = true
       for await (const line of unsealed(sha256, pieces)) {
-        const value = isFirst ? null : (JSON.parse(line.slice(SEAL_LENGTH)) as [string, [string, unknown][]] | null)
+        const kept = isFirst ? null : rowsOf(JSON.parse(line.slice(SEAL_LENGTH)))
         if (isFirst) ({ atMs } = stepHead(line, at - narrow, at))
-        else if (value !== null) takeEarlier(before, ...value)
+        else if (kept !== null) takeEarlier(before, kept.table, kept.rows)
         isFirst = false
         await pause()
       }
     }
-    await store.keep(this.#key(width), to, stepLines(sha256, { version: 2, from: to - width, to, atMs }, before, pause))
+    await store.keep(this.#key(width), to, stepLines(sha256, { version: 3, from: to - width, to, atMs }, before, pause))
   }
 
   /** The state at the last rung; null where it is not as it was written, is of another ledger, or lacks a step. */
@@ -192,13 +193,14 @@ export class Ladder {
     const state = new Workspace()
     let head: TopHead | null = null
     for await (const line of unsealed(sha256, top.lines)) {
-      const value = JSON.parse(line.slice(SEAL_LENGTH)) as TopHead | [string, [string, unknown][]] | null
-      if (Array.isArray(value)) putRows(state, ...value)
-      else head = value ?? head
+      const value: unknown = JSON.parse(line.slice(SEAL_LENGTH))
+      const kept = rowsOf(value)
+      if (kept !== null) putRows(state, kept.table, kept.rows)
+      else head = (value as TopHead | null) ?? head
       await pause()
     }
     const [stored] = head === null ? [] : await ledger.read(head.seq, 1)
-    if (head === null || head.version !== 2 || head.seq !== top.seq || stored === undefined || toHex(stored.hash) !== head.hash) return null
+    if (head === null || !isReadable(head.version) || head.seq !== top.seq || stored === undefined || toHex(stored.hash) !== head.hash) return null
     state.seq = head.seq
     state.atMs = head.atMs
     return state

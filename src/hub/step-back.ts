@@ -1,12 +1,13 @@
 import { type Before, beforeIn } from "../core/before.ts"
 import type { Sha256 } from "../core/hash.ts"
 import type { Seq } from "../core/ids.ts"
+import { isReadable, lineOf, type Row } from "../core/kept-rows.ts"
 import type { Journal } from "../core/table.ts"
 import type { Workspace } from "../core/workspace.ts"
 import { linesOf, SEAL_LENGTH, Seals } from "./snapshots.ts"
 
-/** First line of a step back; each further line is `[table, [[key, record at from, or null], ...]]`, the last one `null`, each sealed as a snapshot's lines are. */
-export type StepHead = { version: 2; from: Seq; to: Seq; atMs: number }
+/** First line of a step back; each further line is of rows of a table, as records were at `from`, the last one `null`, each sealed as a snapshot's lines are. */
+export type StepHead = { version: 3; from: Seq; to: Seq; atMs: number }
 
 /** Records that are read or written between two pauses: about a millisecond. */
 const ROWS_AT_ONCE = 500
@@ -26,11 +27,11 @@ export function stepLines(sha256: Sha256, head: StepHead, before: Before, pause:
   return sealed(sha256, head, [...before], pause)
 }
 
-/** Records as they stand, in the form of a snapshot: `head` is its first line. */
+/** Records as they stand, sealed line by line: `head` is the first. */
 export async function* sealed(
   sha256: Sha256,
   head: object,
-  tables: readonly (readonly [string, Iterable<[string, unknown]>])[],
+  tables: readonly (readonly [string, Iterable<Row>])[],
   pause: () => Promise<void>,
 ): AsyncIterable<string> {
   const seals = new Seals(sha256)
@@ -40,15 +41,15 @@ export async function* sealed(
   }
   yield line(head)
   for (const [table, records] of tables) {
-    let rows: [string, unknown][] = []
+    let rows: Row[] = []
     for (const row of records) {
       rows.push(row)
       if (rows.length < ROWS_AT_ONCE) continue
-      yield line([table, rows])
+      yield line(lineOf(table, rows))
       rows = []
       await pause()
     }
-    if (rows.length > 0) yield line([table, rows])
+    if (rows.length > 0) yield line(lineOf(table, rows))
   }
   yield line(null)
 }
@@ -68,6 +69,6 @@ export async function* unsealed(sha256: Sha256, pieces: AsyncIterable<string>): 
 /** The first line of a step. Throws `SyntaxError` where it is of another version, or another step. */
 export function stepHead(line: string, from: Seq, to: Seq): StepHead {
   const head = JSON.parse(line.slice(SEAL_LENGTH)) as StepHead
-  if (head.version !== 2 || head.from !== from || head.to !== to) throw new SyntaxError(`this is not the step from entry ${to} back to ${from}`)
+  if (!isReadable(head.version) || head.from !== from || head.to !== to) throw new SyntaxError(`this is not the step from entry ${to} back to ${from}`)
   return head
 }
