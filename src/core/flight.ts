@@ -114,6 +114,6 @@ function costsOf(state: Workspace): { byAgent: Map<AgentId, number>; total: numb
     if (agent !== null) byAgent.set(agent, (byAgent.get(agent) ?? 0) + costMicroUsd)
   }
   for (const { agent, costMicroUsd } of state.usage.values()) add(agent, costMicroUsd)
-  for (const [id, besides] of deliveredCosts(state)) add(state.tasks.get(id)?.owner ?? null, besides)
+  for (const [{ owner }, besides] of deliveredCosts(state)) add(owner, besides)
   return { byAgent, total }
 }

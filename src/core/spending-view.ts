@@ -1,4 +1,5 @@
 import type { TaskId } from "./ids.ts"
+import type { Task } from "./task.ts"
 import { NOTHING_USED, type UsageBy, usageBy, type UsageRow } from "./usage.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -16,8 +17,8 @@ export function spendingBy(state: Workspace, by: UsageBy): SpendingRow[] {
     rows.set(key, row)
     return row
   }
-  for (const [id, costMicroUsd] of deliveredCosts(state)) {
-    const key = by === "task" ? id : by === "agent" ? (state.tasks.get(id)?.owner ?? null) : null
+  for (const [{ id, owner }, costMicroUsd] of deliveredCosts(state)) {
+    const key = by === "task" ? id : by === "agent" ? owner : null
     rowOf(key).costMicroUsd += costMicroUsd
   }
   for (const { task, agent, left } of state.reservations.values()) {
@@ -30,14 +31,12 @@ export function spendingBy(state: Workspace, by: UsageBy): SpendingRow[] {
 }
 
 /** What tasks cost beyond what was reported for them call by call: it came with their deliveries. */
-export function deliveredCosts(state: Workspace): Map<TaskId, number> {
-  const costs = new Map<TaskId, number>()
-  for (const { id, usage } of state.tasks.values()) if (usage.costMicroUsd !== 0) costs.set(id, usage.costMicroUsd)
-  for (const { task, costMicroUsd } of state.usage.values()) {
-    if (task === null || costMicroUsd === 0) continue
-    const rest = (costs.get(task) ?? 0) - costMicroUsd
-    if (rest === 0) costs.delete(task)
-    else costs.set(task, rest)
+export function* deliveredCosts(state: Workspace): Iterable<[task: Task, costMicroUsd: number]> {
+  // Most tasks of a long ledger have nothing reported: no table of them all is made.
+  const reported = new Map<TaskId, number>()
+  for (const { task, costMicroUsd } of state.usage.values()) if (task !== null) reported.set(task, (reported.get(task) ?? 0) + costMicroUsd)
+  for (const task of state.tasks.values()) {
+    const besides = task.usage.costMicroUsd - (reported.get(task.id) ?? 0)
+    if (besides !== 0) yield [task, besides]
   }
-  return costs
 }
