@@ -19,7 +19,6 @@ const STYLES = [
   "node_modules/uplot/dist/uPlot.min.css",
 ]
 const OUT = "dist/dashboard"
-const FIRST_VIEW = "flight"
 
 /** Packages of which the page may hold code. */
 const PACKAGES: readonly string[] = ["preact", "@preact/signals", "@preact/signals-core", "uplot", "@dagrejs/dagre", "@dagrejs/graphlib"]
@@ -44,37 +43,30 @@ export async function buildPage(): Promise<string[]> {
   try {
     const { output } = await build.generate({
       format: "esm",
+      // What the page begins with is one file: by itself the bundler makes one of each set of modules that some view has in common with it, twenty in all.
+      codeSplitting: { groups: [{ name: "first", test: /src\/dashboard\/main\.tsx$/ }] },
       minify: true,
       entryFileNames: "assets/[name]-[hash].js",
       chunkFileNames: "assets/[name]-[hash].js",
     })
     const modules: string[] = []
     let main = ""
-    const needed = new Set<string>()
+    let needed: readonly string[] = []
     for (const chunk of output) {
       if (chunk.type !== "chunk") throw new Error(`${chunk.fileName} is no script: the page loads scripts and one style`)
       const strange = [...chunk.imports, ...chunk.dynamicImports].filter((name) => !name.startsWith("assets/"))
       if (strange.length > 0) throw new Error(`${chunk.fileName} needs what the page does not have: ${strange.join(", ")}`)
       if (chunk.isEntry) {
         main = chunk.fileName
-        for (const name of chunk.imports) needed.add(name)
+        needed = chunk.imports
       }
-      // What the first view needs is asked for with the page, not after it.
-      if (chunk.name === FIRST_VIEW) for (const name of [chunk.fileName, ...chunk.imports]) needed.add(name)
       modules.push(...Object.keys(chunk.modules).map(known))
       write(chunk.fileName, chunk.code)
     }
     const style = STYLES.map((file) => readFileSync(file, "utf8")).join("\n")
     const styleName = `assets/style-${createHash("sha256").update(style).digest("base64url").slice(0, 8)}.css`
     write(styleName, style)
-    write(
-      "index.html",
-      indexHtml(
-        main,
-        [...needed].filter((name) => name !== main),
-        styleName,
-      ),
-    )
+    write("index.html", indexHtml(main, needed, styleName))
     return modules
   } finally {
     await build.close()
