@@ -66,6 +66,22 @@ inChromium("whatever an agent writes is shown as text, its hidden characters in 
   expect(complaints).toEqual([])
 })
 
+inChromium("of an agent that holds many tasks the oldest are shown, and a way to the others", async () => {
+  const { page } = await rig.open()
+  const ida = await rig.agent("ida")
+  await rig.operator.agent.edit({ name: "ida", maxActive: 20, reason: "it can" })
+  for (let at = 0; at < 9; at += 1) {
+    await rig.operator.task.add({ id: `many${at}`, title: `One of many ${at}` })
+    await ida.task.claim({ task: `many${at}` })
+  }
+  const row = page.locator('tr:has(th:has-text("ida"))')
+  await row.getByRole("link", { name: "3 more" }).waitFor()
+  expect(await row.locator('[data-label="state"] > div').count()).toBe(6)
+  expect(await row.textContent()).not.toContain("many6")
+  await row.getByRole("link", { name: "3 more" }).click()
+  await page.locator("text=many8").first().waitFor()
+})
+
 inChromium("a remedy is asked for first, with the reason that the contract wants; a refusal is shown with what to do about it", async () => {
   const { page } = await rig.open()
   const alert = page.locator(".alerts li", { hasText: "orders.1/docs failed" })

@@ -15,6 +15,8 @@ import { Alerts } from "./alerts.tsx"
 
 /** Agents drawn at once: more are for a search, not for a glance. */
 const AGENTS_SHOWN = 200
+/** Tasks of one agent that are drawn, the oldest: whoever holds many would fill the screen alone. */
+const TASKS_SHOWN = 6
 /** Finished plans go away by themselves; of open ones the newest are shown. */
 const PLANS_SHOWN = 12
 
@@ -165,7 +167,8 @@ function Agents({ agents }: { agents: readonly FlightAgent[] }): JSX.Element {
 
 type AgentRowProps = { agent: FlightAgent; presence: string | null }
 
-const AgentRow = memo(function AgentRow({ agent: { name, kind, tasks, words, costMicroUsd }, presence }: AgentRowProps): JSX.Element {
+const AgentRow = memo(function AgentRow({ agent: { name, kind, tasks: held, words, costMicroUsd }, presence }: AgentRowProps): JSX.Element {
+  const tasks = held.slice(0, TASKS_SHOWN)
   return (
     <tr>
       <th scope="row">
@@ -184,6 +187,14 @@ const AgentRow = memo(function AgentRow({ agent: { name, kind, tasks, words, cos
             </span>
           </div>
         ))}
+        {held.length > tasks.length ? (
+          <div class="quiet">
+            and{" "}
+            <To view="agents" part={name}>
+              {count(held.length - tasks.length)} more
+            </To>
+          </div>
+        ) : null}
       </td>
       <td data-label="state">
         {tasks.map(({ id, state, progress }) => (
