@@ -17,7 +17,7 @@ import { failureText } from "./failure.ts"
 
 /** The page: header, navigation, the view, and what stands below it. */
 export function Shell(): JSX.Element {
-  useEffect(() => bindKey({ key: "Ctrl+k", what: "find or do anything", run: () => (openPalette.value = { typed: "", given: {} }) }), [])
+  useEffect(() => bindKey({ key: "Ctrl+k", what: "find or do anything", run: find }), [])
   const { phase } = connection.value
   if (phase === "signed_out") return <SignedOut />
   return (
@@ -47,6 +47,10 @@ export function Shell(): JSX.Element {
   )
 }
 
+function find(): void {
+  openPalette.value = { typed: "", given: {} }
+}
+
 /** The address belongs to the views: the focus goes there without it. */
 function skipToMain(event: Event): void {
   event.preventDefault()
@@ -71,6 +75,9 @@ function Header(): JSX.Element {
       )}
       <span class="spring" />
       <a href="/api">API</a>
+      <button type="button" onClick={find} title="find or do anything: Ctrl+K">
+        find
+      </button>
       <button type="button" onClick={switchTheme} title="light, dark, or as the system has it">
         {theme.value}
       </button>

@@ -46,7 +46,10 @@ export function Timeline(): JSX.Element {
         onInput={({ currentTarget }) => goTo(Number(currentTarget.value))}
       />
       <span class="number timeline-at" data-shown={picture.value?.seq ?? 0}>
-        {count(at)} / {count(head)} <Says />
+        <span>
+          {count(at)} / {count(head)}
+        </span>{" "}
+        <Says />
       </span>
       <button type="button" onClick={() => goToMoment("live")} disabled={moment.value === "live"}>
         live

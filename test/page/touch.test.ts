@@ -121,6 +121,78 @@ inChromium("a finger on the slider goes through time, on a phone too", async () 
   expect(complaints).toEqual([])
 })
 
+/** A finger that goes up the glass from a point, as one does who reads on, and rests before it is taken off: nothing goes on by itself. */
+async function readOn(page: Page, glass: CDPSession, { x, y }: Point): Promise<void> {
+  await glass.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints: [{ x, y }] })
+  for (let up = 20; up <= 200; up += 20) await glass.send("Input.dispatchTouchEvent", { type: "touchMove", touchPoints: [{ x, y: y - up }] })
+  await page.waitForTimeout(200)
+  await glass.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] })
+}
+
+for (const viewport of [
+  { width: 390, height: 844 },
+  { width: 768, height: 1_024 },
+])
+  inChromium(`whatever is done by keys or with a mouse is done by a finger: ${viewport.width} px`, { timeout: 60_000 }, async () => {
+    const { page, complaints } = await rig.open("#/flight", { viewport, hasTouch: true, isMobile: true })
+    const glass = await page.context().newCDPSession(page)
+    const button = (name: string) => page.getByRole("button", { name, exact: true })
+    const isOver = (): Promise<void> => page.locator("dialog").waitFor({ state: "detached" })
+    await page.waitForSelector(".timeline input", WAIT)
+    for (const title of ["Charts", "Files", "Flight"]) {
+      await page.locator("nav").getByRole("link", { name: title, exact: true }).tap()
+      await expect.poll(() => page.title()).toContain(`${title} ·`)
+      await page.locator("main h2, main figcaption").first().waitFor()
+      await readOn(page, glass, { x: viewport.width / 2, y: 600 })
+      expect(await page.evaluate("scrollY"), `${title} goes with the finger`).toBeGreaterThan(100)
+    }
+    // What asks before it is done.
+    await page.locator(".alerts li button").first().tap()
+    await page.locator("dialog textarea").tap()
+    expect(await page.evaluate("document.activeElement.tagName")).toBe("TEXTAREA")
+    await button("Leave it").tap()
+    await isOver()
+    // All that can be found or done: no phone has a Ctrl+K.
+    await button("find").tap()
+    const found = page.getByRole("option")
+    await found.filter({ hasText: "task.add" }).waitFor()
+    const list = await middleOf(page, ".palette ul")
+    await readOn(page, glass, list)
+    expect(await page.evaluate("document.querySelector('.palette ul').scrollTop")).toBeGreaterThan(100)
+    await found.filter({ hasText: "task.add" }).tap()
+    await page.locator("form.verb").waitFor()
+    await readOn(page, glass, await middleOf(page, "form.verb"))
+    expect(await page.evaluate("document.querySelector('form.verb').scrollTop")).toBeGreaterThan(100)
+    await button("Leave it").tap()
+    await isOver()
+    await button("find").tap()
+    await found.filter({ hasText: "Ledger" }).first().tap()
+    await page.locator(".row-type").first().waitFor()
+    await readOn(page, glass, await middleOf(page, ".window"))
+    expect(await page.evaluate("document.querySelector('.window').scrollTop")).toBeGreaterThan(100)
+    await page.locator(".row").nth(12).tap()
+    await page.locator(".entry-head").getByRole("button", { name: "close" }).tap()
+    await page.locator(".entry-head").waitFor({ state: "detached" })
+    expect(complaints).toEqual([])
+  })
+
+inChromium("the foot of a phone stays as high as it is, also in the past of a long ledger", async () => {
+  for (const width of [360, 390]) {
+    const { page } = await rig.open("#/flight", { viewport: { width, height: 740 }, hasTouch: true, isMobile: true })
+    const foot = async (): Promise<number> => (await page.locator("footer").boundingBox())?.height ?? 0
+    await page.waitForSelector(".timeline input", WAIT)
+    const height = await foot()
+    expect(height).toBeGreaterThan(0)
+    await page.evaluate("location.hash = '#/flight@20'")
+    await page.waitForSelector('.timeline [data-shown="20"]', WAIT)
+    await expect.poll(() => page.textContent(".timeline-at")).toMatch(/\d\d:\d\d:\d\d/)
+    expect(await foot()).toBe(height)
+    await page.evaluate("document.querySelector('.timeline-at > span').textContent = '1,000,000 / 1,000,000'")
+    expect(await foot()).toBe(height)
+    await page.context().close()
+  }
+})
+
 /**
  * What a finger could hit wrongly (WCAG 2.2, 2.5.8): whatever is smaller than 24 by 24 CSS pixels, unless a circle of that width about its middle
  * touches no other target nor another's circle, or it stands in a sentence.
