@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from "preact"
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
+import { useLayoutEffect, useRef, useState } from "preact/hooks"
 import { type Asking, asking, dismiss, notices } from "./act.ts"
 import { Refusal } from "./refusal.tsx"
 import { Text } from "./text.tsx"
@@ -13,8 +13,9 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
     current?.showModal()
     return () => current?.close()
   }, [])
-  // The way back leads out of the dialog, not to another view under it. Where the browser goes back all the same, nothing stays over what was not asked about.
-  useEffect(() => {
+  // The way back leads out of the dialog, not to another view under it, from the moment it is there. Where the browser goes back all the same, nothing stays over
+  // what was not asked about.
+  useLayoutEffect(() => {
     const stay = (event: NavigateEvent): void => {
       if (event.navigationType !== "traverse" || !event.cancelable) return
       event.preventDefault()
