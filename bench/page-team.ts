@@ -62,7 +62,7 @@ export async function notesAtPace(workers: readonly Worker[], perSecond: number,
   return { sent, perSecond: (sent.length * 1_000) / (performance.now() - startMs) }
 }
 
-/** Notes as fast as the hub takes them, until there were so many. */
+/** Notes as fast as the hub takes them, until there were so many; then one of each that is the last: what a busy hub refused came after later ones. */
 export async function manyNotes(workers: readonly Worker[], count: number, atOnce = 24): Promise<void> {
   let left = count
   const lane = async (worker: Worker): Promise<void> => {
@@ -74,4 +74,5 @@ export async function manyNotes(workers: readonly Worker[], count: number, atOnc
     }
   }
   await Promise.all(workers.flatMap((worker) => Array.from({ length: atOnce }, () => lane(worker))))
+  for (const worker of workers) await patiently(() => note(worker))
 }
