@@ -81,8 +81,25 @@ test("an answer without a length ends with its connection; one that is cut off b
 
 test("what is no HTTP, and what nobody answers, is told as such", async () => {
   const http = new PlainHttp({ keepAlive: false })
+  // By a chunk of -6 bytes its own head came next, again and again.
+  for (const wrong of ["Transfer-Encoding: chunked\r\n\r\n-6\r\n", "Transfer-Encoding: chunked\r\n\r\n0x1\r\n", "Content-Length: -1\r\n\r\n{}"]) {
+    const url = await listening(answering(Buffer.from(`HTTP/1.1 200 OK\r\n${wrong}`)))
+    await expect(http.post(url, {}, "{}", never), wrong).rejects.toMatchObject({ code: "EPROTO" })
+  }
   await expect(http.post(await listening(answering(Buffer.from("SSH-2.0-OpenSSH\r\n\r\n"))), {}, "{}", never)).rejects.toMatchObject({ code: "EPROTO" })
   await expect(http.post(new URL("http://127.0.0.1:9/"), {}, "{}", never)).rejects.toMatchObject({ code: "ECONNREFUSED" })
+})
+
+test("an answer without an end is not read on once it is longer than any hub's", async () => {
+  const piece = Buffer.alloc(1 << 20, "x")
+  const endless = answering(Buffer.from("HTTP/1.1 200 OK\r\n\r\n"), [], (socket) => {
+    const go = (): void => {
+      while (socket.writable && socket.write(piece));
+    }
+    socket.on("drain", go)
+    go()
+  })
+  await expect(new PlainHttp({ keepAlive: false }).post(await listening(endless), {}, "{}", never)).rejects.toMatchObject({ code: "EMSGSIZE" })
 })
 
 test("a call that is given up ends at once with the signal's reason, and leaves no connection", async () => {

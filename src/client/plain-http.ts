@@ -11,6 +11,8 @@ type Line = { socket: Socket; take(bytes: Buffer): void }
 /** Idle connections that are kept for the next request. */
 const IDLE_MAX = 64
 const HEAD_MAX_BYTES = 64 * 1024
+/** No hub answers more: what a stranger sends may have no end. As much as a message on a WebSocket may have. */
+export const ANSWER_MAX_BYTES = 256 * 1024 * 1024
 
 /**
  * HTTP/1.1 over plain sockets, for one kind of request: a POST of JSON. `node:http` brings all of undici along when it is loaded (Node 24), which makes a
@@ -105,15 +107,20 @@ function safe(value: string): string {
 /** Puts an answer together from the pieces in which it comes. */
 class AnswerReader {
   #pieces: Buffer[] = []
+  #size = 0
   #head: Head | null = null
   keepsAlive = false
 
   add(chunk: Buffer): void {
     this.#pieces.push(chunk)
+    this.#size += chunk.length
   }
 
-  /** The whole answer, or null while some of it is missing. `ended`: nothing more will come. Throws where it is no HTTP. */
+  /** The whole answer, or null while some of it is missing. `ended`: nothing more will come. Throws where it is no HTTP, or too long. */
   answer(ended: boolean): Answer | null {
+    if (this.#size > ANSWER_MAX_BYTES) throw tooLong()
+    // Put together once: each piece would else copy all that came before it.
+    if (this.#head !== null && !this.#head.isChunked && !ended && this.#size < this.#head.bodyAt + (this.#head.length ?? Infinity)) return null
     const bytes = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces)
     this.#pieces = [bytes]
     this.#head ??= readHead(bytes)
@@ -142,7 +149,8 @@ function readHead(bytes: Buffer): Head | null {
   const text = bytes.toString("latin1", 0, end)
   const status = /^HTTP\/1\.[01] (\d{3})/.exec(text)?.[1]
   if (status === undefined) throw notHttp()
-  const length = /\r\ncontent-length:[ \t]*([^\r]*)/i.exec(text)?.[1]
+  const length = /\r\ncontent-length:[ \t]*([^\r]*)/i.exec(text)?.[1]?.trim()
+  if (length !== undefined && !/^\d{1,15}$/.test(length)) throw notHttp()
   return {
     status: Number(status),
     length: length === undefined ? null : Number(length),
@@ -158,8 +166,10 @@ function readChunks(bytes: Buffer, from: number): Buffer | null {
   for (let at = from; ;) {
     const line = bytes.indexOf("\r\n", at)
     if (line === -1) return null
-    const size = Number.parseInt(bytes.toString("latin1", at, line), 16)
-    if (Number.isNaN(size)) throw notHttp()
+    // Digits and nothing before them: by a negative size it would go back to a chunk that it has read, for ever.
+    const digits = /^[\da-f]{1,8}(?=[ \t;]|$)/i.exec(bytes.toString("latin1", at, line))?.[0]
+    if (digits === undefined) throw notHttp()
+    const size = Number.parseInt(digits, 16)
     if (size === 0) return bytes.indexOf("\r\n\r\n", line) === -1 && bytes.toString("latin1", line, line + 4) !== "\r\n\r\n" ? null : Buffer.concat(chunks)
     if (bytes.length < line + 2 + size + 2) return null
     chunks.push(bytes.subarray(line + 2, line + 2 + size))
@@ -169,4 +179,8 @@ function readChunks(bytes: Buffer, from: number): Buffer | null {
 
 function notHttp(): Error {
   return Object.assign(new Error("the answer is no HTTP"), { code: "EPROTO" })
+}
+
+export function tooLong(): Error {
+  return Object.assign(new Error("the answer is too long"), { code: "EMSGSIZE" })
 }

@@ -1,6 +1,6 @@
 import { type ErrorBody, type ErrorCode, ERRORS, SkeinError } from "../contract/errors.ts"
 import { KINDS, type OperationName } from "../contract/names.ts"
-import { type Answer, PlainHttp } from "./plain-http.ts"
+import { type Answer, ANSWER_MAX_BYTES, PlainHttp, tooLong } from "./plain-http.ts"
 
 export type Posted = { status: number; body: unknown }
 export type PostOptions = {
@@ -39,6 +39,7 @@ export async function postJson(url: URL, body: unknown, { headers, timeoutMs, si
     const { code, message } = error as NodeJS.ErrnoException
     if (NOT_SENT.has(code ?? "")) throw unreachable(url, code)
     if (code === "EPROTO") throw noHub(url, "no HTTP")
+    if (code === "EMSGSIZE") throw noHub(url, `over ${ANSWER_MAX_BYTES} bytes`)
     throw timedOut(`the connection broke (${code ?? message})`, again)
   } finally {
     clearTimeout(timer)
@@ -59,7 +60,14 @@ async function postSecurely(url: URL, headers: Readonly<Record<string, string>>,
     const request = start(url, { method: "POST", headers: { "Content-Length": Buffer.byteLength(text), ...headers }, signal })
     request.on("response", (response) => {
       const chunks: Buffer[] = []
-      response.on("data", (chunk: Buffer) => chunks.push(chunk))
+      let size = 0
+      response.on("data", (chunk: Buffer) => {
+        chunks.push(chunk)
+        size += chunk.length
+        if (size <= ANSWER_MAX_BYTES) return
+        reject(tooLong())
+        request.destroy()
+      })
       response.on("error", reject)
       response.on("end", () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") }))
     })

@@ -174,7 +174,7 @@ class ClientSubject implements Subject {
       "999 Odd",
       "100 Continue",
     ])
-    const answer = Buffer.concat([Buffer.from(`HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${bytes.length}\r\n\r\n`), bytes])
+    const answer = Buffer.concat([Buffer.from(`HTTP/1.1 ${status}\r\nContent-Type: application/json\r\n`), framed(bytes, choices)])
     const said = choices.chance(30) ? mutateBytes(answer, choices, 2) : answer
     this.#sent.push(said.toString("latin1"))
     return said
@@ -182,6 +182,17 @@ class ClientSubject implements Subject {
 }
 
 type Answers = { http: Buffer[]; frames: Buffer[] }
+
+/** The rest of an answer: by its length, in chunks, or up to an end that never comes; or by lengths that are none. */
+function framed(body: Buffer, choices: Choices): Buffer {
+  const odd = (length: number, radix: number): string =>
+    choices.chance(15) ? choices.pick(["-1", "-2", "-6", "-9", "0x1", "", "x", "1e9", "99999999999999999999", "1,1"]) : length.toString(radix)
+  if (choices.chance(60)) return Buffer.concat([Buffer.from(choices.chance(90) ? `Content-Length: ${odd(body.length, 10)}\r\n\r\n` : "\r\n"), body])
+  const at = choices.below(body.length + 1)
+  const chunks = [body.subarray(0, at), body.subarray(at), Buffer.alloc(0)].filter(({ length }, place) => length > 0 || place === 2)
+  const parts = chunks.flatMap((chunk) => [Buffer.from(`${odd(chunk.length, 16)}${choices.pick(["", "", ";a=b", " "])}\r\n`), chunk, Buffer.from("\r\n")])
+  return Buffer.concat([Buffer.from("Transfer-Encoding: chunked\r\n\r\n"), ...parts])
+}
 
 function someMessage(choices: Choices): Json {
   const entry = (seq: number): Json => ({
