@@ -4,6 +4,7 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { text } from "node:stream/consumers"
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest"
 import { json, newRepository, parseLines, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
@@ -46,6 +47,24 @@ describe("the ledger", () => {
     expect((await json(folder, ["ledger", "epochs"])).length).toBeGreaterThan(0)
     const exported = (await skein(folder, ["ledger", "export"])).stdout.trimEnd().split("\n")
     expect(exported.length).toBe(entries.length)
+  })
+
+  test("tail and why name an entry that is none, and where to look", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    await skein(folder, ["down"])
+    const database = new DatabaseSync(join(folder, ".skein", "ledger", "main.sqlite"))
+    const others = `'{"seq":2,"atMs":1,"type":"x","actor":null,"data":{}}'`
+    database.exec("DROP TRIGGER entries_only_grow; DROP TRIGGER entries_never_shrink")
+    for (const bytes of ["''", "'null'", others]) {
+      database.exec(`UPDATE entries SET bytes = ${bytes} WHERE seq = 2`)
+      for (const args of [["tail"], ["tail", "--type", "none"], ["tail", "--since", "2020-01-01"], ["why", "2"]])
+        expect(await skein(folder, ["ledger", ...args]), `${bytes} ${args.join(" ")}`).toMatchObject({
+          status: 1,
+          stderr: expect.stringMatching(/entry 2 is no entry of Skein's\nremedy: skein ledger verify/) as string,
+        })
+    }
+    database.close()
   })
 
   test("tail shows what is looked for: by task, agent, type, text and time, the last ones or the first from a moment on", async () => {

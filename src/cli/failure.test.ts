@@ -2,6 +2,7 @@ import { mkdtempSync, openSync, renameSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, test, vi } from "vitest"
+import { SkeinError } from "../contract/errors.ts"
 import { report } from "./failure.ts"
 
 test("what the system refuses is no fault of Skein's, whatever its code is made of: a text that is too long for another program, with the remedy", () => {
@@ -9,6 +10,19 @@ test("what the system refuses is no fault of Skein's, whatever its code is made 
   try {
     expect(report(Object.assign(new Error("spawn E2BIG"), { code: "E2BIG" }), true)).toBe(1)
     expect(write.mock.calls.join("")).toContain('"code":"invalid","message":"spawn E2BIG","remedy":"An argument or a variable of the environment is too long')
+  } finally {
+    write.mockRestore()
+  }
+})
+
+test("an error that a stranger answered in a hub's place is told in order: its details nested beyond our stack, its remedy none", () => {
+  const write = vi.spyOn(process.stderr, "write").mockReturnValue(true)
+  try {
+    let details = {}
+    for (let level = 0; level < 20_000; level += 1) details = { details }
+    expect(report(new SkeinError("not_found", "gone", "", details), true)).toBe(1)
+    const { error } = JSON.parse(write.mock.calls.join("")) as { error: Record<string, unknown> }
+    expect(error).toEqual({ code: "not_found", message: "gone", remedy: expect.stringMatching(/./) as string, details: {}, retryAfterMs: null })
   } finally {
     write.mockRestore()
   }

@@ -47,7 +47,8 @@ function remedyOf({ remedy, details }: Partial<ErrorBody>, meaning: string): str
   const workspace = details?.["workspace"]
   if (typeof workspace === "string" && remedy?.includes("workspace.list"))
     return `Make it: skein workspace create ${workspace}. skein workspace list shows those that are there.`
-  return remedy ?? meaning
+  // A stranger in a hub's place may give none.
+  return remedy || meaning
 }
 
 const FILE_REMEDIES: Readonly<Record<string, string>> = {
@@ -79,10 +80,19 @@ function furtherOf({ issues }: Readonly<Record<string, unknown>>): string[] {
     .flatMap(({ path, message }) => (typeof path === "string" && typeof message === "string" ? [`  ${printable(`${path}: ${message}`)}\n`] : []))
 }
 
+/** Details that came from elsewhere may be nested deeper than can be written: they are left out then. */
+function lineOf(body: ErrorBody): string {
+  try {
+    return JSON.stringify({ error: body })
+  } catch {
+    return JSON.stringify({ error: { ...body, details: {} } })
+  }
+}
+
 /** Writes the error to standard error: two lines for people, one object with `--json`. Gives the exit status. */
 export function report(error: unknown, json: boolean): number {
   const { body, exit } = explain(error)
-  if (json) process.stderr.write(`${JSON.stringify({ error: body })}\n`)
+  if (json) process.stderr.write(`${lineOf(body)}\n`)
   else {
     process.stderr.write(`skein: ${printableLines(body.message)}\n${furtherOf(body.details).join("")}`)
     if (body.remedy !== "") process.stderr.write(`remedy: ${printable(body.remedy)}\n`)

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs"
-import type { Entry } from "../core/entry.ts"
+import { decodeEntry, type Entry } from "../core/entry.ts"
 import { type EntryFilter, fits, isEmptyFilter } from "../core/entry-filter.ts"
 import type { Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
+import type { Stored } from "../ledger/ledger.ts"
 import type { Context } from "./context.ts"
 import { wrap } from "./text-width.ts"
 import { UsageError } from "./failure.ts"
@@ -38,6 +39,19 @@ export async function withLedger<T>(context: Context, { file }: FileOption, use:
   } finally {
     await source.close()
   }
+}
+
+/** A stored entry, with all that is shown of any. A file may come from anybody, and only verifying checks every entry of it. Throws `SkeinError` on another. */
+function entryIn({ seq, bytes }: Pick<Stored, "seq" | "bytes">): Entry {
+  try {
+    const entry = decodeEntry(bytes)
+    const { atMs, actor, causedBy, data } = entry
+    const isWhole = typeof atMs === "number" && typeof actor.agent === "string" && typeof data === "object" && data !== null
+    if (isWhole && (causedBy === null || Number.isSafeInteger(causedBy))) return entry
+  } catch {
+    // Said below.
+  }
+  throw new SkeinError("invalid", `entry ${seq} is no entry of Skein's`, "skein ledger verify tells what is wrong with the ledger.", { seq })
 }
 
 async function* entriesOf(source: LedgerSource, from: number, to = Infinity): AsyncGenerator<{ seq: number; bytes: string }> {
@@ -85,10 +99,10 @@ export async function tail(context: Context, { lines, from, since, until, follow
     const most = lines ?? (begins ? Infinity : 20)
     let told = 0
     const start = begins ? first : await lastThatFit(source, filter, most, end)
-    for await (const { bytes } of entriesOf(source, start, end)) {
+    for await (const stored of entriesOf(source, start, end)) {
       if (told >= most) break
-      const entry = JSON.parse(bytes) as Entry
-      if (!fits(entry, bytes, filter)) continue
+      const entry = entryIn(stored)
+      if (!fits(entry, stored.bytes, filter)) continue
       told += 1
       tell(entry)
     }
@@ -107,7 +121,7 @@ export async function tail(context: Context, { lines, from, since, until, follow
 async function firstFrom(source: LedgerSource, atMs: number, head: number): Promise<number> {
   return firstNot(1, head + 1, async (seq) => {
     const [stored] = await source.read(seq, 1)
-    return stored !== undefined && (JSON.parse(stored.bytes) as Entry).atMs < atMs
+    return stored !== undefined && entryIn(stored).atMs < atMs
   })
 }
 
@@ -118,9 +132,9 @@ async function lastThatFit(source: LedgerSource, filter: EntryFilter, count: num
   for (let after = end + 1; after > 1;) {
     const low = Math.max(1, after - PAGE)
     const page = await source.read(low, after - low)
-    for (const { seq, bytes } of page.toReversed()) {
-      if (left <= 0) return seq + 1
-      if (fits(JSON.parse(bytes) as Entry, bytes, filter)) left -= 1
+    for (const stored of page.toReversed()) {
+      if (left <= 0) return stored.seq + 1
+      if (fits(entryIn(stored), stored.bytes, filter)) left -= 1
     }
     after = low
   }
@@ -312,7 +326,7 @@ export async function why(context: Context, seq: number, options: FileOption): P
     for (let at: number | null = seq; at !== null;) {
       const [stored] = await source.read(at, 1)
       if (stored === undefined) throw new SkeinError("not_found", `there is no entry ${at}`, "skein ledger tail shows the last ones.", { seq: at })
-      const entry = JSON.parse(stored.bytes) as Entry
+      const entry = entryIn(stored)
       context.terminal.answer(entry, entryLine(context, entry))
       // A cause is always earlier: a ledger that says otherwise must not send us in circles.
       at = entry.causedBy !== null && entry.causedBy < at ? entry.causedBy : null

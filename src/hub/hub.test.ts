@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest"
 import { CLAIM_ANY, DONE, OPERATOR, openRig, Rig } from "../../test/simulation/rig.ts"
 import { ThroughLedger } from "../../test/simulation/through-ledger.ts"
 import { VirtualClock } from "./virtual-clock.ts"
+import { Chain } from "../core/chain.ts"
 import { decodeEntry, type Entry } from "../core/entry.ts"
 import { type Disk, MemoryStore } from "../ledger/memory.ts"
 import { sha256 } from "../ledger/sha256.ts"
@@ -70,6 +71,20 @@ describe("opening", () => {
     rig.store.entries[3] = { ...rig.store.entries[3]!, bytes: rig.store.entries[3]!.bytes.replace('"b"', '"z"') }
     const { store, clock } = rig
     await expect(openRig({ store, clock })).rejects.toMatchObject({ code: "damaged", seq: 4 })
+  })
+
+  test("a ledger that was forged so that it chains, and lacks what claims are decided by, is refused", async () => {
+    const rig = await openRig()
+    await rig.tasks("a")
+    await rig.close()
+    const chain = new Chain(sha256)
+    const { store, clock } = rig
+    for (const [at, entry] of store.entries.entries()) {
+      const bytes = entry.bytes.replace('"requires":{}', '"requires":null')
+      store.entries[at] = { ...entry, bytes, hash: chain.append(bytes) }
+      chain.commit()
+    }
+    await expect(openRig({ store, clock })).rejects.toMatchObject({ code: "damaged", message: expect.stringContaining("make no state") as string })
   })
 
   test("every start is recorded, and the first makes the workspace", async () => {

@@ -5,7 +5,7 @@ import { EFFORT_MAX } from "../core/glob-automaton.ts"
 import { isName } from "../core/ids.ts"
 import { type Checkpoint, Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
-import type { Ledger } from "../ledger/ledger.ts"
+import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
 import type { Clock } from "./clock.ts"
 import { Fingerprint } from "./fingerprint.ts"
 import { stopping } from "./failures.ts"
@@ -199,7 +199,13 @@ async function fold(
   }
   // Else the first checkpoint would hash, and the first claim order, all that was folded, while others wait.
   fingerprint.settle()
-  state.board.settle()
+  try {
+    state.board.settle()
+  } catch (error) {
+    // Whoever forged entries that chain may have left out what only decisions ask for.
+    const remedy = "Hold it against a checkpoint that is kept elsewhere (`skein ledger verify --checkpoint FILE`), then restore a backup."
+    throw new LedgerFailure("damaged", `the entries up to ${state.seq} chain, and yet make no state to decide on`, remedy, null, error)
+  }
   return { state, chain, fingerprint }
 }
 

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { Choices, reduce } from "./choices.ts"
@@ -9,6 +10,8 @@ export type Target = {
   /** What enters from outside here, in a few words. */
   entrance: string
   casesPerSubject: number
+  /** How long a case may take, in ms: longer where it sees to hangs itself. */
+  deadlineMs?: number
   open(): Promise<Subject>
 }
 
@@ -45,7 +48,10 @@ setFlagsFromString("--expose-gc")
 const collect = runInNewContext("gc") as () => void
 
 /** Runs cases `seed`, `seed` + 1, … of a target until one breaks a promise. */
-export async function campaign(target: Target, { seed, cases, untilMs, deadlineMs = DEADLINE_MS, reduceMs = 20_000 }: Campaign): Promise<Outcome> {
+export async function campaign(
+  target: Target,
+  { seed, cases, untilMs, deadlineMs = target.deadlineMs ?? DEADLINE_MS, reduceMs = 20_000 }: Campaign,
+): Promise<Outcome> {
   const strays = new Strays()
   const watchdog = new Watchdog()
   const outcomes = new Map<string, number>()
@@ -136,6 +142,15 @@ function within<Result>(work: Promise<Result>, ms: number, what: string): Promis
     timer = setTimeout(() => reject(new Broken(`${what}: more than ${ms} ms`)), ms)
   })
   return Promise.race([work, late]).finally(() => clearTimeout(timer))
+}
+
+/** How long a process that was started has waited for a processor, in ms: it does not hang by that. 0 where the system does not tell. */
+export function starvedMs(pid: number | undefined): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[1]) / 1e6
+  } catch {
+    return 0
+  }
 }
 
 /** Errors that nobody caught: they would have ended a hub. */

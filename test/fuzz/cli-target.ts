@@ -2,11 +2,13 @@ import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Argument, Command, Option } from "commander"
 import type { Choices } from "./choices.ts"
+import { ChangedAnswers } from "./changed-answers.ts"
 import { Broken, type Subject, type Target } from "./campaign.ts"
 import { wholeProgram } from "../../src/cli/completion.ts"
 import { RAW, runHere, VARIABLES } from "./cli-run.ts"
 import { checkErrorBody, FuzzedHub, type Known } from "./fuzzed-hub.ts"
-import { keptLedger, scratchFolder } from "./kept-ledger.ts"
+import { keptLedger, LOG, scratchFolder } from "./kept-ledger.ts"
+import { LedgerChanges } from "./ledger-changes.ts"
 import { mutateBytes, mutateText, oddText } from "./mutation.ts"
 
 /** Command lines and environments, run in this process against a real hub: made from what the verbs say of themselves, and then changed. */
@@ -22,16 +24,30 @@ const LEFT_OUT = new Set(["up", "down", "run", "mcp", "supervisor", "doctor", "e
 /** These would stay, wait, write to a path, or lead elsewhere. */
 const OPTIONS_LEFT_OUT = ["--follow", "--out", "--url", "--repo", "-C", "--global", "--help", "-h", "--wait"]
 const EXITS = new Set([0, 1, 2, 69, 75])
+/** As `skein init` leaves it. */
+const INIT = {
+  version: 1,
+  places: [
+    {
+      top: "/none",
+      files: [{ file: "CLAUDE.md", before: null, after: "00", edits: [{ do: "write", file: "CLAUDE.md", format: "text", text: "x" }] }],
+      folders: [".claude"],
+    },
+  ],
+  agents: [{ kind: "claude", name: "ann", added: true, credential: null }],
+}
 type Leaf = { path: string[]; command: Command }
 
 class CliSubject implements Subject {
   readonly #hub: FuzzedHub
+  readonly #foreign: ChangedAnswers
   readonly #leaves: Leaf[]
   readonly #repository = scratchFolder()
   #sent = ""
 
-  private constructor(hub: FuzzedHub, leaves: Leaf[]) {
+  private constructor(hub: FuzzedHub, foreign: ChangedAnswers, leaves: Leaf[]) {
     this.#hub = hub
+    this.#foreign = foreign
     this.#leaves = leaves
   }
 
@@ -50,7 +66,7 @@ class CliSubject implements Subject {
       payload: { "\u001b": "\u009b" },
       requiresAck: true,
     } as never)
-    return new CliSubject(hub, leavesOf(await wholeProgram()))
+    return new CliSubject(hub, await ChangedAnswers.open(hub.served.url), leavesOf(await wholeProgram()))
   }
 
   describe(): string {
@@ -59,8 +75,10 @@ class CliSubject implements Subject {
 
   async attempt(choices: Choices): Promise<string> {
     const skein = join(this.#repository, ".skein")
-    await this.#lay(skein, choices)
     const args = this.#commandLine(choices)
+    const isForeign = choices.chance(20)
+    if (isForeign) this.#foreign.by(choices)
+    await this.#lay(skein, { url: (isForeign ? this.#foreign : this.#hub.served).url, isRead: args[0] === "ledger" }, choices)
     const environment = choices.chance(20) ? this.#environment(choices) : {}
     this.#sent += `${JSON.stringify(args)} ${JSON.stringify(environment)}`
     const { exit, output, error, stray } = await runHere(args, environment, this.#repository)
@@ -68,41 +86,59 @@ class CliSubject implements Subject {
     // What a check finds is its answer, and its status is 1 then.
     if (exit !== 0 && error === null && (exit !== 1 || output.trim() === ""))
       throw new Broken(`exit status ${exit}, and no word of why: ${stray.slice(0, 300)}`)
-    // With colours asked for, our own are in it.
-    if (!("FORCE_COLOR" in environment) && RAW.test(args.includes("--json") ? output.replaceAll(/[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/gu, "") : output))
+    // With colours asked for, our own are in it; an export is of the bytes as they are.
+    if (
+      !("FORCE_COLOR" in environment) &&
+      !args.includes("export") &&
+      RAW.test(args.includes("--json") ? output.replaceAll(/[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/gu, "") : output)
+    )
       throw new Broken(`a terminal would act on this: ${JSON.stringify(RAW.exec(output)?.[0])} in ${JSON.stringify(output.slice(0, 600))}`)
     this.#hub.checkSound()
     const verb = this.#leaves.find(({ path }) => path.every((word, at) => args[at] === word))?.path[0] ?? "none"
+    // Answers are no more looked at than those of a hub are: what is wrong in one ends the verb, and that in order.
+    if (isForeign && error?.code === "internal") return `${verb}: not understood`
     return `${verb}: ${error === null ? "done" : checkErrorBody(error)}`
   }
 
   async close(): Promise<void> {
     rmSync(this.#repository, { recursive: true, force: true })
+    await this.#foreign.close()
     await this.#hub.close()
   }
 
-  /** The instance's files: as they should be, or one of them changed. */
-  async #lay(skein: string, choices: Choices): Promise<void> {
+  /** The instance's files: as they should be, or one of them changed. `url`: of the hub; `isRead`: whether the ledger is. */
+  async #lay(skein: string, { url, isRead }: { url: string; isRead: boolean }, choices: Choices): Promise<void> {
     rmSync(skein, { recursive: true, force: true })
-    mkdirSync(join(skein, "ledger"), { recursive: true })
+    for (const folder of ["ledger", "hooks", "supervisor/wanted"]) mkdirSync(join(skein, folder), { recursive: true })
     mkdirSync(join(this.#repository, ".git", "objects"), { recursive: true })
     writeFileSync(join(this.#repository, ".git", "HEAD"), "ref: refs/heads/main\n")
     writeFileSync(join(this.#repository, "plan.yaml"), "plan: p\ntasks:\n  - { id: a, title: A }\n")
     const files: [string, Buffer][] = [
-      ["hub.json", Buffer.from(JSON.stringify({ pid: process.pid, url: this.#hub.served.url, startedAtMs: 1, version: "0" }))],
+      ["hub.json", Buffer.from(JSON.stringify({ pid: process.pid, url, startedAtMs: 1, version: "0" }))],
       ["operator.credential", Buffer.from(`${this.#hub.bearers.operator}\n`)],
       ["worker.credential", Buffer.from(`${this.#hub.bearers.token}\n`)],
+      ["witnesses-main.json", Buffer.from(JSON.stringify([{ url: "http://127.0.0.1:1/", vkey: LOG.verifier.vkey, seenSize: 3 }]))],
+      ["init.json", Buffer.from(JSON.stringify(INIT))],
+      ["hooks/guard.json", Buffer.from(JSON.stringify({ version: 1, before: [".husky"], own: "/none/hooks", people: "refuse" }))],
+      ["config.yaml", Buffer.from("requireClaim: true\npermissions: [{ answer: ask }]\n")],
+      ["supervisor/wanted/ann.json", Buffer.from("{}")],
     ]
-    const spoilt = choices.chance(15) ? choices.below(files.length) : -1
+    const spoilt = choices.chance(25) ? choices.below(files.length) : -1
     for (const [at, [name, bytes]] of files.entries()) {
       const written = at === spoilt ? mutateBytes(bytes, choices, 2) : bytes
-      // A changed address could be anybody's: only what stays on this hub, or is none, is tried.
-      const astray = name === "hub.json" && written.includes("http") && !written.includes(`"${this.#hub.served.url}"`)
+      // A changed address could be anybody's: only what stays where it was, or is none, is tried.
+      const address = /"(http:[^"]*)"/.exec(bytes.toString("utf8"))?.[0]
+      const astray = address !== undefined && written.includes("http") && !written.includes(address)
       this.#sent = at === spoilt ? `${name}: ${JSON.stringify(written.toString("latin1"))}\n` : at === 0 ? "" : this.#sent
       writeFileSync(join(skein, name), astray ? bytes : written)
     }
     const kept = await keptLedger()
-    writeFileSync(join(skein, "ledger", "main.sqlite"), kept.clean.main)
+    const ledger = join(skein, "ledger", "main.sqlite")
+    if (isRead && choices.chance(50)) {
+      const changes = new LedgerChanges(kept)
+      changes.write(ledger, choices)
+      this.#sent += `${changes.told}\n`
+    } else writeFileSync(ledger, kept.clean.main)
     writeFileSync(join(this.#repository, "note"), kept.checkpoint.note)
     copyFileSync(join(this.#repository, "note"), join(this.#repository, "proof.json"))
   }

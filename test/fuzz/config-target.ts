@@ -17,6 +17,18 @@ const SOUND = Buffer.from(`requireClaim: true
 prices:
   big-model: &price { input: 3, output: 15, cacheRead: 0.3, cacheWrite: 3.75 }
   other-model: *price
+wake: { ackMs: 9000, reconcileMs: 500, restarts: 3 }
+permissions:
+  - { agents: [ann], kinds: [read], title: "^npm (test|run)", answer: allow_once }
+  - answer: ask
+presets:
+  mine:
+    interactive: { start: [mine, "-i"], resume: [mine, "{session}"], chooseSession: ["--id", "{session}"] }
+    screen: { ready: ["^> $"], menus: ["\\\\[y/n\\\\]"], exhausted: [], emptyInput: null, bracketedPaste: true, enterAfterMs: 10, readyWithinMs: 100 }
+    headless: { start: [mine, "-p"], promptBy: argument, sessionFields: [[session, id]], unknownSession: { exit: 2, says: "no .* session" } }
+    acp: { argv: [mine, acp], resumes: true }
+    native: { way: command, argv: [mine, send] }
+    beside: true
 `)
 
 class ConfigSubject implements Subject {

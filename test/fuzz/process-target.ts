@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlink
 import { dirname, join, relative, resolve } from "node:path"
 import type { ErrorBody } from "../../src/contract/errors.ts"
 import type { Choices } from "./choices.ts"
-import { Broken, type Subject, type Target } from "./campaign.ts"
+import { Broken, starvedMs, type Subject, type Target } from "./campaign.ts"
 import { checkErrorBody } from "./fuzzed-hub.ts"
 import { scratchFolder } from "./kept-ledger.ts"
 import { mutateBytes, oddText } from "./mutation.ts"
@@ -13,6 +13,7 @@ export const processTarget: Target = {
   name: "process",
   entrance: "real processes: a hub's start on changed files, command lines and variables as the system hands them over",
   casesPerSubject: 50,
+  deadlineMs: 180_000,
   open: () => ProcessSubject.open(),
 }
 
@@ -173,18 +174,26 @@ function run(args: readonly string[], environment: Record<string, string>, cwd: 
     const heard = { stdout: "", stderr: "" }
     let wasUp = false
     let late = false
-    const limit = (ms: number): NodeJS.Timeout =>
-      setTimeout(() => {
+    let timer: NodeJS.Timeout
+    const limit = (ms: number): void => {
+      const [sinceMs, starved] = [performance.now(), starvedMs(child.pid)]
+      const look = (): void => {
+        const leftMs = ms + starvedMs(child.pid) - starved - (performance.now() - sinceMs)
+        timer = setTimeout(leftMs > 0 ? look : end, Math.max(0, leftMs))
+      }
+      const end = (): void => {
         late = true
         child.kill("SIGKILL")
-      }, ms)
-    let timer = limit(START_MS)
+      }
+      look()
+    }
+    limit(START_MS)
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       heard.stdout += text
       if (wasUp || !heard.stdout.includes('"up":true')) return
       wasUp = true
       clearTimeout(timer)
-      timer = limit(STOP_MS)
+      limit(STOP_MS)
       child.kill("SIGTERM")
     })
     child.stderr.setEncoding("utf8").on("data", (text: string) => (heard.stderr += text))

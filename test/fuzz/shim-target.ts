@@ -3,7 +3,7 @@ import { rmSync } from "node:fs"
 import { resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Choices } from "./choices.ts"
-import { Broken, type Subject, type Target } from "./campaign.ts"
+import { Broken, starvedMs, type Subject, type Target } from "./campaign.ts"
 import { layInstance } from "./cli-run.ts"
 import { FuzzedHub } from "./fuzzed-hub.ts"
 import { scratchFolder } from "./kept-ledger.ts"
@@ -15,6 +15,7 @@ export const shimTarget: Target = {
   name: "shim",
   entrance: "MCP over stdio: what an agent writes to skein mcp, line by line and otherwise",
   casesPerSubject: 200,
+  deadlineMs: 180_000,
   open: () => ShimSubject.open(),
 }
 
@@ -101,7 +102,7 @@ class ShimSubject implements Subject {
 
   async #answers(due: Set<string>): Promise<string> {
     const words = new Set<string>()
-    const endMs = performance.now() + PATIENCE_MS
+    const endMs = performance.now() + PATIENCE_MS - starvedMs(this.#child.pid)
     for (let read = 0; due.size > 0;) {
       const end = this.#out.indexOf("\n", read)
       if (end >= 0) {
@@ -112,7 +113,7 @@ class ShimSubject implements Subject {
         continue
       }
       if (this.#ended) throw new Broken(`skein mcp has ended: ${this.#err.slice(0, 1_000)}`)
-      if (performance.now() > endMs) throw new Broken(`no answer to ${[...due].join(", ")} within ${PATIENCE_MS} ms`)
+      if (performance.now() > endMs + starvedMs(this.#child.pid)) throw new Broken(`no answer to ${[...due].join(", ")} within ${PATIENCE_MS} ms`)
       await sleep(1)
     }
     return [...words].sort().join(", ")

@@ -4,7 +4,7 @@ import type { Choices } from "./choices.ts"
 import { Broken, type Subject, type Target } from "./campaign.ts"
 import { frame, type Received, readFrames, textFrames, wrongFrame } from "./frames.ts"
 import { checkErrorBody, FuzzedHub } from "./fuzzed-hub.ts"
-import { type Json, mutateBytes, mutateValue, oddJson, oddValue, writeJson } from "./mutation.ts"
+import { type Json, mutateBytes, mutateText, mutateValue, oddJson, oddValue, writeJson } from "./mutation.ts"
 import { someCall } from "./requests.ts"
 
 /** WebSocket connections by hand: the upgrade, the frames, the messages in them, and bytes that are none of these. */
@@ -80,6 +80,12 @@ class WebSocketSubject implements Subject {
       "Sec-WebSocket-Version: 13",
       "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==",
     ]
+    // As the page connects, which says no token.
+    if (choices.chance(15))
+      lines.push(
+        choices.pick([`Origin: http://127.0.0.1:${this.#hub.port}`, "Sec-Fetch-Site: same-origin", "Origin: http://evil.example"]),
+        `Cookie: ${choices.chance(60) ? this.#hub.cookie : mutateText(this.#hub.cookie, choices).replaceAll(/[^ -~]/g, "")}`,
+      )
     if (choices.chance(6)) lines.splice(choices.below(lines.length), 1)
     if (choices.chance(6))
       lines.push(
@@ -102,7 +108,7 @@ class WebSocketSubject implements Subject {
     const { operator, worker, token, observer } = this.#hub.bearers
     const hello: Json = {
       hello: {
-        token: choices.pick([operator, token, worker, observer]),
+        ...(choices.chance(15) ? {} : { token: choices.pick([operator, token, worker, observer]) }),
         ...(choices.chance(40) ? { workspace: "main" } : {}),
         ...(choices.chance(15) ? { session: choices.pick(["s_ann", "s_0"]) } : {}),
       },
