@@ -5,7 +5,7 @@ import { EFFORT_MAX } from "../core/glob-automaton.ts"
 import { isName } from "../core/ids.ts"
 import { type Checkpoint, Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
-import { type Ledger, LedgerFailure } from "../ledger/ledger.ts"
+import type { Ledger } from "../ledger/ledger.ts"
 import type { Clock } from "./clock.ts"
 import { Fingerprint } from "./fingerprint.ts"
 import { stopping } from "./failures.ts"
@@ -14,7 +14,7 @@ import { Loop } from "./loop.ts"
 import type { LoopLog, LoopOptions } from "./loop-options.ts"
 import { Policy } from "./policy.ts"
 import { Quiet } from "./quiet.ts"
-import { foldEntry, type Replayed } from "./replay.ts"
+import { foldEntry, type Replayed, settled } from "./replay.ts"
 import { replayApart } from "./replay-apart.ts"
 import { restore, type Restored, type SnapshotStore } from "./snapshots.ts"
 
@@ -198,14 +198,10 @@ async function fold(
     fingerprint.note(state.journal.drain())
   }
   // Else the first checkpoint would hash, and the first claim order, all that was folded, while others wait.
-  fingerprint.settle()
-  try {
+  settled(state, () => {
+    fingerprint.settle()
     state.board.settle()
-  } catch (error) {
-    // Whoever forged entries that chain may have left out what only decisions ask for.
-    const remedy = "Hold it against a checkpoint that is kept elsewhere (`skein ledger verify --checkpoint FILE`), then restore a backup."
-    throw new LedgerFailure("damaged", `the entries up to ${state.seq} chain, and yet make no state to decide on`, remedy, null, error)
-  }
+  })
   return { state, chain, fingerprint }
 }
 

@@ -48,7 +48,8 @@ export async function replay(
     }
     from = state.seq + 1
   }
-  return { state, digest: compare ? fingerprint.digest() : digestOf(sha256, state), chain: chain.record(), entries: state.seq, compared }
+  const digest = settled(state, () => (compare ? fingerprint.digest() : digestOf(sha256, state)))
+  return { state, digest, chain: chain.record(), entries: state.seq, compared }
 }
 
 /**
@@ -71,6 +72,19 @@ export function foldEntry(state: Workspace, chain: Chain, { seq, bytes, hash }: 
     return entry
   } catch (error) {
     throw error instanceof LedgerFailure ? error : damaged(seq, `entry ${seq} ${step}`, error)
+  }
+}
+
+/**
+ * What is made of the folded entries once all are. Throws `LedgerFailure("damaged")` where that cannot be: who forges entries that chain may leave out, or make
+ * otherwise, what none of those after them asked for.
+ */
+export function settled<Result>(state: Workspace, work: () => Result): Result {
+  try {
+    return work()
+  } catch (error) {
+    const remedy = "Hold it against a checkpoint that is kept elsewhere (`skein ledger verify --checkpoint FILE`), then restore a backup."
+    throw new LedgerFailure("damaged", `the entries up to ${state.seq} chain, and yet make no state to work on`, remedy, null, error)
   }
 }
 
