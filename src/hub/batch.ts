@@ -19,7 +19,7 @@ type Outcome =
   /** A bug. `recorded`: the command was done, and only its answer could not be built. */
   | { kind: "fault"; error: unknown; recorded: boolean }
 
-/** Entries after which no claim can fit that did not fit before. All others may have made something ready, or somebody free to take it. */
+/** Entries after which no claim can fit that did not fit before, nor sooner. All others may have made something ready, or somebody free to take it. */
 const QUIET: ReadonlySet<string> = new Set([
   "task.claimed",
   "task.started",
@@ -55,7 +55,6 @@ const QUIET: ReadonlySet<string> = new Set([
   "trigger.retried",
   "supervisor.covering",
   "session.adopted",
-  "account.exhausted",
   "policy.changed",
   "checkpoint.recorded",
 ])

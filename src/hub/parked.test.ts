@@ -107,6 +107,19 @@ describe("a parked claim", () => {
     expect(rig.clock.monotonicMs()).toBe(startMs)
   })
 
+  test("is decided again when its account's quota is back, where that is sooner than was said before", async () => {
+    const rig = await openRig()
+    await rig.agents("poor")
+    await rig.tasks("dear")
+    const startMs = rig.loop.nowMs()
+    const exhausted = (untilMs: number) => rig.execute("account.exhausted", OPERATOR, { account: "agent/poor", untilMs, reason })
+    await exhausted(startMs + 140_000)
+    const claim = rig.loop.execute("task.claimNext", POOR, CLAIM_ANY, WAIT)
+    await exhausted(startMs + 2_000)
+    await rig.run(claim)
+    expect(rig.loop.nowMs()).toBe(startMs + 2_000)
+  })
+
   test("waits on where the time that its refusal named has come and there is still nothing for it", async () => {
     const rig = await openRig()
     const parked = await waitsForMoney(rig)
