@@ -32,6 +32,10 @@ export class Caller {
   actor: Actor
   #host: number
   #calls = 0
+  /** Of what it asked last. */
+  protected lastKey = ""
+  /** What it shows the hub. */
+  bearer: string | null = null
   /** Grows when it dies: whatever its earlier life still waits for is never heard. */
   life = 0
 
@@ -62,8 +66,20 @@ export class Caller {
 
   /** One command, sent again under the same key until there is an answer; null where it gave up. */
   async ask<Name extends CommandName>(name: Name, input: Commands[Name]["input"], waitMs = 0): Promise<Exclude<Reply<Name>, { kind: "lost" }> | null> {
-    const { life, world } = this
-    const request: Request<Name> = { name, actor: this.actor, input, key: `${name}-${(this.#calls += 1)}`, waitMs }
+    const key = `${name}-${(this.#calls += 1)}`
+    this.lastKey = key
+    return this.send(name, input, key, waitMs)
+  }
+
+  /** Sends under a key of the caller's choice. */
+  protected async send<Name extends CommandName>(
+    name: Name,
+    input: Commands[Name]["input"],
+    key: string,
+    waitMs = 0,
+  ): Promise<Exclude<Reply<Name>, { kind: "lost" }> | null> {
+    const { life, world, actor, bearer } = this
+    const request: Request<Name> = { name, actor, bearer, input, key, waitMs }
     for (let attempt = 0; attempt < 40; attempt += 1) {
       const heard = world.onCall(this.name, request)
       const reply = await world.wire.call(this.host, request, waitMs + 1_200)
@@ -90,6 +106,8 @@ export class SimulatedAgent extends Caller {
   #sessions = 0
   /** What it worked on last; whoever comes back may still believe in it. */
   #last: { task: string; fence: number } | null = null
+  /** Whether it was told that its session has ended. */
+  #isOver = false
 
   constructor(name: AgentId, world: Surroundings, host: number, heartbeatMs: number) {
     super(name, "worker", world, host)
@@ -103,7 +121,11 @@ export class SimulatedAgent extends Caller {
     const id = `s_${this.name}_${(this.#sessions += 1)}`
     this.actor = { ...this.actor, session: null }
     const started = await this.ask("session.start", { id, agent: this.name, runtime: "simulated", resumeId: null, owned: chance.happens(0.75) })
-    if (started?.kind !== "ok") return
+    if (started?.kind !== "ok") {
+      // Its credential was revoked, and another is on its way; who is retired stays so.
+      await this.sleep(chance.between(100, 1_000))
+      return started?.code === "retired" ? undefined : this.live()
+    }
     this.actor = { ...this.actor, session: started.output.session }
     void this.#beat()
     if (this.#last !== null && chance.happens(0.6)) {
@@ -118,7 +140,16 @@ export class SimulatedAgent extends Caller {
       if (!this.world.plain && chance.happens(0.3)) await this.#talk()
       if (!this.world.plain && chance.happens(0.05)) await this.#meddle()
       if (chance.happens(0.05)) await this.#pause(chance.between(500, 6_000))
+      if (!this.world.plain && chance.happens(0.03)) await this.ask("session.end", { session: this.actor.session as string, reason: "done for today" })
+      if (this.#isOver) return this.#again()
     }
+  }
+
+  /** Its session is over: it begins another, whatever of the old one still runs. */
+  async #again(): Promise<void> {
+    this.#isOver = false
+    this.life += 1
+    return this.live()
   }
 
   die(): void {
@@ -171,10 +202,22 @@ export class SimulatedAgent extends Caller {
   /** Tries what is not a worker's to do, or not this one's: MUST be refused. */
   async #meddle(): Promise<void> {
     const { chance } = this.world
+    if (chance.happens(0.3)) return this.#usurp()
     const name = chance.pick(["task.unblock", "task.cancel", "task.reset", "lease.end"] as const)
     const blocked = this.world.tasks(["blocked"])
     const tasks = blocked.length > 0 ? blocked : this.world.tasks(name === "lease.end" ? ["claimed", "in_progress"] : undefined)
     if (tasks.length > 0) await this.ask(blocked.length > 0 ? "task.unblock" : name, { task: chance.pick(tasks), reason: "it knows better" })
+  }
+
+  /** Would be another, or the director. */
+  async #usurp(): Promise<void> {
+    const { chance } = this.world
+    const other = `agent${chance.below(2)}`
+    const dice = chance.below(4)
+    if (dice === 0) await this.ask("session.start", { id: `s_${this.name}_as_${other}`, agent: other, runtime: "usurped", resumeId: null, owned: false })
+    else if (dice === 1) await this.ask("session.end", { session: `s_${other}_1`, reason: "away with it" })
+    else if (dice === 2) await this.ask("policy.set", { text: null, reason: "away with it" })
+    else await this.ask("agent.retire", { name: other, reason: "away with it" })
   }
 
   async #claim(): Promise<Claimed | null> {
@@ -184,7 +227,9 @@ export class SimulatedAgent extends Caller {
       const reply = await this.ask("task.claim", { task: chance.pick(tasks) })
       return reply?.kind === "ok" ? reply.output : null
     }
-    const reply = await this.ask("task.claimNext", { plan: null, labels: [], filler: null, max: 1 }, chance.between(0, 6) * 500)
+    const reply = await this.ask("task.claimNext", { plan: null, labels: [], filler: null, max: 1 }, chance.between(0, 12) * 500)
+    // Asked in the name of its session: not a word on any task.
+    this.#isOver = reply?.kind === "error" && (reply.code === "wrong_status" || reply.code === "not_found")
     return reply?.kind === "ok" ? (reply.output.claims[0] ?? null) : null
   }
 
@@ -252,6 +297,8 @@ export class SimulatedAgent extends Caller {
       const first = await this.ask("task.complete", { ...under, deliverable, usage })
       // Some do everything twice, with another key: the fence alone keeps that from counting.
       if (first?.kind === "ok" && chance.happens(0.1)) {
+        // And one in ten says something else under the key of before: that is refused, and nothing comes of it.
+        if (chance.happens(0.5)) await this.send("task.complete", { ...under, deliverable: { ...deliverable, text: "else" }, usage }, this.lastKey)
         await this.ask("task.complete", { ...under, deliverable, usage })
         // And would approve it themselves, if they were let.
         if (!this.world.plain) await this.ask("task.review", { task: under.task, approve: true, reason: "it is good" })

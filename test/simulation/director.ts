@@ -1,6 +1,9 @@
 import type { AddTask } from "../../src/core/backlog.ts"
-import { Caller, type Surroundings } from "./agent.ts"
+import { hashCredential } from "../../src/surface/auth.ts"
+import { Caller, type SimulatedAgent, type Surroundings } from "./agent.ts"
 import { GLOBS } from "./file-oracle.ts"
+import { policyOf } from "./policy-oracle.ts"
+import { OPEN } from "./staff-oracle.ts"
 import type { World } from "./world.ts"
 
 /** The human: adds agents and tasks, reviews, unblocks, and now and then steps in. */
@@ -8,10 +11,17 @@ export class Director extends Caller {
   ready = false
   readonly #world: World
   #tasks: string[] = []
+  #issued = 0
+  /** Whether it sets a policy, and changes it. */
+  readonly #governs: boolean
+  /** Whether its agents are often told to wait. */
+  readonly #strikes: boolean
 
   constructor(world: World, surroundings: Surroundings) {
     super("director", "operator", surroundings, 0)
     this.#world = world
+    this.#governs = !surroundings.plain && world.chance.happens(0.18)
+    this.#strikes = !surroundings.plain && world.chance.happens(0.3)
   }
 
   async direct(): Promise<void> {
@@ -24,11 +34,14 @@ export class Director extends Caller {
         capabilities,
         maxActive: chance.happens(0.7) ? 1 : 2,
         kind: chance.pick(["script", "claude", "codex", "gemini"]),
+        account: chance.happens(0.5) ? "shared" : null,
       })
     }
+    for (const agent of this.#world.agents) await this.#issue(agent)
     // Of every ten agents here five die: their breakers would all be open, and what waits in vain could not be told from what waits for those.
-    await this.ask("breaker.setPolicy", { changes: { consecutive: 0, ratePercent: 0 }, reason: "chaos" })
+    await this.ask("breaker.setPolicy", { changes: { consecutive: 0, ratePercent: 0, ...OPEN }, reason: "chaos" })
     if (!this.world.plain && chance.happens(0.5)) await this.#setBudget()
+    if (this.#governs) await this.ask("policy.set", { text: policyOf((from) => chance.pick(from)), reason: "rules" })
     for (let count = chance.between(5, 14); count > 0; count -= 1) await this.#add()
     this.ready = true
     for (;;) {
@@ -52,6 +65,7 @@ export class Director extends Caller {
       leaseMs: chance.between(1_000, 4_000),
       maxAttempts: plain ? 1_000 : chance.between(2, 6),
       review: !plain && chance.happens(0.15),
+      labels: chance.happens(0.2) ? ["docs"] : [],
     }
     const added = await this.ask("task.add", task)
     if (added?.kind === "ok") this.#tasks.push(id)
@@ -96,6 +110,61 @@ export class Director extends Caller {
     else if (dice === 1 && chosen !== undefined) await this.ask("lease.end", { task: chosen.id, reason: "stuck" })
     else if (dice === 2 && chosen?.status === "completed") await this.ask("task.reset", { task: chosen.id, reason: "not good enough" })
     else if (dice === 3 && chosen !== undefined) await this.#edit(chosen.id)
-    else if (dice < 9 && this.#tasks.length < 60) await this.#add()
+    else if (dice === 4) await this.#manage()
+    else if (dice === 5 || (this.#strikes && dice > 14)) await this.#stop()
+    else if (dice === 6) await this.#plan()
+    else if (dice < 11 && this.#tasks.length < 60) await this.#add()
+    if (this.#governs && chance.happens(0.1))
+      await this.ask("policy.set", { text: chance.happens(0.25) ? null : policyOf((from) => chance.pick(from)), reason: "thought again" })
+  }
+
+  /** Hires nobody, but changes what agents may, takes their sessions and credentials from them, and now and then sends one away for good. */
+  async #manage(): Promise<void> {
+    const { chance } = this.world
+    const agent = chance.pick(this.#world.agents)
+    const { name } = agent
+    const dice = chance.below(8)
+    if (dice < 2)
+      await this.ask("agent.edit", { name, maxActive: chance.between(1, 3), kind: chance.pick(["script", "claude", "codex"]), reason: "thought again" })
+    else if (dice < 5) {
+      const revoked = await this.ask("credential.revoke", { agent: name, id: agent.bearer?.split("_")[2] as string, reason: "it leaked" })
+      if (revoked?.kind === "ok") await this.#issue(agent)
+    } else if (dice < 7 && agent.actor.session !== null) await this.ask("session.end", { session: agent.actor.session, reason: "start anew" })
+    else if (this.#world.agents.length > 2 && chance.happens(0.5)) await this.ask("agent.retire", { name, reason: "not needed" })
+  }
+
+  /** A credential that the agent has once the ledger has it: for each the next number, and nothing that would have to be guessed. */
+  async #issue(agent: SimulatedAgent): Promise<void> {
+    const { name } = agent
+    const id = `c${(this.#issued += 1)}`
+    const bearer = `skc_${name}_${id}_${"x".repeat(43)}`
+    const issued = await this.ask("credential.issue", { agent: name, id, hash: hashCredential(bearer) })
+    if (issued?.kind === "ok") agent.bearer = bearer
+  }
+
+  /** Has an agent, an account or a kind of work left alone for a while, or lets it go on. */
+  async #stop(): Promise<void> {
+    const { chance } = this.world
+    const { name } = chance.pick(this.#world.agents)
+    const nowMs = this.#world.oracle.atMs
+    const account = chance.pick(["shared", `agent/${name}`])
+    const breaker = chance.pick([`agent/${name}`, `account/${account}`, "kind/docs"])
+    const untilMs = nowMs + (chance.happens(0.2) ? 20_000 : chance.between(300, 4_000))
+    const dice = chance.below(6)
+    if (dice < 2) await this.ask("account.exhausted", { account, untilMs, reason: "quota" })
+    else if (dice === 2) await this.ask("account.restored", { account, reason: "paid" })
+    else if (dice < 5) await this.ask("breaker.trip", { breaker, untilMs: chance.happens(0.9) ? untilMs : null, reason: "stop" })
+    else await this.ask("breaker.reset", { breaker, reason: "go on" })
+  }
+
+  /** Runs one of a few files, often one that runs already, or cancels what runs. */
+  async #plan(): Promise<void> {
+    const { chance } = this.world
+    const plans = [...this.#world.oracle.plans.running]
+    if (plans.length > 0 && chance.happens(0.2)) return void (await this.ask("plan.cancel", { plan: chance.pick(plans), reason: "changed our mind" }))
+    const digest = `${chance.below(3)}`
+    const tasks = ["a", "b", "c"].map((id, at) => ({ id, title: id, dependsOn: at === 2 ? ["a"] : [], leaseMs: chance.between(1_000, 4_000), maxAttempts: 4 }))
+    const rest = { title: "release", commit: null, worktrees: false, budgetMicroUsd: null, agents: [], tasks }
+    await this.ask("plan.add", { name: "release", digest, maxActiveAgents: chance.between(1, 2), ...rest })
   }
 }

@@ -1,11 +1,17 @@
+import { generateKeyPairSync } from "node:crypto"
 import type { Stored, Appended, Ledger } from "../../src/ledger/ledger.ts"
 import { LedgerFailure } from "../../src/ledger/ledger.ts"
 import { type Hub, type HubOptions, openHub } from "../../src/hub/hub.ts"
 import type { Loop } from "../../src/hub/loop.ts"
 import type { Seq, SessionId } from "../../src/core/ids.ts"
+import { Auth } from "../../src/surface/auth.ts"
+import { revokedBy } from "../../src/surface/perform.ts"
 import type { ProcessClock } from "./process-clock.ts"
 import { ThroughLedger } from "./through-ledger.ts"
 import { Violation } from "./oracle.ts"
+
+/** Signs nothing here: agents show their credentials. */
+const KEY = generateKeyPairSync("ed25519").privateKey
 
 /** A hub's way to its ledger, which ends with the hub's process: what was sent may still be carried out, but nobody hears of it. */
 class Severable extends ThroughLedger {
@@ -28,7 +34,7 @@ class Severable extends ThroughLedger {
   }
 }
 
-type Life = { hub: Hub; loop: Loop; ledger: Severable; clock: ProcessClock; up: boolean }
+type Life = { hub: Hub; auth: Auth; loop: Loop; ledger: Severable; clock: ProcessClock; up: boolean }
 
 /** One hub's machine: the process that dies and is started again, and one subscriber that never stops listening. */
 export class Host {
@@ -74,6 +80,11 @@ export class Host {
     return this.#life?.up === true ? this.#life.loop : null
   }
 
+  /** Who may call the hub of this life. */
+  get auth(): Auth {
+    return (this.#life as Life).auth
+  }
+
   /** A message reaches the machine, whether a hub runs there or not. */
   arrive(message: () => void): void {
     if (this.loop === null) message()
@@ -109,7 +120,13 @@ export class Host {
     try {
       const hub = await openHub(this.#options(clock, openLedger, fatal))
       if (life.up !== true) return false
-      Object.assign(life, { hub, ledger, loop: hub.workspace("main") as Loop })
+      const auth = new Auth({ hub, key: KEY, operatorHash: "", wallMs: () => clock.wallMs() })
+      // As the surface does: what another hub recorded voids what is remembered here.
+      hub.hearOthers((workspace, { type, data }) => {
+        const matches = revokedBy(type, data, workspace)
+        if (matches !== null) auth.forget(matches)
+      })
+      Object.assign(life, { hub, auth, ledger, loop: hub.workspace("main") as Loop })
       this.#life = life as Life
       this.starts += 1
       this.beats.clear()

@@ -4,9 +4,12 @@ import type { AgentId, Seq, SessionId, TaskId } from "../../src/core/ids.ts"
 import type { TaskSpec, TaskStatus } from "../../src/core/task.ts"
 import { BudgetOracle } from "./budget-oracle.ts"
 import { FileOracle } from "./file-oracle.ts"
+import { PlanOracle } from "./plan-oracle.ts"
 import { meets, Probation } from "./probation.ts"
 import type { Stored } from "../../src/ledger/ledger.ts"
+import { PolicyOracle } from "./policy-oracle.ts"
 import { RoleOracle } from "./role-oracle.ts"
+import { StaffOracle } from "./staff-oracle.ts"
 import { ThreadOracle } from "./thread-oracle.ts"
 
 /** A promise was broken; the message says which, and where in the ledger. */
@@ -53,6 +56,9 @@ export class Oracle {
   readonly budget = new BudgetOracle()
   readonly probation = new Probation()
   readonly roles = new RoleOracle()
+  readonly policy = new PolicyOracle()
+  readonly staff = new StaffOracle()
+  readonly plans = new PlanOracle()
   seq: Seq = 0
   atMs = 0
   hash = Buffer.alloc(32)
@@ -65,12 +71,17 @@ export class Oracle {
     for (let at = this.seq; at < stored.length; at += 1) this.#entry(stored[at] as Stored, nowMs)
   }
 
-  /** Tasks that anybody with `capabilities` could claim. */
-  *ready(agent: AgentId): Iterable<TaskModel> {
+  /** Tasks that the agent could claim. */
+  *ready({ agent, session, role }: Actor, nowMs: number): Iterable<TaskModel> {
     const { capabilities } = this.agents.get(agent) as AgentModel
-    if (!this.budget.affords) return
-    for (const task of this.tasks.values())
-      if (task.readySinceMs !== null && meets(capabilities, task.spec.requires) && !this.files.obstructs(agent, task.spec.touches)) yield task
+    const by = this.#caller(agent, role)
+    if (!this.budget.affords || this.staff.void.has(agent) || this.staff.void.has(session ?? "") || this.policy.forbids("task.claimNext", by)) return
+    for (const task of this.tasks.values()) {
+      const { id, spec, readySinceMs } = task
+      if (readySinceMs === null || !meets(capabilities, spec.requires) || this.files.obstructs(agent, spec.touches)) continue
+      if (this.policy.forbids("task.claim", by, task) || this.staff.keeps(agent, task, nowMs, this.tasks) !== null) continue
+      if (this.plans.hasRoom(id, agent, this.tasks)) yield task
+    }
   }
 
   activeOf(agent: AgentId): number {
@@ -96,6 +107,8 @@ export class Oracle {
     this.atMs = entry.atMs
     this.types.set(entry.type, (this.types.get(entry.type) ?? 0) + 1)
     this.#cause(entry)
+    const idle = this.staff.read(entry, this.tasks) ?? this.plans.read(entry, this.tasks)
+    if (idle !== null) throw new Violation(`entry ${seq}: ${entry.type} of ${String(entry.data["id"] ?? entry.data["name"])} by ${entry.actor.agent}, ${idle}`)
     const wrong = this.threads.read(entry)
     if (wrong !== null) throw new Violation(wrong)
     this.#fold(entry, nowMs)
@@ -116,6 +129,11 @@ export class Oracle {
     if (found !== null) throw new Violation(`entry ${entry.seq}: ${entry.type} by ${entry.actor.agent} ${found}`)
   }
 
+  #caller(name: AgentId, role: string): Parameters<PolicyOracle["forbids"]>[1] {
+    const { kind, capabilities } = this.agents.get(name) ?? { kind: "", capabilities: {} }
+    return { name, role, kind, capabilities, active: this.activeOf(name) }
+  }
+
   #cause({ seq, type, actor, commandId, data }: Entry<string, { id?: TaskId }>): void {
     if (commandId === null) return
     const key = `${actor.agent} ${commandId}`
@@ -123,6 +141,9 @@ export class Oracle {
     if (known === undefined) {
       const fence = data.id === undefined ? null : (this.tasks.get(data.id)?.held?.fence ?? null)
       this.caused.set(key, { first: seq, last: seq, types: [type], fence })
+      const command = commandId.slice(0, commandId.lastIndexOf("-"))
+      if (this.policy.isSet && this.policy.begins(command, this.#caller(actor.agent, actor.role), data, this.tasks))
+        throw new Violation(`entry ${seq}: ${type} by ${actor.agent}, whose ${command} the policy forbids`)
     } else if (known.last !== seq - 1) throw new Violation(`key ${key} was carried out twice: at ${known.first} and at ${seq}`)
     else {
       known.last = seq
@@ -136,6 +157,12 @@ export class Oracle {
     switch (type) {
       case "agent.added":
         this.agents.set(data["name"] as string, data["profile"] as AgentModel)
+        return
+      case "agent.edited":
+        this.agents.set(data["name"] as string, { ...(this.agents.get(data["name"] as string) as AgentModel), ...(data["changes"] as Partial<AgentModel>) })
+        return
+      case "policy.set":
+        this.policy.set(data["text"] as string | null)
         return
       case "session.lost":
         this.#lost.add(data["id"] as string)
@@ -184,6 +211,7 @@ export class Oracle {
       if (wrong !== null) throw new Violation(`${where} as a probe, ${wrong}`)
     } else if (!this.probation.meets(actor.agent, agent.capabilities, task.spec.requires)) throw new Violation(`${where}, which it is not able to do`)
     if (this.activeOf(actor.agent) >= agent.maxActive) throw new Violation(`${where}, though it works on ${agent.maxActive} already`)
+    if (this.policy.keepsFrom(task.id)) throw new Violation(`${where}, which the policy keeps from it`)
     if (leaseEndsAtMs !== atMs + leaseMs) throw new Violation(`${where} until ${leaseEndsAtMs}, not ${atMs} + ${leaseMs}`)
     task.status = "claimed"
     task.held = { owner: actor.agent, session: actor.session, fence: seq, leaseMs, leaseEndsAtMs }

@@ -8,7 +8,7 @@ const SEEDS = 1_000
 const FROM = 1
 
 test(`${SEEDS} teams live through crashes, lost and doubled messages, paused agents, full disks and clock jumps, and every promise holds (seeds ${FROM} to ${FROM + SEEDS - 1})`, async () => {
-  const total = { entries: 0, acknowledged: 0, lostRaces: 0, putOff: 0, starts: 0, hubs: 0, moved: 0, lost: 0, probes: 0 }
+  const total = { entries: 0, acknowledged: 0, lostRaces: 0, putOff: 0, starts: 0, hubs: 0, moved: 0, lost: 0, probes: 0, judged: 0 }
   const types = new Map<string, number>()
   const refusals = new Map<string, number>()
   for (let seed = FROM; seed < FROM + SEEDS; seed += 1) {
@@ -21,6 +21,7 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
     total.hubs += outcome.hubs
     total.moved += outcome.moved
     total.probes += outcome.probes
+    total.judged += outcome.judged
     total.lost += outcome.hubs === 2 ? outcome.lost : 0
     for (const [type, count] of outcome.types) types.set(type, (types.get(type) ?? 0) + count)
     for (const { reply } of outcome.history) if (reply?.kind === "error") refusals.set(reply.code, (refusals.get(reply.code) ?? 0) + 1)
@@ -32,6 +33,7 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
   expect(total.starts).toBeGreaterThan(total.hubs * 2)
   expect(total.moved).toBeGreaterThan(SEEDS / 10)
   expect(total.probes).toBeGreaterThan(SEEDS / 50)
+  expect(total.judged).toBeGreaterThan(SEEDS * 5)
   expect(total.lost).toBeGreaterThan(SEEDS / 10)
   for (const type of [
     "lease.ended",
@@ -55,6 +57,17 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
     "usage.reported",
     "budget.set",
     "budget.topped_up",
+    "policy.set",
+    "agent.edited",
+    "agent.retired",
+    "agent.credential_revoked",
+    "session.ended",
+    "account.exhausted",
+    "account.restored",
+    "breaker.tripped",
+    "breaker.reset",
+    "plan.added",
+    "plan.cancelled",
   ]) {
     expect(types.get(type) ?? 0, type).toBeGreaterThan(20)
   }
@@ -72,6 +85,10 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
     "wrong_status",
     "cursor_ahead",
     "cursor_regression",
+    "policy_denied",
+    "breaker_open",
+    "unauthenticated",
+    "idempotency_conflict",
     "overloaded",
     "storage_refused",
     "hub_unreachable",

@@ -12,7 +12,19 @@ const BOUND_MS = 2_500
 const EVERY_MS = 250
 
 /** Commands that may rightly leave no entry: the caller has already what it asks for. */
-const MAY_BE_SILENT: ReadonlySet<string> = new Set(["task.claim", "task.claimNext", "lease.renew", "message.ack"])
+const MAY_BE_SILENT: ReadonlySet<string> = new Set([
+  "task.claim",
+  "task.claimNext",
+  "lease.renew",
+  "message.ack",
+  "policy.set",
+  "session.end",
+  "account.exhausted",
+  "account.restored",
+  "help.want",
+  "help.answer",
+  "plan.add",
+])
 
 type Parked = { loop: Loop; request: Request; sinceMs: number }
 
@@ -48,10 +60,12 @@ export class Watch {
     if (request.name === "task.claimNext" && request.waitMs > 0) this.#parked.add({ loop, request, sinceMs: this.#world.clock.monotonicMs() })
   }
 
-  /** A hub answers, at this very moment: what it says MUST be in the ledger now. */
-  answered(request: Request, loop: Loop, reply: Reply): void {
+  /** A hub answers, at this very moment: what it says MUST be in the ledger now. `voidSince`: the entry by which it knew, when it was asked, that who asks may not. */
+  answered(request: Request, loop: Loop, reply: Reply, voidSince: Seq | null): void {
     for (const parked of this.#parked) if (parked.request === request && parked.loop === loop) this.#parked.delete(parked)
     if (reply.kind !== "ok") return
+    const { name, key, actor } = request
+    if (voidSince !== null) throw new Violation(`${name} ${key} of ${actor.agent} is done, though who asked for it was void since ${voidSince}`)
     const { oracle, store, clock } = this.#world
     if (oracle.seq !== store.entries.length) oracle.read(store.entries, clock.monotonicMs())
     this.acknowledged += 1
@@ -142,9 +156,9 @@ export class Watch {
   #waitInVain(nowMs: number): void {
     const { oracle } = this.#world
     const waiting = new Set<AgentId>()
-    for (const { request } of this.#parked) {
+    for (const { request, loop } of this.#parked) {
       const { agent } = request.actor
-      const work = [...oracle.ready(agent)][0]
+      const [work] = oracle.ready(request.actor, loop.nowMs())
       if (work === undefined || oracle.activeOf(agent) >= (oracle.agents.get(agent)?.maxActive ?? 0)) continue
       waiting.add(agent)
       const sinceMs = Math.max(this.#idle.get(agent) ?? nowMs, this.#troubleMs)

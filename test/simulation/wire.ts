@@ -1,14 +1,24 @@
 import type { CommandName, Commands } from "../../src/core/command.ts"
 import type { Actor } from "../../src/core/entry.ts"
+import type { Seq } from "../../src/core/ids.ts"
 import type { ErrorCode, SkeinError } from "../../src/contract/errors.ts"
 import { operations } from "../../src/contract/operations.ts"
 import { permits } from "../../src/core/role.ts"
 import type { Loop } from "../../src/hub/loop.ts"
+import { revokedBy } from "../../src/surface/perform.ts"
 import type { Chance } from "../../src/cli/simulation/chance.ts"
 import type { Host } from "./host.ts"
 import type { VirtualClock } from "../../src/hub/virtual-clock.ts"
 
-export type Request<Name extends CommandName = CommandName> = { name: Name; actor: Actor; input: Commands[Name]["input"]; key: string; waitMs: number }
+/** `bearer`: what it proves with who it is; null for the director, who is asked for nothing. */
+export type Request<Name extends CommandName = CommandName> = {
+  name: Name
+  actor: Actor
+  bearer: string | null
+  input: Commands[Name]["input"]
+  key: string
+  waitMs: number
+}
 export type Reply<Name extends CommandName = CommandName> =
   | { kind: "ok"; output: Commands[Name]["output"] }
   | { kind: "error"; code: ErrorCode }
@@ -24,7 +34,9 @@ type WireOptions = {
   weather(): Weather
   /** A hub has taken a request, and has answered it, at the moment at which it does. */
   onTaken(request: Request, loop: Loop): void
-  onAnswered(request: Request, loop: Loop, reply: Reply): void
+  /** Since which entry whoever asks may not ask any more, or null. */
+  voidSince(request: Request): Seq | null
+  onAnswered(request: Request, loop: Loop, reply: Reply, voidSince: Seq | null): void
 }
 
 /** The network between agents and hubs: requests and answers are delayed, lost, doubled, and overtake each other. */
@@ -67,20 +79,30 @@ export class Wire {
       if (this.#o.chance.happens(0.7)) this.send(() => finish({ kind: "error", code: "hub_unreachable" }))
       return
     }
+    const { name, actor, input, key, waitMs, bearer } = request
+    const voidSince = this.#o.voidSince(request)
+    const knownVoid = voidSince !== null && voidSince <= loop.head.seq ? voidSince : null
     this.#o.onTaken(request, loop)
     const answer = (reply: Reply): void => {
       // A process that is gone says nothing any more.
       if (host.loop !== loop) return
-      this.#o.onAnswered(request, loop, reply)
+      this.#o.onAnswered(request, loop, reply, knownVoid)
       this.send(() => finish(reply))
     }
-    const { name, actor, input, key, waitMs } = request
-    // The loop is behind the surface, which asks the contract who may call at all.
-    if (!permits(operations[name as keyof typeof operations].least, actor.role)) return answer({ kind: "error", code: "forbidden" })
-    loop.execute(name, actor, input as never, { key: { id: key, hash: hashOf(name, input) }, waitMs, signal }).then(
-      (output) => answer({ kind: "ok", output }),
-      (error: unknown) => answer({ kind: "error", code: (error as SkeinError).code }),
-    )
+    const { auth } = host
+    // The loop is behind the surface, which asks who calls, and the contract who may call at all.
+    const perform = (by: Actor): void => {
+      if (host.loop !== loop) return
+      if (!permits(operations[name as keyof typeof operations].least, by.role)) return answer({ kind: "error", code: "forbidden" })
+      loop.execute(name, by, input as never, { key: { id: key, hash: hashOf(name, input) }, waitMs, signal }).then((output) => {
+        const matches = revokedBy(name, input, "main")
+        if (matches !== null) auth.forget(matches)
+        answer({ kind: "ok", output })
+      }, refused)
+    }
+    const refused = (error: unknown): void => answer({ kind: "error", code: (error as SkeinError).code })
+    if (bearer === null) return perform(actor)
+    auth.caller(bearer, { workspace: "main", session: actor.session, loopback: true }).then((caller) => perform(caller.actor), refused)
   }
 }
 

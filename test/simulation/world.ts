@@ -48,8 +48,9 @@ export type Outcome = {
   putOff: number
   starts: number
   types: Map<string, number>
-  /** Claims of agents that were tried on what they do not declare. */
+  /** Claims of agents that were tried on what they do not declare; commands that were decided under a policy. */
   probes: number
+  judged: number
   /** Sessions that spoke to another hub than before, and sessions that were declared lost. */
   moved: number
   lost: number
@@ -115,7 +116,8 @@ export class World {
       chance,
       weather: () => this.weather,
       onTaken: (request, loop) => this.watch.taken(request, loop),
-      onAnswered: (request, loop, reply) => this.#guarded(() => this.watch.answered(request, loop, reply)),
+      voidSince: (request) => this.oracle.staff.voidSince(request),
+      onAnswered: (request, loop, reply, voidSince) => this.#guarded(() => this.watch.answered(request, loop, reply, voidSince)),
     })
     const surroundings: Surroundings = {
       clock,
@@ -156,6 +158,7 @@ export class World {
       starts,
       types: oracle.types,
       probes: oracle.probation.probes,
+      judged: oracle.policy.judged,
       moved: this.ownership.moved,
       lost: this.ownership.lost,
       history,

@@ -1,0 +1,128 @@
+import { describe, expect, test } from "vitest"
+import { Board } from "../../src/core/board.ts"
+import { ClaimGate } from "../../src/core/claim-gate.ts"
+import { commands } from "../../src/core/command.ts"
+import { Policy } from "../../src/hub/policy.ts"
+import { Auth } from "../../src/surface/auth.ts"
+import { find, replaced } from "./planting.ts"
+
+describe("a fault that is planted in what agents are kept from is found:", { timeout: 120_000 }, () => {
+  test("a claim of the next task that the policy is not asked for", async () => {
+    const free = await replaced(
+      Policy.prototype,
+      "guarded",
+      () => (_, input) => input,
+      () => find({}),
+    )
+    expect(free).toMatch(/claims \S+, which the policy keeps from it/)
+  })
+
+  test("with two hubs, usage and messages that the policy is not asked for", async () => {
+    const forgetful = await replaced(
+      Policy.prototype,
+      "refusal",
+      (sound) =>
+        function refusal(this: Policy, name, ...rest): ReturnType<typeof sound> {
+          return name === "usage.report" || name === "message.post" ? null : sound.call(this, name, ...rest)
+        },
+      () => find({ hubs: 2 }),
+    )
+    expect(forgetful).toMatch(/by agent\d, whose (usage\.report|message\.post) the policy forbids/)
+  })
+
+  test("a policy that keeps agents from all that it keeps from one", async () => {
+    const strict = await replaced(
+      Policy.prototype,
+      "guarded",
+      (sound) =>
+        function guarded(this: Policy, ...asked): ReturnType<typeof sound> {
+          const input = sound.apply(this, asked)
+          const { forbids } = input
+          let kept: ReturnType<NonNullable<typeof forbids>> = null
+          return forbids === undefined ? input : { ...input, forbids: (id) => (kept ??= forbids(id)) }
+        },
+      () => find({}),
+    )
+    expect(strict).toMatch(/has waited \d+ ms though/)
+  })
+
+  test("a credential that is remembered after it was revoked", async () => {
+    const trusting = await replaced(
+      Auth.prototype,
+      "forget",
+      () => () => undefined,
+      () => find({}),
+    )
+    expect(trusting).toMatch(/is done, though who asked for it was void since \d+/)
+  })
+
+  test("with two hubs, a retired agent that keeps what it holds", async () => {
+    const kept = await replaced(
+      commands["agent.retire"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const decision = sound(state, by, input, nowMs)
+        return "refused" in decision ? decision : decision.filter(({ type }) => type !== "lease.ended")
+      },
+      () => find({ hubs: 2 }),
+    )
+    expect(kept).toMatch(/and \S+ is still held by agent\d/)
+  })
+
+  test("a session that ends and keeps what it holds", async () => {
+    const kept = await replaced(
+      commands["session.end"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const decision = sound(state, by, input, nowMs)
+        return "refused" in decision ? decision : decision.filter(({ type }) => type !== "lease.ended")
+      },
+      () => find({}),
+    )
+    expect(kept).toMatch(/and \S+ is still held by agent\d/)
+  })
+
+  test("a claim that asks no breaker and no account", async () => {
+    const open = await replaced(
+      ClaimGate.prototype as unknown as { shut(): null; admit: ClaimGate["admit"] },
+      "admit",
+      (sound) =>
+        function admit(this: ClaimGate, ...task): ReturnType<typeof sound> {
+          const kept = sound.apply(this, task)
+          return kept?.refused === "breaker_open" ? null : kept
+        },
+      () =>
+        replaced(
+          ClaimGate.prototype,
+          "shut",
+          () => () => null,
+          () => find({}),
+        ),
+    )
+    expect(open).toMatch(/task\.claimed of \S+ by agent\d, though (account|breaker) \S+ is (paused|open)|is the probe of breaker/)
+  })
+
+  test("with two hubs, a plan that counts nobody at work", async () => {
+    const crowded = await replaced(
+      Board.prototype,
+      "agentsAtWork",
+      () => () => new Map(),
+      () => find({ hubs: 2 }),
+    )
+    expect(crowded).toMatch(/whose plan has its agents at work already/)
+  })
+
+  test("a plan that is cancelled with a task left open", async () => {
+    const left = await replaced(
+      commands["plan.cancel"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const decision = sound(state, by, input, nowMs)
+        const last = "refused" in decision ? -1 : decision.findLastIndex(({ type }) => type === "task.cancelled")
+        return "refused" in decision ? decision : decision.filter((_, at) => at !== last)
+      },
+      () => find({}),
+    )
+    expect(left).toMatch(/after plan \S+ was cancelled with \S+ still/)
+  })
+})
