@@ -54,9 +54,10 @@ function foundOrInstalled(kind: AgentKind): Installed {
   const { npmPackage, binaries } = agentKind(kind)
   const name = binaries[0] ?? kind
   // A package without its install script may leave a placeholder as its command: what that script would put there is a package beside it.
-  const beside = join(FOLDER, "node_modules", `${npmPackage}-${process.platform}-${process.arch}`, name)
-  const command = join(FOLDER, "node_modules", ".bin", name)
-  const binary = (): string => (existsSync(beside) ? beside : command)
+  const modules = join(FOLDER, "node_modules")
+  const machine = `${process.platform}-${process.arch}`
+  const beside = [join(modules, `${npmPackage}-${machine}`, name), join(modules, `${name}-${machine}`, "bin", name)]
+  const binary = (): string => beside.find((path) => existsSync(path)) ?? join(modules, ".bin", name)
   if (existsSync(binary())) return answering(binary())
   const wanted = `${npmPackage}@${VERSIONS[kind]}`
   const args = ["install", "--prefix", FOLDER, "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=60000", wanted]
