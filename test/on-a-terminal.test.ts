@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process"
-import { resolve } from "node:path"
+import { writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
 import { afterAll, expect, test } from "vitest"
 import { json, newRepository, removeServer, skein, tidyUp, until } from "./cli-driver.ts"
 import { withoutTmux } from "./terminal/terminals.ts"
@@ -75,7 +76,9 @@ test.runIf(withoutTmux === null)(
     await json(folder, ["task", "complete", "t1", "--text", "界".repeat(100)])
     const { lines, shows } = open(folder, "status", "--follow")
     await shows(/^agent .* cost\noperator .*…$/m)
-    const [, , , heads = "", agent = "", ...below] = lines()
+    const [place = "", ledger = "", , , heads = "", agent = "", ...below] = lines()
+    expect(place).toMatch(/^workspace main  http:[^ ]*$/)
+    expect(ledger).toMatch(/^entry \d+ · .* · (?:no checkpoint yet|checkpoint of \d+ entries)$/)
     expect(heads).toHaveLength(COLUMNS)
     expect(agent).toMatch(/^operator +offline .*界…$/)
     expect(below).toEqual([])
@@ -86,15 +89,25 @@ test.runIf(withoutTmux === null)(
   },
 )
 
-test.runIf(withoutTmux === null)("an entry of the ledger says why below, where its line has no room for it", async () => {
+test.runIf(withoutTmux === null)("an entry of the ledger says below to what and why, where its line has no room for them", async () => {
   const folder = newRepository()
   await json(folder, ["up"])
-  await json(folder, ["task", "add", "t1", "A task"])
+  await json(folder, ["task", "add", "t1", "界".repeat(40)])
+  await json(folder, ["task", "edit", "t1", "--title", "A task", "--reason", "nobody could read it"])
   await json(folder, ["task", "cancel", "t1", "--reason", "the customer has asked for another one, and nobody else has a use for it"])
   const shown = open(folder, "ledger", "tail")
-  await shown.shows(/task\.cancelled .*…[^…]*\n {19}the customer has asked for another one, and nobody else has a\n {19}use for it$/m)
-  // What has room, or no reason, is one line as before.
-  expect(shown.lines().filter((line) => /^ {10}/.test(line))).toHaveLength(2)
+  await shown.shows(
+    /task\.cancelled .* because of \d+\n {19}\{"id":"t1",.*…\n {19}the customer has asked for another one, and nobody else has a\n {19}use for it$/m,
+  )
+  // Nothing runs on into another line: there the terminal would have begun at its first column.
+  expect(shown.lines().filter((line) => !/^( +\d+  \d\d:\d\d:\d\d  [a-z]| {19}\S|Pane is dead|$)/.test(line))).toEqual([])
+})
+
+test.runIf(withoutTmux === null)("the picture of a run has room for who does a task, also where its name is long", { timeout: 60_000 }, async () => {
+  const folder = newRepository()
+  const id = "a-task-with-a-name-of-forty-characters-x"
+  writeFileSync(join(folder, "long.json"), JSON.stringify({ plan: "long", agents: [{ name: "goose" }], tasks: [{ id, title: "T".repeat(60), run: "true" }] }))
+  await open(folder, "run", "long.json").shows(new RegExp(`✓ ${id}  T{15}…  goose`))
 })
 
 test.runIf(withoutTmux === null)("lines of a run's report break between words, and go on under their text", { timeout: 60_000 }, async () => {

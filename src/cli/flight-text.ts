@@ -3,6 +3,7 @@ import { printable } from "./printable.ts"
 import { showDuration, showUsd } from "./quantity.ts"
 import { type Cell, renderTable, stateCell } from "./table.ts"
 import type { Terminal } from "./terminal.ts"
+import { widthOf } from "./text-width.ts"
 
 export type Status = Output<"hub.status">
 export type Flight = Output<"hub.flight">
@@ -32,8 +33,10 @@ function headLines(terminal: Terminal, { url, status, flight }: Sight): string[]
   const tasks = SHOWN.flatMap((state) => ((counts[state] ?? 0) > 0 ? [`${counts[state]} ${state.replace("_", " ")}`] : []))
   const waiting = (counts["pending"] ?? 0) - (counts["ready"] ?? 0)
   const ledger = `entry ${head.seq} · ${head.hash.slice(0, 12)} · ${checkpoint === null ? "no checkpoint yet" : `checkpoint of ${checkpoint.size} entries`}`
+  const place = `${bold(`workspace ${printable(workspace)}`)}  ${dim(url)}`
+  const whole = `${place}${dim(` · ${ledger}`)}`
   return [
-    `${bold(`workspace ${printable(workspace)}`)}  ${dim(`${url} · ${ledger}`)}`,
+    ...(terminal.isLive && widthOf(whole) > terminal.columns ? [place, dim(ledger)] : [whole]),
     `tasks: ${[...tasks, ...(waiting > 0 ? [`${waiting} waiting`] : [])].join(", ") || "none"}${flight.costMicroUsd === 0 ? "" : dim(` · cost ${showUsd(flight.costMicroUsd)}`)}`,
   ]
 }

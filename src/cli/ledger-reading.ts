@@ -5,7 +5,7 @@ import type { Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { Stored } from "../ledger/ledger.ts"
 import type { Context } from "./context.ts"
-import { wrap } from "./text-width.ts"
+import { widthOf, wrap } from "./text-width.ts"
 import { UsageError } from "./failure.ts"
 import {
   auditLedger,
@@ -143,18 +143,29 @@ async function lastThatFit(source: LedgerSource, filter: EntryFilter, count: num
 
 /** So much of an entry's data is shown where it goes to no terminal. */
 const SHOWN_CHARACTERS = 400
+/** With less room on its line an entry's data stands below, in characters. */
+const LEAST_ROOM = 20
 
-/** Where what happened begins on the line: below it stands why. */
+/** Where what happened begins on the line: below it stands what has no room there. */
 const INDENT = 19
 
-/** One entry on one line: what happened, by whom, to what. On a terminal without room for why, that stands below. */
+/** One entry on one line: what happened, by whom, to what, because of what. On a terminal without room for them, to what and why stand below. */
 function entryLine({ terminal }: Context, { seq, atMs, type, actor, causedBy, data }: Entry): string {
   const { dim, cyan } = terminal.colours
-  const shown = terminal.clip(JSON.stringify(data), terminal.isLive ? Math.max(20, terminal.columns - 72) : SHOWN_CHARACTERS)
-  const line = `${dim(String(seq).padStart(7))}  ${showTime(atMs)}  ${cyan(printable(type).padEnd(24))} ${printable(actor.agent).padEnd(12)} ${shown}${causedBy === null ? "" : dim(`  because of ${causedBy}`)}`
+  const begin = `${dim(String(seq).padStart(7))}  ${showTime(atMs)}  ${cyan(printable(type).padEnd(24))} ${printable(actor.agent).padEnd(12)} `
+  const end = causedBy === null ? "" : dim(`because of ${causedBy}`)
+  const json = JSON.stringify(data)
+  const oneLine = (shown: string): string => `${begin}${shown}${end === "" ? "" : `  ${end}`}`
+  if (!terminal.isLive) return oneLine(terminal.clip(json, SHOWN_CHARACTERS))
+  const room = terminal.columns - widthOf(oneLine(""))
+  const shown = terminal.clip(json, room < LEAST_ROOM ? terminal.columns - INDENT : room)
   const { reason } = data as { reason?: unknown }
-  if (!terminal.isLive || typeof reason !== "string" || shown.includes(printable(JSON.stringify(reason)))) return line
-  return [line, ...wrap(printable(reason), terminal.columns - INDENT).map((words) => `${" ".repeat(INDENT)}${words}`)].join("\n")
+  const why = typeof reason !== "string" || shown.includes(printable(JSON.stringify(reason))) ? [] : wrap(printable(reason), terminal.columns - INDENT)
+  return [...(room < LEAST_ROOM ? [`${begin}${end}`, below(shown)] : [oneLine(shown)]), ...why.map(below)].join("\n")
+}
+
+function below(text: string): string {
+  return `${" ".repeat(INDENT)}${text}`
 }
 
 export async function verifyLedger(

@@ -7,6 +7,7 @@ import { showDuration } from "./quantity.ts"
 import type { RunRecord } from "./run-record.ts"
 import { stateCell } from "./table.ts"
 import type { Terminal } from "./terminal.ts"
+import { widthOf } from "./text-width.ts"
 
 /** The marks of a task's state on the board. */
 const MARKS: Record<TaskState, string> = {
@@ -22,6 +23,11 @@ const MARKS: Record<TaskState, string> = {
   waiting: "·",
   pending: "·",
 }
+
+/** Columns for a task's title: at the most, at the least, and what its line leaves for mark, gaps, owner and note. */
+const TITLE_MAX = 48
+const TITLE_LEAST = 16
+const BESIDE_TITLE = 32
 
 /** A task's name as the plan file has it. */
 export function localName(id: TaskId): string {
@@ -58,6 +64,7 @@ function taskLines(terminal: Terminal, record: RunRecord, tasks: readonly Task[]
   const hidden = tasks.length - room
   const shown = hidden <= 0 ? tasks : [...tasks].sort((a, b) => rank(record, a) - rank(record, b)).slice(0, room - 1)
   const width = Math.max(4, ...shown.map(({ id }) => localName(id).length))
+  const titleRoom = Math.min(TITLE_MAX, Math.max(TITLE_LEAST, terminal.columns - width - BESIDE_TITLE))
   const lines = shown.map((task) => {
     const state = taskState(record.state, task)
     const { paint } = stateCell(terminal, state)
@@ -67,7 +74,9 @@ function taskLines(terminal: Terminal, record: RunRecord, tasks: readonly Task[]
         : task.attempts > 0 && state !== "completed"
           ? `${task.attempts} failed ${task.attempts === 1 ? "try" : "tries"}`
           : ""
-    return `  ${paint(MARKS[state])} ${localName(task.id).padEnd(width)}  ${terminal.clip(record.state.specs.get(task.id)?.title ?? "", 48).padEnd(48)}  ${terminal.colours.dim(task.owner ?? "")} ${printable(note)}`
+    const title = terminal.clip(record.state.specs.get(task.id)?.title ?? "", titleRoom)
+    const gap = " ".repeat(titleRoom - widthOf(title))
+    return `  ${paint(MARKS[state])} ${localName(task.id).padEnd(width)}  ${title}${gap}  ${terminal.colours.dim(task.owner ?? "")} ${printable(note)}`
   })
   return hidden <= 0 ? lines : [...lines, terminal.colours.dim(`  and ${hidden + 1} more`)]
 }

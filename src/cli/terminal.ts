@@ -1,6 +1,7 @@
 import { isatty } from "node:tty"
 import { createColors } from "picocolors"
 import { printable } from "./printable.ts"
+import { cutTo, widthOf } from "./text-width.ts"
 
 type Colours = ReturnType<typeof createColors>
 
@@ -54,10 +55,9 @@ export class Terminal {
     if (!this.json) process.stderr.write(`${text}\n`)
   }
 
-  /** A foreign string, shown safely and cut to `width` characters. */
-  clip(text: string, width: number): string {
+  /** A foreign string, shown safely and cut to so many columns. */
+  clip(text: string, columns: number): string {
     const safe = printable(text)
-    const characters = [...safe]
-    return characters.length <= width ? safe : `${characters.slice(0, Math.max(0, width - 1)).join("")}…`
+    return widthOf(safe) <= columns ? safe : `${cutTo(safe, columns - 1)}…`
   }
 }
