@@ -187,7 +187,7 @@ export class ClaimGate {
     const endsAtMs = windowEndMs(budget)
     const later = endsAtMs === null ? "" : ` It starts anew at ${new Date(endsAtMs).toISOString()}.`
     const wants = task === null || closedAtMs !== null ? "" : `; task ${task} would reserve ${usd(wantedMicroUsd)}`
-    const remedy = `Ask the operator for more: skein budget top-up ${budget.scope}.${reservedMicroUsd > 0 ? " What others have reserved may become free, too." : ""}${later}`
+    const remedy = `Ask the operator for more: skein budget top-up ${budget.scope} USD.${reservedMicroUsd > 0 ? " What others have reserved may become free, too." : ""}${later}`
     const details = {
       budget: id,
       task,
@@ -219,8 +219,8 @@ function open(breaker: string, reason: string, untilMs: number | null, task: Tas
   const until = untilMs === null ? "" : ` until ${new Date(untilMs).toISOString()}`
   const remedy =
     untilMs === null
-      ? "Wait for its probe, or ask the operator to reset it: skein breaker reset."
-      : "Do not try before then; the operator can reset it: skein breaker reset."
+      ? `Wait for its probe, or ask the operator to reset it: skein breaker reset ${breaker}.`
+      : `Do not try before then; the operator can reset it: skein breaker reset ${breaker}.`
   return refuse("breaker_open", `breaker ${breaker} is open${until}: ${reason}`, remedy, { breaker, task, retryAtMs: untilMs })
 }
 

@@ -98,7 +98,7 @@ const FACTS: Readonly<Record<AgentKind, AgentKindFacts>> = {
     binaries: ["opencode"],
     npmPackage: "opencode-ai",
     instructionFile: "AGENTS.md",
-    trust: "Nothing: opencode loads the plugins of a repository as they are.",
+    trust: "Nothing is to be granted: opencode loads the plugins of a repository as they are.",
     events: [],
   },
 }

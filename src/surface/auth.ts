@@ -90,9 +90,8 @@ export class Auth {
       throw new SkeinError("unauthenticated", "a credential is taken over loopback only", "Mint a token from it with POST /token, and send that.")
     const caller = isCredential ? await this.#byCredential(bearer, wanted.workspace) : await this.#byToken(bearer)
     if (wanted.workspace !== null && wanted.workspace !== caller.workspace) {
-      throw new SkeinError("foreign_workspace", `the token is for workspace ${caller.workspace}`, "Mint a token for that workspace from a credential of it.", {
-        workspace: caller.workspace,
-      })
+      const remedy = `Ask for workspace ${caller.workspace}, or use a credential of the one that you asked for.`
+      throw new SkeinError("foreign_workspace", `the token is for workspace ${caller.workspace}`, remedy, { workspace: caller.workspace })
     }
     return wanted.session === null || wanted.session === caller.actor.session ? caller : this.#bound(caller, wanted.session)
   }
