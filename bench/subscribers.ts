@@ -2,7 +2,8 @@
 import { answer } from "./child.ts"
 import { Wire } from "./wire.ts"
 
-export type Delivery = { to: number; atNs: bigint }
+/** A frame that reached the subscriber so numbered, with entries up to `to`. */
+export type Delivery = { subscriber: number; to: number; atNs: bigint }
 export type Delivered = { frames: number; bytes: number; deliveries: Delivery[] }
 
 const wires: Wire[] = []
@@ -26,7 +27,7 @@ answer({
         frames += 1
         bytes += data.length
         reached[index] = to
-        deliveries.push({ to, atNs: process.hrtime.bigint() })
+        deliveries.push({ subscriber: index, to, atNs: process.hrtime.bigint() })
       }
       wire.send(JSON.stringify({ subscribe: { from } }))
     }

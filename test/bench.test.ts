@@ -6,7 +6,7 @@ import { benchBackpressure } from "../bench/backpressure.ts"
 import { endChildren } from "../bench/child.ts"
 import { benchClaims, compare, describeClaims } from "../bench/claims.ts"
 import { benchCli } from "../bench/cli.ts"
-import { benchFanout } from "../bench/fanout.ts"
+import { arrivals, benchFanout } from "../bench/fanout.ts"
 import { medians, percentile, spread } from "../bench/figure.ts"
 import { benchGrowth } from "../bench/growth.ts"
 import { benchMcp, describeMcp } from "../bench/mcp.ts"
@@ -64,6 +64,14 @@ test("fan-out: every subscriber hears every event", async () => {
   const { paced, burst } = await benchFanout({ directory: at("fanout"), subscribers: 5, rounds: 1, paced: 3, burst: 20, clients: 2 })
   expect(paced.count).toBe(15)
   expect(burst.eventsPerS).toBeGreaterThan(0)
+})
+
+test("fan-out: a claim arrives once at each subscriber, though a checkpoint follows it at once", () => {
+  const claimed = [0, 1].map((subscriber) => ({ subscriber, to: 7, atNs: BigInt(10 + subscriber) }))
+  const checkpoint = [0, 1].map((subscriber) => ({ subscriber, to: 8, atNs: BigInt(20 + subscriber) }))
+  expect(arrivals([{ subscriber: 0, to: 6, atNs: 5n }, ...claimed, ...checkpoint], 7)).toEqual([10n, 11n])
+  // One batch, one frame.
+  expect(arrivals(checkpoint, 7)).toEqual([20n, 21n])
 })
 
 test("leases: every lease is held, every glob that meets one is refused, and without its peer there is no ratio", async () => {
