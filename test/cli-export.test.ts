@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { type AddressInfo, createServer } from "node:net"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
 import { json, newRepository, parseLines, startSkein, tidyUp, until } from "./cli-driver.ts"
@@ -40,4 +41,38 @@ test("export tells why it ends when its folder goes away, and does not break", a
   const { status, stderr } = await following.ended
   expect({ status, stderr }).toMatchObject({ status: 1, stderr: expect.stringMatching(/skein: ENOENT[^]*remedy: Nothing is there/) as string })
   expect(stderr).not.toContain("    at ")
+})
+
+test.each([
+  ["SIGINT", ["export", "--dir", "data"], "SIGINT"],
+  ["SIGTERM", ["export", "--dir", "data"], "SIGTERM"],
+  ["SIGINT", ["export", "--dir", "data", "--follow"], 130],
+  ["SIGTERM", ["cost", "--follow"], "SIGTERM"],
+  ["SIGINT", ["status", "--follow"], "SIGINT"],
+  // It has shown what is there, out of the file, before it asks the hub: that it is ended is no failure.
+  ["SIGINT", ["ledger", "tail", "--follow"], 0],
+] as const)("where the hub answers no more, the first %s ends skein %j: %s", async (signal, args, ends) => {
+  const folder = newRepository()
+  await json(folder, ["up"])
+  let asked = false
+  // It tells the ledger's head, and then nothing more.
+  const head = '{"json":{"seq":1}}'
+  const silent = createServer((socket) => {
+    socket.on("error", () => undefined)
+    socket.on("data", (bytes) => {
+      if (bytes.includes("POST /rpc/ledger/head ")) socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${head.length}\r\n\r\n${head}`)
+      else asked = true
+    })
+  })
+  await new Promise<void>((listening) => silent.listen(0, "127.0.0.1", listening))
+  const file = join(folder, ".skein", "hub.json")
+  const { port } = silent.address() as AddressInfo
+  writeFileSync(file, readFileSync(file, "utf8").replace(/"url":\s*"[^"]*"/, `"url":"http://127.0.0.1:${port}"`))
+  const { child, ended } = startSkein(folder, args)
+  await until(() => (asked ? true : undefined), "it has asked the hub")
+  child.kill(signal)
+  await ended
+  silent.close()
+  expect(child.signalCode ?? child.exitCode).toBe(ends)
+  expect(existsSync(join(folder, "data", "agent_state.json"))).toBe(false)
 })

@@ -16,7 +16,7 @@ export type HubConnection = {
   readonly url: string
   readonly identity: Identity
   call<Name extends OperationName>(name: Name, input: Input<Name>, options?: HttpCallOptions): Promise<Output<Name>>
-  /** Every entry from `from` on as it comes, without a gap, across restarts of the hub; ends with the signal. */
+  /** Every entry from `from` on as it comes, without a gap, across restarts of the hub; ends with the signal, also where no hub answers. */
   events(options: { from: Seq; signal?: AbortSignal }): AsyncIterable<Entry>
   close(): Promise<void>
 }
@@ -39,7 +39,11 @@ export function openConnection({ url, identity, workspace }: { url: string; iden
     call: (name, input, given) => http.call(name, input, given),
     async *events(wanted) {
       const { connect } = await import("../client/client.ts")
-      const client = await connect({ ...identity, ...where })
+      const { signal } = wanted
+      const client = await connect({ ...identity, ...where, ...(signal === undefined ? {} : { signal }) }).catch((error: unknown) => {
+        if (signal?.aborted !== true) throw error
+      })
+      if (client === undefined) return
       live.push(client)
       yield* client.events(wanted)
     },

@@ -58,15 +58,15 @@ const SPENDING: ReadonlySet<string> = new Set(["usage.reported", "usage.refunded
 async function showCost(context: Context, shown: Shown): Promise<void> {
   if (shown.follow !== true) return showSums(context, shown)
   const hub = await context.hub()
-  const stopped = new AbortController()
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopped.abort())
   const from = (await hub.call("ledger.head", {})).seq + 1
   await showSums(context, shown)
+  const stopped = new AbortController()
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopped.abort())
   try {
     for await (const { type, seq } of hub.events({ from, signal: stopped.signal })) {
       if (!SPENDING.has(type)) continue
       if (!context.terminal.json) context.terminal.print(`\nat entry ${seq}:`)
-      await showSums(context, shown)
+      await showSums(context, shown, stopped)
     }
   } catch (error) {
     if (!stopped.signal.aborted) throw error
@@ -79,9 +79,9 @@ async function refundCost(context: Context, costMicroUsd: number, { agent, task,
   context.terminal.answer(answer, `${showUsd(costMicroUsd)} taken back (entry ${answer.seq})`)
 }
 
-async function showSums(context: Context, { by, limit }: Shown): Promise<void> {
+async function showSums(context: Context, { by, limit }: Shown, options: { signal?: AbortSignal } = {}): Promise<void> {
   const { terminal } = context
-  const { rows, total, more } = await (await context.hub()).call("usage.list", { by, limit })
+  const { rows, total, more } = await (await context.hub()).call("usage.list", { by, limit }, options)
   for (const row of rows) terminal.record(row)
   if (terminal.json) return
   if (rows.length === 0) {

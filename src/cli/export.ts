@@ -3,6 +3,7 @@ import { join } from "node:path"
 import type { Command } from "commander"
 import type { Entry } from "../core/entry.ts"
 import { evolve, Workspace } from "../core/workspace.ts"
+import { signalStatus } from "../runtime/signal-status.ts"
 import type { HubConnection } from "./connection.ts"
 import { act, examples, type Context } from "./context.ts"
 import { makeFolder } from "./folder.ts"
@@ -28,15 +29,19 @@ async function exportFiles(context: Context, { dir, follow = false }: { dir: str
   makeFolder(dir)
   const { seq: head } = await hub.call("ledger.head", {})
   const projection = new Projection(dir, context.workspace)
-  const stopped = new AbortController()
-  process.once("SIGINT", () => stopped.abort())
-  process.once("SIGTERM", () => stopped.abort())
   if (!follow) {
     await projection.fold(entriesTo(hub, head))
     await projection.write()
   } else {
     context.terminal.notice(`following entry ${head} on into ${printable(dir)}; Ctrl-C ends it`)
+    const stopped = new AbortController()
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopped.abort(signal))
     await projection.follow(hub, head, stopped.signal)
+    if (projection.seq < head) {
+      // Nothing was written: it was ended before it had what was there.
+      process.exitCode = signalStatus(stopped.signal.reason as NodeJS.Signals)
+      return
+    }
   }
   context.terminal.answer({ dir, seq: projection.seq }, `${printable(dir)} shows entry ${projection.seq}`)
 }
@@ -96,7 +101,7 @@ class Projection {
     if (timer !== null) clearTimeout(timer)
     await this.#writing
     failed.signal.throwIfAborted()
-    await this.write()
+    if (this.seq >= head) await this.write()
     await this.#stream?.close()
   }
 

@@ -41,8 +41,8 @@ async function showStatus(context: Context, { follow = false }: { follow?: boole
 }
 
 /** What the page's Flight view shows, asked of the hub. */
-async function look(hub: HubConnection): Promise<Sight> {
-  const [status, flight] = await Promise.all([hub.call("hub.status", {}), hub.call("hub.flight", {})])
+async function look(hub: HubConnection, options: { signal?: AbortSignal } = {}): Promise<Sight> {
+  const [status, flight] = await Promise.all([hub.call("hub.status", {}, options), hub.call("hub.flight", {}, options)])
   return { url: hub.url, status, flight, heardAtMs: performance.now() }
 }
 
@@ -67,9 +67,10 @@ async function followStatus(terminal: Terminal, hub: HubConnection, first: Sight
     if (looking) return
     looking = true
     try {
-      sight = await look(hub)
+      sight = await look(hub, stopped)
       silence = null
     } catch (error) {
+      if (stopped.signal.aborted) return
       silence = error instanceof Error ? error.message : String(error)
     }
     looking = false

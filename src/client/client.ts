@@ -23,6 +23,8 @@ export type ConnectOptions = Identity & {
   timeoutMs?: number
   /** Backoff with full jitter between two attempts to connect, in ms; 50 doubled each time up to 5,000 by default. */
   reconnect?: { baseMs?: number; capMs?: number }
+  /** Gives up connecting, once it is aborted before the hub has answered. */
+  signal?: AbortSignal
   /** Between 0 and 1: the jitter. */
   random?: () => number
 }
@@ -71,7 +73,7 @@ const TIMEOUT_MS = 30_000
  * `foreign_workspace`, `invalid_input` where the address can be none. Close it, or the process stays alive.
  */
 export async function connect(options: ConnectOptions): Promise<Client> {
-  const { url, workspace, session, timeoutMs = TIMEOUT_MS, reconnect, random = Math.random, ...identity } = options
+  const { url, workspace, session, timeoutMs = TIMEOUT_MS, reconnect, signal, random = Math.random, ...identity } = options
   const connection = new Connection({
     url: hubAddress(url),
     workspace,
@@ -81,7 +83,7 @@ export async function connect(options: ConnectOptions): Promise<Client> {
     reconnect: { baseMs: reconnect?.baseMs ?? 50, capMs: reconnect?.capMs ?? 5_000 },
     random,
   })
-  await connection.open()
+  await connection.open(signal)
   return clientOf(connection)
 }
 

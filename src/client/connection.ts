@@ -69,6 +69,8 @@ export class Connection {
   #silence: NodeJS.Timeout | undefined
   #welcome: Welcome | null = null
   #greeted: { resolve(welcome: Welcome): void; reject(error: unknown): void }[] = []
+  /** Ends what is asked of the hub besides the connection: a closed one keeps no process alive. */
+  readonly #closing = new AbortController()
   /** The last fault of the way to the hub, for whoever gives up waiting. */
   #trouble: SkeinError | null = null
 
@@ -88,15 +90,19 @@ export class Connection {
     return this.#welcome
   }
 
-  /** The first connection: throws what stands in its way, rather than trying on. */
-  async open(): Promise<Welcome> {
+  /** The first connection: throws what stands in its way, rather than trying on. The signal gives it up. */
+  async open(signal?: AbortSignal): Promise<Welcome> {
+    const giveUp = (): void => this.#fail(closed())
     const welcome = new Promise<Welcome>((resolve, reject) => this.#greeted.push({ resolve, reject }))
-    void this.#connect()
+    if (signal?.aborted === true) giveUp()
+    else void this.#connect()
+    signal?.addEventListener("abort", giveUp, { once: true })
     const timer = setTimeout(() => this.#fail(this.#trouble ?? unreachable(this.#o.url, "no answer")), this.#o.timeoutMs)
     try {
       return await welcome
     } finally {
       clearTimeout(timer)
+      signal?.removeEventListener("abort", giveUp)
     }
   }
 
@@ -158,7 +164,7 @@ export class Connection {
   async #connect(): Promise<void> {
     try {
       const { url, identity, workspace } = this.#o
-      const { token, lastsMs } = await bearerFor(url, identity, workspace)
+      const { token, lastsMs } = await bearerFor(url, identity, workspace, { signal: this.#closing.signal })
       if (this.#isClosed()) return
       const address = new URL("/ws", url)
       address.protocol = url.protocol === "https:" ? "wss:" : "ws:"
@@ -212,7 +218,7 @@ export class Connection {
   /** Says hello once more on the open connection: with a renewed token, or for another session. */
   async #greet(): Promise<void> {
     try {
-      const { token, lastsMs } = await bearerFor(this.#o.url, this.#o.identity, this.#o.workspace)
+      const { token, lastsMs } = await bearerFor(this.#o.url, this.#o.identity, this.#o.workspace, { signal: this.#closing.signal })
       if (this.#state !== "open") return
       this.#outgoing.say(this.#hello(token))
       this.#renewLater(lastsMs)
@@ -295,6 +301,7 @@ export class Connection {
 
   #shut(error: SkeinError, events: SkeinError | "closed"): void {
     this.#state = "closed"
+    this.#closing.abort()
     this.#failure = error
     this.#outgoing.end()
     for (const timer of [this.#renewal, this.#reconnection, this.#silence]) clearTimeout(timer)

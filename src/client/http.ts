@@ -41,7 +41,7 @@ export function httpClient({ url: address, workspace, session, timeoutMs = TIMEO
   // A file may hold a token that was renewed since: it is read at each call, which costs 0.1 ms.
   const bearer = async (leftMs: number): Promise<string> => {
     const text = await readIdentity(identity)
-    return text.startsWith("skc_") && !isLoopbackUrl(url) ? (await bearerFor(url, identity, workspace, Math.max(1, leftMs))).token : text
+    return text.startsWith("skc_") && !isLoopbackUrl(url) ? (await bearerFor(url, identity, workspace, { timeoutMs: Math.max(1, leftMs) })).token : text
   }
   const call = async (name: OperationName, input: unknown, options: HttpCallOptions = {}): Promise<unknown> => {
     const kind = KINDS[name]

@@ -37,13 +37,19 @@ async function givenText(identity: Identity): Promise<string> {
   }
 }
 
-/** A token for a WebSocket: minted from a credential, or as it was given. `timeoutMs`: how long the hub has for it. */
-export async function bearerFor(url: URL, identity: Identity, workspace: string | undefined, timeoutMs = MINT_TIMEOUT_MS): Promise<Bearer> {
+/** A token for a WebSocket: minted from a credential, or as it was given. `timeoutMs`: how long the hub has for it; the signal gives it up. */
+export async function bearerFor(
+  url: URL,
+  identity: Identity,
+  workspace: string | undefined,
+  { timeoutMs = MINT_TIMEOUT_MS, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
+): Promise<Bearer> {
   const text = await readIdentity(identity)
   if (!text.startsWith("skc_")) return { token: text, lastsMs: lifetimeMs(text) }
   const { status, body } = await postJson(new URL("/token", url), workspace === undefined ? {} : { workspace }, {
     headers: { Authorization: `Bearer ${text}` },
     timeoutMs,
+    signal,
   })
   if (status !== 200) throw errorFrom(body)
   const { token, lastsMs } = body as { token?: unknown; lastsMs?: unknown }
