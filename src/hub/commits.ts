@@ -92,12 +92,15 @@ export class Commits {
     const { clock, decideMs, queue, pace, parked, checkpoints, outage, replica } = this.#o
     let startMs = clock.monotonicMs()
     let hasBegun = false
+    let putOffFirst = false
     for (let at = 0; at < waiting.length; at += 1) {
       // What the hub does of itself comes first, and MUST; then what goes on, which has a time of its own.
       const { actor, putOff } = waiting[at] as Waiting
       if (hasBegun && actor !== HUB && putOff === undefined && clock.monotonicMs() - startMs > decideMs) {
-        queue.unshift(waiting.splice(at))
-        pace.cut(at)
+        const unheard = waiting.splice(at)
+        const heardClaim = putOffFirst || waiting.some(isNewClaim)
+        queue.leave(unheard, heardClaim)
+        pace.cut(at, heardClaim)
         return
       }
       // Whoever is parked came first: what the batch itself has made ready is theirs.
@@ -111,6 +114,7 @@ export class Commits {
         if (checkpoints.uncovered(replica.head.seq) > 0 || outage.failure !== null) batch.decide(next, replica.checkpoint())
         else next.resolve(undefined)
       } else if (!batch.decide(next, this.#inputOf(next))) {
+        putOffFirst ||= hasBegun
         this.#putOff(next, waiting, at)
         at -= 1
       }
@@ -154,4 +158,9 @@ export class Commits {
     if (outage.refused(error)) log.error({ err: error, workspace }, "the ledger refuses writes")
     for (const { reject } of [...batch, ...queue.takeAll()]) reject(storageRefused(error))
   }
+}
+
+/** A claim that was not put off before. */
+function isNewClaim({ name, putOff }: Waiting): boolean {
+  return name === "task.claimNext" && putOff === undefined
 }

@@ -134,9 +134,12 @@ export class Pace {
     this.#most *= 2
   }
 
-  /** The batch that has begun ended after so many commands: to decide them took its time. */
-  cut(decided: number): void {
-    this.#most = Math.max(decided, CUT_LEAST)
+  /**
+   * The batch that has begun ended after so many commands: to decide them took its time. Where they were few and claims among them, claims took it; they stand behind
+   * all others in the next one, which are no slower for it.
+   */
+  cut(decided: number, heardClaim: boolean): void {
+    if (!heardClaim || decided >= CUT_LEAST) this.#most = Math.max(decided, CUT_LEAST)
     this.#left = true
     if (this.#size > 0) this.#size = decided
   }

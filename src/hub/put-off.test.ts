@@ -1,3 +1,4 @@
+import fc from "fast-check"
 import { expect, onTestFinished, test } from "vitest"
 import { PLAN } from "../../test/scenario.ts"
 import { actor, CLAIM_ANY, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
@@ -6,6 +7,7 @@ import { commands } from "../core/command.ts"
 import type { Actor } from "../core/entry.ts"
 import { EFFORT_MAX } from "../core/glob-automaton.ts"
 import { Unfinished } from "../core/unfinished.ts"
+import { VirtualClock } from "./virtual-clock.ts"
 
 const WISH = { mode: "exclusive", ttlMs: 60_000, reason: "r", task: null, fence: null } as const
 /** Globs that take all that one call may compare to tell apart. */
@@ -81,7 +83,7 @@ test("what an agent asks after such a claim does not overtake it", async () => {
 })
 
 /** Each agent's claim is unfinished so often; answers what the decider is given. */
-function unfinished(times: number): ClaimNext[] {
+function unfinished(times: number | (() => number), onPiece: () => void = () => undefined): ClaimNext[] {
   const asked: ClaimNext[] = []
   const left = new Map<string, number>()
   const sound = commands["task.claimNext"]
@@ -89,7 +91,8 @@ function unfinished(times: number): ClaimNext[] {
     ...sound,
     decide: (state, by, input, nowMs) => {
       asked.push(input)
-      const more = left.get(by.agent) ?? times
+      onPiece()
+      const more = left.get(by.agent) ?? (typeof times === "number" ? times : times())
       left.set(by.agent, more - 1)
       if (more > 0) throw new Unfinished()
       left.delete(by.agent)
@@ -114,6 +117,59 @@ test("however many such claims there are, what others ask is in the next batch, 
   await rig.run(Promise.all([...claims, added]))
   expect(order).toEqual(["added", ...names])
   await rig.close()
+})
+
+test("however many such claims are new, what others ask is in the next batch but one, whenever it comes, and each claim comes to its end", async () => {
+  let pieces = 0
+  let most = 0
+  unfinished(
+    () => most,
+    () => (pieces += 1),
+  )
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 3, max: 80 }),
+      fc.integer({ min: 1, max: 3 }),
+      fc.nat(120),
+      fc.nat(80),
+      fc.constantFrom(1, 100),
+      async (crowd, times, steps, before, others) => {
+        pieces = 0
+        most = times
+        const clock = new (class extends VirtualClock {
+          // Longer than a batch has.
+          override monotonicMs(): number {
+            return super.monotonicMs() + 31 * pieces
+          }
+        })()
+        const rig = await openRig({ clock })
+        const names = Array.from({ length: crowd }, (_, at) => `agent${at}`)
+        const agents = await rig.agents(...names)
+        await rig.tasks(...names)
+        let heardAt: number | null = null
+        const ask = (): Promise<unknown>[] =>
+          Array.from({ length: others }, (_, at) => {
+            const by = { ...OPERATOR, agent: `director${at}` }
+            return rig.loop.execute("task.add", by, { id: `u${at}`, title: "u", priority: "low" }).then(() => (heardAt = pieces))
+          })
+        const asked: Promise<unknown>[] = []
+        for (const [at, by] of agents.entries()) {
+          // With the crowd, in its middle or behind it, all in one batch.
+          if (at === before) asked.push(...ask())
+          asked.push(rig.loop.execute("task.claimNext", by, CLAIM_ANY))
+        }
+        for (let at = 0; at < steps; at += 1) await clock.step(VirtualClock.prototype.monotonicMs.call(clock))
+        const from = before < crowd ? 0 : pieces
+        if (before >= crowd) asked.push(...ask())
+        await rig.run(Promise.all(asked))
+        // A batch begins with one that goes on, and ends after a new one; the first one there was has none before it.
+        expect(heardAt! - from).toBeLessThanOrEqual(before < crowd ? 3 : 4)
+        expect(rig.loop.stats()["queue"]).toBe(0)
+        await rig.close()
+      },
+    ),
+    { seed: 7, numRuns: 40 },
+  )
 })
 
 test("such a claim has twice the time after each hundred times that it was put off, and begins anew after it has waited", async () => {

@@ -1,12 +1,13 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
+import type { CommandName } from "../core/command.ts"
 import { Queue } from "./queue.ts"
 import { ownCommand, type Waiting } from "./waiting.ts"
 
-function command(agent: string, input: unknown = null): Waiting {
+function command(agent: string, input: unknown = null, name: CommandName = "task.update"): Waiting {
   return {
     ...ownCommand(
-      "task.update",
+      name,
       input,
       () => undefined,
       () => undefined,
@@ -75,6 +76,61 @@ describe("commands that wait", () => {
     put([...fourth, asked])
     expect(queue.takeAll().map(({ actor }) => actor.agent)).toEqual(["b", "b", "a", "a"])
     expect([queue.length, queue.agents]).toEqual([0, 0])
+  })
+
+  test("that a batch had no time for are heard behind whoever has no claim, by turns, and once before them where none was heard", () => {
+    const queue = new Queue()
+    const claim = (agent: string): void => queue.push(command(agent, "claim", "task.claimNext"))
+    const named = (batch: readonly Waiting[]): string[] => batch.map(({ actor, input }) => `${actor.agent} ${(input as string | null) ?? ""}`.trim())
+    for (const agent of ["a", "b", "c"]) claim(agent)
+    for (const agent of ["d", "c", "d", "e"]) queue.push(command(agent))
+    const first = queue.take(9)
+    expect(agentsOf(first)).toEqual(["a", "b", "c", "d", "c", "d", "e"])
+    queue.leave(first.slice(1), true)
+    queue.push(command("f"))
+    const second = queue.take(9)
+    expect(named(second)).toEqual(["d", "e", "f", "d", "b claim", "c claim", "c"])
+    queue.leave(second.slice(2), false)
+    const third = queue.take(3)
+    expect(named(third)).toEqual(["b claim", "c claim", "c"])
+    queue.push(command("g"))
+    queue.leave(third, false)
+    expect(named(queue.take(4))).toEqual(["f", "d", "g", "b claim"])
+    // All of those were heard: whoever came first is first again.
+    claim("h")
+    queue.push(command("i"))
+    expect(named(queue.take(9))).toEqual(["c claim", "c", "h claim", "i"])
+  })
+
+  test("are heard within twice as many batches as commands wait before them, whoever comes meanwhile; of one agent that asks much each has a full turn of others before it", () => {
+    const asked = fc.record({ agent: fc.integer({ min: 0, max: 5 }), name: fc.constantFrom("task.update", "task.claimNext"), isNew: fc.boolean() })
+    const step = fc.record({ asked: fc.array(asked, { maxLength: 4 }), heard: fc.integer({ min: 1, max: 3 }) })
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), fc.integer({ min: 4, max: 9 }), (steps, max) => {
+        const queue = new Queue()
+        const due = new Map<Waiting, number>()
+        for (let at = 0; at < 250; at += 1) {
+          // The same again and again: of each kind more may come than is heard.
+          const { asked: more, heard } = steps[at % steps.length] as (typeof steps)[number]
+          for (const { agent, name, isNew } of more) {
+            const one = command(isNew ? `new${at} ${agent}` : `agent${agent}`, at, name)
+            queue.push(one)
+            due.set(one, at + 2 * (queue.length + max * queue.heldBy(one.actor.agent)))
+          }
+          const batch = queue.take(max)
+          const unheard = batch.splice(heard)
+          for (const one of batch) due.delete(one)
+          if (unheard.length > 0)
+            queue.leave(
+              unheard,
+              batch.some(({ name }) => name === "task.claimNext"),
+            )
+          const late = [...due].filter(([, last]) => last <= at)
+          expect(late.map(([{ name, actor, input }]) => `${name} of ${actor.agent}, asked in step ${input as number}, in step ${at}`)).toEqual([])
+        }
+      }),
+      { seed: 7, numRuns: 300 },
+    )
   })
 
   test("are neither lost nor doubled, and keep their agent's order, however often one of them is put off", () => {

@@ -7,6 +7,10 @@ import type { Waiting } from "./waiting.ts"
  *
  * What was put off stands apart, and each batch goes on with one of it, until that one has come to its end: so however many there are, they take no more of a batch
  * than one takes, and what a decision has found out is still known when it goes on.
+ *
+ * Only a claim of the next task may take long, and how long is known once it was heard. So where a batch had no time for all, the next one hears agents that have
+ * no claim waiting first, by turns: however many claims are new, nobody else waits for them. Where it heard none, those with a claim are first once: of any two such
+ * batches each kind is heard in one, so nobody starves.
  */
 export class Queue {
   #waiting: Waiting[] = []
@@ -15,6 +19,9 @@ export class Queue {
   #apart = 0
   /** How many of them each agent has; null: nobody has asked since the last batch. That is only asked under a load that stays. */
   #held: Map<AgentId, number> | null = null
+  /** Who is first in the next batch, where the last one had no time for all; null: whoever came first. */
+  #first: "claims" | "others" | null = null
+  #claimsWereFirst = false
 
   get length(): number {
     return this.#waiting.length + this.#apart
@@ -44,6 +51,12 @@ export class Queue {
   unshift(first: readonly Waiting[]): void {
     this.#waiting = [...first, ...this.#waiting]
     this.#held = null
+  }
+
+  /** What a batch had no time for; `heardClaim`: whether it heard a claim for the first time. */
+  leave(unheard: readonly Waiting[], heardClaim: boolean): void {
+    this.unshift(unheard)
+    this.#first = heardClaim || this.#claimsWereFirst ? "others" : "claims"
   }
 
   /** A command that came to no end, and what its agent asked after it. */
@@ -93,25 +106,20 @@ export class Queue {
 
   #takeOthers(max: number): Waiting[] {
     const all = this.#waiting
+    const first = this.#first
     this.#waiting = []
     this.#held = null
-    if (all.length <= max) return all
-    const lines = new Map<AgentId, Waiting[]>()
-    for (const waiting of all) {
-      const line = lines.get(waiting.actor.agent)
-      if (line === undefined) lines.set(waiting.actor.agent, [waiting])
-      else line.push(waiting)
+    this.#first = null
+    this.#claimsWereFirst = first === "claims"
+    if (first === null && all.length <= max) return all
+    const [early, late] = first === null ? [all, []] : apart(all, first === "claims")
+    const taken = byTurns(early, max)
+    taken.push(...byTurns(late, max - taken.length))
+    if (taken.length < all.length) {
+      const inBatch = new Set(taken)
+      this.#waiting = all.filter((waiting) => !inBatch.has(waiting))
     }
-    const taken = new Set<Waiting>()
-    for (let turn = 0; taken.size < max; turn += 1) {
-      for (const [agent, line] of lines) {
-        const next = line[turn]
-        if (next === undefined) lines.delete(agent)
-        else if (taken.size < max) taken.add(next)
-      }
-    }
-    this.#waiting = all.filter((waiting) => !taken.has(waiting))
-    return [...taken]
+    return taken
   }
 
   get #counts(): ReadonlyMap<AgentId, number> {
@@ -122,6 +130,34 @@ export class Queue {
     }
     return this.#held
   }
+}
+
+/** Those of agents that have a claim waiting, and all others, each in their order. One agent's commands stay together: none overtakes another. */
+function apart(all: readonly Waiting[], claimsFirst: boolean): [Waiting[], Waiting[]] {
+  const claimants = new Set<AgentId>()
+  for (const { name, actor } of all) if (name === "task.claimNext") claimants.add(actor.agent)
+  const isFirst = ({ actor }: Waiting): boolean => claimants.has(actor.agent) === claimsFirst
+  return [all.filter(isFirst), all.filter((waiting) => !isFirst(waiting))]
+}
+
+/** So many at the most: everybody's first, then everybody's second, and so on. */
+function byTurns(all: readonly Waiting[], max: number): Waiting[] {
+  const most = Math.min(max, all.length)
+  const lines = new Map<AgentId, Waiting[]>()
+  for (const waiting of all) {
+    const line = lines.get(waiting.actor.agent)
+    if (line === undefined) lines.set(waiting.actor.agent, [waiting])
+    else line.push(waiting)
+  }
+  const taken: Waiting[] = []
+  for (let turn = 0; taken.length < most; turn += 1) {
+    for (const [agent, line] of lines) {
+      const next = line[turn]
+      if (next === undefined) lines.delete(agent)
+      else if (taken.length < most) taken.push(next)
+    }
+  }
+  return taken
 }
 
 function count(held: Map<AgentId, number>, { actor }: Waiting): void {
