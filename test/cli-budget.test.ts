@@ -63,7 +63,7 @@ test("budgets are set, spent, closed by an overrun, refunded and followed from t
     return parseLines<{ key: string }>(follower.output()).some(({ key }) => key === "ann") ? true : undefined
   }, "the follower shows what was reported")
   follower.child.kill("SIGINT")
-  expect((await follower.ended).status).toBe(0)
+  expect((await follower.ended).status).toBe(130)
   await json(folder, ["cost", "report", "--cost", "0.30"], ann)
   const [closed] = await json<Shown & { closedAtMs: number | null }>(folder, ["budget", "show"])
   expect(closed?.closedAtMs).not.toBeNull()

@@ -27,7 +27,7 @@ test("export writes all three, and with --follow they stay true, never half writ
     expect(shown.seq).toBeGreaterThanOrEqual(seq)
   }
   following.child.kill("SIGINT")
-  expect((await following.ended).status).toBe(0)
+  expect((await following.ended).status).toBe(130)
   const agents = JSON.parse(readFileSync(join(data, "agent_state.json"), "utf8")) as { agents: object }
   expect(agents.agents).toEqual({})
   const events = parseLines<{ seq: number }>(readFileSync(join(data, "coordination_events.jsonl"), "utf8"))
@@ -49,8 +49,7 @@ test.each([
   ["SIGINT", ["export", "--dir", "data", "--follow"], 130],
   ["SIGTERM", ["cost", "--follow"], "SIGTERM"],
   ["SIGINT", ["status", "--follow"], "SIGINT"],
-  // It has shown what is there, out of the file, before it asks the hub: that it is ended is no failure.
-  ["SIGINT", ["ledger", "tail", "--follow"], 0],
+  ["SIGINT", ["ledger", "tail", "--follow"], 130],
 ] as const)("where the hub answers no more, the first %s ends skein %j: %s", async (signal, args, ends) => {
   const folder = newRepository()
   await json(folder, ["up"])

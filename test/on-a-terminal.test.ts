@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process"
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { afterAll, expect, test } from "vitest"
 import { json, newRepository, removeServer, skein, tidyUp, until } from "./cli-driver.ts"
@@ -12,9 +12,20 @@ function tmux(...args: string[]): string {
   return spawnSync("tmux", ["-L", SOCKET, "-f", "/dev/null", ...args], { encoding: "utf8" }).stdout
 }
 
+type Shown = { pane: string; lines(): string[]; shows(what: RegExp): Promise<true> }
+
 /** Runs the command in a terminal; what it shows stays after its end. */
-function open(folder: string, ...args: string[]): { lines(): string[]; shows(what: RegExp): Promise<true> } {
-  const command = [process.execPath, resolve("bin/skein.cjs"), ...args]
+function open(folder: string, ...args: string[]): Shown {
+  return openProgram(folder, process.execPath, resolve("bin/skein.cjs"), ...args)
+}
+
+/** The same, called by a shell that says how it ended; its process stands in the file `pid`. */
+function openInShell(folder: string, ...args: string[]): Shown {
+  const script = `trap : INT; sh -c 'echo $$ > pid; exec "$@"' sh "$@"; echo "ended with $?"; read -r line`
+  return openProgram(folder, "sh", "-c", script, "sh", process.execPath, resolve("bin/skein.cjs"), ...args)
+}
+
+function openProgram(folder: string, ...command: string[]): Shown {
   const pane = tmux(
     "new-session",
     "-d",
@@ -34,7 +45,7 @@ function open(folder: string, ...args: string[]): { lines(): string[]; shows(wha
     "on",
   ).trim()
   const lines = (): string[] => tmux("capture-pane", "-p", "-t", pane).trimEnd().split("\n")
-  return { lines, shows: (what) => until(() => (what.test(lines().join("\n")) ? true : undefined), `${what} is shown`) }
+  return { pane, lines, shows: (what) => until(() => (what.test(lines().join("\n")) ? true : undefined), `${what} is shown`) }
 }
 
 afterAll(async () => {
@@ -88,6 +99,26 @@ test.runIf(withoutTmux === null)(
     await shows(/^workspace main/)
   },
 )
+
+test.runIf(withoutTmux === null).each([
+  [["status", "--follow"], /^workspace main/m],
+  [["ledger", "tail", "--follow"], /workspace\.created/],
+  [["cost", "--follow"], /^no usage was reported yet/m],
+  [["export", "--dir", "data", "--follow"], /^following entry/m],
+])("skein %s ends with 130 on Ctrl-C and with 143 on SIGTERM, and the cursor is there again", { timeout: 60_000 }, async (args, begun) => {
+  const folder = newRepository()
+  await json(folder, ["up"])
+  for (const [stop, status] of [
+    [(pane: string): unknown => tmux("send-keys", "-t", pane, "C-c"), 130],
+    [(): unknown => process.kill(Number(readFileSync(join(folder, "pid"), "utf8")), "SIGTERM"), 143],
+  ] as const) {
+    const { pane, shows } = openInShell(folder, ...args)
+    await shows(begun)
+    stop(pane)
+    await shows(new RegExp(`ended with ${status}$`, "m"))
+    expect(tmux("display", "-p", "-t", pane, "#{cursor_flag}").trim()).toBe("1")
+  }
+})
 
 test.runIf(withoutTmux === null)("an entry of the ledger says below to what and why, where its line has no room for them", async () => {
   const folder = newRepository()

@@ -2,6 +2,7 @@ import type { Command } from "commander"
 import { USAGE_BY, type UsageBy, type UsageRow } from "../core/usage.ts"
 import { act, type Context, examples, integer, oneOf, usd } from "./context.ts"
 import { UsageError } from "./failure.ts"
+import { untilInterrupted } from "./interrupt.ts"
 import { showUsd } from "./quantity.ts"
 import { renderTable } from "./table.ts"
 
@@ -60,16 +61,15 @@ async function showCost(context: Context, shown: Shown): Promise<void> {
   const hub = await context.hub()
   const from = (await hub.call("ledger.head", {})).seq + 1
   await showSums(context, shown)
-  const stopped = new AbortController()
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopped.abort())
+  const signal = untilInterrupted(context.terminal)
   try {
-    for await (const { type, seq } of hub.events({ from, signal: stopped.signal })) {
+    for await (const { type, seq } of hub.events({ from, signal })) {
       if (!SPENDING.has(type)) continue
       if (!context.terminal.json) context.terminal.print(`\nat entry ${seq}:`)
-      await showSums(context, shown, stopped)
+      await showSums(context, shown, { signal })
     }
   } catch (error) {
-    if (!stopped.signal.aborted) throw error
+    if (!signal.aborted) throw error
   }
 }
 

@@ -3,10 +3,10 @@ import { join } from "node:path"
 import type { Command } from "commander"
 import type { Entry } from "../core/entry.ts"
 import { evolve, Workspace } from "../core/workspace.ts"
-import { signalStatus } from "../runtime/signal-status.ts"
 import type { HubConnection } from "./connection.ts"
 import { act, examples, type Context } from "./context.ts"
 import { makeFolder } from "./folder.ts"
+import { untilInterrupted } from "./interrupt.ts"
 import { agentStates, taskGraph } from "./projection.ts"
 import { printable } from "./printable.ts"
 
@@ -34,14 +34,9 @@ async function exportFiles(context: Context, { dir, follow = false }: { dir: str
     await projection.write()
   } else {
     context.terminal.notice(`following entry ${head} on into ${printable(dir)}; Ctrl-C ends it`)
-    const stopped = new AbortController()
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopped.abort(signal))
-    await projection.follow(hub, head, stopped.signal)
-    if (projection.seq < head) {
-      // Nothing was written: it was ended before it had what was there.
-      process.exitCode = signalStatus(stopped.signal.reason as NodeJS.Signals)
-      return
-    }
+    await projection.follow(hub, head, untilInterrupted(context.terminal))
+    // Nothing was written: it was ended before it had what was there.
+    if (projection.seq < head) return
   }
   context.terminal.answer({ dir, seq: projection.seq }, `${printable(dir)} shows entry ${projection.seq}`)
 }

@@ -18,6 +18,7 @@ import {
   ownVerifier,
   type LedgerSource,
 } from "./ledger-source.ts"
+import { untilInterrupted } from "./interrupt.ts"
 import { printable } from "./printable.ts"
 import { showCount, showDuration } from "./quantity.ts"
 import { auditText } from "./run-report.ts"
@@ -111,10 +112,8 @@ export async function tail(context: Context, { lines, from, since, until, follow
     return head
   })
   if (!follow) return
-  const stopped = new AbortController()
-  process.once("SIGINT", () => stopped.abort())
-  for await (const entry of (await context.hub()).events({ from: last + 1, signal: stopped.signal }))
-    if (fits(entry, JSON.stringify(entry), filter)) tell(entry)
+  const signal = untilInterrupted(terminal)
+  for await (const entry of (await context.hub()).events({ from: last + 1, signal })) if (fits(entry, JSON.stringify(entry), filter)) tell(entry)
 }
 
 /** The first entry that is not before a time; the one after the head where all are. Times never decrease. */

@@ -27,7 +27,7 @@ const EXAMPLES: [string, string][] = [
 ]
 
 export const EXIT: readonly [string, string][] = [
-  ["0", "done"],
+  ["0", "done; of what serves, such as skein up --foreground: ended as asked"],
   ["1", "refused: the message says why, the remedy what to do"],
   ["2", "usage: an unknown verb or option, a wrong argument, a plan file with faults"],
   ["69", "no hub is there to answer: skein up"],

@@ -3,6 +3,7 @@ import { act, examples, type Context } from "./context.ts"
 import type { HubConnection } from "./connection.ts"
 import { flightLines, type Sight, type Status } from "./flight-text.ts"
 import { conflictText, foreseenAtWork } from "./files-foreseen.ts"
+import { untilInterrupted } from "./interrupt.ts"
 import { LiveScreen } from "./live-screen.ts"
 import { printable } from "./printable.ts"
 import { showDuration } from "./quantity.ts"
@@ -54,8 +55,7 @@ function atWork({ agents }: Status): string[] {
 async function followStatus(terminal: Terminal, hub: HubConnection, first: Sight): Promise<void> {
   let sight = first
   let silence: string | null = null
-  const stopped = new AbortController()
-  process.once("SIGINT", () => stopped.abort())
+  const signal = untilInterrupted(terminal)
   const screen = new LiveScreen(terminal, () => [...(silence === null ? [] : silenceLines(terminal, silence, sight)), ...flightLines(terminal, sight)])
   const show = (): void => {
     const { status, flight } = sight
@@ -67,10 +67,10 @@ async function followStatus(terminal: Terminal, hub: HubConnection, first: Sight
     if (looking) return
     looking = true
     try {
-      sight = await look(hub, stopped)
+      sight = await look(hub, { signal })
       silence = null
     } catch (error) {
-      if (stopped.signal.aborted) return
+      if (signal.aborted) return
       silence = error instanceof Error ? error.message : String(error)
     }
     looking = false
@@ -81,13 +81,13 @@ async function followStatus(terminal: Terminal, hub: HubConnection, first: Sight
   const timer = terminal.isLive ? setInterval(() => void lookAgain(), LOOK_AGAIN_MS) : undefined
   try {
     let asked = false
-    for await (const _ of hub.events({ from: first.status.head.seq + 1, signal: stopped.signal })) {
+    for await (const _ of hub.events({ from: first.status.head.seq + 1, signal })) {
       if (asked) continue
       asked = true
       // What changes together is shown together.
       setTimeout(() => {
         asked = false
-        if (!stopped.signal.aborted) void lookAgain()
+        if (!signal.aborted) void lookAgain()
       }, 100)
     }
   } finally {
