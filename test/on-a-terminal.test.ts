@@ -120,6 +120,21 @@ test.runIf(withoutTmux === null).each([
   }
 })
 
+test.runIf(withoutTmux === null)("what a program gets byte for byte gives a terminal nothing to obey", async () => {
+  const folder = newRepository()
+  await json(folder, ["up"])
+  await json(folder, ["send-event", "info", "--text", "hear\u009b2Jthis"])
+  const { stdout } = await skein(folder, ["ledger", "export"])
+  expect(stdout).toContain("hear\u009b2Jthis")
+  const seq = String(stdout.split("\n").findIndex((line) => line.includes("hear")) + 1)
+  for (const args of [
+    ["ledger", "export", "--from", seq],
+    ["ledger", "prove", seq],
+    ["ledger", "tail", "--json", "--from", seq],
+  ])
+    await open(folder, ...args).shows(/hear\\+u009b2Jthis/)
+})
+
 test.runIf(withoutTmux === null)("an entry of the ledger says below to what and why, where its line has no room for them", async () => {
   const folder = newRepository()
   await json(folder, ["up"])

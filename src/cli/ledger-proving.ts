@@ -38,7 +38,7 @@ export async function proveEntry(context: Context, seq: number, { out, file }: {
   const { prove } = await import("../ledger/proof.ts")
   const note = await noteFor(context, seq)
   const proof = await withLedger(context, { ...(file === undefined ? {} : { file }) }, (source) => prove(source, seq, note))
-  if (out === undefined) process.stdout.write(`${JSON.stringify(proof)}\n`)
+  if (out === undefined) context.terminal.stored(JSON.stringify(proof))
   else {
     writeFileSync(out, `${JSON.stringify(proof, null, 2)}\n`)
     context.terminal.answer(

@@ -326,7 +326,7 @@ export async function listEpochs(context: Context, options: FileOption): Promise
 export async function exportEntries(context: Context, { from, to, file }: FileOption & { from: number; to?: number }): Promise<void> {
   await withLedger(context, { ...(file === undefined ? {} : { file }) }, async (source) => {
     for await (const { bytes } of entriesOf(source, from, to)) {
-      if (!process.stdout.write(`${bytes}\n`)) await new Promise((resolve) => process.stdout.once("drain", resolve))
+      if (!context.terminal.stored(bytes)) await new Promise((resolve) => process.stdout.once("drain", resolve))
     }
   })
 }

@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { expect, test } from "vitest"
 import { anyUnit } from "../../test/any-unit.ts"
-import { isPrintable, printable, printableLines } from "./printable.ts"
+import { isPrintable, printable, printableJson, printableLines } from "./printable.ts"
 
 const OBEYED = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|\p{Surrogate}/u
 
@@ -18,6 +18,18 @@ test("whatever the text, nothing is left that a terminal would obey", () => {
     ),
     { numRuns: 500 },
   )
+})
+
+test("JSON made printable is JSON of the same value", () => {
+  fc.assert(
+    fc.property(fc.array(fc.string({ unit: fc.oneof(fc.constantFrom("\u009b", "\u202e", "\u{e0041}", "\\"), anyUnit) })), (value) => {
+      const json = printableJson(JSON.stringify(value))
+      expect(JSON.parse(json)).toEqual(value)
+      expect(isPrintable(json)).toBe(true)
+    }),
+    { numRuns: 500 },
+  )
+  expect(printableJson('{"a":"\u009b2J\u{e0041}"}')).toBe(String.raw`{"a":"\u009b2J\udb40\udc41"}`)
 })
 
 test("what was escaped can be read: its code is shown", () => {

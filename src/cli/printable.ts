@@ -26,6 +26,16 @@ export function isPrintableLines(text: string): boolean {
   return text.search(UNSAFE_BUT_BREAKS) === -1
 }
 
+/** JSON of the same value, on one line, in which a terminal finds nothing to obey. In JSON such characters stand within strings only. */
+export function printableJson(json: string): string {
+  return json.replace(UNSAFE, (character) =>
+    character
+      .split("")
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+      .join(""),
+  )
+}
+
 function escaped(character: string): string {
   if (character === "\n") return "\\n"
   if (character === "\r") return "\\r"

@@ -1,6 +1,6 @@
 import { isatty } from "node:tty"
 import { createColors } from "picocolors"
-import { printable } from "./printable.ts"
+import { printable, printableJson } from "./printable.ts"
 import { cutTo, widthOf } from "./text-width.ts"
 
 type Colours = ReturnType<typeof createColors>
@@ -41,7 +41,15 @@ export class Terminal {
 
   /** One object on one line, with `--json` only. */
   record(value: object): void {
-    if (this.json) process.stdout.write(`${JSON.stringify(value)}\n`)
+    if (this.json) this.stored(JSON.stringify(value))
+  }
+
+  /**
+   * JSON on a line: the bytes themselves, or on a terminal JSON of the same value with what it would obey escaped. Returns whether there is room for
+   * more at once.
+   */
+  stored(json: string): boolean {
+    return process.stdout.write(`${isatty(1) ? printableJson(json) : json}\n`)
   }
 
   /** What `--json` prints, and the same for people; a function where the text costs something to make. */
