@@ -4,8 +4,10 @@ import { Readable } from "node:stream"
 import { setImmediate as nextTurn } from "node:timers/promises"
 import { SkeinError } from "../contract/errors.ts"
 import type { Hub } from "../hub/hub.ts"
+import { stopping } from "../hub/failures.ts"
 import { letGo } from "../hub/snapshots.ts"
 import { answerText } from "./answer-text.ts"
+import type { Arriving } from "./arriving.ts"
 import { type Auth, type Caller, TOKEN_MS } from "./auth.ts"
 import { rangeAsked, sendBack, sendEntries } from "./entry-pages.ts"
 import { type EventStream, streamEvents } from "./events.ts"
@@ -26,6 +28,8 @@ type AddressesOptions = {
   perform: Perform
   rate: Buckets
   page: Page
+  /** Bodies that are on their way: they are given up when the hub goes down. */
+  arriving: Arriving
   bodyMaxBytes: number
   planMaxBytes: number
   /** Time between two signs of life on a stream of entries, in ms. */
@@ -51,6 +55,7 @@ export class Addresses {
   #reference: Promise<{ csp: string; text: string }> | null = null
   #mcp: Promise<McpEndpoint> | null = null
   #mcpLoaded: McpEndpoint | null = null
+  #closing = false
 
   constructor(options: AddressesOptions) {
     this.#o = options
@@ -73,8 +78,12 @@ export class Addresses {
     this.#mcpLoaded?.forget(matches)
   }
 
+  /** Tells whoever waits, for what it asked or for the rest of its own body to arrive, that the hub goes down. */
   async close(): Promise<void> {
     for (const stream of this.#streams) stream.end("closing")
+    this.#closing = true
+    for (const { gone } of this.#waiting) gone.abort(stopping())
+    this.#o.arriving.end(stopping())
     await this.#mcpLoaded?.close()
   }
 
@@ -118,7 +127,7 @@ export class Addresses {
     const operation = operationAt(pathname, prefix)
     const isPlan = operation === "plan.add"
     // Refused for the caller's role, whatever it says: 8 MiB would be parsed for that, up to a second long.
-    const input = isPlan && !mayPlan(caller) ? undefined : decodeInput(prefix, await readJson(request, isPlan ? planMaxBytes : bodyMaxBytes))
+    const input = isPlan && !mayPlan(caller) ? undefined : decodeInput(prefix, await readJson(request, isPlan ? planMaxBytes : bodyMaxBytes, this.#o.arriving))
     // What can be parked dies with its connection.
     const signal = waits(operation, input) ? this.#goneWith(response, caller) : undefined
     const answer = this.#o.perform(caller, { operation, input, key: headerOf(request, "idempotency-key"), requestId, signal })
@@ -130,7 +139,7 @@ export class Addresses {
   async #serveMcp({ request, response }: Exchange): Promise<void> {
     const caller = await this.#caller(request)
     this.#o.rate.take(caller)
-    const body = request.method === "POST" ? await readJson(request, this.#o.bodyMaxBytes) : undefined
+    const body = request.method === "POST" ? await readJson(request, this.#o.bodyMaxBytes, this.#o.arriving) : undefined
     this.#mcp ??= this.#loadMcp()
     const mcp = await this.#mcp
     const { workspace } = caller
@@ -152,7 +161,7 @@ export class Addresses {
 
   async #token({ request, response }: Exchange): Promise<void> {
     allow(request, "POST")
-    const body = ((await readJson(request, TOKEN_BODY_MAX_BYTES)) ?? {}) as { workspace?: unknown; session?: unknown }
+    const body = ((await readJson(request, TOKEN_BODY_MAX_BYTES, this.#o.arriving)) ?? {}) as { workspace?: unknown; session?: unknown }
     const { workspace = null, session = null, ...rest } = body
     const unknown = Object.keys(rest)[0]
     if (!isTextOrNull(workspace) || !isTextOrNull(session) || unknown !== undefined) {
@@ -212,7 +221,7 @@ export class Addresses {
     if (signal !== "logs" && signal !== "metrics" && signal !== "traces") throw notThere(pathname)
     const caller = await this.#caller(request)
     this.#o.rate.take(caller)
-    const bytes = await readBytes(request, TELEMETRY_BODY_MAX_BYTES)
+    const bytes = await readBytes(request, TELEMETRY_BODY_MAX_BYTES, this.#o.arriving)
     const body = jsonOf(request, bytes, TELEMETRY_MARKS_MAX)
     if (signal === "logs") {
       const { takeLogs } = await import("./otlp.ts")
@@ -252,6 +261,7 @@ export class Addresses {
     const waiting = { caller, gone }
     // By now already, perhaps: no event will tell.
     if (response.destroyed) gone.abort()
+    else if (this.#closing) gone.abort(stopping())
     else this.#waiting.add(waiting)
     response.on("close", () => {
       this.#waiting.delete(waiting)

@@ -3,8 +3,10 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import type { Duplex } from "node:stream"
 import { SkeinError } from "../contract/errors.ts"
+import { stopping } from "../hub/failures.ts"
 import type { Hub } from "../hub/hub.ts"
 import { Addresses, notThere } from "./addresses.ts"
+import { Arriving } from "./arriving.ts"
 import type { Auth, Caller } from "./auth.ts"
 import type { Prices } from "./context.ts"
 import type { Foresee } from "./foresight.ts"
@@ -98,7 +100,8 @@ class Surface {
       options.auth.forget(matches)
       revoked(matches)
     })
-    const page = new Page(options.auth, (signIn) => revoked((caller) => caller.signIn === signIn), options.pageDirectory)
+    const arriving = new Arriving()
+    const page = new Page(options.auth, arriving, (signIn) => revoked((caller) => caller.signIn === signIn), options.pageDirectory)
     const metrics = (): Record<string, number> => ({
       requests: this.#requests,
       connections: this.#sockets.size,
@@ -111,7 +114,7 @@ class Surface {
     const { bodyMaxBytes = BODY_MAX_BYTES, planMaxBytes = PLAN_MAX_BYTES, pingMs = PING_MS } = options
     const serving = { hub, auth, log, version, perform, bodyMaxBytes, planMaxBytes, pingMs, requestId: () => this.#requestId() }
     this.#sockets = new Sockets(serving)
-    this.#addresses = new Addresses({ ...serving, rate, page })
+    this.#addresses = new Addresses({ ...serving, rate, page, arriving })
     // Host is checked by `checkOrigin`, with an answer that says what to do.
     this.#server = createServer({
       requireHostHeader: false,
@@ -214,8 +217,4 @@ class Surface {
 function styleOf({ url = "" }: IncomingMessage): ErrorStyle {
   if (url.startsWith("/rpc/")) return "/rpc"
   return url === "/mcp" || url.startsWith("/mcp?") ? "/mcp" : "/api/orpc"
-}
-
-function stopping(): SkeinError {
-  return new SkeinError("hub_stopping", "the hub is shutting down", "Come again when it is up.", {}, 1_000)
 }

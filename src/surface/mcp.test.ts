@@ -7,6 +7,7 @@ import { ERRORS, type ErrorCode } from "../contract/errors.ts"
 import { CORE } from "../contract/tools.ts"
 import { makeCredential } from "./auth.ts"
 import { connectMcp, REVISIONS, useTool } from "./mcp.contract.ts"
+import { Arriving } from "./arriving.ts"
 import { readJson } from "./request.ts"
 import { type Instance, startInstance } from "./served.contract.ts"
 import { ask } from "./wire.contract.ts"
@@ -301,7 +302,7 @@ test.each(REVISIONS)("a call of revision %s that takes its time to stop is still
   const caller = { actor: { agent: "ada", session: null, role: "worker" as const }, workspace: "main", credential: "c", expiresAtMs: null }
   const server = createServer((request, response) => {
     void (async () => {
-      const body = request.method === "POST" ? await readJson(request, 10_000) : undefined
+      const body = request.method === "POST" ? await readJson(request, 10_000, new Arriving()) : undefined
       await slow.serve(request, response, caller, body, new AbortController().signal)
     })()
   })

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { SkeinError } from "../contract/errors.ts"
+import type { Arriving } from "./arriving.ts"
 import { type Auth, OPERATOR } from "./auth.ts"
 import { PageFiles } from "./page-files.ts"
 import { LINK_MS, PAGE_SESSION_MS } from "./page-sessions.ts"
@@ -14,11 +15,13 @@ const BODY_MAX_BYTES = 4 * 1024
 export class Page {
   readonly #auth: Auth
   readonly #files: PageFiles
+  readonly #arriving: Arriving
   readonly #left: (signIn: string) => void
 
   /** `left`: hears of each sign-in that was ended. */
-  constructor(auth: Auth, left: (signIn: string) => void, directory?: string) {
+  constructor(auth: Auth, arriving: Arriving, left: (signIn: string) => void, directory?: string) {
     this.#auth = auth
+    this.#arriving = arriving
     this.#left = left
     this.#files = new PageFiles(directory)
   }
@@ -48,7 +51,7 @@ export class Page {
   /** With a code: signs in. Without one, by the cookie that is there: renews it. */
   async #enter(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (!isFromPage(request)) throw foreign()
-    const { code } = ((await readJson(request, BODY_MAX_BYTES)) ?? {}) as { code?: unknown }
+    const { code } = ((await readJson(request, BODY_MAX_BYTES, this.#arriving)) ?? {}) as { code?: unknown }
     const { page } = this.#auth
     const { value, expiresAtMs } = typeof code === "string" ? await page.redeem(code) : await page.renew(cookieOf(request, page.cookieName) ?? "")
     sendJson(response, 200, { agent: OPERATOR, expiresAtMs }, { "Set-Cookie": this.#cookie(request, value, Math.floor(PAGE_SESSION_MS / 1_000)) })

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import { isIP } from "node:net"
 import type { Duplex } from "node:stream"
 import { ERRORS, SkeinError } from "../contract/errors.ts"
+import type { Arriving } from "./arriving.ts"
 import { isWithin } from "./json-bounds.ts"
 import { textTurns } from "./text-turns.ts"
 
@@ -93,14 +94,15 @@ export function headerOf({ headers }: IncomingMessage, name: string): string | n
 }
 
 /** Reads a JSON body of `maxBytes` at the most. Rejects with `unsupported_media_type`, `body_too_large`, `invalid_input`. An empty body is undefined. */
-export function readJson(request: IncomingMessage, maxBytes: number): Promise<unknown> {
-  return readBytes(request, maxBytes).then((bytes) => jsonOf(request, bytes))
+export function readJson(request: IncomingMessage, maxBytes: number, arriving: Arriving): Promise<unknown> {
+  return readBytes(request, maxBytes, arriving).then((bytes) => jsonOf(request, bytes))
 }
 
 /** The bytes of a body, in a turn of their own where they are many. Read by events: leaving an iteration half way would destroy the connection before the answer is out. */
-export function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+export function readBytes(request: IncomingMessage, maxBytes: number, arriving: Arriving): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     if (Number(request.headers["content-length"] ?? 0) > maxBytes) throw tooLarge(maxBytes)
+    arriving.add(reject)
     let chunks: Buffer[] = []
     let size = 0
     request.on("data", (chunk: Buffer) => {
@@ -114,6 +116,7 @@ export function readBytes(request: IncomingMessage, maxBytes: number): Promise<B
     })
     request.on("end", () => textTurns.begin(size, () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))))
     request.on("close", () => {
+      arriving.delete(reject)
       // It comes after the end too: an error is made only for a request that broke off.
       if (!request.complete) reject(new SkeinError("timed_out", "the request broke off", "Send it again, in one go."))
     })
@@ -217,8 +220,11 @@ export function sendError(request: IncomingMessage, response: ServerResponse, er
     response.destroy()
     return
   }
+  const headers: Record<string, string> = { ...errorHeaders(error), "X-Request-Id": requestId }
   if (!request.complete) drain(request)
-  sendJson(response, ERRORS[error.code].http, body, { ...errorHeaders(error), "X-Request-Id": requestId })
+  // Nothing more is asked on it, and it keeps the hub from ending.
+  else if (error.code === "hub_stopping") headers["Connection"] = "close"
+  sendJson(response, ERRORS[error.code].http, body, headers)
 }
 
 /** How long a refused connection stays for its answer to be read. */

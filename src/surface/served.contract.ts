@@ -109,8 +109,9 @@ export async function startInstance({
   const stop = async (): Promise<void> => {
     const { hub, served } = now()
     running = null
-    await hub.close()
+    // In this order, as the hub's process does.
     await served.close()
+    await hub.close()
   }
   await start()
   return {
