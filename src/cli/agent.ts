@@ -9,7 +9,8 @@ import { registerManifest } from "./manifest.ts"
 import { paged } from "./paging.ts"
 import { isPrintable, printable } from "./printable.ts"
 import { showSkills, showUsd } from "./quantity.ts"
-import { renderFields, renderTable, showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
+import { renderFields, renderTable } from "./table.ts"
 import { skill } from "./task-spec.ts"
 
 type ProfileOptions = {

@@ -3,7 +3,8 @@ import type { Output } from "../contract/operations.ts"
 import { BREAKER_NUMBERS, type BreakerNumber } from "../core/breaker.ts"
 import { act, type Context, duration, examples, integer } from "./context.ts"
 import { UsageError } from "./failure.ts"
-import { renderTable, showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
+import { renderTable } from "./table.ts"
 
 type View = Output<"breaker.list">["breakers"][number]
 

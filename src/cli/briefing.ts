@@ -1,6 +1,6 @@
 import type { Output } from "../contract/operations.ts"
 import { asData } from "../surface/mcp-data.ts"
-import { showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
 
 type Task = Output<"task.list">["tasks"][number]
 

@@ -3,7 +3,8 @@ import type { Output } from "../contract/operations.ts"
 import type { HubConnection } from "./connection.ts"
 import { act, collect, type Context, duration, examples, integer, usd } from "./context.ts"
 import { showDuration, showUsd } from "./quantity.ts"
-import { renderTable, showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
+import { renderTable } from "./table.ts"
 
 type Set = { window?: number | null; perClaim?: number; warn?: number[]; grace?: number; absorb?: boolean; reason?: string }
 type View = Output<"budget.show">["budgets"][number]

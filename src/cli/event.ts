@@ -5,7 +5,8 @@ import type { Role } from "../core/entry.ts"
 import { ROLES } from "../core/role.ts"
 import { PRIORITIES, type Priority } from "../core/task.ts"
 import { act, examples, integer, oneOf, type Context } from "./context.ts"
-import { renderTable, showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
+import { renderTable } from "./table.ts"
 
 type Payload = Record<string, unknown>
 type SendOptions = { to?: Target; task?: string; text: string; directive?: DirectiveKind; priority: Priority; payload: Payload; ack?: boolean }

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, test, vi } from "vitest"
 import { SkeinError } from "../contract/errors.ts"
+import { instant } from "../core/instant.ts"
 import { report } from "./failure.ts"
 
 test("what the system refuses is no fault of Skein's, whatever its code is made of: a text that is too long for another program, with the remedy", () => {
@@ -52,5 +53,24 @@ test("a folder in the place of a file is named, with the remedy, whether the fil
     write.mockRestore()
     rmSync(folder, { recursive: true })
     rmSync(`${folder}.draft`)
+  }
+})
+
+test("until when a refusal holds is told to people on their own clock, and to programs as the hub said it", () => {
+  const retryAtMs = new Date(2026, 10, 23, 10, 42, 7, 890).getTime()
+  const error = new SkeinError("files_conflict", `src/** bob holds until ${instant(retryAtMs)}`, `Ask again after ${instant(retryAtMs)}.`, { retryAtMs })
+  const write = vi.spyOn(process.stderr, "write").mockReturnValue(true)
+  try {
+    report(error, false)
+    expect(write.mock.calls.join("")).toMatch(/until (2026-11-23 )?10:42:07\n,?remedy: Ask again after (2026-11-23 )?10:42:07\.\n/)
+    write.mockClear()
+    report(error, true)
+    expect(write.mock.calls.join("")).toContain(`until ${instant(retryAtMs)}`)
+    write.mockClear()
+    // A stranger in a hub's place may say any number.
+    report(new SkeinError("files_conflict", "no", "wait", { retryAtMs: 1e300 }), false)
+    expect(write.mock.calls.join("")).toContain("skein: no\n")
+  } finally {
+    write.mockRestore()
   }
 })

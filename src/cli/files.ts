@@ -7,7 +7,8 @@ import { asDirector } from "./director.ts"
 import { conflictLines, foreseen } from "./files-foreseen.ts"
 import { paged } from "./paging.ts"
 import { printable } from "./printable.ts"
-import { renderTable, showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
+import { renderTable } from "./table.ts"
 
 const MODES = ["exclusive", "shared"] as const
 type Reserve = { mode: (typeof MODES)[number]; ttl?: number; reason: string; task?: string; fence?: number }

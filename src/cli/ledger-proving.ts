@@ -6,7 +6,7 @@ import { UsageError } from "./failure.ts"
 import { withLedger } from "./ledger-reading.ts"
 import { cosignedNote, keptNote, ownVerifier, ownVerifierKey } from "./ledger-source.ts"
 import { printable } from "./printable.ts"
-import { showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
 import { cosignNow } from "./witness-list.ts"
 
 /** A proof is an entry, some hashes and a note: far less than this. */

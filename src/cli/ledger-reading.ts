@@ -22,7 +22,8 @@ import { untilInterrupted } from "./interrupt.ts"
 import { printable } from "./printable.ts"
 import { showCount, showDuration } from "./quantity.ts"
 import { auditText } from "./run-report.ts"
-import { renderTable, showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
+import { renderTable } from "./table.ts"
 
 const PAGE = 2_048
 const ENDING = ["SIGINT", "SIGTERM", "SIGHUP"] as const

@@ -3,7 +3,8 @@ import type { Output } from "../contract/operations.ts"
 import { act, asText, type Context, examples, integer } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { printable } from "./printable.ts"
-import { renderTable, showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
+import { renderTable } from "./table.ts"
 
 type Row = Output<"permission.list">["permissions"][number]
 

@@ -5,7 +5,8 @@ import type { Fault } from "./plan-document.ts"
 import { readPlanFile } from "./plan-source.ts"
 import { printable } from "./printable.ts"
 import { showCount, showDuration, showUsd } from "./quantity.ts"
-import { renderFields, renderTable, showTime, stateCell } from "./table.ts"
+import { showTime } from "./local-time.ts"
+import { renderFields, renderTable, stateCell } from "./table.ts"
 import { paged } from "./paging.ts"
 
 type Plan = Output<"plan.list">["plans"][number]

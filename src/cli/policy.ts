@@ -5,7 +5,8 @@ import { act, asText, type Context, examples, integer, oneOf } from "./context.t
 import { UsageError } from "./failure.ts"
 import { faultLines, readCases, readPolicy, shownPolicy } from "./policy-file.ts"
 import { printable, printableLines } from "./printable.ts"
-import { renderTable, showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
+import { renderTable } from "./table.ts"
 
 type Decision = Output<"policy.log">["decisions"][number]
 

@@ -2,7 +2,8 @@ import type { Command } from "commander"
 import { SkeinError } from "../contract/errors.ts"
 import { act, examples, oneOf, type Context } from "./context.ts"
 import { asDirector } from "./director.ts"
-import { renderTable, showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
+import { renderTable } from "./table.ts"
 
 const STATUSES = ["live", "lost", "ended"] as const
 

@@ -10,7 +10,7 @@ import { UsageError } from "./failure.ts"
 import { asDirector } from "./director.ts"
 import { printable } from "./printable.ts"
 import { showDuration } from "./quantity.ts"
-import { showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
 
 /** Bounds what is read of a file; the hub says how long a deliverable may be. */
 const DELIVERABLE_MAX_BYTES = 262_144

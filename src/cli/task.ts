@@ -4,7 +4,8 @@ import { act, collect, examples, integer, oneOf, type Context } from "./context.
 import { printable, printableLines } from "./printable.ts"
 import { pagedTo } from "./paging.ts"
 import { showDuration, showSkills, showUsd } from "./quantity.ts"
-import { renderFields, renderTable, showTime, stateCell } from "./table.ts"
+import { showTime } from "./local-time.ts"
+import { renderFields, renderTable, stateCell } from "./table.ts"
 import { registerSpec } from "./task-spec.ts"
 import { registerWork } from "./task-work.ts"
 

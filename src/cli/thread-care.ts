@@ -1,7 +1,7 @@
 import type { Command } from "commander"
 import { act, type Context, examples } from "./context.ts"
 import { printable } from "./printable.ts"
-import { showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
 
 /** The verbs of `skein thread` for a thread that has come to a stop. */
 export function registerCare(thread: Command): void {

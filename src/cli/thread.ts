@@ -5,7 +5,8 @@ import { THREAD_STATUSES, THREAD_TYPES, type ThreadStatus, type ThreadType } fro
 import { act, asText, collect, examples, integer, oneOf, type Context } from "./context.ts"
 import { pagedTo } from "./paging.ts"
 import { printable, printableLines } from "./printable.ts"
-import { renderFields, renderTable, showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
+import { renderFields, renderTable } from "./table.ts"
 import { registerCare } from "./thread-care.ts"
 
 type Message = Output<"message.read">["messages"][number]

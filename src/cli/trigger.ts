@@ -5,7 +5,8 @@ import { WAKE_NUMBERS, type WakeNumber } from "../core/wake-policy.ts"
 import { act, collect, type Context, examples, integer, oneOf } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { printable } from "./printable.ts"
-import { renderTable, showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
+import { renderTable } from "./table.ts"
 
 type TriggerRow = Output<"trigger.show">["trigger"]
 

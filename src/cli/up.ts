@@ -5,7 +5,7 @@ import { beginWithHubMemory } from "./hub-memory.ts"
 import { ensureHub } from "./hub-start.ts"
 import { ledgersIn } from "./ledger-folder.ts"
 import { printable } from "./printable.ts"
-import { showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
 
 type UpOptions = { foreground?: boolean; host: string; port?: number; allowHost?: string[]; supervise?: boolean }
 

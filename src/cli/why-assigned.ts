@@ -2,7 +2,8 @@ import type { Command } from "commander"
 import { act, type Context, examples } from "./context.ts"
 import { printable } from "./printable.ts"
 import { showSkills } from "./quantity.ts"
-import { renderTable, showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
+import { renderTable } from "./table.ts"
 
 const RULES = { named: "asked for it", order: "first that fitted", assigned: "best of those who waited", probe: "tried out" } as const
 

@@ -10,7 +10,8 @@ import { makeFolder } from "./folder.ts"
 import { stateHome } from "./instance.ts"
 import { withLedger } from "./ledger-reading.ts"
 import { printable } from "./printable.ts"
-import { renderTable, showTime } from "./table.ts"
+import { showTime } from "./local-time.ts"
+import { renderTable } from "./table.ts"
 import { cosignNow, readWitnesses, writeWitnesses } from "./witness-list.ts"
 
 /** `skein witness`: others who vouch for the ledger, so that not even its owner can rewrite it unseen. */

@@ -4,6 +4,7 @@ import { type Breaker, type BreakerEvent, type BreakerId, phaseOf } from "./brea
 import { areBreakersOn, breakersAfter, breakersOf, isProbeGone } from "./breaker-outcome.ts"
 import { type Budget, budgetAt, type BudgetId, freeOf, limitOf, windowEndMs } from "./budget.ts"
 import type { PlanId, Seq, TaskId } from "./ids.ts"
+import { instant } from "./instant.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import { isLeaseOver, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
@@ -185,7 +186,7 @@ export class ClaimGate {
     const free = Math.max(0, this.#free(budget) ?? 0)
     const what = closedAtMs === null ? `has ${usd(free)} of ${usd(limit)} left` : `is closed: ${usd(overrunMicroUsd)} beyond what was reserved`
     const endsAtMs = windowEndMs(budget)
-    const later = endsAtMs === null ? "" : ` It starts anew at ${new Date(endsAtMs).toISOString()}.`
+    const later = endsAtMs === null ? "" : ` It starts anew at ${instant(endsAtMs)}.`
     const wants = task === null || closedAtMs !== null ? "" : `; task ${task} would reserve ${usd(wantedMicroUsd)}`
     const remedy = `Ask the operator for more: skein budget top-up ${budget.scope} USD.${reservedMicroUsd > 0 ? " What others have reserved may become free, too." : ""}${later}`
     const details = {
@@ -216,7 +217,7 @@ export function expectedCost({ costPerHourMicroUsd }: Pick<Agent, "costPerHourMi
 }
 
 function open(breaker: string, reason: string, untilMs: number | null, task: TaskId | null): Refusal {
-  const until = untilMs === null ? "" : ` until ${new Date(untilMs).toISOString()}`
+  const until = untilMs === null ? "" : ` until ${instant(untilMs)}`
   const remedy =
     untilMs === null
       ? `Wait for its probe, or ask the operator to reset it: skein breaker reset ${breaker}.`

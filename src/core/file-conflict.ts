@@ -2,6 +2,7 @@ import type { FileLease, FileMode } from "./file-lease.ts"
 import { globOf, newEffort } from "./glob-match.ts"
 import type { Holding } from "./holdings.ts"
 import type { AgentId, LeaseId, SessionId, TaskId } from "./ids.ts"
+import { instant } from "./instant.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import type { Task } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
@@ -61,7 +62,7 @@ export function holderOf(state: Workspace, { lease, task: id, agent, mode }: Hol
 export function filesConflict(conflicts: readonly FileConflict[], remedy: string, details: Record<string, unknown> = {}): Refusal {
   const first = conflicts[0] as FileConflict
   const by = first.lease === null ? `for task ${first.task}` : `by lease ${first.lease}`
-  const until = first.endsAtMs === null ? "" : ` until ${new Date(first.endsAtMs).toISOString()}`
+  const until = first.endsAtMs === null ? "" : ` until ${instant(first.endsAtMs)}`
   const more = conflicts.length > 1 ? ` (and ${conflicts.length - 1} more)` : ""
   const what = first.glob === first.theirs ? first.glob : `${first.glob} meets ${first.theirs} (both match ${first.path}), which`
   const text = `${what} ${first.agent} holds ${first.mode}${until}, ${by}${more}`

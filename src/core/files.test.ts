@@ -25,7 +25,7 @@ describe("files", () => {
       theirs: "src/core/**",
       path: "src/core/files.ts",
     })
-    expect(refused.message).toContain("ann holds exclusive until 2023-11-14T22:28:20.000Z")
+    expect(refused.message).toContain("ann holds exclusive until 2023-11-14T22:28:20Z")
     // All or none: what was free is not bob's either.
     expect(scenario.state.files.size).toBe(1)
     reserve(scenario, bob, ["lib/a.ts"])

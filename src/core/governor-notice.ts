@@ -5,6 +5,7 @@ import { limitOf } from "./budget.ts"
 import { usd } from "./claim-gate.ts"
 import { directive, type DirectiveEvent, sent } from "./directive.ts"
 import type { Actor, Recorded } from "./entry.ts"
+import { instant } from "./instant.ts"
 import { isRefusal, type Refusal } from "./refusal.ts"
 import { isHeld, type Task, type TaskEvent } from "./task.ts"
 import type { UsageEvent } from "./usage.ts"
@@ -73,7 +74,7 @@ function claimNotices(state: Workspace, spending: Spending, { reservation }: Boo
   const before = state.reservations.get(task.id)
   const { capMicroUsd, usedMicroUsd, stopAtMs } = reservation
   if (stopAtMs !== null && before?.stopAtMs === null) {
-    const until = new Date(stopAtMs).toISOString()
+    const until = instant(stopAtMs)
     const text = `${task.id} has used more than it had: hand it over before ${until}. Commit, say in a note where you are, then complete or release it; else it is taken back.`
     return [directive("pause", { agent: spending.agent }, task.id, text, task.fence)]
   }
@@ -98,7 +99,7 @@ function breakerNotices(state: Workspace, decision: readonly Recorded[], nowMs: 
     const was = phaseOf(state.breakers.get(id), nowMs)
     if (breaker === undefined || breaker.open === null || was === "open" || phaseOf(breaker, nowMs) !== "open") return []
     const { untilMs, cause, reason } = breaker.open
-    const until = untilMs === null ? "" : ` until ${new Date(untilMs).toISOString()}`
+    const until = untilMs === null ? "" : ` until ${instant(untilMs)}`
     return [toOperator(`breaker ${id} is open${until} (${cause}): ${reason.slice(0, 500)}`, "high")]
   })
 }

@@ -1,6 +1,7 @@
 import { presentAgent } from "./agent.ts"
 import { type DirectiveEvent, directorOf, sent } from "./directive.ts"
 import type { AgentId } from "./ids.ts"
+import { instant } from "./instant.ts"
 import type { Refusal } from "./refusal.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -15,6 +16,6 @@ export function decideHandled(state: Workspace, { agent: name, untilMs: saidMs }
   const role = directorOf(state)
   const tasks = state.board.heldBy(name).map(({ id }) => id)
   const holding = tasks.length === 0 ? "It holds no task." : `It holds ${tasks.join(", ")}.`
-  const text = `A person worked in the terminal of ${name} until ${new Date(untilMs).toISOString()}. ${holding} What was agreed there is not on the ledger: ask it where it stands.`
+  const text = `A person worked in the terminal of ${name} until ${instant(untilMs)}. ${holding} What was agreed there is not on the ledger: ask it where it stands.`
   return [sent({ kind: "info", directive: null, to: { role }, task: null, priority: "normal", text, payload: { agent: name, untilMs }, requiresAck: false })]
 }

@@ -1,3 +1,4 @@
+import { instant } from "../core/instant.ts"
 import { shellWord } from "./shell-word.ts"
 
 type Holder = { agent: string; mode: string; glob: string; task: string | null; endsAtMs: number | null; reason: string }
@@ -82,7 +83,7 @@ function withoutTask(agent: string, paths: Checked["paths"]): Verdict {
 
 function describe({ agent, mode, glob, task, endsAtMs, reason }: Holder, nowMs: number): string {
   const facts = [mode, glob, ...(task === null ? [] : [`task ${task}`]), ...(reason === "" ? [] : [JSON.stringify(reason)])]
-  const until = endsAtMs === null ? "while it holds it" : `until ${new Date(endsAtMs).toISOString().slice(0, 19)}Z, in ${inWords(endsAtMs - nowMs)}`
+  const until = endsAtMs === null ? "while it holds it" : `until ${instant(endsAtMs)}, in ${inWords(endsAtMs - nowMs)}`
   return `${agent} (${facts.join(", ")}) ${until}`
 }
 
