@@ -18,6 +18,7 @@ import type { Buckets } from "./rate.ts"
 import { recordsAt } from "./records-at.ts"
 // prettier-ignore
 import { allow, bearerOf, cookieOf, headerOf, isFromPage, isLoopback, jsonOf, readBytes, readJson, SECURE_HEADERS, sendJson, sendText, urlOf } from "./request.ts"
+import type { Peer, WholeCall } from "./whole-call.ts"
 import { decodeInput, encodeOutput, operationAt, type RpcPrefix } from "./rpc.ts"
 
 type AddressesOptions = {
@@ -43,6 +44,9 @@ export const TELEMETRY_BODY_MAX_BYTES = 4 * 1024 * 1024
 export const TELEMETRY_MARKS_MAX = 250_000
 const TOKEN_BODY_MAX_BYTES = 4 * 1024
 
+type Asked = { prefix: RpcPrefix; operation: string; input: unknown }
+/** Who asks, as far as the request tells. */
+type AskedBy = Pick<IncomingMessage, "headers"> & { socket: Peer }
 type Exchange = { request: IncomingMessage; response: ServerResponse; pathname: string; requestId: string }
 
 /** What stands at each address. Whoever asks is known by its bearer, or, for what the page reads, by its cookie. */
@@ -133,6 +137,27 @@ export class Addresses {
     const answer = this.#o.perform(caller, { operation, input, key: headerOf(request, "idempotency-key"), requestId, signal })
     const output = await (signal === undefined ? answer : answer.catch((error: unknown) => Promise.reject(calledOff(signal) ?? error)))
     sendText(response, 200, encodeOutput(prefix, answerText(operation, output)), { "X-Request-Id": requestId })
+  }
+
+  /** What a call that came whole asks for. Null: it may wait, is a plan, or cannot be read, which is a matter for `answer`. */
+  askedBy(call: WholeCall): Asked | null {
+    const prefix = call.pathname.startsWith("/rpc/") ? "/rpc" : "/api/orpc"
+    const operation = operationAt(call.pathname, prefix)
+    if (operation === "plan.add") return null
+    try {
+      const input = decodeInput(prefix, jsonOf(call, call.body))
+      return waits(operation, input) ? null : { prefix, operation, input }
+    } catch {
+      return null
+    }
+  }
+
+  /** Carries it out, as `answer` does, and gives the body of its answer. Rejects with what the caller is to hear. */
+  async carryOut({ prefix, operation, input }: Asked, by: AskedBy, requestId: string): Promise<string> {
+    const known = this.#caller(by)
+    const caller = known instanceof Promise ? await known : known
+    const output = await this.#o.perform(caller, { operation, input, key: headerOf(by, "idempotency-key"), requestId })
+    return encodeOutput(prefix, answerText(operation, output))
   }
 
   /** MCP in every revision: loaded at the first request, since most hubs start without anybody asking for it. */
@@ -271,7 +296,7 @@ export class Addresses {
   }
 
   /** Known callers are answered without a promise: it would cost a call more than its routing. */
-  #caller(request: IncomingMessage, workspace: string | null = null): Promise<Caller> | Caller {
+  #caller(request: AskedBy, workspace: string | null = null): Promise<Caller> | Caller {
     const named = headerOf(request, "skein-workspace")
     if (workspace !== null && named !== null && workspace !== named)
       throw new SkeinError("invalid_input", "address and header name different workspaces", "Name it once.")

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto"
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
-import type { AddressInfo } from "node:net"
+import type { AddressInfo, Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { SkeinError } from "../contract/errors.ts"
+import { ERRORS, SkeinError } from "../contract/errors.ts"
 import { stopping } from "../hub/failures.ts"
 import type { Hub } from "../hub/hub.ts"
 import { Addresses, notThere } from "./addresses.ts"
@@ -14,11 +14,13 @@ import { MetricsHistory } from "./metrics-history.ts"
 import { Page } from "./page.ts"
 import { performer, revokedBy, type SurfaceLog, told } from "./perform.ts"
 import { Buckets, type Rate } from "./rate.ts"
-import { badRequest, checkOrigin, type Guard, guardFor, noProxy, pathOf, refuseRaw, sendError, unexpected } from "./request.ts"
+import { badRequest, checkOrigin, errorHeaders, type Guard, guardFor, noProxy, pathOf, refuseRaw, sendError, unexpected, wholeAnswer } from "./request.ts"
 import { inTurn, RequestTurns } from "./request-turns.ts"
 import { encodeError, type ErrorStyle } from "./rpc.ts"
 import { asksForWebSocket, passOver } from "./upgrade-offer.ts"
 import { Sockets } from "./websocket.ts"
+import type { Peer, WholeCall } from "./whole-call.ts"
+import { WholeCalls } from "./whole-calls.ts"
 
 // Not by `import`, which reads all that the module exports, among it the getters that load Node's fetch, WebSocket and HTTP/2: 14 MB.
 const { createServer } = process.getBuiltinModule("node:http")
@@ -55,6 +57,11 @@ export const BODY_MAX_BYTES = 256 * 1024
 export const PLAN_MAX_BYTES = 8 * 1024 * 1024
 export const CONNECTIONS_MAX = 2_000
 export const PING_MS = 15_000
+/** Time for the head of a request, in ms. */
+const HEADERS_MS = 10_000
+/** How long a connection may be idle, in ms, as its clients are told; and how long one is heard that asks just then. */
+const KEEP_ALIVE_MS = 30_000
+const KEEP_ALIVE_GRACE_MS = 1_000
 
 /** Serves the contract on one port. Answers when it listens; `close` ends connections, and leaves the hub to its owner. */
 export async function serve(options: ServeOptions): Promise<Served> {
@@ -70,6 +77,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
 class Surface {
   readonly #o: ServeOptions
   readonly #server: Server
+  readonly #wholeCalls: WholeCalls
   readonly #sockets: Sockets
   readonly #addresses: Addresses
   readonly #turns = new RequestTurns()
@@ -118,13 +126,23 @@ class Surface {
     // Host is checked by `checkOrigin`, with an answer that says what to do.
     this.#server = createServer({
       requireHostHeader: false,
-      keepAliveTimeout: 30_000,
-      headersTimeout: 10_000,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      headersTimeout: HEADERS_MS,
       requestTimeout: 60_000,
       maxHeaderSize: 16 * 1024,
       noDelay: true,
       shouldUpgradeCallback: asksForWebSocket,
     })
+    // Node's HTTP takes up a connection where the server tells of it; here that is said once it is known to be for it.
+    const [http] = this.#server.listeners("connection") as [(this: Server, socket: Socket) => void]
+    this.#wholeCalls = new WholeCalls({
+      http: (socket) => http.call(this.#server, socket),
+      answer: (call, peer) => this.#whole(call, peer),
+      silenceMs: HEADERS_MS,
+      idleMs: KEEP_ALIVE_MS + KEEP_ALIVE_GRACE_MS,
+    })
+    this.#server.off("connection", http)
+    this.#server.on("connection", (socket: Socket) => this.#wholeCalls.take(socket))
     this.#server.maxConnections = options.connectionsMax ?? CONNECTIONS_MAX
     this.#server.on("request", (request, response) => void this.#request(request, response))
     this.#server.on("upgrade", (request, socket, head) => {
@@ -163,10 +181,14 @@ class Surface {
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve())
     })
+    this.#wholeCalls.close()
     await this.#addresses.close()
     await this.#sockets.close()
     this.#server.closeIdleConnections()
-    const patience = setTimeout(() => this.#server.closeAllConnections(), 1_000)
+    const patience = setTimeout(() => {
+      this.#server.closeAllConnections()
+      this.#wholeCalls.terminate()
+    }, 1_000)
     await closed
     clearTimeout(patience)
   }
@@ -194,6 +216,23 @@ class Surface {
     } catch (error) {
       refuseRaw(socket, told(this.#o.log, error, { requestId: this.#requestId() }))
     }
+  }
+
+  /** What is answered to a call that came whole, a refusal too; null: it is for Node's HTTP. */
+  #whole(call: WholeCall, peer: Peer): Promise<string | Buffer> | null {
+    if (this.#closing || !this.#guard.hosts.has(call.headers.host)) return null
+    const asked = this.#addresses.askedBy(call)
+    if (asked === null) return null
+    const requestId = this.#requestId()
+    const answered = (status: number, text: string, headers = {}): string | Buffer =>
+      wholeAnswer(status, text, KEEP_ALIVE_MS, { ...headers, "X-Request-Id": requestId })
+    return this.#addresses.carryOut(asked, { headers: call.headers, socket: peer }, requestId).then(
+      (text) => answered(200, text),
+      (error: unknown) => {
+        const refusal = told(this.#o.log, error, { requestId })
+        return answered(ERRORS[refusal.code].http, JSON.stringify(encodeError(asked.prefix, refusal)), errorHeaders(refusal))
+      },
+    )
   }
 
   async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -12,6 +12,9 @@ import { textTurns } from "./text-turns.ts"
 /** Host names under which this hub may be asked; anything else is a page that had its name point here (DNS rebinding). */
 export type Guard = { hosts: ReadonlySet<string>; origins: ReadonlySet<string> }
 
+/** What is looked at of a request, whoever read it. */
+type Asked = Pick<IncomingMessage, "headers">
+
 /** Of a body that was refused, so many bytes are read away before the connection ends: more than any body that is taken. */
 const DRAIN_MAX_BYTES = 32 * 1024 * 1024
 /** JSON that is no longer is parsed within some 30 ms, whatever it is. */
@@ -35,7 +38,7 @@ export function guardFor(host: string, port: number, allowed: readonly string[])
 }
 
 /** Throws `origin_refused` unless the request names this hub and comes from nowhere else. */
-export function checkOrigin({ headers }: IncomingMessage, { hosts, origins }: Guard): void {
+export function checkOrigin({ headers }: Asked, { hosts, origins }: Guard): void {
   const { host } = headers
   if (host === undefined || !(hosts.has(host) || hosts.has(host.toLowerCase()))) {
     throw new SkeinError(
@@ -56,13 +59,13 @@ export function checkOrigin({ headers }: IncomingMessage, { hosts, origins }: Gu
   }
 }
 
-export function isLoopback({ socket }: IncomingMessage): boolean {
+export function isLoopback({ socket }: { socket: { remoteAddress?: string | undefined } }): boolean {
   const address = socket.remoteAddress ?? ""
   return address === "::1" || address.startsWith("127.") || address.startsWith("::ffff:127.")
 }
 
 /** The bearer of the Authorization header, or null. */
-export function bearerOf({ headers }: IncomingMessage): string | null {
+export function bearerOf({ headers }: Asked): string | null {
   const match = /^bearer +([^ \t]{1,4096})$/i.exec(headers.authorization?.trim() ?? "")
   return match?.[1] ?? null
 }
@@ -88,7 +91,7 @@ export function isFromPage({ headers }: IncomingMessage): boolean {
 }
 
 /** A header that is there at most once, or null. */
-export function headerOf({ headers }: IncomingMessage, name: string): string | null {
+export function headerOf({ headers }: Asked, name: string): string | null {
   const value = headers[name]
   return typeof value === "string" && value !== "" ? value : null
 }
@@ -125,7 +128,7 @@ export function readBytes(request: IncomingMessage, maxBytes: number, arriving: 
 }
 
 /** The JSON value in the bytes of a request's body, as `readJson` gives it. */
-export function jsonOf({ headers }: IncomingMessage, bytes: Buffer, marksMax = MARKS_MAX): unknown {
+export function jsonOf({ headers }: Asked, bytes: Buffer, marksMax = MARKS_MAX): unknown {
   if (bytes.length === 0) return undefined
   const packing = headers["content-encoding"]
   if (packing !== undefined && packing !== "identity")
@@ -205,8 +208,29 @@ export function sendText(response: ServerResponse, status: number, text: string,
   response.end(text, bytes === text.length ? "latin1" : "utf8")
 }
 
+const JSON_HEAD = Array.from({ length: JSON_HEADERS.length / 2 }, (_, at) => `${JSON_HEADERS[2 * at]}: ${JSON_HEADERS[2 * at + 1]}\r\n`).join("")
+
+/** An answer of JSON as a whole, as it goes out on a connection that stays for `keepAliveMs`. */
+export function wholeAnswer(status: number, text: string, keepAliveMs: number, headers: Readonly<Record<string, string>>): string | Buffer {
+  const bytes = Buffer.byteLength(text)
+  let head = `HTTP/1.1 ${status} ${status === 200 ? "OK" : "Refused"}\r\n${JSON_HEAD}Content-Length: ${bytes}\r\n`
+  for (const name in headers) head += `${name}: ${headers[name]}\r\n`
+  head += `Date: ${today()}\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${keepAliveMs / 1_000}\r\n\r\n`
+  // ASCII is written as it stands, head and body in one piece.
+  return bytes === text.length ? head + text : Buffer.from(head + text)
+}
+
+let dated = { second: 0, text: "" }
+
+/** What is said of the time, made once a second. */
+function today(): string {
+  const second = Math.floor(Date.now() / 1_000)
+  if (second !== dated.second) dated = { second, text: new Date(second * 1_000).toUTCString() }
+  return dated.text
+}
+
 /** The headers that an error's status calls for. */
-function errorHeaders(error: SkeinError): Record<string, string> {
+export function errorHeaders(error: SkeinError): Record<string, string> {
   const headers: Record<string, string> = {}
   if (error.retryAfterMs !== null && ERRORS[error.code].retry === "later") headers["Retry-After"] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000)))
   if (ERRORS[error.code].http === 401) headers["WWW-Authenticate"] = 'Bearer realm="skein"'

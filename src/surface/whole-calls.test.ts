@@ -1,0 +1,232 @@
+import { once } from "node:events"
+import { request as httpRequest, Agent } from "node:http"
+import { connect, createServer, type AddressInfo, type Socket } from "node:net"
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest"
+import { textFrame } from "../contract/frame.ts"
+import { type Instance, startInstance } from "./served.contract.ts"
+import { WholeCalls } from "./whole-calls.ts"
+
+const OPERATOR = { agent: "operator", session: null, role: "operator" } as const
+
+let hub: Instance | null = null
+afterEach(async () => {
+  await hub?.close()
+  hub = null
+})
+
+type Said = { path?: string; body?: string; token?: string; fields?: Record<string, string> }
+
+function text(instance: Instance, { path = "/rpc/task/list", body = '{"json":{}}', token = instance.operator, fields = {} }: Said = {}): string {
+  const all = {
+    Host: new URL(instance.url).host,
+    Authorization: `Bearer ${token}`,
+    "Content-Type": "application/json",
+    "Content-Length": String(body.length),
+    ...fields,
+  }
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `POST ${path} HTTP/1.1\r\n${lines.join("")}\r\n${body}`
+}
+
+async function connected(instance: Instance): Promise<Socket> {
+  const socket = connect({ port: Number(new URL(instance.url).port), host: "127.0.0.1", allowHalfOpen: true }).setEncoding("latin1")
+  onTestFinished(() => void socket.destroy())
+  socket.on("error", () => undefined)
+  await once(socket, "connect")
+  return socket
+}
+
+type Answer = { status: string; headers: Record<string, string>; body: string }
+
+/** Reads one answer, by its length. */
+async function answer(socket: Socket): Promise<Answer> {
+  let got = ""
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+    got += chunk as string
+    const end = got.indexOf("\r\n\r\n")
+    if (end < 0) continue
+    const [status = "", ...lines] = got.slice(0, end).split("\r\n")
+    const headers = Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 2)]))
+    const body = got.slice(end + 4)
+    if (body.length < Number(headers["content-length"])) continue
+    socket.unshift(body.slice(Number(headers["content-length"])), "latin1")
+    return { status, headers, body: body.slice(0, Number(headers["content-length"])) }
+  }
+  throw new Error(`the connection ended after ${JSON.stringify(got)}`)
+}
+
+/** What came last. */
+async function heard(socket: Socket): Promise<string> {
+  const [chunk] = (await once(socket, "data")) as [string]
+  return chunk
+}
+
+/** What no two answers have in common. */
+function comparable({ status, headers, body }: Answer): unknown {
+  const { "x-request-id": _id, date: _date, ...rest } = headers
+  return { status: status.split(" ")[1], headers: rest, body: body.replaceAll(/"nowMs":\d+/g, "") }
+}
+
+/** What is left to it after all. */
+const BY_NODE = new Set(["a body that is no JSON", "a body that is not what oRPC sends", "another host"])
+
+describe("a call that came whole is answered as Node's HTTP answers it", () => {
+  test.each<[string, string, Said]>([
+    ["a read", "200", {}],
+    ["text that is not ASCII", "200", { path: "/rpc/task/show", body: '{"json":{"task":"t"}}' }],
+    ["plain JSON", "200", { path: "/api/orpc/task/list", body: "{}" }],
+    ["nobody's token", "401", { token: "x" }],
+    ["an unknown operation", "404", { path: "/rpc/task/nothing" }],
+    ["an input that its schema refuses", "400", { body: '{"json":{"limit":"many"}}' }],
+    ["a body that is no JSON", "400", { body: "{" }],
+    ["a body that is not what oRPC sends", "400", { body: '{"input":{}}' }],
+    ["a key that is none", "400", { path: "/rpc/task/add", body: '{"json":{"id":"u","title":"U"}}', fields: { "Idempotency-Key": "a b" } }],
+    ["a refusal of the state", "404", { path: "/rpc/task/claim", body: '{"json":{"task":"none"}}' }],
+    ["a workspace that is not there", "404", { fields: { "Skein-Workspace": "none" } }],
+    ["a session that is not there", "403", { fields: { "Skein-Session": "s_none" } }],
+    ["another host", "403", { fields: { Host: "evil.example" } }],
+  ])("%s", async (name, status, said) => {
+    hub = await startInstance()
+    await hub.loop.execute("task.add", OPERATOR, { id: "t", title: "Größe ∞" })
+    const [plain, other] = [await connected(hub), await connected(hub)]
+    plain.write(text(hub, said))
+    other.write(text(hub, { ...said, fields: { "X-Not-Known": "a", ...said.fields } }))
+    const [got, byNode] = [await answer(plain), await answer(other)]
+    // Node's HTTP says in words what each status means.
+    if (!BY_NODE.has(name)) expect(got.status).toBe(`HTTP/1.1 ${status} ${status === "200" ? "OK" : "Refused"}`)
+    expect(byNode.status).toContain(status)
+    expect(comparable(got)).toEqual(comparable(byNode))
+    expect(got.headers["x-request-id"]).toMatch(/^[0-9a-f]{8}-\d+$/)
+    expect(Math.abs(Date.parse(got.headers["date"] ?? "") - Date.now())).toBeLessThan(60_000)
+  })
+})
+
+describe("a connection", () => {
+  test("carries call after call, whatever became of the one before", async () => {
+    hub = await startInstance()
+    const socket = await connected(hub)
+    for (const [said, status] of [
+      [{}, "200"],
+      [{ token: "x" }, "401"],
+      [{}, "200"],
+      [{ body: "{" }, "400"],
+      [{}, "200"],
+    ] as [Said, string][]) {
+      socket.write(text(hub, said))
+      expect((await answer(socket)).status).toContain(status)
+    }
+  })
+
+  test("that brings a request in pieces is answered, and so is what follows", async () => {
+    hub = await startInstance()
+    const socket = await connected(hub)
+    const whole = text(hub)
+    for (const piece of [whole.slice(0, 30), whole.slice(30, -3), whole.slice(-3)]) {
+      socket.write(piece)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    expect((await answer(socket)).status).toContain("200")
+    socket.write(whole)
+    expect((await answer(socket)).status).toContain("200")
+  })
+
+  test("that asks on before it was answered has its answers in order", async () => {
+    hub = await startInstance()
+    const socket = await connected(hub)
+    const add = (id: string): string => text(hub as Instance, { path: "/rpc/task/add", body: `{"json":{"id":"${id}","title":"T"}}` })
+    // The first by itself, the others while it is carried out.
+    socket.write(add("a0"))
+    await vi.waitUntil(() => hub?.loop.head.seq !== undefined)
+    for (let at = 1; at < 40; at += 1) {
+      socket.write(add(`a${at}`))
+      if (at % 7 === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    for (let at = 0; at < 40; at += 1) expect((await answer(socket)).body).toContain(`"seq":`)
+    const { list } = await hub.loop.read((state) => ({ list: [...state.tasks.keys()] }))
+    expect(list).toEqual(Array.from({ length: 40 }, (_, at) => `a${at}`))
+  })
+
+  test("of a client that has ended its side is answered, and ends", async () => {
+    hub = await startInstance()
+    for (const said of [{}, { token: "x" }, { path: "/rpc/task/add", body: '{"json":{"id":"h","title":"H"}}' }]) {
+      const socket = await connected(hub)
+      socket.end(text(hub, said))
+      expect((await answer(socket)).status).toMatch(/200|401/)
+      await once(socket.resume(), "end")
+    }
+  })
+
+  test("may ask for a WebSocket after its calls", async () => {
+    hub = await startInstance()
+    const socket = await connected(hub)
+    socket.write(text(hub))
+    await answer(socket)
+    const upgrade = [
+      "GET /ws HTTP/1.1",
+      `Host: ${new URL(hub.url).host}`,
+      "Connection: Upgrade",
+      "Upgrade: websocket",
+      "Sec-WebSocket-Version: 13",
+      "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    ]
+    socket.write(`${upgrade.join("\r\n")}\r\n\r\n`)
+    await vi.waitFor(async () => expect(await heard(socket)).toContain("101 Switching"))
+    const frame = Buffer.from(textFrame(JSON.stringify({ hello: { token: hub.operator } })))
+    // A client's frames are masked; a mask of nothing changes nothing.
+    const masked = Buffer.concat([
+      frame.subarray(0, 1),
+      Buffer.from([(frame[1] as number) | 0x80]),
+      ...(frame[1] === 126 ? [frame.subarray(2, 4)] : []),
+      Buffer.alloc(4),
+      frame.subarray(frame[1] === 126 ? 4 : 2),
+    ])
+    socket.write(masked)
+    expect(await heard(socket)).toContain("welcome")
+  })
+
+  test("that is idle ends with the hub at once, and one that is asked on is answered first", async () => {
+    const instance = await startInstance()
+    const [idle, busy] = [await connected(instance), await connected(instance)]
+    for (const socket of [idle, busy]) {
+      socket.write(text(instance))
+      await answer(socket)
+    }
+    busy.write(text(instance, { path: "/rpc/task/add", body: '{"json":{"id":"last","title":"L"}}' }))
+    await vi.waitUntil(async () => instance.loop.read((state) => state.tasks.has("last")))
+    await Promise.all([once(idle.resume(), "end"), answer(busy).then(({ status }) => expect(status).toContain("200")), instance.close()])
+  })
+
+  test("is kept by Node's client from call to call", async () => {
+    hub = await startInstance()
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    onTestFinished(() => agent.destroy())
+    const ports = new Set<number | undefined>()
+    for (let at = 0; at < 3; at += 1) {
+      const asked = httpRequest(new URL("/rpc/task/list", hub.url), {
+        agent,
+        method: "POST",
+        headers: { authorization: `Bearer ${hub.operator}`, "content-type": "application/json" },
+      })
+      asked.end('{"json":{}}')
+      const [response] = await once(asked, "response")
+      ports.add(asked.socket?.localPort)
+      await once(response.resume(), "end")
+      expect(response.statusCode).toBe(200)
+    }
+    expect(ports.size).toBe(1)
+  })
+})
+
+test("who says nothing is let go, and so is who says nothing more", async () => {
+  const calls = new WholeCalls({ http: (socket) => socket.destroy(), answer: () => Promise.resolve("answer"), silenceMs: 60, idleMs: 120 })
+  const server = createServer((socket) => calls.take(socket))
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const silent = connect(port, "127.0.0.1").resume()
+  const idle = connect(port, "127.0.0.1").resume()
+  idle.write("POST /rpc/a/b HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+  await Promise.all([once(silent, "close"), once(idle, "close")])
+  expect(idle.bytesRead).toBe("answer".length)
+  expect(silent.bytesRead).toBe(0)
+})
