@@ -12,7 +12,7 @@ import type { Workspace } from "./workspace.ts"
 /** What a claim sets aside, by budget; absent where it falls under none. */
 export type Reserves = { reserves?: Readonly<Record<BudgetId, number>> }
 
-/** Why a task may not be claimed, or null where it may. */
+/** Why a task may not be claimed, or null where it may. Of many tasks the first one's refusal may stand for all: it alone is told. */
 export type Forbids = (id: TaskId) => Refusal | null
 
 const NOTHING: { amounts: [BudgetId, number][] } = { amounts: [] }

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto"
 import type { OperationName } from "../contract/names.ts"
 import { CONTEXT_ATTRIBUTES, ENTITY_ATTRIBUTES, type EntityType } from "../contract/policy-attributes.ts"
 import { rolesOf, subjectOf } from "../contract/policy-schema.ts"
@@ -17,6 +18,9 @@ export type Thing = { type: EntityType; id: string; parent: string | null; attri
 /** One question to a policy. */
 export type Request = { action: OperationName; role: Role; principal: Thing; resource: Thing; context(name: string): Value }
 
+const AMOUNT = "amountMicroUsd" satisfies keyof typeof CONTEXT_ATTRIBUTES
+/** Characters of a key; of one that is longer only the hash is kept. */
+const KEY_MAX = 256
 const NO_TAGS = {}
 const NO_AGENT = { kind: "", model: null, account: null, capabilities: {}, maxActive: 0, costPerHourMicroUsd: 0 }
 
@@ -179,15 +183,40 @@ export type CedarEntityJson = {
 export type Seen = { principal: CedarEntityJson; resource: CedarEntityJson; context: Record<string, Value> }
 
 /**
- * A text that is the same for two questions only where a policy set sees the same of both: written out, since it is made for each decision, and what Cedar
- * takes only for one that nobody asked before. It MUST hold all that `seenBy` gives.
+ * Two texts that are the same for two questions only where a policy set sees the same of both: of who asks and when, and of what it asks. Written out, since they are
+ * made for each decision, and what Cedar takes only for one that nobody asked before. Together they MUST hold all that `seenBy` gives.
  */
-export function keyOf({ action, role, principal, resource, context }: Request, reads: Reads): string {
-  let key = `${action} ${role}${thingKey(principal, reads.principal)} ${thingKey(resource, reads.resource)}`
-  if (isNamed(resource, reads.resource) || reads.resource.plan)
-    key += resource.type === "Agent" ? textOf(resource.attribute("role")) : textOf(resource.parent ?? "")
-  for (const name of reads.context.attributes ?? Object.keys(CONTEXT_ATTRIBUTES)) if (Object.hasOwn(CONTEXT_ATTRIBUTES, name)) key += textOf(context(name))
-  return key
+export function keysOf(request: Request, reads: Reads): [by: string, of: string] {
+  return [byKey(request, reads), ofKey(request.resource, reads) + amountKey(request, reads)]
+}
+
+/** Of a claim of the next task: the same for each task. */
+export function byKey({ action, role, principal, context }: Request, reads: Reads): string {
+  let key = `${action} ${role}${thingKey(principal, reads.principal)}`
+  for (const name of reads.context.attributes ?? Object.keys(CONTEXT_ATTRIBUTES))
+    if (name !== AMOUNT && Object.hasOwn(CONTEXT_ATTRIBUTES, name)) key += textOf(context(name))
+  return short(key)
+}
+
+/** Follows from the resource alone. */
+export function ofKey(resource: Thing, reads: Reads): string {
+  const key = thingKey(resource, reads.resource)
+  if (!isNamed(resource, reads.resource) && !reads.resource.plan) return short(key)
+  return short(key + (resource.type === "Agent" ? textOf(resource.attribute("role")) : textOf(resource.parent ?? "")))
+}
+
+/** Follows from both. */
+export function amountKey({ context }: Request, reads: Reads): string {
+  return readsAmount(reads) ? textOf(context(AMOUNT)) : ""
+}
+
+export function readsAmount({ context: { attributes } }: Reads): boolean {
+  return attributes === null || attributes.has(AMOUNT)
+}
+
+/** A task may name files of many thousand characters, and a hundred thousand keys are kept. By its UTF-16: as UTF-8 all halves of characters are the same. */
+function short(key: string): string {
+  return key.length <= KEY_MAX ? key : `#${hash("sha256", Buffer.from(key, "utf16le"), "base64")}`
 }
 
 /** Whether its name is read. What is asked for a plan may be that plan; a task can only be in it. */

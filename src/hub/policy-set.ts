@@ -1,8 +1,13 @@
 import { groupsOf, GOVERNED, policySchema } from "../contract/policy-schema.ts"
+import type { TaskId } from "../core/ids.ts"
+import type { Task, TaskSpec } from "../core/task.ts"
+import type { Workspace } from "../core/workspace.ts"
 import type { Cedar } from "./cedar-library.ts"
 import { tooDeep } from "./policy-depth.ts"
 import { type Reads, readsOf } from "./policy-reads.ts"
-import { type CedarEntityJson, keyOf, type Request, seenBy } from "./policy-request.ts"
+import { amountKey, byKey, type CedarEntityJson, keysOf, ofKey, readsAmount, type Request, seenBy } from "./policy-request.ts"
+
+type Seen = { task: Task | undefined; spec: TaskSpec | undefined; of: string }
 
 /** What is wrong with a text, and where: 1-based, null where Cedar does not say. */
 export type PolicyFault = { line: number | null; column: number | null; rule: string | null; message: string; remedy: string }
@@ -54,7 +59,14 @@ export class PolicySet {
   readonly #cedar: Cedar
   readonly #id: string
   readonly #reads: Reads
-  readonly #kept = new Map<string, Verdict>()
+  readonly #readsAmount: boolean
+  /** By who asks, then by what is asked. Tasks look the same to all who ask: one text stands for all of them. */
+  readonly #kept = new Map<string, Map<string, Verdict>>()
+  #size = 0
+  /** By rule and what it says: of thousands of tasks that one rule denies there is one. */
+  readonly #verdicts = new Map<string, Verdict>()
+  /** What a task looks like as long as its records are these: records are never changed in place. */
+  readonly #seen = new Map<TaskId, Seen>()
   #evaluated = 0
 
   /** Keeps the parsed set in Cedar under `id`, in place of what it kept there. Throws `Error` where the text cannot be parsed. */
@@ -68,24 +80,50 @@ export class PolicySet {
     this.#id = id
     this.rules = rules
     this.#reads = readsOf(parsed)
+    this.#readsAmount = readsAmount(this.#reads)
   }
 
   /** How many different questions are answered already. */
   get kept(): number {
-    return this.#kept.size
+    return this.#size
   }
 
-  /** How often Cedar was asked, which takes 0.1 ms, and its answer was kept. */
+  /** How often Cedar was asked, which takes 0.1 to 0.2 ms, and its answer was kept. */
   get evaluated(): number {
     return this.#evaluated
   }
 
   /** Whether the policies allow it. Whatever goes wrong denies; that the engine failed is not kept. */
   decide(request: Request): Verdict {
+    const [by, of] = keysOf(request, this.#reads)
+    return this.#kept.get(by)?.get(of) ?? this.#ask(request, by, of)
+  }
+
+  /**
+   * As `decide`, for the questions of one caller's claim of the next task, which MUST end before the state moves on. A task that this set has seen before, whoever asked,
+   * is not written out again: a claim that is put off looks anew at all that it was denied.
+   */
+  claims({ tasks, specs }: Pick<Workspace, "tasks" | "specs">, asked: (task: TaskId) => Request): (task: TaskId) => Verdict {
+    let by: string | null = null
+    return (id) => {
+      const task = tasks.get(id)
+      const spec = specs.get(id)
+      let seen = this.#seen.get(id)
+      if (seen === undefined || seen.task !== task || seen.spec !== spec) seen = this.#see(id, { task, spec, of: ofKey(asked(id).resource, this.#reads) })
+      by ??= byKey(asked(id), this.#reads)
+      const of = this.#readsAmount ? seen.of + amountKey(asked(id), this.#reads) : seen.of
+      return this.#kept.get(by)?.get(of) ?? this.#ask(asked(id), by, of)
+    }
+  }
+
+  #see(id: TaskId, seen: Seen): Seen {
+    if (this.#seen.size >= KEPT_MAX) this.#seen.clear()
+    this.#seen.set(id, seen)
+    return seen
+  }
+
+  #ask(request: Request, by: string, of: string): Verdict {
     const { action } = request
-    const key = keyOf(request, this.#reads)
-    const known = this.#kept.get(key)
-    if (known !== undefined) return known
     const { principal, resource, context } = seenBy(request, this.#reads)
     const isSame = principal.uid.id === resource.uid.id && principal.uid.type === resource.uid.type
     // An agent that acts on itself is one entity, with what is read of it in either place.
@@ -103,18 +141,28 @@ export class PolicySet {
     const { decision, diagnostics } = answer.response
     const [error] = diagnostics.errors
     // Cedar passes over a rule that fails, also one that forbids: that would permit what was to be forbidden.
-    if (error !== undefined) return this.#keep(key, failed(error.error.message, this.#ruleOf(error.policyId)?.rule ?? null))
+    if (error !== undefined) return this.#keep(by, of, failed(error.error.message, this.#ruleOf(error.policyId)?.rule ?? null))
     const places = diagnostics.reason.map((id) => Number(id.slice("policy".length)))
     const rule = places.length === 0 ? null : (this.rules[Math.min(...places)] ?? null)
     const allowed = decision === "allow"
-    return this.#keep(key, { allowed, by: rule === null ? "no_rule" : "rule", rule: rule?.rule ?? null, remedy: rule?.remedy ?? null, fault: null })
+    return this.#keep(by, of, { allowed, by: rule === null ? "no_rule" : "rule", rule: rule?.rule ?? null, remedy: rule?.remedy ?? null, fault: null })
   }
 
-  #keep(key: string, verdict: Verdict): Verdict {
+  #keep(by: string, of: string, verdict: Verdict): Verdict {
     this.#evaluated += 1
-    if (this.#kept.size >= KEPT_MAX) this.#kept.clear()
-    this.#kept.set(key, verdict)
-    return verdict
+    if (this.#size >= KEPT_MAX) {
+      this.#kept.clear()
+      this.#verdicts.clear()
+      this.#size = 0
+    }
+    const name = `${verdict.allowed} ${verdict.by} ${verdict.rule} ${verdict.fault} ${verdict.remedy}`
+    const same = this.#verdicts.get(name) ?? verdict
+    if (same === verdict) this.#verdicts.set(name, verdict)
+    const kept = this.#kept.get(by)
+    if (kept === undefined) this.#kept.set(by, new Map([[of, same]]))
+    else kept.set(of, same)
+    this.#size += 1
+    return same
   }
 
   #ruleOf(id: string): Rule | undefined {

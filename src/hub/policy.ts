@@ -25,7 +25,7 @@ type PolicyOptions = {
 }
 
 /** What it costs to have one task judged, in the steps of a claim's effort. */
-const EVALUATION_STEPS = EFFORT_MAX / 250
+const EVALUATION_STEPS = EFFORT_MAX / 200
 
 /** Cedar keeps parsed sets by name, for the whole process. */
 let sets = 0
@@ -73,19 +73,24 @@ export class Policy {
     const set = this.#current()
     if (set === null) return input
     const { state } = this.#o
-    const told = new Set<string>()
     const evaluated = (): number => (typeof set === "string" ? 0 : set.evaluated)
     const evaluatedMax = evaluated() + Math.max(1, (input.steps ?? EFFORT_MAX) / EVALUATION_STEPS)
     const asked = claimsOf(state, actor, nowMs)
+    const verdictOf = claimsBy(set, state, asked)
+    // There may be thousands of tasks that one rule keeps from the caller: each rule is told of once, and the first refusal stands for all.
+    const met = new Set<Verdict>()
+    const told = new Set<string>()
+    let refusal: Refusal | null = null
     const forbids: Forbids = (task: TaskId) => {
       if (evaluated() >= evaluatedMax) throw new Unfinished()
-      const request = asked(task)
-      const verdict = decided(set, request)
-      const kind = `${verdict.allowed} ${verdict.rule}`
-      // One line for each rule: there may be thousands of tasks that one rule keeps from the caller.
-      if (!told.has(kind)) judged.push(judgedAs(request, verdict, state.seq, nowMs))
-      told.add(kind)
-      return verdict.allowed ? null : passedOver(request, verdict)
+      const verdict = verdictOf(task)
+      if (!met.has(verdict)) {
+        met.add(verdict)
+        const kind = `${verdict.allowed} ${verdict.rule}`
+        if (!told.has(kind)) judged.push(judgedAs(asked(task), verdict, state.seq, nowMs))
+        told.add(kind)
+      }
+      return verdict.allowed ? null : (refusal ??= passedOver(asked(task), verdict))
     }
     return { ...input, forbids }
   }
@@ -119,8 +124,28 @@ export function decided(set: PolicySet | string, request: Request): Verdict {
   try {
     return set.decide(request)
   } catch (error) {
-    return failed(error instanceof Error ? error.message : String(error), null)
+    return engineFailed(error)
   }
+}
+
+/** The verdict on each task that a claim of the next one looks at. Whatever fails, denies. */
+function claimsBy(set: PolicySet | string, state: Workspace, asked: (task: TaskId) => Request): (task: TaskId) => Verdict {
+  if (typeof set === "string") {
+    const verdict = failed(set, null)
+    return () => verdict
+  }
+  const verdictOf = set.claims(state, asked)
+  return (task) => {
+    try {
+      return verdictOf(task)
+    } catch (error) {
+      return engineFailed(error)
+    }
+  }
+}
+
+function engineFailed(error: unknown): Verdict {
+  return failed(error instanceof Error ? error.message : String(error), null)
 }
 
 function denied(request: Request, verdict: Verdict): Refusal {
