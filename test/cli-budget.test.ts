@@ -16,7 +16,7 @@ test("a run with two scripted agents stops at its plan's budget, says why, and g
   writeFileSync(plan, JSON.stringify({ plan: "dear", budgetUsd: 5.5, agents: ["ann", "bob"].map((name) => ({ name, kind: "script" })), tasks }))
   const run = startSkein(folder, ["run", plan])
   await until(
-    () => (/nothing moves: .*is ready, but budget plan\/dear\.1 has 0\.5 USD of 5\.5 USD left/.test(run.output()) ? true : undefined),
+    () => (/nothing moves: .*is ready, but budget plan\/dear\.1 has \$0\.50 of \$5\.50 left/.test(run.output()) ? true : undefined),
     "the run stands still",
   )
   const [stopped] = await json<Shown>(folder, ["budget", "show", "plan/dear.1"])
@@ -24,7 +24,7 @@ test("a run with two scripted agents stops at its plan's budget, says why, and g
   const refused = await skein(folder, ["task", "claim", "dear.1/t7"])
   expect(refused).toMatchObject({
     status: 1,
-    stderr: expect.stringMatching(/budget plan\/dear\.1 has 0\.5 USD[^]*skein budget top-up plan\/dear\.1/) as string,
+    stderr: expect.stringMatching(/budget plan\/dear\.1 has \$0\.50[^]*skein budget top-up plan\/dear\.1/) as string,
   })
   await json(folder, ["budget", "top-up", "plan/dear.1", "2.5"])
   const { status, stdout } = await run.ended

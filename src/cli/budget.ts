@@ -1,8 +1,9 @@
 import type { Command } from "commander"
+import { showUsd } from "../core/money.ts"
 import type { Output } from "../contract/operations.ts"
 import type { HubConnection } from "./connection.ts"
 import { act, collect, type Context, duration, examples, integer, usd } from "./context.ts"
-import { showDuration, showUsd } from "./quantity.ts"
+import { showDuration } from "./quantity.ts"
 import { showTime } from "./local-time.ts"
 import { renderTable } from "./table.ts"
 
@@ -28,8 +29,8 @@ export function register(program: Command): void {
     .addHelpText(
       "after",
       examples(
-        ["skein budget set workspace 50 --window day", "50 USD a day (UTC), whoever spends them"],
-        ["skein budget set agent/claude 12.50 --per-claim 2", "each claim of claude's reserves 2 USD"],
+        ["skein budget set workspace 50 --window day", "$50 a day (UTC), whoever spends them"],
+        ["skein budget set agent/claude 12.50 --per-claim 2", "each claim of claude's reserves $2"],
       ),
     )
     .action(act(set))
@@ -45,7 +46,7 @@ export function register(program: Command): void {
     .description("Add money; a budget that an overrun closed is open again when something is free in it.")
     .option("--window <length>", "the budget with this window", windowLength)
     .option("--reason <text>", "why")
-    .addHelpText("after", examples(["skein budget top-up plan/release.1 10", "10 USD more"]))
+    .addHelpText("after", examples(["skein budget top-up plan/release.1 10", "$10 more"]))
     .action(act(topUp))
 }
 

@@ -1,9 +1,9 @@
 import type { Command } from "commander"
 import { USAGE_BY, type UsageBy, type UsageRow } from "../core/usage.ts"
+import { showUsd } from "../core/money.ts"
 import { act, type Context, examples, integer, oneOf, usd } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { untilInterrupted } from "./interrupt.ts"
-import { showUsd } from "./quantity.ts"
 import { renderTable } from "./table.ts"
 
 type Report = { agent?: string; task?: string; model?: string; input: number; output: number; cacheRead: number; cacheWrite: number; cost?: number }

@@ -1,6 +1,7 @@
+import { showUsd } from "../core/money.ts"
 import type { Output } from "../contract/operations.ts"
 import { printable } from "./printable.ts"
-import { showDuration, showUsd } from "./quantity.ts"
+import { showDuration } from "./quantity.ts"
 import { type Cell, renderTable, stateCell } from "./table.ts"
 import type { Terminal } from "./terminal.ts"
 import { widthOf } from "./text-width.ts"

@@ -1,6 +1,6 @@
 import type { Command } from "commander"
+import { showUsd } from "../core/money.ts"
 import { act, type Context, examples } from "./context.ts"
-import { showUsd } from "./quantity.ts"
 import { renderFields, renderTable } from "./table.ts"
 
 /** `skein agent manifest`: what an agent can do, by its word and by its work. */

@@ -65,13 +65,6 @@ export function showDuration(ms: number): string {
   return `${trimmed(ms / 3_600_000, 2)} h`
 }
 
-/** Micro-USD for people: `$22.50`, and with more decimals where the amount is under a cent. */
-export function showUsd(microUsd: number): string {
-  if (microUsd < 0) return `-${showUsd(-microUsd)}`
-  const usd = microUsd / 1e6
-  return usd !== 0 && Math.abs(usd) < 0.01 ? `$${trimmed(usd, 6)}` : `$${usd.toFixed(2)}`
-}
-
 /** `1 task`, `2 tasks`. */
 export function showCount(count: number, one: string): string {
   return `${count} ${one}${count === 1 ? "" : "s"}`

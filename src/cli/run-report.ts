@@ -1,6 +1,7 @@
+import { showUsd } from "../core/money.ts"
 import type { Figures } from "./plan-file.ts"
 import { printable } from "./printable.ts"
-import { showCount, showDuration, showUsd } from "./quantity.ts"
+import { showCount, showDuration } from "./quantity.ts"
 import type { Audit } from "./ledger-source.ts"
 import type { ChaosReport } from "./chaos.ts"
 import type { RunMeasure } from "./run-measure.ts"

@@ -5,6 +5,7 @@ import { areBreakersOn, breakersAfter, breakersOf, isProbeGone } from "./breaker
 import { type Budget, budgetAt, type BudgetId, freeOf, limitOf, windowEndMs } from "./budget.ts"
 import type { PlanId, Seq, TaskId } from "./ids.ts"
 import { instant } from "./instant.ts"
+import { exactUsd } from "./money.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import { isLeaseOver, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
@@ -184,10 +185,10 @@ export class ClaimGate {
     const { id, settledMicroUsd, overrunMicroUsd, reservedMicroUsd, closedAtMs } = budget
     const limit = limitOf(this.#state, budget) ?? 0
     const free = Math.max(0, this.#free(budget) ?? 0)
-    const what = closedAtMs === null ? `has ${usd(free)} of ${usd(limit)} left` : `is closed: ${usd(overrunMicroUsd)} beyond what was reserved`
+    const what = closedAtMs === null ? `has ${exactUsd(free)} of ${exactUsd(limit)} left` : `is closed: ${exactUsd(overrunMicroUsd)} beyond what was reserved`
     const endsAtMs = windowEndMs(budget)
     const later = endsAtMs === null ? "" : ` It starts anew at ${instant(endsAtMs)}.`
-    const wants = task === null || closedAtMs !== null ? "" : `; task ${task} would reserve ${usd(wantedMicroUsd)}`
+    const wants = task === null || closedAtMs !== null ? "" : `; task ${task} would reserve ${exactUsd(wantedMicroUsd)}`
     const remedy = `Ask the operator for more: skein budget top-up ${budget.scope} USD.${reservedMicroUsd > 0 ? " What others have reserved may become free, too." : ""}${later}`
     const details = {
       budget: id,
@@ -223,9 +224,4 @@ function open(breaker: string, reason: string, untilMs: number | null, task: Tas
       ? `Wait for its probe, or ask the operator to reset it: skein breaker reset ${breaker}.`
       : `Do not try before then; the operator can reset it: skein breaker reset ${breaker}.`
   return refuse("breaker_open", `breaker ${breaker} is open${until}: ${reason}`, remedy, { breaker, task, retryAtMs: untilMs })
-}
-
-/** Micro-USD in words. */
-export function usd(microUsd: number): string {
-  return `${microUsd / 1_000_000} USD`
 }

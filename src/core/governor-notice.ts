@@ -2,10 +2,10 @@ import { type Booking, bookingOf, type Spending } from "./account-book.ts"
 import { type Breaker, type BreakerId, phaseOf } from "./breaker.ts"
 import { areBreakersOn, breakersAfter } from "./breaker-outcome.ts"
 import { limitOf } from "./budget.ts"
-import { usd } from "./claim-gate.ts"
 import { directive, type DirectiveEvent, sent } from "./directive.ts"
 import type { Actor, Recorded } from "./entry.ts"
 import { instant } from "./instant.ts"
+import { exactUsd } from "./money.ts"
 import { isRefusal, type Refusal } from "./refusal.ts"
 import { isHeld, type Task, type TaskEvent } from "./task.ts"
 import type { UsageEvent } from "./usage.ts"
@@ -54,11 +54,11 @@ function budgetNotices(state: Workspace, spending: Spending, { budgets }: Bookin
     const before = state.budgets.get(after.id)
     const limit = limitOf(state, after)
     if (before === undefined || limit === null) continue
-    const spent = `${usd(after.settledMicroUsd + after.overrunMicroUsd)} of ${usd(limit)}`
+    const spent = `${exactUsd(after.settledMicroUsd + after.overrunMicroUsd)} of ${exactUsd(limit)}`
     const isNewWindow = after.window !== before.window
     if (after.closedAtMs !== null && (before.closedAtMs === null || isNewWindow)) {
       const on = spending.task === null ? "" : ` on ${spending.task}`
-      const text = `budget ${after.id} is closed: ${spending.agent} used ${usd(after.overrunMicroUsd)}${on} beyond what was reserved (${spent}). skein budget top-up opens it.`
+      const text = `budget ${after.id} is closed: ${spending.agent} used ${exactUsd(after.overrunMicroUsd)}${on} beyond what was reserved (${spent}). skein budget top-up opens it.`
       told.push(toOperator(text, "high"))
     } else if (after.warnedPercent > (isNewWindow ? 0 : before.warnedPercent)) {
       told.push(toOperator(`budget ${after.id} has reached ${after.warnedPercent} %: ${spent}`, "normal"))
@@ -79,7 +79,7 @@ function claimNotices(state: Workspace, spending: Spending, { reservation }: Boo
     return [directive("pause", { agent: spending.agent }, task.id, text, task.fence)]
   }
   if (stopAtMs === null && usedMicroUsd * 100 >= NEARLY * capMicroUsd && (before?.usedMicroUsd ?? 0) * 100 < NEARLY * capMicroUsd) {
-    const text = `${task.id} has used ${usd(usedMicroUsd)} of the ${usd(capMicroUsd)} that it may: finish it, or hand it over in time.`
+    const text = `${task.id} has used ${exactUsd(usedMicroUsd)} of the ${exactUsd(capMicroUsd)} that it may: finish it, or hand it over in time.`
     return [directive("nudge", { agent: spending.agent }, task.id, text, task.fence)]
   }
   return []

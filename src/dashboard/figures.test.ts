@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { count, duration, money } from "./figures.ts"
+import { count, duration } from "./figures.ts"
 
 test("a length of time is told in its two largest units, and is never negative", () => {
   const S = 1_000
@@ -14,19 +14,6 @@ test("a length of time is told in its two largest units, and is never negative",
     "1 d 1 h",
   ])
   expect(duration(-5)).toBe("0 s")
-})
-
-test("money is told in cents from a dollar on, and below that as exactly as it is worth", () => {
-  expect([0, 1, 9_000, 12_250, 171_000, 1_500_000, 1_234_567_890, -2_000_000].map(money)).toEqual([
-    "$0",
-    "$0.000001",
-    "$0.009",
-    "$0.012",
-    "$0.171",
-    "$1.50",
-    "$1,234.57",
-    "-$2.00",
-  ])
 })
 
 test("thousands stand apart", () => {

@@ -18,15 +18,6 @@ function two(ms: number, large: number, name: string, small: number, smallName: 
   return `${Math.floor(ms / large)} ${name}${rest === 0 ? "" : ` ${rest} ${smallName}`}`
 }
 
-/** Micro-USD as dollars: cents from a dollar on, below that what is left visible of it. */
-export function money(microUsd: number): string {
-  const usd = microUsd / 1e6
-  if (usd === 0) return "$0"
-  const size = Math.abs(usd)
-  const digits = size >= 0.01 ? size.toFixed(size >= 1 ? 2 : 3) : size.toFixed(6).replace(/0+$/, "")
-  return `${usd < 0 ? "-" : ""}$${grouped(digits)}`
-}
-
 /** A whole number, its thousands apart: `12,345`. */
 export function count(value: number): string {
   return grouped(String(Math.round(value)))

@@ -1,8 +1,9 @@
 import type { JSX } from "preact"
 import { useEffect, useRef } from "preact/hooks"
 import uPlot from "uplot"
+import { exactUsd } from "../core/money.ts"
 import type { Chart } from "./chart-series.ts"
-import { dateTime, duration, money } from "./figures.ts"
+import { dateTime, duration } from "./figures.ts"
 import { remPx } from "./scale.ts"
 import { theme } from "./theme.ts"
 
@@ -168,7 +169,7 @@ function Figures({ chart: { times, lines, unit, title } }: { chart: Chart }): JS
 }
 
 function textOf(value: number, unit: Chart["unit"]): string {
-  if (unit === "usd") return money(Math.round(value * 1e6))
+  if (unit === "usd") return exactUsd(Math.round(value * 1e6))
   const digits = Number.isInteger(value) ? 0 : Math.abs(value) >= 10 ? 1 : Math.abs(value) >= 0.1 ? 2 : 4
   const text = value.toLocaleString("en", { maximumFractionDigits: digits })
   return unit === "count" ? text : `${text} ${unit}`

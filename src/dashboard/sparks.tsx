@@ -1,8 +1,9 @@
 import type { JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
+import { showUsd } from "../core/money.ts"
 import { type Chart, chartsOf } from "./chart-series.ts"
 import { entriesSince } from "./chart-source.ts"
-import { count, money } from "./figures.ts"
+import { count } from "./figures.ts"
 import { clock, type Picture } from "./moment.ts"
 import { onStreamed } from "./link.ts"
 import { RecentEntries } from "./recent-entries.ts"
@@ -73,7 +74,7 @@ export function Sparks({ picture }: { picture: Picture }): JSX.Element | null {
     <p class="sparks">
       <a href={hrefOf("charts")}>last hour</a>
       <Spark values={done} text={`${count(sum(done))} completed`} />
-      <Spark values={cost} text={`${money(Math.round(sum(cost) * 1e6))} spent`} />
+      <Spark values={cost} text={`${showUsd(Math.round(sum(cost) * 1e6))} spent`} />
       <Spark values={lost} text={`${count(sum(lost))} ${sum(lost) === 1 ? "lease" : "leases"} lost or given back`} />
     </p>
   )

@@ -1,6 +1,7 @@
 import { type ComponentChildren, createContext, type JSX } from "preact"
 import { useContext, useState } from "preact/hooks"
-import { count, dateTime, duration, money } from "./figures.ts"
+import { showUsd } from "../core/money.ts"
+import { count, dateTime, duration } from "./figures.ts"
 import { clock } from "./moment.ts"
 import { hrefOf } from "./route.ts"
 import { clipped, visible } from "./visible.ts"
@@ -52,7 +53,7 @@ export function Left({ untilMs }: { untilMs: number }): JSX.Element {
 export function Money({ microUsd }: { microUsd: number }): JSX.Element {
   return (
     <span class="number" title={`${count(microUsd)} micro-USD`}>
-      {money(microUsd)}
+      {showUsd(microUsd)}
     </span>
   )
 }

@@ -1,6 +1,7 @@
+import { showUsd } from "../../core/money.ts"
 import type { Figures as PlanFigures } from "../plan-file.ts"
 import { printable } from "../printable.ts"
-import { showCount, showDuration, showUsd } from "../quantity.ts"
+import { showCount, showDuration } from "../quantity.ts"
 import { renderTable } from "../table.ts"
 import type { Terminal } from "../terminal.ts"
 import { type Advice, CHOOSING_RUNS, STEPS_MAX } from "./advice.ts"

@@ -70,7 +70,7 @@ describe("a simulated run", () => {
     const short = scenario(tasks(6, { run: { standIn: { ms: HOUR_MS, costMicroUsd: 1_000_000 } } }), pair)
     const run = await runTrial({ ...short, plan: { ...short.plan, budgetMicroUsd: 4_500_000 } }, 1)
     expect(run).toMatchObject({ finished: false, costMicroUsd: 4_000_000 })
-    expect(run.stopped[0]).toMatch(/is ready, but budget plan\/p\.1 has 0\.5 USD of 4\.5 USD left/)
+    expect(run.stopped[0]).toMatch(/is ready, but budget plan\/p\.1 has \$0\.50 of \$4\.50 left/)
   })
 
   test("never reserves more than there is, whatever crashes and reports late, and its books hold every micro-USD that was spent", async () => {

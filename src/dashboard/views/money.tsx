@@ -4,8 +4,9 @@ import { type BudgetView, budgetViews } from "../../core/budget-view.ts"
 import { spendingBy, type SpendingRow } from "../../core/spending-view.ts"
 import { totalOf, type UsageBy } from "../../core/usage.ts"
 import type { Workspace } from "../../core/workspace.ts"
+import { showUsd } from "../../core/money.ts"
 import { Bar } from "../bar.tsx"
-import { count, duration, money } from "../figures.ts"
+import { count, duration } from "../figures.ts"
 import { clock } from "../moment.ts"
 import { usePaced } from "../paced.ts"
 import { type Column, SortedTable } from "../sorted-table.tsx"
@@ -22,7 +23,7 @@ export function MoneyView({ picture }: ViewProps): JSX.Element {
   return (
     <>
       <p class="money-total">
-        Spent <b>{money(total.costMicroUsd)}</b>, set aside <b>{money(reserved)}</b>
+        Spent <b>{showUsd(total.costMicroUsd)}</b>, set aside <b>{showUsd(reserved)}</b>
         {total.requests === 0 ? "" : `, ${count(total.requests)} model ${total.requests === 1 ? "call" : "calls"}`}
         {total.unpriced === 0 ? "" : `; ${count(total.unpriced)} of them have no known price and are missing: give their models one in .skein/config.yaml`}
       </p>
@@ -119,7 +120,7 @@ function BudgetBar({ budget }: { budget: BudgetView }): JSX.Element {
   const percent = limitMicroUsd === 0 ? "" : `, ${Math.round((100 * spentOf(budget)) / limitMicroUsd)} % of the limit`
   return (
     <Bar
-      label={`spent ${money(spentOf(budget))}${percent}, set aside ${money(reservedMicroUsd)}, left ${money(freeMicroUsd)}`}
+      label={`spent ${showUsd(spentOf(budget))}${percent}, set aside ${showUsd(reservedMicroUsd)}, left ${showUsd(freeMicroUsd)}`}
       parts={[
         { kind: "spent", share: settledMicroUsd / whole },
         { kind: "over", share: overrunMicroUsd / whole },
@@ -203,7 +204,7 @@ function Spending({ by, rows }: { by: (typeof PARTS)[number]["by"]; rows: readon
       title: "spent and set aside",
       cell: ({ costMicroUsd, reservedMicroUsd }) => (
         <Bar
-          label={`spent ${money(costMicroUsd)}, set aside ${money(reservedMicroUsd)}`}
+          label={`spent ${showUsd(costMicroUsd)}, set aside ${showUsd(reservedMicroUsd)}`}
           parts={[
             { kind: "spent", share: costMicroUsd / most },
             { kind: "reserved", share: reservedMicroUsd / most },
