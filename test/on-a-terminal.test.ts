@@ -156,6 +156,15 @@ test.runIf(withoutTmux === null)("the picture of a run has room for who does a t
   await open(folder, "run", "long.json").shows(new RegExp(`✓ ${id}  T{15}…  goose`))
 })
 
+test.runIf(withoutTmux === null)("what a simulation tells stands in 80 columns, and is cut nowhere", { timeout: 60_000 }, async () => {
+  const shown = open(newRepository(), "simulate", resolve("examples/phase-zero.yaml"), "--runs", "2", "--target", "3x")
+  await shown.shows(/has to be \d+$/m)
+  // Joined: a line that the terminal broke is one again, and too long.
+  const lines = tmux("capture-pane", "-p", "-J", "-S", "-", "-t", shown.pane).split("\n")
+  expect(lines.filter((line) => line.length > COLUMNS || line.includes("…"))).toEqual([])
+  expect(lines.join("\n")).toMatch(/on filler, while a\n {18}task was ready that it could have taken/)
+})
+
 test.runIf(withoutTmux === null)("lines of a run's report break between words, and go on under their text", { timeout: 60_000 }, async () => {
   const { lines, shows } = open(newRepository(), "run", resolve("examples/hello.yaml"))
   await shows(/^report {9}/m)

@@ -6,9 +6,8 @@ import type { Audit } from "./ledger-source.ts"
 import type { ChaosReport } from "./chaos.ts"
 import type { RunMeasure } from "./run-measure.ts"
 import { localName } from "./run-view.ts"
-import { renderTable } from "./table.ts"
+import { renderTable, wrapUnder } from "./table.ts"
 import type { Terminal } from "./terminal.ts"
-import { widthOf } from "./text-width.ts"
 
 /** Columns of a line before its text. */
 const LABEL = 15
@@ -51,26 +50,11 @@ export function reportText(terminal: Terminal, report: RunReport): string {
   const { bold } = terminal.colours
   const parts = [
     `${bold(`${printable(report.measure.title)} (${report.measure.plan})`)}: ${outcome(report.measure)}`,
-    wrapped(terminal, timeLines(report)),
+    wrapUnder(terminal, LABEL, timeLines(report)),
     agentTable(terminal, report),
-    wrapped(terminal, otherLines(terminal, report)),
+    wrapUnder(terminal, LABEL, otherLines(terminal, report)),
   ]
   return parts.filter((part) => part !== "").join("\n\n")
-}
-
-/** On a terminal a line breaks between words, and goes on under its text. */
-function wrapped({ isLive, columns }: Terminal, lines: readonly string[]): string {
-  if (!isLive) return lines.join("\n")
-  const broken = lines.map((line) => {
-    let column = 0
-    return line.replace(/ *[^ ]+/g, (piece, at: number) => {
-      const word = piece.trimStart()
-      const breaks = at > LABEL && column + widthOf(piece) > columns
-      column = breaks ? LABEL + widthOf(word) : column + widthOf(piece)
-      return breaks ? `\n${" ".repeat(LABEL)}${word}` : piece
-    })
-  })
-  return broken.join("\n")
 }
 
 function outcome({ counts, finished, attempts }: RunMeasure): string {

@@ -81,6 +81,21 @@ function shown(text: string, paint: Shown["paint"]): Shown {
   return { text, width: widthOf(text), paint }
 }
 
+/** Lines that begin with a label of so many columns: on a terminal each breaks between words, and goes on under its text. */
+export function wrapUnder({ isLive, columns }: Terminal, label: number, lines: readonly string[]): string {
+  if (!isLive) return lines.join("\n")
+  const broken = lines.map((line) => {
+    let column = 0
+    return line.replace(/ *[^ ]+/g, (piece, at: number) => {
+      const word = piece.trimStart()
+      const breaks = at > label && column + widthOf(piece) > columns
+      column = breaks ? label + widthOf(word) : column + widthOf(piece)
+      return breaks ? `\n${" ".repeat(label)}${word}` : piece
+    })
+  })
+  return broken.join("\n")
+}
+
 /** Name and value on each line, for one thing shown whole. */
 export function renderFields(terminal: Terminal, fields: readonly [string, string | number | null][]): string {
   const given = fields.filter(([, value]) => value !== null && value !== "")

@@ -2,7 +2,7 @@ import { showUsd } from "../../core/money.ts"
 import type { Figures as PlanFigures } from "../plan-file.ts"
 import { printable } from "../printable.ts"
 import { showCount, showDuration } from "../quantity.ts"
-import { renderTable } from "../table.ts"
+import { renderTable, wrapUnder } from "../table.ts"
 import type { Terminal } from "../terminal.ts"
 import { type Advice, CHOOSING_RUNS, STEPS_MAX } from "./advice.ts"
 import { showFaults } from "./faults.ts"
@@ -59,6 +59,9 @@ function checksOf(trials: readonly Trial[]): Record<"idleWhileReady" | "intoOpen
   }
 }
 
+/** Where the text of a line with a label begins. */
+const LABEL = 18
+
 /** What people read. */
 export function simulationText(terminal: Terminal, simulation: Simulation): string {
   const { advice } = simulation
@@ -67,7 +70,7 @@ export function simulationText(terminal: Terminal, simulation: Simulation): stri
     parts.push(
       kindTable(terminal, advice, Math.min(CHOOSING_RUNS, simulation.seeds.length)),
       stepTable(terminal, simulation, advice),
-      adviceLines(advice, simulation),
+      adviceLines(terminal, advice, simulation),
     )
   return parts.filter((part) => part !== "").join("\n\n")
 }
@@ -78,16 +81,15 @@ function headLines(terminal: Terminal, { scenario, seeds, estimated, criticalPat
     planFigures.bestKnownMs === null ? "" : `best known ${showDuration(planFigures.bestKnownMs)}`,
     planFigures.lowerBoundMs === null ? "" : `no schedule of its team is under ${showDuration(planFigures.lowerBoundMs)}`,
   ].filter((part) => part !== "")
+  const title = `${terminal.colours.bold(`${printable(plan.title)} (${plan.name})`)}: ${showCount(team.length, "agent")}, ${runsText(seeds)}, spread ${spread}, faults ${showFaults(faults)}`
   const lines = [
-    `${terminal.colours.bold(`${printable(plan.title)} (${plan.name})`)}: ${showCount(team.length, "agent")}, ${runsText(seeds)}, spread ${spread}, faults ${showFaults(faults)}`,
-    "",
     estimated.finished
       ? `by its estimates  ${showDuration(estimated.makespanMs)}, ${times(speedupOf(estimated))} as fast as one agent alone (${showDuration(estimated.workMs)}), ${showUsd(estimated.costMicroUsd)}; critical path ${showDuration(criticalPathMs)}`
       : `by its estimates  it does not finish: ${printable(estimated.stopped[0] ?? "")}`,
   ]
   if (said.length > 0) lines.push(`the plan says     ${said.join(", ")}`)
   if (unestimated > 0) lines.push(`no estimate       ${showCount(unestimated, "task")}, taken for ${showDuration(scenario.estimateMs)} each (--estimate)`)
-  return lines.join("\n")
+  return `${wrapUnder(terminal, 2, [title])}\n\n${wrapUnder(terminal, LABEL, lines)}`
 }
 
 function runsText(seeds: readonly number[]): string {
@@ -101,7 +103,7 @@ function distribution(terminal: Terminal, { figures }: Simulation): string {
     quantiles === null ? [name, "", "", ""] : [name, show(quantiles.p10), show(quantiles.p50), show(quantiles.p90)]
   return renderTable(
     terminal,
-    [{ head: "" }, { head: "p10", right: true }, { head: "p50", right: true }, { head: "p90", right: true }, { head: "" }],
+    [{ head: "" }, { head: "p10", right: true }, { head: "p50", right: true }, { head: "p90", right: true }, { head: "", wraps: true }],
     [
       [...row("makespan", makespanMs, hours), "from the first claim to the last delivery"],
       [...row("speed-up", speedup, times), "against one agent that does it all"],
@@ -115,7 +117,8 @@ function distribution(terminal: Terminal, { figures }: Simulation): string {
   )
 }
 
-function otherLines({ colours: { green, red } }: Terminal, { trials, figures, estimated, scenario }: Simulation): string {
+function otherLines(terminal: Terminal, { trials, figures, estimated, scenario }: Simulation): string {
+  const { green, red } = terminal.colours
   const mark = (good: boolean): string => (good ? green("ok") : red("NO"))
   const { idleWhileReady, intoOpenBreaker, breakersOpened, overReserved, unpriced } = checksOf([estimated, ...trials])
   const lines = [
@@ -134,12 +137,16 @@ function otherLines({ colours: { green, red } }: Terminal, { trials, figures, es
   }
   for (const [reason, count] of [...reasons].slice(0, 5)) lines.push(`not finished      ${count} x: ${printable(reason)}`)
   if (unpriced) lines.push("cost              some work has no price: give the agents `costPerHourUsd`, or their models a price in .skein/config.yaml")
-  return lines.join("\n")
+  return wrapUnder(terminal, LABEL, lines)
 }
 
 function kindTable(terminal: Terminal, { kinds }: Advice, runs: number): string {
   const show = (ms: number | null): string => (ms === null ? "–" : hours(ms))
-  const heads = ["agent", "in the team", "with one less", "as it is", "with one more", ""].map((head, at) => ({ head, right: at > 0 }))
+  const heads = ["agent", "in the team", "with one less", "as it is", "with one more", ""].map((head, at) => ({
+    head,
+    right: at > 0 && at < 5,
+    wraps: at === 5,
+  }))
   const how = runs < 2 ? "" : `makespan, the mean of what its estimates say and the median of ${runs} runs`
   return renderTable(
     terminal,
@@ -153,7 +160,6 @@ function stepTable(terminal: Terminal, { figures, scenario, estimated }: Simulat
   const row = (who: string, agents: number, of: Figures, asEstimatedMs: number | null, gain: string, worth: string): string[] => {
     const idle = of.idleMs === null || of.makespanMs === null ? "" : `${Math.round((100 * of.idleMs.p50) / (agents * of.makespanMs.p50))} %`
     return [
-      who,
       String(agents),
       asEstimatedMs === null ? "–" : hours(asEstimatedMs),
       show(of.makespanMs, hours),
@@ -161,14 +167,12 @@ function stepTable(terminal: Terminal, { figures, scenario, estimated }: Simulat
       show(of.costMicroUsd, showUsd),
       idle,
       gain,
-      worth,
+      worth === "" ? who : `${who}: ${worth}`,
     ]
   }
   const show = (quantiles: Quantiles | null, one: (value: number) => string): string => (quantiles === null ? "–" : one(quantiles.p50))
-  const heads = ["team", "agents", "by estimate", "makespan p50", "speed-up", "cost", "idle", "faster by", ""].map((head, at) => ({
-    head,
-    right: at > 0 && at < 8,
-  }))
+  // The team is last, where it can go on below: beside it a terminal of 80 columns has room for the figures.
+  const heads = ["agents", "estimate", "p50", "speed-up", "cost", "idle", "faster", "team"].map((head, at) => ({ head, right: at < 7, wraps: at === 7 }))
   return renderTable(terminal, heads, [
     row("as it is", scenario.team.length, figures, estimated.finished ? estimated.makespanMs : null, "", ""),
     ...steps.map(({ add, agents, figures: of, estimated: planned, gain, worth }) =>
@@ -184,7 +188,7 @@ function stepTable(terminal: Terminal, { figures, scenario, estimated }: Simulat
   ])
 }
 
-function adviceLines(advice: Advice, simulation: Simulation): string {
+function adviceLines(terminal: Terminal, advice: Advice, simulation: Simulation): string {
   const { steps, spare, target, worth } = advice
   const { maxActiveAgents } = simulation
   const worthy = steps.filter((step) => step.worth).flatMap(({ add }) => add)
@@ -195,7 +199,7 @@ function adviceLines(advice: Advice, simulation: Simulation): string {
         ? `${times(target.speedup)} is reached ${target.add.length === 0 ? "by the team as it is" : `with ${target.add.join(" and ")} added`}`
         : `${times(target.speedup)} ${whyUnreached(target.speedup, advice, simulation)}`,
     )
-  if (worth.count === 0) return [...lines, "worth paying for: nobody, since no team that was tried finishes the plan"].join("\n")
+  if (worth.count === 0) return wrapUnder(terminal, 2, [...lines, "worth paying for: nobody, since no team that was tried finishes the plan"])
   const changes = [worthy.length === 0 ? "" : `${worthy.join(" and ")} added`, spare.length === 0 ? "" : `${spare.join(" and ")} left out`].filter(
     (part) => part !== "",
   )
@@ -203,7 +207,7 @@ function adviceLines(advice: Advice, simulation: Simulation): string {
   if (steps.length >= STEPS_MAX && steps.every((step) => step.worth)) lines.push("more agents may be worth it too: begin with a larger team, --agents NAME=N")
   if (maxActiveAgents !== null && worth.count > maxActiveAgents)
     lines.push(`for that the plan's maxActiveAgents, which is ${maxActiveAgents}, has to be ${worth.count}`)
-  return lines.join("\n")
+  return wrapUnder(terminal, 2, lines)
 }
 
 function whyUnreached(speedup: number, { steps, worth }: Advice, { estimated, criticalPathMs }: Simulation): string {
