@@ -85,7 +85,12 @@ export const ERRORS: Record<ErrorCode, ErrorRow> = {
   unknown_operation: { http: 404, exit: 2, retry: "never", meaning: "There is no such operation." },
   body_too_large: { http: 413, exit: 1, retry: "never", meaning: "The body is over the limit, which the answer names." },
   rate_limited: { http: 429, exit: 75, retry: "later", meaning: "The caller asks too often; `retryAfterMs` says when to come again." },
-  overloaded: { http: 429, exit: 75, retry: "later", meaning: "The hub's queue is full; nothing was done; `retryAfterMs` says when to come again." },
+  overloaded: {
+    http: 429,
+    exit: 75,
+    retry: "later",
+    meaning: "The hub's queue is full, or there is no place for the connection; nothing was done; `retryAfterMs` says when to come again.",
+  },
   storage_refused: { http: 503, exit: 75, retry: "later", meaning: "The disk refused the write (full or read-only); nothing was written; reads go on." },
   hub_stopping: { http: 503, exit: 75, retry: "later", meaning: "The hub is shutting down or restarting." },
   hub_unreachable: { http: 503, exit: 69, retry: "later", meaning: "No hub answers at that address." },

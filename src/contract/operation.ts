@@ -44,9 +44,10 @@ export const EVERYWHERE: readonly ErrorCode[] = [
   "foreign_workspace",
   "body_too_large",
   "rate_limited",
+  "overloaded",
   "hub_stopping",
   "internal",
 ]
 
 /** What any command may answer on top of that. */
-export const EVERY_COMMAND: readonly ErrorCode[] = ["too_large", "idempotency_conflict", "overloaded", "storage_refused", "timed_out"]
+export const EVERY_COMMAND: readonly ErrorCode[] = ["too_large", "idempotency_conflict", "storage_refused", "timed_out"]

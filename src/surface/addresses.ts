@@ -10,6 +10,7 @@ import { answerText } from "./answer-text.ts"
 import type { Arriving } from "./arriving.ts"
 import { type Auth, type Caller, TOKEN_MS } from "./auth.ts"
 import { rangeAsked, sendBack, sendEntries } from "./entry-pages.ts"
+import type { Connections } from "./connections.ts"
 import { type EventStream, streamEvents } from "./events.ts"
 import type { McpEndpoint } from "./mcp-http.ts"
 import type { Page } from "./page.ts"
@@ -29,6 +30,7 @@ type AddressesOptions = {
   perform: Perform
   rate: Buckets
   page: Page
+  connections: Connections
   /** Bodies that are on their way: they are given up when the hub goes down. */
   arriving: Arriving
   bodyMaxBytes: number
@@ -277,7 +279,9 @@ export class Addresses {
   async #pageCaller(request: IncomingMessage, workspace: string): Promise<Caller | null> {
     const cookie = cookieOf(request, this.#o.auth.page.cookieName)
     if (cookie === null || bearerOf(request) !== null || !isFromPage(request)) return null
-    return this.#o.auth.pageCaller(cookie, workspace)
+    const caller = await this.#o.auth.pageCaller(cookie, workspace)
+    this.#o.connections.know(request.socket, caller)
+    return caller
   }
 
   /** Aborted when the response's connection is gone before its answer, or, with what the caller is to hear, its right to be here. */
@@ -295,14 +299,22 @@ export class Addresses {
     return gone.signal
   }
 
-  /** Known callers are answered without a promise: it would cost a call more than its routing. */
+  /** Who asks, where there is a place for its connection. Known callers are answered without a promise: it would cost a call more than its routing. */
   #caller(request: AskedBy, workspace: string | null = null): Promise<Caller> | Caller {
     const named = headerOf(request, "skein-workspace")
     if (workspace !== null && named !== null && workspace !== named)
       throw new SkeinError("invalid_input", "address and header name different workspaces", "Name it once.")
     const bearer = bearerOf(request)
     const wanted = { workspace: workspace ?? named, session: headerOf(request, "skein-session"), loopback: isLoopback(request) }
-    return this.#o.auth.known(bearer, wanted) ?? this.#o.auth.caller(bearer, wanted)
+    const { auth, connections } = this.#o
+    const known = auth.known(bearer, wanted)
+    if (known === null)
+      return auth.caller(bearer, wanted).then((caller) => {
+        connections.know(request.socket, caller)
+        return caller
+      })
+    connections.know(request.socket, known)
+    return known
   }
 }
 

@@ -8,11 +8,13 @@ import type { Hub } from "../hub/hub.ts"
 import { Addresses, notThere } from "./addresses.ts"
 import { Arriving } from "./arriving.ts"
 import type { Auth, Caller } from "./auth.ts"
+import { Connections } from "./connections.ts"
 import type { Prices } from "./context.ts"
 import type { Foresee } from "./foresight.ts"
 import { MetricsHistory } from "./metrics-history.ts"
 import { Page } from "./page.ts"
 import { performer, revokedBy, type SurfaceLog, told } from "./perform.ts"
+import { CONNECTIONS_MAX } from "./places.ts"
 import { Buckets, type Rate } from "./rate.ts"
 import { badRequest, checkOrigin, errorHeaders, type Guard, guardFor, noProxy, pathOf, refuseRaw, sendError, unexpected, wholeAnswer } from "./request.ts"
 import { inTurn, RequestTurns } from "./request-turns.ts"
@@ -42,6 +44,7 @@ export type ServeOptions = {
   rate?: Rate
   bodyMaxBytes?: number
   planMaxBytes?: number
+  /** Of agents, all together. */
   connectionsMax?: number
   /** Time between two pings of a WebSocket, and two beats of a stream of events, in ms. */
   pingMs?: number
@@ -55,7 +58,6 @@ export type Served = { url: string; close(): Promise<void> }
 export const DEFAULT_RATE: Rate = { perSecond: 5_000, burst: 10_000 }
 export const BODY_MAX_BYTES = 256 * 1024
 export const PLAN_MAX_BYTES = 8 * 1024 * 1024
-export const CONNECTIONS_MAX = 2_000
 export const PING_MS = 15_000
 /** Time for the head of a request, in ms. */
 const HEADERS_MS = 10_000
@@ -121,8 +123,6 @@ class Surface {
     const perform = performer({ hub, auth, log, rate, metrics, history, revoked, prices, foresee })
     const { bodyMaxBytes = BODY_MAX_BYTES, planMaxBytes = PLAN_MAX_BYTES, pingMs = PING_MS } = options
     const serving = { hub, auth, log, version, perform, bodyMaxBytes, planMaxBytes, pingMs, requestId: () => this.#requestId() }
-    this.#sockets = new Sockets(serving)
-    this.#addresses = new Addresses({ ...serving, rate, page, arriving })
     // Host is checked by `checkOrigin`, with an answer that says what to do.
     this.#server = createServer({
       requireHostHeader: false,
@@ -133,17 +133,20 @@ class Surface {
       noDelay: true,
       shouldUpgradeCallback: asksForWebSocket,
     })
+    const connections = new Connections(options.connectionsMax ?? CONNECTIONS_MAX)
+    this.#sockets = new Sockets({ ...serving, connections })
+    this.#addresses = new Addresses({ ...serving, rate, page, arriving, connections })
     // Node's HTTP takes up a connection where the server tells of it; here that is said once it is known to be for it.
     const [http] = this.#server.listeners("connection") as [(this: Server, socket: Socket) => void]
     this.#wholeCalls = new WholeCalls({
       http: (socket) => http.call(this.#server, socket),
       answer: (call, peer) => this.#whole(call, peer),
+      moved: (guest, socket) => connections.moved(guest, socket),
       silenceMs: HEADERS_MS,
       idleMs: KEEP_ALIVE_MS + KEEP_ALIVE_GRACE_MS,
     })
     this.#server.off("connection", http)
-    this.#server.on("connection", (socket: Socket) => this.#wholeCalls.take(socket))
-    this.#server.maxConnections = options.connectionsMax ?? CONNECTIONS_MAX
+    this.#server.on("connection", (socket: Socket) => this.#wholeCalls.take(socket, connections.enter(socket)))
     this.#server.on("request", (request, response) => void this.#request(request, response))
     this.#server.on("upgrade", (request, socket, head) => {
       if (!asksForWebSocket(request)) return passOver(this.#server, request, socket, head)

@@ -6,11 +6,12 @@ import { KEY_WINDOW_MS, KEYS_MAX } from "../core/idempotency.ts"
 import { MESSAGE_MAX_BYTES } from "../core/message.ts"
 import { TELEMETRY_BODY_MAX_BYTES, TELEMETRY_MARKS_MAX } from "./addresses.ts"
 import { TOKEN_MS } from "./auth.ts"
-import { BODY_MAX_BYTES, CONNECTIONS_MAX, DEFAULT_RATE, PLAN_MAX_BYTES } from "./http.ts"
+import { BODY_MAX_BYTES, DEFAULT_RATE, PLAN_MAX_BYTES } from "./http.ts"
 import { ASIDES } from "./intake.ts"
 import { ANSWER_MAX_CHARS } from "./mcp-fit.ts"
 import { LEVELS_MAX } from "./mcp-http.ts"
 import { LINK_MS, PAGE_SESSION_MS } from "./page-sessions.ts"
+import { AGENT_SHARE, CONNECTIONS_MAX, STRANGERS_MAX } from "./places.ts"
 import { AT_ONCE } from "./read-turns.ts"
 import { LONG_LEVELS_MAX, MARKS_MAX, SHORT_BYTES } from "./request.ts"
 import { HELLO_MAX_BYTES, IN_FLIGHT_MAX } from "./socket-frames.ts"
@@ -40,7 +41,8 @@ test("the pages tell the limits as the hub has them", () => {
   expect(wire).toContain(`may ask ${grouped(DEFAULT_RATE.perSecond)} times a second, after a pause ${grouped(DEFAULT_RATE.burst)} times at once`)
   expect(wire).toContain(`a connection may send ${WORDS[ASIDES.burst]} of them at once, and ${WORDS[ASIDES.perSecond]} a second`)
   expect(wire).toContain(`where there are ${grouped(REFUSALS.perSecond)} of both a second in all`)
-  expect(wire).toContain(`The hub takes ${grouped(CONNECTIONS_MAX)} connections`)
+  expect(wire).toContain(`The hub takes ${grouped(CONNECTIONS_MAX)} connections of agents, ${CONNECTIONS_MAX / AGENT_SHARE} of one agent at the most`)
+  expect(wire).toContain(`${STRANGERS_MAX} of whoever has not shown a token yet`)
   expect(security).toContain(`an EdDSA JWT that lasts ${TOKEN_MS / minutes} minutes`)
   expect(security).toContain(`which works once, for ${WORDS[LINK_MS / minutes]} minutes`)
   expect(security).toContain(`good for ${WORDS[PAGE_SESSION_MS / hours]} hours`)

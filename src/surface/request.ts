@@ -261,15 +261,19 @@ export function refuseRaw(socket: Duplex, error: SkeinError): void {
     if (!socket.writableEnded) socket.destroy()
     return
   }
-  const body = JSON.stringify(error)
-  const { http } = ERRORS[error.code]
   // Read away what still comes: nobody else reads this socket, and unread it would neither see its end nor ever close.
   socket.on("error", () => socket.destroy())
   socket.resume()
   setTimeout(() => socket.destroy(), LINGER_MS).unref()
-  socket.end(
-    `HTTP/1.1 ${http} Refused\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  )
+  socket.end(rawAnswer(error))
+}
+
+/** A refusal as it goes over a socket that ends with it. */
+export function rawAnswer(error: SkeinError): string {
+  const body = JSON.stringify(error)
+  const headers = { "Content-Type": "application/json; charset=utf-8", "Content-Length": Buffer.byteLength(body), ...errorHeaders(error), Connection: "close" }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `HTTP/1.1 ${ERRORS[error.code].http} Refused\r\n${lines.join("")}\r\n${body}`
 }
 
 /** The path as it was sent: parsing the whole address would cost a call more than its routing. */

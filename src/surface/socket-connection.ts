@@ -18,7 +18,7 @@ import type { Refusals } from "./rate.ts"
 import { SocketEvents } from "./socket-events.ts"
 import type { Peer, SocketOptions } from "./socket-options.ts"
 // prettier-ignore
-import { BEATS_MAX, callId, CLOSE, closeCode, echo, expired, foreignIdentity, longFrame, longHello, needsHello, needsId, noHello, readFrames, type Request, twoHellos, unknownFrame, wrongCall, wrongHello } from "./socket-frames.ts"
+import { BEATS_MAX, callId, CLOSE, closeCode, echo, expired, foreignIdentity, longFrame, longHello, needsHello, needsId, noHello, readFrames, readHello, type Request, twoHellos, unknownFrame, wrongCall } from "./socket-frames.ts"
 
 /** Bytes that may wait for a slow reader: then its reads wait, and events are resynced; where four times this waits, what it read not counted, and more is to be said, the connection ends. */
 const BUFFER_MAX = 4 * 1024 * 1024
@@ -118,6 +118,12 @@ export class SocketConnection {
     this.#ws.terminate()
   }
 
+  /** There is no place for it any more. */
+  turnAway(error: SkeinError): void {
+    this.#refuse(error)
+    this.#ws.terminate()
+  }
+
   /** The connection is gone: what it waited for ends, its sessions have three heartbeats to come back. */
   closed(): void {
     clearTimeout(this.#helloTimer)
@@ -159,7 +165,7 @@ export class SocketConnection {
     if (this.#ws.readyState !== WebSocket.OPEN) return
     const { writableLength } = this.#socket
     this.#readBytes = Math.min(this.#readBytes, writableLength)
-    if (writableLength - this.#readBytes > 4 * BUFFER_MAX) this.#ws.close(CLOSE.tooSlow, "too much waits to be read")
+    if (writableLength - this.#readBytes > 4 * BUFFER_MAX) this.#ws.close(CLOSE.tryAgain, "too much waits to be read")
     else this.#socket.write(frame, "latin1")
   }
 
@@ -172,7 +178,7 @@ export class SocketConnection {
   }
 
   /** An error that ends the connection: said as a frame, then as the close code. */
-  #refuse(error: SkeinError, code: number = CLOSE.unauthenticated): void {
+  #refuse(error: SkeinError, code: number = error.code === "overloaded" ? CLOSE.tryAgain : CLOSE.unauthenticated): void {
     this.#answer(JSON.stringify({ error }))
     this.close(code, error.code)
   }
@@ -324,27 +330,25 @@ export class SocketConnection {
       this.#refuse(twoHellos(), CLOSE.badFrame)
       return
     }
+    const { guest } = this.#peer
+    guest.isLookedAt = true
     this.#hello = this.#hello
       .then(() => this.#welcome(hello))
       .catch((error: unknown) => this.#refuse(told(this.#o.log, error, { requestId: this.#o.requestId() })))
+      .then(() => void (guest.isLookedAt = false))
   }
 
   async #welcome(hello: unknown): Promise<void> {
-    const {
-      token,
-      workspace = null,
-      session = null,
-    } = (typeof hello === "object" && hello !== null ? hello : {}) as { token?: unknown; workspace?: unknown; session?: unknown }
-    const { cookie, isLoopback } = this.#peer
-    const byCookie = token === undefined && session === null && cookie !== null
-    if ((!byCookie && typeof token !== "string") || !isTextOrNull(workspace) || !isTextOrNull(session)) throw wrongHello()
-    const { auth } = this.#o
-    const caller = byCookie ? await auth.pageCaller(cookie, workspace) : await auth.caller(token as string, { workspace, session, loopback: isLoopback })
+    const { cookie, isLoopback, guest } = this.#peer
+    const { token, workspace, session } = readHello(hello, cookie !== null)
+    const { auth, connections } = this.#o
+    const caller = token === null ? await auth.pageCaller(cookie as string, workspace) : await auth.caller(token, { workspace, session, loopback: isLoopback })
     // Who the connection belongs to never changes: a renewal is the same agent in the same workspace.
     if (this.caller !== null && (this.caller.actor.agent !== caller.actor.agent || this.caller.workspace !== caller.workspace)) {
       throw foreignIdentity(this.caller)
     }
     if (this.#ws.readyState !== WebSocket.OPEN) return
+    connections.know(guest.socket, caller)
     clearTimeout(this.#helloTimer)
     this.caller = caller
     const loop = workspaceOf(this.#o.hub, caller)
@@ -392,8 +396,4 @@ export class SocketConnection {
     const refused = this.#events.subscribe(workspaceOf(this.#o.hub, caller), from)
     if (refused !== null) this.#answer(JSON.stringify({ subscribe: echo(from), error: refused }))
   }
-}
-
-function isTextOrNull(value: unknown): value is string | null {
-  return value === null || (typeof value === "string" && value !== "")
 }

@@ -9,9 +9,9 @@ import { parseJson } from "./request.ts"
  * Client (one frame a message, or an array of them): `{"hello":{token,workspace?,session?}}` first, and again to renew the token; then `{"id":7,"op":"task.claim","in":{},"key":"..."}`, `{"cancel":7}`,
  * `{"subscribe":{"from":1}}`, `{"unsubscribe":true}`, `{"beat":["s_..."]}`.
  * Hub: `{"welcome":{}}`, `{"id":7,"ok":{}}`, `{"id":7,"error":{}}`, `{"error":{}}`, `{"events":[...],"from":1,"to":9}`, `{"resync":10}`; what is ready at
- * once comes as an array of these. Close codes: 4400 not this protocol, 4401 no valid token, 1001 hub going down, 1007 text that is no UTF-8, 1013 too slow.
+ * once comes as an array of these. Close codes: 4400 not this protocol, 4401 no valid token, 1001 hub going down, 1007 text that is no UTF-8, 1013 too slow, or no place.
  */
-export const CLOSE = { badFrame: 4400, notUtf8: 1007, unauthenticated: 4401, goingAway: 1001, tooSlow: 1013 } as const
+export const CLOSE = { badFrame: 4400, notUtf8: 1007, unauthenticated: 4401, goingAway: 1001, tryAgain: 1013 } as const
 
 /** Calls of one connection in flight at once. */
 export const IN_FLIGHT_MAX = 1_000
@@ -65,6 +65,20 @@ export function readFrames(text: string | Buffer, isBinary: boolean, caller: Cal
 /** What ends a connection whose message cannot be read: RFC 6455, 8.1, has a code of its own for text that is no UTF-8. */
 export function closeCode(text: string | Buffer, isBinary: boolean): number {
   return isBinary || typeof text === "string" || isUtf8(text) ? CLOSE.badFrame : CLOSE.notUtf8
+}
+
+/** What a hello says. `hasCookie`: it is the page's, which needs no token. Throws `invalid_input`. */
+export function readHello(hello: unknown, hasCookie: boolean): { token: string | null; workspace: string | null; session: string | null } {
+  const given = (typeof hello === "object" && hello !== null ? hello : {}) as { token?: unknown; workspace?: unknown; session?: unknown }
+  const { token = null, workspace = null, session = null } = given
+  const isByCookie = given.token === undefined && session === null && hasCookie
+  const hasToken = typeof token === "string"
+  if ((!isByCookie && !hasToken) || !isTextOrNull(workspace) || !isTextOrNull(session)) throw wrongHello()
+  return { token: hasToken ? token : null, workspace, session }
+}
+
+function isTextOrNull(value: unknown): value is string | null {
+  return value === null || (typeof value === "string" && value !== "")
 }
 
 /** A call's id, or null where it cannot be one. */
@@ -122,7 +136,7 @@ export function longHello(): SkeinError {
   return new SkeinError("body_too_large", `a hello is at most ${HELLO_MAX_BYTES} bytes`, "Send the token and nothing else.", { limit: HELLO_MAX_BYTES })
 }
 
-export function wrongHello(): SkeinError {
+function wrongHello(): SkeinError {
   return new SkeinError("invalid_input", "a hello has a token, and may have a workspace and a session", 'Send {"hello":{"token":"...","workspace":"main"}}.')
 }
 

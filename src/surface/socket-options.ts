@@ -1,5 +1,6 @@
 import type { Hub } from "../hub/hub.ts"
 import type { Auth } from "./auth.ts"
+import type { Connections, Guest } from "./connections.ts"
 import type { Perform, SurfaceLog } from "./perform.ts"
 
 /** What all connections of a hub have in common. */
@@ -15,7 +16,8 @@ export type SocketOptions = {
   pingMs: number
   requestId(): string
   version: string
+  connections: Connections
 }
 
 /** What the upgrade said of who connects. `cookie`: the page's, where the page itself asked. */
-export type Peer = { isLoopback: boolean; cookie: string | null }
+export type Peer = { isLoopback: boolean; cookie: string | null; guest: Guest }

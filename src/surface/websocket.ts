@@ -59,7 +59,9 @@ export class Sockets {
     const reading = readingTogether(socket)
     this.#server.handleUpgrade(request, reading, head, (ws) => {
       const cookie = isFromPage(request) ? cookieOf(request, this.#options.auth.page.cookieName) : null
-      const connection = new SocketConnection(ws, reading, { isLoopback: isLoopback(request), cookie }, this.#options, this.#outbox, this.#refusals)
+      const guest = this.#options.connections.guest(socket)
+      const connection = new SocketConnection(ws, reading, { isLoopback: isLoopback(request), cookie, guest }, this.#options, this.#outbox, this.#refusals)
+      guest.turnAway = (error) => connection.turnAway(error)
       this.#connections.add(connection)
       ws.on("close", () => {
         this.#connections.delete(connection)

@@ -218,8 +218,14 @@ describe("a connection", () => {
 })
 
 test("who says nothing is let go, and so is who says nothing more", async () => {
-  const calls = new WholeCalls({ http: (socket) => socket.destroy(), answer: () => Promise.resolve("answer"), silenceMs: 60, idleMs: 120 })
-  const server = createServer((socket) => calls.take(socket))
+  const calls = new WholeCalls({
+    http: (socket) => socket.destroy(),
+    answer: () => Promise.resolve("answer"),
+    moved: () => undefined,
+    silenceMs: 60,
+    idleMs: 120,
+  })
+  const server = createServer((socket) => calls.take(socket, { socket, isBusy: false, isLookedAt: false, turnAway: null }))
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
   onTestFinished(() => void server.close())
   const { port } = server.address() as AddressInfo

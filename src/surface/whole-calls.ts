@@ -1,5 +1,6 @@
 import type { Socket } from "node:net"
 import { readingTogether } from "../contract/read-buffer.ts"
+import type { Guest } from "./connections.ts"
 import { type Peer, readWholeCall, type WholeCall } from "./whole-call.ts"
 
 export type WholeCallsOptions = {
@@ -7,6 +8,8 @@ export type WholeCallsOptions = {
   http(socket: Socket): void
   /** Carries out a call and gives what is to be written, whatever comes of it; null: nothing did yet, and Node's HTTP is to read it. */
   answer(call: WholeCall, peer: Peer): Promise<string | Buffer> | null
+  /** The connection goes on as another socket. */
+  moved(guest: Guest, socket: Socket): void
   /** How long a connection may say nothing at first, and how long it may be idle after a call, in ms. */
   silenceMs: number
   idleMs: number
@@ -24,8 +27,8 @@ export class WholeCalls {
     this.#o = options
   }
 
-  take(socket: Socket): void {
-    const line = new Line(socket, this.#o, () => this.#lines.delete(line))
+  take(socket: Socket, guest: Guest): void {
+    const line = new Line(socket, guest, this.#o, () => this.#lines.delete(line))
     this.#lines.add(line)
   }
 
@@ -42,17 +45,19 @@ export class WholeCalls {
 
 class Line {
   #socket: Socket
+  /** What it is busy with is told to whoever may have to end it. */
+  readonly #guest: Guest
   readonly #o: WholeCallsOptions
   readonly #over: () => void
   #isFirst = true
-  #isBusy = false
   /** Nothing more is asked: its client has ended, or the hub goes down. */
   #isLast = false
   /** What came before the answer was out. */
   #early: Buffer | null = null
 
-  constructor(socket: Socket, options: WholeCallsOptions, over: () => void) {
+  constructor(socket: Socket, guest: Guest, options: WholeCallsOptions, over: () => void) {
     this.#socket = socket
+    this.#guest = guest
     this.#o = options
     this.#over = over
     this.#listen()
@@ -61,7 +66,7 @@ class Line {
 
   close(): void {
     this.#isLast = true
-    if (!this.#isBusy) this.#socket.destroy()
+    if (!this.#guest.isBusy) this.#socket.destroy()
   }
 
   terminate(): void {
@@ -86,18 +91,18 @@ class Line {
   }
 
   readonly #idle = (): void => {
-    if (!this.#isBusy) this.#socket.destroy()
+    if (!this.#guest.isBusy) this.#socket.destroy()
   }
   readonly #broke = (): void => {
     this.#socket.destroy()
   }
   readonly #ended = (): void => {
     this.#isLast = true
-    if (!this.#isBusy) this.#socket.end()
+    if (!this.#guest.isBusy) this.#socket.end()
   }
 
   readonly #read = (bytes: Buffer): void => {
-    if (this.#isBusy) {
+    if (this.#guest.isBusy) {
       this.#early = this.#early === null ? bytes : Buffer.concat([this.#early, bytes])
       this.#socket.pause()
       return
@@ -116,7 +121,7 @@ class Line {
       this.#handOver(bytes)
       return
     }
-    this.#isBusy = true
+    this.#guest.isBusy = true
     void answer.then(this.#answered)
   }
 
@@ -127,7 +132,7 @@ class Line {
 
   /** The answer is with the operating system. */
   readonly #out = (): void => {
-    this.#isBusy = false
+    this.#guest.isBusy = false
     if (this.#socket.destroyed) return
     if (this.#early !== null) this.#handOver(this.#early)
     else if (this.#isLast) this.#socket.end()
@@ -139,6 +144,7 @@ class Line {
     // Its client may end its side once it has asked.
     reading.allowHalfOpen = true
     this.#socket = reading
+    this.#o.moved(this.#guest, reading)
     this.#listen()
     reading.setTimeout(this.#o.idleMs)
   }

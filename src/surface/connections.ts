@@ -1,0 +1,156 @@
+import type { ServerResponse } from "node:http"
+import type { Duplex } from "node:stream"
+import { SkeinError } from "../contract/errors.ts"
+import { type Place, Places, STRANGERS_MAX, type Who } from "./places.ts"
+import { rawAnswer } from "./request.ts"
+
+/** Between two rounds in which strangers give way, in ms. */
+const ROUND_MS = 1
+/** When whoever found no place may try again, in ms. */
+const AGAIN_MS = 1_000
+
+/** What is known of a connection as such. */
+export type Guest = {
+  /** As what it is read now. */
+  socket: Duplex & { readonly bytesRead?: number }
+  /** A call that came whole is under way. */
+  isBusy: boolean
+  /** Who it is, is being looked at. */
+  isLookedAt: boolean
+  /** Set on a WebSocket: says why it ends, and ends it. */
+  turnAway: ((error: SkeinError) => void) | null
+}
+
+/** The connections of one server, each in its place. */
+export class Connections {
+  readonly #places: Places<Guest>
+  /** By all that it was read as: whoever asks knows one of them. */
+  readonly #bySocket = new Map<object, Place<Guest>>()
+  #isRoundDue = false
+
+  constructor(agentsMax: number) {
+    this.#places = new Places({ agentsMax, strangersMax: STRANGERS_MAX, isIdle, isLookedAt })
+  }
+
+  guest(socket: Duplex): Guest {
+    return this.#bySocket.get(socket)?.guest ?? newGuest(socket)
+  }
+
+  /** Somebody whose token was seen asks on the connection. Throws `overloaded` where there is no place for it. */
+  know(socket: object, who: Who): void {
+    const place = this.#bySocket.get(socket)
+    if (place === undefined) return
+    const decision = this.#places.know(place, who)
+    if (decision === null) return
+    if ("refused" in decision) throw decision.refused === "agent" ? tooManyOf(who, this.#places.agentMax) : tooMany(this.#places.agents)
+    decision.ends.guest.socket.destroy()
+  }
+
+  /** Somebody has connected. */
+  enter(socket: Duplex): Guest {
+    // The server tells of it again where an upgrade was passed over.
+    const known = this.#bySocket.get(socket)
+    if (known !== undefined) return known.guest
+    const place = this.#places.enter(newGuest(socket))
+    this.#hold(socket, place)
+    if (this.#places.isCrowded) this.#roundLater()
+    return place.guest
+  }
+
+  /** The connection goes on as another socket, with which the one before it closes. */
+  moved(guest: Guest, socket: Duplex): void {
+    const place = this.#bySocket.get(guest.socket)
+    guest.socket = socket
+    if (place !== undefined && !this.#bySocket.has(socket)) this.#hold(socket, place)
+  }
+
+  #hold(socket: Duplex, place: Place<Guest>): void {
+    this.#bySocket.set(socket, place)
+    socket.once("close", () => {
+      this.#bySocket.delete(socket)
+      this.#places.leave(place)
+    })
+  }
+
+  /** Once what has arrived is read: whoever came just now may have said who it is. */
+  #roundLater(): void {
+    if (this.#isRoundDue) return
+    this.#isRoundDue = true
+    setTimeout(() => setImmediate(() => this.#round()), ROUND_MS)
+  }
+
+  #round(): void {
+    this.#isRoundDue = false
+    const gone = this.#places.round()
+    if (gone.length > 0) {
+      const error = tooManyStrangers()
+      const answer = rawAnswer(error)
+      for (const { guest } of gone) sendAway(guest, error, answer)
+    }
+    if (this.#places.isCrowded) this.#roundLater()
+  }
+}
+
+function newGuest(socket: Duplex): Guest {
+  return { socket, isBusy: false, isLookedAt: false, turnAway: null }
+}
+
+/** Node's own mark of the answer that is under way. */
+function answering({ socket }: Guest): ServerResponse | null {
+  return (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? null
+}
+
+function isIdle(guest: Guest): boolean {
+  if (guest.turnAway !== null || guest.isBusy || guest.socket.writableLength > 0) return false
+  const answer = answering(guest)
+  return answer === null || answer.writableEnded
+}
+
+function isLookedAt(guest: Guest): boolean {
+  if (guest.isLookedAt || (guest.isBusy && guest.socket.writableLength === 0)) return true
+  const answer = answering(guest)
+  return answer !== null && answer.req.complete && !answer.headersSent
+}
+
+/** Without waiting for its reader: it would hold the connection for as long as it likes. */
+function sendAway(guest: Guest, error: SkeinError, answer: string): void {
+  const { socket, turnAway } = guest
+  if (turnAway !== null) {
+    turnAway(error)
+    return
+  }
+  // To whoever has said nothing there is nothing to answer, and half an answer goes before this one.
+  const isAsking = (socket.bytesRead ?? 0) > 0 && answering(guest)?.headersSent !== true
+  if (isAsking && socket.writable && socket.writableLength === 0) socket.write(answer)
+  socket.destroy()
+}
+
+function tooManyOf({ actor: { agent } }: Who, max: number): SkeinError {
+  return new SkeinError(
+    "overloaded",
+    `${agent} has ${max} connections already, which is as many as one agent may have`,
+    "Close those that are not needed; one WebSocket carries 1,000 calls at once.",
+    { agent, limit: max },
+    AGAIN_MS,
+  )
+}
+
+function tooMany(max: number): SkeinError {
+  return new SkeinError(
+    "overloaded",
+    `agents have ${max} connections already, which is as many as the hub takes`,
+    "Come again after `retryAfterMs`; the operator can revoke the credential of an agent that needs fewer.",
+    { limit: max },
+    AGAIN_MS,
+  )
+}
+
+function tooManyStrangers(): SkeinError {
+  return new SkeinError(
+    "overloaded",
+    `over ${STRANGERS_MAX} connections have not said who they are`,
+    "Connect again, and send the request, or the hello, with its token at once.",
+    { limit: STRANGERS_MAX },
+    AGAIN_MS,
+  )
+}
