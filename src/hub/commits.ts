@@ -7,7 +7,7 @@ import type { Ledger, LedgerFailure } from "../ledger/ledger.ts"
 import type { Batch } from "./batch.ts"
 import type { Checkpoints } from "./checkpoints.ts"
 import type { Clock } from "./clock.ts"
-import { aborted, storageRefused } from "./failures.ts"
+import { aborted, stopping, storageRefused } from "./failures.ts"
 import type { LoopLog } from "./loop-options.ts"
 import type { Outage } from "./outage.ts"
 import type { Pace } from "./pace.ts"
@@ -34,7 +34,7 @@ type CommitsOptions = {
   queueMax: number
   decideMs: number
   claimSteps: number
-  /** Whether a claim may still be parked. */
+  /** Whether a claim may still be parked, or put off. */
   isOpen(): boolean
 }
 
@@ -122,14 +122,20 @@ export class Commits {
     }
   }
 
-  /** It goes on in another batch, and so does whatever its agent asked after it; others go before. */
+  /** It goes on in another batch, and so does whatever its agent asked after it; others go before. A hub that stops does not wait for it. */
   #putOff(next: Waiting, waiting: Waiting[], at: number): void {
+    const { queue, isOpen } = this.#o
+    if (!isOpen()) {
+      waiting.splice(at, 1)
+      next.reject(stopping())
+      return
+    }
     const { agent } = next.actor
     const own = waiting.slice(at).filter(({ actor }) => actor.agent === agent)
     waiting.splice(at, waiting.length, ...waiting.slice(at).filter(({ actor }) => actor.agent !== agent))
     next.putOff = (next.putOff ?? 0) + 1
     this.#stats.putOff += 1
-    this.#o.queue.putOff(own)
+    queue.putOff(own)
   }
 
   /** What a command is decided on. */

@@ -228,7 +228,7 @@ export class Loop {
     if (this.#phase === "open") this.#phase = "stopping"
     this.#sweeps.stop()
     this.#following.abort()
-    for (const waiting of this.#parked.takeAll()) waiting.reject(stopping())
+    for (const waiting of [...this.#parked.takeAll(), ...this.#queue.takePutOff()]) waiting.reject(stopping())
     await this.#drained()
     if (this.#outage.failure === null)
       await this.checkpoint().catch((error: unknown) => this.#o.log.warn({ err: error, workspace: this.name }, "no last checkpoint"))

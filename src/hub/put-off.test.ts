@@ -2,6 +2,7 @@ import fc from "fast-check"
 import { expect, onTestFinished, test } from "vitest"
 import { PLAN } from "../../test/scenario.ts"
 import { actor, CLAIM_ANY, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
+import type { SkeinError } from "../contract/errors.ts"
 import type { ClaimNext } from "../core/claim.ts"
 import { commands } from "../core/command.ts"
 import type { Actor } from "../core/entry.ts"
@@ -170,6 +171,26 @@ test("however many such claims are new, what others ask is in the next batch but
     ),
     { seed: 7, numRuns: 40 },
   )
+})
+
+test("a hub that stops waits for no such claim, whether it was put off before or is heard for the first time, and answers all else", async () => {
+  const rig = await openRig()
+  const names = ["ann", "bob", "cat", "dan"]
+  const agents = await rig.agents(...names)
+  const asked = unfinished(1_000)
+  const heard = (answer: Promise<unknown>): Promise<string> =>
+    answer.then(
+      () => "answered",
+      ({ code }: SkeinError) => code,
+    )
+  const claim = (by: Actor): Promise<string> => heard(rig.loop.execute("task.claimNext", by, CLAIM_ANY, { waitMs: 60_000 }))
+  const before = agents.slice(0, 3).map(claim)
+  while (rig.loop.stats()["putOff"]! < 6) await rig.clock.step(rig.clock.monotonicMs())
+  const answers = [...before, claim(agents[3]!), heard(rig.loop.execute("files.reserve", agents[1]!, { ...WISH, globs: ["a"] }))]
+  const pieces = asked.length
+  await rig.close()
+  expect(await Promise.all(answers)).toEqual([...names.map(() => "hub_stopping"), "answered"])
+  expect(asked.length - pieces).toBeLessThanOrEqual(2)
 })
 
 test("such a claim has twice the time after each hundred times that it was put off, and begins anew after it has waited", async () => {

@@ -73,6 +73,18 @@ export class Queue {
     this.#held = null
   }
 
+  /** What was put off and does not go on any more. What its agents asked after it is heard. */
+  takePutOff(): Waiting[] {
+    const ended: Waiting[] = []
+    for (const own of this.#putOff.values()) {
+      if (own[0]?.putOff === undefined) continue
+      ended.push(own.shift() as Waiting)
+      this.#apart -= 1
+    }
+    this.#held = null
+    return ended
+  }
+
   takeAll(): Waiting[] {
     const all = [...[...this.#putOff.values()].flat(), ...this.#waiting]
     this.#putOff.clear()
