@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http"
 import { WebSocket } from "ws"
 import { type ErrorCode, SkeinError } from "../contract/errors.ts"
 import { readMessages } from "../contract/frame-reader.ts"
@@ -42,6 +43,8 @@ const FATAL = new Set<ErrorCode>([
 const RENEW_AT = 0.8
 /** After a renewal that failed another is tried: the token in use is still good for a fifth of its life, three minutes of a hub's own. */
 const RENEW_AGAIN_MS = 8_000
+/** No hub says more where it refuses a WebSocket. */
+const REFUSAL_MAX_CHARS = 64 * 1024
 /** A longer time would be taken for none. */
 const TIMER_MAX_MS = 2 ** 31 - 1
 /** The hub pings every 15 s: a connection that is silent for longer than two of these is dead. */
@@ -195,6 +198,7 @@ export class Connection {
         this.#listen()
       })
       ws.on("ping", () => this.#listen())
+      ws.on("unexpected-response", (_, response) => void this.#refused(ws, response))
       ws.on("error", (error: NodeJS.ErrnoException) => {
         this.#trouble ??= unreachable(url, error.code ?? error.message)
       })
@@ -203,6 +207,20 @@ export class Connection {
       this.#trouble = error instanceof SkeinError ? error : unreachable(this.#o.url, error instanceof Error ? error.message : undefined)
       this.#again()
     }
+  }
+
+  /** Answered by HTTP in place of a WebSocket: a hub says why. */
+  async #refused(ws: WebSocket, response: IncomingMessage): Promise<void> {
+    let text = ""
+    try {
+      for await (const chunk of response.setEncoding("utf8")) if ((text += chunk as string).length > REFUSAL_MAX_CHARS) break
+      const error = errorFrom(JSON.parse(text))
+      if (error.code !== "internal") this.#trouble = error
+    } catch {
+      // Of no hub: what it says is not repeated.
+    }
+    this.#trouble ??= noHub(this.#o.url, `HTTP ${response.statusCode}`)
+    ws.terminate()
   }
 
   #hello(token: string): string {

@@ -52,6 +52,25 @@ test("a message that is no frame of a hub's ends the connection, not the process
   }
 })
 
+test("an upgrade that is refused by HTTP is told as what was said: the hub's own words, or that it is no hub", async () => {
+  const answering = (status: number, body: string): Promise<string> =>
+    listening(
+      createServer((_, response) => response.end('{"token":"t"}')).on("upgrade", (_, socket) =>
+        socket.on("error", () => undefined).end(`HTTP/1.1 ${status} No\r\nContent-Length: ${body.length}\r\n\r\n${body}`),
+      ),
+    )
+  const said = { code: "overloaded", message: "all places are taken", remedy: "Come again.", details: {}, retryAfterMs: 10 }
+  const full = connect({ url: await answering(429, JSON.stringify(said)), token: "t", timeoutMs: 300, reconnect: { baseMs: 1, capMs: 5 } })
+  await expect(full).rejects.toMatchObject({ code: "overloaded", message: "all places are taken", remedy: "Come again." })
+  const refused = { ...said, code: "origin_refused", message: "the Host header is not this hub's" }
+  await expect(connect({ url: await answering(403, JSON.stringify(refused)), token: "t", timeoutMs: 30_000 })).rejects.toMatchObject({ code: "origin_refused" })
+  for (const body of ["", "no", "null", "[]", "{}", '{"code":"x"}', "x".repeat(200_000)])
+    await expect(connect({ url: await answering(404, body), token: "t", timeoutMs: 30_000 }), body.slice(0, 20)).rejects.toMatchObject({
+      code: "hub_unreachable",
+      message: expect.stringContaining("HTTP 404") as string,
+    })
+})
+
 test("a stream that the hub dropped because it was read too slowly goes on from where it stands", async () => {
   const server = createServer()
   const asked: number[] = []
