@@ -52,21 +52,48 @@ const head = (bearer: string): Promise<{ status: number; body: Record<string, un
   ask(hub.url, "/api/orpc/ledger/head", { headers: { authorization: `Bearer ${bearer}` }, body: "{}" })
 
 test("strangers in any state hold no more than their places: the longest here hear so, and everybody else is answered", async () => {
-  hub = await startInstance()
+  hub = await startInstance({ connectionsMax: 16 })
   const ada = await hub.agent("ada")
   const kinds = ["", "POST /tok", half(null, "/token"), half(null, "/enter"), `GET /health HTTP/1.1\r\nHost: ${new URL(hub.url).host}\r\n\r\n`]
   const opened: Open[] = []
   for (let at = 0; at < 2 * STRANGERS_MAX; at += 1) opened.push(await open(kinds[at % kinds.length]))
-  const silent = await Promise.all(Array.from({ length: STRANGERS_MAX }, () => greet(null)))
+  const silent = await Promise.all(Array.from({ length: STRANGERS_MAX + 16 }, () => greet(null)))
   await expect.poll(() => opened.every(({ isClosed }) => isClosed), { timeout: 20_000 }).toBe(true)
   expect(opened[2]?.text).toMatch(/^HTTP\/1.1 429 [^]*Retry-After: 1[^]*"code":"overloaded"/)
   expect(opened[0]?.text).toBe("")
   expect((await head(ada)).status).toBe(200)
   expect((await head(hub.operator)).status).toBe(200)
   expect((await greet(ada)).frames[0]).toHaveProperty("welcome")
-  for (let at = 0; at < STRANGERS_MAX; at += 1) await open()
+  for (let at = 0; at < STRANGERS_MAX + 16; at += 1) await open()
   await expect.poll(() => silent.every(({ closed }) => closed !== null), { timeout: 20_000 }).toBe(true)
   expect(silent[0]).toMatchObject({ closed: 1013, frames: [{ error: { code: "overloaded" } }] })
+})
+
+test("an upgrade that is no WebSocket's holds nothing either, also behind a call that came whole", async () => {
+  hub = await startInstance({ connectionsMax: 16 })
+  const { host } = new URL(hub.url)
+  const upgrade = `GET /ws HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 7\r\n\r\n`
+  const opened: Open[] = []
+  for (let at = 0; at < 2 * STRANGERS_MAX; at += 1) {
+    const one = await open(at % 2 === 0 ? upgrade : `${half(null)}}`)
+    if (at % 2 === 1) await expect.poll(() => one.text, { timeout: 20_000, interval: 1 }).toContain("401")
+    one.socket.write(at % 2 === 0 ? "" : upgrade)
+    opened.push(one)
+  }
+  const errors = hub.lines.filter((line) => line.includes('"level":50'))
+  await expect.poll(() => opened.filter(({ isClosed }) => !isClosed).length, { timeout: 20_000 }).toBeLessThanOrEqual(STRANGERS_MAX + 16)
+  expect(errors).toEqual([])
+  expect((await head(hub.operator)).status).toBe(200)
+})
+
+test("a team of more than strangers have places for may come all at once: places that no agent uses are strangers' meanwhile", async () => {
+  hub = await startInstance()
+  const ada = await hub.agent("ada")
+  const team = Array.from({ length: STRANGERS_MAX + 100 }, () => open())
+  const opened = await Promise.all(team)
+  await head(hub.operator)
+  for (const { socket } of opened) socket.write(`${half(ada)}}`)
+  await expect.poll(() => opened.every(({ text }) => text.includes("200 OK")), { timeout: 20_000 }).toBe(true)
 })
 
 test("an agent has a quarter of the places by whatever it holds them, in as many sessions as it likes, and is told by name; others have theirs", async () => {

@@ -41,6 +41,8 @@ export class Connections {
     const place = this.#bySocket.get(socket)
     if (place === undefined) return
     const decision = this.#places.know(place, who)
+    // It may have taken a place that a stranger had as long as no agent needed it.
+    if (this.#places.isCrowded) this.#roundLater()
     if (decision === null) return
     if ("refused" in decision) throw decision.refused === "agent" ? tooManyOf(who, this.#places.agentMax) : tooMany(this.#places.agents)
     decision.ends.guest.socket.destroy()
@@ -148,9 +150,9 @@ function tooMany(max: number): SkeinError {
 function tooManyStrangers(): SkeinError {
   return new SkeinError(
     "overloaded",
-    `over ${STRANGERS_MAX} connections have not said who they are`,
+    "more connections than there are places for have not said who they are",
     "Connect again, and send the request, or the hello, with its token at once.",
-    { limit: STRANGERS_MAX },
+    {},
     AGAIN_MS,
   )
 }

@@ -15,7 +15,7 @@ const guest = (id: number, isIdle = false): Guest => ({ id, isIdle, isLookedAt: 
 const ids = (found: readonly Place<Guest>[]): number[] => found.map(({ guest: { id } }) => id)
 
 test("of strangers the longest here gives way to who comes; who came since the last round, and who is being looked at, stays", () => {
-  const all = places()
+  const all = places(0)
   const [first, ...rest] = [1, 2, 3, 4, 5].map((id) => all.enter(guest(id)))
   expect(ids(all.round())).toEqual([])
   ;(first as Place<Guest>).guest.isLookedAt = true
@@ -53,12 +53,26 @@ test("where agents have all places the oldest idle one gives way, and the operat
   expect([all.agents, all.strangers]).toEqual([4, 0])
 })
 
+test("strangers have the places that agents do not use, until they do", () => {
+  const all = places(4)
+  const seats = Array.from({ length: 8 }, (_, id) => all.enter(guest(id)))
+  all.round()
+  expect(ids(all.round())).toEqual([0])
+  expect(all.isCrowded).toBe(false)
+  all.know(seats[7] as Place<Guest>, who("a"))
+  expect(all.isCrowded).toBe(false)
+  all.know(all.enter(guest(8)), who("b"))
+  expect(ids(all.round())).toEqual([1])
+})
+
 test("a connection that broke while it was looked at who asks takes no place", () => {
   const all = places()
   const place = all.enter(guest(1))
   all.leave(place)
   expect(all.know(place, who("ada"))).toBeNull()
+  expect([all.agents, place.status]).toEqual([0, "gone"])
   expect(all.know(place, OPERATOR)).toBeNull()
+  expect(place.status).toBe("gone")
   all.leave(place)
   expect([all.agents, all.strangers, place.status]).toEqual([0, 0, "gone"])
 })
@@ -87,7 +101,7 @@ test("whatever comes and goes, nobody has more than it may, nobody is sent away 
             open.delete(place)
           }
           // Nobody gives way who need not, and whoever stays is no longer here than who goes.
-          if (gone.length > 0) expect(before.length - gone.length).toBeGreaterThanOrEqual(3)
+          if (gone.length > 0) expect(before.length - gone.length).toBeGreaterThanOrEqual(3 + 8 - all.agents)
           const stay = before.filter((place) => !gone.includes(place) && !place.guest.isLookedAt).map(({ guest: { id } }) => id)
           for (const id of ids(gone)) expect(stay.every((other) => other > id)).toBe(true)
         } else {

@@ -2,7 +2,7 @@
 export const CONNECTIONS_MAX = 2_000
 /** What of them one agent may have, whatever it has them for. */
 export const AGENT_SHARE = 4
-/** Connections of whoever has not shown a token yet. */
+/** Connections of whoever has not shown a token yet, besides the places that agents do not use: a team that comes back all at once needs some for a moment. */
 export const STRANGERS_MAX = 200
 
 /** Who asks on a connection. */
@@ -59,7 +59,7 @@ export class Places<Guest> {
 
   /** Whether strangers have to give way: `round` is due. */
   get isCrowded(): boolean {
-    return this.#strangers.size > this.#o.strangersMax
+    return this.#over > 0
   }
 
   /** Somebody has connected: a stranger, until `know`. */
@@ -108,7 +108,7 @@ export class Places<Guest> {
   /** Strangers that give way, the longest here first; they MUST be ended. Whoever came since the round before has its turn yet to say who it is. */
   round(): Place<Guest>[] {
     const gone: Place<Guest>[] = []
-    let over = this.#strangers.size - this.#o.strangersMax
+    let over = this.#over
     for (const place of this.#strangers) {
       if (over <= 0 || place.round === this.#round) break
       if (this.#o.isLookedAt(place.guest)) continue
@@ -118,6 +118,10 @@ export class Places<Guest> {
     }
     this.#round += 1
     return gone
+  }
+
+  get #over(): number {
+    return this.#strangers.size - this.#o.strangersMax - Math.max(0, this.#o.agentsMax - this.#agents.size)
   }
 
   #oldestIdle(places: ReadonlySet<Place<Guest>>, asking: Place<Guest>): Place<Guest> | null {

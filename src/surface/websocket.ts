@@ -57,9 +57,11 @@ export class Sockets {
   /** Takes over a request whose Host, Origin and path were checked. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const reading = readingTogether(socket)
+    const { connections } = this.#options
+    const guest = connections.guest(socket)
+    connections.moved(guest, reading)
     this.#server.handleUpgrade(request, reading, head, (ws) => {
       const cookie = isFromPage(request) ? cookieOf(request, this.#options.auth.page.cookieName) : null
-      const guest = this.#options.connections.guest(socket)
       const connection = new SocketConnection(ws, reading, { isLoopback: isLoopback(request), cookie, guest }, this.#options, this.#outbox, this.#refusals)
       guest.turnAway = (error) => connection.turnAway(error)
       this.#connections.add(connection)
