@@ -107,8 +107,8 @@ export class Commits {
       if (batch.stirred && (waiting[at] as Waiting).name === "task.claimNext" && parked.size > 0) waiting.splice(at, 0, ...parked.takeInTurn())
       const next = waiting[at] as Waiting
       hasBegun = next.putOff === undefined
-      // The abort has been or will be its answer.
-      if (next.signal?.aborted === true) next.reject(aborted())
+      // The abort has been or will be its answer. A claim that goes on takes up to a minute: nobody is to hold a task who went meanwhile.
+      if (next.signal?.aborted === true || (next.putOff !== undefined && next.from?.readable === false)) next.reject(aborted())
       else if (next.name === "hub.checkpoint") {
         // Another hub's may have come first; a disk that refused is tried again with one all the same.
         if (checkpoints.uncovered(replica.head.seq) > 0 || outage.failure !== null) batch.decide(next, replica.checkpoint())

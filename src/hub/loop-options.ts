@@ -9,7 +9,7 @@ import type { Policy } from "./policy.ts"
 import type { Ladder } from "./ladder.ts"
 import type { Quiet } from "./quiet.ts"
 import type { SnapshotStore } from "./snapshots.ts"
-import type { Key } from "./waiting.ts"
+import type { From, Key } from "./waiting.ts"
 
 export type ExecuteOptions = {
   key?: Key | null
@@ -17,6 +17,8 @@ export type ExecuteOptions = {
   waitMs?: number
   /** The caller's connection: what is parked dies with it. */
   signal?: AbortSignal | undefined
+  /** Where it came from: what is put off is not done for one that is gone. */
+  from?: From | undefined
 }
 
 export type LoopLog = { info(fields: object, text: string): void; warn(fields: object, text: string): void; error(fields: object, text: string): void }

@@ -133,11 +133,11 @@ export class Loop {
    * done: come again after `retryAfterMs`), `storage_refused` (nothing was written), `hub_stopping`, or `timed_out` where the outcome is unknown.
    */
   execute<Name extends CommandName>(name: Name, actor: Actor, input: Commands[Name]["input"], options: ExecuteOptions = {}): Promise<Commands[Name]["output"]> {
-    const { key = null, waitMs = 0, signal } = options
+    const { key = null, waitMs = 0, signal, from } = options
     return new Promise((resolve, reject) => {
       this.admit(actor.agent)
       const parkUntilMs = waitMs > 0 ? this.nowMs() + Math.min(waitMs, WAIT_MAX_MS) : null
-      this.#enqueue({ name, actor, input, key, signal, parkUntilMs, timed: false, resolve, reject })
+      this.#enqueue({ name, actor, input, key, signal, from, parkUntilMs, timed: false, resolve, reject })
     })
   }
 

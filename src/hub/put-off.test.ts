@@ -193,6 +193,20 @@ test("a hub that stops waits for no such claim, whether it was put off before or
   expect(asked.length - pieces).toBeLessThanOrEqual(2)
 })
 
+test("such a claim is not made for a caller that has gone meanwhile", async () => {
+  const rig = await openRig()
+  const [ann, bob] = await rig.agents("ann", "bob")
+  await rig.tasks("t", "u")
+  const from = { readable: true }
+  const asked = unfinished(20, () => (from.readable = asked.length < 5))
+  const gone = rig.refused(rig.loop.execute("task.claimNext", ann!, CLAIM_ANY, { from }))
+  expect(await gone).toBe("timed_out")
+  expect(asked).toHaveLength(5)
+  const there = await rig.run(rig.loop.execute("task.claimNext", bob!, CLAIM_ANY, { from: { readable: true } }))
+  expect(there.claims).toHaveLength(1)
+  await rig.close()
+})
+
 test("such a claim has twice the time after each hundred times that it was put off, and begins anew after it has waited", async () => {
   const rig = await openRig()
   const [ann] = await rig.agents("ann")

@@ -5,6 +5,9 @@ import { type Actor, HUB } from "../core/entry.ts"
 /** Idempotency: the caller's key, and the first 128 bits of the SHA-256 of what it asked, in hex. */
 export type Key = { id: string; hash: string }
 
+/** A caller's connection. Who has ended its side of it may be gone, and is taken for that where it takes long. */
+export type From = { readonly readable: boolean }
+
 /** The longest that a claim is parked. */
 export const WAIT_MAX_MS = 150_000
 
@@ -16,6 +19,7 @@ export type Waiting = {
   input: unknown
   key: Key | null
   signal: AbortSignal | undefined
+  from: From | undefined
   /** Until when it may be parked, on the workspace's clock; null: answered at once. */
   parkUntilMs: number | null
   /** Was parked before: its timer runs until it is answered. */
@@ -38,5 +42,5 @@ export function parksUntilMs({ parkUntilMs }: Waiting, { refused, details }: Ref
 
 /** What the hub does of itself. */
 export function ownCommand(name: CommandName, input: unknown, resolve: () => void, reject: (error: unknown) => void): Waiting {
-  return { name, actor: HUB, input, key: null, signal: undefined, parkUntilMs: null, timed: false, resolve, reject }
+  return { name, actor: HUB, input, key: null, signal: undefined, from: undefined, parkUntilMs: null, timed: false, resolve, reject }
 }

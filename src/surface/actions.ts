@@ -64,9 +64,9 @@ export const composites: Doers<Composite> = {
   },
 
   // Field by field: to copy all but one takes four times as long, and this is the call that must be quick.
-  "task.claimNext": ({ loop, caller, key, signal }, { plan, labels, filler, max, waitMs }) => {
+  "task.claimNext": ({ loop, caller, key, signal, from }, { plan, labels, filler, max, waitMs }) => {
     const filter = { plan, labels, filler, max } satisfies Record<Exclude<keyof Input<"task.claimNext">, "waitMs">, unknown>
-    return loop.execute("task.claimNext", caller.actor, filter, { key, waitMs, signal })
+    return loop.execute("task.claimNext", caller.actor, filter, { key, waitMs, signal, from })
   },
 
   "event.send": sendEvent,

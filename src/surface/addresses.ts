@@ -136,7 +136,7 @@ export class Addresses {
     const input = isPlan && !mayPlan(caller) ? undefined : decodeInput(prefix, await readJson(request, isPlan ? planMaxBytes : bodyMaxBytes, this.#o.arriving))
     // What can be parked dies with its connection.
     const signal = waits(operation, input) ? this.#goneWith(response, caller) : undefined
-    const answer = this.#o.perform(caller, { operation, input, key: headerOf(request, "idempotency-key"), requestId, signal })
+    const answer = this.#o.perform(caller, { operation, input, key: headerOf(request, "idempotency-key"), requestId, signal, from: request.socket })
     const output = await (signal === undefined ? answer : answer.catch((error: unknown) => Promise.reject(calledOff(signal) ?? error)))
     sendText(response, 200, encodeOutput(prefix, answerText(operation, output)), { "X-Request-Id": requestId })
   }
@@ -158,7 +158,7 @@ export class Addresses {
   async carryOut({ prefix, operation, input }: Asked, by: AskedBy, requestId: string): Promise<string> {
     const known = this.#caller(by)
     const caller = known instanceof Promise ? await known : known
-    const output = await this.#o.perform(caller, { operation, input, key: headerOf(by, "idempotency-key"), requestId })
+    const output = await this.#o.perform(caller, { operation, input, key: headerOf(by, "idempotency-key"), requestId, from: by.socket })
     return encodeOutput(prefix, answerText(operation, output))
   }
 

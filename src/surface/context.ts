@@ -6,7 +6,7 @@ import type { Price } from "../core/usage.ts"
 import type { Workspace } from "../core/workspace.ts"
 import type { Hub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"
-import type { Key } from "../hub/waiting.ts"
+import type { From, Key } from "../hub/waiting.ts"
 import type { Auth, Caller } from "./auth.ts"
 import type { Foresight } from "./foresight.ts"
 
@@ -24,6 +24,8 @@ export type Context = {
   key: Key | null
   signal: AbortSignal | undefined
   connection: Connection | null
+  /** Where the call came from: what takes long is not done for one that is gone. */
+  from: From | undefined
   /** Counters of the surface, for `hub.metrics`. */
   metrics: () => Record<string, number>
   /** What they were lately. */

@@ -1,6 +1,10 @@
+import { once } from "node:events"
 import { createReadStream, type ReadStream } from "node:fs"
 import { connect } from "node:net"
-import { afterEach, expect, test } from "vitest"
+import { afterEach, expect, onTestFinished, test } from "vitest"
+import { WebSocket } from "ws"
+import { commands } from "../core/command.ts"
+import { Unfinished } from "../core/unfinished.ts"
 import { type Instance, startInstance } from "./served.contract.ts"
 
 /** Callers whose connection is gone before the hub has looked at who they are, or at what they asked for: no event tells of it any more. */
@@ -77,4 +81,43 @@ test("a wait by MCP ends where its caller is gone by then", async () => {
   await askAndGo("POST /mcp", call("wait_for_work", { waitMs: 60_000 }), atIt, ada)
   goOn()
   await expect.poll(() => hub.lines.find((line) => line.includes('"operation":"work.wait"')), { timeout: 10_000 }).toContain('"code":"timed_out"')
+})
+
+test.each(["HTTP, whole", "HTTP", "WebSocket"])("a claim that takes long is not made for a caller that has gone meanwhile: %s", async (way) => {
+  hub = await startInstance()
+  const ada = await hub.agent("ada")
+  await hub.loop.execute("task.add", { agent: "operator", session: null, role: "operator" }, { id: "t", title: "T" })
+  const sound = commands["task.claimNext"]
+  onTestFinished(() => void (commands["task.claimNext"] = sound))
+  let isLong = true
+  commands["task.claimNext"] = {
+    ...sound,
+    decide: (...asked) => {
+      if (isLong) throw new Unfinished()
+      return sound.decide(...asked)
+    },
+  }
+  const { hostname, port, host } = new URL(hub.url)
+  const socket = connect(Number(port), hostname)
+  socket.on("error", () => undefined)
+  if (way === "WebSocket") {
+    const client = new WebSocket(`ws://${host}/ws`, { createConnection: () => socket })
+    client.on("error", () => undefined)
+    await once(client, "open")
+    client.send(JSON.stringify({ hello: { token: ada } }))
+    client.send(JSON.stringify({ id: 1, op: "task.claimNext", in: {}, key: "k" }))
+  } else {
+    const other = way === "HTTP" ? "X-Other: a\r\n" : ""
+    const fields = `Host: ${host}\r\n${other}Authorization: Bearer ${ada}\r\nContent-Type: application/json\r\nContent-Length: 2`
+    socket.write(`POST /api/orpc/task/claimNext HTTP/1.1\r\n${fields}\r\n\r\n{}`)
+  }
+  const putOff = (): number => hub.loop.stats()["putOff"] ?? 0
+  await expect.poll(putOff, { timeout: 10_000 }).toBeGreaterThan(0)
+  socket.destroy()
+  // It is asked for no more; then it could be done.
+  let before = -1
+  await expect.poll(() => before === (before = putOff()), { timeout: 10_000, interval: 100 }).toBe(true)
+  isLong = false
+  await answered()
+  expect(await hub.loop.read((state) => state.tasks.get("t")?.status)).toBe("pending")
 })

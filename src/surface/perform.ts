@@ -7,6 +7,7 @@ import { permits } from "../core/role.ts"
 import type { Hub } from "../hub/hub.ts"
 import type { Loop } from "../hub/loop.ts"
 import type { Judged } from "../hub/policy-log.ts"
+import type { From } from "../hub/waiting.ts"
 import { composites } from "./actions.ts"
 import { mismatch } from "./claim-mismatch.ts"
 import type { Auth, Caller } from "./auth.ts"
@@ -26,6 +27,8 @@ export type Call = {
   requestId: string
   signal?: AbortSignal | undefined
   connection?: Connection
+  /** Where it came from, where that is known. */
+  from?: From
 }
 
 /** Where what happens is told. Level `debug` has a line for each call; nothing in any line is a secret. */
@@ -140,6 +143,7 @@ export function performer(options: PerformOptions): Perform {
         key,
         signal: call.signal,
         connection: call.connection ?? null,
+        from: call.from,
         metrics,
         history,
         prices,

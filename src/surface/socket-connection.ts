@@ -279,9 +279,9 @@ export class SocketConnection {
     const cancel = parks ? new AbortController() : null
     this.#inFlight.set(call, cancel)
     if (!parks) this.#intake.begun()
-    const isRead = !parks && kindOf(op) === "read"
-    const asked: Asked = { id: call, parks, takesTurn: isRead, operation: op, input, key, requestId, connection: this, signal: cancel?.signal }
-    if (isRead) this.#reads.begin(() => this.#carryOut(caller, asked))
+    const takesTurn = !parks && kindOf(op) === "read"
+    const asked: Asked = { id: call, parks, takesTurn, operation: op, input, key, requestId, connection: this, from: this.#socket, signal: cancel?.signal }
+    if (takesTurn) this.#reads.begin(() => this.#carryOut(caller, asked))
     else this.#carryOut(caller, asked)
   }
 

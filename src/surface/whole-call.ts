@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from "node:http"
 export type WholeCall = { pathname: string; headers: IncomingHttpHeaders & { host: string }; body: Buffer }
 
 /** Who calls is known by its address too. */
-export type Peer = { remoteAddress?: string | undefined }
+export type Peer = { readonly readable: boolean; remoteAddress?: string | undefined }
 
 /** Longer ones are read in turns of their own, by Node's HTTP. */
 export const WHOLE_MAX_BYTES = 16 * 1024
