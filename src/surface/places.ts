@@ -111,7 +111,8 @@ export class Places<Guest> {
     let over = this.#over
     for (const place of this.#strangers) {
       if (over <= 0 || place.round === this.#round) break
-      if (this.#o.isLookedAt(place.guest)) continue
+      // Not without end: where the ledger does not answer, it is looked at for long, and anybody can have it looked at.
+      if (over <= this.#o.strangersMax && this.#o.isLookedAt(place.guest)) continue
       this.leave(place)
       gone.push(place)
       over -= 1
