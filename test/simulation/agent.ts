@@ -19,6 +19,8 @@ export type Surroundings = {
   hosts: readonly Host[]
   /** Tasks that are known, for claims by name; only those of some statuses. */
   tasks(statuses?: readonly TaskStatus[]): readonly string[]
+  /** Leases on files that anybody holds. */
+  leases(): readonly string[]
   /** Agents only claim, complete and release. */
   plain: boolean
   /** What an agent asked and what it heard, for the trace and the history. */
@@ -259,14 +261,22 @@ export class SimulatedAgent extends Caller {
   /** Takes files besides what its task touches: some give them back, some renew them, some leave that to their end. */
   async #reserve(under: { task: string | null; fence: number | null }): Promise<void> {
     const { chance } = this.world
-    const mode = chance.happens(0.3) ? "shared" : "exclusive"
+    const mode = chance.happens(0.5) ? "shared" : "exclusive"
     const globs = [chance.pick(GLOBS), chance.pick(GLOBS)]
     const reserved = await this.ask("files.reserve", { globs, mode, ttlMs: chance.between(1_000, 4_000), reason: "work", ...under })
+    // Some that are refused try what is the holder's to do, by any lease that there is.
+    const other = chance.pick(this.world.leases())
+    if (reserved?.kind === "error" && other !== undefined && chance.happens(0.5))
+      return void (await (chance.happens(0.5)
+        ? this.ask("files.renew", { lease: other })
+        : this.ask("files.release", { lease: other, globs: null, reason: "mine" })))
     if (reserved?.kind !== "ok") return
     const { lease } = reserved.output
-    const dice = chance.below(4)
-    if (dice === 0) await this.ask("files.release", { lease, globs: null, reason: "done" })
-    else if (dice === 1) await this.ask("files.renew", { lease })
+    const dice = chance.below(8)
+    if (dice < 2) await this.ask("files.release", { lease, globs: null, reason: "done" })
+    else if (dice === 2) await this.ask("files.release", { lease, globs: globs.slice(1), reason: "half of it" })
+    else if (dice === 3) await this.ask("files.release", { lease: null, globs: null, reason: "all of it" })
+    else if (dice < 6) await this.ask("files.renew", { lease })
   }
 
   /** Says what it spent, on what it holds or held: now and then long after. */

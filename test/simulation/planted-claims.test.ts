@@ -74,6 +74,59 @@ describe("a fault that is planted in a claim or a reservation is found:", { time
     expect(blind).toMatch(/files\.reserved by \w+ gives \w+ .*, though \w+ holds/)
   })
 
+  test.each([
+    ["hub.sweep", "lost", /lease f\d+ is still held by \S+, which is lost/],
+    ["session.end", "session_ended", /session\.ended by \w+ leaves lease f\d+ with agent\d/],
+  ] as const)("%s that lets no lease on files end (%s)", async (name, reason, found) => {
+    const ends = ({ type, data }: { type: string; data: unknown }): boolean => type === "files.ended" && (data as { reason: string }).reason === reason
+    const kept = await replaced(
+      commands[name] as (typeof commands)["hub.sweep"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const decision = sound(state, by, input, nowMs)
+        return "refused" in decision ? decision : decision.filter((event) => !ends(event))
+      },
+      () => find({}),
+    )
+    expect(kept).toMatch(found)
+  })
+
+  test("a lease on files that anybody may renew", async () => {
+    const open = await replaced(
+      commands["files.renew"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => sound(state, { ...by, agent: state.files.get(input.lease)?.agent ?? by.agent }, input, nowMs),
+      () => find({}),
+    )
+    expect(open).toMatch(/files\.renewed by agent\d renews f\d+, which is agent\d's/)
+  })
+
+  test("a reservation that is refused what others share", async () => {
+    const jealous = await replaced(
+      commands["files.reserve"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const decision = sound(state, by, { ...input, mode: "exclusive" }, nowMs)
+        return "refused" in decision ? decision : sound(state, by, input, nowMs)
+      },
+      () => find({}),
+    )
+    expect(jealous).toMatch(/files\.reserve files\.reserve-\d+ of agent\d is refused \(files_conflict\) at \d+, though nobody holds any of/)
+  })
+
+  test("a check of files that overlooks who holds a folder", async () => {
+    const blind = await replaced(
+      Holdings.prototype,
+      "at",
+      (sound) =>
+        function at(this: Holdings, ...of): ReturnType<typeof sound> {
+          return sound.apply(this, of).filter(({ glob }) => !glob.text.endsWith("/"))
+        },
+      () => find({}),
+    )
+    expect(blind).toMatch(/agent\d is told of docs\/a: allowed true, its own \w+, not (false|true), (false|true)/)
+  })
+
   test("a claim that takes what its task touches from another", async () => {
     const greedy = await replaced(
       commands["task.claim"],

@@ -3,8 +3,11 @@ import type { AgentId, Seq } from "../../src/core/ids.ts"
 import { isHeld } from "../../src/core/task.ts"
 import type { Workspace } from "../../src/core/workspace.ts"
 import type { Loop } from "../../src/hub/loop.ts"
+import { checkFiles } from "../../src/surface/file-reads.ts"
+import { TREE } from "./file-oracle.ts"
 import { type Oracle, Violation } from "./oracle.ts"
-import type { Reply, Request } from "./wire.ts"
+import { unjustified } from "./refusals.ts"
+import type { Known, Reply, Request } from "./wire.ts"
 import type { World } from "./world.ts"
 
 /** What must have happened by then: a ready task is claimed by somebody who waits for one, and a lease that is over is ended. In ms. */
@@ -23,6 +26,7 @@ const MAY_BE_SILENT: ReadonlySet<string> = new Set([
   "account.restored",
   "help.want",
   "help.answer",
+  "files.release",
   "plan.add",
 ])
 
@@ -55,14 +59,20 @@ export class Watch {
     })
   }
 
-  /** A hub has taken a request. */
-  taken(request: Request, loop: Loop): void {
+  /** A hub has taken a request. Answers the last entry of all, where the hub has read that. */
+  taken(request: Request, loop: Loop): Seq | null {
     if (request.name === "task.claimNext" && request.waitMs > 0) this.#parked.add({ loop, request, sinceMs: this.#world.clock.monotonicMs() })
+    const { seq } = loop.head
+    return seq === this.#world.store.entries.length ? seq : null
   }
 
-  /** A hub answers, at this very moment: what it says MUST be in the ledger now. `voidSince`: the entry by which it knew, when it was asked, that who asks may not. */
-  answered(request: Request, loop: Loop, reply: Reply, voidSince: Seq | null): void {
+  /** A hub answers, at this very moment: what it says MUST be in the ledger now, and a refusal be right by all that it knew, where nothing has come to the ledger since. */
+  answered(request: Request, loop: Loop, reply: Reply, { voidSince, asOf }: Known): void {
     for (const parked of this.#parked) if (parked.request === request && parked.loop === loop) this.#parked.delete(parked)
+    if (reply.kind === "error" && asOf === this.#world.store.entries.length && asOf === this.#world.oracle.seq) {
+      const wrong = unjustified(this.#world.oracle, request, reply.code)
+      if (wrong !== null) throw new Violation(`${request.name} ${request.key} of ${request.actor.agent} is refused (${reply.code}) at ${asOf}, though ${wrong}`)
+    }
     if (reply.kind !== "ok") return
     const { name, key, actor } = request
     if (voidSince !== null) throw new Violation(`${name} ${key} of ${actor.agent} is done, though who asked for it was void since ${voidSince}`)
@@ -147,7 +157,7 @@ export class Watch {
     for (const { loop } of world.hosts) {
       if (loop === null) continue
       loop
-        .read((state) => this.#agree(state, () => world.hosts.some((host) => host.loop === loop)))
+        .read((state, readMs) => this.#agree(state, readMs, () => world.hosts.some((host) => host.loop === loop)))
         .catch((error: unknown) => (error instanceof Violation ? world.broke(error) : undefined))
     }
   }
@@ -178,6 +188,8 @@ export class Watch {
       if (held !== null && held.leaseEndsAtMs !== null && nowMs - held.leaseEndsAtMs > BOUND_MS)
         this.#world.broke(new Violation(`the lease of ${held.owner} on ${id} should have ended ${nowMs - held.leaseEndsAtMs} ms ago`))
     }
+    const files = oracle.files.overdue(nowMs - BOUND_MS)
+    if (files !== null) this.#world.broke(new Violation(`lease ${files.lease} of ${files.agent} should have ended ${files.sinceMs + BOUND_MS} ms ago`))
   }
 
   /** What a hub has in its books is what the entries say: nothing is counted twice, and nothing stays reserved for nobody. */
@@ -192,8 +204,29 @@ export class Watch {
     if (books !== said) throw new Violation(`the budget's books (limit, settled, overrun, reserved, closed) are ${books}, not ${said}`)
   }
 
+  /** Who may edit what, as the git guard asks, and who holds which lease until when. Agents take turns: one look is for one of them. */
+  #agreeOnFiles(state: Workspace, nowMs: number): void {
+    const { oracle, agents } = this.#world
+    const { files } = oracle
+    const orphan = files.orphan()
+    if (orphan !== null) throw new Violation(orphan)
+    if (state.files.size !== files.leases.size) throw new Violation(`there are ${state.files.size} leases on files, not ${files.leases.size}`)
+    for (const [id, { agent, session, endsAtMs }] of files.leases) {
+      const lease = state.files.get(id)
+      if (lease?.agent !== agent || lease.session !== session || lease.endsAtMs !== endsAtMs)
+        throw new Violation(`lease ${id} is ${lease?.agent}'s (${lease?.session}) until ${lease?.endsAtMs}, not ${agent}'s (${session}) until ${endsAtMs}`)
+    }
+    const { actor } = agents[state.seq % agents.length] as World["agents"][number]
+    const checked = checkFiles(state, actor, { paths: [...TREE], write: true }, nowMs)
+    for (const { path, allowed, mine } of checked.paths) {
+      const said = files.mayEdit(actor.agent, path, nowMs, (task) => oracle.tasks.get(task)?.held?.leaseEndsAtMs ?? null)
+      if (allowed !== said.allowed || mine !== said.mine)
+        throw new Violation(`${actor.agent} is told of ${path}: allowed ${allowed}, its own ${mine}, not ${said.allowed}, ${said.mine}`)
+    }
+  }
+
   /** The hub's state is what the entries say, and tasks are neither lost nor made. */
-  #agree(state: Workspace, runs: () => boolean): void {
+  #agree(state: Workspace, nowMs: number, runs: () => boolean): void {
     const { oracle, store } = this.#world
     if (!runs()) return
     if (state.seq > store.entries.length) throw new Violation(`a reader is shown entry ${state.seq}, and the ledger holds ${store.entries.length}`)
@@ -204,6 +237,7 @@ export class Watch {
       if (count !== (expected[status] ?? 0)) throw new Violation(`${count} tasks are ${status}, not ${expected[status] ?? 0}`)
     if (state.tasks.size !== oracle.tasks.size) throw new Violation(`there are ${state.tasks.size} tasks, not ${oracle.tasks.size}`)
     this.#agreeOnMoney(state)
+    this.#agreeOnFiles(state, nowMs)
     for (const [id, messages] of oracle.threads.messages) {
       const head = state.threads.get(id)?.head
       if (head !== messages.length) throw new Violation(`thread ${id} has ${head} messages, not ${messages.length}`)

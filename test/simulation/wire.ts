@@ -28,15 +28,18 @@ export type Reply<Name extends CommandName = CommandName> =
 export type Weather = { drop: number; duplicate: number; slow: number }
 export const CALM: Weather = { drop: 0, duplicate: 0, slow: 0 }
 
+/** `voidSince`: the entry by which the hub knew that who asks may not. `asOf`: the last entry of all, where the hub had read that. */
+export type Known = { voidSince: Seq | null; asOf: Seq | null }
+
 type WireOptions = {
   clock: VirtualClock
   chance: Chance
   weather(): Weather
-  /** A hub has taken a request, and has answered it, at the moment at which it does. */
-  onTaken(request: Request, loop: Loop): void
+  /** A hub has taken a request, and has answered it, at the moment at which it does. `Known`: what it knew when it was asked. */
+  onTaken(request: Request, loop: Loop): Seq | null
   /** Since which entry whoever asks may not ask any more, or null. */
   voidSince(request: Request): Seq | null
-  onAnswered(request: Request, loop: Loop, reply: Reply, voidSince: Seq | null): void
+  onAnswered(request: Request, loop: Loop, reply: Reply, known: Known): void
 }
 
 /** The network between agents and hubs: requests and answers are delayed, lost, doubled, and overtake each other. */
@@ -81,12 +84,12 @@ export class Wire {
     }
     const { name, actor, input, key, waitMs, bearer } = request
     const voidSince = this.#o.voidSince(request)
-    const knownVoid = voidSince !== null && voidSince <= loop.head.seq ? voidSince : null
-    this.#o.onTaken(request, loop)
+    const asOf = this.#o.onTaken(request, loop)
+    const known = { voidSince: voidSince !== null && voidSince <= loop.head.seq ? voidSince : null, asOf }
     const answer = (reply: Reply): void => {
       // A process that is gone says nothing any more.
       if (host.loop !== loop) return
-      this.#o.onAnswered(request, loop, reply, knownVoid)
+      this.#o.onAnswered(request, loop, reply, known)
       this.send(() => finish(reply))
     }
     const { auth } = host

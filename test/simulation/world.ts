@@ -117,7 +117,7 @@ export class World {
       weather: () => this.weather,
       onTaken: (request, loop) => this.watch.taken(request, loop),
       voidSince: (request) => this.oracle.staff.voidSince(request),
-      onAnswered: (request, loop, reply, voidSince) => this.#guarded(() => this.watch.answered(request, loop, reply, voidSince)),
+      onAnswered: (request, loop, reply, known) => this.#guarded(() => this.watch.answered(request, loop, reply, known)),
     })
     const surroundings: Surroundings = {
       clock,
@@ -125,6 +125,7 @@ export class World {
       wire: this.wire,
       hosts: this.hosts,
       tasks: (statuses) => [...this.oracle.tasks.values()].filter(({ status }) => statuses?.includes(status) ?? true).map(({ id }) => id),
+      leases: () => [...this.oracle.files.leases.keys()],
       onCall: (process, request) => this.#called(process, request),
       plain: options.plain === true,
     }

@@ -1,0 +1,23 @@
+import type { ErrorCode } from "../../src/contract/errors.ts"
+import type { Oracle } from "./oracle.ts"
+import type { Request } from "./wire.ts"
+
+/**
+ * Why a refusal is wrong by what the ledger says, or null: the caller has made sure that the hub decided on this very state. What a hub refuses leaves no entry, so nothing
+ * else would show that somebody was kept from what nobody has.
+ */
+export function unjustified(oracle: Oracle, { name, actor, input }: Request, code: ErrorCode): string | null {
+  if (code !== "files_conflict") return null
+  if (name === "files.reserve") {
+    const { globs, mode } = input as { globs: readonly string[]; mode: string }
+    return oracle.files.denies(actor.agent, globs, mode === "shared") ? null : `nobody holds any of ${globs.join(" ")}`
+  }
+  const { task: id, changes } = input as { task: string; changes?: { touches?: readonly string[] } }
+  const task = oracle.tasks.get(id)
+  if (task === undefined) return "there is no such task"
+  // Who edits a task that somebody holds asks for that holder.
+  const touches = changes?.touches ?? task.spec.touches
+  return oracle.files.denies(changes === undefined ? actor.agent : (task.held?.owner ?? actor.agent), touches, false)
+    ? null
+    : `nobody holds any of ${touches.join(" ")}`
+}
