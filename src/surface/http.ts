@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto"
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import type { Duplex } from "node:stream"
+import { setImmediate as nextTurn } from "node:timers/promises"
 import { ERRORS, SkeinError } from "../contract/errors.ts"
 import { stopping } from "../hub/failures.ts"
 import type { Hub } from "../hub/hub.ts"
@@ -228,7 +229,7 @@ class Surface {
     if (asked === null) return null
     const requestId = this.#requestId()
     const answered = (status: number, text: string, headers = {}): string | Buffer =>
-      wholeAnswer(status, text, KEEP_ALIVE_MS, { ...headers, "X-Request-Id": requestId })
+      wholeAnswer(status, text, this.#closing ? 0 : KEEP_ALIVE_MS, { ...headers, "X-Request-Id": requestId })
     return this.#addresses.carryOut(asked, { headers: call.headers, socket: peer }, requestId).then(
       (text) => answered(200, text),
       (error: unknown) => {
@@ -243,7 +244,11 @@ class Surface {
     try {
       // Another of its connection goes before it.
       if (response.socket === null) await this.#turns.wait(request, response)
-      if (this.#closing) throw stopping()
+      if (this.#closing) {
+        // Its body may be with it, and then the connection can end with the answer.
+        await nextTurn()
+        throw stopping()
+      }
       checkOrigin(request, this.#guard)
       await this.#addresses.answer({ request, response, pathname: pathOf(request), requestId })
     } catch (error) {

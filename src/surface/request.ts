@@ -210,12 +210,12 @@ export function sendText(response: ServerResponse, status: number, text: string,
 
 const JSON_HEAD = Array.from({ length: JSON_HEADERS.length / 2 }, (_, at) => `${JSON_HEADERS[2 * at]}: ${JSON_HEADERS[2 * at + 1]}\r\n`).join("")
 
-/** An answer of JSON as a whole, as it goes out on a connection that stays for `keepAliveMs`. */
+/** An answer of JSON as a whole, as it goes out on a connection that stays for `keepAliveMs`; 0: it ends. */
 export function wholeAnswer(status: number, text: string, keepAliveMs: number, headers: Readonly<Record<string, string>>): string | Buffer {
   const bytes = Buffer.byteLength(text)
   let head = `HTTP/1.1 ${status} ${status === 200 ? "OK" : "Refused"}\r\n${JSON_HEAD}Content-Length: ${bytes}\r\n`
   for (const name in headers) head += `${name}: ${headers[name]}\r\n`
-  head += `Date: ${today()}\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${keepAliveMs / 1_000}\r\n\r\n`
+  head += `Date: ${today()}\r\nConnection: ${keepAliveMs === 0 ? "close" : `keep-alive\r\nKeep-Alive: timeout=${keepAliveMs / 1_000}`}\r\n\r\n`
   // ASCII is written as it stands, head and body in one piece.
   return bytes === text.length ? head + text : Buffer.from(head + text)
 }

@@ -63,6 +63,7 @@ test.each([
   ["a character beyond ASCII", request({ fields: { "User-Agent": "é" } })],
   ["a line before it", `\r\n${request()}`],
   ["no body", request({ body: "" })],
+  ["more headers than Node's HTTP takes", request().replace("Host:", `${"Accept:a\r\n".repeat(1_001)}Host:`)],
   ["a long body", request({ body: JSON.stringify("x".repeat(WHOLE_MAX_BYTES)) })],
 ])("what is not as plain as a call is left to Node's HTTP: %s", (_, text) => {
   expect(read(text)).toBeNull()
@@ -104,8 +105,13 @@ const spelled = fc.constantFrom(
   "content-length",
   "Content-Length",
   "Connection",
+  "Content-Length ",
+  "connection",
   "Accept",
+  "Authorization",
   "Transfer-Encoding",
+  "Expect",
+  "Upgrade",
   "X-Other",
   "Idempotency-Key",
 )
@@ -128,6 +134,10 @@ const value = fc.oneof(
     "a ",
     "a\r\n b",
     "a\nb",
+    "a\rb",
+    "a\tb",
+    "\x7f",
+    "100-continue",
     "é",
   ),
   fc.string({ maxLength: 8 }),
@@ -147,9 +157,13 @@ test("whatever is taken for a call is one request to Node's HTTP too, with the s
     fc.asyncProperty(
       fc.array(fc.tuple(spelled, value), { maxLength: 3 }),
       changes,
-      fc.constantFrom(BODY, "{}", "\r\n\r\n{}"),
-      async (fields, changed, body) => {
-        let text = request({ body }).replace("\r\n\r\n", `\r\n${fields.map(([name, said]) => `${name}: ${said}\r\n`).join("")}\r\n`)
+      fc.constantFrom(BODY, "{}", "\r\n\r\n{}", "0\r\n\r\n", "POST / HTTP/1.1\r\n\r\n"),
+      fc.constantFrom(0, 0, 0, 1, 700, 1_100),
+      async (fields, changed, body, many) => {
+        let text = request({ body }).replace(
+          "\r\n\r\n",
+          `\r\n${"Accept:a\r\n".repeat(many)}${fields.map(([name, said]) => `${name}: ${said}\r\n`).join("")}\r\n`,
+        )
         for (const { at, cut, put } of changed) {
           const from = at % text.length
           text = text.slice(0, from) + put + text.slice(from + cut)

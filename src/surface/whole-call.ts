@@ -8,6 +8,8 @@ export type Peer = { readonly readable: boolean; remoteAddress?: string | undefi
 
 /** Longer ones are read in turns of their own, by Node's HTTP. */
 export const WHOLE_MAX_BYTES = 16 * 1024
+/** Too short for more headers than Node's HTTP takes, 1,000: it refuses them, or, before 24, passes over those that follow. */
+const HEAD_MAX_BYTES = 8 * 1024
 const HEAD_END = Buffer.from("\r\n\r\n")
 const ASKED = /POST (\/(?:rpc|api\/orpc)\/[A-Za-z]{1,40}\/[A-Za-z]{1,40}) HTTP\/1\.1\r\n/y
 const FIELD = /([A-Za-z-]{1,40}): ?([ -~]*)\r\n/y
@@ -35,7 +37,7 @@ const NAMES = new Map<string, string | null>([
 export function readWholeCall(bytes: Buffer): WholeCall | null {
   if (bytes.length > WHOLE_MAX_BYTES) return null
   const end = bytes.indexOf(HEAD_END)
-  if (end === -1) return null
+  if (end === -1 || end > HEAD_MAX_BYTES) return null
   const head = bytes.toString("latin1", 0, end + 2)
   ASKED.lastIndex = 0
   const pathname = ASKED.exec(head)?.[1]

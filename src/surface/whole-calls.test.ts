@@ -184,16 +184,43 @@ describe("a connection", () => {
     expect(await heard(socket)).toContain("welcome")
   })
 
-  test("that is idle ends with the hub at once, and one that is asked on is answered first", async () => {
+  test("that is idle ends with the hub at once, and one that is asked on is answered first and told that it ends", async () => {
     const instance = await startInstance()
     const [idle, busy] = [await connected(instance), await connected(instance)]
     for (const socket of [idle, busy]) {
       socket.write(text(instance))
       await answer(socket)
     }
+    let append = (): void => undefined
+    const appended = new Promise<void>((resolve) => (append = resolve))
+    const execute = instance.loop.execute.bind(instance.loop)
+    instance.loop.execute = async (...asked: Parameters<typeof execute>) => {
+      const done = await execute(...asked)
+      await appended
+      return done
+    }
     busy.write(text(instance, { path: "/rpc/task/add", body: '{"json":{"id":"last","title":"L"}}' }))
     await vi.waitUntil(async () => instance.loop.read((state) => state.tasks.has("last")))
-    await Promise.all([once(idle.resume(), "end"), answer(busy).then(({ status }) => expect(status).toContain("200")), instance.close()])
+    const closed = instance.close()
+    await once(idle.resume(), "end")
+    append()
+    const { status, headers } = await answer(busy)
+    expect([status, headers["connection"]]).toEqual(["HTTP/1.1 200 OK", "close"])
+    await Promise.all([once(busy.resume(), "end"), closed])
+  })
+
+  test("on which somebody asks just as the hub goes down is told so, whether it is the first call or another", async () => {
+    const instance = await startInstance()
+    const [fresh, kept] = [await connected(instance), await connected(instance)]
+    kept.write(text(instance))
+    await answer(kept)
+    const closed = instance.close()
+    for (const socket of [fresh, kept]) socket.write(text(instance))
+    for (const socket of [fresh, kept]) {
+      const { status, body } = await answer(socket)
+      expect([status, body]).toEqual(["HTTP/1.1 503 Service Unavailable", expect.stringContaining("hub_stopping")])
+    }
+    await closed
   })
 
   test("is kept by Node's client from call to call", async () => {

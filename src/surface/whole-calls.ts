@@ -15,6 +15,9 @@ export type WholeCallsOptions = {
   idleMs: number
 }
 
+/** How long whoever asks just as the hub goes down is heard, in ms: to be told so, and not cut off. */
+const PARTING_MS = 20
+
 /**
  * Calls over HTTP that come whole, each after the answer to the one before it, are read here, below Node's HTTP, whose objects and events take as much of a core as the
  * claim itself (`docs/decisions/0008`). At the first that is anything else, its connection is Node's, with what was read.
@@ -34,6 +37,11 @@ export class WholeCalls {
 
   /** Connections end, each when it was answered. */
   close(): void {
+    // What has been sent by then is read first.
+    setTimeout(() => setImmediate(() => this.#closeAll()), PARTING_MS)
+  }
+
+  #closeAll(): void {
     for (const line of this.#lines) line.close()
   }
 
@@ -135,7 +143,7 @@ class Line {
     this.#guest.isBusy = false
     if (this.#socket.destroyed) return
     if (this.#early !== null) this.#handOver(this.#early)
-    else if (this.#isLast) this.#socket.end()
+    else if (this.#isLast) this.#socket.destroySoon()
   }
 
   #readTogether(): void {
