@@ -25,7 +25,7 @@ export class Director extends Caller {
   }
 
   async direct(): Promise<void> {
-    const { chance } = this.world
+    const { chance, plain } = this.world
     for (const { name, heartbeatMs } of this.#world.agents) {
       const capabilities: Record<string, number> = chance.happens(0.6) ? { rust: chance.between(1, 5) } : {}
       await this.ask("agent.add", {
@@ -35,12 +35,14 @@ export class Director extends Caller {
         maxActive: chance.happens(0.7) ? 1 : 2,
         kind: chance.pick(["script", "claude", "codex", "gemini"]),
         account: chance.happens(0.5) ? "shared" : null,
+        costPerHourMicroUsd: !plain && chance.happens(0.3) ? chance.between(4_000, 9_000) : 0,
       })
     }
     for (const agent of this.#world.agents) await this.#issue(agent)
     // Of every ten agents here five die: their breakers would all be open, and what waits in vain could not be told from what waits for those.
     await this.ask("breaker.setPolicy", { changes: { consecutive: 0, ratePercent: 0, ...OPEN }, reason: "chaos" })
-    if (!this.world.plain && chance.happens(0.5)) await this.#setBudget()
+    if (!plain && chance.happens(0.5)) await this.#setBudget("workspace", null)
+    if (!plain && chance.happens(0.35)) await this.#limit()
     if (this.#governs) await this.ask("policy.set", { text: policyOf((from) => chance.pick(from)), reason: "rules" })
     for (let count = chance.between(5, 14); count > 0; count -= 1) await this.#add()
     this.ready = true
@@ -66,6 +68,7 @@ export class Director extends Caller {
       maxAttempts: plain ? 1_000 : chance.between(2, 6),
       review: !plain && chance.happens(0.15),
       labels: chance.happens(0.2) ? ["docs"] : [],
+      budgetMicroUsd: !plain && chance.happens(0.15) ? chance.between(300, 2_500) : null,
     }
     const added = await this.ask("task.add", task)
     if (added?.kind === "ok") this.#tasks.push(id)
@@ -74,27 +77,59 @@ export class Director extends Caller {
   async #edit(task: string): Promise<void> {
     const { chance } = this.world
     const touches = chance.happens(0.5) ? [chance.pick(GLOBS)] : []
-    await this.ask("task.edit", { task, changes: { maxAttempts: chance.between(1, 6), review: chance.happens(0.3), touches }, reason: "thought again" })
+    const money = chance.happens(0.3) ? { budgetMicroUsd: chance.between(300, 4_000) } : {}
+    const changes = { maxAttempts: chance.between(1, 6), review: chance.happens(0.3), touches, ...money }
+    await this.ask("task.edit", { task, changes, reason: "thought again" })
   }
 
-  async #setBudget(): Promise<void> {
+  async #setBudget(scope: string, windowMs: number | null): Promise<void> {
     const { chance } = this.world
     await this.ask("budget.set", {
-      scope: "workspace",
-      windowMs: null,
+      scope,
+      windowMs,
       limitMicroUsd: chance.between(1_000, 6_000),
-      perClaimMicroUsd: chance.between(400, 1_000),
-      warnPercent: [80],
+      perClaimMicroUsd: chance.happens(0.8) ? chance.between(400, 1_000) : null,
+      warnPercent: chance.happens(0.8) ? [80] : [50, 90],
       graceMs: chance.between(0, 1_500),
       absorb: chance.happens(0.5),
       reason: "money",
     })
   }
 
+  /** Limits what an agent, an account, a plan or a task may spend, or lifts a limit again; some are counted anew every few seconds. */
+  async #limit(): Promise<void> {
+    const { chance } = this.world
+    const { budget, plans } = this.#world.oracle
+    const known = chance.pick([...budget.books.values()])
+    if (known !== undefined && chance.happens(0.3)) {
+      const { scope, windowMs } = known
+      const rules = { perClaimMicroUsd: null, warnPercent: [80], graceMs: 500, absorb: false }
+      return void (await this.ask("budget.set", { scope, windowMs, limitMicroUsd: null, ...rules, reason: "no more of it" }))
+    }
+    const { name } = chance.pick(this.#world.agents)
+    const of = [chance.pick([...plans.running].map((plan) => `plan/${plan}`)), chance.pick(this.#tasks.map((task) => `task/${task}`))]
+    const scopes = [`agent/${name}`, `agent/${name}`, "account/shared", `account/agent/${name}`, ...of].filter((scope) => scope !== undefined)
+    await this.#setBudget(chance.pick(scopes), chance.happens(0.4) ? chance.between(1_500, 6_000) : null)
+  }
+
+  /** Gives money to what has none, and takes back what was spent: now and then more than that. */
+  async #pay(): Promise<void> {
+    const { chance } = this.world
+    const { budget, atMs } = this.#world.oracle
+    const tight = chance.pick([...budget.tight(atMs)])
+    if (tight !== undefined && chance.happens(0.6)) {
+      const { scope, windowMs } = tight
+      await this.ask("budget.topUp", { scope, windowMs, amountMicroUsd: chance.between(500, 3_000), reason: "more" })
+    }
+    const spent = budget.books.size > 0 && chance.happens(0.1) ? chance.pick([...budget.spent.values()]) : undefined
+    if (spent === undefined || spent.microUsd < 2) return
+    const costMicroUsd = chance.happens(0.15) ? spent.microUsd + chance.below(1_000) : chance.between(1, spent.microUsd)
+    await this.ask("usage.refund", { agent: spent.agent, task: spent.task, costMicroUsd, reason: "the call failed" })
+  }
+
   async #stepIn(): Promise<void> {
     const { chance, plain } = this.world
-    if (!this.#world.oracle.budget.affords && chance.happens(0.6))
-      await this.ask("budget.topUp", { scope: "workspace", windowMs: null, amountMicroUsd: chance.between(500, 3_000), reason: "more" })
+    if (!plain) await this.#pay()
     if (plain) return this.#tasks.length < 25 ? this.#add() : undefined
     const tasks = [...this.#world.oracle.tasks.values()]
     const reviewed = tasks.find(({ status }) => status === "review")
@@ -113,6 +148,7 @@ export class Director extends Caller {
     else if (dice === 4) await this.#manage()
     else if (dice === 5 || (this.#strikes && dice > 14)) await this.#stop()
     else if (dice === 6) await this.#plan()
+    else if (dice === 7 && chance.happens(0.5)) await this.#limit()
     else if (dice < 11 && this.#tasks.length < 60) await this.#add()
     if (this.#governs && chance.happens(0.1))
       await this.ask("policy.set", { text: chance.happens(0.25) ? null : policyOf((from) => chance.pick(from)), reason: "thought again" })
@@ -164,7 +200,8 @@ export class Director extends Caller {
     if (plans.length > 0 && chance.happens(0.2)) return void (await this.ask("plan.cancel", { plan: chance.pick(plans), reason: "changed our mind" }))
     const digest = `${chance.below(3)}`
     const tasks = ["a", "b", "c"].map((id, at) => ({ id, title: id, dependsOn: at === 2 ? ["a"] : [], leaseMs: chance.between(1_000, 4_000), maxAttempts: 4 }))
-    const rest = { title: "release", commit: null, worktrees: false, budgetMicroUsd: null, agents: [], tasks }
+    const budgetMicroUsd = chance.happens(0.5) ? chance.between(1_500, 5_000) : null
+    const rest = { title: "release", commit: null, worktrees: false, budgetMicroUsd, agents: [], tasks }
     await this.ask("plan.add", { name: "release", digest, maxActiveAgents: chance.between(1, 2), ...rest })
   }
 }

@@ -75,12 +75,12 @@ export class Oracle {
   *ready({ agent, session, role }: Actor, nowMs: number): Iterable<TaskModel> {
     const { capabilities } = this.agents.get(agent) as AgentModel
     const by = this.#caller(agent, role)
-    if (!this.budget.affords || this.staff.void.has(agent) || this.staff.void.has(session ?? "") || this.policy.forbids("task.claimNext", by)) return
+    if (this.staff.void.has(agent) || this.staff.void.has(session ?? "") || this.policy.forbids("task.claimNext", by)) return
     for (const task of this.tasks.values()) {
       const { id, spec, readySinceMs } = task
       if (readySinceMs === null || !meets(capabilities, spec.requires) || this.files.obstructs(agent, spec.touches)) continue
       if (this.policy.forbids("task.claim", by, task) || this.staff.keeps(agent, task, nowMs, this.tasks) !== null) continue
-      if (this.plans.hasRoom(id, agent, this.tasks)) yield task
+      if (this.plans.hasRoom(id, agent, this.tasks) && this.budget.affords(agent, id, nowMs)) yield task
     }
   }
 

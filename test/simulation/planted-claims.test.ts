@@ -1,6 +1,10 @@
 import { describe, expect, test } from "vitest"
+import { Books } from "../../src/core/account-book.ts"
+import type { Budget } from "../../src/core/budget.ts"
+import { ClaimGate } from "../../src/core/claim-gate.ts"
 import { commands } from "../../src/core/command.ts"
 import { Holdings } from "../../src/core/holdings.ts"
+import { Table } from "../../src/core/table.ts"
 import { Queue } from "../../src/hub/queue.ts"
 import { find, replaced } from "./planting.ts"
 
@@ -156,5 +160,60 @@ describe("a fault that is planted in a claim or a reservation is found:", { time
       () => find({}),
     )
     expect(greedy).toMatch(/task\.claimed by \w+ reserves \d+(, though only -?\d+ of \d+ is free| in a budget that is closed)/)
+  })
+
+  test.each(["plan/", "task/", "agent/", "account/"])("money that is looked for, and booked, without budgets of %s", async (of) => {
+    const poor = await replaced(
+      Books.prototype,
+      "under",
+      (sound) =>
+        function under(this: Books, ...spent): ReturnType<typeof sound> {
+          return sound.apply(this, spent).filter((id) => !id.includes(of))
+        },
+      () => find({}),
+    )
+    expect(poor).toMatch(/task\.claimed by \w+ reserves .*, not .*|the books of budget|budget \S+ is closed, and nobody is told/)
+  })
+
+  test("a refund of what nobody spent", async () => {
+    const generous = await replaced(
+      commands["usage.refund"],
+      "decide",
+      () => (_state, _by, data) => [{ type: "usage.refunded", data }],
+      () => find({}),
+    )
+    expect(generous).toMatch(/usage\.refunded by director takes \d+ back of \d+ that was spent on/)
+  })
+
+  test("a refund that leaves one budget as it was", async () => {
+    const kept = await replaced(
+      Table.prototype as Table<unknown>,
+      "put",
+      (sound) =>
+        function put(this: Table<unknown>, key: string, value: unknown): void {
+          const before = this.name === "budgets" ? (this.get(key) as Budget | undefined) : undefined
+          const isRefund = before !== undefined && (value as Budget).refundedMicroUsd > before.refundedMicroUsd
+          if (!isRefund || key === "workspace") sound.call(this, key, value)
+        },
+      () => find({ hubs: 2 }),
+    )
+    expect(kept).toMatch(/the books of budget \S+ \(limit, settled, overrun, reserved, closed\) are/)
+  })
+
+  test("a claim that is refused for want of money which is there", async () => {
+    const mean = await replaced(
+      ClaimGate.prototype,
+      "admit",
+      (sound) =>
+        function admit(this: ClaimGate, ...of): ReturnType<typeof sound> {
+          const kept = sound.apply(this, of)
+          const reserves = Object.keys(this.reservesOf(of[0]).reserves ?? {})
+          return kept === null && reserves.some((id) => id.startsWith("task/"))
+            ? { refused: "budget_spent", message: "planted", remedy: "none", details: {} }
+            : kept
+        },
+      () => find({}),
+    )
+    expect(mean).toMatch(/task\.claim-\d+ of agent\d is refused \(budget_spent\) at \d+, though there is money for|has waited \d+ ms though/)
   })
 })

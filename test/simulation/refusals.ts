@@ -6,7 +6,11 @@ import type { Request } from "./wire.ts"
  * Why a refusal is wrong by what the ledger says, or null: the caller has made sure that the hub decided on this very state. What a hub refuses leaves no entry, so nothing
  * else would show that somebody was kept from what nobody has.
  */
-export function unjustified(oracle: Oracle, { name, actor, input }: Request, code: ErrorCode): string | null {
+export function unjustified(oracle: Oracle, { name, actor, input }: Request, code: ErrorCode, nowMs: number): string | null {
+  if (code === "budget_spent" && name === "task.claim") {
+    const { task } = input as { task: string }
+    return oracle.budget.affords(actor.agent, task, nowMs) ? `there is money for ${task}` : null
+  }
   if (code !== "files_conflict") return null
   if (name === "files.reserve") {
     const { globs, mode } = input as { globs: readonly string[]; mode: string }

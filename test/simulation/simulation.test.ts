@@ -57,6 +57,8 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
     "usage.reported",
     "budget.set",
     "budget.topped_up",
+    "budget.removed",
+    "usage.refunded",
     "policy.set",
     "agent.edited",
     "agent.retired",
@@ -74,6 +76,7 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
   for (const code of [
     "claim_denied",
     "files_conflict",
+    "invalid",
     "stale_fence",
     "nothing_ready",
     "not_ready",

@@ -1,4 +1,5 @@
 import type { Claimed } from "../../src/core/answer.ts"
+import { budgetViews } from "../../src/core/budget-view.ts"
 import type { AgentId, Seq } from "../../src/core/ids.ts"
 import { isHeld } from "../../src/core/task.ts"
 import type { Workspace } from "../../src/core/workspace.ts"
@@ -70,7 +71,7 @@ export class Watch {
   answered(request: Request, loop: Loop, reply: Reply, { voidSince, asOf }: Known): void {
     for (const parked of this.#parked) if (parked.request === request && parked.loop === loop) this.#parked.delete(parked)
     if (reply.kind === "error" && asOf === this.#world.store.entries.length && asOf === this.#world.oracle.seq) {
-      const wrong = unjustified(this.#world.oracle, request, reply.code)
+      const wrong = unjustified(this.#world.oracle, request, reply.code, loop.nowMs())
       if (wrong !== null) throw new Violation(`${request.name} ${request.key} of ${request.actor.agent} is refused (${reply.code}) at ${asOf}, though ${wrong}`)
     }
     if (reply.kind !== "ok") return
@@ -193,15 +194,16 @@ export class Watch {
   }
 
   /** What a hub has in its books is what the entries say: nothing is counted twice, and nothing stays reserved for nobody. */
-  #agreeOnMoney({ budgets, reservations }: Workspace): void {
-    const { limit, settled, overrun, reserved, isClosed, holders } = this.#world.oracle.budget
-    if (reservations.size !== holders) throw new Violation(`${reservations.size} claims have money set aside, not ${holders}`)
-    const budget = budgets.get("workspace")
-    if (budget === undefined) return
-    const { limitMicroUsd, addedMicroUsd, settledMicroUsd, overrunMicroUsd, reservedMicroUsd, closedAtMs } = budget
-    const books = [(limitMicroUsd as number) + addedMicroUsd, settledMicroUsd, overrunMicroUsd, reservedMicroUsd, closedAtMs !== null].join(" ")
-    const said = [limit, settled, overrun, reserved, isClosed].join(" ")
-    if (books !== said) throw new Violation(`the budget's books (limit, settled, overrun, reserved, closed) are ${books}, not ${said}`)
+  #agreeOnMoney(state: Workspace, nowMs: number): void {
+    const { books, held } = this.#world.oracle.budget
+    if (state.reservations.size !== held.size) throw new Violation(`${state.reservations.size} claims have money set aside, not ${held.size}`)
+    if (state.budgets.size !== books.size) throw new Violation(`there are ${state.budgets.size} budgets, not ${books.size}`)
+    for (const view of budgetViews(state, null, nowMs)) {
+      const { limitMicroUsd, settledMicroUsd, overrunMicroUsd, reservedMicroUsd, closedAtMs } = view
+      const shown = [limitMicroUsd, settledMicroUsd, overrunMicroUsd, reservedMicroUsd, closedAtMs !== null].join(" ")
+      const said = this.#world.oracle.budget.sums(view.budget, nowMs)
+      if (shown !== said) throw new Violation(`the books of budget ${view.budget} (limit, settled, overrun, reserved, closed) are ${shown}, not ${said}`)
+    }
   }
 
   /** Who may edit what, as the git guard asks, and who holds which lease until when. Agents take turns: one look is for one of them. */
@@ -236,7 +238,7 @@ export class Watch {
     for (const [status, count] of Object.entries(counts))
       if (count !== (expected[status] ?? 0)) throw new Violation(`${count} tasks are ${status}, not ${expected[status] ?? 0}`)
     if (state.tasks.size !== oracle.tasks.size) throw new Violation(`there are ${state.tasks.size} tasks, not ${oracle.tasks.size}`)
-    this.#agreeOnMoney(state)
+    this.#agreeOnMoney(state, nowMs)
     this.#agreeOnFiles(state, nowMs)
     for (const [id, messages] of oracle.threads.messages) {
       const head = state.threads.get(id)?.head
