@@ -41,9 +41,17 @@ class HttpSubject implements Subject {
     if (tampered) bytes = mutateBytes(bytes, choices, 2)
     this.#sent = bytes.toString("latin1")
     const pieces = choices.chance(15) ? split(bytes, choices) : [bytes]
+    const before = choices.chance(40) ? Array.from({ length: choices.between(1, 2) }, () => this.#read()) : []
     const { head } = this.#hub.loop
     const patienceMs = draft.may === "wait" ? WAITS_MS : PATIENCE_MS
-    const answer = await exchange({ port: this.#hub.port, pieces, whole: draft.framed && !tampered, patienceMs, noBody: this.#sent.startsWith("HEAD ") })
+    const answer = await exchange({
+      port: this.#hub.port,
+      before,
+      pieces,
+      whole: draft.framed && !tampered,
+      patienceMs,
+      noBody: this.#sent.startsWith("HEAD "),
+    })
     const came = await this.#judge(answer, draft, tampered, head.seq)
     this.#hub.checkSound()
     return came
@@ -69,6 +77,18 @@ class HttpSubject implements Subject {
     // What is refused on the way in has no request id; a request before it on the same bytes may have been a good one.
     if (answer.headers.has("x-request-id")) await this.#hub.checkUnwritten(seq)
     return `${answer.status} ${checkAnswer(answer)}`
+  }
+
+  /** What changes nothing, as a client asks it over and over. */
+  #read(): Buffer {
+    const { bearers, port } = this.#hub
+    const headers: [string, string][] = [
+      ["Host", `127.0.0.1:${port}`],
+      ["Authorization", `Bearer ${bearers.operator}`],
+      ["Content-Type", "application/json"],
+      ["Content-Length", "2"],
+    ]
+    return write({ method: "POST", path: "/api/orpc/ledger/head", headers, body: Buffer.from("{}"), may: "answer", framed: true })
   }
 
   #draft(choices: Choices): Draft {

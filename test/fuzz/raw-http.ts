@@ -7,6 +7,8 @@ export type RawAnswer =
 
 export type RawRequest = {
   port: number
+  /** Whole requests that go before, each once the one before it was answered: what the connection carries then is read as on one that is kept. */
+  before?: readonly Buffer[]
   /** Written one after the other, each in a turn of its own. */
   pieces: readonly Buffer[]
   /** Whether an answer is due without a word more: else the way out is closed after a while of silence. */
@@ -18,13 +20,14 @@ export type RawRequest = {
 
 const SILENCE_MS = 25
 
-/** Writes bytes to a connection of their own, and reads the first answer: to its end, or of an event stream the head and what came with it. */
-export function exchange({ port, pieces, whole, patienceMs, noBody = false }: RawRequest): Promise<RawAnswer> {
+/** Writes bytes to a connection of their own, and reads the first answer to what is asked: to its end, or of an event stream the head and what came with it. */
+export function exchange({ port, before = [], pieces, whole, patienceMs, noBody = false }: RawRequest): Promise<RawAnswer> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true })
     socket.setNoDelay(true)
-    const chunks: Buffer[] = []
+    let chunks: Buffer[] = []
     let bytes = 0
+    let greeted = 0
     const timers: NodeJS.Timeout[] = []
     const finish = (closed: boolean): void => {
       for (const timer of timers) clearTimeout(timer)
@@ -38,12 +41,22 @@ export function exchange({ port, pieces, whole, patienceMs, noBody = false }: Ra
     socket.on("data", (chunk: Buffer) => {
       bytes += chunk.length
       chunks.push(chunk)
-      if (isWhole(Buffer.concat(chunks), noBody)) finish(false)
+      if (greeted < before.length) {
+        if (isWhole(Buffer.concat(chunks), false)) greet()
+      } else if (isWhole(Buffer.concat(chunks), noBody)) finish(false)
     })
     socket.on("end", () => finish(true))
     socket.on("error", () => finish(true))
     socket.on("close", () => finish(true))
-    socket.on("connect", () => {
+    const greet = (): void => {
+      if (chunks.length > 0) greeted += 1
+      chunks = []
+      bytes = 0
+      const greeting = before[greeted]
+      if (greeting === undefined) ask()
+      else socket.write(greeting)
+    }
+    const ask = (): void => {
       let at = 0
       const next = (): void => {
         const piece = pieces[at]
@@ -57,7 +70,8 @@ export function exchange({ port, pieces, whole, patienceMs, noBody = false }: Ra
         setImmediate(next)
       }
       next()
-    })
+    }
+    socket.on("connect", greet)
     timers.push(setTimeout(() => finish(false), patienceMs))
   })
 }
