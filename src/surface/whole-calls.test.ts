@@ -1,5 +1,6 @@
 import { once } from "node:events"
 import { request as httpRequest, Agent } from "node:http"
+import { networkInterfaces } from "node:os"
 import { connect, createServer, type AddressInfo, type Socket } from "node:net"
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest"
 import { textFrame } from "../contract/frame.ts"
@@ -101,6 +102,24 @@ describe("a call that came whole is answered as Node's HTTP answers it", () => {
   })
 })
 
+test("a refusal for the rate says when to come again, as by Node's HTTP, and is counted as a request", async () => {
+  hub = await startInstance({ rate: { perSecond: 0.001, burst: 1 } })
+  const [plain, other] = [await connected(hub), await connected(hub)]
+  plain.write(text(hub))
+  expect((await answer(plain)).status).toContain("200")
+  plain.write(text(hub))
+  other.write(text(hub, { fields: { "X-Not-Known": "a" } }))
+  const [got, byNode] = [await answer(plain), await answer(other)]
+  expect([got.status, byNode.status]).toEqual(["HTTP/1.1 429 Refused", "HTTP/1.1 429 Too Many Requests"])
+  for (const { headers, body } of [got, byNode]) {
+    expect(Number(headers["retry-after"])).toBeGreaterThan(900)
+    expect(body).toContain("rate_limited")
+  }
+  expect(Object.keys(got.headers).toSorted()).toEqual(Object.keys(byNode.headers).toSorted())
+  const ids = [got, byNode].map(({ headers }) => Number(headers["x-request-id"]?.split("-")[1]))
+  expect(new Set(ids)).toEqual(new Set([2, 3]))
+})
+
 describe("a connection", () => {
   test("carries call after call, whatever became of the one before", async () => {
     hub = await startInstance()
@@ -153,6 +172,50 @@ describe("a connection", () => {
       socket.end(text(hub, said))
       expect((await answer(socket)).status).toMatch(/200|401/)
       await once(socket.resume(), "end")
+    }
+  })
+
+  test("is asked at each call who calls, and in which session", async () => {
+    hub = await startInstance()
+    const [ada, ben] = [await hub.agent("ada"), await hub.agent("ben")]
+    const { token } = await hub.auth.exchange(ben, { workspace: null, session: null })
+    const socket = await connected(hub)
+    const ask = async (said: Said): Promise<string> => {
+      socket.write(text(hub as Instance, { path: "/rpc/ledger/head", ...said }))
+      const { status, body } = await answer(socket)
+      return `${status.slice(9, 12)} ${/"code":"(\w+)"/.exec(body)?.[1] ?? ""}`.trim()
+    }
+    socket.write(text(hub, { path: "/rpc/session/start", token: ada }))
+    const session = /"session":"(\w+)"/.exec((await answer(socket)).body)?.[1] as string
+    const fields = { "Skein-Session": session }
+    expect([await ask({ token: ada, fields }), await ask({ token: ben, fields }), await ask({ token })]).toEqual(["200", "403 claim_mismatch", "200"])
+    socket.write(text(hub, { path: "/rpc/session/end", token: ada, body: `{"json":{"session":"${session}"}}` }))
+    expect((await answer(socket)).status).toContain("200")
+    expect([await ask({ token: ada, fields }), await ask({ token: ada })]).toEqual(["409 wrong_status", "200"])
+    hub.wall.aheadMs = 16 * 60_000
+    expect([await ask({ token }), await ask({ token: ben })]).toEqual(["401 token_expired", "200"])
+    socket.write(text(hub, { path: "/rpc/credential/revoke", body: `{"json":{"agent":"ada","id":"${ada.split("_")[2]}","reason":"lost"}}` }))
+    expect((await answer(socket)).status).toContain("200")
+    socket.write(text(hub, { path: "/rpc/agent/retire", body: '{"json":{"name":"ben","reason":"done"}}' }))
+    expect((await answer(socket)).status).toContain("200")
+    expect([await ask({ token: ada }), await ask({ token: ben }), await ask({})]).toEqual(["401 unauthenticated", "401 unauthenticated", "200"])
+  })
+
+  const afar = Object.values(networkInterfaces()).flatMap((each) => each?.filter(({ family, internal }) => family === "IPv4" && !internal) ?? [])[0]
+  test.skipIf(afar === undefined)("from another address than the hub's own machine takes a token, and no credential", async () => {
+    const { address = "" } = afar ?? {}
+    hub = await startInstance({ host: "0.0.0.0", allowedHosts: ["hub.example"] })
+    const { token } = await hub.auth.exchange(hub.operator, { workspace: null, session: null })
+    const socket = connect(Number(new URL(hub.url).port), address).setEncoding("latin1")
+    onTestFinished(() => void socket.destroy())
+    for (const [said, status] of [
+      [token, "200"],
+      [hub.operator, "401"],
+      [token, "200"],
+      [hub.operator, "401"],
+    ] as const) {
+      socket.write(text(hub, { token: said, fields: { Host: "hub.example" } }))
+      expect((await answer(socket)).status).toContain(status)
     }
   })
 
