@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import { DEFAULT_RULES } from "./budget.ts"
 import { OPERATOR, Scenario, types } from "../../test/scenario.ts"
 
 const NEXT = { plan: null, labels: [], filler: null, max: 1 } as const
@@ -49,5 +50,30 @@ describe("a claim", () => {
     const took = scenario.must("task.claim", bob, { task: "t" })
     expect(types(took)).toEqual(["lease.ended", "task.claimed", "event.sent"])
     expect(JSON.stringify(took.entries[2]?.data)).toContain("breaker agent/ann is open")
+  })
+
+  it("has for real work what the caller's own filler has set aside, by name and by the next task: the filler gives way with it", () => {
+    for (const byName of [true, false]) {
+      const scenario = given()
+      const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob")]
+      scenario.must("budget.set", OPERATOR, { ...DEFAULT_RULES, scope: "workspace", windowMs: null, limitMicroUsd: 1_000, reason })
+      scenario.task("filler", { budgetMicroUsd: 600, filler: true })
+      expect(scenario.must("task.claimNext", ann, NEXT).answer.claims[0]?.task.id).toBe("filler")
+      scenario.task("real", { budgetMicroUsd: 700 })
+      scenario.task("other", { budgetMicroUsd: 500, filler: true })
+      scenario.refuses("budget_spent", "task.claimNext", bob, NEXT)
+      const taken = byName ? scenario.must("task.claim", ann, { task: "real" }) : scenario.must("task.claimNext", ann, { ...NEXT, filler: false })
+      expect(types(taken)).toEqual(["task.released", "task.claimed"])
+      expect(scenario.state.budgets.get("workspace")?.reservedMicroUsd).toBe(700)
+    }
+  })
+
+  it("has for another filler nothing of what the first has set aside: that one stays", () => {
+    const scenario = given()
+    const ann = scenario.agent("ann", { maxActive: 2 })
+    scenario.must("budget.set", OPERATOR, { ...DEFAULT_RULES, scope: "workspace", windowMs: null, limitMicroUsd: 1_000, reason })
+    for (const id of ["f", "g"]) scenario.task(id, { budgetMicroUsd: 600, filler: true })
+    scenario.claim(ann, "f")
+    for (const filler of [null, true]) scenario.refuses("budget_spent", "task.claimNext", ann, { ...NEXT, filler })
   })
 })

@@ -79,19 +79,22 @@ export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNex
   if ("refused" in agent) return agent
   const load = loadOf(state, agent, nowMs)
   const room = agent.maxActive - load.active
-  const gate = new ClaimGate(state, agent, nowMs, load.over, filter.forbids)
+  // Real work takes the place of what fillers have set aside; another filler would stand beside them.
+  const beside = new ClaimGate(state, agent, nowMs, load.over, filter.forbids)
+  const givesWay = load.fillers.length > 0 && filter.filler !== true
+  const gate = givesWay ? new ClaimGate(state, agent, nowMs, [...load.over, ...load.fillers], filter.forbids) : beside
   const effort = newEffort(filter.steps)
   const shut = room <= 0 ? null : gate.shut()
   if (shut !== null) return shut
-  const take = (ids: readonly TaskId[], free: TaskEvent[], rule: Reasons["rule"] = "order"): Events => {
+  const take = (ids: readonly TaskId[], free: TaskEvent[], by = gate, rule: Reasons["rule"] = "order"): Events => {
     const waiting = filter.turn?.waiting
-    const claims = ids.map((id) => claimed(state, actor, id, state.specs.get(id) as TaskSpec, reasonsFor(state, agent, id, rule, waiting), nowMs, gate))
-    const before: Events = [...returned(state, actor), ...gate.probesEnded()]
+    const claims = ids.map((id) => claimed(state, actor, id, state.specs.get(id) as TaskSpec, reasonsFor(state, agent, id, rule, waiting), nowMs, by))
+    const before: Events = [...returned(state, actor), ...by.probesEnded()]
     if (load.over.length === 0 && free.length === 0 && before.length === 0) return claims
     return [...before, ...lapsed(state, actor, load), ...free, ...claims]
   }
   const own = room <= 0 ? null : ownOf(state, actor, agent, filter, gate, effort)
-  if (own !== null) return take([own.id], freed(load, state.specs.get(own.id) as TaskSpec), own.rule)
+  if (own !== null) return take([own.id], freed(load, state.specs.get(own.id) as TaskSpec), gate, own.rule)
   const real = filter.filler === true || room <= 0 ? [] : choose(state, actor, agent, filter, false, room, gate, effort)
   if (real.length > 0) return take(real, freed(load, state.specs.get(real[0] as TaskId) as TaskSpec))
   const left = room - load.fillers.length
@@ -99,9 +102,10 @@ export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNex
     const over = new Set(load.over.map((task) => task.id))
     return currentClaims(state, actor).some((task) => !over.has(task.id)) ? take([], []) : atLimit(agent)
   }
-  const fillers = filter.filler === false ? [] : choose(state, actor, agent, filter, true, left, gate, effort)
-  if (fillers.length > 0) return take(fillers, [])
-  if (gate.refusal !== null) return gate.refusal
+  const fillers = filter.filler === false ? [] : choose(state, actor, agent, filter, true, left, beside, effort)
+  if (fillers.length > 0) return take(fillers, [], beside)
+  const kept = gate.refusal ?? beside.refusal
+  if (kept !== null) return kept
   const { pending } = state.board.counts
   return refuse("nothing_ready", "no task that fits is ready", "Wait for one with `wait`, or look at `skein status` for what is blocked.", {
     pending,
