@@ -142,6 +142,13 @@ export function describeDamage(name: string, make: () => Subject): void {
         7,
         /entry 7 is dated 1,/,
       ],
+      [
+        "a date that is none, and that no text can be made of",
+        (rows) => chained(rows.with(6, { ...at(rows, 7), bytes: at(rows, 7).bytes.replace(/"atMs":\d+/, '"atMs":{"toString":1,"valueOf":1}') })),
+        "unreadable",
+        7,
+        /entry 7 chains, but has no date/,
+      ],
       ["a chained text that is no entry", (rows) => chained(rows.with(6, { ...at(rows, 7), bytes: "not JSON" })), "unreadable", 7, /entry 7 chains/],
       ["a chained deletion that left the numbers", (rows) => chained(places(rows.toSpliced(7, 1))), "missing", 8, /entry 8 is missing/],
     ]

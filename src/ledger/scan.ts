@@ -69,8 +69,8 @@ export async function examine(ledger: Pick<Ledger, "read">, onEntry: (entry: Ent
       const entry = decode(row.bytes, upcasts)
       if (entry === null) return end(finding("unreadable", seq, `entry ${seq} chains, but is not an entry`))
       if (entry.seq !== seq) return end(await nameDamage(ledger, seq, prev, row))
-      if (typeof entry.atMs !== "number" || !(entry.atMs >= lastAtMs))
-        return end(finding("backwards", seq, `entry ${seq} is dated ${entry.atMs}, before the entry before it (${lastAtMs})`))
+      if (typeof entry.atMs !== "number") return end(finding("unreadable", seq, `entry ${seq} chains, but has no date`))
+      if (!(entry.atMs >= lastAtMs)) return end(finding("backwards", seq, `entry ${seq} is dated ${entry.atMs}, before the entry before it (${lastAtMs})`))
       if (entry.type === CHECKPOINT_RECORDED) {
         const wrong = compareRecorded(entry.data as Partial<RecordedCheckpoint> | null, seq, frontier)
         if (wrong) return end(wrong)

@@ -270,7 +270,8 @@ class JsonText {
 function tooDeepAt(text: string): number | null {
   const scanner = createScanner(text, true)
   let depth = 0
-  for (scanner.scan(); scanner.getTokenLength() > 0; scanner.scan()) {
+  // At the end of a text that breaks off, the last token still has a length.
+  for (scanner.scan(); scanner.getTokenOffset() < text.length; scanner.scan()) {
     const mark = text.charAt(scanner.getTokenOffset())
     if (mark === "}" || mark === "]") depth -= 1
     if (mark !== "{" && mark !== "[") continue

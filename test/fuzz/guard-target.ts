@@ -130,6 +130,6 @@ function section(key: string, value: string): string {
 function nameIn(choices: Choices): string {
   const name = choices.chance(50) ? oddText(choices) : mutateText("a b.ts", choices)
   const parts = name.toWellFormed().replaceAll("\0", "").split("/")
-  const sound = parts.filter((part) => !["", ".", ".."].includes(part) && !/^\.git|git~/i.test(part)).map((part) => part.slice(0, 200))
+  const sound = parts.filter((part) => !["", ".", ".."].includes(part) && !/^\.git|git~/i.test(part)).map((part) => part.slice(0, 200).toWellFormed())
   return `free/${choices.pick(["", "\n", "<", ">", " "])}${sound.slice(0, 40).join("/") || "x"}`
 }

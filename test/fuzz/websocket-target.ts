@@ -36,6 +36,9 @@ class WebSocketSubject implements Subject {
 
   async attempt(choices: Choices): Promise<string> {
     this.#sent = []
+    // What an earlier connection asked before it ended is carried out.
+    await new Promise<void>((resolve) => setImmediate(resolve))
+    await this.#hub.loop.read(() => undefined)
     const { seq } = this.#hub.loop.head
     const upgrade = this.#upgrade(choices)
     const messages: Buffer[] = []
