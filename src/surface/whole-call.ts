@@ -12,7 +12,8 @@ export const WHOLE_MAX_BYTES = 16 * 1024
 const HEAD_MAX_BYTES = 8 * 1024
 const HEAD_END = Buffer.from("\r\n\r\n")
 const ASKED = /POST (\/(?:rpc|api\/orpc)\/[A-Za-z]{1,40}\/[A-Za-z]{1,40}) HTTP\/1\.1\r\n/y
-const FIELD = /([A-Za-z-]{1,40}): ?([ -~]*)\r\n/y
+/** Lines that are printable, each ended as RFC 9112 says. */
+const LINES = /^(?:[ -~]+\r\n)+$/
 /** What a call may say of itself, as clients spell it. */
 const KEPT = ["Host", "Authorization", "Content-Type", "Content-Length", "Idempotency-Key", "Skein-Workspace", "Skein-Session", "Connection"]
 /** What the hub looks at in no call. */
@@ -42,14 +43,15 @@ export function readWholeCall(bytes: Buffer): WholeCall | null {
   ASKED.lastIndex = 0
   const pathname = ASKED.exec(head)?.[1]
   if (pathname === undefined) return null
+  if (!LINES.test(head)) return null
   const headers: Record<string, string> = {}
-  for (let at = ASKED.lastIndex; at < head.length; at = FIELD.lastIndex) {
-    FIELD.lastIndex = at
-    const field = FIELD.exec(head)
-    if (field === null) return null
-    const [, spelled = "", value = ""] = field
-    const name = NAMES.get(spelled)
+  for (let at = ASKED.lastIndex; at < head.length;) {
+    const colon = head.indexOf(":", at)
+    const last = head.indexOf("\r", at)
+    const name = colon === -1 ? undefined : NAMES.get(head.slice(at, colon))
+    const value = head.slice(head[colon + 1] === " " ? colon + 2 : colon + 1, last)
     if (name === undefined || value === "" || value.startsWith(" ") || value.endsWith(" ")) return null
+    at = last + 2
     if (name === null) continue
     if (headers[name] !== undefined) return null
     headers[name] = value

@@ -249,8 +249,8 @@ describe("a connection", () => {
 
   test("that is idle ends with the hub at once, and one that is asked on is answered first and told that it ends", async () => {
     const instance = await startInstance()
-    const [idle, busy] = [await connected(instance), await connected(instance)]
-    for (const socket of [idle, busy]) {
+    const [idle, busy, early] = [await connected(instance), await connected(instance), await connected(instance)]
+    for (const socket of [idle, busy, early]) {
       socket.write(text(instance))
       await answer(socket)
     }
@@ -264,9 +264,14 @@ describe("a connection", () => {
     }
     busy.write(text(instance, { path: "/rpc/task/add", body: '{"json":{"id":"last","title":"L"}}' }))
     await vi.waitUntil(async () => instance.loop.read((state) => state.tasks.has("last")))
+    early.write(text(instance, { path: "/rpc/task/add", body: '{"json":{"id":"early","title":"E"}}' }))
+    await vi.waitUntil(async () => instance.loop.read((state) => state.tasks.has("early")))
+    early.write(text(instance, { path: "/rpc/task/add", body: '{"json":{"id":"late","title":"L"}}' }))
     const closed = instance.close()
     await once(idle.resume(), "end")
     append()
+    expect([(await answer(early)).status, (await answer(early)).body]).toEqual(["HTTP/1.1 200 OK", expect.stringContaining("hub_stopping")])
+    await once(early.resume(), "end")
     const { status, headers } = await answer(busy)
     expect([status, headers["connection"]]).toEqual(["HTTP/1.1 200 OK", "close"])
     await Promise.all([once(busy.resume(), "end"), closed])
