@@ -379,26 +379,6 @@ describe("what stays untouched, with the place and the remedy", () => {
   })
 })
 
-test.each(['{"a": "\\', '{"a": "\\u12', '"', '{"a": /*', "{ //", '{"a": 1', "["])(
-  "settings that break off are named, with the place, and stay as they are: %s",
-  (text) => {
-    const top = worktree({ "opencode.json": text })
-    expect(() => init(top, ["opencode"])).toThrow(
-      expect.objectContaining({ code: "settings_unreadable", message: expect.stringMatching(/^opencode\.json:1:\d+: /) }),
-    )
-    expect(at(top, "opencode.json")).toBe(text)
-  },
-)
-
-test("settings that are nested without end are named, with the place, and stay as they are", () => {
-  const text = `{"mcp":{},"own":${"[".repeat(50_000)}${"]".repeat(50_000)}}`
-  const top = worktree({ "opencode.json": text })
-  expect(() => init(top, ["opencode"])).toThrow(
-    expect.objectContaining({ code: "settings_unreadable", message: expect.stringMatching(/^opencode\.json:1:\d+: /) }),
-  )
-  expect(at(top, "opencode.json")).toBe(text)
-})
-
 test("instructions that end in half a line end get the paragraph once, in one form", () => {
   const top = worktree({ "AGENTS.md": "# Title\r" })
   const done = init(top, ["codex"])
