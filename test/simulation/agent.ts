@@ -19,6 +19,8 @@ export type Surroundings = {
   hosts: readonly Host[]
   /** Tasks that are known, for claims by name; only those of some statuses. */
   tasks(statuses?: readonly TaskStatus[]): readonly string[]
+  /** Tasks that ask for help. */
+  unhelped(): readonly string[]
   /** Leases on files that anybody holds. */
   leases(): readonly string[]
   /** Agents only claim, complete and release. */
@@ -141,6 +143,8 @@ export class SimulatedAgent extends Caller {
       else await this.#work(claim)
       if (!this.world.plain && chance.happens(0.3)) await this.#talk()
       if (!this.world.plain && chance.happens(0.05)) await this.#meddle()
+      const unhelped = chance.pick(this.world.unhelped())
+      if (unhelped !== undefined && chance.happens(0.4)) await this.ask("help.answer", { task: unhelped })
       if (chance.happens(0.05)) await this.#pause(chance.between(500, 6_000))
       if (!this.world.plain && chance.happens(0.03)) await this.ask("session.end", { session: this.actor.session as string, reason: "done for today" })
       if (this.#isOver) return this.#again()
@@ -229,7 +233,7 @@ export class SimulatedAgent extends Caller {
       const reply = await this.ask("task.claim", { task: chance.pick(tasks) })
       return reply?.kind === "ok" ? reply.output : null
     }
-    const reply = await this.ask("task.claimNext", { plan: null, labels: [], filler: null, max: 1 }, chance.between(0, 12) * 500)
+    const reply = await this.ask("task.claimNext", { plan: null, labels: [], filler: null, max: 1 }, chance.happens(0.2) ? 0 : chance.between(0, 12) * 500)
     // Asked in the name of its session: not a word on any task.
     this.#isOver = reply?.kind === "error" && (reply.code === "wrong_status" || reply.code === "not_found")
     return reply?.kind === "ok" ? (reply.output.claims[0] ?? null) : null
@@ -243,6 +247,12 @@ export class SimulatedAgent extends Caller {
     if (chance.happens(0.15)) {
       await this.#pause(leaseMs - chance.between(-1, 8))
       return this.#finish(under)
+    }
+    if (task.filler && chance.happens(0.5)) {
+      // Whoever is on filler work waits for real work besides, and goes over to it.
+      const real = await this.ask("task.claimNext", { plan: null, labels: [], filler: false, max: 1 }, chance.between(0, 4) * 500)
+      const [claim] = real?.kind === "ok" ? real.output.claims : []
+      if (claim !== undefined && claim.fence !== fence) return this.#work(claim)
     }
     if (!this.world.plain && chance.happens(0.3)) await this.#spend(task.id)
     if (!this.world.plain && chance.happens(0.3)) await this.#reserve(chance.happens(0.5) ? under : { task: null, fence: null })
@@ -292,10 +302,16 @@ export class SimulatedAgent extends Caller {
     if (plain) return { kind: "ok" }
     if (dice < 5) return this.ask("task.update", { ...under, progress: chance.below(100) / 100, note: null })
     if (dice < 7) return this.ask("lease.renew", under)
-    const blocked = await this.ask("task.block", { ...under, on: { kind: "external", ref: "somebody" }, reason: "waits" })
+    if (dice < 8) return this.ask("help.want", { ...under, reason: "cannot find it" })
+    const on = { kind: chance.happens(0.4) ? "task" : "external", ref: chance.pick(this.world.tasks()) ?? "somebody" } as const
+    const blocked = await this.ask("task.block", { ...under, on, reason: "waits" })
     if (blocked?.kind !== "ok") return blocked
+    // Some take other work meanwhile: a filler is then taken from them when this one goes on.
+    const meanwhile = chance.happens(0.4) ? await this.#claim() : null
     await this.sleep(chance.between(10, 600))
-    return this.ask("task.unblock", { task: under.task, reason: "goes on" })
+    const goesOn = await this.ask("task.unblock", { task: under.task, reason: "goes on" })
+    if (meanwhile !== null && meanwhile.fence !== under.fence) await this.#finish({ task: meanwhile.task.id, fence: meanwhile.fence })
+    return goesOn
   }
 
   async #finish(under: { task: string; fence: number }): Promise<void> {

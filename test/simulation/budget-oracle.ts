@@ -38,9 +38,9 @@ export class BudgetOracle {
   /** What the operator has to be told in the same command as the entry that calls for it: once, and nothing else. */
   readonly #owed = new Map<string, { word: "is closed" | "has reached"; by: string; where: string }>()
 
-  /** Whether a claim of the task by the agent would have the money that it needs. */
-  affords(agent: AgentId, task: TaskId, nowMs: number): boolean {
-    return "amounts" in this.#wanted(agent, task, nowMs)
+  /** Whether a claim of the task by the agent would have the money that it needs; `ending`: tasks whose claims would end with it. */
+  affords(agent: AgentId, task: TaskId, nowMs: number, ending: readonly TaskId[] = []): boolean {
+    return "amounts" in this.#wanted(agent, task, nowMs, ending)
   }
 
   /** Budgets that are closed, or have little left: what the director may add to. */
@@ -172,7 +172,7 @@ export class BudgetOracle {
   }
 
   /** The task's own budget, where it has one; else its estimate; else what is set for each claim; else a tenth of the limit: in all that it falls under. */
-  #wanted(agent: AgentId, id: TaskId, atMs: number): Wanted {
+  #wanted(agent: AgentId, id: TaskId, atMs: number, ending: readonly TaskId[] = []): Wanted {
     const task = this.#tasks.get(id)
     const { costPerHour = 0 } = this.#agents.get(agent) ?? {}
     const estimateMs = task?.estimateMs ?? null
@@ -180,7 +180,7 @@ export class BudgetOracle {
     const own = [...this.#over(this.#scopesOf(agent, this.#accountOf(agent), id))].flatMap((budget) => {
       const book = this.#book(budget, atMs)
       const limit = book === null ? null : this.#limit(book)
-      return book === null || limit === null ? [] : [{ budget, book, limit, free: this.#free(budget, book) }]
+      return book === null || limit === null ? [] : [{ budget, book, limit, free: this.#free(budget, book, ending) }]
     })
     const caps = own.flatMap(({ book, free }) => (book.scope === `task/${id}` ? [free] : []))
     const amounts = new Map<string, number>()
@@ -291,14 +291,14 @@ export class BudgetOracle {
     return own === null ? null : own + added
   }
 
-  #reserved(id: string): number {
+  #reserved(id: string, ending: readonly TaskId[] = []): number {
     let sum = 0
-    for (const { left } of this.held.values()) sum += left.get(id) ?? 0
+    for (const [task, { left }] of this.held) if (!ending.includes(task)) sum += left.get(id) ?? 0
     return sum
   }
 
-  #free(id: string, book: Book): number {
-    return (this.#limit(book) ?? Number.POSITIVE_INFINITY) - book.settled - book.overrun - this.#reserved(id)
+  #free(id: string, book: Book, ending: readonly TaskId[] = []): number {
+    return (this.#limit(book) ?? Number.POSITIVE_INFINITY) - book.settled - book.overrun - this.#reserved(id, ending)
   }
 
   /** The book itself, in the window of `atMs`: in a new one nothing is spent. */

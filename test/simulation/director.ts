@@ -17,10 +17,10 @@ export class Director extends Caller {
   /** Whether its agents are often told to wait. */
   readonly #strikes: boolean
 
-  constructor(world: World, surroundings: Surroundings) {
+  constructor(world: World, surroundings: Surroundings, governs: boolean) {
     super("director", "operator", surroundings, 0)
     this.#world = world
-    this.#governs = !surroundings.plain && world.chance.happens(0.18)
+    this.#governs = !surroundings.plain && world.chance.happens(governs ? 1 : 0.18)
     this.#strikes = !surroundings.plain && world.chance.happens(0.3)
   }
 
@@ -66,6 +66,7 @@ export class Director extends Caller {
       estimateMs: chance.happens(0.9) ? chance.between(60_000, 660_000) : null,
       leaseMs: chance.between(1_000, 4_000),
       maxAttempts: plain ? 1_000 : chance.between(2, 6),
+      filler: !plain && chance.happens(0.15),
       review: !plain && chance.happens(0.15),
       labels: chance.happens(0.2) ? ["docs"] : [],
       budgetMicroUsd: !plain && chance.happens(0.15) ? chance.between(300, 2_500) : null,
@@ -197,7 +198,7 @@ export class Director extends Caller {
   async #plan(): Promise<void> {
     const { chance } = this.world
     const plans = [...this.#world.oracle.plans.running]
-    if (plans.length > 0 && chance.happens(0.2)) return void (await this.ask("plan.cancel", { plan: chance.pick(plans), reason: "changed our mind" }))
+    if (plans.length > 0 && chance.happens(0.3)) return void (await this.ask("plan.cancel", { plan: chance.pick(plans), reason: "changed our mind" }))
     const digest = `${chance.below(3)}`
     const tasks = ["a", "b", "c"].map((id, at) => ({ id, title: id, dependsOn: at === 2 ? ["a"] : [], leaseMs: chance.between(1_000, 4_000), maxAttempts: 4 }))
     const budgetMicroUsd = chance.happens(0.5) ? chance.between(1_500, 5_000) : null

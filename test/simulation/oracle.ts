@@ -3,6 +3,7 @@ import type { Actor, Entry } from "../../src/core/entry.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "../../src/core/ids.ts"
 import type { TaskSpec, TaskStatus } from "../../src/core/task.ts"
 import { BudgetOracle } from "./budget-oracle.ts"
+import { atWork, FillerOracle } from "./filler-oracle.ts"
 import { FileOracle } from "./file-oracle.ts"
 import { PlanOracle } from "./plan-oracle.ts"
 import { meets, Probation } from "./probation.ts"
@@ -54,6 +55,7 @@ export class Oracle {
   readonly threads = new ThreadOracle()
   readonly files = new FileOracle()
   readonly budget = new BudgetOracle()
+  readonly fillers = new FillerOracle()
   readonly probation = new Probation()
   readonly roles = new RoleOracle()
   readonly policy = new PolicyOracle()
@@ -71,23 +73,24 @@ export class Oracle {
     for (let at = this.seq; at < stored.length; at += 1) this.#entry(stored[at] as Stored, nowMs)
   }
 
-  /** Tasks that the agent could claim. */
-  *ready({ agent, session, role }: Actor, nowMs: number): Iterable<TaskModel> {
-    const { capabilities } = this.agents.get(agent) as AgentModel
+  /** Tasks that the agent could claim, real work or fillers. What its own fillers have set aside is free for real work: they give way to it. */
+  *ready({ agent, session, role }: Actor, nowMs: number, filler: boolean): Iterable<TaskModel> {
+    const { capabilities, maxActive } = this.agents.get(agent) as AgentModel
+    const fillers = atWork(this.tasks, agent, true).map(({ id }) => id)
+    if (this.activeOf(agent) + (filler ? fillers.length : 0) >= maxActive) return
     const by = this.#caller(agent, role)
     if (this.staff.void.has(agent) || this.staff.void.has(session ?? "") || this.policy.forbids("task.claimNext", by)) return
     for (const task of this.tasks.values()) {
       const { id, spec, readySinceMs } = task
-      if (readySinceMs === null || !meets(capabilities, spec.requires) || this.files.obstructs(agent, spec.touches)) continue
+      if (readySinceMs === null || spec.filler !== filler || !meets(capabilities, spec.requires) || this.files.obstructs(agent, spec.touches)) continue
       if (this.policy.forbids("task.claim", by, task) || this.staff.keeps(agent, task, nowMs, this.tasks) !== null) continue
-      if (this.plans.hasRoom(id, agent, this.tasks) && this.budget.affords(agent, id, nowMs)) yield task
+      if (this.plans.hasRoom(id, agent, this.tasks) && this.budget.affords(agent, id, nowMs, filler ? [] : fillers)) yield task
     }
   }
 
+  /** How many tasks it works on, fillers left out. */
   activeOf(agent: AgentId): number {
-    let active = 0
-    for (const { held, status } of this.tasks.values()) if (held?.owner === agent && (status === "claimed" || status === "in_progress")) active += 1
-    return active
+    return atWork(this.tasks, agent, false).length
   }
 
   counts(): Record<string, number> {
@@ -107,7 +110,11 @@ export class Oracle {
     this.atMs = entry.atMs
     this.types.set(entry.type, (this.types.get(entry.type) ?? 0) + 1)
     this.#cause(entry)
-    const idle = this.staff.read(entry, this.tasks) ?? this.plans.read(entry, this.tasks)
+    const mayHelp = (task: { spec: Pick<TaskSpec, "requires"> }): AgentId[] =>
+      [...this.agents].flatMap(([name, { capabilities }]) =>
+        !this.staff.void.has(name) && this.activeOf(name) === 0 && meets(capabilities, task.spec.requires) ? [name] : [],
+      )
+    const idle = this.staff.read(entry, this.tasks) ?? this.plans.read(entry, this.tasks) ?? this.fillers.read(entry, this.tasks, mayHelp)
     if (idle !== null) throw new Violation(`entry ${seq}: ${entry.type} of ${String(entry.data["id"] ?? entry.data["name"])} by ${entry.actor.agent}, ${idle}`)
     const wrong = this.threads.read(entry)
     if (wrong !== null) throw new Violation(wrong)
@@ -197,7 +204,11 @@ export class Oracle {
     this.#put(task, nowMs)
   }
 
-  #claimed(task: TaskModel, { seq, atMs, actor }: Entry, { leaseMs, leaseEndsAtMs, why }: { leaseMs: number; leaseEndsAtMs: number; why?: Why }): void {
+  #claimed(
+    task: TaskModel,
+    { seq, atMs, actor, commandId }: Entry,
+    { leaseMs, leaseEndsAtMs, why }: { leaseMs: number; leaseEndsAtMs: number; why?: Why },
+  ): void {
     const where = `entry ${seq}: ${actor.agent} claims ${task.id}`
     if (task.held !== null) throw new Violation(`${where}, which ${task.held.owner} holds under fence ${task.held.fence}`)
     if (task.status !== "pending") throw new Violation(`${where}, which is ${task.status}`)
@@ -210,12 +221,22 @@ export class Oracle {
       const wrong = this.probation.wrongProbe(agent, task)
       if (wrong !== null) throw new Violation(`${where} as a probe, ${wrong}`)
     } else if (!this.probation.meets(actor.agent, agent.capabilities, task.spec.requires)) throw new Violation(`${where}, which it is not able to do`)
-    if (this.activeOf(actor.agent) >= agent.maxActive) throw new Violation(`${where}, though it works on ${agent.maxActive} already`)
+    const beside = task.spec.filler ? atWork(this.tasks, actor.agent, true).length : 0
+    if (this.activeOf(actor.agent) + beside >= agent.maxActive) throw new Violation(`${where}, though it works on ${agent.maxActive} already`)
+    this.#isIdle(task, where, actor, atMs, commandId)
     if (this.policy.keepsFrom(task.id)) throw new Violation(`${where}, which the policy keeps from it`)
     if (leaseEndsAtMs !== atMs + leaseMs) throw new Violation(`${where} until ${leaseEndsAtMs}, not ${atMs} + ${leaseMs}`)
     task.status = "claimed"
     task.held = { owner: actor.agent, session: actor.session, fence: seq, leaseMs, leaseEndsAtMs }
     this.claims.set(seq, { agent: actor.agent, task: task.id })
+  }
+
+  /** Whoever asks for the next task gets a filler only where nothing else is there for it. What its command has ended was not ready yet when it chose. */
+  #isIdle({ spec }: TaskModel, where: string, actor: Actor, atMs: number, commandId: string | null): void {
+    if (!spec.filler || commandId?.startsWith("task.claimNext") !== true) return
+    if (this.caused.get(`${actor.agent} ${commandId}`)?.types.includes("lease.ended") === true) return
+    const [real] = this.ready(actor, atMs, false)
+    if (real !== undefined) throw new Violation(`${where}, a filler, though ${real.id} is ready`)
   }
 
   #leaseEnded(task: TaskModel, { seq, atMs }: Entry, { reason, fence }: { reason: string; fence: Seq }): void {
@@ -231,15 +252,16 @@ export class Oracle {
     task.attempts += 1
   }
 
-  #written(task: TaskModel, { seq, type, atMs, actor, causedBy }: Entry, data: Record<string, unknown>): void {
+  #written(task: TaskModel, { seq, type, atMs, actor, causedBy, commandId }: Entry, data: Record<string, unknown>): void {
     const where = `entry ${seq}: ${type} of ${task.id} by ${actor.agent}`
     const { held } = task
     const completes = type === "task.completed" || (type === "task.failed" && held !== null)
     // Changes were asked of somebody who is gone: the reviewer opens the task for others.
     const sentBack = type === "task.released" && this.#sentBack?.id === task.id && this.#sentBack.seq === seq - 1
     const isTakenBack = type === "task.released" && actor.agent === "hub"
-    if (isTakenBack && !this.budget.mayTakeBack(task.id, atMs)) throw new Violation(`${where}, which has time to hand over`)
-    const byOwner = OWN_WRITES.has(type) || (completes && task.status !== "review") || (type === "task.released" && !sentBack && !isTakenBack)
+    const givesWay = type === "task.released" && this.fillers.givesWay(task.id, { seq, type, atMs, actor, commandId, data })
+    if (isTakenBack && !givesWay && !this.budget.mayTakeBack(task.id, atMs)) throw new Violation(`${where}, which has time to hand over`)
+    const byOwner = OWN_WRITES.has(type) || (completes && task.status !== "review") || (type === "task.released" && !sentBack && !isTakenBack && !givesWay)
     if (byOwner) this.#underLease(task, where, atMs, actor, causedBy)
     this.#reviewed(task, where, type, actor, byOwner && type !== "task.help_wanted")
     const renew = (): void => {

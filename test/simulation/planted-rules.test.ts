@@ -41,9 +41,9 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
           let kept: ReturnType<NonNullable<typeof forbids>> = null
           return forbids === undefined ? input : { ...input, forbids: (id) => (kept ??= forbids(id)) }
         },
-      () => find({}),
+      () => find({ governed: true }),
     )
-    expect(strict).toMatch(/has waited \d+ ms though/)
+    expect(strict).toMatch(/task\.claimNext-\d+ of agent\d is refused \(\w+\) at \d+, though \S+ is ready|has waited \d+ ms though/)
   })
 
   test("a credential that is remembered after it was revoked", async () => {
@@ -124,5 +124,52 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
       () => find({}),
     )
     expect(left).toMatch(/after plan \S+ was cancelled with \S+ still/)
+  })
+
+  const releases = ({ type }: { type: string }): boolean => type === "task.released"
+  const tells = ({ type, data }: { type: string; data: unknown }): boolean => type === "event.sent" && (data as { kind: string }).kind === "help_wanted"
+
+  test.each([
+    ["task.claimNext", releases, /task\.claimed of \S+ by agent\d, takes real work and keeps its filler/],
+    ["task.unblock", releases, /task\.unblocked of \S+ by \w+, and \S+ is still the filler/],
+    ["help.want", tells, /task\.help_wanted of \S+ by agent\d, and agent\d is not told/],
+  ] as const)("%s that leaves out what comes with it", async (name, leavesOut, found) => {
+    const lax = await replaced(
+      commands[name] as (typeof commands)["task.unblock"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const decision = sound(state, by, input, nowMs)
+        return "refused" in decision ? decision : decision.filter((event) => !leavesOut(event))
+      },
+      () => find({}),
+    )
+    expect(lax).toMatch(found)
+  })
+
+  test("a claim of the next task that takes fillers first", async () => {
+    const lazy = await replaced(
+      commands["task.claimNext"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const filler = input.filler === null ? sound(state, by, { ...input, filler: true }, nowMs) : []
+        return "refused" in filler || filler.length === 0 ? sound(state, by, input, nowMs) : filler
+      },
+      () => find({}),
+    )
+    expect(lazy).toMatch(/claims \S+, a filler, though \S+ is ready/)
+  })
+
+  test("help that a second may answer", async () => {
+    const open = await replaced(
+      commands["help.answer"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const decision = sound(state, by, input, nowMs)
+        const isTaken = "refused" in decision && decision.refused === "help_taken"
+        return isTaken ? [{ type: "task.help_joined", data: { id: input.task, helper: by.agent } }] : decision
+      },
+      () => find({}),
+    )
+    expect(open).toMatch(/task\.help_joined of \S+ by agent\d, which agent\d helps with already/)
   })
 })

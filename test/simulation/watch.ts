@@ -169,8 +169,10 @@ export class Watch {
     const waiting = new Set<AgentId>()
     for (const { request, loop } of this.#parked) {
       const { agent } = request.actor
-      const [work] = oracle.ready(request.actor, loop.nowMs())
-      if (work === undefined || oracle.activeOf(agent) >= (oracle.agents.get(agent)?.maxActive ?? 0)) continue
+      const { filler } = request.input as { filler: boolean | null }
+      const [real] = oracle.ready(request.actor, loop.nowMs(), false)
+      const [work = real] = real !== undefined || filler === false ? [] : oracle.ready(request.actor, loop.nowMs(), true)
+      if (work === undefined) continue
       waiting.add(agent)
       const sinceMs = Math.max(this.#idle.get(agent) ?? nowMs, this.#troubleMs)
       this.#idle.set(agent, sinceMs)

@@ -30,6 +30,8 @@ export type WorldOptions = {
   hubs?: 1 | 2
   /** Agents only claim, complete and release, and nobody steps in. */
   plain?: boolean
+  /** There is a policy, whatever the seed says. */
+  governed?: boolean
   /** Faults to plant. */
   wrapLedger?: (ledger: Ledger) => Ledger
   wrapClock?: (clock: Clock) => Clock
@@ -125,6 +127,7 @@ export class World {
       wire: this.wire,
       hosts: this.hosts,
       tasks: (statuses) => [...this.oracle.tasks.values()].filter(({ status }) => statuses?.includes(status) ?? true).map(({ id }) => id),
+      unhelped: () => [...this.oracle.fillers.wanted.keys()],
       leases: () => [...this.oracle.files.leases.keys()],
       onCall: (process, request) => this.#called(process, request),
       plain: options.plain === true,
@@ -133,7 +136,7 @@ export class World {
       { length: chance.between(2, 5) },
       (_, at) => new SimulatedAgent(`agent${at}`, surroundings, chance.below(hubs), chance.pick([300, 500, 1_000])),
     )
-    this.director = new Director(this, surroundings)
+    this.director = new Director(this, surroundings, options.governed === true)
   }
 
   /** Lives through it all. Throws `Violation`, with the seed and the last lines of the trace, when a promise is broken. */
@@ -147,7 +150,6 @@ export class World {
       throw new Violation(`seed ${this.seed}: ${error.message}\nRepeat it with: ${again}\n${this.#trace.slice(-40).join("\n")}`)
     }
     const { seed, hosts, history, oracle } = this
-    const starts = hosts.reduce((sum, host) => sum + host.starts, 0)
     return {
       seed,
       hubs: hosts.length,
@@ -156,7 +158,7 @@ export class World {
       acknowledged: this.watch.acknowledged,
       lostRaces: this.#lostRaces,
       putOff: this.#putOff,
-      starts,
+      starts: hosts.reduce((sum, host) => sum + host.starts, 0),
       types: oracle.types,
       probes: oracle.probation.probes,
       judged: oracle.policy.judged,
@@ -232,10 +234,9 @@ export class World {
       digests = await clock.until(Promise.all(this.hosts.map(({ loop }) => (loop as Loop).read((state) => `${state.seq} ${digestOf(sha256, state)}`))))
       this.#check()
     }
-    const heads = `${head}`
-    for (const digest of digests) if (digest.split(" ")[0] !== heads) throw new Violation(`a hub stands at ${digest.split(" ")[0]}, the ledger at ${heads}`)
+    for (const digest of digests) if (digest.split(" ")[0] !== `${head}`) throw new Violation(`a hub stands at ${digest.split(" ")[0]}, the ledger at ${head}`)
     for (const host of this.hosts)
-      if (host.heardTo !== this.oracle.seq) throw new Violation(`the subscriber of hub ${host.index} heard up to ${host.heardTo} of ${heads}`)
+      if (host.heardTo !== this.oracle.seq) throw new Violation(`the subscriber of hub ${host.index} heard up to ${host.heardTo} of ${head}`)
     this.#over = true
     for (const host of this.hosts) await clock.until(host.stop())
     this.#check()
@@ -251,7 +252,7 @@ export class World {
     const replayed = await clock.until(replay(auditor, sha256, { onEntry }))
     const differing = replayed.compared.find(({ ok }) => !ok)
     if (differing !== undefined) throw new Violation(`the checkpoint at ${differing.seq} is not what a replay reaches`)
-    for (const digest of digests) if (digest !== `${heads} ${atHead}`) throw new Violation(`live state and replay differ at ${heads}`)
+    for (const digest of digests) if (digest !== `${head} ${atHead}`) throw new Violation(`live state and replay differ at ${head}`)
     if (fromSnapshot !== replayed.digest) throw new Violation("the state from a snapshot and the one from a replay differ")
     this.trace(`${replayed.entries} ${replayed.digest}`)
     this.#check()
@@ -328,7 +329,6 @@ export class World {
       return ledger
     }
     const log = { info: () => undefined, warn: (_: object, text: string) => this.trace(text), error: (_: object, text: string) => this.trace(text) }
-    const makeClock = (): ProcessClock => new ProcessClock(this.clock)
     const options = (clock: Clock, openLedger: HubOptions["openLedger"], fatal: () => void): HubOptions => ({
       clock: wrapClock(clock),
       sha256,
@@ -341,7 +341,7 @@ export class World {
     })
     return new Host(
       index,
-      makeClock,
+      () => new ProcessClock(this.clock),
       open,
       () => this.store.entries,
       options,
