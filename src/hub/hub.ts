@@ -87,6 +87,11 @@ export class Hub {
     return this.#loops.get(name) ?? null
   }
 
+  /** Somebody has connected, for whatever workspace. */
+  arriving(): void {
+    for (const loop of this.#loops.values()) loop.arriving()
+  }
+
   /** The past of a workspace in steps; null where it is not kept. */
   ladder(name: string): Ladder | null {
     return this.#ladders.get(name) ?? null

@@ -25,6 +25,8 @@ import { ownCommand, WAIT_MAX_MS, type Waiting } from "./waiting.ts"
 
 /** More entries than these are a page. */
 const FEW = 64
+/** The most turns that a batch waits for connections that arrive: as many share its sync. */
+const HELD_TURNS_MAX = 64
 
 /**
  * One workspace's loop: decide, append (`Commits`), publish. What arrives while a batch is in flight is the next batch; nothing is answered, published or
@@ -55,6 +57,9 @@ export class Loop {
   readonly #readers: Readers
   #flushing = false
   #scheduled = false
+  /** Connections since a batch was last begun or held, and for how many turns the next one has been held for them. */
+  #arrivals = 0
+  #held = 0
   /** `stopping`: what waits is still answered, nothing new is taken. `over`: the state may be wrong or the ledger closed; nothing moves any more. */
   #phase: "open" | "stopping" | "over" = "open"
   #closed: Promise<void> | null = null
@@ -126,6 +131,14 @@ export class Loop {
       parked: this.#parked.size,
       subscribers: this.#subscriptions.size,
     }
+  }
+
+  /**
+   * Somebody has connected, and will ask in a moment. Node takes up one connection in a turn of its event loop (libuv from 1.45 on): a batch in each of them would make
+   * every one wait for the syncs of all before it.
+   */
+  arriving(): void {
+    this.#arrivals += 1
   }
 
   /**
@@ -256,10 +269,20 @@ export class Loop {
   #schedule(): void {
     if (this.#scheduled || this.#flushing || this.#phase === "over") return
     this.#scheduled = true
-    this.#o.clock.soon(() => {
-      this.#scheduled = false
-      void this.#flush()
-    })
+    this.#held = 0
+    this.#o.clock.soon(this.#begin)
+  }
+
+  /** A batch waits for those who are just connecting, a turn for each, and not for ever. */
+  readonly #begin = (): void => {
+    if (this.#arrivals > 0 && this.#held < HELD_TURNS_MAX) {
+      this.#arrivals = 0
+      this.#held += 1
+      this.#o.clock.soon(this.#begin)
+      return
+    }
+    this.#scheduled = false
+    void this.#flush()
   }
 
   async #flush(): Promise<void> {

@@ -147,7 +147,10 @@ class Surface {
       idleMs: KEEP_ALIVE_MS + KEEP_ALIVE_GRACE_MS,
     })
     this.#server.off("connection", http)
-    this.#server.on("connection", (socket: Socket) => this.#wholeCalls.take(socket, connections.enter(socket)))
+    this.#server.on("connection", (socket: Socket) => {
+      options.hub.arriving()
+      this.#wholeCalls.take(socket, connections.enter(socket))
+    })
     this.#server.on("request", (request, response) => void this.#request(request, response))
     this.#server.on("upgrade", (request, socket, head) => {
       if (!asksForWebSocket(request)) return passOver(this.#server, request, socket, head)
