@@ -17,10 +17,14 @@ export class Director extends Caller {
   /** Whether its agents are often told to wait. */
   readonly #strikes: boolean
 
+  /** Whether its agents ask leave for what they do, and wait for the answer. */
+  readonly #allows: boolean
+
   constructor(world: World, surroundings: Surroundings, governs: boolean) {
     super("director", "operator", surroundings, 0)
     this.#world = world
     this.#governs = !surroundings.plain && world.chance.happens(governs ? 1 : 0.18)
+    this.#allows = !surroundings.plain && world.chance.happens(0.15)
     this.#strikes = !surroundings.plain && world.chance.happens(0.3)
   }
 
@@ -44,6 +48,7 @@ export class Director extends Caller {
     if (!plain && chance.happens(0.5)) await this.#setBudget("workspace", null)
     if (!plain && chance.happens(0.35)) await this.#limit()
     if (this.#governs) await this.ask("policy.set", { text: policyOf((from) => chance.pick(from)), reason: "rules" })
+    if (this.#allows) await this.ask("wake.setPolicy", { changes: { permissionMs: chance.between(1_000, 3_000) }, reason: "chaos" })
     for (let count = chance.between(5, 14); count > 0; count -= 1) await this.#add()
     this.ready = true
     for (;;) {
@@ -113,6 +118,20 @@ export class Director extends Caller {
     await this.#setBudget(chance.pick(scopes), chance.happens(0.4) ? chance.between(1_500, 6_000) : null)
   }
 
+  /** Asks leave for an agent, as its supervisor does, or answers what one asked: now and then too late, once more, or with what is not offered. */
+  async #allow(): Promise<void> {
+    const { chance } = this.world
+    const asked = chance.pick([...this.#world.oracle.permissions.asked.values()].slice(-3))
+    const dice = chance.below(6)
+    if (asked === undefined || dice < 3) {
+      const options = ["once", "always", "never"].slice(chance.below(2)).map((id) => ({ id, name: id, kind: id }))
+      const rule = chance.happens(0.3) ? { name: "all", option: chance.pick(["once", "never", null]) } : null
+      const { name } = chance.pick(this.#world.agents)
+      await this.ask("permission.ask", { agent: name, session: null, title: "run the tests", kind: null, options, rule })
+    } else if (dice < 5) await this.ask("permission.answer", { permission: asked.id, option: chance.pick(["once", "never", "never", null]), reason: "looked" })
+    else await this.ask("permission.withdraw", { permission: asked.id, reason: "its turn ended" })
+  }
+
   /** Gives money to what has none, and takes back what was spent: now and then more than that. */
   async #pay(): Promise<void> {
     const { chance } = this.world
@@ -131,6 +150,7 @@ export class Director extends Caller {
   async #stepIn(): Promise<void> {
     const { chance, plain } = this.world
     if (!plain) await this.#pay()
+    if (this.#allows) await this.#allow()
     if (plain) return this.#tasks.length < 25 ? this.#add() : undefined
     const tasks = [...this.#world.oracle.tasks.values()]
     const reviewed = tasks.find(({ status }) => status === "review")

@@ -8,6 +8,7 @@ import { FileOracle } from "./file-oracle.ts"
 import { PlanOracle } from "./plan-oracle.ts"
 import { meets, Probation } from "./probation.ts"
 import type { Stored } from "../../src/ledger/ledger.ts"
+import { PermissionOracle } from "./permission-oracle.ts"
 import { PolicyOracle } from "./policy-oracle.ts"
 import { RoleOracle } from "./role-oracle.ts"
 import { StaffOracle } from "./staff-oracle.ts"
@@ -59,6 +60,7 @@ export class Oracle {
   readonly probation = new Probation()
   readonly roles = new RoleOracle()
   readonly policy = new PolicyOracle()
+  readonly permissions = new PermissionOracle()
   readonly staff = new StaffOracle()
   readonly plans = new PlanOracle()
   seq: Seq = 0
@@ -116,6 +118,8 @@ export class Oracle {
       )
     const idle = this.staff.read(entry, this.tasks) ?? this.plans.read(entry, this.tasks) ?? this.fillers.read(entry, this.tasks, mayHelp)
     if (idle !== null) throw new Violation(`entry ${seq}: ${entry.type} of ${String(entry.data["id"] ?? entry.data["name"])} by ${entry.actor.agent}, ${idle}`)
+    const unasked = this.permissions.read(entry, (agent) => this.staff.void.has(agent))
+    if (unasked !== null) throw new Violation(`entry ${seq}: ${entry.type} by ${entry.actor.agent} ${unasked}`)
     const wrong = this.threads.read(entry)
     if (wrong !== null) throw new Violation(wrong)
     this.#fold(entry, nowMs)

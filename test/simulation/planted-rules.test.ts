@@ -172,4 +172,23 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
     )
     expect(open).toMatch(/task\.help_joined of \S+ by agent\d, which agent\d helps with already/)
   })
+
+  test.each([
+    ["wrong_status", /permission\.answered by director of \d+, (which is over|\d+ ms after its time)/],
+    ["invalid", /permission\.answered by director of \d+ with \w+, which is not offered/],
+  ])("an answer to what an agent asks leave for that is given all the same (%s)", async (refused, found) => {
+    const lax = await replaced(
+      commands["permission.answer"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const decision = sound(state, by, input, nowMs)
+        const { permission: id, option, reason } = input
+        return "refused" in decision && decision.refused === refused
+          ? [{ type: "permission.answered", data: { id, option, rule: null, reason }, causedBy: id }]
+          : decision
+      },
+      () => find({}),
+    )
+    expect(lax).toMatch(found)
+  })
 })

@@ -29,6 +29,7 @@ const MAY_BE_SILENT: ReadonlySet<string> = new Set([
   "help.answer",
   "files.release",
   "plan.add",
+  "permission.withdraw",
 ])
 
 type Parked = { loop: Loop; request: Request; sinceMs: number }
@@ -138,6 +139,9 @@ export class Watch {
       const ofTask = asked !== undefined && !name.startsWith("files.")
       if (ofTask && asked !== caused.fence) throw new Violation(`${who} was taken under fence ${asked}, though ${caused.fence} held the task`)
     }
+    const { permission } = output as { permission?: Seq }
+    if (permission !== undefined && permission !== caused?.first)
+      throw new Violation(`${who} is told that it asked at ${permission}, which was at ${caused?.first}`)
     if (name === "message.post") {
       const { thread, message } = output as { thread: string; message: number }
       if (oracle.threads.messages.get(thread)?.[message - 1] !== caused?.first)
@@ -191,6 +195,9 @@ export class Watch {
       if (held !== null && held.leaseEndsAtMs !== null && nowMs - held.leaseEndsAtMs > BOUND_MS)
         this.#world.broke(new Violation(`the lease of ${held.owner} on ${id} should have ended ${nowMs - held.leaseEndsAtMs} ms ago`))
     }
+    const unanswered = oracle.permissions.overdue(nowMs - BOUND_MS)
+    if (unanswered !== null)
+      this.#world.broke(new Violation(`what ${unanswered.agent} asked at ${unanswered.id} should have been refused ${nowMs - unanswered.untilMs} ms ago`))
     const files = oracle.files.overdue(nowMs - BOUND_MS)
     if (files !== null) this.#world.broke(new Violation(`lease ${files.lease} of ${files.agent} should have ended ${files.sinceMs + BOUND_MS} ms ago`))
   }
