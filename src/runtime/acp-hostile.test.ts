@@ -77,6 +77,13 @@ test.concurrent("figures that are none are not told, and the others are", async 
   expect(told).toMatchObject([{ inputTokens: null, outputTokens: 2, cacheReadTokens: null, cacheWriteTokens: null, costMicroUsd: 500_000 }])
 })
 
+test.concurrent("an agent that fails without a word is told as that", async (context) => {
+  for (const message of ["", " "]) {
+    const { driver, launch } = agentThatSays(context, [`{"jsonrpc":"2.0","id":0,"error":{"code":-32603,"message":"${message}","data":null}}`])
+    expect(await driver.start(launch)).toMatchObject({ ok: false, code: "SPAWN_FAILED", detail: "it failed without a word" })
+  }
+})
+
 test.concurrent("a conversation without a name that can be kept is none", async (context) => {
   for (const name of ['"a\\u001b[2J"', '""', "7", "null", JSON.stringify("x".repeat(201))]) {
     const { driver, launch } = agentThatSays(context, [OPENS[0] as string, `{"jsonrpc":"2.0","id":1,"result":{"sessionId":${name}}}`])

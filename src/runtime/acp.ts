@@ -261,7 +261,8 @@ function errorText(error: unknown): string {
 }
 
 function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).slice(0, TOLD_MAX)
+  const text = (error instanceof Error ? error.message : String(error)).slice(0, TOLD_MAX)
+  return text.trim() === "" ? "it failed without a word" : text
 }
 
 function own(address: Address): Address {
