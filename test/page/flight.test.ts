@@ -17,9 +17,9 @@ inChromium("Flight shows who does what and said what last, what is blocked and o
   await page.waitForSelector("text=Needs you")
   expect(await page.textContent(".alerts")).toContain("orders.1/docs failed: The feed's own documentation is behind a login")
   expect(await page.textContent(".alert-count")).toContain("1 alert")
-  expect(await row("ada")).toMatch(/active.*orders\.1\/store.*in progress 40 %.*Tables are there.*ago\$0\.171/)
+  expect(await row("ada")).toMatch(/active.*orders\.1\/store.*in progress 40 %.*Tables are there.*ago\$0\.17$/)
   expect(await row("linus")).toMatch(/orders\.1\/prices.*blocked.*Needs the table of currencies/)
-  expect(await row("margaret")).toMatch(/login that I do not have.*\$0$/)
+  expect(await row("margaret")).toMatch(/login that I do not have.*\$0\.00$/)
   const held = (await page.textContent("section[aria-labelledby=held-up]")) ?? ""
   expect(held).toMatch(/orders\.1\/prices of linus on task orders\.1\/store \(ada has it\): Needs the table/)
   expect(held).toMatch(/orders\.1\/store of ada: 2 tasks wait for it/)
