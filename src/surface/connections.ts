@@ -115,7 +115,7 @@ function isLookedAt(guest: Guest): boolean {
 }
 
 /** Without waiting for its reader: it would hold the connection for as long as it likes. */
-function sendAway(guest: Guest, error: SkeinError, answer: string): void {
+function sendAway(guest: Guest, error: SkeinError, answer: string | Buffer): void {
   const { socket, turnAway } = guest
   if (turnAway !== null) {
     turnAway(error)

@@ -269,11 +269,8 @@ export function refuseRaw(socket: Duplex, error: SkeinError): void {
 }
 
 /** A refusal as it goes over a socket that ends with it. */
-export function rawAnswer(error: SkeinError): string {
-  const body = JSON.stringify(error)
-  const headers = { "Content-Type": "application/json; charset=utf-8", "Content-Length": Buffer.byteLength(body), ...errorHeaders(error), Connection: "close" }
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `HTTP/1.1 ${ERRORS[error.code].http} Refused\r\n${lines.join("")}\r\n${body}`
+export function rawAnswer(error: SkeinError): string | Buffer {
+  return wholeAnswer(ERRORS[error.code].http, JSON.stringify(error), 0, errorHeaders(error))
 }
 
 /** The path as it was sent: parsing the whole address would cost a call more than its routing. */
