@@ -1,6 +1,7 @@
 import type { AddTask } from "../../src/core/backlog.ts"
 import { hashCredential } from "../../src/surface/auth.ts"
-import { Caller, type SimulatedAgent, type Surroundings } from "./agent.ts"
+import type { SimulatedAgent } from "./agent.ts"
+import { Caller, type Surroundings } from "./caller.ts"
 import { GLOBS } from "./file-oracle.ts"
 import { policyOf } from "./policy-oracle.ts"
 import { OPEN } from "./staff-oracle.ts"

@@ -8,12 +8,14 @@ import type { Loop } from "../../src/hub/loop.ts"
 import { replay } from "../../src/hub/replay.ts"
 import { memorySnapshots } from "../../src/hub/snapshots.ts"
 import type { Ledger, Stored } from "../../src/ledger/ledger.ts"
-import { MemoryStore, type Synced } from "../../src/ledger/memory.ts"
+import { MemoryStore } from "../../src/ledger/memory.ts"
 import { sha256 } from "../../src/ledger/sha256.ts"
-import { SimulatedAgent, type Surroundings } from "./agent.ts"
+import { SimulatedAgent } from "./agent.ts"
+import type { Surroundings } from "./caller.ts"
 import { Chance } from "../../src/cli/simulation/chance.ts"
 import { chaos } from "./chaos.ts"
 import { Director } from "./director.ts"
+import { SimulatedDisk } from "./disk.ts"
 import { Host } from "./host.ts"
 import { Oracle, Violation } from "./oracle.ts"
 import { Ownership } from "./ownership.ts"
@@ -84,8 +86,7 @@ export class World {
   readonly snapshots = memorySnapshots()
   readonly history: Heard[] = []
   weather: Weather = CALM
-  /** What the disk does until then, on the simulation's clock. */
-  disk: { refusesUntilMs: number; slowUntilMs: number; loseNext: Synced | null } = { refusesUntilMs: 0, slowUntilMs: 0, loseNext: null }
+  readonly disk: SimulatedDisk
   quiet = false
   readonly #options: WorldOptions
   readonly #trace: string[] = []
@@ -108,7 +109,8 @@ export class World {
     const hubs = options.hubs ?? (this.chance.happens(0.4) ? 2 : 1)
     this.#queueMax = this.chance.pick([2, 4, 24])
     this.hurried = options.seed % 2 === 0
-    this.store = new MemoryStore({ manyWriters: hubs === 2, disk: { reach: () => this.#reach(), sync: () => this.#sync(), read: () => this.#read() } })
+    this.disk = new SimulatedDisk({ clock: this.clock, chance: this.chance, isRemote: hubs === 2, onRefused: () => this.watch.trouble() })
+    this.store = new MemoryStore({ manyWriters: hubs === 2, disk: this.disk })
     this.hosts = Array.from({ length: hubs }, (_, index) => this.#host(index))
     this.ownership = new Ownership(this.hosts)
     this.watch = new Watch(this)
@@ -208,7 +210,7 @@ export class World {
     await this.#pass(troubleMs)
     this.quiet = true
     this.weather = CALM
-    this.disk = { refusesUntilMs: 0, slowUntilMs: 0, loseNext: null }
+    this.disk.calm()
     this.trace("quiet")
     await this.#pass(Math.min(troubleMs, 5_000))
     await this.#until(() => hosts.every(({ loop }) => loop !== null), 10_000, "the hubs come back")
@@ -368,30 +370,6 @@ export class World {
     return new Promise((resolve, reject) =>
       this.clock.after(this.chance.below(20), () => (this.chance.happens(0.05) ? reject(new Error("no key")) : resolve(`note of ${size}`))),
     )
-  }
-
-  #wait(ms: number): Promise<void> {
-    return ms === 0 ? Promise.resolve() : new Promise((resolve) => this.clock.after(ms, resolve))
-  }
-
-  #reach(): Promise<void> {
-    return this.#wait(this.hosts.length === 1 ? 0 : this.chance.below(4))
-  }
-
-  #read(): Promise<void> {
-    return this.#wait(this.quiet || this.chance.happens(0.8) ? 0 : this.chance.below(6))
-  }
-
-  async #sync(): Promise<Synced> {
-    const slow = this.clock.monotonicMs() < this.disk.slowUntilMs
-    await this.#wait(slow ? this.chance.between(50, 400) : this.chance.below(4))
-    if (this.clock.monotonicMs() < this.disk.refusesUntilMs) {
-      this.watch.trouble()
-      return "refused"
-    }
-    const synced = this.disk.loseNext ?? "done"
-    this.disk.loseNext = null
-    return synced
   }
 }
 
