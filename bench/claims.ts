@@ -2,7 +2,7 @@ import { startBullmq } from "./bullmq.ts"
 import { Child } from "./child.ts"
 import { cpuUs } from "./cpu.ts"
 import { type Claim, type Engine, type EngineName, Skipped } from "./engine.ts"
-import { median, medians, percentile, round, show, spread, table } from "./figure.ts"
+import { medians, percentile, round, show, spread, table } from "./figure.ts"
 import { type Floors, measureFloors, startFloor } from "./floor.ts"
 import type { Acknowledged, Heard, W1, W2 } from "./load.ts"
 import { startLoop } from "./loop.ts"
@@ -24,6 +24,8 @@ export type ClaimsOptions = {
   /** Open tasks a round, and the connections that claim them. */
   w2: number
   clients: number
+  /** W4 is W2 with questions that each claim so many tasks, of the engines that can. */
+  atOnce: number
   /** Claims a round that a subscriber is timed on. */
   w3: number
   engines: readonly EngineName[]
@@ -36,13 +38,17 @@ export const CLAIMS: Omit<ClaimsOptions, "directory"> = {
   w1: 1_000,
   w2: 5_000,
   clients: 64,
+  atOnce: 8,
   w3: 100,
   engines: ["floor", "loop", "skein", "http", "redis", "bullmq", "postgres"],
 }
 
+type Many = { claimsPerS: number; p50Ms: number; p99Ms: number; doubled: number; lost: number; cpuUsPerClaim: number; clientCpuUsPerClaim: number }
 export type Figures = {
   w1: { p50Ms: number; p99Ms: number }
-  w2: { claimsPerS: number; p50Ms: number; p99Ms: number; doubled: number; lost: number }
+  w2: Omit<Many, "cpuUsPerClaim" | "clientCpuUsPerClaim">
+  /** null: it gives one task at a time. */
+  w4: Many | null
   /** From the acknowledgement at the claimer to the event at a subscriber in another process; negative: the event was first. */
   w3: { p50Ms: number; p99Ms: number; fromRequestP50Ms: number }
   cpuUsPerClaim: number
@@ -51,6 +57,8 @@ export type Figures = {
 /** A gate's verdict; `ok` is null where what it compares with did not take part. */
 export type Verdict = { value: number | null; limit: number; ok: boolean | null; stretch?: true }
 export type ClaimsReport = Partial<Figures> & {
+  /** Tasks that a question of W4 asks for. */
+  atOnce: number
   http: Figures | null
   inProcess: Figures | null
   /** null: it did not take part. */
@@ -64,13 +72,8 @@ type Station = { engine: Engine; load: Child; listener: Child | null; rounds: Ro
 type RoundFigures = {
   w1p50: number
   w1p99: number
-  rate: number
-  w2p50: number
-  w2p99: number
-  doubled: number
-  lost: number
-  serverCpu: number
-  clientCpu: number
+  w2: Many
+  w4: Many | null
   ack: number[]
   request: number[]
 }
@@ -124,7 +127,7 @@ export async function benchClaims(options: ClaimsOptions): Promise<ClaimsReport>
     await load.stop()
     await engine.stop()
   }
-  return report(stations, floors, skipped)
+  return { atOnce: options.atOnce, ...report(stations, floors, skipped) }
 }
 
 async function station(name: EngineName, { directory, clients }: ClaimsOptions): Promise<Station> {
@@ -149,20 +152,15 @@ async function quiet(stations: readonly Station[], withinMs: number): Promise<vo
   }
 }
 
-async function playRound({ engine, load, listener, rounds }: Station, { w1, w2, w3 }: ClaimsOptions, label: string): Promise<void> {
+async function playRound(station: Station, { w1, w2, w3, atOnce }: ClaimsOptions, label: string): Promise<void> {
+  const { engine, load, listener, rounds } = station
   await load.call("fill", { prefix: `${label}-w1-`, count: w1 })
   await sleep(50)
   const { latenciesMs } = await load.call<W1>("w1", w1)
   const one = { p50: percentile(latenciesMs, 0.5), p99: percentile(latenciesMs, 0.99) }
 
-  const prefix = `${label}-w2-`
-  await load.call("fill", { prefix, count: w2 })
-  await sleep(50)
-  const pid = engine.pid ?? load.pid
-  const before = cpuUs(pid)
-  const many = await load.call<W2>("w2")
-  const serverCpu = (cpuUs(pid) - before) / w2
-  const { doubled, lost } = compare(prefix, w2, many.claims, await engine.stored())
+  const two = await playMany(station, `${label}-w2-`, w2, 1)
+  const four = (await load.call<boolean>("givesSeveral")) ? await playMany(station, `${label}-w4-`, w2, atOnce) : null
 
   const ack: number[] = []
   const request: number[] = []
@@ -183,20 +181,19 @@ async function playRound({ engine, load, listener, rounds }: Station, { w1, w2, 
     }
   }
   await load.call("clear")
-  const two = spread(many.latenciesMs)
-  rounds.push({
-    w1p50: one.p50,
-    w1p99: one.p99,
-    rate: w2 / many.seconds,
-    w2p50: two.p50Ms,
-    w2p99: two.p99Ms,
-    doubled,
-    lost,
-    serverCpu,
-    clientCpu: many.clientCpuUs / w2,
-    ack,
-    request,
-  })
+  rounds.push({ w1p50: one.p50, w1p99: one.p99, w2: two, w4: four, ack, request })
+}
+
+async function playMany({ engine, load }: Station, prefix: string, count: number, atOnce: number): Promise<Many> {
+  await load.call("fill", { prefix, count })
+  await sleep(50)
+  const pid = engine.pid ?? load.pid
+  const before = cpuUs(pid)
+  const { claims, seconds, latenciesMs, clientCpuUs } = await load.call<W2>("w2", atOnce)
+  const cpuUsPerClaim = (cpuUs(pid) - before) / count
+  const { doubled, lost } = compare(prefix, count, claims, await engine.stored())
+  const { p50Ms, p99Ms } = spread(latenciesMs)
+  return { claimsPerS: count / seconds, p50Ms, p99Ms, doubled, lost, cpuUsPerClaim, clientCpuUsPerClaim: clientCpuUs / count }
 }
 
 /** Tasks that two were told to hold, and tasks that nobody holds, by what the clients heard and by what the store says. */
@@ -224,20 +221,25 @@ export function compare(prefix: string, count: number, answered: readonly Claim[
 
 function figures({ rounds, listener }: Station): Figures {
   const w3 = rounds.map(({ ack, request }) => ({ p50Ms: percentile(ack, 0.5), p99Ms: percentile(ack, 0.99), fromRequestP50Ms: percentile(request, 0.5) }))
+  const { cpuUsPerClaim, clientCpuUsPerClaim, ...w2 } = ofRounds(rounds.map((one) => one.w2))
+  const four = rounds.flatMap((one) => one.w4 ?? [])
   return {
     w1: medians(rounds.map(({ w1p50, w1p99 }) => ({ p50Ms: w1p50, p99Ms: w1p99 }))),
-    w2: {
-      ...medians(rounds.map(({ rate, w2p50, w2p99 }) => ({ claimsPerS: rate, p50Ms: w2p50, p99Ms: w2p99 }))),
-      doubled: rounds.reduce((sum, { doubled }) => sum + doubled, 0),
-      lost: rounds.reduce((sum, { lost }) => sum + lost, 0),
-    },
+    w2,
+    w4: four.length === 0 ? null : ofRounds(four),
     w3: listener === null ? { p50Ms: Number.NaN, p99Ms: Number.NaN, fromRequestP50Ms: Number.NaN } : medians(w3),
-    cpuUsPerClaim: round(median(rounds.map(({ serverCpu }) => serverCpu))),
-    clientCpuUsPerClaim: round(median(rounds.map(({ clientCpu }) => clientCpu))),
+    cpuUsPerClaim,
+    clientCpuUsPerClaim,
   }
 }
 
-function report(stations: readonly Station[], floors: readonly Floors[], skipped: ClaimsReport["skipped"]): ClaimsReport {
+/** Medians, but every task that was doubled or lost in any round. */
+function ofRounds(rounds: readonly Many[]): Many {
+  const sum = (of: "doubled" | "lost"): number => rounds.reduce((all, one) => all + one[of], 0)
+  return { ...medians(rounds), doubled: sum("doubled"), lost: sum("lost") }
+}
+
+function report(stations: readonly Station[], floors: readonly Floors[], skipped: ClaimsReport["skipped"]): Omit<ClaimsReport, "atOnce"> {
   const of = (name: EngineName): Figures | null => {
     const found = stations.find(({ engine }) => engine.name === name)
     return found === undefined ? null : figures(found)
@@ -271,8 +273,8 @@ function gate(skein: Figures | null, http: Figures | null, floor: Figures | null
     w2VsBullmq: atLeast(over(skein?.w2.claimsPerS, peers.bullmq?.w2.claimsPerS), 1.3),
     w2VsPostgres: atLeast(over(skein?.w2.claimsPerS, peers.postgres?.w2.claimsPerS), 3),
     w2P99Ms: atMost(skein?.w2.p99Ms, 15),
-    w2Doubled: atMost(skein?.w2.doubled, 0),
-    w2Lost: atMost(skein?.w2.lost, 0),
+    w2Doubled: atMost(inBoth(skein, "doubled"), 0),
+    w2Lost: atMost(inBoth(skein, "lost"), 0),
     w3P50Ms: atMost(skein?.w3.p50Ms, 0.1),
     cpuUsPerClaim: atMost(skein?.cpuUsPerClaim, 45),
     httpCpuUsPerClaim: atMost(http?.cpuUsPerClaim, 65),
@@ -282,9 +284,15 @@ function gate(skein: Figures | null, http: Figures | null, floor: Figures | null
   }
 }
 
+/** In W2 and W4 together. */
+function inBoth(skein: Figures | null, of: "doubled" | "lost"): number | undefined {
+  return skein === null ? undefined : skein.w2[of] + (skein.w4?.[of] ?? 0)
+}
+
 export function describeClaims(claims: ClaimsReport): string {
-  const { w1, w2, w3, cpuUsPerClaim, clientCpuUsPerClaim, http, inProcess, floor, peers, skipped } = claims
-  const skein = w1 && w2 && w3 && cpuUsPerClaim !== undefined && clientCpuUsPerClaim !== undefined ? { w1, w2, w3, cpuUsPerClaim, clientCpuUsPerClaim } : null
+  const { w1, w2, w3, w4 = null, cpuUsPerClaim, clientCpuUsPerClaim, http, inProcess, floor, peers, skipped } = claims
+  const skein =
+    w1 && w2 && w3 && cpuUsPerClaim !== undefined && clientCpuUsPerClaim !== undefined ? { w1, w2, w3, w4, cpuUsPerClaim, clientCpuUsPerClaim } : null
   const named: [string, Figures | null | undefined][] = [
     ["Skein, WebSocket", skein],
     ["Skein, HTTP", http],
@@ -295,6 +303,7 @@ export function describeClaims(claims: ClaimsReport): string {
     ["floor", floor],
   ]
   const rows = named.flatMap(([name, one]) => (one ? [rowOf(name, one)] : []))
+  const several = named.flatMap(([name, one]) => (one?.w4 ? [severalOf(name, one.w4)] : []))
   const floors = floor === null ? [] : FLOORS.map((name) => [name, show(floor[name].p50Ms), show(floor[name].p99Ms)])
   const verdicts = Object.entries(claims.gate).map(([name, { value, limit, ok, stretch }]) => [
     name,
@@ -305,6 +314,7 @@ export function describeClaims(claims: ClaimsReport): string {
   ])
   return [
     table(["durable claims", "W1 p50", "p99 ms", "W2 /s", "p50", "p99 ms", "doubled", "lost", "W3 ack", "request ms", "CPU us", "client us"], rows),
+    ...(several.length === 0 ? [] : [table([`${claims.atOnce} at once`, "W4 /s", "p50", "p99 ms", "doubled", "lost", "CPU us", "client us"], several)]),
     ...(floors.length === 0 ? [] : [table(["floor", "p50", "p99 ms"], floors)]),
     table(["gate", "value", "limit", "", ""], verdicts),
     ...skipped.map(({ engine, why, remedy }) => `WITHOUT ${engine}: ${why}. ${remedy}`),
@@ -314,4 +324,8 @@ export function describeClaims(claims: ClaimsReport): string {
 function rowOf(name: string, { w1, w2, w3, cpuUsPerClaim, clientCpuUsPerClaim }: Figures): string[] {
   const cells = [w1.p50Ms, w1.p99Ms, w2.claimsPerS, w2.p50Ms, w2.p99Ms, w2.doubled, w2.lost, w3.p50Ms, w3.fromRequestP50Ms, cpuUsPerClaim, clientCpuUsPerClaim]
   return [name, ...cells.map(show)]
+}
+
+function severalOf(name: string, { claimsPerS, p50Ms, p99Ms, doubled, lost, cpuUsPerClaim, clientCpuUsPerClaim }: Many): string[] {
+  return [name, ...[claimsPerS, p50Ms, p99Ms, doubled, lost, cpuUsPerClaim, clientCpuUsPerClaim].map(show)]
 }

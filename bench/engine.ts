@@ -5,6 +5,8 @@ export type Claim = { task: string; fence: number }
 export type Claimant = {
   /** Claims the next open task, durably; null when none is left. */
   claim(): Promise<Claim | null>
+  /** Claims so many of the next open tasks with one question, durably; none when none is left. Not every engine can. */
+  claimSeveral?(count: number): Promise<Claim[]>
   close(): Promise<void>
 }
 

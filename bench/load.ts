@@ -71,19 +71,31 @@ answer({
     }
     return { latenciesMs }
   },
-  async w2(): Promise<W2> {
+  givesSeveral(): boolean {
+    return claimants[0]?.claimSeveral !== undefined
+  },
+  /** `atOnce`: tasks that each question asks for; more than one only of an engine that gives several. */
+  async w2(atOnce: number): Promise<W2> {
     const latenciesMs: number[] = []
     const claims: Claim[] = []
+    const ask = async (claimant: Claimant): Promise<boolean> => {
+      if (atOnce === 1) {
+        const claim = await claimant.claim()
+        if (claim !== null) claims.push(claim)
+        return claim !== null
+      }
+      const several = (await claimant.claimSeveral?.(atOnce)) ?? []
+      claims.push(...several)
+      return several.length > 0
+    }
     const before = process.cpuUsage()
     const startMs = performance.now()
     await Promise.all(
       claimants.map(async (claimant) => {
         for (;;) {
           const askedMs = performance.now()
-          const claim = await claimant.claim()
-          if (claim === null) return
+          if (!(await ask(claimant))) return
           latenciesMs.push(performance.now() - askedMs)
-          claims.push(claim)
         }
       }),
     )

@@ -10,6 +10,7 @@ export type IoRedis = {
   on(event: string, call: (...args: string[]) => void): void
   defineCommand(name: string, definition: { numberOfKeys: number; lua: string }): void
   claim(...args: string[]): Promise<[string, number] | null>
+  claimSeveral(...args: string[]): Promise<[string, number][]>
   pipeline(): Pipeline
   subscribe(channel: string): Promise<unknown>
   keys(pattern: string): Promise<string[]>

@@ -86,10 +86,12 @@ async function connect({ port }: Address): Promise<PgClient> {
   }
 }
 
-const CLAIM = `
-  WITH next AS (SELECT id FROM task WHERE owner IS NULL ORDER BY priority, position LIMIT 1 FOR UPDATE SKIP LOCKED)
+const claimOf = (limit: string): string => `
+  WITH next AS (SELECT id FROM task WHERE owner IS NULL ORDER BY priority, position LIMIT ${limit} FOR UPDATE SKIP LOCKED)
   UPDATE task SET owner = $1, fence = nextval('fence'), lease_ends_at = now() + interval '120 s' FROM next WHERE task.id = next.id
   RETURNING task.id, task.fence`
+const CLAIM = claimOf("1")
+const CLAIM_SEVERAL = claimOf("$2")
 const CLAIM_AND_NOTIFY = `WITH claimed AS (${CLAIM}) SELECT id, fence, pg_notify('claims', id) FROM claimed`
 
 export async function postgresDriver(address: Address): Promise<Driver> {
@@ -110,7 +112,11 @@ export async function postgresDriver(address: Address): Promise<Driver> {
         async claim(): Promise<Claim | null> {
           const { rows } = await client.query({ ...query, values: [owner] })
           const [row] = rows
-          return row === undefined ? null : { task: row["id"] ?? "", fence: Number(row["fence"]) }
+          return row === undefined ? null : claimIn(row)
+        },
+        async claimSeveral(count): Promise<Claim[]> {
+          const { rows } = await client.query({ name: "claim-several", text: CLAIM_SEVERAL, values: [owner, count] })
+          return rows.map(claimIn)
         },
         close: () => client.end(),
       }
@@ -130,4 +136,8 @@ export async function postgresDriver(address: Address): Promise<Driver> {
       await Promise.all(open.map((client) => client.end()))
     },
   }
+}
+
+function claimIn(row: Record<string, string>): Claim {
+  return { task: row["id"] ?? "", fence: Number(row["fence"]) }
 }

@@ -54,6 +54,18 @@ const CLAIM = `
   if ARGV[3] == '1' then redis.call('PUBLISH', 'claims', popped[1]) end
   return {popped[1], fence}`
 
+/** The same for the next so many of them. */
+const CLAIM_SEVERAL = `
+  local popped = redis.call('ZPOPMIN', KEYS[1], ARGV[3])
+  local claimed = {}
+  for at = 1, #popped, 2 do
+    local fence = redis.call('INCR', KEYS[2])
+    redis.call('HSET', 'task:' .. popped[at], 'owner', ARGV[1], 'fence', fence, 'leaseEndsAt', ARGV[2])
+    redis.call('ZADD', KEYS[3], ARGV[2], popped[at])
+    claimed[#claimed + 1] = {popped[at], fence}
+  end
+  return claimed`
+
 export async function redisDriver(address: Address): Promise<Driver> {
   const own = await connect(address)
   const open: IoRedis[] = [own]
@@ -68,11 +80,16 @@ export async function redisDriver(address: Address): Promise<Driver> {
       const redis = await connect(address)
       open.push(redis)
       redis.defineCommand("claim", { numberOfKeys: 3, lua: CLAIM })
+      redis.defineCommand("claimSeveral", { numberOfKeys: 3, lua: CLAIM_SEVERAL })
       const name = `agent-${(owner += 1)}`
       return {
         async claim(): Promise<Claim | null> {
           const claimed = await redis.claim("open", "fence", "leases", name, String(Date.now() + 120_000), announce ? "1" : "0")
           return claimed === null ? null : { task: claimed[0], fence: claimed[1] }
+        },
+        async claimSeveral(count): Promise<Claim[]> {
+          const claimed = await redis.claimSeveral("open", "fence", "leases", name, String(Date.now() + 120_000), String(count))
+          return claimed.map(([task, fence]) => ({ task, fence }))
         },
         close: () => Promise.resolve(redis.disconnect()),
       }

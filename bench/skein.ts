@@ -93,14 +93,13 @@ export async function addTasks(operator: Client, tasks: readonly string[]): Prom
 
 type ClaimNext = (input: object) => Promise<Output<"task.claimNext">>
 
-/** The next task that is ready, or null where none is left. */
-async function claimNext(call: ClaimNext): Promise<Claim | null> {
+/** The next tasks that are ready; none where none is left. */
+async function claimNext(call: ClaimNext, input: object): Promise<Claim[]> {
   try {
-    const { claims } = await call({})
-    const [claim] = claims
-    return claim === undefined ? null : { task: claim.task.id, fence: claim.fence }
+    const { claims } = await call(input)
+    return claims.map(({ task, fence }) => ({ task: task.id, fence }))
   } catch (error) {
-    if (error instanceof SkeinError && error.code === "nothing_ready") return null
+    if (error instanceof SkeinError && error.code === "nothing_ready") return []
     throw error
   }
 }
@@ -119,8 +118,10 @@ export async function skeinDriver(address: Address, over: "websocket" | "http"):
       const own = await addAgent(operator, `agent-${run}-${claimants}`)
       const client = over === "http" ? httpClient({ url, credential: own }) : await connect({ url, credential: own })
       open.push(client)
+      const call: ClaimNext = (input) => client.call("task.claimNext", input)
       return {
-        claim: () => claimNext((input) => client.call("task.claimNext", input)),
+        claim: async () => (await claimNext(call, {}))[0] ?? null,
+        claimSeveral: (max) => claimNext(call, { max }),
         close: async () => client.close(),
       }
     },

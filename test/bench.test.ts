@@ -38,11 +38,15 @@ test("claims: every engine that needs no peer claims each task once, and a gate 
     w1: 10,
     w2: 60,
     clients: 4,
+    atOnce: 8,
     w3: 4,
     engines: ["floor", "loop", "skein", "http"],
   })
   expect(report.w2).toMatchObject({ doubled: 0, lost: 0 })
   expect(report.http?.w2).toMatchObject({ doubled: 0, lost: 0 })
+  expect(report.w4).toMatchObject({ doubled: 0, lost: 0 })
+  expect(report.w4?.claimsPerS).toBeGreaterThan(0)
+  expect(report.floor?.w4).toBeNull()
   expect(report.w1?.p50Ms).toBeGreaterThan(0)
   expect(report.w3?.fromRequestP50Ms).toBeGreaterThan(0)
   expect(report.cpuUsPerClaim).toBeGreaterThan(0)
