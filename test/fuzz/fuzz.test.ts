@@ -1,6 +1,8 @@
 import { expect, test } from "vitest"
 import { campaign, type Outcome } from "./campaign.ts"
+import { Choices } from "./choices.ts"
 import { TARGETS } from "./targets.ts"
+import { websocketTarget } from "./websocket-target.ts"
 
 /** Seconds for one target: some hundred cases where they need no process. `npm run fuzz` goes on for as long as it is told. */
 const SECONDS = 1.2
@@ -24,3 +26,14 @@ for (const target of TARGETS) {
     expect(outcome.outcomes.size).toBeGreaterThanOrEqual(kinds)
   })
 }
+
+test("a call over a WebSocket that is done after the last one was answered is not taken for a refused one that wrote", async () => {
+  const subject = await websocketTarget.open()
+  try {
+    // A plan, and the read after it, in one piece: the read does not wait for a batch that has not begun.
+    expect(await subject.attempt(Choices.again([85, 0, 40, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 50]))).toBe("some done")
+    expect(subject.describe()).toContain('"op":"plan.add"')
+  } finally {
+    await subject.close()
+  }
+})

@@ -37,9 +37,7 @@ class WebSocketSubject implements Subject {
   async attempt(choices: Choices): Promise<string> {
     this.#sent = []
     // What an earlier connection asked before it ended is carried out.
-    await new Promise<void>((resolve) => setImmediate(resolve))
-    await this.#hub.loop.read(() => undefined)
-    const { seq } = this.#hub.loop.head
+    const seq = await this.#settled()
     const upgrade = this.#upgrade(choices)
     const messages: Buffer[] = []
     let stuck = false
@@ -58,7 +56,8 @@ class WebSocketSubject implements Subject {
       bytes = mutateBytes(bytes, choices, 2)
       stuck = true
     }
-    const conversation = await converse(this.#hub.port, upgrade, choices.chance(80) ? [bytes] : messages, stuck)
+    const written = async (): Promise<boolean> => (await this.#settled()) > seq
+    const conversation = await converse(this.#hub.port, upgrade, choices.chance(80) ? [bytes] : messages, stuck, written)
     const came = await this.#judge(conversation, stuck, seq)
     this.#hub.checkSound()
     return came
@@ -72,6 +71,12 @@ class WebSocketSubject implements Subject {
     if (loop.stats()["parked"] !== 0) throw new Broken("a claim is still parked though its connection is gone")
     if (loop.stats()["subscribers"] !== 0) throw new Broken(`${String(loop.stats()["subscribers"])} subscribers are left though no connection is`)
     await this.#hub.close()
+  }
+
+  /** The last seq, once what was asked before is done: it is taken up at the end of the turn, and a read waits for its batch. */
+  async #settled(): Promise<number> {
+    await new Promise<void>((resolve) => setImmediate(resolve))
+    return this.#hub.loop.read((state) => state.seq)
   }
 
   #upgrade(choices: Choices): Buffer {
@@ -164,7 +169,7 @@ class WebSocketSubject implements Subject {
     const close = frames.find(({ opcode }) => opcode === 8)
     if (close !== undefined) checkClose(close)
     if (!last && !ended && !stuck) throw new Broken(`neither an answer to the last call nor an end within ${PATIENCE_MS} ms`)
-    const done = answers.filter((answer) => "ok" in answer && answer["id"] !== LAST).length
+    const done = answers.filter(isDone).length
     if (last && done === 0) {
       await this.#hub.loop.read(() => undefined)
       await this.#hub.checkUnwritten(seq)
@@ -176,8 +181,11 @@ class WebSocketSubject implements Subject {
 
 type Conversation = { status: number | null; refusal: string; frames: Received[]; ended: boolean; last: boolean }
 
-/** Upgrades, writes, and reads until the last call is answered, the connection ends, or patience does. */
-function converse(port: number, upgrade: Buffer, pieces: readonly Buffer[], stuck: boolean): Promise<Conversation> {
+/**
+ * Upgrades, writes, and reads until the last call is answered, the connection ends, or patience does. The last call is a read, which may be answered
+ * before a command that came before it: where something was `written` that nobody was told is done, that is waited for too.
+ */
+function converse(port: number, upgrade: Buffer, pieces: readonly Buffer[], stuck: boolean, written: () => Promise<boolean>): Promise<Conversation> {
   return new Promise((resolve) => {
     const socket: Socket = connect(port, "127.0.0.1")
     socket.setNoDelay(true)
@@ -228,7 +236,8 @@ function converse(port: number, upgrade: Buffer, pieces: readonly Buffer[], stuc
       heard.frames.push(...read.frames)
       heard.last ||= read.frames.some(({ opcode, payload }) => opcode === 1 && payload.includes(`"id":${LAST},`))
       if (read.frames.some(({ opcode }) => opcode === 8)) finish(true)
-      else if (heard.last) finish(false)
+      else if (heard.last && (stuck || heard.frames.some(tellsDone))) finish(false)
+      else if (heard.last) void written().then((isWritten) => (isWritten ? quiet() : finish(false)))
     })
     socket.on("end", () => finish(true))
     socket.on("error", () => finish(true))
@@ -238,6 +247,15 @@ function converse(port: number, upgrade: Buffer, pieces: readonly Buffer[], stuc
     if (!upgrade.toString("latin1").endsWith("ZWY=\r\n\r\n") && !upgrade.includes("MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"))
       setTimeout(() => heard.status ?? finish(false), 60)
   })
+}
+
+/** Whether a frame tells that a call was done, the last one aside: by its bytes, for it is judged later. */
+function tellsDone({ opcode, payload }: Received): boolean {
+  return opcode === 1 && payload.includes('"ok":') && !payload.includes(`"id":${LAST},`)
+}
+
+function isDone(answer: Record<string, unknown>): boolean {
+  return "ok" in answer && answer["id"] !== LAST
 }
 
 function readMessage({ opcode, final, masked, payload }: Received): Record<string, unknown>[] {
