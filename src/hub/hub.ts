@@ -2,7 +2,7 @@ import { Chain } from "../core/chain.ts"
 import type { Sha256 } from "../core/hash.ts"
 import { type Entry, HUB } from "../core/entry.ts"
 import { EFFORT_MAX } from "../core/glob-automaton.ts"
-import { isName } from "../core/ids.ts"
+import { isName, type Seq } from "../core/ids.ts"
 import { type Checkpoint, Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { Ledger } from "../ledger/ledger.ts"
@@ -184,8 +184,8 @@ async function fold(
   { sha256, snapshots, log }: HubOptions,
 ): Promise<{ state: Workspace; chain: Chain; fingerprint: Fingerprint }> {
   const head = await ledger.head()
-  const restored = (): Promise<Restored | null> =>
-    restore(snapshots, name, ledger, sha256, head.seq, (seq, error) => log.warn({ err: error, workspace: name, seq }, "a snapshot was passed over"))
+  const passedOver = (seq: Seq, error: unknown): void => log.warn({ err: error, workspace: name, seq }, "a snapshot was passed over")
+  const restored = (): Promise<Restored | null> => restore(snapshots, name, ledger, sha256, head.seq, passedOver)
   let begin: Restored | null = await restored()
   if (head.seq - (begin?.state.seq ?? 0) >= LONG) {
     const replayed = await replayApart(ledger, { to: head.seq, from: begin })

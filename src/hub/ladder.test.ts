@@ -208,6 +208,51 @@ test("what the version before kept, every record whole, is gone over and gone on
   expect(await textOf("main", 10), "it is not made anew").toBe(older)
 })
 
+test("what was kept of another ledger is no past of this one, and is made anew", async () => {
+  const store = memorySnapshots()
+  await ladderOn(store).grow(50)
+  // As where a hub was given another ledger file: the chain has other hashes there, or does not reach so far.
+  for (const read of [
+    async (from: Seq, limit: number) => (await hub.loop.ledger.read(from, limit)).map((stored) => ({ ...stored, hash: new Uint8Array(32) })),
+    async () => [],
+  ]) {
+    const ladder = new Ladder({ workspace: "main", store, ledger: { read }, sha256, rungEntries: 10, pause: () => Promise.resolve() })
+    expect(await ladder.rungs()).toEqual([])
+    expect(await ladder.top()).toBeNull()
+    expect(await ladder.lines(10, 20)[Symbol.asyncIterator]().next()).toMatchObject({ done: true })
+    await ladder.grow(9)
+    expect(await store.list("main")).toEqual([])
+    await ladderOn(store).grow(50)
+  }
+})
+
+test("a state that was changed in its midst is given to nobody as such, and is made anew", async () => {
+  const store = memorySnapshots()
+  await ladderOn(store).grow(50)
+  await damage(store, "main@top", 50, (text) => text.replace('"title":"t3"', '"title":"t4"'))
+  const ladder = ladderOn(store)
+  expect(await ladder.rungs()).toEqual([10, 20, 30, 40, 50])
+  await expect(topOf(ladder)).rejects.toThrow(SyntaxError)
+  expect(await ladder.rungs()).toEqual([])
+  await ladder.grow(51)
+  await isTrue(ladder)
+})
+
+test("a step that is missing where somebody goes back is made anew, and what lies between two rungs is none", async () => {
+  const store = memorySnapshots()
+  await ladderOn(store).grow(50)
+  await store.keep("main", 13, (await store.open("main", 10))!)
+  await store.drop("main", 30)
+  const ladder = ladderOn(store)
+  expect(await ladder.rungs()).toEqual([10, 20, 40, 50])
+  expect((await goneBack(ladder, await stateAt(50), 13, 20)).begins).toEqual([])
+  expect(await ladder.rungs(), "nothing is wrong with it: nobody was told of 13").toEqual([10, 20, 40, 50])
+  expect((await goneBack(ladder, await stateAt(50), 0, 50)).begins).toEqual([40, 30])
+  await ladder.grow(51)
+  expect(await ladder.rungs()).toEqual([10, 20, 30, 40, 50])
+  await isTrue(ladder)
+})
+
 test("a step that was deleted has all of them made anew", async () => {
   const store = memorySnapshots()
   await ladderOn(store).grow(50)

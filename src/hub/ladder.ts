@@ -5,8 +5,8 @@ import type { Seq } from "../core/ids.ts"
 import { isReadable, rowsOf } from "../core/kept-rows.ts"
 import { evolve, putRows, Workspace } from "../core/workspace.ts"
 import type { Ledger } from "../ledger/ledger.ts"
-import { SEAL_LENGTH, type SnapshotStore } from "./snapshots.ts"
-import { noteBefore, sealed, stepHead, stepLines, unsealed } from "./step-back.ts"
+import { isOf, letGo, SEAL_LENGTH, type SnapshotStore, unsealed } from "./snapshots.ts"
+import { noteBefore, sealed, stepHead, stepLines } from "./step-back.ts"
 
 export type LadderOptions = {
   workspace: string
@@ -45,6 +45,8 @@ export class Ladder {
   #againFrom: Seq = 0
   /** Something was found that is not as it was written: all of it is made again. */
   #isBad = false
+  /** The rung of which it was seen that the state kept there is this ledger's. */
+  #ours: Seq = 0
   /** Records of the state at the last rung, once it was seen. */
   #records = 0
 
@@ -54,26 +56,39 @@ export class Ladder {
 
   /** Where the narrowest steps end, ascending: each begins where the one before it ends, the first at 0. At the last of them the whole state is kept. */
   async rungs(): Promise<Seq[]> {
-    const { store, workspace } = this.#o
-    const top = this.#isBad ? 0 : await this.#topSeq()
-    return top === 0 ? [] : (await store.list(workspace)).filter((seq) => seq <= top)
+    const { store, workspace, rungEntries } = this.#o
+    const top = await this.#topSeq()
+    return top === 0 ? [] : (await store.list(workspace)).filter((seq) => seq <= top && seq % rungEntries === 0)
   }
 
-  /** The state at the last rung, without the keys of commands; null where none is kept. */
+  /** The state at the last rung, without the keys of commands; null where none is kept. The lines end with a `SyntaxError` at one that is not as it was written. */
   async top(): Promise<{ seq: Seq; lines: AsyncIterable<string> } | null> {
-    const seq = this.#isBad ? 0 : await this.#topSeq()
-    const lines = seq === 0 ? null : await this.#o.store.open(this.#key("top"), seq)
-    return lines === null ? null : { seq, lines }
+    const seq = await this.#topSeq()
+    const pieces = seq === 0 ? null : await this.#o.store.open(this.#key("top"), seq)
+    return pieces === null ? null : { seq, lines: this.#looked(pieces) }
+  }
+
+  async *#looked(pieces: AsyncIterable<string>): AsyncIterable<string> {
+    try {
+      for await (const line of unsealed(this.#o.sha256, pieces)) yield `${line}\n`
+    } catch (error) {
+      this.#isBad ||= error instanceof SyntaxError
+      throw error
+    }
   }
 
   /** The lines of the fewest steps from one rung back to another, in the order in which they are gone. Ends before one that is not as it was written. */
   async *lines(from: Seq, to: Seq): AsyncIterable<string> {
-    const { store, sha256 } = this.#o
+    const { store, sha256, rungEntries } = this.#o
     const widths = await this.#widths()
     for (let at = to; at > from;) {
       const width = widths.find((one) => at % one.width === 0 && at - one.width >= from && one.ends.has(at))
       const pieces = this.#isBad || width === undefined ? null : await store.open(this.#key(width.width), at)
-      if (pieces === null || width === undefined) return
+      if (pieces === null || width === undefined) {
+        // Somebody took it away: from one rung to another there is a way.
+        this.#isBad ||= from % rungEntries === 0 && at % rungEntries === 0 && at <= (await this.#topSeq())
+        return
+      }
       try {
         let isFirst = true
         for await (const line of unsealed(sha256, pieces)) {
@@ -113,7 +128,8 @@ export class Ladder {
 
   async #grow(head: Seq): Promise<void> {
     const worthIt = Math.max(MISSING * this.#o.rungEntries, this.#records / RECORDS_AN_ENTRY)
-    if (!this.#isBad && head < (await this.#topSeq()) + worthIt) return
+    const top = await this.#topSeq()
+    if (!this.#isBad && head < top + worthIt) return
     try {
       await this.#climb((await this.#restored()) ?? (await this.#anew()), head)
     } catch (error) {
@@ -159,6 +175,7 @@ export class Ladder {
     // Nobody changes it meanwhile: a copy would stop the hub for as long as it is large.
     const tables = state.tables.map((table) => [table.name, table.entries()] as const)
     await store.keep(this.#key("top"), seq, sealed(sha256, head, tables, pause))
+    this.#ours = seq
     for (const older of await store.list(this.#key("top"))) if (older !== seq) await store.drop(this.#key("top"), older)
   }
 
@@ -185,24 +202,20 @@ export class Ladder {
 
   /** The state at the last rung; null where it is not as it was written, is of another ledger, or lacks a step. */
   async #restored(): Promise<Workspace | null> {
-    const { ledger, workspace, store, sha256, rungEntries, pause } = this.#o
+    const { workspace, store, rungEntries, pause } = this.#o
     const top = await this.top()
     if (top === null) return null
     const ends = new Set(await store.list(workspace))
-    for (let end = rungEntries; end <= top.seq; end += rungEntries) if (!ends.has(end)) return null
+    for (let end = rungEntries; end <= top.seq; end += rungEntries) if (!ends.has(end)) return letGo(top.lines).then(() => null)
     const state = new Workspace()
-    let head: TopHead | null = null
-    for await (const line of unsealed(sha256, top.lines)) {
+    for await (const line of top.lines) {
       const value: unknown = JSON.parse(line.slice(SEAL_LENGTH))
       const kept = rowsOf(value)
       if (kept !== null) putRows(state, kept.table, kept.rows)
-      else head = (value as TopHead | null) ?? head
+      else if (value !== null) state.atMs = (value as TopHead).atMs
       await pause()
     }
-    const [stored] = head === null ? [] : await ledger.read(head.seq, 1)
-    if (head === null || !isReadable(head.version) || head.seq !== top.seq || stored === undefined || toHex(stored.hash) !== head.hash) return null
-    state.seq = head.seq
-    state.atMs = head.atMs
+    state.seq = top.seq
     return state
   }
 
@@ -219,8 +232,25 @@ export class Ladder {
     return new Workspace()
   }
 
+  /** Where the last rung is; 0 where there is none, or the state that is kept there is not this ledger's: then no step is, for all that can be told. */
   async #topSeq(): Promise<Seq> {
-    return (await this.#o.store.list(this.#key("top"))).at(-1) ?? 0
+    const { store, ledger, sha256 } = this.#o
+    const seq = this.#isBad ? 0 : ((await store.list(this.#key("top"))).at(-1) ?? 0)
+    if (seq === 0 || seq === this.#ours) return seq
+    const pieces = await store.open(this.#key("top"), seq)
+    if (pieces === null) return 0
+    try {
+      for await (const line of unsealed(sha256, pieces)) {
+        const head = JSON.parse(line.slice(SEAL_LENGTH)) as TopHead | null
+        if (!isReadable(head?.version) || !(await isOf(ledger, seq, head?.seq, head?.hash))) break
+        this.#ours = seq
+        return seq
+      }
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error
+    }
+    this.#isBad = true
+    return 0
   }
 
   /** The steps that there are, the widest first. */

@@ -221,9 +221,10 @@ export class Loop {
     return this.#o.snapshots.list(this.name)
   }
 
-  /** The lines of the newest kept snapshot at or before a seq, or null. */
+  /** The lines of the newest kept snapshot at or before a seq that the ledger confirms, or null. */
   snapshot(atOrBefore: Seq): Promise<{ seq: Seq; lines: AsyncIterable<string> } | null> {
-    return newestSnapshot(this.#o.snapshots, this.name, atOrBefore)
+    const { snapshots: store, ledger, sha256 } = this.#o
+    return newestSnapshot({ store, workspace: this.name, ledger, sha256 }, atOrBefore)
   }
 
   /** Starts the timers; called once the hub has recorded its start. */

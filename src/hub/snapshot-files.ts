@@ -40,9 +40,9 @@ export function snapshotFiles(directory: string): SnapshotStore {
     },
     async list(workspace) {
       const entries = await readdir(directory, { withFileTypes: true }).catch(() => [])
-      // A pipe would hold up whoever reads it, and a link may lead to one.
+      // A pipe would hold up whoever reads it, and a link may lead to one. A seq that is written otherwise than we do names no file of ours.
       return entries
-        .filter((entry) => entry.isFile() && entry.name.startsWith(`${workspace}-`) && /^\d+\.ndjson$/.test(entry.name.slice(workspace.length + 1)))
+        .filter((entry) => entry.isFile() && entry.name.startsWith(`${workspace}-`) && /^[1-9]\d{0,14}\.ndjson$/.test(entry.name.slice(workspace.length + 1)))
         .map(({ name }) => Number.parseInt(name.slice(workspace.length + 1), 10))
         .sort((a, b) => a - b)
     },

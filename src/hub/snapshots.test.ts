@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto"
-import { mkdtemp, readdir, stat, writeFile } from "node:fs/promises"
+import { mkdtemp, readdir, stat, truncate, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { CLAIM_ANY, OPERATOR, openRig, type Rig } from "../../test/simulation/rig.ts"
 import { ThroughLedger } from "../../test/simulation/through-ledger.ts"
+import { decodeEntry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
+import { evolve, Workspace } from "../core/workspace.ts"
 import { sha256 } from "../ledger/sha256.ts"
 import type { Stored } from "../ledger/ledger.ts"
 import { MemoryStore } from "../ledger/memory.ts"
@@ -14,7 +16,7 @@ import { digestOf } from "./fingerprint.ts"
 import { openHub } from "./hub.ts"
 import { replay } from "./replay.ts"
 import { snapshotFiles } from "./snapshot-files.ts"
-import { memorySnapshots, readSnapshot, type SnapshotStore } from "./snapshots.ts"
+import { letGo, memorySnapshots, readSnapshot, SEAL_LENGTH, Seals, type SnapshotStore } from "./snapshots.ts"
 
 const LIMITS = { snapshotEntries: 40, checkpointMs: 1_000 }
 
@@ -44,18 +46,32 @@ async function digestsOf(rig: Rig): Promise<[string, string]> {
 
 /** A store of which the newest snapshot was changed as `damage` says. */
 function damaged(store: SnapshotStore, damage: (text: string) => string): SnapshotStore {
+  let bad: Seq | undefined
   return {
     ...store,
     async open(workspace: string, seq: Seq) {
       const lines = await store.open(workspace, seq)
-      if (lines === null || seq !== (await store.list(workspace)).at(-1)) return lines
-      let text = ""
-      for await (const line of lines) text += line
+      bad ??= (await store.list(workspace)).at(-1)
+      if (lines === null || seq !== bad) return lines
+      const text = await textOf(lines)
       return (async function* pieces() {
         yield damage(text)
       })()
     },
   }
+}
+
+async function textOf(lines: AsyncIterable<string>): Promise<string> {
+  let text = ""
+  for await (const line of lines) text += line
+  return text
+}
+
+/** As another hub would have written it. */
+function resealed(text: string): string {
+  const seals = new Seals(sha256)
+  const lines = text.split("\n").slice(0, -1)
+  return lines.map((line) => `${seals.next(line.slice(SEAL_LENGTH))}${line.slice(SEAL_LENGTH)}\n`).join("")
 }
 
 describe("a snapshot", () => {
@@ -124,23 +140,28 @@ describe("a snapshot", () => {
     expect((await rig.run(rig.loop.snapshots())).length).toBeGreaterThan(1)
     await rig.close()
     const { store, clock } = rig
+    const bad = (await rig.snapshots.list("main")).at(-1)
     rig = await openRig({ limits, store, clock, snapshots: damaged(rig.snapshots, damage) })
     expect(rig.logged).toEqual(["a snapshot was passed over"])
+    expect(await rig.run(rig.loop.snapshots()), "it would be given to others").not.toContain(bad)
     await work(rig, 12, 14)
     await rig.run(rig.loop.checkpoint())
     const [live, replayed] = await digestsOf(rig)
     expect(live).toBe(replayed)
   })
 
-  test("of another ledger is passed over", async () => {
+  test.each([14, 28])("of another ledger is passed over, and let go of (%i tasks)", async (tasks) => {
     const one = await openRig({ limits: LIMITS })
-    await work(one, 0, 14)
+    await work(one, 0, tasks)
+    const foreign = await one.snapshots.list("main")
     const other = await openRig({ limits: LIMITS, memory: { manyWriters: true } })
     await work(other, 50, 64)
     await other.close()
     const { store, clock } = other
     const rig = await openRig({ limits: LIMITS, store, clock, snapshots: one.snapshots })
     expect(rig.logged.length).toBeGreaterThan(0)
+    expect(foreign.length).toBeGreaterThan(0)
+    expect(await rig.run(rig.loop.snapshots()), "the hub's own would be let go of in their place").toEqual([])
     const [live, replayed] = await digestsOf(rig)
     expect(live).toBe(replayed)
   })
@@ -154,6 +175,37 @@ describe("a snapshot", () => {
     await snapshots.keep("main", later.at(-1)!, (await snapshots.open("main", first!))!)
     rig = await openRig({ limits: LIMITS, store, clock, snapshots })
     expect(rig.logged).toEqual(["a snapshot was passed over"])
+  })
+
+  test.each([
+    ["at its beginning", (text: string) => text.replace('"atMs":', '"atMs":1'), false],
+    ["in its midst", (text: string) => text.replace(/"title":"t3"/, '"title":"t4"'), true],
+    ["at its end", (text: string) => text.slice(0, -9), true],
+    ["by one of another ledger", (text: string) => resealed(text.replace(/"hash":"[0-9a-f]{4}/, '"hash":"0000')), false],
+  ])("that is damaged while the hub runs (%s) is given to nobody as the state", async (_, damage, isBegun) => {
+    const rig = await openRig({ limits: { snapshotEntries: 20, checkpointMs: 1_000 } })
+    await work(rig, 0, 12)
+    const { seq } = rig.loop.head
+    const newest = (await rig.snapshots.list("main")).at(-1) as Seq
+    const whole = await textOf((await rig.snapshots.open("main", newest))!)
+    const changed = damage(whole)
+    expect(changed).not.toBe(whole)
+    const pieces = async function* pieces(): AsyncIterable<string> {
+      yield changed
+    }
+    await rig.snapshots.keep("main", newest, pieces())
+    const found = await rig.run(rig.loop.snapshot(seq))
+    if (isBegun) {
+      expect(found?.seq).toBe(newest)
+      await expect(textOf(found!.lines)).rejects.toThrow(SyntaxError)
+    } else await letGo(found!.lines)
+    const older = await rig.run(rig.loop.snapshot(seq))
+    expect(older?.seq).toBeLessThan(newest)
+    const { state } = await readSnapshot(sha256, older!.lines)
+    const entries = await rig.run(rig.loop.entries(1, older!.seq, "operator"))
+    const folded = new Workspace()
+    for (const { bytes } of entries) evolve(folded, decodeEntry(bytes))
+    expect(digestOf(sha256, state)).toBe(digestOf(sha256, folded))
   })
 
   test("that cannot be kept costs nothing but itself", async () => {
@@ -229,6 +281,16 @@ describe("snapshot files", () => {
     expect(await store.open("main", 4)).toBeNull()
     await Promise.all([store.keep("main", 30, lines("e\n")), store.keep("main-2", 31, lines("f\n"))])
     expect((await readdir(directory)).sort()).toEqual(["main-2-31.ndjson", "main-2-7.ndjson", "main-20.ndjson", "main-3.ndjson", "main-30.ndjson"])
+  })
+
+  test("whose seq is written otherwise than we do are none, and one that is all hole is not read to its end", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "skein-snapshots-"))
+    for (const seq of ["007", "0", "1e3", "9999999999999999", "5 "]) await writeFile(join(directory, `main-${seq}.ndjson`), "a\n")
+    await writeFile(join(directory, "main-6.ndjson"), "")
+    await truncate(join(directory, "main-6.ndjson"), 2 ** 40)
+    const store = snapshotFiles(directory)
+    expect(await store.list("main")).toEqual([6])
+    await expect(readSnapshot(sha256, (await store.open("main", 6))!)).rejects.toThrow(SyntaxError)
   })
 
   test("that fail half-way leave nothing under their name", async () => {

@@ -4,7 +4,7 @@ import type { Seq } from "../core/ids.ts"
 import { isReadable, lineOf, type Row } from "../core/kept-rows.ts"
 import type { Journal } from "../core/table.ts"
 import type { Workspace } from "../core/workspace.ts"
-import { linesOf, SEAL_LENGTH, Seals } from "./snapshots.ts"
+import { SEAL_LENGTH, Seals } from "./snapshots.ts"
 
 /** First line of a step back; each further line is of rows of a table, as records were at `from`, the last one `null`, each sealed as a snapshot's lines are. */
 export type StepHead = { version: 3; from: Seq; to: Seq; atMs: number }
@@ -54,21 +54,10 @@ export async function* sealed(
   yield line(null)
 }
 
-/** The lines of what was sealed, each looked at before it is given. Throws `SyntaxError` on one that is not as it was written. */
-export async function* unsealed(sha256: Sha256, pieces: AsyncIterable<string>): AsyncIterable<string> {
-  const seals = new Seals(sha256)
-  let last = ""
-  for await (const line of linesOf(pieces)) {
-    last = line.slice(SEAL_LENGTH)
-    if (seals.next(last) !== line.slice(0, SEAL_LENGTH)) throw new SyntaxError("a step of the past was changed")
-    yield line
-  }
-  if (last !== "null") throw new SyntaxError("a step of the past is cut off")
-}
-
 /** The first line of a step. Throws `SyntaxError` where it is of another version, or another step. */
 export function stepHead(line: string, from: Seq, to: Seq): StepHead {
-  const head = JSON.parse(line.slice(SEAL_LENGTH)) as StepHead
-  if (!isReadable(head.version) || head.from !== from || head.to !== to) throw new SyntaxError(`this is not the step from entry ${to} back to ${from}`)
+  const head = JSON.parse(line.slice(SEAL_LENGTH)) as StepHead | null
+  if (head === null || !isReadable(head.version) || head.from !== from || head.to !== to)
+    throw new SyntaxError(`this is not the step from entry ${to} back to ${from}`)
   return head
 }

@@ -7,7 +7,8 @@ import { openSqlite } from "../../src/ledger/sqlite.ts"
 import type { Choices } from "./choices.ts"
 import { Broken, type Subject, type Target } from "./campaign.ts"
 import { hubOn, type KeptLedger, keptLedger, scratchFolder } from "./kept-ledger.ts"
-import { type Json, mutateBytes, mutateValue, writeJson } from "./mutation.ts"
+import { changeLine } from "./kept-lines.ts"
+import { mutateBytes } from "./mutation.ts"
 
 /** Snapshots are a projection: whatever is in their files, the hub starts, and has the state that the ledger has. */
 export const snapshotTarget: Target = {
@@ -62,42 +63,4 @@ class SnapshotSubject implements Subject {
     rmSync(this.#folder, { recursive: true, force: true })
     return Promise.resolve()
   }
-}
-
-/** One line's value changed, a line left out, doubled or moved. */
-function changeLine(bytes: Buffer, choices: Choices): Buffer {
-  const lines = bytes.toString("utf8").split("\n")
-  const at = choices.chance(40) ? 0 : choices.below(lines.length - 1)
-  const line = lines[at] as string
-  switch (choices.below(5)) {
-    case 0:
-      lines.splice(at, 1)
-      break
-    case 1:
-      lines.splice(choices.below(lines.length), 0, line)
-      break
-    case 2:
-      lines[at] =
-        sealOf(line) +
-        choices.pick([
-          "null",
-          "[]",
-          "{}",
-          "1",
-          '["tasks"]',
-          '["__proto__","polluted",true]',
-          '["none","a",{}]',
-          '["tasks","a",null]',
-          '["agents","__proto__",{}]',
-          "",
-        ])
-      break
-    default:
-      lines[at] = line === "" ? "{}" : sealOf(line) + writeJson(mutateValue(JSON.parse(line.slice(sealOf(line).length)) as Json, choices))
-  }
-  return Buffer.from(lines.join("\n"))
-}
-
-function sealOf(line: string): string {
-  return line.slice(0, 64)
 }

@@ -10,6 +10,7 @@ import { keptTarget } from "./kept-target.ts"
 import { ledgerTarget } from "./ledger-target.ts"
 import { mcpTarget } from "./mcp-target.ts"
 import { noteTarget } from "./note-target.ts"
+import { pastTarget } from "./past-target.ts"
 import { planTarget } from "./plan-target.ts"
 import { policyTarget } from "./policy-target.ts"
 import { processTarget } from "./process-target.ts"
@@ -28,6 +29,7 @@ export const TARGETS: readonly Target[] = [
   ledgerTarget,
   noteTarget,
   snapshotTarget,
+  pastTarget,
   clientTarget,
   cliTarget,
   processTarget,
