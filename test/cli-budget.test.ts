@@ -104,6 +104,10 @@ test("breakers are tripped, listed and reset from the command line, and a script
     stderr: expect.stringMatching(/breaker agent\/ann is open until .*: broke again/) as string,
   })
   expect(await json(folder, ["breaker", "list"])).toMatchObject([{ breaker: "agent/ann", phase: "open", cause: "failures", failures: 2 }, {}])
+  const untilMs = (await json<{ untilMs: number }>(folder, ["breaker", "list"]))[0]?.untilMs ?? 0
+  const inbox = await skein(folder, ["inbox"], { TZ: "Asia/Tokyo" })
+  expect(inbox.stdout).toContain(`${new Date(untilMs).toLocaleTimeString("en-GB", { timeZone: "Asia/Tokyo" })} (failures): broke again`)
+  expect(inbox.stdout).not.toMatch(/\d\dZ/)
   await json(folder, ["breaker", "reset", "agent/ann"])
   await json(folder, ["breaker", "trip", "account/agent/ann", "--for", "10m", "--reason", "on holiday"])
   expect((await skein(folder, ["breaker", "list"])).stdout).toMatch(/account\/agent\/ann\s+open\s.*manual: on holiday/)

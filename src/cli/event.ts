@@ -5,7 +5,7 @@ import type { Role } from "../core/entry.ts"
 import { ROLES } from "../core/role.ts"
 import { PRIORITIES, type Priority } from "../core/task.ts"
 import { act, examples, integer, oneOf, type Context } from "./context.ts"
-import { showTime } from "./local-time.ts"
+import { inLocalTime, showTime } from "./local-time.ts"
 import { renderTable } from "./table.ts"
 
 type Payload = Record<string, unknown>
@@ -75,7 +75,15 @@ async function showInbox(context: Context, { limit }: { limit: number }): Promis
   const { events } = await hub.call("event.inbox", { limit })
   for (const event of events) terminal.record(event)
   if (terminal.json) return
-  const rows = events.map(({ seq, atMs, from, kind, directive, task, text }) => [seq, showTime(atMs), from, directive ?? kind, task ?? "", text])
+  // What agents wrote is shown as they wrote it.
+  const rows = events.map(({ seq, atMs, from, kind, directive, task, text, voice }) => [
+    seq,
+    showTime(atMs),
+    from,
+    directive ?? kind,
+    task ?? "",
+    voice === "hub" ? inLocalTime(text) : text,
+  ])
   terminal.print(
     events.length === 0
       ? "nothing waits for your acknowledgement"

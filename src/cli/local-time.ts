@@ -4,6 +4,14 @@ export function showTime(ms: number, nowMs = Date.now()): string {
   return date === localIso(nowMs)[0] ? time : `${date} ${time}`
 }
 
+/** A text of the hub's, which tells moments in UTC (`instant` in core/): with them as `showTime` shows them. */
+export function inLocalTime(text: string): string {
+  return text.replaceAll(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, (moment) => {
+    const ms = Date.parse(moment)
+    return Number.isNaN(ms) ? moment : showTime(ms)
+  })
+}
+
 function localIso(ms: number): [string, string] {
   const at = new Date(ms)
   const two = (value: number): string => String(value).padStart(2, "0")
