@@ -2,7 +2,7 @@
 import { cpus, release } from "node:os"
 import type { EngineName } from "./engine.ts"
 import { scratch } from "./scratch.ts"
-import { leaveInOrder, readCommandLine, wholeNumber, wrongUse } from "../scripts/command-line.ts"
+import { build, leaveInOrder, readCommandLine, wholeNumber, wrongUse } from "../scripts/command-line.ts"
 
 /** `rounds`, `entries` and `engines` where the caller asked for others than the verb has. */
 type Asked = { rounds?: number; entries?: number; engines?: readonly EngineName[] }
@@ -43,6 +43,30 @@ const benches: Record<string, () => Promise<Bench>> = {
       bench(benchBackpressure, describeBackpressure, BACKPRESSURE),
     ),
 }
+const ABOUT = `Verbs:
+  claims        durable claims: one client (w1), 64 clients (w2), to a subscriber (w3); beside Redis, BullMQ, Postgres and the bare floor
+  fanout        one event to 1,000 subscribers
+  replay        verify and fold 1,000,000 entries
+  mcp           50 clients claim over MCP
+  leases        leases on the files of a large repository
+  memory        the hub's memory with 10,000 tasks and 1,000 agents, and heartbeats of 10,000
+  cli           a call of the command line beside the bare start of Node
+  growth        a claim's cost as tasks, agents and history grow; draws docs/explanation/claim-cost.svg
+  governor      how rules of assignment find who is good at what
+  guard         a guarded commit beside one without hooks
+  page          the page in a real browser: first paint, event to pixel, memory
+  policy        decisions of a policy beside the libraries for it
+  travel        jumps on the page to any moment of 1,000,000 entries
+  wake          from a message to the agent that it wakes
+  backpressure  twice the load that a hub holds
+Options:
+  --json         one JSON object on one line (npm run -s bench -- VERB --json prints nothing else)
+  --rounds N     so many rounds: claims, fanout, replay, mcp, leases, cli, growth, governor, guard, page, policy, travel, wake
+  --entries N    so many entries: replay, page, travel
+  --engines a,b  of claims only these: floor, loop, skein, http, redis, bullmq, postgres
+Peers are installed with: sh bench/peers/debian.sh. A bench goes without one that is missing, and says so. Files are written below SKEIN_BENCH_DIR, or where
+temporary files go.`
+
 /** A bench that hangs is a bench that failed. */
 const GIVE_UP_MS = 15 * 60_000
 
@@ -53,6 +77,7 @@ const { values, positionals } = readCommandLine(
     options: { json: { type: "boolean", default: false }, rounds: { type: "string" }, entries: { type: "string" }, engines: { type: "string" } },
   },
   USAGE,
+  ABOUT,
 )
 const [verb = "", ...more] = positionals
 const load = Object.hasOwn(benches, verb) ? benches[verb] : undefined
@@ -89,8 +114,10 @@ function directory(): string {
   }
 }
 
+const files = directory()
+build()
 const startedMs = performance.now()
-const { report, text } = await chosen.run(directory(), asked)
+const { report, text } = await chosen.run(files, asked)
 const machine = { cpu: cpus()[0]?.model ?? "", cores: cpus().length, node: process.versions.node, kernel: release() }
 const seconds = Math.round((performance.now() - startedMs) / 100) / 10
 if (values.json) process.stdout.write(`${JSON.stringify({ bench: verb, at: new Date().toISOString(), machine, seconds, ...report })}\n`)

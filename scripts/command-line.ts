@@ -1,3 +1,5 @@
+import { spawnSync } from "node:child_process"
+import { join } from "node:path"
 import { parseArgs, type ParseArgsConfig } from "node:util"
 
 /** Says what is wrong with a command line and how it is right, and ends the process with status 2. */
@@ -6,13 +8,26 @@ export function wrongUse(why: string, usage: string): never {
   process.exit(2)
 }
 
-/** What a command line says. Ends the process (`wrongUse`) at a word or an option that is not known, and at one without its value. */
-export function readCommandLine<const Config extends ParseArgsConfig>(config: Config, usage: string): ReturnType<typeof parseArgs<Config>> {
+/**
+ * What a command line says. Ends the process (`wrongUse`) at a word or an option that is not known, and at one without its value; and with status 0 where
+ * it is asked for help, which is the usage and `about`.
+ */
+export function readCommandLine<const Config extends ParseArgsConfig>(config: Config, usage: string, about: string): ReturnType<typeof parseArgs<Config>> {
+  if (process.argv.slice(2).some((word) => word === "--help" || word === "-h")) {
+    process.stdout.write(`usage: ${usage}\n\n${about}\n`)
+    process.exit(0)
+  }
   try {
     return parseArgs(config)
   } catch (error) {
     return wrongUse((error as Error).message.split(/\. |\n/)[0] as string, usage)
   }
+}
+
+/** Builds dist/ where it is not what the sources make; says so on standard error, since standard output may be for a program. Ends the process where it fails. */
+export function build(): void {
+  const { status } = spawnSync(process.execPath, ["scripts/build.ts"], { cwd: join(import.meta.dirname, ".."), stdio: ["ignore", 2, 2] })
+  if (status !== 0) process.exit(status ?? 1)
 }
 
 /** An option's whole number, `least` or more. Ends the process (`wrongUse`) where it is none. */

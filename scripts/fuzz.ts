@@ -5,13 +5,19 @@
  */
 import { campaign, type Outcome } from "../test/fuzz/campaign.ts"
 import { TARGETS } from "../test/fuzz/targets.ts"
-import { leaveInOrder, readCommandLine, wholeNumber, wrongUse } from "./command-line.ts"
+import { build, leaveInOrder, readCommandLine, wholeNumber, wrongUse } from "./command-line.ts"
 
 const NAMES = TARGETS.map(({ name }) => name)
 const USAGE = `npm run fuzz -- [--minutes N] [--from SEED] [--target ${NAMES.join("|")}] [--cases N]`
 const { values } = readCommandLine(
   { options: { minutes: { type: "string", default: "5" }, from: { type: "string" }, target: { type: "string" }, cases: { type: "string" } } },
   USAGE,
+  `Attacks every entrance with changed input, one after the other, until the time is over.
+  --minutes N            for so long, shared out among the targets (5)
+  --from SEED            the seed of the first case of each (another each time; it is printed)
+  --target NAME,NAME     only these
+  --cases N              no more than so many cases a target
+Ends with status 1 where a promise was broken: prints the seed of the case, and what was sent. --target NAME --from SEED --cases 1 makes it again.`,
 )
 const minutes = Number(values.minutes)
 if (!(minutes > 0 && minutes < Number.POSITIVE_INFINITY)) wrongUse(`--minutes takes a number above 0, not "${values.minutes}"`, USAGE)
@@ -21,6 +27,7 @@ const wanted = values.target?.split(",") ?? NAMES
 for (const name of wanted) if (!NAMES.includes(name)) wrongUse(`there is no target "${name}"`, USAGE)
 const targets = TARGETS.filter(({ name }) => wanted.includes(name))
 leaveInOrder()
+build()
 
 function print({ target, cases: done, tookMs, grewBytes, outcomes, found }: Outcome): void {
   const seconds = tookMs / 1_000

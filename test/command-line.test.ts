@@ -1,6 +1,8 @@
 import { spawnSync } from "node:child_process"
-import { resolve } from "node:path"
-import { expect, test } from "vitest"
+import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { afterAll, beforeAll, expect, test } from "vitest"
 
 const ROOT = resolve(import.meta.dirname, "..")
 
@@ -8,6 +10,8 @@ const WRONG = [
   ["scripts/simulate.ts", "--seeds", "x"],
   ["scripts/simulate.ts", "--from", ""],
   ["scripts/simulate.ts", "--seeds", "-1"],
+  // Beyond it a number has no next one, and the run no end.
+  ["scripts/simulate.ts", "--seeds", "3", "--from", "9007199254740991"],
   ["scripts/crash.ts", "--kills", "0"],
   ["scripts/crash.ts", "stray"],
   ["scripts/fuzz.ts", "--target", "plan,none"],
@@ -20,12 +24,66 @@ const WRONG = [
   ["bench/main.ts", "claims", "--none"],
 ]
 
+type Ended = { status: number | null; stdout: string; stderr: string }
+
+function run(words: readonly string[], cwd = ROOT): Ended {
+  return spawnSync(process.execPath, ["--disable-warning=ExperimentalWarning", ...words], { cwd, encoding: "utf8" })
+}
+
 test.each(WRONG.map((words) => [words.join(" "), words] as const))(
   "a wrong command line ends with status 2, what is wrong and how it is right: %s",
   (_, words) => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, ["--disable-warning=ExperimentalWarning", ...words], { cwd: ROOT, encoding: "utf8" })
+    const { status, stdout, stderr } = run(words)
     expect(status).toBe(2)
     expect(stdout).toBe("")
     expect(stderr).toMatch(/^\S.*\nusage: npm run (simulate|crash|fuzz|bench) -- .*\n$/)
   },
 )
+
+const SCRIPTS = ["scripts/simulate.ts", "scripts/crash.ts", "scripts/fuzz.ts", "bench/main.ts"]
+
+test.each(SCRIPTS)("asked for help, it says what it does and what each option is for, and does nothing: %s", (script) => {
+  const { status, stdout, stderr } = run([script, "--help"])
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" })
+  const [usage = "", ...about] = stdout.split("\n")
+  const named = [...usage.matchAll(/--[a-z]+/g)].map(([option]) => option)
+  expect(named.length).toBeGreaterThan(1)
+  for (const option of named) expect(about.join("\n")).toMatch(new RegExp(`^ +${option} .+`, "m"))
+  expect(run([script, ...(script === "bench/main.ts" ? ["claims"] : []), "-h"])).toMatchObject({ status: 0, stdout })
+})
+
+test("the bench's help has a line for each of its verbs", () => {
+  const { stdout } = run(["bench/main.ts", "--help"])
+  const verbs = /-- ([a-z|]+)/.exec(stdout)?.[1]?.split("|") ?? []
+  expect(verbs.length).toBeGreaterThan(10)
+  expect(verbs.filter((verb) => !new RegExp(`^  ${verb} +\\S`, "m").test(stdout))).toEqual([])
+})
+
+test("the same seeds have the same trace hash, and others another", { timeout: 60_000 }, () => {
+  const traceFrom = (seed: string): string | undefined =>
+    /^trace ([0-9a-f]{64})$/m.exec(run(["scripts/simulate.ts", "--trouble", "500", "--seeds", "2", "--from", seed]).stdout)?.[1]
+  const seven = traceFrom("7")
+  expect(seven).toBeDefined()
+  expect(traceFrom("7")).toBe(seven)
+  expect(traceFrom("8")).not.toBe(seven)
+})
+
+/** A checkout whose build says what it does and fails. */
+let checkout = ""
+beforeAll(() => {
+  checkout = mkdtempSync(join(tmpdir(), "skein-command-line-"))
+  for (const folder of ["scripts", "bench"]) cpSync(join(ROOT, folder), join(checkout, folder), { recursive: true })
+  for (const name of ["src", "test", "examples", "node_modules", "package.json"]) symlinkSync(join(ROOT, name), join(checkout, name))
+  writeFileSync(join(checkout, "scripts/build.ts"), 'console.log("building"); process.exit(3)')
+})
+afterAll(() => rmSync(checkout, { recursive: true, force: true }))
+
+test.each([
+  ["scripts/crash.ts", "--kills", "1"],
+  ["scripts/fuzz.ts", "--target", "plan", "--cases", "1"],
+  ["bench/main.ts", "replay", "--entries", "10", "--json"],
+])("what needs the build makes it, and nothing of that is on standard output: %s", (...words) => {
+  const { status, stdout, stderr } = run(words, checkout)
+  expect({ status, stdout }).toEqual({ status: 3, stdout: "" })
+  expect(stderr).toContain("building")
+})
