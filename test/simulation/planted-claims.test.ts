@@ -79,9 +79,9 @@ describe("a fault that is planted in a claim or a reservation is found:", { time
   })
 
   test.each([
-    ["hub.sweep", "lost", /lease f\d+ is still held by \S+, which is lost/],
-    ["session.end", "session_ended", /session\.ended by \w+ leaves lease f\d+ with agent\d/],
-  ] as const)("%s that lets no lease on files end (%s)", async (name, reason, found) => {
+    ["hub.sweep", "lost", 2, /lease f\d+ is still held by \S+, which is lost/],
+    ["session.end", "session_ended", 11, /session\.ended by \w+ leaves lease f\d+ with agent\d/],
+  ] as const)("%s that lets no lease on files end (%s)", async (name, reason, from, found) => {
     const ends = ({ type, data }: { type: string; data: unknown }): boolean => type === "files.ended" && (data as { reason: string }).reason === reason
     const kept = await replaced(
       commands[name] as (typeof commands)["hub.sweep"],
@@ -90,7 +90,7 @@ describe("a fault that is planted in a claim or a reservation is found:", { time
         const decision = sound(state, by, input, nowMs)
         return "refused" in decision ? decision : decision.filter((event) => !ends(event))
       },
-      () => find({}),
+      () => find({ from }),
     )
     expect(kept).toMatch(found)
   })
@@ -113,7 +113,7 @@ describe("a fault that is planted in a claim or a reservation is found:", { time
         const decision = sound(state, by, { ...input, mode: "exclusive" }, nowMs)
         return "refused" in decision ? decision : sound(state, by, input, nowMs)
       },
-      () => find({}),
+      () => find({ from: 39 }),
     )
     expect(jealous).toMatch(/files\.reserve files\.reserve-\d+ of agent\d is refused \(files_conflict\) at \d+, though nobody holds any of/)
   })
@@ -142,7 +142,7 @@ describe("a fault that is planted in a claim or a reservation is found:", { time
           ? [{ type: "task.claimed", data: { id: input.task, leaseMs: 2_000, leaseEndsAtMs: nowMs + 2_000 } }]
           : decision
       },
-      () => find({}),
+      () => find({ from: 46 }),
     )
     expect(greedy).toMatch(/task\.claimed by \w+ gives \w+ .*, though \w+ holds/)
   })

@@ -12,7 +12,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
       Policy.prototype,
       "guarded",
       () => (_, input) => input,
-      () => find({}),
+      () => find({ from: 20 }),
     )
     expect(free).toMatch(/claims \S+, which the policy keeps from it/)
   })
@@ -41,7 +41,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
           let kept: ReturnType<NonNullable<typeof forbids>> = null
           return forbids === undefined ? input : { ...input, forbids: (id) => (kept ??= forbids(id)) }
         },
-      () => find({ governed: true }),
+      () => find({ governed: true, from: 13 }),
     )
     expect(strict).toMatch(/task\.claimNext-\d+ of agent\d is refused \(\w+\) at \d+, though \S+ is ready|has waited \d+ ms though/)
   })
@@ -51,7 +51,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
       Auth.prototype,
       "forget",
       () => () => undefined,
-      () => find({}),
+      () => find({ from: 86 }),
     )
     expect(trusting).toMatch(/is done, though who asked for it was void since \d+/)
   })
@@ -64,7 +64,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
         const decision = sound(state, by, input, nowMs)
         return "refused" in decision ? decision : decision.filter(({ type }) => type !== "lease.ended")
       },
-      () => find({ hubs: 2 }),
+      () => find({ hubs: 2, from: 10 }),
     )
     expect(kept).toMatch(/and \S+ is still held by agent\d/)
   })
@@ -77,7 +77,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
         const decision = sound(state, by, input, nowMs)
         return "refused" in decision ? decision : decision.filter(({ type }) => type !== "lease.ended")
       },
-      () => find({}),
+      () => find({ from: 20 }),
     )
     expect(kept).toMatch(/and \S+ is still held by agent\d/)
   })
@@ -130,10 +130,10 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
   const tells = ({ type, data }: { type: string; data: unknown }): boolean => type === "event.sent" && (data as { kind: string }).kind === "help_wanted"
 
   test.each([
-    ["task.claimNext", releases, /task\.claimed of \S+ by agent\d, takes real work and keeps its filler/],
-    ["task.unblock", releases, /task\.unblocked of \S+ by \w+, and \S+ is still the filler/],
-    ["help.want", tells, /task\.help_wanted of \S+ by agent\d, and agent\d is not told/],
-  ] as const)("%s that leaves out what comes with it", async (name, leavesOut, found) => {
+    ["task.claimNext", 14, releases, /task\.claimed of \S+ by agent\d, takes real work and keeps its filler/],
+    ["task.unblock", 30, releases, /task\.unblocked of \S+ by \w+, and \S+ is still the filler/],
+    ["help.want", 3, tells, /task\.help_wanted of \S+ by agent\d, and agent\d is not told/],
+  ] as const)("%s that leaves out what comes with it", async (name, from, leavesOut, found) => {
     const lax = await replaced(
       commands[name] as (typeof commands)["task.unblock"],
       "decide",
@@ -141,7 +141,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
         const decision = sound(state, by, input, nowMs)
         return "refused" in decision ? decision : decision.filter((event) => !leavesOut(event))
       },
-      () => find({}),
+      () => find({ from }),
     )
     expect(lax).toMatch(found)
   })
@@ -168,7 +168,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
         const isTaken = "refused" in decision && decision.refused === "help_taken"
         return isTaken ? [{ type: "task.help_joined", data: { id: input.task, helper: by.agent } }] : decision
       },
-      () => find({}),
+      () => find({ from: 42 }),
     )
     expect(open).toMatch(/task\.help_joined of \S+ by agent\d, which agent\d helps with already/)
   })

@@ -76,7 +76,7 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
         "task.complete": { ...sound["task.complete"], decide: (state, by, input, nowMs) => sound["task.complete"].decide(state, by, input, nowMs - 1) },
         "lease.renew": { ...sound["lease.renew"], decide: (state, by, input, nowMs) => sound["lease.renew"].decide(state, by, input, nowMs - 1) },
       }),
-      () => find({}),
+      () => find({ from: 15 }),
     )
     expect(late).toMatch(/0 ms after its lease/)
   })
@@ -96,7 +96,7 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
       commands["hub.sweep"],
       "decide",
       (sound) => (state, by, input, nowMs) => sound(state, by, { ...input, beats: input.beats.slice(1) }, nowMs),
-      () => find({ hubs: 1 }),
+      () => find({ hubs: 1, from: 11 }),
     )
     expect(deaf).toMatch(/ended \(\w+\) \d+ ms after a beat/)
   })
@@ -199,7 +199,7 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
       Presence.prototype,
       "leave",
       () => () => false,
-      () => find({ hubs: 2 }),
+      () => find({ hubs: 2, from: 7 }),
     )
     expect(possessive).toMatch(/declares \w+ lost, which spoke to hub \d/)
   })
@@ -250,21 +250,21 @@ describe("a planted fault is found:", { timeout: 120_000 }, () => {
       commands["task.unblock"],
       "decide",
       (sound) => (state, by, input, nowMs) => sound(state, { ...by, agent: state.tasks.get(input.task)?.owner ?? by.agent }, input, nowMs),
-      () => find({}),
+      () => find({ from: 67 }),
     )
     expect(free).toMatch(/task\.unblocked of \w+ by \w+, who is worker and does not hold it/)
   })
 
   test.each([
-    ["task.cancel", /task\.cancelled of \w+ by agent\d, who is worker/],
-    ["task.reset", /task\.reset of \w+ by agent\d, who is worker/],
-    ["lease.end", /lease\.ended of \w+ by agent\d, who is worker/],
-  ] as const)("a contract in which %s is every worker's", async (name, found) => {
+    ["task.cancel", 5, /task\.cancelled of \w+ by agent\d, who is worker/],
+    ["task.reset", 11, /task\.reset of \w+ by agent\d, who is worker/],
+    ["lease.end", 1, /lease\.ended of \w+ by agent\d, who is worker/],
+  ] as const)("a contract in which %s is every worker's", async (name, from, found) => {
     const open = await replaced(
       operations[name] as { least: Role },
       "least",
       (): Role => "worker",
-      () => find({}),
+      () => find({ from }),
     )
     expect(open).toMatch(found)
   })
