@@ -208,6 +208,7 @@ export class Addresses {
     const url = urlOf(request)
     const caller = await this.#caller(request, url.searchParams.get("workspace"))
     this.#o.rate.take(caller)
+    endWith(response)
     // Its reader may have gone while it was looked at who that is: no event will tell.
     if (response.destroyed) return
     const { hub, pingMs } = this.#o
@@ -288,6 +289,7 @@ export class Addresses {
   #goneWith(response: ServerResponse, caller: Caller): AbortSignal {
     const gone = new AbortController()
     const waiting = { caller, gone }
+    endWith(response)
     // By now already, perhaps: no event will tell.
     if (response.destroyed) gone.abort()
     else if (this.#closing) gone.abort(stopping())
@@ -316,6 +318,15 @@ export class Addresses {
     connections.know(request.socket, known)
     return known
   }
+}
+
+/** Whoever waits and has ended its side is taken for gone: a process that was killed says no more than that. */
+function endWith(response: ServerResponse): void {
+  const { socket } = response.req
+  const end = (): void => void response.destroy()
+  if (socket.readableEnded) end()
+  socket.once("end", end)
+  response.once("close", () => socket.off("end", end))
 }
 
 function isTextOrNull(value: unknown): value is string | null {

@@ -1,8 +1,8 @@
-import type { ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 import { SkeinError } from "../contract/errors.ts"
 import { type Place, Places, STRANGERS_MAX, type Who } from "./places.ts"
 import { rawAnswer } from "./request.ts"
+import { answering } from "./under-way.ts"
 
 /** Between two rounds in which strangers give way, in ms. */
 const ROUND_MS = 1
@@ -97,20 +97,15 @@ function newGuest(socket: Duplex): Guest {
   return { socket, isBusy: false, isLookedAt: false, turnAway: null }
 }
 
-/** Node's own mark of the answer that is under way. */
-function answering({ socket }: Guest): ServerResponse | null {
-  return (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? null
-}
-
 function isIdle(guest: Guest): boolean {
   if (guest.turnAway !== null || guest.isBusy || guest.socket.writableLength > 0) return false
-  const answer = answering(guest)
+  const answer = answering(guest.socket)
   return answer === null || answer.writableEnded
 }
 
 function isLookedAt(guest: Guest): boolean {
   if (guest.isLookedAt || (guest.isBusy && guest.socket.writableLength === 0)) return true
-  const answer = answering(guest)
+  const answer = answering(guest.socket)
   return answer !== null && answer.req.complete && !answer.headersSent
 }
 
@@ -122,7 +117,7 @@ function sendAway(guest: Guest, error: SkeinError, answer: string | Buffer): voi
     return
   }
   // To whoever has said nothing there is nothing to answer, and half an answer goes before this one.
-  const isAsking = (socket.bytesRead ?? 0) > 0 && answering(guest)?.headersSent !== true
+  const isAsking = (socket.bytesRead ?? 0) > 0 && answering(guest.socket)?.headersSent !== true
   if (isAsking && socket.writable && socket.writableLength === 0) socket.write(answer)
   socket.destroy()
 }

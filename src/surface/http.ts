@@ -151,6 +151,8 @@ class Surface {
       options.hub.arriving()
       this.#wholeCalls.take(socket, connections.enter(socket))
     })
+    // A client may end its side once it has asked (RFC 9293, section 3.6). It has no name in Node's documentation, but every version since 0.7 has it.
+    Object.assign(this.#server, { httpAllowHalfOpen: true })
     this.#server.on("request", (request, response) => void this.#request(request, response))
     this.#server.on("upgrade", (request, socket, head) => {
       if (!asksForWebSocket(request)) return passOver(this.#server, request, socket, head)

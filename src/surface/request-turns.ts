@@ -2,6 +2,7 @@ import { once } from "node:events"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
+import { answering } from "./under-way.ts"
 
 /** Requests of one connection that wait for their turn, above which nothing more is read from it. What was read with the last of them waits too: 64 KiB at the most. */
 const WAITING_MAX = 16
@@ -42,8 +43,7 @@ export class RequestTurns {
  */
 export function inTurn(socket: Duplex, act: () => void): void {
   if (socket.destroyed) return
-  // Node's own mark of the answer that is under way.
-  const { _httpMessage: before = null } = socket as { _httpMessage?: ServerResponse | null }
+  const before = answering(socket)
   if (before === null || !before.req.complete) act()
   else before.once("close", () => inTurn(socket, act))
 }

@@ -6,6 +6,7 @@ import { ERRORS, SkeinError } from "../contract/errors.ts"
 import type { Arriving } from "./arriving.ts"
 import { isWithin } from "./json-bounds.ts"
 import { textTurns } from "./text-turns.ts"
+import { answering, isAnswered } from "./under-way.ts"
 
 /** What is checked of every HTTP request before anybody looks at what it asks, and how every answer is written. */
 
@@ -254,8 +255,13 @@ export function sendError(request: IncomingMessage, response: ServerResponse, er
 /** How long a refused connection stays for its answer to be read. */
 const LINGER_MS = 1_000
 
-/** Answers on a socket that has no response object: a failed upgrade, or what is no HTTP. */
+/** Answers on a socket that has no response object: a failed upgrade, or what is no HTTP. One request has one answer: what comes after it just ends the connection. */
 export function refuseRaw(socket: Duplex, error: SkeinError): void {
+  // In the midst of an answer nothing can be said.
+  if (answering(socket)?.writableEnded === false && isAnswered(socket)) {
+    socket.destroy()
+    return
+  }
   if (!socket.writable) {
     // The answer before it may have ended the connection, and be on its way yet.
     if (!socket.writableEnded) socket.destroy()
@@ -265,7 +271,8 @@ export function refuseRaw(socket: Duplex, error: SkeinError): void {
   socket.on("error", () => socket.destroy())
   socket.resume()
   setTimeout(() => socket.destroy(), LINGER_MS).unref()
-  socket.end(rawAnswer(error))
+  if (isAnswered(socket)) socket.end()
+  else socket.end(rawAnswer(error))
 }
 
 /** A refusal as it goes over a socket that ends with it. */

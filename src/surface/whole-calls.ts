@@ -160,6 +160,13 @@ class Line {
   #handOver(bytes: Buffer): void {
     const socket = this.#leave()
     this.#over()
+    if (socket.readableEnded) {
+      // Where it is not read together, its end is told as it comes, paused or not, and then nothing can be put back.
+      this.#o.http(socket)
+      socket.emit("data", bytes)
+      socket.emit("end")
+      return
+    }
     socket.unshift(bytes)
     this.#o.http(socket)
     socket.resume()
