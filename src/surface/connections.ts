@@ -1,8 +1,9 @@
+import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { SkeinError } from "../contract/errors.ts"
 import { type Place, Places, STRANGERS_MAX, type Who } from "./places.ts"
 import { rawAnswer } from "./request.ts"
-import { answering } from "./under-way.ts"
+import { answering, isAnswered, isReadByNode } from "./under-way.ts"
 
 /** Between two rounds in which strangers give way, in ms. */
 const ROUND_MS = 1
@@ -12,13 +13,17 @@ const AGAIN_MS = 1_000
 /** What is known of a connection as such. */
 export type Guest = {
   /** As what it is read now. */
-  socket: Duplex & { readonly bytesRead?: number }
+  socket: Duplex & { readonly bytesRead?: number; readonly bytesWritten?: number; readonly _handle?: { readonly writeQueueSize?: number } | null }
   /** A call that came whole is under way. */
   isBusy: boolean
   /** Who it is, is being looked at. */
   isLookedAt: boolean
   /** Set on a WebSocket: says why it ends, and ends it. */
   turnAway: ((error: SkeinError) => void) | null
+  /** So much had been read of it, in bytes, when Node's HTTP had last answered on it. */
+  answeredBytes: number
+  /** How far its answers had got when last looked at, and since when, once the hub goes down. */
+  got?: { mark: string; sinceMs: number }
 }
 
 /** The connections of one server, each in its place. */
@@ -48,6 +53,12 @@ export class Connections {
     decision.ends.guest.socket.destroy()
   }
 
+  /** Node's HTTP has answered all that was read of it. */
+  answered(socket: Socket): void {
+    const place = this.#bySocket.get(socket)
+    if (place !== undefined) place.guest.answeredBytes = socket.bytesRead
+  }
+
   /** Somebody has connected. */
   enter(socket: Duplex): Guest {
     // The server tells of it again where an upgrade was passed over.
@@ -64,6 +75,18 @@ export class Connections {
     const place = this.#bySocket.get(guest.socket)
     guest.socket = socket
     if (place !== undefined && !this.#bySocket.has(socket)) this.#hold(socket, place)
+  }
+
+  /**
+   * For a hub that goes down, again and again until nobody is left: whoever has its answer is let go, and so is whoever has taken nothing of it for `patienceMs`. Node's own
+   * `closeIdleConnections` takes an answer that was written for one that has arrived.
+   */
+  letGo(nowMs: number, patienceMs: number): void {
+    for (const { guest } of this.#bySocket.values()) {
+      const mark = markOf(guest)
+      if (guest.got?.mark !== mark) guest.got = { mark, sinceMs: nowMs }
+      if (hasItsAnswer(guest) || nowMs - guest.got.sinceMs >= patienceMs) guest.socket.destroy()
+    }
   }
 
   #hold(socket: Duplex, place: Place<Guest>): void {
@@ -94,13 +117,24 @@ export class Connections {
 }
 
 function newGuest(socket: Duplex): Guest {
-  return { socket, isBusy: false, isLookedAt: false, turnAway: null }
+  return { socket, isBusy: false, isLookedAt: false, turnAway: null, answeredBytes: 0 }
 }
 
 function isIdle(guest: Guest): boolean {
   if (guest.turnAway !== null || guest.isBusy || guest.socket.writableLength > 0) return false
   const answer = answering(guest.socket)
   return answer === null || answer.writableEnded
+}
+
+/** Of those that Node's HTTP reads: others end by themselves. */
+function hasItsAnswer(guest: Guest): boolean {
+  const { socket } = guest
+  return isReadByNode(socket) && isIdle(guest) && !socket.writableEnded && !isHalfAsked(guest)
+}
+
+/** Changes with whatever its reader takes. */
+function markOf({ socket: { bytesWritten, writableLength, _handle } }: Guest): string {
+  return `${bytesWritten} ${writableLength} ${_handle?.writeQueueSize}`
 }
 
 function isLookedAt(guest: Guest): boolean {
@@ -116,10 +150,22 @@ function sendAway(guest: Guest, error: SkeinError, answer: string | Buffer): voi
     turnAway(error)
     return
   }
-  // To whoever has said nothing there is nothing to answer, and half an answer goes before this one.
-  const isAsking = (socket.bytesRead ?? 0) > 0 && answering(guest.socket)?.headersSent !== true
-  if (isAsking && socket.writable && socket.writableLength === 0) socket.write(answer)
+  if (isAsking(guest) && socket.writable && socket.writableLength === 0) socket.write(answer)
   socket.destroy()
+}
+
+/** An answer that nobody has asked for may be taken for that to another request (RFC 9112, section 6.3), and half an answer goes before one. */
+function isAsking(guest: Guest): boolean {
+  const { socket, isBusy } = guest
+  if (!isReadByNode(socket)) return isBusy
+  if (isAnswered(socket)) return false
+  const answer = answering(socket)
+  return answer === null ? isHalfAsked(guest) : !answer.headersSent
+}
+
+/** Whether Node's HTTP has read a part of a request, and waits for the rest of it. */
+function isHalfAsked({ socket, answeredBytes }: Guest): boolean {
+  return (socket.bytesRead ?? 0) > answeredBytes
 }
 
 function tooManyOf({ actor: { agent } }: Who, max: number): SkeinError {

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto"
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { setImmediate as nextTurn } from "node:timers/promises"
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises"
 import { ERRORS, SkeinError } from "../contract/errors.ts"
 import { stopping } from "../hub/failures.ts"
 import type { Hub } from "../hub/hub.ts"
@@ -65,6 +65,12 @@ const HEADERS_MS = 10_000
 /** How long a connection may be idle, in ms, as its clients are told; and how long one is heard that asks just then. */
 const KEEP_ALIVE_MS = 30_000
 const KEEP_ALIVE_GRACE_MS = 1_000
+/** How long whoever asks just as the hub goes down is heard, in ms. */
+const PARTING_MS = 20
+/** How long a hub that goes down waits for the reader of an answer who takes nothing of it, and for all who do, in ms; and how often it looks. */
+const READER_MS = 1_000
+const READERS_MS = 5_000
+const LOOK_MS = 10
 
 /** Serves the contract on one port. Answers when it listens; `close` ends connections, and leaves the hub to its owner. */
 export async function serve(options: ServeOptions): Promise<Served> {
@@ -80,6 +86,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
 class Surface {
   readonly #o: ServeOptions
   readonly #server: Server
+  readonly #connections: Connections
   readonly #wholeCalls: WholeCalls
   readonly #sockets: Sockets
   readonly #addresses: Addresses
@@ -134,7 +141,10 @@ class Surface {
       noDelay: true,
       shouldUpgradeCallback: asksForWebSocket,
     })
-    const connections = new Connections(options.connectionsMax ?? CONNECTIONS_MAX)
+    // It would cut answers that are on their way yet; here that is looked at with more care.
+    this.#server.closeIdleConnections = () => undefined
+    this.#connections = new Connections(options.connectionsMax ?? CONNECTIONS_MAX)
+    const connections = this.#connections
     this.#sockets = new Sockets({ ...serving, connections })
     this.#addresses = new Addresses({ ...serving, rate, page, arriving, connections })
     // Node's HTTP takes up a connection where the server tells of it; here that is said once it is known to be for it.
@@ -153,7 +163,11 @@ class Surface {
     })
     // A client may end its side once it has asked (RFC 9293, section 3.6). It has no name in Node's documentation, but every version since 0.7 has it.
     Object.assign(this.#server, { httpAllowHalfOpen: true })
-    this.#server.on("request", (request, response) => void this.#request(request, response))
+    this.#server.on("request", (request, response) => {
+      const answered = (): void => connections.answered(request.socket)
+      response.on("finish", () => (request.complete ? answered() : request.once("end", answered)))
+      void this.#request(request, response)
+    })
     this.#server.on("upgrade", (request, socket, head) => {
       if (!asksForWebSocket(request)) return passOver(this.#server, request, socket, head)
       socket.on("error", () => socket.destroy())
@@ -187,19 +201,19 @@ class Surface {
     this.#closing = true
     this.#deaf()
     clearInterval(this.#sweep)
-    const closed = new Promise<void>((resolve) => {
-      this.#server.close(() => resolve())
-    })
-    this.#wholeCalls.close()
+    let isClosed = false
+    this.#server.close(() => (isClosed = true))
+    // What has been sent by then is read first: whoever asks just as the hub goes down is told so, and not cut off.
+    const parted = sleep(PARTING_MS).then(() => nextTurn())
     await this.#addresses.close()
     await this.#sockets.close()
-    this.#server.closeIdleConnections()
-    const patience = setTimeout(() => {
-      this.#server.closeAllConnections()
-      this.#wholeCalls.terminate()
-    }, 1_000)
-    await closed
-    clearTimeout(patience)
+    await parted
+    this.#wholeCalls.close()
+    for (const startMs = performance.now(); !isClosed; await sleep(LOOK_MS)) {
+      const nowMs = performance.now()
+      if (nowMs - startMs > READERS_MS) this.#server.closeAllConnections()
+      this.#connections.letGo(nowMs, nowMs - startMs > READERS_MS ? 0 : READER_MS)
+    }
   }
 
   #requestId(): string {

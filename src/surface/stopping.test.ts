@@ -1,4 +1,5 @@
 import { connect } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterEach, expect, test } from "vitest"
 import { type Instance, startInstance } from "./served.contract.ts"
 import { type Answer, ask, raw } from "./wire.contract.ts"
@@ -60,6 +61,58 @@ test.each(["/api/orpc/task/add", "/token", "/otlp/v1/logs", "/mcp", "/enter"])(
     expect(await hub.loop.read((state) => state.tasks.has("one"))).toBe(false)
   },
 )
+
+/** Asks for an answer of many MB, and hears all that comes of it, beginning as the hub goes down; `rest` is called after each MB. */
+async function readAsItStops(request: string, rest: () => Promise<unknown>): Promise<string> {
+  const socket = connect(Number(new URL(hub.url).port), "127.0.0.1")
+  socket.on("error", () => undefined)
+  socket.write(request)
+  await new Promise((heard) => socket.once("readable", heard))
+  const stopped = hub.stop()
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    const isMore = Math.floor(bytes / 1e6) < Math.floor((bytes += chunk.length) / 1e6)
+    if (isMore) await rest()
+  }
+  await stopped
+  return Buffer.concat(chunks).toString("latin1")
+}
+
+const many = async (): Promise<void> => {
+  hub = await startInstance({ level: "silent" })
+  const by = { agent: "operator", session: null, role: "operator" as const }
+  for (let at = 0; at < 1_000; at += 1) await hub.loop.execute("task.add", by, { id: `t${at}`, title: "T", body: "x".repeat(10_000) })
+}
+const asked = (line: string, more = "", body = ""): string =>
+  `${line} HTTP/1.1\r\nHost: ${new URL(hub.url).host}\r\nAuthorization: Bearer ${hub.operator}\r\n${more}\r\n${body}`
+const LIST = '{"limit":1000}'
+const JSON_BODY = `Content-Type: application/json\r\nContent-Length: ${LIST.length}\r\n`
+
+test.each<[string, () => string, RegExp]>([
+  ["an answer to a call", () => asked("POST /api/orpc/task/list", `${JSON_BODY}X-More: a\r\n`, LIST), /"cursor":\w+\}$/],
+  ["an answer to a call that came whole", () => asked("POST /api/orpc/task/list", JSON_BODY, LIST), /"cursor":\w+\}$/],
+  ["entries", () => asked("GET /entries/main/1/9999"), /\r\n0\r\n\r\n$/],
+  ["events", () => asked("GET /events?from=1"), /event: closing\ndata: \{\}\n\n\r\n0\r\n\r\n$/],
+])("a hub that goes down waits for who still reads, for seconds: %s", async (_, request, end) => {
+  await many()
+  const heard = await readAsItStops(request(), () => sleep(150))
+  expect(heard.length).toBeGreaterThan(4e6)
+  expect(heard.slice(-60)).toMatch(end)
+})
+
+test("a hub that goes down does not wait for who reads nothing", async () => {
+  await many()
+  const socket = connect(Number(new URL(hub.url).port), "127.0.0.1")
+  socket.on("error", () => undefined)
+  socket.write(asked("GET /entries/main/1/9999"))
+  await new Promise((heard) => socket.once("readable", heard))
+  await hub.stop()
+  let bytes = 0
+  for await (const chunk of socket as AsyncIterable<Buffer>) bytes += chunk.length
+  expect(bytes).toBeLessThan(9e6)
+})
 
 test("what comes of a body once its sender has heard that the hub goes down is not carried out", async () => {
   hub = await startInstance()

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 /** Node's own marks on a connection that its HTTP has: they have no name in its documentation, but every version since 18 has them. */
 type Marked = {
   _httpMessage?: ServerResponse | null
-  parser?: { incoming?: IncomingMessage | null; duration?(): number } | null
+  parser?: { incoming?: IncomingMessage | null } | null
 }
 
 /** The answer that is under way on a connection: until the last of it is with the operating system. */
@@ -16,11 +16,6 @@ export function isAnswered(socket: object): boolean {
   const answer = answering(socket)
   if (answer !== null) return !answer.req.complete && answer.headersSent
   return (socket as Marked).parser?.incoming?.complete === false
-}
-
-/** Whether a part of a request came, and the rest of it not yet. */
-export function isHalfAsked(socket: object): boolean {
-  return ((socket as Marked).parser?.duration?.() ?? 0) > 0
 }
 
 /** Whether Node's HTTP reads the connection. */

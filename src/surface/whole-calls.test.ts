@@ -320,7 +320,7 @@ test("who says nothing is let go, and so is who says nothing more", async () => 
     silenceMs: 60,
     idleMs: 120,
   })
-  const server = createServer((socket) => calls.take(socket, { socket, isBusy: false, isLookedAt: false, turnAway: null }))
+  const server = createServer((socket) => calls.take(socket, { socket, isBusy: false, isLookedAt: false, turnAway: null, answeredBytes: 0 }))
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
   onTestFinished(() => void server.close())
   const { port } = server.address() as AddressInfo

@@ -15,9 +15,6 @@ export type WholeCallsOptions = {
   idleMs: number
 }
 
-/** How long whoever asks just as the hub goes down is heard, in ms: to be told so, and not cut off. */
-const PARTING_MS = 20
-
 /**
  * Calls over HTTP that come whole, each after the answer to the one before it, are read here, below Node's HTTP, whose objects and events take as much of a core as the
  * claim itself (`docs/decisions/0008`). At the first that is anything else, its connection is Node's, with what was read.
@@ -37,17 +34,7 @@ export class WholeCalls {
 
   /** Connections end, each when it was answered. */
   close(): void {
-    // What has been sent by then is read first.
-    setTimeout(() => setImmediate(() => this.#closeAll()), PARTING_MS)
-  }
-
-  #closeAll(): void {
     for (const line of this.#lines) line.close()
-  }
-
-  /** Whatever is in flight. */
-  terminate(): void {
-    for (const line of this.#lines) line.terminate()
   }
 }
 
@@ -75,10 +62,6 @@ class Line {
   close(): void {
     this.#isLast = true
     if (!this.#guest.isBusy) this.#socket.destroy()
-  }
-
-  terminate(): void {
-    this.#socket.destroy()
   }
 
   #listen(): void {
