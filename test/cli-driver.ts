@@ -34,14 +34,23 @@ export function git(folder: string, ...args: string[]): string {
   return stdout
 }
 
-/** Starts the command; the caller waits for `ended`. It is killed after `withinMs`, unless that is null. */
+/**
+ * Starts the command; the caller waits for `ended`. It is killed after `withinMs`, unless that is null. No file that it writes may be longer than
+ * `fileMaxBytes`, a multiple of 512: as on a disk that is full.
+ */
 export function startSkein(
   folder: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-  { withinMs = 120_000 }: { withinMs?: number | null } = {},
+  { withinMs = 120_000, fileMaxBytes }: { withinMs?: number | null; fileMaxBytes?: number } = {},
 ): { child: ChildProcess; ended: Promise<Ran>; output(): string } {
-  const child = spawn(process.execPath, [SKEIN, ...args], {
+  const [command = "", ...words] = [
+    ...(fileMaxBytes === undefined ? [] : ["/bin/sh", "-c", `ulimit -f ${fileMaxBytes / 512}; exec "$0" "$@"`]),
+    process.execPath,
+    SKEIN,
+    ...args,
+  ]
+  const child = spawn(command, words, {
     cwd: folder,
     env: cleanEnvironment(env),
     stdio: ["ignore", "pipe", "pipe"],

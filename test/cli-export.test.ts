@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { type AddressInfo, createServer } from "node:net"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
@@ -74,4 +74,24 @@ test.each([
   silent.close()
   expect(child.signalCode ?? child.exitCode).toBe(ends)
   expect(existsSync(join(folder, "data", "agent_state.json"))).toBe(false)
+})
+
+test("where there is no room, export says for which file, and leaves no half of one", async () => {
+  const folder = newRepository()
+  await json(folder, ["up"])
+  for (const task of ["a", "b", "c"]) await json(folder, ["task", "add", task, "T"])
+  const data = join(folder, "data")
+  const refused = await startSkein(folder, ["export", "--dir", data], {}, { fileMaxBytes: 1_024 }).ended
+  expect(refused).toMatchObject({ status: 1, stdout: "", stderr: expect.stringMatching(/^skein: EFBIG.*data\/.*\nremedy: .*ulimit -f/) as string })
+  expect(readdirSync(data).filter((name) => !/^(agent_state\.json|task_graph\.json)$/.test(name))).toEqual([])
+  // Going on it finds no room for the end of what comes: what is there are whole lines.
+  const following = startSkein(folder, ["export", "--dir", data, "--follow"], {}, { fileMaxBytes: 8_192 })
+  await until(() => (existsSync(join(data, "coordination_events.jsonl")) ? true : undefined), "the files are there")
+  let ended = false
+  void following.ended.then(() => (ended = true))
+  for (let at = 0; !ended && at < 40; at += 1) await json(folder, ["task", "add", `t${at}`, "T"])
+  expect(await following.ended).toMatchObject({ status: 1, stderr: expect.stringContaining("skein: EFBIG") as string })
+  const text = readFileSync(join(data, "coordination_events.jsonl"), "utf8")
+  expect(text.endsWith("}\n")).toBe(true)
+  expect(parseLines<{ seq: number }>(text).map(({ seq }) => seq)).toEqual(parseLines(text).map((_, at) => at + 1))
 })

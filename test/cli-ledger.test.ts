@@ -1,5 +1,6 @@
+import { spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
@@ -65,6 +66,62 @@ describe("the ledger", () => {
         })
     }
     database.close()
+  })
+
+  test("what names no ledger, no checkpoint and no end is told by name and with what helps", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    const at = (name: string, text: string): string => {
+      writeFileSync(join(folder, name), text)
+      return name
+    }
+    const head = (await json<{ head: { seq: number } }>(folder, ["ledger", "verify"]))[0]?.head.seq ?? 0
+    const WRONG: [string[], number, RegExp][] = [
+      [["verify", "--file", at("text", "hello, this is no ledger")], 1, /^skein: text is not a sound SQLite file\nremedy: .*name a ledger's file$/m],
+      [["replay", "--file", at("empty", "")], 1, /^skein: empty is not a Skein ledger\nremedy: name a ledger's file, such as/m],
+      [["verify", "--checkpoint", "."], 1, /^skein: \. is a folder.*\nremedy: /m],
+      [["verify", "--checkpoint", "/dev/zero"], 2, /^skein: \/dev\/zero is too long to be a checkpoint\nremedy: /m],
+      [["check", ".", "--key", "$KEY"], 1, /^skein: \. is a folder.*\nremedy: /m],
+      [["replay", "--to", "1", "--epoch", "1"], 2, /^skein: --to and --epoch both .*\nremedy: /m],
+      [["export", "--from", "2", "--to", "1"], 2, /^skein: entry 1 comes before entry 2\nremedy: /m],
+    ]
+    await json(folder, ["ledger", "checkpoint"])
+    const key = readFileSync(join(folder, ".skein", "keys", "checkpoint-main.pub"), "utf8").trim()
+    for (const [args, status, said] of WRONG)
+      expect(await skein(folder, ["ledger", ...args.map((word) => (word === "$KEY" ? key : word))]), args.join(" ")).toMatchObject({
+        status,
+        stdout: "",
+        stderr: expect.stringMatching(said) as string,
+      })
+    expect(await skein(folder, ["ledger", "export", "--from", String(head + 100)])).toMatchObject({
+      status: 0,
+      stdout: "",
+      stderr: expect.stringMatching(/^the ledger ends at entry \d+\n$/) as string,
+    })
+  })
+
+  test("a proof for which there is no room is told by its file, and leaves what was there", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    await json(folder, ["task", "add", "long", "T", "--body", "x".repeat(4_000)])
+    const [made] = await json<{ size: number }>(folder, ["ledger", "checkpoint"])
+    writeFileSync(join(folder, "entry.proof"), "the one before")
+    const prove = ["ledger", "prove", String(made?.size), "--out"]
+    for (const [out, there] of [
+      ["entry.proof", "the one before"],
+      ["new.proof", null],
+    ] as const) {
+      const { status, stdout, stderr } = await startSkein(folder, [...prove, out], {}, { fileMaxBytes: 512 }).ended
+      expect({ status, stdout, stderr }).toEqual({ status: 1, stdout: "", stderr: expect.stringMatching(/^skein: EFBIG.*\nremedy: .*ulimit -f/) as string })
+      expect(stderr).toContain(`'${out}'`)
+      expect(existsSync(join(folder, out)) ? readFileSync(join(folder, out), "utf8") : null).toBe(there)
+    }
+    expect(readdirSync(folder).filter((name) => name.includes(".proof"))).toEqual(["entry.proof"])
+    await json(folder, [...prove, "entry.proof"])
+    expect(JSON.parse(readFileSync(join(folder, "entry.proof"), "utf8"))).toBeTypeOf("object")
+    // What is no file is written to as it is.
+    const piped = spawnSync("/bin/sh", ["-c", '"$0" "$@" --out /dev/stdout | cat', process.execPath, "bin/skein.cjs", "-C", folder, ...prove.slice(0, 3)])
+    expect(piped.stdout.toString()).toContain('"entry"')
   })
 
   test("tail shows what is looked for: by task, agent, type, text and time, the last ones or the first from a moment on", async () => {

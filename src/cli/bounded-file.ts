@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync } from "node:fs"
+import { naming } from "./named-file.ts"
 
 const PIECE_BYTES = 65_536
 
@@ -9,7 +10,7 @@ export function readBounded(path: string, maxBytes: number): Buffer {
     const pieces: Buffer[] = []
     for (let left = maxBytes + 1; left > 0;) {
       const piece = Buffer.alloc(Math.min(left, PIECE_BYTES))
-      const bytes = readSync(file, piece)
+      const bytes = naming(path, () => readSync(file, piece))
       if (bytes === 0) break
       pieces.push(piece.subarray(0, bytes))
       left -= bytes

@@ -1,4 +1,4 @@
-import { type FileHandle, open, rename, writeFile } from "node:fs/promises"
+import { type FileHandle, open, rename, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { Command } from "commander"
 import type { Entry } from "../core/entry.ts"
@@ -7,6 +7,7 @@ import type { HubConnection } from "./connection.ts"
 import { act, examples, type Context } from "./context.ts"
 import { makeFolder } from "./folder.ts"
 import { untilInterrupted } from "./interrupt.ts"
+import { named } from "./named-file.ts"
 import { agentStates, taskGraph } from "./projection.ts"
 import { printable } from "./printable.ts"
 
@@ -62,6 +63,7 @@ class Projection {
   /** Lines of the event stream that its file does not have yet. */
   #lines: string[] = []
   #stream: FileHandle | null = null
+  #streamBytes = 0
   #writing: Promise<void> = Promise.resolve()
   #lastWriteMs = 0
 
@@ -123,20 +125,37 @@ class Projection {
   }
 
   async #replace(name: string, value: object): Promise<void> {
-    const draft = join(this.#dir, `.${name}.${process.pid}`)
-    await writeFile(draft, `${JSON.stringify(value, null, 1)}\n`)
-    await rename(draft, join(this.#dir, name))
+    await replaceWhole(join(this.#dir, name), join(this.#dir, `.${name}.${process.pid}`), `${JSON.stringify(value, null, 1)}\n`)
   }
 
   async #append(lines: string): Promise<void> {
     const path = join(this.#dir, "coordination_events.jsonl")
     if (this.#stream === null) {
-      await writeFile(`${path}.${process.pid}`, lines)
-      await rename(`${path}.${process.pid}`, path)
+      await replaceWhole(path, `${path}.${process.pid}`, lines)
       this.#stream = await open(path, "a")
+      this.#streamBytes = Buffer.byteLength(lines)
       return
     }
-    // One write for whole lines: a reader sees each of them entire.
-    if (lines !== "") await this.#stream.appendFile(lines)
+    if (lines === "") return
+    try {
+      // One write for whole lines: a reader sees each of them entire.
+      await this.#stream.appendFile(lines)
+      this.#streamBytes += Buffer.byteLength(lines)
+    } catch (error) {
+      // The disk had room for a part of them.
+      await this.#stream.truncate(this.#streamBytes).catch(() => undefined)
+      throw named(path, error)
+    }
+  }
+}
+
+/** Puts a text in a file's place, by way of a draft that does not stay where that fails. */
+async function replaceWhole(path: string, draft: string, text: string): Promise<void> {
+  try {
+    await writeFile(draft, text)
+    await rename(draft, path)
+  } catch (error) {
+    await rm(draft, { force: true })
+    throw named(path, error)
   }
 }

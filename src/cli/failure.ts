@@ -56,6 +56,7 @@ function remedyOf({ remedy, details }: Partial<ErrorBody>, meaning: string): str
 const FILE_REMEDIES: Readonly<Record<string, string>> = {
   ENOSPC: "The disk is full: make room, and do it again.",
   EDQUOT: "Your quota is used up: make room, and do it again.",
+  EFBIG: "It has the greatest size that a file may have here: see ulimit -f, and do it again.",
   EROFS: "It lies on a file system that is read-only: name a place that can be written to, or mount it for writing.",
   EACCES: "You may not use it: make it yours, or name another.",
   EPERM: "You may not use it: make it yours, or name another.",

@@ -1,9 +1,9 @@
-import { writeFileSync } from "node:fs"
 import { SkeinError } from "../contract/errors.ts"
 import { readBounded } from "./bounded-file.ts"
 import type { Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { withLedger } from "./ledger-reading.ts"
+import { writeWhole } from "./named-file.ts"
 import { cosignedNote, keptNote, ownVerifier, ownVerifierKey } from "./ledger-source.ts"
 import { printable } from "./printable.ts"
 import { showTime } from "./local-time.ts"
@@ -40,7 +40,7 @@ export async function proveEntry(context: Context, seq: number, { out, file }: {
   const proof = await withLedger(context, { ...(file === undefined ? {} : { file }) }, (source) => prove(source, seq, note))
   if (out === undefined) context.terminal.stored(JSON.stringify(proof))
   else {
-    writeFileSync(out, `${JSON.stringify(proof, null, 2)}\n`)
+    writeWhole(out, `${JSON.stringify(proof, null, 2)}\n`)
     context.terminal.answer(
       { seq, out },
       `${printable(out)} proves entry ${seq}; give it away together with your public key, which skein ledger check needs:\n${ownVerifierKey(context.instance(), context.workspace) ?? ""}`,

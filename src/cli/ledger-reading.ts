@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs"
 import { decodeEntry, type Entry } from "../core/entry.ts"
 import { type EntryFilter, fits, isEmptyFilter } from "../core/entry-filter.ts"
 import type { Workspace } from "../core/workspace.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { Stored } from "../ledger/ledger.ts"
+import { readBounded } from "./bounded-file.ts"
 import type { Context } from "./context.ts"
 import { widthOf, wrap } from "./text-width.ts"
 import { UsageError } from "./failure.ts"
@@ -26,6 +26,8 @@ import { showTime } from "./local-time.ts"
 import { renderTable } from "./table.ts"
 
 const PAGE = 2_048
+/** A note is a head and some signatures: far less than this. */
+const NOTE_MAX_BYTES = 1024 * 1024
 const ENDING = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 
 type FileOption = { file?: string }
@@ -182,7 +184,7 @@ export async function verifyLedger(
     const own = key.length > 0 ? null : await ownVerifier(context.instance(), context.workspace)
     const keys = [...key.map(parseVerifier), ...(own === null ? [] : [own])]
     if (keys.length === 0) throw new UsageError("there is no key to verify the checkpoint with", 'Give the log\'s public key: --key "$(cat log.pub)"')
-    for (const path of checkpoint) outside.push(await outsideCheckpoint(readFileSync(path, "utf8"), keys, path))
+    for (const path of checkpoint) outside.push(await outsideCheckpoint(readNote(path), keys, path))
   }
   const { verify } = await import("../ledger/audit.ts")
   const startedMs = performance.now()
@@ -208,8 +210,15 @@ export async function verifyLedger(
   if (unreadable !== null) throw unreadable
 }
 
+function readNote(path: string): string {
+  const bytes = readBounded(path, NOTE_MAX_BYTES)
+  if (bytes.length > NOTE_MAX_BYTES) throw new UsageError(`${path} is too long to be a checkpoint`, "Name a file like .skein/checkpoint/main.")
+  return bytes.toString("utf8")
+}
+
 export async function replayLedger(context: Context, { to, epoch, diff, file }: FileOption & { to?: number; epoch?: number; diff?: number }): Promise<void> {
   const { terminal } = context
+  if (to !== undefined && epoch !== undefined) throw new UsageError("--to and --epoch both say where the replay ends", "Give one of them.")
   const [{ replay }, { replayOnTwoCores }, { sha256 }] = await Promise.all([
     import("../hub/replay.ts"),
     import("../hub/replay-apart.ts"),
@@ -325,7 +334,11 @@ export async function listEpochs(context: Context, options: FileOption): Promise
 
 /** The stored bytes, one entry a line: a JSON entry holds no line break. */
 export async function exportEntries(context: Context, { from, to, file }: FileOption & { from: number; to?: number }): Promise<void> {
+  if (to !== undefined && to < from) throw new UsageError(`entry ${to} comes before entry ${from}`, "Give the first entry with --from, and the last with --to.")
   await withLedger(context, { ...(file === undefined ? {} : { file }) }, async (source) => {
+    const head = await headOf(source)
+    // A script that asks for what is new hears of nothing, and that is right; a person may have meant another number.
+    if (Math.max(from, to ?? 1) > head) context.terminal.notice(`the ledger ends at entry ${head}`)
     for await (const { bytes } of entriesOf(source, from, to)) {
       if (!context.terminal.stored(bytes)) await new Promise((resolve) => process.stdout.once("drain", resolve))
     }

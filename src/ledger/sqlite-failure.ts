@@ -55,7 +55,13 @@ export function translate(error: unknown, path: string): unknown {
       return damaged(path, null, "has not the tables of a ledger", error)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return damaged(path, null, "is not a sound SQLite file", error)
+      return new LedgerFailure(
+        "damaged",
+        `${path} is not a sound SQLite file`,
+        "if it was a ledger, keep this file and go on from a backup; if not, name a ledger's file",
+        null,
+        error,
+      )
     default:
       return isRefused(error)
         ? new LedgerFailure(

@@ -98,7 +98,8 @@ export function prepareFile(database: DatabaseSync, options: { path: string; max
   const { tables } = database.prepare("SELECT count(*) AS tables FROM sqlite_schema").get() as { tables: number }
   const isNew = application === 0 && version === 0 && tables === 0 && !readOnly
   if (!isNew && application !== APPLICATION_ID) {
-    throw new LedgerFailure("unsupported", `${options.path} is not a Skein ledger`, "give the path of a ledger, or of no file to start one")
+    const remedy = readOnly ? "name a ledger's file, such as .skein/ledger/main.sqlite" : "give the path of a ledger, or of no file to start one"
+    throw new LedgerFailure("unsupported", `${options.path} is not a Skein ledger`, remedy)
   }
   if (version > SCHEMA_VERSION) {
     throw new LedgerFailure("unsupported", `${options.path} was written by a newer Skein (version ${version})`, "install that version or a later one")
