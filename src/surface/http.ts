@@ -134,6 +134,8 @@ class Surface {
     // Host is checked by `checkOrigin`, with an answer that says what to do.
     this.#server = createServer({
       requireHostHeader: false,
+      // Of two of a kind Node else takes the first, and a proxy on the way perhaps the last: two hosts, bearers or types are none.
+      joinDuplicateHeaders: true,
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: HEADERS_MS,
       requestTimeout: 60_000,

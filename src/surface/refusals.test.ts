@@ -274,7 +274,10 @@ const http: Row[] = [
   ["a foreign Origin", "origin_refused", () => call("hub.status", {}, hub.operator, { origin: "https://evil.example" })],
   ["the Origin null", "origin_refused", () => call("hub.status", {}, hub.operator, { origin: "null" })],
   ["a Host that points here from elsewhere", "origin_refused", () => call("hub.status", {}, hub.operator, { host: "evil.example" })],
-  ["no Host", "origin_refused", () => raw(hub.url, "GET /health HTTP/1.0\r\n\r\n")],
+  ["no Host", "invalid_input", () => raw(hub.url, "GET /health HTTP/1.0\r\n\r\n")],
+  ["two Hosts", "invalid_input", () => raw(hub.url, get("/health", "Host: evil.example\r\n"))],
+  ["an address elsewhere, whatever the Host", "origin_refused", () => raw(hub.url, get("http://evil.example/health"))],
+  ["two bearers", "unauthenticated", () => raw(hub.url, get("/events", `Authorization: Bearer ${hub.operator}\r\nAuthorization: Bearer x\r\n`))],
   ["what is no HTTP", "invalid_input", () => raw(hub.url, "hello\r\n\r\n")],
   ["headers over 16 KiB", "body_too_large", () => raw(hub.url, `GET /health HTTP/1.1\r\nHost: x\r\nX: ${"a".repeat(20_000)}\r\n\r\n`)],
   ["an event stream from beyond the head", "invalid_input", () => ask(hub.url, "/events?from=999999", { method: "GET", headers: bearer(hub.operator) })],
@@ -288,6 +291,10 @@ const http: Row[] = [
   ["a WebSocket from a foreign page", "origin_refused", () => raw(hub.url, upgrade("/ws", "Origin: https://evil.example\r\n"))],
   ["a plain GET of the WebSocket", "method_not_allowed", () => ask(hub.url, "/ws", { method: "GET" })],
 ]
+
+function get(address: string, more = ""): string {
+  return `GET ${address} HTTP/1.1\r\nHost: ${new URL(hub.url).host}\r\nConnection: close\r\n${more}\r\n`
+}
 
 function upgrade(path: string, more: string): string {
   return `GET ${path} HTTP/1.1\r\nHost: ${new URL(hub.url).host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${more}\r\n`

@@ -4,9 +4,9 @@ import { checkOrigin, guardFor } from "./request.ts"
 const GUARD = guardFor("192.168.1.5", 4100, ["Skein.Example", "proxy.example:8443"])
 
 /** What a request by this Host, from a page of this Origin, hears; null: it is let in. */
-function heard(host: string | undefined, origin?: string): string | null {
+function heard(host: string | undefined, origin?: string, url?: string): string | null {
   try {
-    checkOrigin({ headers: { ...(host === undefined ? {} : { host }), ...(origin === undefined ? {} : { origin }) } }, GUARD)
+    checkOrigin({ url, headers: { ...(host === undefined ? {} : { host }), ...(origin === undefined ? {} : { origin }) } }, GUARD)
     return null
   } catch (error) {
     return (error as { code: string }).code
@@ -16,8 +16,15 @@ function heard(host: string | undefined, origin?: string): string | null {
 test("a hub is asked by the names of this machine with its port, by its address, and by the names that are allowed", () => {
   for (const host of ["localhost:4100", "LOCALHOST:4100", "127.0.0.1:4100", "[::1]:4100", "192.168.1.5:4100", "skein.example", "proxy.example:8443"])
     expect(heard(host), host).toBeNull()
-  for (const host of [undefined, "", "localhost", "127.0.0.1", "localhost:4101", "evil.example", "evil.example:4100", "skein.example:4100", "proxy.example"])
+  for (const host of [undefined, "localhost:4100, evil.example"]) expect(heard(host), host).toBe("invalid_input")
+  for (const host of ["", "localhost", "127.0.0.1", "localhost:4101", "evil.example", "evil.example:4100", "skein.example:4100", "proxy.example"])
     expect(heard(host), host).toBe("origin_refused")
+})
+
+test("an address that names its host says which one is asked", () => {
+  expect(heard("evil.example", undefined, "http://localhost:4100/health")).toBeNull()
+  for (const url of ["http://evil.example/health", "HTTPS://localhost/health", "ws://evil.example:4100/ws", "http://:0"])
+    expect(heard("localhost:4100", undefined, url), url).toBe("origin_refused")
 })
 
 test("a page is of the hub's own origin, or of one that is allowed: no other port, scheme or site", () => {

@@ -14,7 +14,7 @@ import { answering, isAnswered } from "./under-way.ts"
 export type Guard = { hosts: ReadonlySet<string>; origins: ReadonlySet<string> }
 
 /** What is looked at of a request, whoever read it. */
-type Asked = Pick<IncomingMessage, "headers">
+type Asked = Pick<IncomingMessage, "headers"> & { url?: string | undefined }
 
 /** Of a body that was refused, so many bytes are read away before the connection ends: more than any body that is taken. */
 const DRAIN_MAX_BYTES = 32 * 1024 * 1024
@@ -38,15 +38,19 @@ export function guardFor(host: string, port: number, allowed: readonly string[])
   return { hosts, origins }
 }
 
-/** Throws `origin_refused` unless the request names this hub and comes from nowhere else. */
-export function checkOrigin({ headers }: Asked, { hosts, origins }: Guard): void {
-  const { host } = headers
-  if (host === undefined || !(hosts.has(host) || hosts.has(host.toLowerCase()))) {
+/** Throws `origin_refused` unless the request names this hub and comes from nowhere else, `invalid_input` where it names none, or several. */
+export function checkOrigin({ headers, url = "/" }: Asked, { hosts, origins }: Guard): void {
+  // Two of them come as one, with a comma between (RFC 9112, section 3.2).
+  if (headers.host === undefined || headers.host.includes(","))
+    throw new SkeinError("invalid_input", "the request has no Host header, or several", "Send one, with the address that `skein status` shows.")
+  // Whoever names the host in its address means that one (section 3.2.2).
+  const host = /^[a-z][a-z0-9+.-]*:/i.test(url) ? (URL.parse(url)?.host ?? "") : headers.host
+  if (!(hosts.has(host) || hosts.has(host.toLowerCase()))) {
     throw new SkeinError(
       "origin_refused",
       "the Host header is not this hub's",
       "Ask it by the address that `skein status` shows, or allow the name: --allow-host.",
-      { host: host?.slice(0, 200).toLowerCase() ?? null },
+      { host: host.slice(0, 200).toLowerCase() },
     )
   }
   const { origin } = headers
