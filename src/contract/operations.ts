@@ -85,7 +85,7 @@ type Completed = {
   "session.start": Same<Omit<Parsed<"session.start">, "agent">, Omit<Commands["session.start"]["input"], "agent" | "id">>
   "task.claimNext": Same<
     Readonly<Omit<Parsed<"task.claimNext">, "waitMs" | "labels">>,
-    Readonly<Omit<Commands["task.claimNext"]["input"], "labels" | "turn" | "forbids" | "steps">>
+    Readonly<Omit<Commands["task.claimNext"]["input"], "labels" | "turn" | "forbids" | "steps" | "effort">>
   >
   "thread.create": Same<Omit<Parsed<"thread.create">, "thread">, Omit<Commands["thread.create"]["input"], "thread">>
   "event.send": Same<Parsed<"event.send">, Commands["event.send"]["input"]>

@@ -3,7 +3,7 @@ import { inboxOf, type OpenNotice } from "./directive.ts"
 import { Holdings } from "./holdings.ts"
 import type { AgentId, PlanId, Seq, SessionId, TaskId } from "./ids.ts"
 import type { Beliefs } from "./match.ts"
-import type { ReadyQuery, ReadyTasks } from "./ready.ts"
+import type { ReadyQuery, ReadyTasks, Walk } from "./ready.ts"
 import { add, drop, newCounts, type PlanCounts, Standing } from "./standing.ts"
 import { isActive, isHeld, type Task, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
@@ -174,6 +174,12 @@ export class Board {
   chooseReady(query: ReadyQuery): TaskId[] {
     this.#asked.paths.settle()
     return this.#asked.ready.choose(query)
+  }
+
+  /** Goes on with a search of `chooseReady` that threw `Unfinished`. What comes of it is no answer. */
+  walkOn(query: ReadyQuery, walk: Walk): void {
+    this.#asked.paths.settle()
+    this.#asked.ready.walkOn(query, walk)
   }
 
   /** Ready tasks of which the agent lacks the one skill that they ask for. */

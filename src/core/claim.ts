@@ -11,6 +11,7 @@ import { LEASE_OWNED_MS, LEASE_UNOWNED_MS, leaseEnded } from "./lease.ts"
 import { isFreeToTake, mayDo } from "./dispatch.ts"
 import { beliefsOf } from "./judgement.ts"
 import { probeFor, type Reasons, reasonsFor } from "./reasons.ts"
+import type { ReadyQuery, Walk } from "./ready.ts"
 import { refuse, type Refusal } from "./refusal.ts"
 import { isActive, isHeld, isLeaseOver, type Task, type TaskEvent, type TaskSpec } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
@@ -30,6 +31,8 @@ export type ClaimNext = {
   forbids?: Forbids
   /** Set by the hub where it is not `EFFORT_MAX`: what the decision may compare and have judged before it is `Unfinished`, in steps. */
   steps?: number
+  /** Set by the hub where others share it: what is left of that. */
+  effort?: Effort
 }
 
 /**
@@ -80,10 +83,10 @@ export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNex
   const load = loadOf(state, agent, nowMs)
   const room = agent.maxActive - load.active
   // Real work takes the place of what fillers have set aside; another filler would stand beside them.
-  const beside = new ClaimGate(state, agent, nowMs, load.over, filter.forbids)
+  const beside = gateOf(state, agent, filter, load, true, nowMs)
   const givesWay = load.fillers.length > 0 && filter.filler !== true
-  const gate = givesWay ? new ClaimGate(state, agent, nowMs, [...load.over, ...load.fillers], filter.forbids) : beside
-  const effort = newEffort(filter.steps)
+  const gate = givesWay ? gateOf(state, agent, filter, load, false, nowMs) : beside
+  const effort = filter.effort ?? newEffort(filter.steps)
   const shut = room <= 0 ? null : gate.shut()
   if (shut !== null) return shut
   const take = (ids: readonly TaskId[], free: TaskEvent[], by = gate, rule: Reasons["rule"] = "order"): Events => {
@@ -95,14 +98,14 @@ export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNex
   }
   const own = room <= 0 ? null : ownOf(state, actor, agent, filter, gate, effort)
   if (own !== null) return take([own.id], freed(load, state.specs.get(own.id) as TaskSpec), gate, own.rule)
-  const real = filter.filler === true || room <= 0 ? [] : choose(state, actor, agent, filter, false, room, gate, effort)
+  const real = filter.filler === true || room <= 0 ? [] : state.board.chooseReady(queryOf(state, actor, agent, filter, false, room, gate, effort))
   if (real.length > 0) return take(real, freed(load, state.specs.get(real[0] as TaskId) as TaskSpec))
   const left = room - load.fillers.length
   if (left <= 0 && (room <= 0 || filter.filler !== false)) {
     const over = new Set(load.over.map((task) => task.id))
     return currentClaims(state, actor).some((task) => !over.has(task.id)) ? take([], []) : atLimit(agent)
   }
-  const fillers = filter.filler === false ? [] : choose(state, actor, agent, filter, true, left, beside, effort)
+  const fillers = filter.filler === false ? [] : state.board.chooseReady(queryOf(state, actor, agent, filter, true, left, beside, effort))
   if (fillers.length > 0) return take(fillers, [], beside)
   const kept = gate.refusal ?? beside.refusal
   if (kept !== null) return kept
@@ -111,6 +114,24 @@ export function decideClaimNext(state: Workspace, actor: Actor, filter: ClaimNex
     pending,
     ready: state.board.readyCount,
   })
+}
+
+/**
+ * Goes on with the search of such a decision that threw `Unfinished`, from where it was, and finds out what it asks about. Nothing else comes of it: the state may have
+ * changed since, so the decision itself MUST begin anew, and then meets what is known. Throws `Unfinished`.
+ */
+export function searchOn(state: Workspace, actor: Actor, filter: ClaimNext, nowMs: number, walk: Walk): void {
+  const agent = claimant(state, actor)
+  if ("refused" in agent) return
+  const load = loadOf(state, agent, nowMs)
+  const gate = gateOf(state, agent, filter, load, walk.filler, nowMs)
+  const effort = filter.effort ?? newEffort(filter.steps)
+  state.board.walkOn(queryOf(state, actor, agent, filter, walk.filler, agent.maxActive - load.active, gate, effort), walk)
+}
+
+/** `beside`: what it lets in stands beside the fillers that the caller has, and does not take their place. */
+function gateOf(state: Workspace, agent: Agent, { forbids }: ClaimNext, { over, fillers }: Load, beside: boolean, nowMs: number): ClaimGate {
+  return new ClaimGate(state, agent, nowMs, beside ? over : [...over, ...fillers], forbids)
 }
 
 /** What the caller holds and works on already: `claim_next` answers with it where there is no room for more. */
@@ -266,7 +287,7 @@ function readySince(state: Workspace, task: Task, spec: TaskSpec): Seq {
   return spec.dependsOn.reduce((seq, dependency) => Math.max(seq, state.tasks.get(dependency)?.lastSeq ?? 0), task.lastSeq)
 }
 
-function choose(
+function queryOf(
   state: Workspace,
   actor: Actor,
   agent: Agent,
@@ -275,8 +296,8 @@ function choose(
   room: number,
   gate: ClaimGate,
   effort: Effort,
-): TaskId[] {
-  return state.board.chooseReady({
+): ReadyQuery {
+  return {
     count: Math.min(max, room),
     agent: agent.name,
     capabilities: isFreeToTake(actor) ? null : agent.capabilities,
@@ -287,5 +308,5 @@ function choose(
     isFree: (touches) => !state.board.holdings.obstruct(touches, agent.name, effort),
     hasRoom: (of) => (filler || planHasRoom(state, of, agent.name)) && gate.isOpen(of),
     admits: (id, spec) => gate.admits(id, spec),
-  })
+  }
 }

@@ -3,6 +3,7 @@ import { Heap, type HeapNode } from "./heap.ts"
 import type { AgentId, PlanId, Seq, TaskId } from "./ids.ts"
 import { type Beliefs, isEligible } from "./match.ts"
 import { PRIORITIES, type TaskSpec } from "./task.ts"
+import { Unfinished } from "./unfinished.ts"
 
 /** A task that can be claimed. */
 export type ReadyTask = { id: TaskId; spec: TaskSpec; shelf: Shelf; places: Place[] }
@@ -34,6 +35,9 @@ export type ReadyQuery = {
 
 /** Where a search stands in one heap: all below a place come after it. */
 type Step = HeapNode & { heap: Heap<Place>; index: number; place: Place; preference: number }
+
+/** A search through all heaps at once, and what it has found so far. */
+export type Walk = { readonly filler: boolean; readonly frontier: Heap<Step>; readonly found: TaskId[] }
 
 /** Within a heap: priority, then the longest remaining chain of dependents, then age. No two tasks are equal in it. */
 function goesBefore(a: Place, b: Place): boolean {
@@ -111,8 +115,7 @@ export class ReadyTasks {
 
   /** The best that fit: by priority, then the longest remaining chain, then those that prefer the caller, then age. */
   choose(query: ReadyQuery): TaskId[] {
-    const [, ...otherLabels] = query.labels
-    if (query.count > 1 || otherLabels.length > 0) return this.#several(query, otherLabels)
+    if (query.count > 1 || query.labels.length > 1) return this.#several(query)
     const best: { place: Place | null; preference: number } = { place: null, preference: 0 }
     this.#eachHeap(query, ({ top }, preference) => {
       if (top === undefined || (best.place !== null && !isBetter(top, preference, best.place, best.preference))) return
@@ -122,7 +125,7 @@ export class ReadyTasks {
     if (best.place === null) return []
     const { id, spec } = best.place.task
     // Most tasks name no files, and most of those that do are free: only then is the one search not enough.
-    return (spec.touches.length === 0 || query.isFree(spec.touches)) && query.admits?.(id, spec) !== false ? [id] : this.#several(query, [])
+    return (spec.touches.length === 0 || query.isFree(spec.touches)) && query.admits?.(id, spec) !== false ? [id] : this.#several(query)
   }
 
   /**
@@ -139,26 +142,37 @@ export class ReadyTasks {
   }
 
   /** Walks all heaps at once from their tops down, best first. */
-  #several(query: ReadyQuery, labels: readonly string[]): TaskId[] {
+  #several(query: ReadyQuery): TaskId[] {
     const frontier = new Heap<Step>((a, b) => isBetter(a.place, a.preference, b.place, b.preference))
-    const into = (heap: Heap<Place>, preference: number, index: number): void => {
-      const place = heap.nodes[index]
-      if (place !== undefined) frontier.push({ at: -1, heap, index, place, preference })
-    }
-    this.#eachHeap(query, (heap, preference) => into(heap, preference, 0))
-    const found: TaskId[] = []
-    for (let step = frontier.top; step !== undefined && found.length < query.count; step = frontier.top) {
-      frontier.remove(step)
-      const { heap, index, preference } = step
-      const { id, spec } = step.place.task
-      // Those that prefer the caller come from its own heap.
-      const seen = preference === 2 && spec.prefers === query.agent
-      const fits = !seen && labels.every((label) => spec.labels.includes(label))
-      if (fits && (spec.touches.length === 0 || query.isFree(spec.touches)) && query.admits?.(id, spec) !== false) found.push(id)
-      into(heap, preference, 2 * index + 1)
-      into(heap, preference, 2 * index + 2)
-    }
+    this.#eachHeap(query, (heap, preference) => stepInto(frontier, heap, preference, 0))
+    const { found } = this.walkOn(query, { filler: query.filler, frontier, found: [] })
     return found
+  }
+
+  /**
+   * Goes on with a walk. Where tasks came, went or moved since it began it may pass over some, in another order: what it finds then is no answer. It visits each place
+   * of a heap once, so that it ends whatever changes.
+   */
+  walkOn(query: ReadyQuery, walk: Walk): Walk {
+    const { frontier, found } = walk
+    const [, ...labels] = query.labels
+    try {
+      for (let step = frontier.top; step !== undefined && found.length < query.count; step = frontier.top) {
+        const { heap, index, preference } = step
+        const { id, spec } = step.place.task
+        // Those that prefer the caller come from its own heap.
+        const seen = preference === 2 && spec.prefers === query.agent
+        const fits = !seen && labels.every((label) => spec.labels.includes(label))
+        if (fits && (spec.touches.length === 0 || query.isFree(spec.touches)) && query.admits?.(id, spec) !== false) found.push(id)
+        frontier.remove(step)
+        stepInto(frontier, heap, preference, 2 * index + 1)
+        stepInto(frontier, heap, preference, 2 * index + 2)
+      }
+    } catch (error) {
+      if (error instanceof Unfinished) error.walk = walk
+      throw error
+    }
+    return walk
   }
 
   /** Each heap that may hold what is asked for. */
@@ -217,6 +231,11 @@ function put(task: ReadyTask, pathMs: number, addedSeq: Seq, rack: Rack): void {
   const own = rack.byAgent.get(prefers) ?? new Heap<Place>(goesBefore)
   rack.byAgent.set(prefers, own)
   into(own)
+}
+
+function stepInto(frontier: Heap<Step>, heap: Heap<Place>, preference: number, index: number): void {
+  const place = heap.nodes[index]
+  if (place !== undefined) frontier.push({ at: -1, heap, index, place, preference })
 }
 
 function forget(rack: Rack, prefers: AgentId | null): void {

@@ -1,8 +1,11 @@
 import type { Chain } from "../core/chain.ts"
+import { type ClaimNext, searchOn } from "../core/claim.ts"
 import { commands } from "../core/command.ts"
-import { decodeEntry, encodeEntry, type Entry, ENTRY_MAX_BYTES } from "../core/entry.ts"
+import { type Actor, decodeEntry, encodeEntry, type Entry, ENTRY_MAX_BYTES } from "../core/entry.ts"
+import { newEffort } from "../core/glob-match.ts"
 import { recall } from "../core/idempotency.ts"
 import type { Remembered } from "../core/key-table.ts"
+import type { Walk } from "../core/ready.ts"
 import { isRefusal, type Refusal, refuse } from "../core/refusal.ts"
 import { Unfinished } from "../core/unfinished.ts"
 import { evolve, type Workspace } from "../core/workspace.ts"
@@ -86,14 +89,14 @@ export class Batch {
   }
 
   /**
-   * Decides one and folds it in. Answers false where it is unfinished: nothing came of it, and it is to be decided again, in another batch. Throws only where the
+   * Decides one and folds it in. Answers `Unfinished` where it is that: nothing came of it, and it is to be decided again, in another batch. Throws only where the
    * fold itself fails: then the state may be half changed, and the hub MUST stop.
    */
-  decide(waiting: Waiting, input: unknown): boolean {
+  decide(waiting: Waiting, input: unknown): Unfinished | null {
     const outcome = this.#decide(waiting, input as never)
-    if (outcome === null) return false
+    if (outcome instanceof Unfinished) return outcome
     this.decided.push({ waiting, outcome })
-    return true
+    return null
   }
 
   /** Answers all of them, once the ledger holds what they decided. */
@@ -112,7 +115,7 @@ export class Batch {
     if (again.length > 0) await Promise.all(again)
   }
 
-  #decide({ name, actor, key }: Waiting, input: never): Outcome | null {
+  #decide({ name, actor, key, search }: Waiting, input: never): Outcome | Unfinished {
     const state = this.#state
     const command = commands[name]
     const judged = this.#judged.length
@@ -125,7 +128,7 @@ export class Batch {
       }
       const denied = this.#policy.refusal(name, actor, input, this.#nowMs, this.#judged)
       if (denied !== null) return { kind: "refusal", refusal: denied }
-      const asked = name === "task.claimNext" ? (this.#policy.guarded(actor, input, this.#nowMs, this.#judged) as never) : input
+      const asked = name === "task.claimNext" ? (this.#claim(actor, input, search?.walk ?? null) as never) : input
       const decision = command.decide(state, actor, asked, this.#nowMs)
       if (isRefusal(decision)) return { kind: "refusal", refusal: decision }
       entries = []
@@ -139,7 +142,7 @@ export class Batch {
     } catch (error) {
       if (!(error instanceof Unfinished)) return { kind: "fault", error, recorded: false }
       this.#judged.length = judged
-      return null
+      return error
     }
     const long = texts.findIndex(tooLong)
     if (long >= 0) return { kind: "refusal", refusal: tooLarge(entries[long] as Entry) }
@@ -155,6 +158,13 @@ export class Batch {
     } catch (error) {
       return { kind: "fault", error, recorded: entries.length > 0 }
     }
+  }
+
+  /** A claim as it is decided. Where its search goes on it does so first: what that meets stands for nothing, so it is neither told nor logged. Throws `Unfinished`. */
+  #claim(actor: Actor, input: ClaimNext, walk: Walk | null): ClaimNext {
+    const shared = walk === null ? input : { ...input, effort: newEffort(input.steps) }
+    if (walk !== null) searchOn(this.#state, actor, this.#policy.guarded(actor, shared, this.#nowMs, []), this.#nowMs, walk)
+    return this.#policy.guarded(actor, shared, this.#nowMs, this.#judged)
   }
 }
 

@@ -3,6 +3,7 @@ import type { ClaimNext } from "../core/claim.ts"
 import { HUB } from "../core/entry.ts"
 import { EFFORT_MAX } from "../core/glob-automaton.ts"
 import type { Refusal } from "../core/refusal.ts"
+import type { Unfinished } from "../core/unfinished.ts"
 import type { Ledger, LedgerFailure } from "../ledger/ledger.ts"
 import type { Batch } from "./batch.ts"
 import type { Checkpoints } from "./checkpoints.ts"
@@ -16,7 +17,7 @@ import type { Queue } from "./queue.ts"
 import type { Replica } from "./replica.ts"
 import { parksUntilMs, type Waiting } from "./waiting.ts"
 
-/** After so many times that a decision is put off it takes twice as long each time: what it asks about may change as fast as it finds it out. */
+/** After so many times that a decision is put off in vain it takes twice as long each time: what it asks about may change as fast as it finds it out. */
 const PUT_OFF_MANY = 100
 
 type CommitsOptions = {
@@ -113,17 +114,20 @@ export class Commits {
         // Another hub's may have come first; a disk that refused is tried again with one all the same.
         if (checkpoints.uncovered(replica.head.seq) > 0 || outage.failure !== null) batch.decide(next, replica.checkpoint())
         else next.resolve(undefined)
-      } else if (!batch.decide(next, this.#inputOf(next))) {
-        putOffFirst ||= hasBegun
-        this.#putOff(next, waiting, at)
-        at -= 1
+      } else {
+        const unfinished = batch.decide(next, this.#inputOf(next))
+        if (unfinished !== null) {
+          putOffFirst ||= hasBegun
+          this.#putOff(next, unfinished, waiting, at)
+          at -= 1
+        }
       }
       if (!hasBegun) startMs = clock.monotonicMs()
     }
   }
 
   /** It goes on in another batch, and so does whatever its agent asked after it; others go before. A hub that stops does not wait for it. */
-  #putOff(next: Waiting, waiting: Waiting[], at: number): void {
+  #putOff(next: Waiting, { walk }: Unfinished, waiting: Waiting[], at: number): void {
     const { queue, isOpen } = this.#o
     if (!isOpen()) {
       waiting.splice(at, 1)
@@ -133,14 +137,20 @@ export class Commits {
     const { agent } = next.actor
     const own = waiting.slice(at).filter(({ actor }) => actor.agent === agent)
     waiting.splice(at, waiting.length, ...waiting.slice(at).filter(({ actor }) => actor.agent !== agent))
-    next.putOff = (next.putOff ?? 0) + 1
+    const { putOff = 0, search = { walk: null, since: 0, inVain: 0 } } = next
+    next.putOff = putOff + 1
+    if (walk === null || walk !== search.walk) {
+      const inVain = search.inVain + Math.min(PUT_OFF_MANY, next.putOff - search.since)
+      // A walk may be as large as the heaps: only the one that goes on in each batch keeps its own.
+      next.search = { walk: putOff === 0 ? null : walk, since: next.putOff, inVain }
+    }
     this.#stats.putOff += 1
     queue.putOff(own)
   }
 
   /** What a command is decided on. */
-  #inputOf({ name, input, putOff = 0 }: Waiting): unknown {
-    const steps = this.#o.claimSteps * 2 ** Math.floor(putOff / PUT_OFF_MANY)
+  #inputOf({ name, input, search }: Waiting): unknown {
+    const steps = this.#o.claimSteps * 2 ** Math.floor((search?.inVain ?? 0) / PUT_OFF_MANY)
     return name !== "task.claimNext" || steps === EFFORT_MAX ? input : { ...(input as ClaimNext), steps }
   }
 
@@ -151,6 +161,7 @@ export class Commits {
     if (untilMs !== null && isOpen() && parked.size < queueMax) {
       // What it asks next time is another question.
       waiting.putOff = undefined
+      waiting.search = undefined
       parked.add(waiting, untilMs)
     } else {
       this.#stats.refused += 1

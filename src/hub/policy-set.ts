@@ -7,7 +7,8 @@ import { tooDeep } from "./policy-depth.ts"
 import { type Reads, readsOf } from "./policy-reads.ts"
 import { amountKey, byKey, type CedarEntityJson, keysOf, ofKey, readsAmount, type Request, seenBy } from "./policy-request.ts"
 
-type Seen = { task: Task | undefined; spec: TaskSpec | undefined; of: string }
+/** `by`, `verdict`: the last that was answered about it, where it follows from `by` and `of`; whoever looks next is mostly the same, or looks the same. */
+type Seen = { task: Task | undefined; spec: TaskSpec | undefined; of: string; by: string | null; verdict: Verdict | null }
 
 /** What is wrong with a text, and where: 1-based, null where Cedar does not say. */
 export type PolicyFault = { line: number | null; column: number | null; rule: string | null; message: string; remedy: string }
@@ -101,18 +102,35 @@ export class PolicySet {
 
   /**
    * As `decide`, for the questions of one caller's claim of the next task, which MUST end before the state moves on. A task that this set has seen before, whoever asked,
-   * is not written out again: a claim that is put off looks anew at all that it was denied.
+   * is not written out again: a claim that is put off looks anew at all that it was denied. `beforeAsked` is called, and may throw, where Cedar has to be asked.
    */
-  claims({ tasks, specs }: Pick<Workspace, "tasks" | "specs">, asked: (task: TaskId) => Request): (task: TaskId) => Verdict {
+  claims(
+    { tasks, specs }: Pick<Workspace, "tasks" | "specs">,
+    asked: (task: TaskId) => Request,
+    beforeAsked: () => void = () => undefined,
+  ): (task: TaskId) => Verdict {
     let by: string | null = null
     return (id) => {
       const task = tasks.get(id)
       const spec = specs.get(id)
       let seen = this.#seen.get(id)
-      if (seen === undefined || seen.task !== task || seen.spec !== spec) seen = this.#see(id, { task, spec, of: ofKey(asked(id).resource, this.#reads) })
+      if (seen === undefined || seen.task !== task || seen.spec !== spec)
+        seen = this.#see(id, { task, spec, of: ofKey(asked(id).resource, this.#reads), by: null, verdict: null })
       by ??= byKey(asked(id), this.#reads)
+      if (seen.verdict !== null && seen.by === by) return seen.verdict
       const of = this.#readsAmount ? seen.of + amountKey(asked(id), this.#reads) : seen.of
-      return this.#kept.get(by)?.get(of) ?? this.#ask(asked(id), by, of)
+      let verdict = this.#kept.get(by)?.get(of)
+      if (verdict === undefined) {
+        beforeAsked()
+        const evaluated = this.#evaluated
+        verdict = this.#ask(asked(id), by, of)
+        if (evaluated === this.#evaluated) return verdict
+      }
+      if (!this.#readsAmount) {
+        seen.by = by
+        seen.verdict = verdict
+      }
+      return verdict
     }
   }
 

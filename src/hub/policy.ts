@@ -3,6 +3,7 @@ import type { ClaimNext } from "../core/claim.ts"
 import type { Forbids } from "../core/claim-gate.ts"
 import { type Actor, HUB } from "../core/entry.ts"
 import { EFFORT_MAX } from "../core/glob-automaton.ts"
+import { newEffort } from "../core/glob-match.ts"
 import type { TaskId } from "../core/ids.ts"
 import { policyText, type PolicyText } from "../core/policy-text.ts"
 import { refuse, type Refusal } from "../core/refusal.ts"
@@ -73,17 +74,20 @@ export class Policy {
     const set = this.#current()
     if (set === null) return input
     const { state } = this.#o
+    const { effort = newEffort(input.steps) } = input
     const evaluated = (): number => (typeof set === "string" ? 0 : set.evaluated)
-    const evaluatedMax = evaluated() + Math.max(1, (input.steps ?? EFFORT_MAX) / EVALUATION_STEPS)
     const asked = claimsOf(state, actor, nowMs)
-    const verdictOf = claimsBy(set, state, asked)
+    const verdictOf = claimsBy(set, state, asked, () => {
+      if (effort.left <= 0) throw new Unfinished()
+    })
     // There may be thousands of tasks that one rule keeps from the caller: each rule is told of once, and the first refusal stands for all.
     const met = new Set<Verdict>()
     const told = new Set<string>()
     let refusal: Refusal | null = null
     const forbids: Forbids = (task: TaskId) => {
-      if (evaluated() >= evaluatedMax) throw new Unfinished()
+      const before = evaluated()
       const verdict = verdictOf(task)
+      effort.left -= (evaluated() - before) * EVALUATION_STEPS
       if (!met.has(verdict)) {
         met.add(verdict)
         const kind = `${verdict.allowed} ${verdict.rule}`
@@ -92,7 +96,7 @@ export class Policy {
       }
       return verdict.allowed ? null : (refusal ??= passedOver(asked(task), verdict))
     }
-    return { ...input, forbids }
+    return { ...input, forbids, effort }
   }
 
   /** What was decided counts from here on: the batch is durable, or nothing had to be. */
@@ -128,17 +132,18 @@ export function decided(set: PolicySet | string, request: Request): Verdict {
   }
 }
 
-/** The verdict on each task that a claim of the next one looks at. Whatever fails, denies. */
-function claimsBy(set: PolicySet | string, state: Workspace, asked: (task: TaskId) => Request): (task: TaskId) => Verdict {
+/** The verdict on each task that a claim of the next one looks at. Whatever fails, denies. `beforeAsked` may throw `Unfinished`. */
+function claimsBy(set: PolicySet | string, state: Workspace, asked: (task: TaskId) => Request, beforeAsked: () => void): (task: TaskId) => Verdict {
   if (typeof set === "string") {
     const verdict = failed(set, null)
     return () => verdict
   }
-  const verdictOf = set.claims(state, asked)
+  const verdictOf = set.claims(state, asked, beforeAsked)
   return (task) => {
     try {
       return verdictOf(task)
     } catch (error) {
+      if (error instanceof Unfinished) throw error
       return engineFailed(error)
     }
   }

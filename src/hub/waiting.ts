@@ -1,6 +1,7 @@
 import type { Refusal } from "../core/refusal.ts"
 import type { CommandName } from "../core/command.ts"
 import { type Actor, HUB } from "../core/entry.ts"
+import type { Walk } from "../core/ready.ts"
 
 /** Idempotency: the caller's key, and the first 128 bits of the SHA-256 of what it asked, in hex. */
 export type Key = { id: string; hash: string }
@@ -26,6 +27,8 @@ export type Waiting = {
   timed: boolean
   /** How often it was decided and came to no end; undefined: it was not, since it was parked. */
   putOff?: number | undefined
+  /** Where its search goes on, since it was put off for the `since`th time; `inVain`: how often it was before, in searches after which it was not yet decided. */
+  search?: { walk: Walk | null; since: number; inVain: number } | undefined
   resolve(output: unknown): void
   reject(error: unknown): void
 }
