@@ -44,6 +44,8 @@ test.concurrent("whoever holds the files commits them, and a person is warned, s
   const warned = await (await yard.guarded()).sh("person", EDIT_HELD)
   expect(warned).toMatchObject({ status: 0 })
   expect(warned.stderr).toContain("skein: warning: held/a.txt is held by heron")
+  // On that person's own clock.
+  expect(warned.stderr).toMatch(/ until (?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d, in \d+ min/)
   const stopped = await (await yard.guarded("refuse")).sh("person", EDIT_HELD)
   expect(stopped.stderr).toContain("skein: refused: held/a.txt is held by heron")
   expect(stopped.status).not.toBe(0)

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { type HttpClient, httpClient } from "../client/http.ts"
+import { instant } from "../core/instant.ts"
 import { readRegular } from "../client/regular-file.ts"
 import { PATH_MAX } from "../core/glob.ts"
 import { changedPaths, parseUpdates } from "../repo/guard-changes.ts"
@@ -10,6 +11,7 @@ import { type Changer, type Checked, judge, unseen, type Verdict } from "../repo
 import { agentIdentity } from "./agent-identity.ts"
 import { requiresClaim } from "./claim-rule.ts"
 import { type Instance, readHubFile } from "./instance.ts"
+import { showTime } from "./local-time.ts"
 import { printable } from "./printable.ts"
 
 /** How long a commit waits for a hub that says nothing before it goes on unchecked: each question has that long, and the first without an answer is the last. */
@@ -54,7 +56,7 @@ export async function guardCheck(commonDir: string, directory: string): Promise<
     }
     const fault = (why: string): void => say([`skein: warning: whether a task must be claimed was not looked at: ${why}`])
     const requireClaim = isAgent && checked.claimed.length === 0 && (await requiresClaim(directory, fault))
-    return decide(judge({ checked, changer: changer.as, requireClaim, nowMs: Date.now() }))
+    return decide(judge({ checked, changer: changer.as, requireClaim, nowMs: Date.now(), moment: isAgent ? instant : showTime }))
   } catch (error) {
     if (error instanceof RepositoryError && url !== undefined) return decide(unseen(changer.as, error.message))
     return unchecked(error instanceof Error ? error.message : String(error))

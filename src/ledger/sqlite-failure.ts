@@ -48,7 +48,13 @@ export function translate(error: unknown, path: string): unknown {
     case SQLITE_BUSY:
       return new LedgerFailure("rolled_back", `another program is writing to ${path}`, "close it; nothing was written", null, error)
     case SQLITE_CANTOPEN:
-      return new LedgerFailure("rolled_back", `${path} cannot be opened`, "check that the directory exists and is yours", null, error)
+      return new LedgerFailure(
+        "rolled_back",
+        `${path} cannot be opened`,
+        "check that the file and its directory are there, and that you may use them",
+        null,
+        error,
+      )
     case SQLITE_TOOBIG:
       return damaged(path, null, "holds a value longer than any entry", error)
     case SQLITE_ERROR:

@@ -1,4 +1,3 @@
-import { instant } from "../core/instant.ts"
 import { shellWord } from "./shell-word.ts"
 
 type Holder = { agent: string; mode: string; glob: string; task: string | null; endsAtMs: number | null; reason: string }
@@ -20,6 +19,9 @@ export type Verdict = {
 /** Who changes the files: an agent by name, or a person, about whom `people` decides. */
 export type Changer = { agent: string } | { people: "warn" | "refuse" }
 
+/** How a moment, in ms since 1970, is told to whoever reads the lines. */
+type Moment = (ms: number) => string
+
 /** More would push the reason and the remedy out of sight. */
 const SHOWN_MAX = 8
 
@@ -27,9 +29,21 @@ const SHOWN_MAX = 8
  * What becomes of an update that changes these files. An agent is stopped at files that another holds, and without a claimed task where `requireClaim` asks for
  * one; a person only where the guard is installed to do so. Each line says who holds what, by which glob, until when; the last what to do.
  */
-export function judge({ checked, changer, requireClaim, nowMs }: { checked: Checked; changer: Changer; requireClaim: boolean; nowMs: number }): Verdict {
+export function judge({
+  checked,
+  changer,
+  requireClaim,
+  nowMs,
+  moment,
+}: {
+  checked: Checked
+  changer: Changer
+  requireClaim: boolean
+  nowMs: number
+  moment: Moment
+}): Verdict {
   const held = checked.paths.flatMap(({ path, allowed, heldBy }) => (allowed || heldBy === null ? [] : [{ path, heldBy }]))
-  if (held.length > 0) return heldByOthers(held, "agent" in changer || changer.people === "refuse", nowMs)
+  if (held.length > 0) return heldByOthers(held, "agent" in changer || changer.people === "refuse", (holder) => describe(holder, nowMs, moment))
   if ("agent" in changer && requireClaim && checked.claimed.length === 0 && checked.paths.length > 0) return withoutTask(changer.agent, checked.paths)
   return { passes: true, lines: [] }
 }
@@ -48,9 +62,9 @@ export function unseen(changer: Changer, why: string): Verdict {
   }
 }
 
-function heldByOthers(held: readonly { path: string; heldBy: Holder }[], stops: boolean, nowMs: number): Verdict {
+function heldByOthers(held: readonly { path: string; heldBy: Holder }[], stops: boolean, told: (holder: Holder) => string): Verdict {
   const opening = stops ? "skein: refused" : "skein: warning"
-  const lines = held.slice(0, SHOWN_MAX).map(({ path, heldBy }) => `${opening}: ${path} is held by ${describe(heldBy, nowMs)}`)
+  const lines = held.slice(0, SHOWN_MAX).map(({ path, heldBy }) => `${opening}: ${path} is held by ${told(heldBy)}`)
   if (held.length > SHOWN_MAX) lines.push(`${opening}: and ${held.length - SHOWN_MAX} more files that others hold`)
   const who = [...new Set(held.map(({ heldBy }) => heldBy.agent))].sort().join(", ")
   if (!stops) return { passes: true, lines: [...lines, `note: people are not stopped (skein guard install --people refuse would); tell ${who}.`] }
@@ -81,9 +95,9 @@ function withoutTask(agent: string, paths: Checked["paths"]): Verdict {
   }
 }
 
-function describe({ agent, mode, glob, task, endsAtMs, reason }: Holder, nowMs: number): string {
+function describe({ agent, mode, glob, task, endsAtMs, reason }: Holder, nowMs: number, moment: Moment): string {
   const facts = [mode, glob, ...(task === null ? [] : [`task ${task}`]), ...(reason === "" ? [] : [JSON.stringify(reason)])]
-  const until = endsAtMs === null ? "while it holds it" : `until ${instant(endsAtMs)}, in ${inWords(endsAtMs - nowMs)}`
+  const until = endsAtMs === null ? "while it holds it" : `until ${moment(endsAtMs)}, in ${inWords(endsAtMs - nowMs)}`
   return `${agent} (${facts.join(", ")}) ${until}`
 }
 
