@@ -9,7 +9,6 @@ export type Pan = { fps: number; p50Ms: number; p95Ms: number; cpuMs: number }
 /** `layoutMs`: until the careful layout is there, made beside the page. `near`: at a size that can be read; `whole`: all tasks in sight at once. `floorFps`: what the browser reaches while nothing is drawn, as busy as the machine is. */
 export type PanReport = { tasks: number; layoutMs: number; floorFps: number; near: Pan; whole: Pan }
 
-const STEPS = 150
 /** As far as the hand moves in one step, in CSS pixels. */
 const STEP = 6
 const TURN = 25
@@ -26,8 +25,8 @@ const look = () => {
 }
 requestAnimationFrame(look)`
 
-/** Pans the graph of a plan by a real mouse, in a browser that is signed in. */
-export async function measurePan(context: BrowserContext, url: string, plan: string, tasks: number): Promise<PanReport> {
+/** Pans the graph of a plan by a real mouse, so many steps, in a browser that is signed in. */
+export async function measurePan(context: BrowserContext, url: string, plan: string, tasks: number, steps: number): Promise<PanReport> {
   const page = await context.newPage()
   await page.addInitScript({ content: WATCH_DRAWINGS })
   const session = await context.newCDPSession(page)
@@ -37,11 +36,11 @@ export async function measurePan(context: BrowserContext, url: string, plan: str
   await page.waitForSelector(".task-row")
   await page.locator(".plan-head", { hasText: "with more care" }).waitFor({ state: "detached", timeout: 120_000 })
   const layoutMs = round(performance.now() - startMs)
-  const floorFps = await floor(page)
-  const whole = await pan(page, session)
+  const floorFps = await floor(page, steps)
+  const whole = await pan(page, session, steps)
   await page.focus(".graph-box")
   for (let press = 0; press < 30 && (await scaleOf(page)) < 0.8; press += 1) await page.keyboard.press("+")
-  const near = await pan(page, session)
+  const near = await pan(page, session, steps)
   await page.close()
   return { tasks, layoutMs, floorFps, near, whole }
 }
@@ -52,11 +51,11 @@ async function workedMs(session: CDPSession): Promise<number> {
   return 1_000 * (metrics.find(({ name }) => name === "TaskDuration")?.value ?? Number.NaN)
 }
 
-async function floor(page: Page): Promise<number> {
+async function floor(page: Page, frames: number): Promise<number> {
   const tookMs = await page.evaluate<number>(
-    `new Promise((done) => { const startMs = performance.now(); let left = ${STEPS}; const next = () => ((left -= 1) < 0 ? done(performance.now() - startMs) : requestAnimationFrame(next)); next() })`,
+    `new Promise((done) => { const startMs = performance.now(); let left = ${frames}; const next = () => ((left -= 1) < 0 ? done(performance.now() - startMs) : requestAnimationFrame(next)); next() })`,
   )
-  return round((STEPS * 1_000) / tookMs)
+  return round((frames * 1_000) / tookMs)
 }
 
 /** How near it is, by the graph's own word. */
@@ -64,7 +63,7 @@ async function scaleOf(page: Page): Promise<number> {
   return Number((await page.getAttribute(".graph-box", "data-scale")) ?? 1)
 }
 
-async function pan(page: Page, session: CDPSession): Promise<Pan> {
+async function pan(page: Page, session: CDPSession, steps: number): Promise<Pan> {
   const box = await page.locator(".graph-box").boundingBox()
   if (box === null) throw new Error("the plan has no graph")
   let [x, y] = [box.x + box.width / 2, box.y + box.height / 2]
@@ -72,7 +71,7 @@ async function pan(page: Page, session: CDPSession): Promise<Pan> {
   await page.mouse.down()
   await page.evaluate("window.benchDrawn = []")
   const beforeMs = await workedMs(session)
-  for (let step = 0; step < STEPS; step += 1) {
+  for (let step = 0; step < steps; step += 1) {
     const isBack = Math.floor(step / TURN) % 2 === 1
     x += isBack ? -STEP : STEP
     y += isBack ? -STEP / 2 : STEP / 2

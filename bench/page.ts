@@ -10,8 +10,17 @@ import { describePan, measurePan, type PanReport } from "./page-pan.ts"
 import { sleep } from "./scratch.ts"
 import { type HubAddress, startHub } from "./skein.ts"
 
-export type PageOptions = { directory: string; agents: number; tasks: number; rounds: number; perSecond: number; paceMs: number; entries: number }
-export const PAGE: Omit<PageOptions, "directory"> = { agents: 20, tasks: 1_000, rounds: 9, perSecond: 500, paceMs: 15_000, entries: 1_000_000 }
+export type PageOptions = {
+  directory: string
+  agents: number
+  tasks: number
+  rounds: number
+  perSecond: number
+  paceMs: number
+  panSteps: number
+  entries: number
+}
+export const PAGE: Omit<PageOptions, "directory"> = { agents: 20, tasks: 1_000, rounds: 9, perSecond: 500, paceMs: 15_000, panSteps: 150, entries: 1_000_000 }
 
 export type PageReport = {
   agents: number
@@ -32,7 +41,7 @@ export type PageReport = {
 }
 
 /** The page as a director has it open, in a real browser, at a hub that users start. */
-export async function benchPage({ directory, agents, tasks, rounds, perSecond, paceMs, entries }: PageOptions): Promise<PageReport> {
+export async function benchPage({ directory, agents, tasks, rounds, perSecond, paceMs, panSteps, entries }: PageOptions): Promise<PageReport> {
   if (findChromium() === null) throw new Error("the page is measured in Chromium: install it, or name it in SKEIN_CHROMIUM")
   const hub = await startHub(directory)
   const browser = await launchChromium(["--js-flags=--expose-gc"])
@@ -48,7 +57,7 @@ export async function benchPage({ directory, agents, tasks, rounds, perSecond, p
     await page.goto(`${hub.address.url}/#/flight`)
     await waitForAgents(page, agents)
     const pixel = await measurePixels(page, operator, workers, perSecond, paceMs)
-    const pan = await measurePan(context, hub.address.url, "bench.1", tasks)
+    const pan = await measurePan(context, hub.address.url, "bench.1", tasks, panSteps)
     const memory = await measureMemory(page, await context.newCDPSession(page), workers, entries)
     const holds = (value: number, limit: number): Verdict => ({ value, limit, ok: value <= limit })
     const gate = {

@@ -31,15 +31,26 @@ async function connected(): Promise<Socket> {
 /** Reads so many answers, and gives their bodies. */
 async function answers(socket: Socket, count: number): Promise<string[]> {
   const bodies: string[] = []
-  let text = ""
+  // A long answer comes in many pieces: they are put together once, when it is whole.
+  let pieces: string[] = []
+  let [held, wanted] = [0, 0]
   for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
-    text += chunk as string
+    pieces.push(chunk as string)
+    held += (chunk as string).length
+    if (held < wanted) continue
+    let text = pieces.join("")
+    wanted = 0
     for (let end = text.indexOf("\r\n\r\n"); end >= 0; end = text.indexOf("\r\n\r\n")) {
       const bytes = Number(/content-length: (\d+)/i.exec(text.slice(0, end))?.[1])
-      if (text.length < end + 4 + bytes) break
+      if (text.length < end + 4 + bytes) {
+        wanted = end + 4 + bytes
+        break
+      }
       bodies.push(text.slice(end + 4, end + 4 + bytes))
       text = text.slice(end + 4 + bytes)
     }
+    pieces = [text]
+    held = text.length
     if (bodies.length >= count) break
   }
   return bodies

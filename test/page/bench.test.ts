@@ -23,7 +23,7 @@ test("a note is on the page with the first frame that shows it, or a later one o
 inChromium(
   "every event comes to the page, and each figure has a value and a verdict",
   async () => {
-    const report = await benchPage({ directory, agents: 3, tasks: 12, rounds: 1, perSecond: 30, paceMs: 400, entries: 60 })
+    const report = await benchPage({ directory, agents: 3, tasks: 12, rounds: 1, perSecond: 30, paceMs: 400, panSteps: 40, entries: 60 })
     expect(report.weight.allKb).toBeGreaterThan(report.weight.firstKb)
     expect(report.paint.p50Ms).toBeGreaterThan(0)
     expect(report.pixel.count).toBeGreaterThan(5)

@@ -20,6 +20,8 @@ const OFF = [
   "PaintHolding",
   "PreconnectToSearch",
   "ThirdPartyStoragePartitioning",
+  // Else each page that is opened starts a process more, for one that may come.
+  "SpareRendererForSitePerProcess",
   ...ADDRESS_BAR,
 ]
 /** A sandbox needs rights that a container does not give; nothing but the hub is ever opened. */
