@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs"
 import { join, normalize, sep } from "node:path"
-import { createInterface } from "node:readline/promises"
 import { isatty } from "node:tty"
 import type { Command } from "commander"
 import { AGENT_KINDS, agentKind } from "../repo/agent-kinds.ts"
@@ -9,6 +8,7 @@ import { type InitRecord, readRecord, writeRecord } from "../repo/init-record.ts
 import { findRepository } from "../repo/instance.ts"
 import { type FileChange, removeEmptyFolders, writeChanges } from "../repo/settings-files.ts"
 import { type HubConnection, connectHub } from "./connection.ts"
+import { saysYes } from "./consent.ts"
 import { act, examples, type Context } from "./context.ts"
 import { UsageError } from "./failure.ts"
 import { ensureHub, isHealthy } from "./hub-start.ts"
@@ -216,17 +216,7 @@ async function consent(here: Here, question: string): Promise<void> {
 async function agreed({ options }: Here, question: string): Promise<boolean> {
   if (options.yes === true) return true
   if (!isatty(0) || !isatty(2)) throw new UsageError("there is no terminal to ask at, and nothing was changed", "Look at what --dry-run shows, then say --yes.")
-  const lines = createInterface({ input: process.stdin, output: process.stderr })
-  try {
-    // Ctrl-D is an answer too: without this the question would never end.
-    const given = await new Promise<string>((settle) => {
-      lines.on("close", () => settle(""))
-      lines.question(`\n${question} [y/N] `).then(settle, () => settle(""))
-    })
-    return /^y(es)?$/i.test(given.trim())
-  } finally {
-    lines.close()
-  }
+  return saysYes(question, { input: process.stdin, output: process.stderr })
 }
 
 function tellNothing({ terminal }: Context, joining: readonly Joining[]): void {

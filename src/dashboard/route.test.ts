@@ -1,6 +1,7 @@
 import fc from "fast-check"
 import { expect, test } from "vitest"
-import { hrefOf, parseRoute } from "./route.ts"
+import { parseRoute } from "./address.ts"
+import { hrefOf } from "./route.ts"
 
 test("an address names a view, its parts, its filters and a moment; without any it is Flight, now", () => {
   expect(parseRoute("")).toEqual({ view: "flight", parts: [], filters: {}, moment: "live" })

@@ -1,17 +1,7 @@
 import { type Signal, signal } from "@preact/signals"
 import type { Seq } from "../core/ids.ts"
+import { addressOf, parseRoute, type Route } from "./address.ts"
 import { moment } from "./moment.ts"
-
-/** What the address says: `#/VIEW/PART/PART?FILTER=WORD@SEQ`. Without `@SEQ` it is the page as it is. */
-export type Route = {
-  readonly view: string
-  readonly parts: readonly string[]
-  readonly filters: Readonly<Record<string, string>>
-  readonly moment: "live" | Seq
-}
-
-/** The view that an address without one means. */
-const HOME = "flight"
 
 /** Browsers take about 100 changes of the address in 10 s; a slider makes more. */
 const ADDRESS_MS = 250
@@ -20,27 +10,9 @@ let wanted: string | null = null
 
 export const route: Signal<Route> = signal(parseRoute(""))
 
-/** Reads the part of an address behind the `#`. What cannot be read is passed over. */
-export function parseRoute(hash: string): Route {
-  const at = /@(\d{1,15})$/.exec(hash)
-  const text = (at === null ? hash : hash.slice(0, at.index)).replace(/^#?\/?/, "")
-  const [path = "", query = ""] = text.split("?", 2)
-  const [view = "", ...parts] = path
-    .split("/")
-    .filter((part) => part !== "")
-    .map(decode)
-  return {
-    view: view === "" ? HOME : view,
-    parts,
-    filters: Object.fromEntries(new URLSearchParams(query)),
-    moment: at === null ? "live" : Math.max(1, Number(at[1])),
-  }
-}
-
 /** The address of a view, at the moment that is shown. */
 export function hrefOf(view: string, parts: readonly string[] = [], filters: Readonly<Record<string, string>> = {}, at: "live" | Seq = moment.value): string {
-  const query = new URLSearchParams(filters).toString()
-  return `#/${[view, ...parts].map(encodeURIComponent).join("/")}${query === "" ? "" : `?${query}`}${at === "live" ? "" : `@${at}`}`
+  return addressOf({ view, parts, filters, moment: at })
 }
 
 /** Goes to a view; it can be gone back from. */
@@ -88,12 +60,4 @@ function writeAddress(href: string): void {
       wanted = null
     }, ADDRESS_MS)
   wanted = href
-}
-
-function decode(part: string): string {
-  try {
-    return decodeURIComponent(part)
-  } catch {
-    return part
-  }
 }

@@ -147,3 +147,14 @@ test("a worktree whose folder is gone is left out", async () => {
   expect(existsSync(ann)).toBe(false)
   expect((await predictConflicts(repository)).sides.map(({ name }) => name)).toEqual(["main"])
 })
+
+test("of a worktree on a disk that is not there, and that is locked for it, what is committed counts", async () => {
+  const [ann, bob] = [worktree("ann"), worktree("bob")]
+  writeFileSync(join(ann, "src/a.ts"), "1\nANN\n3\n4\n5\n")
+  commit(ann, "ann")
+  writeFileSync(join(bob, "src/a.ts"), "1\nBOB\n3\n4\n5\n")
+  run(join(root, "main"), "worktree", "lock", "--reason", "on a stick", ann)
+  rmSync(ann, { recursive: true })
+  const { conflicts } = await predictConflicts(repository)
+  expect(conflicts.map(({ a, b, files }) => [new Set([a.branch, b.branch]), files])).toEqual([[new Set(["ann", "bob"]), ["src/a.ts"]]])
+})

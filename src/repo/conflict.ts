@@ -97,8 +97,8 @@ async function ownerOf(path: string): Promise<string | null> {
 async function withUncommitted(side: Side, index: string, env: Record<string, string>): Promise<Side> {
   const path = side.path as string
   const means: GitMeans = { env: { ...env, GIT_INDEX_FILE: index, ...AUTHOR } }
-  const own = (await gitDone(path, ["rev-parse", "--path-format=absolute", "--git-path", "index"])).trimEnd()
   try {
+    const own = (await gitDone(path, ["rev-parse", "--path-format=absolute", "--git-path", "index"])).trimEnd()
     const { mtimeMs } = await stat(own)
     await copyFile(own, index)
     // Git reads again what changed in the moment in which the index was written: a copy that is newer would hide such a change of equal length.
@@ -111,7 +111,7 @@ async function withUncommitted(side: Side, index: string, env: Record<string, st
     const commit = (await gitDone(path, ["commit-tree", tree, "-p", side.commit, "-m", "uncommitted"], means)).trim()
     return { ...side, commit, uncommitted: true }
   } catch (error) {
-    // In the middle of a merge, or with a file that cannot be read: what is committed counts.
+    // In the middle of a merge, with a file that cannot be read, or on a disk that is not there (then it is locked): what is committed counts.
     if (error instanceof RepositoryError || (error as NodeJS.ErrnoException).code === "ENOENT") return side
     throw error
   }

@@ -62,6 +62,14 @@ export async function git(cwd: string, args: readonly string[], { input, env = {
   if (!(await stat(cwd).catch(() => null))?.isDirectory()) {
     throw new RepositoryError("path_missing", `${JSON.stringify(cwd)} is not a directory`, "Name a directory that exists.")
   }
+  // What git itself has answered may hold one where it is broken; the system takes none.
+  if ([cwd, ...args, ...Object.values(env)].some((text) => text.includes("\0"))) {
+    throw new RepositoryError(
+      "git_failed",
+      `git ${args[0]} cannot be given a NUL byte`,
+      "Take it out of the name; where it is not yours, see what git answers by hand.",
+    )
+  }
   const result = await new Promise<GitResult>((resolve, reject) => {
     const all = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", ...args]
     const run = execFile(

@@ -29,9 +29,23 @@ export async function findRepository(path: string): Promise<Repository> {
   }
   // A path may hold a newline; the answer to the last question cannot.
   const [, shown = "", inside = ""] = /^([\s\S]*)\n(true|false)\n$/.exec(found.stdout) ?? []
-  const commonDir = await realpath(shown)
-  const top = inside === "true" ? await realpath((await gitDone(path, ["rev-parse", "--show-toplevel"])).slice(0, -1)) : null
+  const commonDir = await named(shown)
+  const top = inside === "true" ? await named((await gitDone(path, ["rev-parse", "--show-toplevel"])).slice(0, -1)) : null
   return { top, commonDir, instanceDir: join((await isBesideWorktree(commonDir)) ? dirname(commonDir) : commonDir, ".skein") }
+}
+
+/** The path that git has named, without links. An older git names none, but repeats what it was asked for. */
+async function named(path: string): Promise<string> {
+  try {
+    return await realpath(path)
+  } catch (error) {
+    throw new RepositoryError(
+      "git_failed",
+      `git rev-parse names ${JSON.stringify(path.slice(0, 300))}, which cannot be looked at`,
+      "Install git 2.36 or newer, and have nothing but letters of UTF-8 in the paths.",
+      { cause: error },
+    )
+  }
 }
 
 /** A common directory named `.git` has its worktree around it, unless it is bare (as in the layout "bare .git and worktrees beside it"). */
