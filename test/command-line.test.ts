@@ -68,6 +68,13 @@ test("the same seeds have the same trace hash, and others another", { timeout: 6
   expect(traceFrom("8")).not.toBe(seven)
 })
 
+test("a bench with --json prints one object on one line, and nothing else", { timeout: 120_000 }, () => {
+  const { status, stdout } = run(["bench/main.ts", "replay", "--entries", "1200", "--rounds", "1", "--json"])
+  expect(status).toBe(0)
+  expect(stdout).toMatch(/^\{.*\}\n$/)
+  expect(JSON.parse(stdout)).toMatchObject({ bench: "replay", allHold: true, machine: { node: process.versions.node } })
+})
+
 /** A checkout whose build says what it does and fails. */
 let checkout = ""
 beforeAll(() => {

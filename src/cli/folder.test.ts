@@ -27,3 +27,7 @@ test("what lies below a file is refused, and made nowhere", () => {
 test.skipIf(!existsSync("/proc/self"))("a place that takes no folder is told, and not tried for ever", () => {
   for (const path of ["/proc/skein", "/proc/skein/a/b"]) expect(() => makeFolder(path)).toThrow('the folder "/proc/skein" cannot be made: "/proc" takes none')
 })
+
+test("a folder without a name is told as that", () => {
+  expect(() => makeFolder("")).toThrow("the folder has no name")
+})

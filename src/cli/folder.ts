@@ -7,6 +7,7 @@ import { UsageError } from "./failure.ts"
  * Throws `UsageError`, or what the system says.
  */
 export function makeFolder(path: string, mode = 0o777): void {
+  if (path === "") throw new UsageError("the folder has no name", "Name one; . is the one that you are in.")
   if (isFolder(path)) return
   const above = dirname(path)
   if (above !== path) makeFolder(above, mode)
