@@ -38,9 +38,10 @@ export class SimulatedAgent extends Caller {
       await this.#finish(believed)
     }
     for (;;) {
-      const claim = await this.#claim()
-      if (claim === null) await this.sleep(chance.between(5, 400))
-      else await this.#work(claim)
+      const claims = await this.#claim()
+      if (claims.length === 0) await this.sleep(chance.between(5, 400))
+      // What it took besides waits until it comes to it: its lease may be over by then.
+      for (const claim of claims) await this.#work(claim)
       if (!this.world.plain && chance.happens(0.3)) await this.#talk()
       if (!this.world.plain && chance.happens(0.05)) await this.#meddle()
       const unhelped = chance.pick(this.world.unhelped())
@@ -126,17 +127,25 @@ export class SimulatedAgent extends Caller {
     else await this.ask("agent.retire", { name: other, reason: "away with it" })
   }
 
-  async #claim(): Promise<Claimed | null> {
+  /** Takes a task by name, or the next: one, or as many as it may, now and then only of one kind. */
+  async #claim(): Promise<Claimed[]> {
     const { chance } = this.world
     const tasks = this.world.tasks()
     if (chance.happens(0.25) && tasks.length > 0) {
       const reply = await this.ask("task.claim", { task: chance.pick(tasks) })
-      return reply?.kind === "ok" ? reply.output : null
+      return reply?.kind === "ok" ? [reply.output] : []
     }
-    const reply = await this.ask("task.claimNext", { plan: null, labels: [], filler: null, max: 1 }, chance.happens(0.2) ? 0 : chance.between(0, 12) * 500)
+    const isNarrow = !this.world.plain && chance.happens(0.15)
+    const asked = {
+      plan: isNarrow && chance.happens(0.3) ? (chance.pick(this.world.plans()) ?? null) : null,
+      labels: isNarrow && chance.happens(0.3) ? ["docs"] : [],
+      filler: isNarrow ? chance.happens(0.5) : null,
+      max: !this.world.plain && chance.happens(0.35) ? chance.between(2, 4) : 1,
+    }
+    const reply = await this.ask("task.claimNext", asked, chance.happens(0.2) ? 0 : chance.between(0, 12) * 500)
     // Asked in the name of its session: not a word on any task.
     this.#isOver = reply?.kind === "error" && (reply.code === "wrong_status" || reply.code === "not_found")
-    return reply?.kind === "ok" ? (reply.output.claims[0] ?? null) : null
+    return reply?.kind === "ok" ? reply.output.claims : []
   }
 
   async #work({ task, fence, leaseMs }: Claimed): Promise<void> {
@@ -207,10 +216,10 @@ export class SimulatedAgent extends Caller {
     const blocked = await this.ask("task.block", { ...under, on, reason: "waits" })
     if (blocked?.kind !== "ok") return blocked
     // Some take other work meanwhile: a filler is then taken from them when this one goes on.
-    const meanwhile = chance.happens(0.4) ? await this.#claim() : null
+    const meanwhile = chance.happens(0.4) ? await this.#claim() : []
     await this.sleep(chance.between(10, 600))
     const goesOn = await this.ask("task.unblock", { task: under.task, reason: "goes on" })
-    if (meanwhile !== null && meanwhile.fence !== under.fence) await this.#finish({ task: meanwhile.task.id, fence: meanwhile.fence })
+    for (const { task, fence } of meanwhile) if (fence !== under.fence) await this.#finish({ task: task.id, fence })
     return goesOn
   }
 

@@ -1,6 +1,6 @@
 import type { CommandName, Commands } from "../../src/core/command.ts"
 import type { Actor, Role } from "../../src/core/entry.ts"
-import type { AgentId } from "../../src/core/ids.ts"
+import type { AgentId, PlanId } from "../../src/core/ids.ts"
 import type { TaskStatus } from "../../src/core/task.ts"
 import type { Chance } from "../../src/cli/simulation/chance.ts"
 import type { Host } from "./host.ts"
@@ -19,6 +19,8 @@ export type Surroundings = {
   tasks(statuses?: readonly TaskStatus[]): readonly string[]
   /** Tasks that ask for help. */
   unhelped(): readonly string[]
+  /** Plans that run. */
+  plans(): readonly PlanId[]
   /** Leases on files that anybody holds. */
   leases(): readonly string[]
   /** Agents only claim, complete and release. */

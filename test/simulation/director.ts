@@ -37,7 +37,7 @@ export class Director extends Caller {
         name,
         heartbeatMs,
         capabilities,
-        maxActive: chance.happens(0.7) ? 1 : 2,
+        maxActive: chance.happens(0.6) ? 1 : chance.between(2, 3),
         kind: chance.pick(["script", "claude", "codex", "gemini"]),
         account: chance.happens(0.5) ? "shared" : null,
         costPerHourMicroUsd: !plain && chance.happens(0.3) ? chance.between(4_000, 9_000) : 0,

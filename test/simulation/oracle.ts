@@ -2,8 +2,10 @@ import { hash as digest } from "node:crypto"
 import type { Actor, Entry } from "../../src/core/entry.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "../../src/core/ids.ts"
 import type { TaskSpec, TaskStatus } from "../../src/core/task.ts"
+import type { ClaimNext } from "../../src/core/claim.ts"
 import { BudgetOracle } from "./budget-oracle.ts"
 import { atWork, FillerOracle } from "./filler-oracle.ts"
+import { fitting } from "./choice.ts"
 import { FileOracle } from "./file-oracle.ts"
 import { PlanOracle } from "./plan-oracle.ts"
 import { meets, Probation } from "./probation.ts"
@@ -13,6 +15,7 @@ import { PolicyOracle } from "./policy-oracle.ts"
 import { RoleOracle } from "./role-oracle.ts"
 import { StaffOracle } from "./staff-oracle.ts"
 import { ThreadOracle } from "./thread-oracle.ts"
+import type { Request } from "./wire.ts"
 
 /** A promise was broken; the message says which, and where in the ledger. */
 export class Violation extends Error {
@@ -66,9 +69,15 @@ export class Oracle {
   seq: Seq = 0
   atMs = 0
   hash = Buffer.alloc(32)
+  readonly #asked: ReadonlyMap<string, Request>
   readonly #lost = new Set<SessionId>()
   /** The task that a reviewer asked changes of in the entry before. */
   #sentBack: { id: TaskId; seq: Seq } | null = null
+
+  /** What was asked, by `agent key`: entries do not say which tasks a claim was for. */
+  constructor(asked: ReadonlyMap<string, Request>) {
+    this.#asked = asked
+  }
 
   /** Reads what is new. `nowMs` is the simulation's time. */
   read(stored: readonly Stored[], nowMs: number): void {
@@ -239,7 +248,9 @@ export class Oracle {
   #isIdle({ spec }: TaskModel, where: string, actor: Actor, atMs: number, commandId: string | null): void {
     if (!spec.filler || commandId?.startsWith("task.claimNext") !== true) return
     if (this.caused.get(`${actor.agent} ${commandId}`)?.types.includes("lease.ended") === true) return
-    const [real] = this.ready(actor, atMs, false)
+    const asked = this.#asked.get(`${actor.agent} ${commandId}`)?.input as ClaimNext
+    if (asked.filler === true) return
+    const [real] = fitting(this, actor, { ...asked, filler: false }, atMs)
     if (real !== undefined) throw new Violation(`${where}, a filler, though ${real.id} is ready`)
   }
 

@@ -18,6 +18,10 @@ export class PlanOracle {
     return this.#runs.values()
   }
 
+  planOf(task: TaskId): PlanId | null {
+    return this.#planOf.get(task) ?? null
+  }
+
   /** Whether one more agent may be at work in the plan of the task. */
   hasRoom(task: TaskId, agent: AgentId, tasks: ReadonlyMap<TaskId, Work>): boolean {
     const plan = this.#planOf.get(task)

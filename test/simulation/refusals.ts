@@ -1,15 +1,11 @@
 import type { ErrorCode } from "../../src/contract/errors.ts"
+import type { ClaimNext } from "../../src/core/claim.ts"
+import { fitting } from "./choice.ts"
 import type { Oracle } from "./oracle.ts"
 import type { Request } from "./wire.ts"
 
 const NOTHING: ReadonlySet<ErrorCode> = new Set(["nothing_ready", "budget_spent", "policy_denied", "breaker_open", "at_limit"])
 const MOMENT_MS = 500
-
-function ready(oracle: Oracle, actor: Request["actor"], { filler }: { filler: boolean | null }, nowMs: number): string[] {
-  if (!oracle.agents.has(actor.agent)) return []
-  const real = [...oracle.ready(actor, nowMs, false)]
-  return [...real, ...(filler === false ? [] : oracle.ready(actor, nowMs, true))].map(({ id }) => id)
-}
 
 /**
  * Why a refusal is wrong by what the ledger says, or null: the caller has made sure that the hub decided on this very state. What a hub refuses leaves no entry, so nothing
@@ -22,9 +18,9 @@ export function unjustified(oracle: Oracle, { name, actor, input, waitMs }: Requ
   }
   if (name === "task.claimNext" && waitMs === 0 && NOTHING.has(code)) {
     // What was ready a moment ago and is now: a pause may have ended in between.
-    const before = new Set(ready(oracle, actor, input as { filler: boolean | null }, nowMs - MOMENT_MS))
-    const task = ready(oracle, actor, input as { filler: boolean | null }, nowMs).find((id) => before.has(id))
-    return task === undefined ? null : `${task} is ready`
+    const before = new Set(fitting(oracle, actor, input as ClaimNext, nowMs - MOMENT_MS))
+    for (const task of fitting(oracle, actor, input as ClaimNext, nowMs)) if (before.has(task)) return `${task.id} is ready`
+    return null
   }
   if (code !== "files_conflict") return null
   if (name === "files.reserve") {

@@ -4,7 +4,9 @@ import type { AgentId, Seq } from "../../src/core/ids.ts"
 import { isHeld } from "../../src/core/task.ts"
 import type { Workspace } from "../../src/core/workspace.ts"
 import type { Loop } from "../../src/hub/loop.ts"
+import type { ClaimNext } from "../../src/core/claim.ts"
 import { checkFiles } from "../../src/surface/file-reads.ts"
+import { fitting, wrongChoice } from "./choice.ts"
 import { TREE } from "./file-oracle.ts"
 import { type Oracle, Violation } from "./oracle.ts"
 import { unjustified } from "./refusals.ts"
@@ -32,6 +34,7 @@ const MAY_BE_SILENT: ReadonlySet<string> = new Set([
   "permission.withdraw",
 ])
 
+type Said = { fence?: Seq; seq?: Seq; claims?: Claimed[] }
 type Parked = { loop: Loop; request: Request; sinceMs: number }
 
 /** Holds what hubs answer against what the ledger says, and looks again and again whether everything goes on. */
@@ -39,7 +42,7 @@ export class Watch {
   acknowledged = 0
   readonly #world: World
   /** The first answer to each key: every later one says the same. */
-  readonly #answers = new Map<string, { request: Request; seq: Seq | null }>()
+  readonly #answers = new Map<string, { request: Request; seq: Seq | null; said: string }>()
   readonly #parked = new Set<Parked>()
   /** Since when somebody waits though there is work. */
   readonly #idle = new Map<AgentId, number>()
@@ -85,11 +88,11 @@ export class Watch {
   }
 
   /** An agent hears of it; the second answer to one key is the first one again. */
-  heard({ actor, name, key }: Request, output: { fence?: Seq; seq?: Seq; claims?: Claimed[] }): void {
+  heard({ actor, name, key }: Request, output: Said): void {
     const known = this.#answers.get(`${actor.agent} ${key}`)
-    const seq = output.seq ?? output.fence ?? output.claims?.[0]?.fence ?? null
-    if (known !== undefined && known.seq !== null && seq !== known.seq)
-      throw new Violation(`${actor.agent} heard ${seq} for ${name} ${key}, which was answered with ${known.seq}`)
+    const said = saidOf(output)
+    if (known !== undefined && known.seq !== null && said !== known.said)
+      throw new Violation(`${actor.agent} heard ${said} for ${name} ${key}, which was answered with ${known.said}`)
   }
 
   /**
@@ -121,14 +124,25 @@ export class Watch {
   #inLedger(oracle: Oracle, request: Request, output: unknown): void {
     const { name, actor, key, input } = request
     const who = `${name} ${key} of ${actor.agent}`
-    const { fence, claims, seq } = output as { fence?: Seq; claims?: Claimed[]; seq?: Seq }
-    for (const claim of fence === undefined || seq !== undefined ? (claims ?? []) : [output as Claimed]) {
+    const { fence, claims, seq } = output as Said
+    const taken = fence === undefined || seq !== undefined ? (claims ?? []) : [output as Claimed]
+    for (const claim of taken) {
       const entry = oracle.claims.get(claim.fence)
       if (entry?.agent !== actor.agent || entry.task !== claim.task.id)
         throw new Violation(`${who} is answered with fence ${claim.fence}, which the ledger does not have`)
     }
     const caused = oracle.caused.get(`${actor.agent} ${key}`)
-    const told = seq ?? claims?.[0]?.fence ?? fence ?? null
+    // Whoever is at its limit hears what it holds already, which is older, whatever else its claim has recorded.
+    const isClaim = name === "task.claimNext" && caused?.types.includes("task.claimed") === true
+    const told = seq ?? (name === "task.claimNext" && !isClaim ? null : claims?.[0]?.fence) ?? fence ?? null
+    if (isClaim && caused !== undefined) {
+      const first = (claims ?? []).findIndex((claim) => claim.fence < caused.first)
+      const claimed = caused.types.filter((type) => type === "task.claimed").length
+      if (first >= 0 || claimed !== claims?.length) throw new Violation(`${who} is answered with ${claims?.length} claims, of ${claimed} that it made`)
+      const isLast = caused.last === oracle.seq && !caused.types.some((type) => type === "task.released" || type === "lease.ended")
+      const wrong = wrongChoice(oracle, request, claims ?? [], isLast)
+      if (wrong !== null) throw new Violation(`${who} ${wrong}`)
+    }
     if (caused === undefined) {
       if (!MAY_BE_SILENT.has(name)) throw new Violation(`${who} is answered with ok, and the ledger knows nothing of it`)
     } else {
@@ -148,7 +162,7 @@ export class Watch {
         throw new Violation(`${who} is answered with message ${message} of ${thread}, which is another`)
     }
     const id = `${actor.agent} ${key}`
-    if (!this.#answers.has(id)) this.#answers.set(id, { request, seq: caused === undefined ? null : told })
+    if (!this.#answers.has(id)) this.#answers.set(id, { request, seq: caused === undefined ? null : told, said: saidOf(output as Said) })
   }
 
   #look(): void {
@@ -173,9 +187,7 @@ export class Watch {
     const waiting = new Set<AgentId>()
     for (const { request, loop } of this.#parked) {
       const { agent } = request.actor
-      const { filler } = request.input as { filler: boolean | null }
-      const [real] = oracle.ready(request.actor, loop.nowMs(), false)
-      const [work = real] = real !== undefined || filler === false ? [] : oracle.ready(request.actor, loop.nowMs(), true)
+      const [work] = fitting(oracle, request.actor, request.input as ClaimNext, loop.nowMs())
       if (work === undefined) continue
       waiting.add(agent)
       const sinceMs = Math.max(this.#idle.get(agent) ?? nowMs, this.#troubleMs)
@@ -264,4 +276,9 @@ export class Watch {
         throw new Violation(`task ${id} is held otherwise than the ledger says`)
     }
   }
+}
+
+/** What an answer says of where it is recorded: of a claim of several, all of them. */
+function saidOf({ seq, fence, claims }: Said): string {
+  return String(seq ?? fence ?? claims?.map((claim) => claim.fence).join(" ") ?? null)
 }

@@ -79,7 +79,8 @@ export class World {
   readonly hosts: Host[]
   readonly agents: SimulatedAgent[]
   readonly director: Director
-  oracle = new Oracle()
+  readonly #asked = new Map<string, Request>()
+  oracle = new Oracle(this.#asked)
   readonly watch: Watch
   readonly ownership: Ownership
   readonly wire: Wire
@@ -130,6 +131,7 @@ export class World {
       hosts: this.hosts,
       tasks: (statuses) => [...this.oracle.tasks.values()].filter(({ status }) => statuses?.includes(status) ?? true).map(({ id }) => id),
       unhelped: () => [...this.oracle.fillers.wanted.keys()],
+      plans: () => [...this.oracle.plans.running],
       leases: () => [...this.oracle.files.leases.keys()],
       onCall: (process, request) => this.#called(process, request),
       plain: options.plain === true,
@@ -278,7 +280,7 @@ export class World {
   #afterPowerCut(): void {
     this.#down = false
     this.#guarded(() => {
-      this.oracle = new Oracle()
+      this.oracle = new Oracle(this.#asked)
       this.ownership.cut(this.store.entries.length)
       this.oracle.read(this.store.entries, this.clock.monotonicMs())
       this.watch.everythingIsThere()
@@ -315,6 +317,7 @@ export class World {
   #called(process: string, request: Request): (reply: Reply) => void {
     const call: Heard = { process, asked: (this.#moments += 1), heard: null, request, reply: null }
     this.history.push(call)
+    this.#asked.set(`${process} ${request.key}`, request)
     return (reply) => {
       call.heard = this.#moments += 1
       call.reply = reply
