@@ -1,5 +1,6 @@
 import type { Claimed } from "../../src/core/answer.ts"
 import type { AgentId } from "../../src/core/ids.ts"
+import { THROTTLED_WORDS } from "./attempt-oracle.ts"
 import { Caller, type Surroundings } from "./caller.ts"
 import { GLOBS } from "./file-oracle.ts"
 
@@ -148,13 +149,14 @@ export class SimulatedAgent extends Caller {
     return reply?.kind === "ok" ? reply.output.claims : []
   }
 
-  async #work({ task, fence, leaseMs }: Claimed): Promise<void> {
+  async #work({ task, fence, leaseMs, leaseEndsAtMs }: Claimed): Promise<void> {
     const { chance } = this.world
     const under = { task: task.id, fence }
     this.#last = under
     // Some sleep until the very moment at which their lease ends: what they then write is too late, or just in time.
     if (chance.happens(0.15)) {
-      await this.#pause(leaseMs - chance.between(-1, 8))
+      const leftMs = leaseEndsAtMs - (this.host.loop?.nowMs() ?? leaseEndsAtMs)
+      await this.#pause(Math.max(0, leftMs - chance.between(0, 6)))
       return this.#finish(under)
     }
     if (task.filler && chance.happens(0.5)) {
@@ -226,8 +228,10 @@ export class SimulatedAgent extends Caller {
   async #finish(under: { task: string; fence: number }): Promise<void> {
     const { chance } = this.world
     const usage = { costMicroUsd: chance.below(1_000), inputTokens: 0, outputTokens: 0 }
+    const { plain, throttled } = this.world
     const dice = chance.below(10)
-    if (dice < 7) {
+    if (chance.happens(throttled)) await this.#wait(under, usage)
+    else if (dice < 7) {
       const deliverable = { text: "done", evidence: { testsPass: true, commit: null, links: [] } }
       const first = await this.ask("task.complete", { ...under, deliverable, usage })
       // Some do everything twice, with another key: the fence alone keeps that from counting.
@@ -236,9 +240,18 @@ export class SimulatedAgent extends Caller {
         if (chance.happens(0.5)) await this.send("task.complete", { ...under, deliverable: { ...deliverable, text: "else" }, usage }, this.lastKey)
         await this.ask("task.complete", { ...under, deliverable, usage })
         // And would approve it themselves, if they were let.
-        if (!this.world.plain) await this.ask("task.review", { task: under.task, approve: true, reason: "it is good" })
+        if (!plain) await this.ask("task.review", { task: under.task, approve: true, reason: "it is good" })
       }
-    } else if (dice < 9 || this.world.plain) await this.ask("task.release", { ...under, reason: "later" })
+    } else if (dice < 9 || plain) await this.ask("task.release", { ...under, reason: "later" })
     else await this.ask("task.fail", { ...under, reason: "broke", retry: chance.happens(0.8), usage })
+  }
+
+  /** Its provider asks to be left alone, until a moment that it names, or without a word; some only hand its words on. */
+  async #wait(under: { task: string; fence: number }, usage: { costMicroUsd: number; inputTokens: number; outputTokens: number }): Promise<void> {
+    const { chance } = this.world
+    const untilMs = chance.happens(this.world.throttled > 0.5 ? 0.05 : 0.4) ? this.world.nowMs() + chance.between(-500, 3_000) : null
+    const said = chance.happens(0.2) ? { reason: THROTTLED_WORDS } : { reason: "quota", throttled: { untilMs } }
+    if (chance.happens(0.5)) await this.ask("task.release", { ...under, ...said })
+    else await this.ask("task.fail", { ...under, ...said, retry: chance.happens(0.9), usage })
   }
 }

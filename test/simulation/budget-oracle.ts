@@ -207,7 +207,8 @@ export class BudgetOracle {
       const set = own?.left.get(id)
       const within = Math.min(set ?? 0, cost)
       const free = Math.max(0, this.#free(id, book))
-      const absorbed = set === undefined || book.absorb ? Math.min(free, cost - within) : 0
+      // What has no limit is never spent.
+      const absorbed = set === undefined || book.absorb || this.#limit(book) === null ? Math.min(free, cost - within) : 0
       const beyond = cost - within - absorbed
       if (set !== undefined) own?.left.set(id, set - within)
       book.settled += within + absorbed

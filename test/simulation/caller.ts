@@ -19,12 +19,16 @@ export type Surroundings = {
   tasks(statuses?: readonly TaskStatus[]): readonly string[]
   /** Tasks that ask for help. */
   unhelped(): readonly string[]
+  /** The time of the last entry. */
+  nowMs(): number
   /** Plans that run. */
   plans(): readonly PlanId[]
   /** Leases on files that anybody holds. */
   leases(): readonly string[]
   /** Agents only claim, complete and release. */
   plain: boolean
+  /** How often an attempt ends because somebody's provider asks to be left alone: 0 to 1. */
+  throttled: number
   /** What an agent asked and what it heard, for the trace and the history. */
   onCall(agent: AgentId, request: Request): (reply: Reply) => void
 }

@@ -18,6 +18,8 @@ export class Director extends Caller {
   /** Whether its agents are often told to wait. */
   readonly #strikes: boolean
 
+  /** Whether it changes its mind about money and accounts again and again. */
+  readonly #wavers: boolean
   /** Whether its agents ask leave for what they do, and wait for the answer. */
   readonly #allows: boolean
 
@@ -26,6 +28,7 @@ export class Director extends Caller {
     this.#world = world
     this.#governs = !surroundings.plain && world.chance.happens(governs ? 1 : 0.18)
     this.#allows = !surroundings.plain && world.chance.happens(0.15)
+    this.#wavers = !surroundings.plain && world.chance.happens(0.2)
     this.#strikes = !surroundings.plain && world.chance.happens(0.3)
   }
 
@@ -84,7 +87,7 @@ export class Director extends Caller {
   async #edit(task: string): Promise<void> {
     const { chance } = this.world
     const touches = chance.happens(0.5) ? [chance.pick(GLOBS)] : []
-    const money = chance.happens(0.3) ? { budgetMicroUsd: chance.between(300, 4_000) } : {}
+    const money = chance.happens(0.3) ? { budgetMicroUsd: chance.happens(0.35) ? null : chance.between(300, 4_000) } : {}
     const changes = { maxAttempts: chance.between(1, 6), review: chance.happens(0.3), touches, ...money }
     await this.ask("task.edit", { task, changes, reason: "thought again" })
   }
@@ -103,19 +106,35 @@ export class Director extends Caller {
     })
   }
 
+  /** Takes a limit away, gives one, or has an agent work on another account. */
+  async #waver(): Promise<void> {
+    const { chance } = this.world
+    const held = [...this.#world.oracle.budget.held.keys()]
+    const task = chance.pick(held.length > 0 && chance.happens(0.7) ? held : this.#tasks)
+    const dice = chance.below(4)
+    if (dice === 0) await this.#limit(0.6)
+    else if (dice < 3 && task !== undefined) {
+      const budgetMicroUsd = chance.happens(0.5) ? null : chance.between(300, 4_000)
+      await this.ask("task.edit", { task, changes: { budgetMicroUsd }, reason: "thought of the money" })
+    } else {
+      const { name } = chance.pick(this.#world.agents)
+      await this.ask("agent.edit", { name, account: chance.pick([null, "shared", "other"]), reason: "its quota" })
+    }
+  }
+
   /** Limits what an agent, an account, a plan or a task may spend, or lifts a limit again; some are counted anew every few seconds. */
-  async #limit(): Promise<void> {
+  async #limit(lifts = 0.3): Promise<void> {
     const { chance } = this.world
     const { budget, plans } = this.#world.oracle
     const known = chance.pick([...budget.books.values()])
-    if (known !== undefined && chance.happens(0.3)) {
+    if (known !== undefined && chance.happens(lifts)) {
       const { scope, windowMs } = known
       const rules = { perClaimMicroUsd: null, warnPercent: [80], graceMs: 500, absorb: false }
       return void (await this.ask("budget.set", { scope, windowMs, limitMicroUsd: null, ...rules, reason: "no more of it" }))
     }
     const { name } = chance.pick(this.#world.agents)
     const of = [chance.pick([...plans.running].map((plan) => `plan/${plan}`)), chance.pick(this.#tasks.map((task) => `task/${task}`))]
-    const scopes = [`agent/${name}`, `agent/${name}`, "account/shared", `account/agent/${name}`, ...of].filter((scope) => scope !== undefined)
+    const scopes = [`agent/${name}`, `agent/${name}`, "account/shared", "account/other", `account/agent/${name}`, ...of].filter((scope) => scope !== undefined)
     await this.#setBudget(chance.pick(scopes), chance.happens(0.4) ? chance.between(1_500, 6_000) : null)
   }
 
@@ -172,6 +191,7 @@ export class Director extends Caller {
     else if (dice === 6) await this.#plan()
     else if (dice === 7 && chance.happens(0.5)) await this.#limit()
     else if (dice < 11 && this.#tasks.length < 60) await this.#add()
+    if (this.#wavers && chance.happens(0.4)) await this.#waver()
     if (this.#governs && chance.happens(0.1))
       await this.ask("policy.set", { text: chance.happens(0.25) ? null : policyOf((from) => chance.pick(from)), reason: "thought again" })
   }
@@ -183,7 +203,12 @@ export class Director extends Caller {
     const { name } = agent
     const dice = chance.below(8)
     if (dice < 2)
-      await this.ask("agent.edit", { name, maxActive: chance.between(1, 3), kind: chance.pick(["script", "claude", "codex"]), reason: "thought again" })
+      await this.ask("agent.edit", {
+        name,
+        maxActive: chance.between(1, 3),
+        kind: chance.pick(["script", "claude", "codex"]),
+        reason: "thought again",
+      })
     else if (dice < 5) {
       const revoked = await this.ask("credential.revoke", { agent: name, id: agent.bearer?.split("_")[2] as string, reason: "it leaked" })
       if (revoked?.kind === "ok") await this.#issue(agent)
@@ -205,7 +230,7 @@ export class Director extends Caller {
     const { chance } = this.world
     const { name } = chance.pick(this.#world.agents)
     const nowMs = this.#world.oracle.atMs
-    const account = chance.pick(["shared", `agent/${name}`])
+    const account = chance.pick(["shared", "other", `agent/${name}`])
     const breaker = chance.pick([`agent/${name}`, `account/${account}`, "kind/docs"])
     const untilMs = nowMs + (chance.happens(0.2) ? 20_000 : chance.between(300, 4_000))
     const dice = chance.below(6)

@@ -3,6 +3,7 @@ import type { Actor, Entry } from "../../src/core/entry.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "../../src/core/ids.ts"
 import type { TaskSpec, TaskStatus } from "../../src/core/task.ts"
 import type { ClaimNext } from "../../src/core/claim.ts"
+import { AttemptOracle } from "./attempt-oracle.ts"
 import { BudgetOracle } from "./budget-oracle.ts"
 import { atWork, FillerOracle } from "./filler-oracle.ts"
 import { fitting } from "./choice.ts"
@@ -56,6 +57,7 @@ export class Oracle {
   readonly types = new Map<string, number>()
   /** All that were read, in their order. */
   readonly entries: Entry<string, Record<string, never>>[] = []
+  readonly attempts = new AttemptOracle()
   readonly threads = new ThreadOracle()
   readonly files = new FileOracle()
   readonly budget = new BudgetOracle()
@@ -129,6 +131,9 @@ export class Oracle {
     if (idle !== null) throw new Violation(`entry ${seq}: ${entry.type} of ${String(entry.data["id"] ?? entry.data["name"])} by ${entry.actor.agent}, ${idle}`)
     const unasked = this.permissions.read(entry, (agent) => this.staff.void.has(agent))
     if (unasked !== null) throw new Violation(`entry ${seq}: ${entry.type} by ${entry.actor.agent} ${unasked}`)
+    const isFinal = (this.#asked.get(`${entry.actor.agent} ${entry.commandId}`)?.input as { retry?: boolean } | undefined)?.retry === false
+    const miscounted = this.attempts.read(entry, isFinal)
+    if (miscounted !== null) throw new Violation(`entry ${seq}: ${entry.type} of ${String(entry.data["id"])} by ${entry.actor.agent}, ${miscounted}`)
     const wrong = this.threads.read(entry)
     if (wrong !== null) throw new Violation(wrong)
     this.#fold(entry, nowMs)

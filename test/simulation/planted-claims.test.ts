@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest"
-import { Books } from "../../src/core/account-book.ts"
+import { Books, type Reservation } from "../../src/core/account-book.ts"
 import type { Budget } from "../../src/core/budget.ts"
 import { ClaimGate } from "../../src/core/claim-gate.ts"
 import { commands } from "../../src/core/command.ts"
 import { Holdings } from "../../src/core/holdings.ts"
 import { Table } from "../../src/core/table.ts"
+import type { TaskSpec } from "../../src/core/task.ts"
 import { Queue } from "../../src/hub/queue.ts"
 import { find, replaced } from "./planting.ts"
 
@@ -215,7 +216,36 @@ describe("a fault that is planted in a claim or a reservation is found:", { time
       () => find({}),
     )
     expect(mean).toMatch(
-      /of agent\d is refused \(budget_spent\) at \d+, though (there is money for|\S+ is ready)|a filler, though \S+ is ready|has waited \d+ ms though/,
+      /of agent\d is refused \(budget_spent\) at \d+, though (there is money for|\S+ is ready)|takes \d of \d and leaves \S+, which is ready|a filler, though \S+ is ready|has waited \d+ ms though/,
     )
+  })
+
+  test("a limit of a task that is taken away and stays", async () => {
+    const kept = await replaced(
+      Table.prototype as Table<unknown>,
+      "put",
+      (sound) =>
+        function put(this: Table<unknown>, key: string, value: unknown): void {
+          const before = this.name === "specs" ? (this.get(key) as TaskSpec | undefined) : undefined
+          const budgetMicroUsd = (value as TaskSpec).budgetMicroUsd ?? before?.budgetMicroUsd ?? null
+          sound.call(this, key, before === undefined ? value : { ...(value as TaskSpec), budgetMicroUsd })
+        },
+      () => find({}),
+    )
+    expect(kept).toMatch(/the books of budget task\/\S+ \(limit|there are \d+ budgets|reserves .*, not /)
+  })
+
+  test("a budget that is lifted and whose reservations stay", async () => {
+    const kept = await replaced(
+      Table.prototype as Table<unknown>,
+      "put",
+      (sound) =>
+        function put(this: Table<unknown>, key: string, value: unknown): void {
+          const before = this.name === "reservations" ? (this.get(key) as Reservation | undefined) : undefined
+          sound.call(this, key, before === undefined ? value : { ...(value as Reservation), left: { ...before.left, ...(value as Reservation).left } })
+        },
+      () => find({}),
+    )
+    expect(kept).toMatch(/the claim of \S+ has .* set aside, not /)
   })
 })

@@ -1,10 +1,13 @@
 import { describe, expect, test } from "vitest"
+import type { Agent } from "../../src/core/agent.ts"
 import { Board } from "../../src/core/board.ts"
+import type { Breaker } from "../../src/core/breaker.ts"
 import { ClaimGate } from "../../src/core/claim-gate.ts"
 import { commands } from "../../src/core/command.ts"
+import { Table } from "../../src/core/table.ts"
 import { Policy } from "../../src/hub/policy.ts"
 import { Auth } from "../../src/surface/auth.ts"
-import { find, replaced } from "./planting.ts"
+import { find, replaced, tampered } from "./planting.ts"
 
 describe("a fault that is planted in what agents are kept from is found:", { timeout: 120_000 }, () => {
   test("a claim of the next task that the policy is not asked for", async () => {
@@ -190,5 +193,65 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
       () => find({}),
     )
     expect(lax).toMatch(found)
+  })
+
+  type Told = { uncounted?: true; throttled?: object; judged?: object; tried?: { throttles?: number } }
+
+  test.each([
+    ["is counted", ({ uncounted: _, ...data }: Told) => data, /which was throttled \d times in a row, and is counted as an attempt/],
+    ["is told as another failure", ({ throttled: _, ...data }: Told) => data, /which (says that it was throttled, and is not taken for it|is not counted)/],
+    ["is never counted", ({ tried, ...data }: Told) => ({ ...data, tried: { ...tried, throttles: 1 } }), /throttled 10 times in a row, and is not counted/],
+  ])("an attempt that was throttled and %s", async (_, as, found) => {
+    const lax = await tampered(
+      (sound) =>
+        Object.fromEntries(
+          (["task.fail", "task.release"] as const).map((name) => {
+            const decide: (typeof sound)["task.fail"]["decide"] = (state, by, input, nowMs) => {
+              const decision = sound[name].decide(state, by, input, nowMs)
+              const of = (event: { data: unknown }): boolean => (event.data as Told).throttled !== undefined
+              return "refused" in decision ? decision : decision.map((event) => (of(event) ? { ...event, data: as(event.data as Told) } : event))
+            }
+            return [name, { ...sound[name], decide }]
+          }),
+        ),
+      () => find({ throttled: true }),
+    )
+    expect(lax).toMatch(found)
+  })
+
+  const open = (value: Breaker | undefined): Breaker["open"] => (value?.open?.cause === "throttled" ? value.open : null)
+
+  test.each([
+    ["hears of no throttling", (after: Breaker, before: Breaker | undefined) => (open(after) === null ? after : before)],
+    ["is no longer closed each time", (after: Breaker) => ({ ...after, throttled: 0 })],
+    ["heeds no later reset", (after: Breaker, before: Breaker | undefined) => (open(before) === null || open(after) === null ? after : before)],
+  ])("an account's breaker that %s", async (_, kept) => {
+    const lax = await replaced(
+      Table.prototype as Table<unknown>,
+      "put",
+      (sound) =>
+        function put(this: Table<unknown>, key: string, value: unknown): void {
+          const is = this.name === "breakers" ? kept(value as Breaker, this.get(key) as Breaker | undefined) : value
+          if (is !== undefined) sound.call(this, key, is)
+        },
+      () => find({}),
+    )
+    expect(lax).toMatch(/by agent\d, though breaker account\/\S+ is open for \d+ ms more/)
+  })
+
+  test("an agent that stays on the account of before", async () => {
+    const kept = await replaced(
+      Table.prototype as Table<unknown>,
+      "put",
+      (sound) =>
+        function put(this: Table<unknown>, key: string, value: unknown): void {
+          const before = this.name === "agents" ? (this.get(key) as Agent | undefined) : undefined
+          sound.call(this, key, before === undefined ? value : { ...(value as Agent), account: before.account })
+        },
+      () => find({}),
+    )
+    expect(kept).toMatch(
+      /by agent\d, though ((account|breaker) account\/|\S+ is the probe of breaker)|reserves .*, not |the books of budget|is refused \(breaker_open\)/,
+    )
   })
 })

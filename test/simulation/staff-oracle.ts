@@ -3,10 +3,13 @@ import type { AgentId, Seq, SessionId, TaskId } from "../../src/core/ids.ts"
 
 type Hand = { owner: AgentId; session: SessionId | null; fence: Seq }
 type Work = { id: TaskId; spec: { labels: readonly string[] }; held: Hand | null; status: string }
-type Breaker = { untilMs: number; opened: number; probe: { task: TaskId; fence: Seq } | null }
+/** `byHand`: it was tripped, and no provider's word changes until when. */
+type Breaker = { untilMs: number; opened: number; throttled: number; byHand: boolean; probe: { task: TaskId; fence: Seq } | null }
 
-/** How long a breaker whose probe failed is open at first, and at the most, in ms: what the director sets. */
-export const OPEN = { openMs: 400, openMaxMs: 1_500 }
+/** How long a breaker whose probe failed is open at first, or one that was throttled without a word until when, and at the most, in ms: what the director sets. */
+export const OPEN = { openMs: 400, throttleMs: 100, openMaxMs: 1_000 }
+
+const CLOSED = { untilMs: 0, opened: 0, throttled: 0, byHand: false }
 
 /** Who may act at all, and who is to be left alone, without the core: retired agents, sessions that have ended, void credentials, accounts that are paused, breakers. */
 export class StaffOracle {
@@ -50,6 +53,11 @@ export class StaffOracle {
       case "agent.added":
         this.#accounts.set(name, (data["profile"] as { account: string | null }).account ?? `agent/${name}`)
         break
+      case "agent.edited": {
+        const { account } = data["changes"] as { account?: string | null }
+        if (account !== undefined) this.#accounts.set(name, account ?? `agent/${name}`)
+        break
+      }
       case "agent.retired":
         this.void.set(name, seq)
         return this.#stillHeld(tasks, ({ owner }) => owner === name)
@@ -66,8 +74,9 @@ export class StaffOracle {
         this.#pausedUntilMs.delete(data["account"] as string)
         break
       case "breaker.tripped": {
-        const opened = this.#breakers.get(data["breaker"] as string)?.opened ?? 0
-        this.#breakers.set(data["breaker"] as string, { untilMs: (data["untilMs"] as number | null) ?? Number.POSITIVE_INFINITY, opened, probe: null })
+        const { opened, throttled } = this.#breakers.get(data["breaker"] as string) ?? CLOSED
+        const untilMs = (data["untilMs"] as number | null) ?? Number.POSITIVE_INFINITY
+        this.#breakers.set(data["breaker"] as string, { untilMs, opened, throttled, byHand: true, probe: null })
         break
       }
       case "breaker.reset":
@@ -90,6 +99,9 @@ export class StaffOracle {
   #outcome(type: string, atMs: number, data: Record<string, unknown>, task: Work | undefined): void {
     if (task?.held === null || task === undefined) return
     const { owner, fence } = task.held
+    const throttled = data["throttled"] as { untilMs: number | null } | undefined
+    // That is the account's: neither the agent nor the kind of work is to blame.
+    if (throttled !== undefined) return this.#throttled(`account/${this.#accounts.get(owner)}`, throttled.untilMs, atMs, fence)
     const succeeds = type === "task.submitted" || type === "task.completed"
     const fails = type === "task.failed" || type === "task.retried" || (type === "lease.ended" && (data["reason"] === "expired" || data["reason"] === "lost"))
     for (const id of breakersOf(owner, this.#accounts.get(owner) ?? "", task)) {
@@ -99,9 +111,20 @@ export class StaffOracle {
       else if (fails) {
         breaker.untilMs = atMs + Math.min(OPEN.openMaxMs, OPEN.openMs * 2 ** breaker.opened)
         breaker.opened += 1
+        breaker.byHand = false
         breaker.probe = null
       }
     }
+  }
+
+  /** Open until the reset that the provider named; where it named none, for a while, twice as long each time. What is open already stays so at least as long. */
+  #throttled(id: string, resetMs: number | null, atMs: number, fence: Seq): void {
+    const breaker = this.#breakers.get(id) ?? { ...CLOSED, probe: null }
+    const isOpen = this.#breakers.has(id) && breaker.probe?.fence !== fence
+    const isNamed = resetMs !== null && resetMs > atMs
+    const untilMs = isNamed ? resetMs : atMs + Math.min(OPEN.openMaxMs, OPEN.throttleMs * 2 ** breaker.throttled)
+    if (!isOpen) this.#breakers.set(id, { ...breaker, untilMs, throttled: breaker.throttled + 1, byHand: false, probe: null })
+    else if (!breaker.byHand && resetMs !== null && untilMs > breaker.untilMs) this.#breakers.set(id, { ...breaker, untilMs, probe: null })
   }
 
   #of(agent: AgentId, task: Work): Breaker[] {

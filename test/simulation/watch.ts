@@ -219,6 +219,11 @@ export class Watch {
     const { books, held } = this.#world.oracle.budget
     if (state.reservations.size !== held.size) throw new Violation(`${state.reservations.size} claims have money set aside, not ${held.size}`)
     if (state.budgets.size !== books.size) throw new Violation(`there are ${state.budgets.size} budgets, not ${books.size}`)
+    for (const [task, { left }] of held) {
+      const kept = Object.entries(state.reservations.get(task)?.left ?? {})
+      if (kept.length !== left.size || kept.some(([id, amount]) => left.get(id) !== amount))
+        throw new Violation(`the claim of ${task} has ${listed(kept)} set aside, not ${listed(left)}`)
+    }
     for (const view of budgetViews(state, null, nowMs)) {
       const { limitMicroUsd, settledMicroUsd, overrunMicroUsd, reservedMicroUsd, closedAtMs } = view
       const shown = [limitMicroUsd, settledMicroUsd, overrunMicroUsd, reservedMicroUsd, closedAtMs !== null].join(" ")
@@ -281,4 +286,8 @@ export class Watch {
 /** What an answer says of where it is recorded: of a claim of several, all of them. */
 function saidOf({ seq, fence, claims }: Said): string {
   return String(seq ?? fence ?? claims?.map((claim) => claim.fence).join(" ") ?? null)
+}
+
+function listed(amounts: Iterable<[string, number]>): string {
+  return [...amounts].map(([budget, amount]) => `${amount} in ${budget}`).join(", ") || "nothing"
 }

@@ -34,6 +34,8 @@ export type WorldOptions = {
   plain?: boolean
   /** There is a policy, whatever the seed says. */
   governed?: boolean
+  /** Every attempt is throttled. */
+  throttled?: boolean
   /** Faults to plant. */
   wrapLedger?: (ledger: Ledger) => Ledger
   wrapClock?: (clock: Clock) => Clock
@@ -131,10 +133,12 @@ export class World {
       hosts: this.hosts,
       tasks: (statuses) => [...this.oracle.tasks.values()].filter(({ status }) => statuses?.includes(status) ?? true).map(({ id }) => id),
       unhelped: () => [...this.oracle.fillers.wanted.keys()],
+      nowMs: () => this.oracle.atMs,
       plans: () => [...this.oracle.plans.running],
       leases: () => [...this.oracle.files.leases.keys()],
       onCall: (process, request) => this.#called(process, request),
       plain: options.plain === true,
+      throttled: options.plain === true ? 0 : options.throttled === true ? 1 : chance.happens(0.08) ? 0.9 : 0.06,
     }
     this.agents = Array.from(
       { length: chance.between(2, 5) },
@@ -289,6 +293,8 @@ export class World {
 
   /** After every step: whatever is new in the ledger is held against the rules. */
   #check(): void {
+    // What comes after the first broken promise may follow from it.
+    if (this.#broken !== null) throw this.#broken
     if (!this.#down && this.oracle.seq !== this.store.entries.length) {
       const from = this.oracle.seq
       this.oracle.read(this.store.entries, this.clock.monotonicMs())
