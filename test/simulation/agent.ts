@@ -3,6 +3,7 @@ import type { AgentId } from "../../src/core/ids.ts"
 import { THROTTLED_WORDS } from "./attempt-oracle.ts"
 import { Caller, type Surroundings } from "./caller.ts"
 import { GLOBS } from "./file-oracle.ts"
+import { talk } from "./talk.ts"
 
 /** An agent that claims, works, falls asleep over its lease, dies and comes back. */
 export class SimulatedAgent extends Caller {
@@ -43,7 +44,7 @@ export class SimulatedAgent extends Caller {
       if (claims.length === 0) await this.sleep(chance.between(5, 400))
       // What it took besides waits until it comes to it: its lease may be over by then.
       for (const claim of claims) await this.#work(claim)
-      if (!this.world.plain && chance.happens(0.3)) await this.#talk()
+      if (!this.world.plain && chance.happens(0.3)) await talk(this, this.#last?.task ?? null)
       if (!this.world.plain && chance.happens(0.05)) await this.#meddle()
       const unhelped = chance.pick(this.world.unhelped())
       if (unhelped !== undefined && chance.happens(0.4)) await this.ask("help.answer", { task: unhelped })
@@ -88,16 +89,6 @@ export class SimulatedAgent extends Caller {
       } else if (!this.#paused) world.wire.send(() => host.beat(session))
       await this.sleep(this.heartbeatMs)
     }
-  }
-
-  /** Says something, and reads as far as it believes that there is something: too far, or back, now and then. */
-  async #talk(): Promise<void> {
-    const { chance } = this.world
-    const thread = chance.pick(["team", "role/worker", ...(this.#last === null ? [] : [`task/${this.#last.task}`])])
-    const metadata = { eventType: chance.happens(0.2) ? "finding" : null, severity: null, file: null, line: null, endLine: null, task: null }
-    const said = await this.ask("message.post", { thread, body: `from ${this.name}`, kind: "chat", inReplyTo: null, metadata })
-    if (said?.kind !== "ok") return
-    await this.ask("message.ack", { thread, lastReadSeq: Math.max(0, said.output.message + chance.between(-3, 1)) })
   }
 
   /** Nothing is done and nothing is said for a while: a machine that sleeps, a process that is stopped. */

@@ -5,6 +5,7 @@ import { Caller, type Surroundings } from "./caller.ts"
 import { GLOBS } from "./file-oracle.ts"
 import { policyOf } from "./policy-oracle.ts"
 import { OPEN } from "./staff-oracle.ts"
+import { gather, MADE } from "./talk.ts"
 import type { World } from "./world.ts"
 
 /** The human: adds agents and tasks, reviews, unblocks, and now and then steps in. */
@@ -191,6 +192,7 @@ export class Director extends Caller {
     else if (dice === 6) await this.#plan()
     else if (dice === 7 && chance.happens(0.5)) await this.#limit()
     else if (dice < 11 && this.#tasks.length < 60) await this.#add()
+    if (chance.happens(0.08)) await gather(this, chance.pick(MADE))
     if (this.#wavers && chance.happens(0.4)) await this.#waver()
     if (this.#governs && chance.happens(0.1))
       await this.ask("policy.set", { text: chance.happens(0.25) ? null : policyOf((from) => chance.pick(from)), reason: "thought again" })

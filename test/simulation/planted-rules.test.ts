@@ -173,7 +173,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
       },
       () => find({ from: 42 }),
     )
-    expect(open).toMatch(/task\.help_joined of \S+ by agent\d, which agent\d helps with already/)
+    expect(open).toMatch(/task\.help_joined of \S+ by agent\d, (which agent\d helps with already|who owns it)/)
   })
 
   test.each([

@@ -5,12 +5,14 @@ import { isHeld } from "../../src/core/task.ts"
 import type { Workspace } from "../../src/core/workspace.ts"
 import type { Loop } from "../../src/hub/loop.ts"
 import type { ClaimNext } from "../../src/core/claim.ts"
+import { unreadOf } from "../../src/core/unread.ts"
 import { checkFiles } from "../../src/surface/file-reads.ts"
 import { fitting, wrongChoice } from "./choice.ts"
 import { TREE } from "./file-oracle.ts"
 import { type Oracle, Violation } from "./oracle.ts"
 import { unjustified } from "./refusals.ts"
 import type { Known, Reply, Request } from "./wire.ts"
+import { isMade } from "./talk.ts"
 import type { World } from "./world.ts"
 
 /** What must have happened by then: a ready task is claimed by somebody who waits for one, and a lease that is over is ended. In ms. */
@@ -32,6 +34,10 @@ const MAY_BE_SILENT: ReadonlySet<string> = new Set([
   "files.release",
   "plan.add",
   "permission.withdraw",
+  "thread.join",
+  "thread.leave",
+  "thread.invite",
+  "thread.setStatus",
 ])
 
 type Said = { fence?: Seq; seq?: Seq; claims?: Claimed[] }
@@ -266,6 +272,11 @@ export class Watch {
     if (state.tasks.size !== oracle.tasks.size) throw new Violation(`there are ${state.tasks.size} tasks, not ${oracle.tasks.size}`)
     this.#agreeOnMoney(state, nowMs)
     this.#agreeOnFiles(state, nowMs)
+    const { name } = this.#world.agents[state.seq % this.#world.agents.length] as World["agents"][number]
+    const unread = unreadOf(state, { agent: name, role: "worker" }).flatMap(({ thread, unread: count }) => (isMade(thread) ? [[thread, count] as const] : []))
+    const said = oracle.threads.unread(name)
+    if (unread.length !== said.size || unread.some(([thread, count]) => said.get(thread) !== count))
+      throw new Violation(`${name} has ${listed(unread)} to read, not ${listed(said)}`)
     for (const [id, messages] of oracle.threads.messages) {
       const head = state.threads.get(id)?.head
       if (head !== messages.length) throw new Violation(`thread ${id} has ${head} messages, not ${messages.length}`)
@@ -288,6 +299,6 @@ function saidOf({ seq, fence, claims }: Said): string {
   return String(seq ?? fence ?? claims?.map((claim) => claim.fence).join(" ") ?? null)
 }
 
-function listed(amounts: Iterable<[string, number]>): string {
+function listed(amounts: Iterable<readonly [string, number]>): string {
   return [...amounts].map(([budget, amount]) => `${amount} in ${budget}`).join(", ") || "nothing"
 }
