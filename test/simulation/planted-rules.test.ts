@@ -236,7 +236,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
         },
       () => find({}),
     )
-    expect(lax).toMatch(/by agent\d, though breaker account\/\S+ is open for \d+ ms more/)
+    expect(lax).toMatch(/by agent\d, though (breaker account\/\S+ is open for \d+ ms more|\S+ is the probe of breaker account\/)/)
   })
 
   test("an agent that stays on the account of before", async () => {
