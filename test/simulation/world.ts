@@ -294,7 +294,7 @@ export class World {
   /** After every step: whatever is new in the ledger is held against the rules. */
   #check(): void {
     // What comes after the first broken promise may follow from it.
-    if (this.#broken !== null) throw this.#broken
+    this.#throwBroken()
     if (!this.#down && this.oracle.seq !== this.store.entries.length) {
       const from = this.oracle.seq
       this.oracle.read(this.store.entries, this.clock.monotonicMs())
@@ -305,6 +305,10 @@ export class World {
       this.#leaseEnds.push({ task: end.task, fence: end.fence, moment: (this.#moments += 1) })
       this.watch.leaseEnded(end)
     }
+    this.#throwBroken()
+  }
+
+  #throwBroken(): void {
     if (this.#broken !== null) throw this.#broken
   }
 
