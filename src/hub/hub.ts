@@ -160,6 +160,7 @@ async function openLoop(name: string, options: HubOptions, onForeign: LoopOption
     const folded = await fold(name, ledger, options)
     log.info({ workspace: name, seq: folded.state.seq, tookMs: Math.round(clock.monotonicMs() - started) }, "workspace open")
     const policy = new Policy({ workspace: name, log, state: folded.state })
+    policy.prepare()
     const quiet = new Quiet(clock)
     const { ladder: store } = options
     const ladder =

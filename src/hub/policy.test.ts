@@ -235,6 +235,37 @@ describe("whatever fails", () => {
   })
 })
 
+describe("the engine", () => {
+  test("is loaded, and asked once, before the first decision, and only where a policy is set that needs it", () => {
+    const state = new Workspace()
+    const count = { loaded: 0, asked: 0 }
+    const load = (): ReturnType<typeof loadCedar> => {
+      const sound = loadCedar()
+      count.loaded += 1
+      return { ...sound, statefulIsAuthorized: (...asked) => ((count.asked += 1), sound.statefulIsAuthorized(...asked)) }
+    }
+    const policy = new Policy({ workspace: "main", state, log: { warn: () => undefined, error: () => undefined }, load })
+    policy.prepare()
+    state.policyTexts.put("policy", { text: null, history: [] })
+    policy.prepare()
+    expect(count).toEqual({ loaded: 0, asked: 0 })
+    state.policyTexts.put("policy", { text: LOCKED, history: [] })
+    policy.prepare()
+    expect(count).toEqual({ loaded: 1, asked: 1 })
+    policy.refusal("task.claim", { agent: "ann", session: null, role: "worker" }, { task: "t" }, 0, [])
+    expect(count.loaded).toBe(1)
+    expect([...policy.log.newest()]).toEqual([])
+  })
+
+  test("is ready when a hub is that starts with such a policy", async () => {
+    const { rig } = await withPolicy("no policy at all")
+    await rig.close()
+    const again = await openRig({ store: rig.store })
+    expect(again.logged).toContain("the policy cannot be evaluated: all that it governs is denied")
+    await again.close()
+  })
+})
+
 test("the log keeps the last thousand, counts all, and tells of a denial once an hour", () => {
   const state = new Workspace()
   const logged: object[] = []

@@ -159,3 +159,17 @@ describe("a policy", () => {
     )
   })
 })
+
+test("a policy that was set is ready before the next batch asks it", async () => {
+  const { policy } = hub.loop
+  const prepare = policy.prepare.bind(policy)
+  let prepared = 0
+  policy.prepare = () => {
+    prepared += 1
+    prepare()
+  }
+  await run("policy.set", { text: NO_SHIPPING, reason: "r" })
+  expect(prepared).toBe(1)
+  policy.prepare = prepare
+  await run("policy.set", { text: null, reason: "r" })
+})

@@ -51,7 +51,10 @@ export const policyActions: Doers<Policies> = {
 
   "policy.set": async ({ loop, caller, key }, { text, reason }) => {
     if (text !== null) refuseFaulty(checkPolicy(engine(), text))
-    return loop.execute("policy.set", caller.actor, { text, reason }, { key })
+    const done = await loop.execute("policy.set", caller.actor, { text, reason }, { key })
+    // It is set all the same where the hub goes down now.
+    await loop.read(() => loop.policy.prepare()).catch(() => undefined)
+    return done
   },
 
   "policy.check": (_, { text }) => {
