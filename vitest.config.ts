@@ -1,8 +1,6 @@
 import { configDefaults, defineConfig } from "vitest/config"
 import { SHARING } from "./test/sharing.ts"
 
-const sharing = SHARING.map((folder) => `${folder}/**/*.test.{ts,tsx}`)
-
 export default defineConfig({
   test: {
     // Processes, not threads: tests start agents, send signals and change directory.
@@ -20,8 +18,8 @@ export default defineConfig({
     reporters: ["default", "./test/reporter.ts"],
     // Every file is in the one or the other. They run by their names, in one queue: the long files first, the short ones fill up what is left.
     projects: [
-      { extends: true, test: { name: "alone", include: ["src/**/*.test.{ts,tsx}", "test/**/*.test.ts"], exclude: [...configDefaults.exclude, ...sharing] } },
-      { extends: true, test: { name: "sharing", include: sharing, isolate: false } },
+      { extends: true, test: { name: "alone", include: ["src/**/*.test.{ts,tsx}", "test/**/*.test.ts"], exclude: [...configDefaults.exclude, ...SHARING] } },
+      { extends: true, test: { name: "sharing", include: SHARING, isolate: false } },
     ],
   },
 })

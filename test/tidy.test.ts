@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process"
 import { existsSync, readFileSync, statSync } from "node:fs"
 import { basename, dirname, join, normalize } from "node:path"
 import { expect, test } from "vitest"
-import { SHARING } from "./sharing.ts"
+import { isSharing, SHARING } from "./sharing.ts"
 
 /** The house rules that a machine can check. Each message says how to put it right. */
 
@@ -238,9 +238,13 @@ test("tests that share a process change nothing of it", () => {
   const changes =
     /\bprocess\.(?:chdir|umask|on|once|addListener|exit\w*|abort|title|set\w+)\b|\bprocess\.env(?:\.\w+|\[[^\]]+\])\s*=[^=]|\bdelete process\.|\bvi\.(?:stub\w+|spyOn|mock|doMock|hoisted|useFakeTimers|setSystemTime)\b/
   const wrong = code
-    .filter((file) => isTest(file) && SHARING.some((folder) => file.startsWith(`${folder}/`)))
-    .flatMap((file) => matches(file, changes, "take its folder, or the part of it that the file belongs in, off test/sharing.ts, or hand it in"))
+    .filter((file) => isTest(file) && isSharing(file))
+    .flatMap((file) => matches(file, changes, "take it, or its folder, off test/sharing.ts, or hand it in"))
   expect(wrong).toEqual([])
+  expect(
+    SHARING.filter((place) => !place.includes("*") && !existsSync(place)),
+    "test/sharing.ts names what is not there",
+  ).toEqual([])
 })
 
 test("git holds no file over 1 MB", () => {
