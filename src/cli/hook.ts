@@ -81,8 +81,7 @@ async function answerCall(kind: AgentKind, call: HookCall, options: HookOptions)
   if (call.moment === "before" && paths.length === 0) return {}
   const marks = join(instance.directory, "hook-marks")
   const mark = new HookMarkFile(marks, identity.agent, call.session)
-  if (call.session !== null && (call.moment === "start" || call.moment === "prompt") && nonEmpty(process.env["SKEIN_AGENT"]) === identity.agent)
-    noteConversation(marks, identity.agent, call.session)
+  const notes = (call.moment === "start" || call.moment === "prompt") && nonEmpty(process.env["SKEIN_AGENT"]) === identity.agent
   const hub = connect(identity.file, instance, options)
   try {
     if (hub === null) throw new SkeinError("hub_unreachable", "no hub is running", "Start it: skein up")
@@ -98,6 +97,11 @@ async function answerCall(kind: AgentKind, call: HookCall, options: HookOptions)
       usageElsewhere: options.usage === false || process.env["SKEIN_HOOK_USAGE"] === "no" || telemetryComes(kind),
     })
     await beat
+    try {
+      if (notes && call.session !== null) noteConversation(marks, identity.agent, call.session)
+    } catch (error) {
+      return { ...answer, ...warnOnce(mark, error) }
+    }
     return answer
   } catch (error) {
     return warnOnce(mark, error)
@@ -154,10 +158,15 @@ function lives(pid: number): boolean {
 function warnOnce(file: HookMarkFile, error: unknown): HookAnswer {
   const mark = file.read()
   if (mark.warned) return {}
-  file.write({ ...mark, warned: true })
+  try {
+    file.write({ ...mark, warned: true })
+  } catch {
+    // Then it is told again.
+  }
   const why = error instanceof Error ? error.message : String(error)
-  const remedy = error instanceof SkeinError ? error.remedy : ""
-  const warning = `Skein: ${printable(why)}. The agent works on: nobody checks meanwhile who holds a file, and no messages come.${remedy === "" ? "" : ` ${printable(remedy)}`}`
+  const { remedy, code } = error instanceof SkeinError ? error : { remedy: "", code: "" }
+  const lost = code === "storage_refused" ? "" : "nobody checks meanwhile who holds a file, and "
+  const warning = `Skein: ${printable(why)}. The agent works on: ${lost}no messages come.${remedy === "" ? "" : ` ${printable(remedy)}`}`
   say(warning)
   return { warning }
 }

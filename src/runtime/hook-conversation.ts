@@ -1,6 +1,7 @@
-import { mkdirSync, renameSync, statSync, writeFileSync } from "node:fs"
+import { statSync } from "node:fs"
 import { join } from "node:path"
 import { readRegular } from "../client/regular-file.ts"
+import { keepNote } from "./hook-mark.ts"
 
 /** Ids come from the agents: nothing that is not one word of these goes into a command line. */
 const CONVERSATION = /^[\w.:-]{1,200}$/
@@ -11,11 +12,7 @@ const CONVERSATION = /^[\w.:-]{1,200}$/
  */
 export function noteConversation(folder: string, agent: string, conversation: string): void {
   if (!CONVERSATION.test(conversation)) return
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const path = pathOf(folder, agent)
-  const draft = `${path}.${process.pid}`
-  writeFileSync(draft, conversation, { mode: 0o600 })
-  renameSync(draft, path)
+  keepNote(pathOf(folder, agent), conversation)
 }
 
 /** What was noted last, since `sinceMs`; null where nothing was. */

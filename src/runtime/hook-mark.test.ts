@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
@@ -18,4 +18,32 @@ test("what is damaged in a mark counts as fresh, and the rest of it stands", () 
     writeFileSync(join(folder, "marks", "ann.s.json"), text)
     expect(mark.read()).toEqual(fresh)
   }
+})
+
+test.each(["", "ann.s.json"])("what stands in the place of the marks (marks/%s) is told, with what to do about it, and nothing is left beside it", (name) => {
+  const marks = mkdtempSync(join(folder, "taken-"))
+  const mark = new HookMarkFile(join(marks, "marks"), "ann", "s")
+  if (name === "") writeFileSync(join(marks, "marks"), "")
+  else mkdirSync(join(marks, "marks", name), { recursive: true })
+  const told = {
+    code: "storage_refused",
+    message: expect.stringContaining(join(marks, "marks")) as string,
+    remedy: expect.stringContaining("Move away") as string,
+  }
+  expect(() => mark.write(mark.read())).toThrow(expect.objectContaining(told) as Error)
+  if (name === "") expect(() => mark.lock()).toThrow(expect.objectContaining(told) as Error)
+  else expect(readdirSync(join(marks, "marks"))).toEqual([name])
+})
+
+test("a lock of a day to come, from before the clock was set back, is nobody's", () => {
+  const marks = join(folder, "later")
+  const mark = new HookMarkFile(marks, "ann", "s")
+  const lock = join(marks, "ann.s.json.lock")
+  mkdirSync(marks)
+  writeFileSync(lock, "")
+  expect(mark.lock()).toBeNull()
+  const tomorrow = Date.now() / 1_000 + 86_400
+  utimesSync(lock, tomorrow, tomorrow)
+  mark.lock()?.()
+  expect(existsSync(lock)).toBe(false)
 })

@@ -1,6 +1,7 @@
-import { closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { readRegular } from "../client/regular-file.ts"
+import { SkeinError } from "../contract/errors.ts"
 
 /** What the hooks of one conversation remember from call to call: each is a process of its own. */
 export type HookMark = {
@@ -43,27 +44,26 @@ export class HookMarkFile {
   }
 
   write(mark: HookMark): void {
-    mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 })
-    const draft = `${this.#path}.${process.pid}`
-    writeFileSync(draft, JSON.stringify(mark), { mode: 0o600 })
-    renameSync(draft, this.#path)
+    keepNote(this.#path, JSON.stringify(mark))
   }
 
   /** An agent that calls tools side by side calls their hooks side by side: only one of them may deliver. Null where another does. */
   lock(): (() => void) | null {
     const path = `${this.#path}.lock`
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    for (let attempt = 0; attempt < 2; attempt += 1) {
-      try {
-        closeSync(openSync(path, "wx", 0o600))
-        return () => rmSync(path, { force: true })
-      } catch {
-        const heldMs = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0)
-        if (heldMs < LOCK_STALE_MS) return null
-        rmSync(path, { force: true })
+    return noted(path, () => {
+      for (let attempt = 0; attempt < 2; attempt += 1) {
+        try {
+          closeSync(openSync(path, "wx", 0o600))
+          return () => rmSync(path, { force: true })
+        } catch {
+          const heldMs = Date.now() - (lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0)
+          // A clock was set back.
+          if (Math.abs(heldMs) < LOCK_STALE_MS) return null
+          rmSync(path, { force: true })
+        }
       }
-    }
-    return null
+      return null
+    })
   }
 
   /** Removes the marks of conversations that nobody went on with for a week. */
@@ -73,6 +73,32 @@ export class HookMarkFile {
       const found = statSync(join(folder, name), { throwIfNoEntry: false })
       if (found !== undefined && Date.now() - found.mtimeMs > KEPT_MS) rmSync(join(folder, name), { force: true })
     }
+  }
+}
+
+/** Replaces a note of the hooks, whole. Throws `SkeinError` where it cannot be kept. */
+export function keepNote(path: string, text: string): void {
+  noted(path, () => {
+    const draft = `${path}.${process.pid}`
+    writeFileSync(draft, text, { mode: 0o600 })
+    try {
+      renameSync(draft, path)
+    } finally {
+      rmSync(draft, { force: true })
+    }
+  })
+}
+
+function noted<T>(path: string, act: () => T): T {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    return act()
+  } catch (error) {
+    throw new SkeinError(
+      "storage_refused",
+      `what hooks remember cannot be kept at ${path} (${String(error)})`,
+      "Move away what stands there, and see that you can write there.",
+    )
   }
 }
 

@@ -1,8 +1,11 @@
 import { execFileSync } from "node:child_process"
-import { mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Readable } from "node:stream"
+import { operations } from "../../src/contract/operations.ts"
 import type { AgentKind } from "../../src/repo/agent-kinds.ts"
+import { notedConversation } from "../../src/runtime/hook-conversation.ts"
+import { rewakeWaits } from "../../src/runtime/hook-rewake.ts"
 import type { Choices } from "./choices.ts"
 import { Broken, type Subject, type Target } from "./campaign.ts"
 import { layInstance, RAW, runHere } from "./cli-run.ts"
@@ -29,7 +32,9 @@ const EVENTS: Readonly<Record<AgentKind, readonly string[]>> = {
 const KINDS = Object.keys(EVENTS) as AgentKind[]
 /** All that Skein may say of an event that it can make nothing of. */
 const SAID = /^skein hook: (what came on standard input is no JSON object|\w+ has no event|skein hook AGENT EVENT)/
-const KEYS = new Set(["hookSpecificOutput", "decision", "reason", "deny", "context", "again"])
+/** Where something else stands in the place of what hooks remember. */
+const LITTERED = /^skein hook: Skein: what hooks remember cannot be kept at \S+hook-marks.* no messages come\. Move away what stands there/
+const KEYS = new Set(["systemMessage", "hookSpecificOutput", "decision", "reason", "deny", "context", "again"])
 const RECORD = [
   {
     type: "assistant",
@@ -60,6 +65,7 @@ class HookSubject implements Subject {
   readonly #hub: FuzzedHub
   readonly #repository = scratchFolder()
   #sent = ""
+  #isLittered = false
 
   private constructor(hub: FuzzedHub) {
     this.#hub = hub
@@ -122,7 +128,8 @@ class HookSubject implements Subject {
   #judge({ exit, output, error, stray }: Awaited<ReturnType<typeof runHere>>, guards: boolean): string {
     // For Claude Code status 2 refuses the edit; the agent works on whatever goes wrong.
     if (exit !== 0 || error !== null) throw new Broken(`exit status ${exit}: ${JSON.stringify(error)}`)
-    if (stray !== "" && !SAID.test(stray)) throw new Broken(`the hub is there, and the person is told: ${stray.slice(0, 400)}`)
+    if (stray !== "" && !SAID.test(stray) && !(this.#isLittered && LITTERED.test(stray)))
+      throw new Broken(`the hub is there, and the person is told: ${stray.slice(0, 400)}`)
     if (RAW.test(stray)) throw new Broken(`a terminal would act on this: ${JSON.stringify(stray.slice(0, 400))}`)
     if (output === "") {
       if (guards) throw new Broken("an edit of what another holds was let through")
@@ -225,7 +232,31 @@ class HookSubject implements Subject {
       const mark = choices.chance(60) ? writeJson(mutateValue(MARK, choices)) : mutateBytes(Buffer.from(JSON.stringify(MARK)), choices)
       for (const name of ["ann.s1.json", "ann.none.json"]) writeFileSync(join(marks, name), mark)
     }
+    this.#isLittered = choices.chance(25)
+    if (this.#isLittered) this.#litter(marks, choices)
     const lines = RECORD.flatMap((row) => [writeJson(choices.chance(50) ? mutateValue(row, choices) : row), ""])
     writeFileSync(join(this.#repository, "record.jsonl"), choices.chance(20) ? mutateBytes(Buffer.from(lines.join("\n")), choices) : lines.join("\n"))
+  }
+
+  /** Something else than Skein left in the places of what hooks remember, or of the folder itself. */
+  #litter(marks: string, choices: Choices): void {
+    const name = choices.pick(["", "ann.s1.json", "ann.s1.json.lock", "ann.s1.json.lock", "ann.s1.waiter", "ann.conversation", "ann.none.json", "other"])
+    const path = join(marks, name)
+    rmSync(path, { recursive: true, force: true })
+    const how = choices.below(name === "" ? 3 : 8)
+    if (how === 0) writeFileSync(path, oddText(choices))
+    else if (how === 1) symlinkSync(choices.pick(["none", "/dev/null", "/dev/zero", "hook-marks", name || "x"]), path)
+    else if (how === 2) execFileSync("mkfifo", [path])
+    else if (how === 3) mkdirSync(path)
+    else if (how === 4) mkdirSync(join(path, "full"), { recursive: true })
+    else {
+      writeFileSync(path, choices.pick([`${process.pid} x`, "0 x", "-1 x", "1e9", "NaN", ""]))
+      const seconds = Date.now() / 1_000 + choices.pick([0, -11, -1e6, 1e6, 1e9])
+      utimesSync(path, seconds, seconds)
+    }
+    // What the supervisor makes of them.
+    const [session, noted] = [choices.pick([null, "s1", oddText(choices)]), notedConversation(marks, "ann", choices.pick([0, Date.now()]))]
+    if (typeof rewakeWaits(marks, "ann", session) !== "boolean") throw new Broken("a waiter is there or not")
+    if (!operations["session.adopt"].input.shape.resumeId.safeParse(noted).success) throw new Broken(`a conversation ${JSON.stringify(noted)}`)
   }
 }
