@@ -1,6 +1,8 @@
 import { connect } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterEach, expect, test } from "vitest"
+import type { Ledger } from "../ledger/ledger.ts"
+import { MemoryStore } from "../ledger/memory.ts"
 import { type Instance, startInstance } from "./served.contract.ts"
 import { type Answer, ask, raw } from "./wire.contract.ts"
 
@@ -136,4 +138,35 @@ test("what comes of a body once its sender has heard that the hub goes down is n
   expect(text).toContain("hub_stopping")
   await hub.restart()
   expect(await hub.loop.read((state) => state.tasks.has("late"))).toBe(false)
+})
+
+test("what is asked as the hub goes down is answered, or was not done", async () => {
+  const store = new MemoryStore()
+  const openLedger = (): Promise<Ledger> => {
+    const ledger = store.open()
+    const append = ledger.append.bind(ledger)
+    // So slow that some are under way whenever connections are looked at.
+    ledger.append = (expected, batch) => sleep(50).then(() => append(expected, batch))
+    return Promise.resolve(ledger)
+  }
+  hub = await startInstance({ level: "silent", openLedger })
+  const added: string[] = []
+  let isDown = false
+  // Half of them are read by Node's HTTP.
+  const clients = Array.from({ length: 16 }, async (_, client) => {
+    const headers = { authorization: `Bearer ${hub.operator}`, ...(client % 2 === 0 ? {} : { "x-more": "a" }) }
+    for (let at = 0; !isDown; at += 1) {
+      const id = `c${client}-${at}`
+      const answer = await ask(hub.url, "/api/orpc/task/add", { headers, body: JSON.stringify({ id, title: "T" }) }).catch(() => null)
+      if (answer?.status === 200) added.push(id)
+      else if (answer !== null) told(answer, answer.body["code"])
+      else await sleep(1)
+    }
+  })
+  await expect.poll(() => added.length, { timeout: 20_000 }).toBeGreaterThan(30)
+  await hub.stop()
+  isDown = true
+  await Promise.all(clients)
+  await hub.restart()
+  expect((await hub.loop.read((state) => [...state.tasks.keys()])).toSorted()).toEqual(added.toSorted())
 })
