@@ -46,6 +46,8 @@ export class SimulatedAgent extends Caller {
       for (const claim of claims) await this.#work(claim)
       if (!this.world.plain && chance.happens(0.3)) await talk(this, this.#last?.task ?? null)
       if (!this.world.plain && chance.happens(0.05)) await this.#meddle()
+      const reviewed = chance.pick(this.world.tasks(["review"]))
+      if (reviewed !== undefined && chance.happens(0.3)) await this.ask("task.review", { task: reviewed, approve: chance.happens(0.7), reason: "looked at it" })
       const unhelped = chance.pick(this.world.unhelped())
       if (unhelped !== undefined && chance.happens(0.4)) await this.ask("help.answer", { task: unhelped })
       if (chance.happens(0.05)) await this.#pause(chance.between(500, 6_000))
@@ -112,8 +114,9 @@ export class SimulatedAgent extends Caller {
   async #usurp(): Promise<void> {
     const { chance } = this.world
     const other = `agent${chance.below(2)}`
-    const dice = chance.below(4)
-    if (dice === 0) await this.ask("session.start", { id: `s_${this.name}_as_${other}`, agent: other, runtime: "usurped", resumeId: null, owned: false })
+    const dice = chance.below(5)
+    if (dice === 4) await this.ask("task.add", { id: `by-${this.name}`, title: "gates of its own", gates: chance.happens(0.7) ? ["true"] : [] })
+    else if (dice === 0) await this.ask("session.start", { id: `s_${this.name}_as_${other}`, agent: other, runtime: "usurped", resumeId: null, owned: false })
     else if (dice === 1) await this.ask("session.end", { session: `s_${other}_1`, reason: "away with it" })
     else if (dice === 2) await this.ask("policy.set", { text: null, reason: "away with it" })
     else await this.ask("agent.retire", { name: other, reason: "away with it" })

@@ -1,6 +1,6 @@
 import type { CommandName, Commands } from "../../src/core/command.ts"
 import type { Actor, Role } from "../../src/core/entry.ts"
-import type { AgentId, PlanId } from "../../src/core/ids.ts"
+import type { AgentId, PlanId, Seq } from "../../src/core/ids.ts"
 import type { TaskStatus } from "../../src/core/task.ts"
 import type { Chance } from "../../src/cli/simulation/chance.ts"
 import type { Host } from "./host.ts"
@@ -23,6 +23,8 @@ export type Surroundings = {
   nowMs(): number
   /** Plans that run. */
   plans(): readonly PlanId[]
+  /** Notices that wait for an agent. */
+  notices(agent: AgentId): readonly Seq[]
   /** Leases on files that anybody holds. */
   leases(): readonly string[]
   /** Agents only claim, complete and release. */

@@ -55,6 +55,7 @@ export class Director extends Caller {
     if (this.#governs) await this.ask("policy.set", { text: policyOf((from) => chance.pick(from)), reason: "rules" })
     if (this.#allows) await this.ask("wake.setPolicy", { changes: { permissionMs: chance.between(1_000, 3_000) }, reason: "chaos" })
     for (let count = chance.between(5, 14); count > 0; count -= 1) await this.#add()
+    if (!plain && chance.happens(0.5)) await this.ask("thread.create", { thread: "talk-a", title: "plans", type: "workflow", participants: ["agent0"] })
     this.ready = true
     for (;;) {
       await this.sleep(chance.between(100, 1_200))

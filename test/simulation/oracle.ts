@@ -8,6 +8,7 @@ import { BudgetOracle } from "./budget-oracle.ts"
 import { atWork, FillerOracle } from "./filler-oracle.ts"
 import { fitting } from "./choice.ts"
 import { FileOracle } from "./file-oracle.ts"
+import { NoticeOracle } from "./notice-oracle.ts"
 import { PlanOracle } from "./plan-oracle.ts"
 import { meets, Probation } from "./probation.ts"
 import type { Stored } from "../../src/ledger/ledger.ts"
@@ -58,6 +59,7 @@ export class Oracle {
   /** All that were read, in their order. */
   readonly entries: Entry<string, Record<string, never>>[] = []
   readonly attempts = new AttemptOracle()
+  readonly notices = new NoticeOracle()
   readonly threads = new ThreadOracle()
   readonly files = new FileOracle()
   readonly budget = new BudgetOracle()
@@ -130,6 +132,8 @@ export class Oracle {
     const idle = this.staff.read(entry, this.tasks) ?? this.plans.read(entry, this.tasks) ?? this.fillers.read(entry, this.tasks, mayHelp)
     if (idle !== null) throw new Violation(`entry ${seq}: ${entry.type} of ${String(entry.data["id"] ?? entry.data["name"])} by ${entry.actor.agent}, ${idle}`)
     const unasked = this.permissions.read(entry, (agent) => this.staff.void.has(agent))
+    const foreign = this.notices.read(entry)
+    if (foreign !== null) throw new Violation(`entry ${seq}: ${entry.type} by ${entry.actor.agent} ${foreign}`)
     if (unasked !== null) throw new Violation(`entry ${seq}: ${entry.type} by ${entry.actor.agent} ${unasked}`)
     const isFinal = (this.#asked.get(`${entry.actor.agent} ${entry.commandId}`)?.input as { retry?: boolean } | undefined)?.retry === false
     const miscounted = this.attempts.read(entry, isFinal)
@@ -197,6 +201,8 @@ export class Oracle {
         return
       case "task.added":
         if (this.tasks.has(data["id"] as string)) throw new Violation(`task ${String(data["id"])} was added twice`)
+        if (entry.actor.role === "worker" && (data["spec"] as TaskSpec).gates.length > 0)
+          throw new Violation(`entry ${seq}: ${entry.actor.agent}, who is worker, sets the gates of ${String(data["id"])}`)
         this.#put({ id: data["id"] as string, spec: data["spec"] as TaskSpec, status: "pending", held: null, attempts: 0, readySinceMs: null }, nowMs)
         return
       case "leases.renewed":

@@ -73,4 +73,42 @@ describe("a fault that is planted in threads which agents make is found:", { tim
     )
     expect(deaf).toMatch(/agent\d has nothing to read, not \d+ in talk-\w/)
   })
+
+  test("a notice that anybody may acknowledge", async () => {
+    const open = await replaced(
+      commands["event.ack"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => {
+        const decision = sound(state, by, input, nowMs)
+        const isThere = "refused" in decision && state.notices.has(String(input.seq))
+        return isThere ? [{ type: "event.acked", data: { seq: input.seq, target: "" }, causedBy: input.seq }] : decision
+      },
+      () => find({}),
+    )
+    expect(open).toMatch(/event\.acked by agent\d of \d+, which is somebody else's|agent\d has the notices .* to acknowledge, not /)
+  })
+
+  test("a notice to all that is over when one has acknowledged it", async () => {
+    const short = await replaced(
+      Table.prototype as Table<unknown>,
+      "put",
+      (sound) =>
+        function put(this: Table<unknown>, key: string, value: unknown): void {
+          if (this.name === "notices" && (value as { ackedBy: string[] }).ackedBy.length > 0) this.delete(key)
+          else sound.call(this, key, value)
+        },
+      () => find({}),
+    )
+    expect(short).toMatch(/agent\d has the notices .* to acknowledge, not \d+/)
+  })
+
+  test("gates that a worker may set", async () => {
+    const open = await replaced(
+      commands["task.add"],
+      "decide",
+      (sound) => (state, by, input, nowMs) => sound(state, { ...by, role: "operator" }, input, nowMs),
+      () => find({}),
+    )
+    expect(open).toMatch(/agent\d, who is worker, sets the gates of by-agent\d/)
+  })
 })

@@ -50,6 +50,7 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
     "task.changes_requested",
     "message.posted",
     "message.acked",
+    "event.acked",
     "thread.created",
     "thread.joined",
     "thread.status_changed",

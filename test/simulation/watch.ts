@@ -5,6 +5,7 @@ import { isHeld } from "../../src/core/task.ts"
 import type { Workspace } from "../../src/core/workspace.ts"
 import type { Loop } from "../../src/hub/loop.ts"
 import type { ClaimNext } from "../../src/core/claim.ts"
+import { openNotices } from "../../src/core/directive.ts"
 import { unreadOf } from "../../src/core/unread.ts"
 import { checkFiles } from "../../src/surface/file-reads.ts"
 import { fitting, wrongChoice } from "./choice.ts"
@@ -34,6 +35,7 @@ const MAY_BE_SILENT: ReadonlySet<string> = new Set([
   "files.release",
   "plan.add",
   "permission.withdraw",
+  "event.ack",
   "thread.join",
   "thread.leave",
   "thread.invite",
@@ -277,6 +279,10 @@ export class Watch {
     const said = oracle.threads.unread(name)
     if (unread.length !== said.size || unread.some(([thread, count]) => said.get(thread) !== count))
       throw new Violation(`${name} has ${listed(unread)} to read, not ${listed(said)}`)
+    const waiting = openNotices(state, { agent: name, session: null, role: "worker" }).map(({ seq }) => seq)
+    const owed = oracle.notices.open(name, "worker")
+    if (waiting.join(" ") !== owed.join(" "))
+      throw new Violation(`${name} has the notices ${waiting.join(" ") || "of nobody"} to acknowledge, not ${owed.join(" ") || "none"}`)
     for (const [id, messages] of oracle.threads.messages) {
       const head = state.threads.get(id)?.head
       if (head !== messages.length) throw new Violation(`thread ${id} has ${head} messages, not ${messages.length}`)

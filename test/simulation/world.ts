@@ -135,6 +135,7 @@ export class World {
       unhelped: () => [...this.oracle.fillers.wanted.keys()],
       nowMs: () => this.oracle.atMs,
       plans: () => [...this.oracle.plans.running],
+      notices: (agent) => this.oracle.notices.open(agent, "worker"),
       leases: () => [...this.oracle.files.leases.keys()],
       onCall: (process, request) => this.#called(process, request),
       plain: options.plain === true,
