@@ -74,7 +74,7 @@ export async function benchFanout({ directory, subscribers, rounds, paced, burst
     await listeners.call("take")
     const before = cpuUs(hub.pid)
     const startMs = performance.now()
-    await load.call<W2>("w2")
+    await load.call<W2>("w2", 1)
     const end = (await operator.call("ledger.head", {})).seq
     await reach(listeners, end)
     const seconds = (performance.now() - startMs) / 1_000

@@ -15,7 +15,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
       Policy.prototype,
       "guarded",
       () => (_, input) => input,
-      () => find({ from: 20 }),
+      () => find({ from: 21 }),
     )
     expect(free).toMatch(/claims \S+, which the policy keeps from it/)
   })
@@ -44,7 +44,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
           let kept: ReturnType<NonNullable<typeof forbids>> = null
           return forbids === undefined ? input : { ...input, forbids: (id) => (kept ??= forbids(id)) }
         },
-      () => find({ governed: true, from: 13 }),
+      () => find({ governed: true, from: 25 }),
     )
     expect(strict).toMatch(/task\.claimNext-\d+ of agent\d is refused \(\w+\) at \d+, though \S+ is ready|has waited \d+ ms though/)
   })
@@ -54,7 +54,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
       Auth.prototype,
       "forget",
       () => () => undefined,
-      () => find({ from: 86 }),
+      () => find({ from: 150 }),
     )
     expect(trusting).toMatch(/is done, though who asked for it was void since \d+/)
   })
@@ -67,7 +67,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
         const decision = sound(state, by, input, nowMs)
         return "refused" in decision ? decision : decision.filter(({ type }) => type !== "lease.ended")
       },
-      () => find({ hubs: 2, from: 10 }),
+      () => find({ hubs: 2, from: 113 }),
     )
     expect(kept).toMatch(/and \S+ is still held by agent\d/)
   })
@@ -80,7 +80,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
         const decision = sound(state, by, input, nowMs)
         return "refused" in decision ? decision : decision.filter(({ type }) => type !== "lease.ended")
       },
-      () => find({ from: 20 }),
+      () => find({ from: 24 }),
     )
     expect(kept).toMatch(/and \S+ is still held by agent\d/)
   })
@@ -133,8 +133,8 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
   const tells = ({ type, data }: { type: string; data: unknown }): boolean => type === "event.sent" && (data as { kind: string }).kind === "help_wanted"
 
   test.each([
-    ["task.claimNext", 14, releases, /task\.claimed of \S+ by agent\d, takes real work and keeps its filler/],
-    ["task.unblock", 30, releases, /task\.unblocked of \S+ by \w+, and \S+ is still the filler/],
+    ["task.claimNext", 27, releases, /task\.claimed of \S+ by agent\d, takes real work and keeps its filler/],
+    ["task.unblock", 39, releases, /task\.unblocked of \S+ by \w+, and \S+ is still the filler/],
     ["help.want", 3, tells, /task\.help_wanted of \S+ by agent\d, and agent\d is not told/],
   ] as const)("%s that leaves out what comes with it", async (name, from, leavesOut, found) => {
     const lax = await replaced(
@@ -171,7 +171,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
         const isTaken = "refused" in decision && decision.refused === "help_taken"
         return isTaken ? [{ type: "task.help_joined", data: { id: input.task, helper: by.agent } }] : decision
       },
-      () => find({ from: 42 }),
+      () => find({ from: 48 }),
     )
     expect(open).toMatch(/task\.help_joined of \S+ by agent\d, (which agent\d helps with already|who owns it)/)
   })
@@ -198,10 +198,15 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
   type Told = { uncounted?: true; throttled?: object; judged?: object; tried?: { throttles?: number } }
 
   test.each([
-    ["is counted", ({ uncounted: _, ...data }: Told) => data, /which was throttled \d times in a row, and is counted as an attempt/],
-    ["is told as another failure", ({ throttled: _, ...data }: Told) => data, /which (says that it was throttled, and is not taken for it|is not counted)/],
-    ["is never counted", ({ tried, ...data }: Told) => ({ ...data, tried: { ...tried, throttles: 1 } }), /throttled 10 times in a row, and is not counted/],
-  ])("an attempt that was throttled and %s", async (_, as, found) => {
+    ["is counted", 1, ({ uncounted: _, ...data }: Told) => data, /which was throttled \d times in a row, and is counted as an attempt/],
+    ["is told as another failure", 1, ({ throttled: _, ...data }: Told) => data, /which (says that it was throttled, and is not taken for it|is not counted)/],
+    [
+      "is never counted",
+      157,
+      ({ tried, ...data }: Told) => ({ ...data, tried: { ...tried, throttles: 1 } }),
+      /throttled 10 times in a row, and is not counted/,
+    ],
+  ] as const)("an attempt that was throttled and %s", async (_, from, as, found) => {
     const lax = await tampered(
       (sound) =>
         Object.fromEntries(
@@ -214,7 +219,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
             return [name, { ...sound[name], decide }]
           }),
         ),
-      () => find({ throttled: true }),
+      () => find({ throttled: true, from }),
     )
     expect(lax).toMatch(found)
   })
@@ -248,7 +253,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
           const before = this.name === "agents" ? (this.get(key) as Agent | undefined) : undefined
           sound.call(this, key, before === undefined ? value : { ...(value as Agent), account: before.account })
         },
-      () => find({}),
+      () => find({ from: 18 }),
     )
     expect(kept).toMatch(
       /by agent\d, though ((account|breaker) account\/|\S+ is the probe of breaker)|reserves .*, not |the books of budget|is refused \(breaker_open\)/,

@@ -59,7 +59,7 @@ describe("a fault that is planted in threads which agents make is found:", { tim
           const isNew = this.name === "places" && this.get(key) === undefined && (value as Participant).joined
           sound.call(this, key, isNew ? { ...(value as Participant), lastReadSeq: 0 } : value)
         },
-      () => find({}),
+      () => find({ from: 9 }),
     )
     expect(eager).toMatch(/agent\d has .* to read, not /)
   })
@@ -83,7 +83,7 @@ describe("a fault that is planted in threads which agents make is found:", { tim
         const isThere = "refused" in decision && state.notices.has(String(input.seq))
         return isThere ? [{ type: "event.acked", data: { seq: input.seq, target: "" }, causedBy: input.seq }] : decision
       },
-      () => find({}),
+      () => find({ from: 103 }),
     )
     expect(open).toMatch(/event\.acked by agent\d of \d+, which is somebody else's|agent\d has the notices .* to acknowledge, not /)
   })
@@ -97,7 +97,7 @@ describe("a fault that is planted in threads which agents make is found:", { tim
           if (this.name === "notices" && (value as { ackedBy: string[] }).ackedBy.length > 0) this.delete(key)
           else sound.call(this, key, value)
         },
-      () => find({}),
+      () => find({ from: 17 }),
     )
     expect(short).toMatch(/agent\d has the notices .* to acknowledge, not \d+/)
   })
@@ -107,7 +107,7 @@ describe("a fault that is planted in threads which agents make is found:", { tim
       commands["task.add"],
       "decide",
       (sound) => (state, by, input, nowMs) => sound(state, { ...by, role: "operator" }, input, nowMs),
-      () => find({}),
+      () => find({ from: 19 }),
     )
     expect(open).toMatch(/agent\d, who is worker, sets the gates of by-agent\d/)
   })
