@@ -44,7 +44,7 @@ const benches: Record<string, () => Promise<Bench>> = {
     ),
 }
 const ABOUT = `Verbs:
-  claims        durable claims: one client (w1), 64 clients (w2), to a subscriber (w3); beside Redis, BullMQ, Postgres and the bare floor
+  claims        durable claims: one client (w1), 64 clients (w2), to a subscriber (w3), eight tasks at once (w4); beside Redis, BullMQ, Postgres and the bare floor
   fanout        one event to 1,000 subscribers
   replay        verify and fold 1,000,000 entries
   mcp           50 clients claim over MCP
