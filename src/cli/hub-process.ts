@@ -105,7 +105,7 @@ export async function serveHub(instance: Instance, listening: Listening, ready: 
       listening.port,
       at("port"),
     )
-    replacePrivately(at("port"), `${new URL(served.url).port}\n`)
+    replacePrivately(at("port"), `${new URL(served.url).port || 80}\n`)
     for (const ledger of ledgers) ledger.announce(served.url)
     file = { pid: process.pid, url: served.url, startedAtMs: Date.now(), version, born: bornOf(process.pid) ?? "" }
     replacePrivately(at("hub.json"), `${JSON.stringify(file)}\n`)

@@ -61,8 +61,8 @@ async function up(context: Context, { foreground = false, host, port, allowHost 
   terminal.answer({ supervising: true, already: ran, pid: supervisor.pid }, `the supervisor ${ran ? "runs already" : "is up"} (process ${supervisor.pid})`)
 }
 
-/** Whether the hub that runs is another than was asked for, as far as its address tells. */
+/** Whether the hub that runs is another than was asked for, as far as its address tells: that leaves out HTTP's own port. */
 function isOther(url: string, host: string, port: number | undefined, allowHost: readonly string[]): boolean {
   const at = new URL(url)
-  return (host !== LOOPBACK && at.hostname !== host) || (port !== undefined && port !== 0 && Number(at.port) !== port) || allowHost.length > 0
+  return (host !== LOOPBACK && at.hostname !== host) || (port !== undefined && port !== 0 && Number(at.port || 80) !== port) || allowHost.length > 0
 }

@@ -21,6 +21,14 @@ test("a hub is asked by the names of this machine with its port, by its address,
     expect(heard(host), host).toBe("origin_refused")
 })
 
+test("a hub on HTTP's own port is asked without it too, as clients ask", () => {
+  const guard = guardFor("10.0.0.5", 80, [])
+  for (const host of ["localhost", "127.0.0.1", "[::1]", "10.0.0.5", "10.0.0.5:80"])
+    expect(() => checkOrigin({ url: "/", headers: { host, origin: `http://${host}` } }, guard), host).not.toThrow()
+  expect(() => checkOrigin({ url: "http://localhost:80/health", headers: { host: "localhost" } }, guard)).not.toThrow()
+  expect(() => checkOrigin({ url: "/", headers: { host: "localhost", origin: "https://localhost" } }, guard)).toThrow()
+})
+
 test("an address that names its host says which one is asked", () => {
   expect(heard("evil.example", undefined, "http://localhost:4100/health")).toBeNull()
   for (const url of ["http://evil.example/health", "HTTPS://localhost/health", "ws://evil.example:4100/ws", "http://:0"])

@@ -29,7 +29,10 @@ const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 /** `allowed`: further `host` or `host:port` names, such as a reverse proxy's; their https origins are allowed too. */
 export function guardFor(host: string, port: number, allowed: readonly string[]): Guard {
   const bound = isIP(host) === 6 ? `[${host}]` : host
-  const hosts = new Set([...LOOPBACK_NAMES, bound].map((name) => `${name}:${port}`))
+  const names = [...LOOPBACK_NAMES, bound]
+  const hosts = new Set(names.map((name) => `${name}:${port}`))
+  // Clients leave out HTTP's own port (RFC 9110, section 4.2.1).
+  if (port === 80) for (const name of names) hosts.add(name)
   const origins = new Set([...hosts].map((name) => `http://${name}`))
   for (const name of allowed) {
     hosts.add(name.toLowerCase())
