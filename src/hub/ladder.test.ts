@@ -59,6 +59,21 @@ async function stateAt(to: Seq): Promise<Workspace> {
   return (await replay(hub.loop.ledger, sha256, { to, compare: false })).state
 }
 
+async function textOf(store: SnapshotStore, key: string, seq: Seq): Promise<string> {
+  let text = ""
+  for await (const piece of (await store.open(key, seq))!) text += piece
+  return text
+}
+
+/** What was kept, each line changed before it is sealed. */
+async function* resealed(text: string, change: (line: string) => string): AsyncIterable<string> {
+  const seals = new Seals(sha256)
+  for (const line of text.split("\n").slice(0, -1)) {
+    const changed = change(line.slice(64))
+    yield `${seals.next(changed)}${changed}\n`
+  }
+}
+
 /** The state that is kept at the last rung. */
 async function topOf(ladder: Ladder): Promise<Workspace> {
   const reader = new SnapshotReader()
@@ -180,32 +195,22 @@ test("what an earlier version kept, steps forward without a state, is thrown awa
 test("what the version before kept, every record whole, is gone over and gone on from", async () => {
   const store = memorySnapshots()
   await ladderOn(store).grow(100)
-  const textOf = async (key: string, seq: Seq): Promise<string> => {
-    let text = ""
-    for await (const piece of (await store.open(key, seq))!) text += piece
-    return text
-  }
   for (const key of ["main", "main@100", "main@top"])
     for (const seq of await store.list(key)) {
-      const text = await textOf(key, seq)
-      const seals = new Seals(sha256)
-      const lines = async function* lines(): AsyncIterable<string> {
-        for (const line of text.split("\n").slice(0, -1)) {
-          const value: unknown = JSON.parse(line.slice(64))
-          const kept = rowsOf(value)
-          const old = JSON.stringify(kept === null ? value : [kept.table, kept.rows]).replace('"version":3', '"version":2')
-          yield `${seals.next(old)}${old}\n`
-        }
+      const older = (line: string): string => {
+        const value: unknown = JSON.parse(line)
+        const kept = rowsOf(value)
+        return JSON.stringify(kept === null ? value : [kept.table, kept.rows]).replace('"version":3', '"version":2')
       }
-      await store.keep(key, seq, lines())
+      await store.keep(key, seq, resealed(await textOf(store, key, seq), older))
     }
-  const older = await textOf("main", 10)
+  const older = await textOf(store, "main", 10)
   expect(older).toContain('"version":2')
   const ladder = ladderOn(store)
   await isTrue(ladder)
   await ladder.grow(hub.loop.head.seq)
   await isTrue(ladder)
-  expect(await textOf("main", 10), "it is not made anew").toBe(older)
+  expect(await textOf(store, "main", 10), "it is not made anew").toBe(older)
 })
 
 test("what was kept of another ledger is no past of this one, and is made anew", async () => {
@@ -224,6 +229,38 @@ test("what was kept of another ledger is no past of this one, and is made anew",
     expect(await store.list("main")).toEqual([])
     await ladderOn(store).grow(50)
   }
+})
+
+test("no step of another ledger is given, also where nobody has asked yet which there are, as a page that was open before does not", async () => {
+  const store = memorySnapshots()
+  await ladderOn(store).grow(50)
+  const read = async (from: Seq, limit: number) => (await hub.loop.ledger.read(from, limit)).map((stored) => ({ ...stored, hash: new Uint8Array(32) }))
+  const ladder = new Ladder({ workspace: "main", store, ledger: { read }, sha256, rungEntries: 10, pause: () => Promise.resolve() })
+  expect(await ladder.lines(10, 20)[Symbol.asyncIterator]().next()).toMatchObject({ done: true })
+})
+
+test("what was made beyond the last rung, and may be of a time that was taken back since, is no past, and is made anew", async () => {
+  const { seq: head } = hub.loop.head
+  // The hub was killed once its wider step was made, before the state was kept; then a copy of the ledger that ends at entry 60 took its place, and grew.
+  const [killed, store] = [memorySnapshots(), memorySnapshots()]
+  await ladderOn(killed).grow(head)
+  await ladderOn(store).grow(60)
+  for (const [key, seq] of [
+    ["main", 70],
+    ["main@100", 100],
+  ] as const) {
+    const text = await textOf(killed, key, seq)
+    await store.keep(
+      key,
+      seq,
+      resealed(text, (line) => line.replaceAll('"t28"', '"other"')),
+    )
+  }
+  expect(await textOf(store, "main@100", 100)).toContain('"other"')
+  const ladder = ladderOn(store)
+  expect(await ladder.lines(60, 70)[Symbol.asyncIterator]().next()).toMatchObject({ done: true })
+  await ladder.grow(head)
+  await isTrue(ladder)
 })
 
 test("a state that was changed in its midst is given to nobody as such, and is made anew", async () => {

@@ -80,6 +80,8 @@ export class Ladder {
   /** The lines of the fewest steps from one rung back to another, in the order in which they are gone. Ends before one that is not as it was written. */
   async *lines(from: Seq, to: Seq): AsyncIterable<string> {
     const { store, sha256, rungEntries } = this.#o
+    // What lies beyond the last rung was seen to be this ledger's by nobody.
+    if (to > (await this.#topSeq())) return
     const widths = await this.#widths()
     for (let at = to; at > from;) {
       const width = widths.find((one) => at % one.width === 0 && at - one.width >= from && one.ends.has(at))
@@ -216,20 +218,28 @@ export class Ladder {
       await pause()
     }
     state.seq = top.seq
+    await this.#dropAfter(top.seq)
     return state
   }
 
   /** Nothing of it can be relied on. */
   async #anew(): Promise<Workspace> {
-    const { store, rungEntries } = this.#o
-    const drop = async (key: string): Promise<void> => {
-      for (const seq of await store.list(key)) await store.drop(key, seq)
-    }
-    await drop(this.#key("top"))
-    // Of every width: wider ones may have been left where the narrow ones were deleted.
-    for (let width = rungEntries; width < Number.MAX_SAFE_INTEGER; width *= WIDER) await drop(this.#key(width))
+    const { store } = this.#o
+    const key = this.#key("top")
+    for (const seq of await store.list(key)) await store.drop(key, seq)
+    await this.#dropAfter(0)
     this.#isBad = false
     return new Workspace()
+  }
+
+  /** The steps that end after a rung: a hub that was killed may have left some, and the ledger have been taken back and gone on otherwise since. */
+  async #dropAfter(rung: Seq): Promise<void> {
+    const { store, rungEntries } = this.#o
+    // Of every width: wider ones may have been left where the narrow ones were deleted.
+    for (let width = rungEntries; width < Number.MAX_SAFE_INTEGER; width *= WIDER) {
+      const key = this.#key(width)
+      for (const seq of await store.list(key)) if (seq > rung) await store.drop(key, seq)
+    }
   }
 
   /** Where the last rung is; 0 where there is none, or the state that is kept there is not this ledger's: then no step is, for all that can be told. */
