@@ -45,7 +45,8 @@ function randomFrom(seed: number): () => number {
  */
 export async function wakeChaos({ seed, agents, messages, killMs, log }: Chaos): Promise<ChaosReport> {
   const random = randomFrom(seed)
-  const rig = await newRig()
+  // Who has many messages at random would else wait for most of a minute in the end, as the rate has it.
+  const rig = await newRig({ wake: { ratePerMinute: 100 } })
   const near = Math.ceil(agents / 2)
   const names = Array.from({ length: agents }, (_, at) => (at < near ? `reader-${at + 1}` : `far-${at - near + 1}`))
   await rig.skein("swarm", "spawn", "--agent", "reader", "--count", String(near))

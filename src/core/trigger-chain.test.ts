@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest"
 import { OPERATOR } from "../../test/scenario.ts"
 import { BITS, PLAIN, Waking } from "../../test/waking.ts"
+import type { Actor } from "./entry.ts"
+import type { ClaimedTrigger } from "./trigger-view.ts"
 import { standOf } from "./trigger-why.ts"
 
 const NOTHING = { channel: null, code: null, detail: "", session: null, beside: false, untilMs: null, bits: BITS } as const
@@ -58,6 +60,40 @@ describe("the chain", () => {
     expect(waking.job(waking.ask(waking.ann, "bob")).hop).toBe("spawn")
     const [claim] = waking.claim_(["bob"])
     expect(waking.record(claim!, "failed", { code: "SPAWN_FAILED", detail: "no such command" })).toMatchObject({ status: "dead", code: "SPAWN_FAILED" })
+  })
+
+  it.each<[string, (waking: Waking, claim: ClaimedTrigger) => unknown]>([
+    ["a text that was sent", (waking, claim) => waking.send(claim)],
+    ["one of which nobody knows, since its supervisor died with it", (waking, claim) => waking.record(claim, "delivering")],
+  ])("does not wait for a sign of a process that has ended: %s", (_, hands) => {
+    const waking = new Waking()
+    waking.asleep("bob")
+    waking.kept("bob", "s_b1", { resumeId: "c" })
+    const id = waking.ask(waking.ann, "bob")
+    const [claim] = waking.claim_(["bob"])
+    hands(waking, claim!)
+    const next: Actor = { ...waking.keeper, session: "s_next" }
+    waking.must("session.start", { ...next, session: null }, { id: "s_next", agent: "keeper", runtime: "supervisor", resumeId: null, owned: true })
+    waking.must("session.end", next, { session: waking.keeper.session as string, reason: "another run goes on" })
+    waking.sweep()
+    expect(waking.job(id)).toMatchObject({ status: "awaiting_ack", session: "s_b1" })
+    waking.must("session.end", next, { session: "s_b1", reason: "its pane was killed" })
+    waking.sweep()
+    expect(waking.job(id)).toMatchObject({ status: "fallback_resume", code: "PANE_DEAD", failed: { live: 1 }, notBeforeMs: waking.nowMs })
+    expect(waking.claim_(["bob"], next)).toMatchObject([{ job: id, hop: "resume", maybeSent: true }])
+  })
+
+  it("waits for what was started for it, though that has ended: it would be given up within moments", () => {
+    const waking = new Waking()
+    waking.asleep("bob")
+    const id = waking.ask(waking.ann, "bob")
+    const [claim] = waking.claim_(["bob"])
+    waking.record(claim!, "delivering")
+    waking.kept("bob", "s_b1")
+    waking.record(claim!, "sent", { session: "s_b1" })
+    waking.must("session.end", waking.keeper, { session: "s_b1", reason: "it died" })
+    waking.sweep()
+    expect(waking.job(id)).toMatchObject({ status: "awaiting_ack", hop: "spawn", session: "s_b1" })
   })
 
   it("goes back to a live session that came meanwhile", () => {

@@ -48,10 +48,22 @@ function upkeep(state: Workspace, job: Trigger, idleMs: number, bits: number, no
     const detail = "its supervisor fell silent in the middle of it: the text may have arrived"
     return [{ type: "trigger.sent", data: { id, fence: fence as Seq, channel: job.channel, session: null, detail, presumed: true }, causedBy: fence }]
   }
-  if (status === "awaiting_ack" && idleMs >= ackTimeMs(state, job) && heldBy(state, job, nowMs) === null)
-    return failure(state, job, "ACK_TIMEOUT", `idle for ${idleMs} ms`, nowMs, bits ^ backoffMs(1, 1, job.createdSeq * 2_654_435_761))
+  if (status === "awaiting_ack" && heldBy(state, job, nowMs) === null) {
+    const own = bits ^ backoffMs(1, 1, job.createdSeq * 2_654_435_761)
+    if (hasDiedWith(state, job)) return failure(state, job, "PANE_DEAD", "it ended before it showed that it had the text", nowMs, own)
+    if (idleMs >= ackTimeMs(state, job)) return failure(state, job, "ACK_TIMEOUT", `idle for ${idleMs} ms`, nowMs, own)
+  }
   if (isUnclaimed(state, job, nowMs)) return [{ type: "trigger.flagged", data: { id, code: "NO_SUPERVISOR" }, causedBy: job.createdSeq }]
   return []
+}
+
+/**
+ * Whether the live process that a text was sent to has ended, as its supervisor says: nothing is to be waited for then. What was started for a job has its time
+ * all the same, or an agent that dies as it starts would be given up within moments.
+ */
+function hasDiedWith(state: Workspace, { hop, session }: Trigger): boolean {
+  const reached = session === null ? undefined : state.sessions.get(session)
+  return hop === "live" && reached?.status === "ended" && reached.managedBy !== undefined
 }
 
 /** A claim is over at its end, and with its supervisor: one that is lost delivers nothing any more, since it would have to say so first. */
