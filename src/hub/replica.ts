@@ -100,13 +100,16 @@ export class Replica {
       const page = await this.#o.ledger.read(this.state.seq + 1, PAGE)
       if (page.length === 0) return
       let stirred = false
+      let governed = false
       for (const stored of page) {
         const entry = foldEntry(this.state, this.#chain, stored)
         this.#time.catchUp(entry.atMs)
         this.#o.onForeign(entry)
         stirred ||= stirs(entry.type)
+        governed ||= entry.type === "policy.set"
       }
       this.#keep(page, stirred)
+      if (governed) this.#o.policy.prepare()
     }
   }
 

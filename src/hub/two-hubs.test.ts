@@ -92,6 +92,23 @@ describe("of two hubs on one ledger", () => {
     expect([told(one, "leases.renewed"), told(one, "session.lost")]).toEqual([2, 0])
   })
 
+  test("each has a policy ready that the other was given, before anybody asks", async () => {
+    const { one, other } = await twoHubs()
+    const { policy } = one.loop
+    const prepare = policy.prepare.bind(policy)
+    let prepared = 0
+    policy.prepare = () => {
+      prepared += policy.isSet ? 1 : 0
+      prepare()
+    }
+    await other.execute("policy.set", OPERATOR, { text: "permit (principal, action, resource);", reason: "r" })
+    await one.clock.advance(10)
+    expect(prepared).toBe(1)
+    await other.tasks("u")
+    await one.clock.advance(10)
+    expect(prepared).toBe(1)
+  })
+
   test("if the one that it moved to dies, its lease decides", async () => {
     const { one, other, session, pass } = await twoHubs()
     await one.execute("task.claim", { agent: "a", session, role: "worker" }, { task: "t" })
