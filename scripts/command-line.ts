@@ -20,7 +20,8 @@ export function readCommandLine<const Config extends ParseArgsConfig>(config: Co
   try {
     return parseArgs(config)
   } catch (error) {
-    return wrongUse((error as Error).message.split(/\. |\n/)[0] as string, usage)
+    const [why = ""] = (error as Error).message.split(/\.? ?\n|\. /)
+    return wrongUse(why.replace("argument is ambiguous", "takes a value, and none that begins with a dash"), usage)
   }
 }
 
@@ -38,8 +39,16 @@ export function wholeNumber(option: string, text: string, least: number, usage: 
   return number
 }
 
-/** Has Ctrl-C and SIGTERM end the process through the listeners of `exit`: those end what it started and remove what it made. */
+/**
+ * Has Ctrl-C and SIGTERM end the process through the listeners of `exit`: those end what it started and remove what it made. So does whoever reads what
+ * it prints and has seen enough (`| head`): nobody would hear what comes of the rest. Status 141 is what a shell tells of a closed pipe.
+ */
 export function leaveInOrder(): void {
   process.once("SIGINT", () => process.exit(130))
   process.once("SIGTERM", () => process.exit(143))
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(141)
+    process.stderr.write(`what came of it could not be written to standard output: ${error.message}\n`)
+    process.exit(1)
+  })
 }

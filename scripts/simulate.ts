@@ -5,7 +5,7 @@
  */
 import type { Outcome } from "../test/simulation/world.ts"
 import { createHash } from "node:crypto"
-import { readCommandLine, wholeNumber, wrongUse } from "./command-line.ts"
+import { leaveInOrder, readCommandLine, wholeNumber, wrongUse } from "./command-line.ts"
 
 const USAGE = "npm run simulate -- [--seeds N] [--from SEED] [--trouble MS]"
 const { values } = readCommandLine(
@@ -21,6 +21,7 @@ const seeds = wholeNumber("seeds", values.seeds, 1, USAGE)
 const from = wholeNumber("from", values.from, 0, USAGE)
 const troubleMs = wholeNumber("trouble", values.trouble, 1, USAGE)
 if (!Number.isSafeInteger(from + seeds)) wrongUse(`seeds end at ${Number.MAX_SAFE_INTEGER}: ${seeds} of them do not begin at ${from}`, USAGE)
+leaveInOrder()
 // Loaded once the command line is known to be right: it takes most of a second.
 const { simulate } = await import("../test/simulation/world.ts")
 

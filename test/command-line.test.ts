@@ -1,4 +1,5 @@
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
 import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
@@ -36,6 +37,7 @@ test.each(WRONG.map((words) => [words.join(" "), words] as const))(
     const { status, stdout, stderr } = run(words)
     expect(status).toBe(2)
     expect(stdout).toBe("")
+    expect(stderr).not.toContain("ambiguous")
     expect(stderr).toMatch(/^\S.*\nusage: npm run (simulate|crash|fuzz|bench) -- .*\n$/)
   },
 )
@@ -66,6 +68,22 @@ test("the same seeds have the same trace hash, and others another", { timeout: 6
   expect(seven).toBeDefined()
   expect(traceFrom("7")).toBe(seven)
   expect(traceFrom("8")).not.toBe(seven)
+})
+
+/** Runs it and closes its standard output when the first line has come, as `| head -1` does. Answers with its exit status. */
+async function heardOnce(words: readonly string[]): Promise<number | null> {
+  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", ...words], { cwd: ROOT, stdio: ["ignore", "pipe", "ignore"] })
+  child.stdout.once("data", () => child.stdout.destroy())
+  const [status] = (await once(child, "close")) as [number | null]
+  return status
+}
+
+test.each([
+  ["scripts/simulate.ts", "--trouble", "1", "--seeds", "101"],
+  ["scripts/fuzz.ts", "--target", "plan,prompt,note", "--cases", "3"],
+  ["scripts/crash.ts", "--kills", "2"],
+])("whose output nobody reads any more ends at once, and takes that for no broken promise: %s", { timeout: 120_000 }, async (...words) => {
+  expect(await heardOnce(words)).toBe(141)
 })
 
 test("a bench with --json prints one object on one line, and nothing else", { timeout: 120_000 }, () => {
