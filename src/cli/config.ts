@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { LineCounter, parseDocument } from "yaml"
 import * as z from "zod"
 import type { Price } from "../core/usage.ts"
 import { WAKE_NUMBERS, type WakeNumber } from "../core/wake-policy.ts"
@@ -10,6 +9,7 @@ import { type PermissionRule, RULE_ANSWERS } from "../runtime/permission-desk.ts
 import { readPrivately } from "../ledger/private-file.ts"
 import { expression, presetSchema } from "./config-preset.ts"
 import { UsageError } from "./failure.ts"
+import { readYaml } from "./yaml-document.ts"
 
 /** Where an instance's settings are, below its folder; none need be there. */
 const CONFIG_FILE = "config.yaml"
@@ -71,33 +71,15 @@ export function readConfig(instanceDirectory: string): Config {
   return existsSync(path) ? parseConfig(readPrivately(path), path) : parseConfig("", path)
 }
 
-/** Translates what the YAML reader throws: nesting that is deeper than its stack, an alias of nothing, aliases that would grow without end. */
-function guarded<T>(path: string, read: () => T): T {
-  try {
-    return read()
-  } catch (error) {
-    if (error instanceof RangeError) throw new UsageError(`${path} is nested too deep`, "Settings are at most a few levels deep: mend the brackets or dashes.")
-    throw new UsageError(`${path}: ${(error as Error).message}`, "Write the value out where the alias (*name) stands.")
-  }
-}
-
 export function parseConfig(text: string, path: string): Config {
   if (Buffer.byteLength(text) > CONFIG_MAX_BYTES) throw new UsageError(`${path} is over ${CONFIG_MAX_BYTES} bytes long`, "Keep only settings in it.")
-  const lines = new LineCounter()
-  const document = guarded(path, () => parseDocument(text, { lineCounter: lines, version: "1.2", schema: "core", strict: true }))
-  const where = (offset: number): string => {
-    const { line, col } = lines.linePos(offset)
-    return `${path}:${Math.max(line, 1)}:${Math.max(col, 1)}`
-  }
-  const [fault] = document.errors
-  if (fault !== undefined)
-    throw new UsageError(`${where(fault.pos[0])}: this is no YAML: ${fault.message.split("\n", 1)[0] ?? ""}`, "Mend the indentation, quotes or brackets there.")
-  const read = schema.safeParse(guarded(path, () => document.toJS({ maxAliasCount: 100 }) as unknown) ?? {})
+  const { value, document, where } = readYaml(text, path)
+  const read = schema.safeParse(value ?? {})
   if (!read.success) {
     const [issue] = read.error.issues
     const keys = (issue?.path ?? []).map((key) => (typeof key === "symbol" ? String(key) : key))
     const unknown = issue?.code === "unrecognized_keys" ? issue.keys[0] : undefined
-    const node = document.getIn(unknown === undefined ? keys : [...keys, unknown], true) as { range?: [number, number, number] } | undefined
+    const node = document?.getIn(unknown === undefined ? keys : [...keys, unknown], true) as { range?: [number, number, number] } | undefined
     const said = unknown === undefined ? `${keys.join(".")}: ${issue?.message ?? ""}` : `there is no setting ${[...keys, unknown].join(".")}`
     throw new UsageError(`${where(node?.range?.[0] ?? 0)}: ${said}`, "docs/reference/files.md of Skein says what may stand in it.")
   }

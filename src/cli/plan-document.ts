@@ -1,4 +1,5 @@
-import { Composer, isAlias, isNode, Lexer, LineCounter, Parser, visit, type Alias, type CST, type Node } from "yaml"
+import { isAlias, isNode, LineCounter, visit, type Alias, type Node } from "yaml"
+import { composeYaml, FLATTER, MEND, TOO_DEEP } from "./yaml-document.ts"
 
 export type FaultCode =
   | "not_utf8"
@@ -37,8 +38,6 @@ const ALIASED_NODES_MAX = 100_000
 
 /** Characters of a fault's texts at the most. */
 const SHOWN_MAX = 500
-/** Levels of lists and maps in each other: a plan has five. Beyond some hundred the library would run out of stack, and before that out of time. */
-const DEPTH_MAX = 64
 
 /** The syntax of a plan file: its nodes, where each stands, and the faults found so far. YAML 1.2, of which JSON is a part. */
 export class PlanDocument {
@@ -116,15 +115,13 @@ export class PlanDocument {
       this.fault(0, "empty", "", "the file is empty", "Begin with `plan: NAME` and a list of `tasks`.")
       return null
     }
-    // Keys are compared by whoever reads the map: the parser's own check is quadratic.
-    const composer = new Composer({ prettyErrors: false, uniqueKeys: false, version: "1.2", schema: "core", strict: true })
-    const [document, second] = composer.compose(this.#tokens(text), true, text.length)
-    if (document === undefined || this.faults.length > 0) return null
-    for (const { pos, message } of document.errors)
-      this.fault(pos[0], "syntax", "", `this is no YAML: ${firstLine(message)}`, "Mend the indentation, quotes or brackets here.")
+    // Keys are compared by whoever reads the map.
+    const { document, secondAt, tooDeepAt } = composeYaml(text, this.#lines)
+    if (tooDeepAt !== null) this.fault(tooDeepAt, "too_deep", "", TOO_DEEP, FLATTER)
+    if (document === undefined || tooDeepAt !== null) return null
+    for (const { pos, message } of document.errors) this.fault(pos[0], "syntax", "", `this is no YAML: ${firstLine(message)}`, MEND)
     // The first document is sound when the only complaint is that others follow it; after any other, what the nodes say is guesswork.
-    if (second !== undefined)
-      this.fault(second.range[0], "many_documents", "", "a second document begins here", "Keep one plan in one file, without `---` between.")
+    if (secondAt !== null) this.fault(secondAt, "many_documents", "", "a second document begins here", "Keep one plan in one file, without `---` between.")
     for (const { pos, message } of document.warnings)
       this.fault(pos[0], "tag", "", firstLine(message), "Leave the tag out: a plan has plain text, numbers, lists and maps.")
     if (document.errors.length > 0) return null
@@ -135,19 +132,6 @@ export class PlanDocument {
     }
     this.#collectAliases(contents)
     return contents
-  }
-
-  /** The file's tokens, up to where it nests too deep: recorded, and then nothing that came before counts. */
-  *#tokens(text: string): Generator<CST.Token, void> {
-    const parser = new Parser(this.#lines.addNewLine)
-    this.#lines.addNewLine(0)
-    for (const lexeme of new Lexer().lex(text)) {
-      yield* parser.next(lexeme)
-      if (parser.stack.length <= DEPTH_MAX) continue
-      this.fault(parser.offset, "too_deep", "", `lists and maps nest deeper than ${DEPTH_MAX} levels here`, "Close the brackets above, or write it flatter.")
-      return
-    }
-    yield* parser.end()
   }
 
   /** An alias means the last anchor of its name before it. One pass: asking the library for each would be quadratic. */

@@ -1,9 +1,9 @@
 import { isUtf8 } from "node:buffer"
-import { parseDocument } from "yaml"
 import type { Input, Output } from "../contract/operations.ts"
 import { readBounded } from "./bounded-file.ts"
 import { UsageError } from "./failure.ts"
 import { printableLines } from "./printable.ts"
+import { readYaml } from "./yaml-document.ts"
 
 type Cases = NonNullable<Input<"policy.test">["cases"]>
 type Fault = Output<"policy.check">["faults"][number]
@@ -28,27 +28,10 @@ export function shownPolicy(text: string): string {
 export function readCases(path: string): Cases {
   const bytes = readBounded(path, FILE_MAX_BYTES)
   if (!isUtf8(bytes) || bytes.length > FILE_MAX_BYTES) throw new UsageError(`${JSON.stringify(path)} is no list of cases`, CASES_REMEDY)
-  // Keys are looked at by the hub: the reader's own check takes minutes for as many as such a file may have.
-  const document = guarded(path, () => parseDocument(bytes.toString("utf8"), { uniqueKeys: false }))
-  const [error] = document.errors
-  if (error !== undefined) {
-    const [place] = error.linePos ?? []
-    throw new UsageError(`${path}:${place?.line ?? 1}:${place?.col ?? 1}: ${error.message.split("\n")[0]}`, CASES_REMEDY)
-  }
-  const value = guarded<unknown>(path, () => document.toJS({ maxAliasCount: 100 }))
+  const { value } = readYaml(bytes.toString("utf8"), path)
   const cases = Array.isArray(value) ? value : (value as { cases?: unknown } | null)?.cases
   if (!Array.isArray(cases) || cases.length === 0) throw new UsageError(`${JSON.stringify(path)} is no list of cases`, CASES_REMEDY)
   return cases as Cases
-}
-
-/** Translates what the YAML reader throws: nesting that is deeper than its stack, an alias of nothing, aliases that would grow without end. */
-function guarded<T>(path: string, read: () => T): T {
-  try {
-    return read()
-  } catch (error) {
-    if (error instanceof RangeError) throw new UsageError(`${JSON.stringify(path)} is nested too deep`, CASES_REMEDY)
-    throw new UsageError(`${JSON.stringify(path)}: ${(error as Error).message}`, "Write the value out where the alias (*name) stands.")
-  }
 }
 
 const CASES_REMEDY = "Write YAML: - { principal: ann, action: task.claim, resource: task/ID, expect: allow }"
