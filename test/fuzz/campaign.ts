@@ -53,7 +53,7 @@ export async function campaign(
   { seed, cases, untilMs, deadlineMs = target.deadlineMs ?? DEADLINE_MS, reduceMs = 20_000 }: Campaign,
 ): Promise<Outcome> {
   const strays = new Strays()
-  const watchdog = new Watchdog()
+  const watchdog = new Watchdog(target.name)
   const outcomes = new Map<string, number>()
   const startedMs = performance.now()
   let [done, startBytes] = [0, 0]

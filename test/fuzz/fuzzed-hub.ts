@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from "node:crypto"
 import { type ErrorBody, ERRORS } from "../../src/contract/errors.ts"
-import { decodeEntry, ENTRY_MAX_BYTES } from "../../src/core/entry.ts"
+import { decodeEntry, type Entry, ENTRY_MAX_BYTES } from "../../src/core/entry.ts"
 import { toHex } from "../../src/core/hash.ts"
 import { systemClock } from "../../src/hub/clock.ts"
 import { openHub, type Hub } from "../../src/hub/hub.ts"
@@ -96,12 +96,16 @@ export class FuzzedHub {
     }
   }
 
-  /** Throws where somebody else than the hub itself has written since `seq`: a refused request MUST leave no entry. */
-  async checkUnwritten(seq: number): Promise<void> {
+  /** The first entry since `seq` that somebody else than the hub itself has written. */
+  async writtenSince(seq: number): Promise<Entry | undefined> {
     const entries = await this.loop.entries(seq + 1, 1_000)
-    const decoded = entries.map(({ bytes }) => decodeEntry(bytes))
     // An export of telemetry is recorded call by call, on also when whoever sent it is gone: it is some earlier case's.
-    const foreign = decoded.find(({ actor, commandId }) => actor.agent !== "hub" && commandId?.startsWith("otlp.") !== true)
+    return entries.map(({ bytes }) => decodeEntry(bytes)).find(({ actor, commandId }) => actor.agent !== "hub" && commandId?.startsWith("otlp.") !== true)
+  }
+
+  /** Throws where somebody else has written since `seq`: a refused request MUST leave no entry. */
+  async checkUnwritten(seq: number): Promise<void> {
+    const foreign = await this.writtenSince(seq)
     if (foreign !== undefined) throw new Broken(`a refused request wrote entry ${foreign.seq}: ${JSON.stringify(foreign).slice(0, 400)}`)
   }
 

@@ -56,7 +56,7 @@ class WebSocketSubject implements Subject {
       bytes = mutateBytes(bytes, choices, 2)
       stuck = true
     }
-    const written = async (): Promise<boolean> => (await this.#settled()) > seq
+    const written = async (): Promise<boolean> => (await this.#settled()) > seq && (await this.#hub.writtenSince(seq)) !== undefined
     const conversation = await converse(this.#hub.port, upgrade, choices.chance(80) ? [bytes] : messages, stuck, written)
     const came = await this.#judge(conversation, stuck, seq)
     this.#hub.checkSound()
@@ -183,7 +183,7 @@ type Conversation = { status: number | null; refusal: string; frames: Received[]
 
 /**
  * Upgrades, writes, and reads until the last call is answered, the connection ends, or patience does. The last call is a read, which may be answered
- * before a command that came before it: where something was `written` that nobody was told is done, that is waited for too.
+ * before a command that came before it: where something was `written` that nobody was told is done, that is waited for too, as long as patience lasts.
  */
 function converse(port: number, upgrade: Buffer, pieces: readonly Buffer[], stuck: boolean, written: () => Promise<boolean>): Promise<Conversation> {
   return new Promise((resolve) => {
@@ -214,7 +214,6 @@ function converse(port: number, upgrade: Buffer, pieces: readonly Buffer[], stuc
       setImmediate(() => send(at + 1))
     }
     socket.on("data", (chunk: Buffer) => {
-      if (stuck) quiet()
       rest = Buffer.concat([rest, chunk])
       if (heard.status === null) {
         const end = rest.indexOf("\r\n\r\n")
@@ -235,9 +234,12 @@ function converse(port: number, upgrade: Buffer, pieces: readonly Buffer[], stuc
       rest = Buffer.from(read.rest)
       heard.frames.push(...read.frames)
       heard.last ||= read.frames.some(({ opcode, payload }) => opcode === 1 && payload.includes(`"id":${LAST},`))
+      clearTimeout(silence)
       if (read.frames.some(({ opcode }) => opcode === 8)) finish(true)
-      else if (heard.last && (stuck || heard.frames.some(tellsDone))) finish(false)
-      else if (heard.last) void written().then((isWritten) => (isWritten ? quiet() : finish(false)))
+      else if (!heard.last) {
+        if (stuck) quiet()
+      } else if (heard.frames.some(tellsDone)) finish(false)
+      else void written().then((isWritten) => isWritten || finish(false))
     })
     socket.on("end", () => finish(true))
     socket.on("error", () => finish(true))
