@@ -166,6 +166,15 @@ describe("a SQLite ledger", () => {
     await openSqlite({ path }).close()
   })
 
+  it("is another process's, where the name beside it is no process: nobody is told to end process -1, which is all of them", async () => {
+    const ledger = openSqlite({ path })
+    for (const pid of [-1, 0, 1.5, "7", null]) {
+      writeFileSync(`${path}.owner`, JSON.stringify({ pid, address: "http://127.0.0.1:1" }))
+      expect(() => openSqlite({ path })).toThrow("is in use by another process")
+    }
+    await ledger.close()
+  })
+
   it("whose owner cannot be named is not open, and is free once it can be", async () => {
     mkdirSync(`${path}.owner`)
     expect(() => openSqlite({ path })).toThrow("is a folder")

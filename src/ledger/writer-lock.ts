@@ -77,7 +77,7 @@ export class WriterLock {
 export function readOwner(path: string): Owner | null {
   try {
     const { pid, address } = JSON.parse(readPrivately(`${path}.owner`)) as Partial<Owner>
-    return Number.isSafeInteger(pid) ? { pid: pid!, address: typeof address === "string" ? address : null } : null
+    return Number.isSafeInteger(pid) && pid! > 0 ? { pid: pid!, address: typeof address === "string" ? address : null } : null
   } catch {
     return null
   }
