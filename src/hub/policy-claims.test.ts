@@ -88,6 +88,21 @@ test("of a task that was seen before nothing is read, whoever claims, until its 
   expect([look("ann"), look("bob")]).toEqual([1, 0])
 })
 
+test("however many tasks there are, a second look asks nothing anew, also where others have looked before", () => {
+  const state = workspace()
+  const kept = TASKS.length - 1
+  const set = new PolicySet(cedar, "many", `permit (principal, action, resource) when { resource.name like "p*" && principal.name != "" };`, kept)
+  const look = (agent: string): number => {
+    const before = set.evaluated
+    const verdictOf = set.claims(state, claimsOf(state, { agent, role: "worker" }, NOW))
+    for (const id of TASKS) verdictOf(id)
+    return set.evaluated - before
+  }
+  expect([look("ann"), look("ann")]).toEqual([TASKS.length, 0])
+  // The last one's are forgotten where they are too many, but nobody's own while they are looked for.
+  expect([look("bob"), look("cat"), look("cat")]).toEqual([TASKS.length, TASKS.length, 0])
+})
+
 test("tasks that differ only at the end of a long text, or in half of a character, are told apart", () => {
   const state = workspace()
   const long = "x".repeat(500)

@@ -23,7 +23,10 @@ type Answer<Name extends "policyToJson" | "validate"> = Extract<ReturnType<Cedar
 type Detailed = Answer<"validate">["validationErrors"][number]["error"]
 
 const SEE_SCHEMA = "What there is: skein policy show --schema."
-/** Decisions that are kept, of each policy set: a long queue of which each task is asked by name must fit, or every look through it would ask Cedar anew. */
+/**
+ * Decisions that are kept, of each policy set, or two for each task where there are many: a queue of which each task is asked by name must fit beside what else is asked,
+ * or every look through it would ask Cedar anew, and a claim in pieces come to no end.
+ */
 const KEPT_MAX = 131_072
 
 /** The entity of each action with the groups that it is in. */
@@ -69,9 +72,10 @@ export class PolicySet {
   /** What a task looks like as long as its records are these: records are never changed in place. */
   readonly #seen = new Map<TaskId, Seen>()
   #evaluated = 0
+  #keptMax: number
 
   /** Keeps the parsed set in Cedar under `id`, in place of what it kept there. Throws `Error` where the text cannot be parsed. */
-  constructor(cedar: Cedar, id: string, text: string) {
+  constructor(cedar: Cedar, id: string, text: string, keptMax = KEPT_MAX) {
     const deep = tooDeep(text)
     if (deep !== null) throw new Error(deep.message)
     const { rules, parsed } = rulesOf(cedar, text)
@@ -79,6 +83,7 @@ export class PolicySet {
     if (answer.type === "failure") throw new Error(answer.errors[0]?.message ?? "it cannot be parsed")
     this.#cedar = cedar
     this.#id = id
+    this.#keptMax = keptMax
     this.rules = rules
     this.#reads = readsOf(parsed)
     this.#readsAmount = readsAmount(this.#reads)
@@ -110,6 +115,7 @@ export class PolicySet {
     beforeAsked: () => void = () => undefined,
   ): (task: TaskId) => Verdict {
     let by: string | null = null
+    this.#keptMax = Math.max(this.#keptMax, 2 * tasks.size)
     return (id) => {
       const task = tasks.get(id)
       const spec = specs.get(id)
@@ -135,7 +141,7 @@ export class PolicySet {
   }
 
   #see(id: TaskId, seen: Seen): Seen {
-    if (this.#seen.size >= KEPT_MAX) this.#seen.clear()
+    if (this.#seen.size >= this.#keptMax) this.#seen.clear()
     this.#seen.set(id, seen)
     return seen
   }
@@ -168,7 +174,7 @@ export class PolicySet {
 
   #keep(by: string, of: string, verdict: Verdict): Verdict {
     this.#evaluated += 1
-    if (this.#size >= KEPT_MAX) {
+    if (this.#size >= this.#keptMax) {
       this.#kept.clear()
       this.#verdicts.clear()
       this.#size = 0
