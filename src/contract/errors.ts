@@ -11,6 +11,8 @@ export type OperationalCode =
   | "unsupported_media_type"
   | "method_not_allowed"
   | "unknown_operation"
+  | "not_implemented"
+  | "request_timeout"
   | "body_too_large"
   | "rate_limited"
   | "overloaded"
@@ -83,6 +85,8 @@ export const ERRORS: Record<ErrorCode, ErrorRow> = {
   unsupported_media_type: { http: 415, exit: 2, retry: "never", meaning: "The body must be application/json." },
   method_not_allowed: { http: 405, exit: 2, retry: "never", meaning: "The address does not take this method." },
   unknown_operation: { http: 404, exit: 2, retry: "never", meaning: "There is no such operation." },
+  not_implemented: { http: 501, exit: 2, retry: "never", meaning: "The request comes in a coding that the hub does not read." },
+  request_timeout: { http: 408, exit: 75, retry: "later", meaning: "The request did not come whole in time, and was not carried out." },
   body_too_large: { http: 413, exit: 1, retry: "never", meaning: "The body is over the limit, which the answer names." },
   rate_limited: { http: 429, exit: 75, retry: "later", meaning: "The caller asks too often; `retryAfterMs` says when to come again." },
   overloaded: {

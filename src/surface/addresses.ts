@@ -1,15 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { pipeline } from "node:stream/promises"
-import { Readable } from "node:stream"
 import { setImmediate as nextTurn } from "node:timers/promises"
 import { SkeinError } from "../contract/errors.ts"
 import type { Hub } from "../hub/hub.ts"
 import { stopping } from "../hub/failures.ts"
-import { letGo } from "../hub/snapshots.ts"
 import { answerText } from "./answer-text.ts"
 import type { Arriving } from "./arriving.ts"
 import { type Auth, type Caller, TOKEN_MS } from "./auth.ts"
-import { rangeAsked, sendBack, sendEntries } from "./entry-pages.ts"
+import { rangeAsked, sendBack, sendEntries, sendLines } from "./entry-pages.ts"
 import type { Connections } from "./connections.ts"
 import { type EventStream, streamEvents } from "./events.ts"
 import type { McpEndpoint } from "./mcp-http.ts"
@@ -135,7 +132,9 @@ export class Addresses {
     // Refused for the caller's role, whatever it says: 8 MiB would be parsed for that, up to a second long.
     const input = isPlan && !mayPlan(caller) ? undefined : decodeInput(prefix, await readJson(request, isPlan ? planMaxBytes : bodyMaxBytes, this.#o.arriving))
     // What can be parked dies with its connection.
-    const signal = waits(operation, input) ? this.#goneWith(response, caller) : undefined
+    const isWaiting = waits(operation, input)
+    if (isWaiting) endWith(response)
+    const signal = isWaiting ? this.#goneWith(response, caller) : undefined
     const answer = this.#o.perform(caller, { operation, input, key: headerOf(request, "idempotency-key"), requestId, signal, from: request.socket })
     const output = await (signal === undefined ? answer : answer.catch((error: unknown) => Promise.reject(calledOff(signal) ?? error)))
     sendText(response, 200, encodeOutput(prefix, answerText(operation, output)), { "X-Request-Id": requestId })
@@ -171,7 +170,8 @@ export class Addresses {
     const mcp = await this.#mcp
     const { workspace } = caller
     const bound = await mcp.withSession(caller, (session) => this.#o.auth.caller(bearerOf(request), { workspace, session, loopback: isLoopback(request) }))
-    await mcp.serve(request, response, bound, body, this.#goneWith(response, bound))
+    const lasts = (): void => endWith(response)
+    await mcp.serve(request, response, bound, body, { gone: this.#goneWith(response, bound), lasts })
   }
 
   async #loadMcp(): Promise<McpEndpoint> {
@@ -228,9 +228,7 @@ export class Addresses {
       : await loop.snapshot(Number(text))
     if (found === null)
       throw new SkeinError("not_found", `there is no snapshot at or before ${text}`, "Start from the first entry; `ledger.snapshots` lists what is kept.")
-    if (response.destroyed) return letGo(found.lines)
-    response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", "Skein-Snapshot-Seq": String(found.seq), ...SECURE_HEADERS })
-    await pipeline(Readable.from(found.lines, { objectMode: false }), response)
+    await sendLines(response, found.lines, { "Skein-Snapshot-Seq": String(found.seq) })
   }
 
   async #range({ request, response, pathname }: Exchange): Promise<void> {
@@ -289,7 +287,6 @@ export class Addresses {
   #goneWith(response: ServerResponse, caller: Caller): AbortSignal {
     const gone = new AbortController()
     const waiting = { caller, gone }
-    endWith(response)
     // By now already, perhaps: no event will tell.
     if (response.destroyed) gone.abort()
     else if (this.#closing) gone.abort(stopping())

@@ -5,6 +5,7 @@ import { SkeinError } from "../contract/errors.ts"
 import type { AgentId, Seq } from "../core/ids.ts"
 import type { Ladder } from "../hub/ladder.ts"
 import type { Loop } from "../hub/loop.ts"
+import { letGo } from "../hub/snapshots.ts"
 import { SECURE_HEADERS } from "./request.ts"
 
 /** Entries of one line. */
@@ -20,12 +21,20 @@ export function rangeAsked(pathname: string): { what: string; workspace: string;
   return { what, workspace, from: Number(from), to: Number(to) }
 }
 
+/** Answers with lines of JSON; who asks by HEAD, or has gone, gets none, and none is made. */
+export async function sendLines(response: ServerResponse, lines: AsyncIterable<string>, headers: Readonly<Record<string, string>> = {}): Promise<void> {
+  if (response.destroyed) return letGo(lines)
+  response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", ...headers, ...SECURE_HEADERS })
+  if (response.req.method !== "HEAD") return pipeline(Readable.from(lines, { objectMode: false }), response)
+  response.end()
+  await letGo(lines)
+}
+
 /** Sends the stored entries from `from` to `to`, as far as the ledger holds them: each line is a JSON array of 512 at the most, as they were hashed. */
 export async function sendEntries(loop: Loop, from: Seq, to: Seq, of: AgentId, response: ServerResponse): Promise<void> {
   // Of what is in flight nothing may be read; what the head says is durable.
   const last = Math.min(to, loop.head.seq)
-  response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", ...SECURE_HEADERS })
-  await pipeline(Readable.from(linesOf(loop, from, last, of), { objectMode: false }), response)
+  await sendLines(response, linesOf(loop, from, last, of))
 }
 
 /**
@@ -38,8 +47,7 @@ export async function sendBack(ladder: Ladder | null, from: Seq, to: Seq, respon
   const first = await lines?.next()
   if (lines === undefined || first === undefined || first.done === true)
     throw new SkeinError("not_found", `no step of the past is kept from ${to} back to ${from}`, "Ask from one rung to another: `ledger.snapshots` lists them.")
-  response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", ...SECURE_HEADERS })
-  await pipeline(Readable.from(restOf(first.value, lines), { objectMode: false }), response)
+  await sendLines(response, restOf(first.value, lines))
 }
 
 async function* restOf(first: string, rest: AsyncIterator<string>): AsyncIterable<string> {

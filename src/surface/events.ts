@@ -46,6 +46,10 @@ export function streamEvents(
     unsubscribe?.()
     closed(stream)
   })
+  if (request.method === "HEAD") {
+    end("")
+    return stream
+  }
   unsubscribe = loop.subscribe(from, {
     deliver: (frame) => void response.write(messageOf(frame)),
     writable: () => response.writableLength < BUFFER_MAX && !response.writableEnded,

@@ -48,6 +48,37 @@ test.each<[string, () => string, RegExp]>([
   expect(await heardTo(asked(), { ends: true })).toMatch(answer)
 })
 
+const mcp = (method: string, params: object, of: object = {}): string => {
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: { ...params, ...of } })
+  const headers = `Authorization: Bearer ${ada}\r\nAccept: application/json, text/event-stream\r\nContent-Type: application/json\r\n`
+  const newest = Object.keys(of).length === 0 ? "" : `MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: ${method}\r\n`
+  return `POST /mcp HTTP/1.1\r\nHost: ${new URL(hub.url).host}\r\n${headers}${newest}Content-Length: ${body.length}\r\n\r\n${body}`
+}
+const MCP_NEWEST = "io.modelcontextprotocol"
+const NEWEST = {
+  _meta: {
+    [`${MCP_NEWEST}/protocolVersion`]: "2026-07-28",
+    [`${MCP_NEWEST}/clientInfo`]: { name: "t", version: "1" },
+    [`${MCP_NEWEST}/clientCapabilities`]: {},
+  },
+}
+
+test.each<[string, () => string, RegExp]>([
+  ["which tools there are", () => mcp("tools/list", {}), /"claim_task"[^]*\r\n0\r\n\r\n$/],
+  ["a call", () => mcp("tools/call", { name: "start_session", arguments: {} }), /s_[0-9a-z]+/],
+  ["several calls", () => mcp("tools/list", {}) + mcp("tools/call", { name: "start_session", arguments: {} }), /"claim_task"[^]*s_[0-9a-z]+/],
+  // The hub has nothing to tell on such a stream, and ends it by itself.
+  ["a stream", () => mcp("subscriptions/listen", { notifications: { toolsListChanged: true } }, NEWEST), /acknowledged[^]*\r\n0\r\n\r\n$/],
+])("who asks by MCP and has ended its side is answered: %s", async (_, asked, answer) => {
+  expect(await heardTo(asked(), { ends: true })).toMatch(answer)
+})
+
+test("who waits by MCP and ends its side is taken for gone", async () => {
+  await heardTo(mcp("tools/call", { name: "start_session", arguments: {} }), { ends: true })
+  await heardTo(mcp("tools/call", { name: "wait_for_work", arguments: { waitMs: 60_000 } }), { ends: true })
+  expect(hub.loop.stats()["subscribers"]).toBe(0)
+})
+
 describe.each(["work/wait", "task/claimNext"])("who waits by %s and ends its side", (operation) => {
   test("is taken for gone, also behind another request", async () => {
     for (const before of ["", get("/health")]) {

@@ -17,7 +17,8 @@ import { Page } from "./page.ts"
 import { performer, revokedBy, type SurfaceLog, told } from "./perform.ts"
 import { CONNECTIONS_MAX } from "./places.ts"
 import { Buckets, type Rate } from "./rate.ts"
-import { badRequest, checkOrigin, errorHeaders, type Guard, guardFor, noProxy, pathOf, refuseRaw, sendError, unexpected, wholeAnswer } from "./request.ts"
+// prettier-ignore
+import { badRequest, checkCoding, checkOrigin, errorHeaders, type Guard, guardFor, noProxy, pathOf, refuseRaw, sendError, unexpected, wholeAnswer } from "./request.ts"
 import { inTurn, RequestTurns } from "./request-turns.ts"
 import { encodeError, type ErrorStyle } from "./rpc.ts"
 import { asksForWebSocket, passOver } from "./upgrade-offer.ts"
@@ -271,6 +272,7 @@ class Surface {
         throw stopping()
       }
       checkOrigin(request, this.#guard)
+      checkCoding(request)
       await this.#addresses.answer({ request, response, pathname: pathOf(request), requestId })
     } catch (error) {
       if (response.destroyed) return

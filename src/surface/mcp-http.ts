@@ -7,7 +7,7 @@ import type { SessionId } from "../core/ids.ts"
 import type { Caller } from "./auth.ts"
 import { mcp } from "./mcp-library.ts"
 import { mcpServer, type McpBackend } from "./mcp-server.ts"
-import type { Perform, SurfaceLog } from "./perform.ts"
+import { type Perform, type SurfaceLog, waits } from "./perform.ts"
 
 export type McpEndpointOptions = {
   version: string
@@ -23,8 +23,10 @@ export const LEVELS_MAX = 64
 /** How long answers may take to get out once their calls are over, in ms. */
 const CLOSE_MS = 1_000
 
+/** Its connection. `lasts` is called once it is known that what is asked may take as long as it likes: then whoever ends its side is taken for gone. */
+type Line = { gone: AbortSignal; lasts(): void }
 /** Who asks, as the bearer said it: travels beside the request, never in it. */
-type Asking = { caller: Caller; gone: AbortSignal }
+type Asking = Line & { caller: Caller }
 
 /**
  * MCP over streamable HTTP for any number of agents, every revision at one address. Nothing is kept between requests but which session a credential last
@@ -48,8 +50,7 @@ export class McpEndpoint {
     this.#handler = mcp.createMcpHandler(
       ({ authInfo }) => {
         // Put there by `serve`, which is the only way in.
-        const { caller, gone } = (authInfo?.extra ?? {}) as Asking
-        return mcpServer(this.#backend(caller, gone))
+        return mcpServer(this.#backend((authInfo?.extra ?? {}) as Asking))
       },
       { onerror },
     )
@@ -88,12 +89,12 @@ export class McpEndpoint {
     }
   }
 
-  async serve(request: IncomingMessage, response: ServerResponse, caller: Caller, body: unknown, gone: AbortSignal): Promise<void> {
+  async serve(request: IncomingMessage, response: ServerResponse, caller: Caller, body: unknown, line: Line): Promise<void> {
     if (!shallow(body, LEVELS_MAX))
       throw new SkeinError("invalid_input", `the body nests more than ${LEVELS_MAX} levels deep`, "Send what the tool's schema describes.", {
         limit: LEVELS_MAX,
       })
-    const asking: Asking = { caller, gone }
+    const asking: Asking = { caller, ...line }
     const auth = { token: "", clientId: caller.actor.agent, scopes: [], extra: { ...asking } }
     const served = this.#serve(Object.assign(request, { auth }) as NodeIncomingMessageLike, response, body)
     await (body === undefined ? served : remembered(this.#answers, served))
@@ -116,10 +117,11 @@ export class McpEndpoint {
     await this.#handler.close()
   }
 
-  #backend(caller: Caller, gone: AbortSignal): McpBackend {
+  #backend({ caller, gone, lasts }: Asking): McpBackend {
     const { version, perform, requestId } = this.#o
     const call: McpBackend["call"] = async (operation, input, signal) => {
       try {
+        if (waits(operation, input)) lasts()
         const ends = AbortSignal.any([signal, gone, this.#closing.signal])
         return await remembered(this.#calls, perform(caller, { operation, input, key: null, requestId: requestId(), signal: ends }))
       } catch (error) {

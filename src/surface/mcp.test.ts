@@ -303,7 +303,7 @@ test.each(REVISIONS)("a call of revision %s that takes its time to stop is still
   const server = createServer((request, response) => {
     void (async () => {
       const body = request.method === "POST" ? await readJson(request, 10_000, new Arriving()) : undefined
-      await slow.serve(request, response, caller, body, new AbortController().signal)
+      await slow.serve(request, response, caller, body, { gone: new AbortController().signal, lasts: () => undefined })
     })()
   })
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening))

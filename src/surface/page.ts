@@ -35,7 +35,7 @@ export class Page {
     if (pathname === "/enter/link") return this.#link(request, response)
     if (pathname === "/leave") return this.#leave(request, response)
     if (pathname === "/enter" && request.method === "POST") return this.#enter(request, response)
-    if (request.method !== "HEAD") allow(request, "GET")
+    allow(request, "GET")
     return pathname.startsWith("/assets/") ? this.#files.asset(request, response, pathname.slice("/assets/".length)) : this.#files.index(request, response)
   }
 

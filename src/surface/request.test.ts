@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { checkOrigin, guardFor } from "./request.ts"
+import { badRequest, checkOrigin, guardFor, rawAnswer } from "./request.ts"
 
 const GUARD = guardFor("192.168.1.5", 4100, ["Skein.Example", "proxy.example:8443"])
 
@@ -12,6 +12,11 @@ function heard(host: string | undefined, origin?: string, url?: string): string 
     return (error as { code: string }).code
   }
 }
+
+test("who does not end its request in time hears 408, as of a request that was not carried out", () => {
+  const late = Object.assign(new Error("Request timeout"), { code: "ERR_HTTP_REQUEST_TIMEOUT" })
+  expect(rawAnswer(badRequest(late)).toString()).toMatch(/^HTTP\/1\.1 408 [^]*Connection: close[^]*"code":"request_timeout"/)
+})
 
 test("a hub is asked by the names of this machine with its port, by its address, and by the names that are allowed", () => {
   for (const host of ["localhost:4100", "LOCALHOST:4100", "127.0.0.1:4100", "[::1]:4100", "192.168.1.5:4100", "skein.example", "proxy.example:8443"])

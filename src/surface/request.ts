@@ -135,6 +135,18 @@ export function readBytes(request: IncomingMessage, maxBytes: number, arriving: 
   })
 }
 
+/**
+ * Throws `not_implemented` where the body comes in a coding that is not undone here: what is in the chunks would be taken for the body (RFC 9112, section 6.1).
+ * `invalid_input` where chunked is not the last of them: nobody knows its end (section 6.3), and Node's parser says so only once the request is told of.
+ */
+export function checkCoding({ headers }: Asked): void {
+  const coding = headers["transfer-encoding"]
+  if (coding === undefined || coding.toLowerCase() === "chunked") return
+  if (!/(?:^|[ \t,])chunked$/i.test(coding))
+    throw new SkeinError("invalid_input", "the request's last transfer coding is not chunked", "Send the body as it is.")
+  throw new SkeinError("not_implemented", `the hub reads no transfer coding but chunked, and this is ${coding.slice(0, 100)}`, "Send the body as it is.")
+}
+
 /** The JSON value in the bytes of a request's body, as `readJson` gives it. */
 export function jsonOf({ headers }: Asked, bytes: Buffer, marksMax = MARKS_MAX): unknown {
   if (bytes.length === 0) return undefined
@@ -301,10 +313,11 @@ export function urlOf(request: IncomingMessage): URL {
   return url
 }
 
-/** Throws `method_not_allowed` on another method. */
+/** Throws `method_not_allowed` on another method. HEAD is asked where GET is, and answered without the content (RFC 9110, section 9.3.2), which Node leaves out. */
 export function allow({ method }: IncomingMessage, allowed: "GET" | "POST"): void {
-  if (method === allowed) return
-  throw new SkeinError("method_not_allowed", `this address takes ${allowed}`, `Send ${allowed}.`, { method: method ?? null, allowed })
+  if (method === allowed || (method === "HEAD" && allowed === "GET")) return
+  const details = { method: method ?? null, allowed: allowed === "GET" ? "GET, HEAD" : allowed }
+  throw new SkeinError("method_not_allowed", `this address takes ${allowed}`, `Send ${allowed}.`, details)
 }
 
 export function unexpected(): SkeinError {
@@ -318,6 +331,6 @@ export function noProxy(): SkeinError {
 export function badRequest(error: NodeJS.ErrnoException): SkeinError {
   if (error.code === "HPE_HEADER_OVERFLOW")
     return new SkeinError("body_too_large", "the headers are over 16384 bytes", "Send fewer of them.", { limit: 16_384 })
-  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") return new SkeinError("timed_out", "the request did not come in time", "Send it in one go.")
+  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") return new SkeinError("request_timeout", "the request did not come in time", "Send it in one go.")
   return new SkeinError("invalid_input", "this is no HTTP request", "Speak HTTP/1.1.")
 }
