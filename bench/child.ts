@@ -65,18 +65,18 @@ export class Child {
   }
 }
 
-const running = new Set<ChildProcess>()
+const running = new Map<ChildProcess, NodeJS.Signals>()
 process.on("exit", endChildren)
 
-/** Whatever becomes of the bench, a process that it started does not stay behind. */
-export function endLater(child: ChildProcess): void {
-  running.add(child)
+/** Whatever becomes of the bench, a process that it started does not stay behind. `signal`: what ends it at once, with all that it started itself. */
+export function endLater(child: ChildProcess, signal: NodeJS.Signals = "SIGKILL"): void {
+  running.set(child, signal)
   child.once("exit", () => running.delete(child))
 }
 
 /** Ends what a bench left because it failed: who started it would wait for ever for what that may yet print. */
 export function endChildren(): void {
-  for (const child of running) child.kill("SIGKILL")
+  for (const [child, signal] of running) child.kill(signal)
 }
 
 /** In the child: answers calls until `stop`, or until the parent is gone. */

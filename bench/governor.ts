@@ -4,6 +4,7 @@ import type { Verdict } from "./claims.ts"
 import { median, round, table } from "./figure.ts"
 import { type AssignmentSpeed, assignmentSpeed } from "./governor-speed.ts"
 import { newRule, type Rule, type RuleName } from "./governor-rules.ts"
+import { breathe } from "./scratch.ts"
 import { chanceFrom, World, type WorldOptions } from "./governor-world.ts"
 
 export type GovernorOptions = { directory: string; /** Worlds that are drawn, one a seed from 1 on. */ rounds: number; world: Omit<WorldOptions, "unskilled"> }
@@ -37,18 +38,18 @@ export type GovernorReport = {
 }
 
 export async function benchGovernor({ rounds, world: given }: GovernorOptions): Promise<GovernorReport> {
-  const world: WorldOptions = { ...given, unskilled: calibrated(given, Math.min(rounds, 20)) }
-  const rules = scores(world, rounds)
+  const world: WorldOptions = { ...given, unskilled: await calibrated(given, Math.min(rounds, 20)) }
+  const rules = await scores(world, rounds)
   const few = Math.min(rounds, 20)
-  const elsewhere = (changed: Partial<WorldOptions>): Record<RuleName | "bloomersFound", number> => {
-    const found = scores({ ...world, ...changed }, few)
+  const elsewhere = async (changed: Partial<WorldOptions>): Promise<Record<RuleName | "bloomersFound", number>> => {
+    const found = await scores({ ...world, ...changed }, few)
     return { ...percents(found), bloomersFound: found.governor.foundPercent }
   }
   const harder = {
-    wrong40: elsewhere({ wrong: 0.4 }),
-    noInformation: elsewhere({ wrong: null }),
-    fewIdle: elsewhere({ idle: 0.25 }),
-    largerTeam: elsewhere({ agents: 24, skills: 8, mastered: 3 }),
+    wrong40: await elsewhere({ wrong: 0.4 }),
+    noInformation: await elsewhere({ wrong: null }),
+    fewIdle: await elsewhere({ idle: 0.25 }),
+    largerTeam: await elsewhere({ agents: 24, skills: 8, mastered: 3 }),
   }
   const { oracle, ...waste } = percents(rules)
   const speed = assignmentSpeed()
@@ -79,13 +80,16 @@ function percents(rules: Record<RuleName, Score>): Record<RuleName, number> {
 }
 
 /** How badly agents do what they do not master, so that random assignment wastes what it is said to. */
-function calibrated(world: Omit<WorldOptions, "unskilled">, seeds: number): number {
+async function calibrated(world: Omit<WorldOptions, "unskilled">, seeds: number): Promise<number> {
   let low = 0.02
   let high = 0.7
   for (let step = 0; step < 10; step += 1) {
     const unskilled = (low + high) / 2
     let waste = 0
-    for (let seed = 1; seed <= seeds; seed += 1) waste += play(new World(seed, { ...world, unskilled }), "random", seed).waste / seeds
+    for (let seed = 1; seed <= seeds; seed += 1) {
+      waste += play(new World(seed, { ...world, unskilled }), "random", seed).waste / seeds
+      await breathe()
+    }
     if (waste > RANDOM_WASTE) low = unskilled
     else high = unskilled
   }
@@ -119,18 +123,23 @@ function play(world: World, name: RuleName, seed: number): Run {
   return { rule, waste: wasted / cost, found: [...foundAfter.values()], blooms: world.blooms.length, falseAlarms: rule.alarms.filter(isFalse).length }
 }
 
-function scores(world: WorldOptions, rounds: number): Record<RuleName, Score> {
-  const score = (name: RuleName): Score => {
-    const runs = Array.from({ length: rounds }, (_, at) => play(new World(at + 1, world), name, at + 1))
+async function scores(world: WorldOptions, rounds: number): Promise<Record<RuleName, Score>> {
+  const all = {} as Record<RuleName, Score>
+  for (const name of RULES) {
+    const runs: Run[] = []
+    for (let seed = 1; seed <= rounds; seed += 1) {
+      runs.push(play(new World(seed, world), name, seed))
+      await breathe()
+    }
     const sum = (figure: (run: Run) => number): number => runs.reduce((total, run) => total + figure(run), 0)
-    return {
+    all[name] = {
       wastePercent: round((100 * sum(({ waste }) => waste)) / rounds),
       foundPercent: round((100 * sum(({ found }) => found.length)) / sum(({ blooms }) => blooms)),
       medianTasksToFind: median(runs.flatMap(({ found }) => found)),
       falseAlarms: round(sum(({ falseAlarms }) => falseAlarms) / rounds),
     }
   }
-  return Object.fromEntries(RULES.map((name) => [name, score(name)])) as Record<RuleName, Score>
+  return all
 }
 
 /** With what ours believes at the end of a run: tasks given out one by one, or all ten at once. */

@@ -1,7 +1,7 @@
 /** `npm run bench -- VERB [--json]`: every figure in the docs comes from here. One JSON object on one line with --json, tables without. */
 import { cpus, release } from "node:os"
 import type { EngineName } from "./engine.ts"
-import { scratch } from "./scratch.ts"
+import { scratch, sleep } from "./scratch.ts"
 import { build, leaveInOrder, readCommandLine, wholeNumber, wrongUse } from "../scripts/command-line.ts"
 
 /** `rounds`, `entries` and `engines` where the caller asked for others than the verb has. */
@@ -69,6 +69,7 @@ temporary files go.`
 
 /** A bench that hangs is a bench that failed. */
 const GIVE_UP_MS = 15 * 60_000
+const HEARD_WITHIN_MS = 100
 
 const USAGE = `npm run bench -- ${Object.keys(benches).join("|")} [--json] [--rounds N] [--entries N] [--engines a,b]`
 const { values, positionals } = readCommandLine(
@@ -117,7 +118,11 @@ function directory(): string {
 const files = directory()
 build()
 const startedMs = performance.now()
-const { report, text } = await chosen.run(files, asked)
+const { report, text } = await chosen.run(files, asked).catch(async (error: unknown) => {
+  // A terminal sends Ctrl-C to what the bench has started too: that one of them ended may be heard of before the Ctrl-C itself.
+  await sleep(HEARD_WITHIN_MS)
+  throw error
+})
 const machine = { cpu: cpus()[0]?.model ?? "", cores: cpus().length, node: process.versions.node, kernel: release() }
 const seconds = Math.round((performance.now() - startedMs) / 100) / 10
 if (values.json) process.stdout.write(`${JSON.stringify({ bench: verb, at: new Date().toISOString(), machine, seconds, ...report })}\n`)

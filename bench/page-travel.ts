@@ -6,7 +6,7 @@ import { Child } from "./child.ts"
 import type { Verdict } from "./claims.ts"
 import { median, percentile, round, show, table } from "./figure.ts"
 import type { Made } from "./history.ts"
-import { sleep } from "./scratch.ts"
+import { removeLast, sleep } from "./scratch.ts"
 import { type HubAddress, startHub } from "./skein.ts"
 
 /** `rounds`: pages that are opened anew, each for a first jump; `jumps`: in the last of them. `updates`: entries of a task besides the three that each has. */
@@ -43,9 +43,8 @@ export async function benchTravel({ directory, entries, rounds, jumps, updates }
 /** The same on a ledger that is there already. */
 async function travelOn(home: string, rounds: number, jumps: number): Promise<TravelReport> {
   const hub = await startHub(home)
-  const browser = await launchChromium(["--js-flags=--expose-gc"])
-  const ended = (): void => void browser.close()
-  process.once("exit", ended)
+  const browser = await launchChromium(["--js-flags=--expose-gc"], home)
+  removeLast()
   try {
     const { entries, tasks, laddered } = await waitForSteps(hub.address)
     const random = randomFrom(20_261_121)
@@ -91,7 +90,6 @@ async function travelOn(home: string, rounds: number, jumps: number): Promise<Tr
       },
     }
   } finally {
-    process.off("exit", ended)
     await browser.close()
     await hub.stop()
   }

@@ -7,7 +7,7 @@ import type { Verdict } from "./claims.ts"
 import { median, percentile, round, show, table } from "./figure.ts"
 import { manyNotes, notesAtPace, type Sent, startTeam, type Worker } from "./page-team.ts"
 import { describePan, measurePan, type PanReport } from "./page-pan.ts"
-import { sleep } from "./scratch.ts"
+import { removeLast, sleep } from "./scratch.ts"
 import { type HubAddress, startHub } from "./skein.ts"
 
 export type PageOptions = {
@@ -44,9 +44,8 @@ export type PageReport = {
 export async function benchPage({ directory, agents, tasks, rounds, perSecond, paceMs, panSteps, entries }: PageOptions): Promise<PageReport> {
   if (findChromium() === null) throw new Error("the page is measured in Chromium: install it, or name it in SKEIN_CHROMIUM")
   const hub = await startHub(directory)
-  const browser = await launchChromium(["--js-flags=--expose-gc"])
-  const ended = (): void => void browser.close()
-  process.once("exit", ended)
+  const browser = await launchChromium(["--js-flags=--expose-gc"], directory)
+  removeLast()
   const { operator, workers } = await startTeam(hub.address, agents, tasks)
   try {
     const weight = await weigh(browser, hub.address)
@@ -71,7 +70,6 @@ export async function benchPage({ directory, agents, tasks, rounds, perSecond, p
     }
     return { agents, tasks, browser: browser.version(), weight, paint, pixel, pan, memory, gate }
   } finally {
-    process.off("exit", ended)
     await browser.close()
     for (const { client } of workers) await client.close()
     await operator.close()

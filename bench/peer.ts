@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process"
-import { cpSync, existsSync, mkdirSync, readFileSync } from "node:fs"
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"
 import { Skipped } from "./engine.ts"
@@ -84,9 +84,11 @@ export function requireProgram(name: string, places: readonly string[]): string 
 /** Installs the peers' clients once, outside the package. Throws `Skipped` where that fails. */
 export function installClients(): void {
   const wanted = readFileSync(join(SOURCE, "package-lock.json"), "utf8")
-  const kept = join(INSTALLED, "package-lock.json")
-  if (existsSync(join(INSTALLED, "node_modules")) && existsSync(kept) && readFileSync(kept, "utf8") === wanted) return
+  // Written last: who was interrupted on the way there begins anew.
+  const complete = join(INSTALLED, "complete")
+  if (existsSync(complete) && readFileSync(complete, "utf8") === wanted) return
   process.stderr.write("bench: installing the peers' clients into .cache/bench-peers (once)\n")
+  rmSync(INSTALLED, { recursive: true, force: true })
   mkdirSync(INSTALLED, { recursive: true })
   cpSync(SOURCE, INSTALLED, { recursive: true })
   // Not `npm ci`: it refuses lockfiles that lack the optional native parts of other platforms, which are left out anyway.
@@ -95,5 +97,9 @@ export function installClients(): void {
     encoding: "utf8",
   })
   if (done.status !== 0)
-    throw new Skipped(`npm could not install the peers' clients: ${done.stderr.trim().split("\n")[0]}`, "Run it again with a package registry in reach.")
+    throw new Skipped(
+      `npm could not install the peers' clients: ${(done.error?.message ?? done.stderr).trim().split("\n")[0]}`,
+      "Run it again with a package registry in reach.",
+    )
+  writeFileSync(complete, wanted)
 }

@@ -18,6 +18,7 @@ import { Skipped } from "./engine.ts"
 import { median, percentile, round, show, table } from "./figure.ts"
 import { chanceFrom } from "./governor-world.ts"
 import { installClients, load } from "./peer.ts"
+import { breathe } from "./scratch.ts"
 
 export type PolicyOptions = { directory: string; rounds: number; decisions: number; agents: number; tasks: number; peer: boolean }
 export const POLICY: Omit<PolicyOptions, "directory"> = { rounds: 7, decisions: 4_000, agents: 200, tasks: 2_000, peer: true }
@@ -161,6 +162,7 @@ export async function benchPolicy({ rounds, decisions, agents, tasks, peer }: Po
       // Other questions each time: what is distinct stays distinct, and what is alike is known from before.
       const fresh = kind === "skeinFresh" || kind === "skein" ? questions(decisions) : asked.slice(0, kind === "cedarPlain" ? decisions / 8 : decisions)
       ;(spreads.get(kind) as Spread[]).push(timed(decide, fresh))
+      await breathe()
     }
   }
   const timings = Object.fromEntries(

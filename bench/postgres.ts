@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process"
 import { chownSync, mkdirSync } from "node:fs"
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
+import { endLater } from "./child.ts"
 import { type Address, type Claim, type Driver, type Engine, Skipped } from "./engine.ts"
 import { load, type PgClient, REMEDY, requireProgram } from "./peer.ts"
 import { freePort, sleep } from "./scratch.ts"
@@ -25,7 +26,8 @@ export async function startPostgres(directory: string): Promise<Engine> {
     stdio: ["ignore", "ignore", "ignore"],
     ...user,
   })
-  process.once("exit", () => child.kill("SIGQUIT"))
+  // By SIGKILL its backends would outlive it.
+  endLater(child, "SIGQUIT")
   const address = { port: String(port) }
   const own = await connect(address)
   await own.query(`

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process"
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
+import { endLater } from "./child.ts"
 import type { Address, Claim, Driver, Engine } from "./engine.ts"
 import { type IoRedis, load, requireProgram } from "./peer.ts"
 import { freePort, sleep } from "./scratch.ts"
@@ -15,7 +16,7 @@ export async function startRedis(directory: string, name: "redis" | "bullmq"): P
   const child = spawn(program, [...Object.entries(settings).flatMap(([key, value]) => [`--${key}`, String(value)]), "--save", ""], {
     stdio: ["ignore", "ignore", 2],
   })
-  process.once("exit", () => child.kill("SIGKILL"))
+  endLater(child)
   const address = { port: String(port) }
   const own = await connect(address)
   return {

@@ -11,8 +11,16 @@ export function scratch(): string {
   mkdirSync(above, { recursive: true })
   if (statfsSync(above).type === TMPFS) throw new Error(`${above} is in memory, where a sync costs nothing`)
   const directory = mkdtempSync(join(above, "skein-bench-"))
-  process.once("exit", () => rmSync(directory, { recursive: true, force: true }))
+  // What was started has just been sent its signal, and may write for a moment yet.
+  remove = () => rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 10 })
+  process.on("exit", remove)
   return directory
+}
+
+let remove = (): void => undefined
+/** For who starts what ends by an `exit` listener of its own: the directory is removed after that. */
+export function removeLast(): void {
+  process.off("exit", remove).on("exit", remove)
 }
 
 /** A port of the loopback interface that is free now. */
@@ -30,5 +38,12 @@ export function freePort(): Promise<number> {
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms)
+  })
+}
+
+/** Between two pieces of work that wait for nothing: a Ctrl-C is heard then. */
+export function breathe(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
   })
 }

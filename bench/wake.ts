@@ -7,6 +7,7 @@ import { processTable } from "../src/runtime/process-table.ts"
 import { SupervisorFolder } from "../src/runtime/supervisor-folder.ts"
 import { socketName } from "../src/runtime/tmux/server.ts"
 import { TmuxDriver } from "../src/runtime/tmux/tmux-driver.ts"
+import { endLater } from "./child.ts"
 import { percentile, round, show, table } from "./figure.ts"
 import { sleep } from "./scratch.ts"
 
@@ -172,6 +173,7 @@ async function rewoken({ hub, folder }: Place, rounds: number): Promise<Spread> 
       stdio: ["pipe", "ignore", "ignore"],
       env: { ...process.env, SKEIN_TOKEN_FILE: file },
     })
+    endLater(child)
     const ended = new Promise<number>((settle) => child.once("exit", () => settle(Date.now())))
     child.stdin.end(JSON.stringify({ session_id: "bench", cwd: folder, hook_event_name: "Stop" }))
     await sleep(1_000)

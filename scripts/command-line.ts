@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process"
+import { constants } from "node:os"
 import { join } from "node:path"
 import { parseArgs, type ParseArgsConfig } from "node:util"
 
@@ -27,7 +28,8 @@ export function readCommandLine<const Config extends ParseArgsConfig>(config: Co
 
 /** Builds dist/ where it is not what the sources make; says so on standard error, since standard output may be for a program. Ends the process where it fails. */
 export function build(): void {
-  const { status } = spawnSync(process.execPath, ["scripts/build.ts"], { cwd: join(import.meta.dirname, ".."), stdio: ["ignore", 2, 2] })
+  const { status, signal } = spawnSync(process.execPath, ["scripts/build.ts"], { cwd: join(import.meta.dirname, ".."), stdio: ["ignore", 2, 2] })
+  if (signal !== null) process.exit(128 + constants.signals[signal])
   if (status !== 0) process.exit(status ?? 1)
 }
 

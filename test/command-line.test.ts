@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -84,6 +84,56 @@ test.each([
   ["scripts/crash.ts", "--kills", "2"],
 ])("whose output nobody reads any more ends at once, and takes that for no broken promise: %s", { timeout: 120_000 }, async (...words) => {
   expect(await heardOnce(words)).toBe(141)
+})
+
+/** Interrupts the bench, and as a terminal does whom it has started too (`all`), once `began` says so of its files. */
+async function interrupted(words: readonly string[], all: boolean, began: (files: string) => boolean): Promise<Ended & { left: string[] }> {
+  const above = mkdtempSync(join(tmpdir(), "skein-interrupted-"))
+  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", "bench/main.ts", ...words], {
+    cwd: ROOT,
+    env: { ...process.env, SKEIN_BENCH_DIR: above },
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  })
+  const said = { stdout: "", stderr: "" }
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (said.stdout += text))
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (said.stderr += text))
+  const timer = setInterval(() => {
+    const [files] = readdirSync(above)
+    if (files === undefined || !began(join(above, files))) return
+    clearInterval(timer)
+    process.kill(all ? -(child.pid as number) : (child.pid as number), "SIGINT")
+  }, 20)
+  const [status] = (await once(child, "close")) as [number | null]
+  clearInterval(timer)
+  const left = readdirSync(above)
+  rmSync(above, { recursive: true, force: true })
+  return { status, ...said, left }
+}
+
+test.each([
+  // Its calls of the command line hear the Ctrl-C too, and it is their end that the bench hears of first.
+  [["cli", "--rounds", "100000"], true, (files: string): boolean => existsSync(join(files, "skein/agents/claude.credential"))],
+  // It computes, and waits for nothing; so a Ctrl-C that comes while it still looks after its build has to be heard later.
+  [["governor", "--rounds", "100000"], false, (): boolean => true],
+] as const)("a bench that is interrupted ends without a word, and nothing of it is left: %s", { timeout: 60_000 }, async (words, all, began) => {
+  expect(await interrupted(words, all, began)).toEqual({ status: 130, stdout: "", stderr: "", left: [] })
+})
+
+test("the peers' clients are installed anew where their installation was broken off", () => {
+  const npm = join(checkout, "npm")
+  const install = (): string => {
+    const installs = 'import("./bench/peer.ts").then(({ installClients }) => installClients()).catch(({ message }) => console.log(message))'
+    return spawnSync(process.execPath, ["-e", installs], { cwd: checkout, encoding: "utf8", env: { ...process.env, PATH: checkout } }).stdout
+  }
+  const script = (end: string): void =>
+    writeFileSync(npm, `#!/bin/sh\nPATH=/usr/bin:/bin\nmkdir node_modules; echo called >> ${join(checkout, "calls")}\n${end}`, { mode: 0o755 })
+  script("kill -INT $$")
+  expect(install()).toContain("npm could not install the peers' clients")
+  script("exit 0")
+  expect(install()).toBe("")
+  expect(install()).toBe("")
+  expect(readFileSync(join(checkout, "calls"), "utf8")).toBe("called\ncalled\n")
 })
 
 test("a bench with --json prints one object on one line, and nothing else", { timeout: 120_000 }, () => {

@@ -45,9 +45,9 @@ export function findChromium(): string | null {
   return null
 }
 
-/** Starts it, without a window. Throws where there is none. `args`: further flags. */
-export function launchChromium(args: readonly string[] = []): Promise<Browser> {
+/** Starts it, without a window. Throws where there is none. `args`: further flags; `TMPDIR`: where it puts what it does not remove when it is killed. */
+export function launchChromium(args: readonly string[] = [], TMPDIR?: string): Promise<Browser> {
   const executablePath = findChromium()
   if (executablePath === null) throw new Error("there is no Chromium: install it, or name it in SKEIN_CHROMIUM")
-  return chromium.launch({ executablePath, args: [...ARGS, ...args] })
+  return chromium.launch({ executablePath, args: [...ARGS, ...args], ...(TMPDIR === undefined ? {} : { env: { ...process.env, TMPDIR } }) })
 }
