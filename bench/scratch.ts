@@ -1,9 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync, statfsSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
 const TMPFS = 0x0102_1994
+const REMOVE_AGAIN_MS = 20
 
 /** A fresh directory on a disk, removed when the process ends. A file system in memory would make every fsync free. */
 export function scratch(): string {
@@ -11,10 +12,23 @@ export function scratch(): string {
   mkdirSync(above, { recursive: true })
   if (statfsSync(above).type === TMPFS) throw new Error(`${above} is in memory, where a sync costs nothing`)
   const directory = mkdtempSync(join(above, "skein-bench-"))
-  // What was started has just been sent its signal, and may write for a moment yet.
-  remove = () => rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 10 })
+  remove = () => removed(directory, 100)
   process.on("exit", remove)
   return directory
+}
+
+/** What was started has just been sent its signal, and may write and remove for a moment yet: `rmSync` then breaks off, with an error or without one. */
+function removed(directory: string, tries: number): void {
+  let why = "others write there"
+  try {
+    rmSync(directory, { recursive: true, force: true })
+  } catch (error) {
+    why = (error as Error).message
+  }
+  if (!existsSync(directory)) return
+  if (tries === 0) return void process.stderr.write(`bench: ${directory} could not be removed: ${why}\n`)
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, REMOVE_AGAIN_MS)
+  removed(directory, tries - 1)
 }
 
 let remove = (): void => undefined
