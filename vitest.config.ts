@@ -1,4 +1,5 @@
 import { configDefaults, defineConfig } from "vitest/config"
+import { LongFirst } from "./test/sequence.ts"
 import { SHARING } from "./test/sharing.ts"
 
 export default defineConfig({
@@ -17,6 +18,7 @@ export default defineConfig({
     retry: process.env["CI"] === undefined ? 0 : 1,
     reporters: ["default", "./test/reporter.ts"],
     // Every file is in the one or the other. They run by their names, in one queue: the long files first, the short ones fill up what is left.
+    sequence: { sequencer: LongFirst },
     projects: [
       { extends: true, test: { name: "alone", include: ["src/**/*.test.{ts,tsx}", "test/**/*.test.ts"], exclude: [...configDefaults.exclude, ...SHARING] } },
       { extends: true, test: { name: "sharing", include: SHARING, isolate: false } },
