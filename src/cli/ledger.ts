@@ -8,6 +8,7 @@ const seq = integer(1, Number.MAX_SAFE_INTEGER)
 export function register(program: Command): void {
   const ledger = program.command("ledger").description("Read, verify, replay and prove the ledger. What needs no hub works without one, on the ledger's file.")
   const reading = () => import("./ledger-reading.ts")
+  const auditing = () => import("./ledger-auditing.ts")
   const proving = () => import("./ledger-proving.ts")
   ledger
     .command("tail")
@@ -47,7 +48,7 @@ export function register(program: Command): void {
         ['skein ledger verify --file backup.sqlite --checkpoint witness.note --key "$(cat log.pub)"', "a copy, against what a witness saw"],
       ),
     )
-    .action(act(async (context, options: { file?: string; checkpoint?: string[]; key?: string[] }) => (await reading()).verifyLedger(context, options)))
+    .action(act(async (context, options: { file?: string; checkpoint?: string[]; key?: string[] }) => (await auditing()).verifyLedger(context, options)))
   ledger
     .command("replay")
     .description("Rebuild the state from the ledger's bytes alone, and compare it with every checkpoint on the way.")
@@ -62,13 +63,13 @@ export function register(program: Command): void {
         ["skein ledger replay --to 500 --diff 400", "what entries 401 to 500 changed"],
       ),
     )
-    .action(act(async (context, options: { to?: number; epoch?: number; diff?: number; file?: string }) => (await reading()).replayLedger(context, options)))
+    .action(act(async (context, options: { to?: number; epoch?: number; diff?: number; file?: string }) => (await auditing()).replayLedger(context, options)))
   ledger
     .command("epochs")
     .description("List the epochs: the stretches between two checkpoints.")
     .option("--file <path>", "of this ledger file")
     .addHelpText("after", examples(["skein ledger epochs", "from, to, root and digest of each"]))
-    .action(act(async (context, options: { file?: string }) => (await reading()).listEpochs(context, options)))
+    .action(act(async (context, options: { file?: string }) => (await auditing()).listEpochs(context, options)))
   ledger
     .command("export")
     .description("Print the entries as they were hashed, one a line, to standard output.")
