@@ -1,3 +1,5 @@
+import { withInstants } from "../core/instant.ts"
+
 /** A moment in local time: the time of day, with the date unless it is today. */
 export function showTime(ms: number, nowMs = Date.now()): string {
   const [date, time] = localIso(ms)
@@ -6,10 +8,7 @@ export function showTime(ms: number, nowMs = Date.now()): string {
 
 /** A text of the hub's, which tells moments in UTC (`instant` in core/): with them as `showTime` shows them. */
 export function inLocalTime(text: string): string {
-  return text.replaceAll(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, (moment) => {
-    const ms = Date.parse(moment)
-    return Number.isNaN(ms) ? moment : showTime(ms)
-  })
+  return withInstants(text, showTime)
 }
 
 function localIso(ms: number): [string, string] {

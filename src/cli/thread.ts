@@ -5,7 +5,7 @@ import { THREAD_STATUSES, THREAD_TYPES, type ThreadStatus, type ThreadType } fro
 import { act, asText, collect, examples, integer, oneOf, type Context } from "./context.ts"
 import { pagedTo } from "./paging.ts"
 import { printable, printableLines } from "./printable.ts"
-import { showTime } from "./local-time.ts"
+import { inLocalTime, showTime } from "./local-time.ts"
 import { renderFields, renderTable } from "./table.ts"
 import { registerCare } from "./thread-care.ts"
 
@@ -196,7 +196,7 @@ async function readThread(context: Context, id: string, { since, limit, ack = fa
 }
 
 /** Head and body of a message; a body is what somebody else wrote, so whatever a terminal would obey is shown as an escape. */
-function renderMessage({ terminal }: Context, { message, atMs, sender, kind, body, inReplyTo, metadata, to }: Message): string {
+function renderMessage({ terminal }: Context, { message, atMs, sender, kind, body, inReplyTo, metadata, to, voice }: Message): string {
   const { eventType, severity, file, line, task } = metadata
   const about = [
     eventType ?? (kind === "chat" ? null : kind),
@@ -207,7 +207,7 @@ function renderMessage({ terminal }: Context, { message, atMs, sender, kind, bod
     task === null ? null : `task ${task}`,
   ].filter((word) => word !== null)
   const head = `${message} ${printable(sender)} ${showTime(atMs)}${about.length === 0 ? "" : ` (${printable(about.join(", "))})`}`
-  return `${terminal.colours.bold(head)}\n${printableLines(body).replaceAll(/^/gm, "  ")}`
+  return `${terminal.colours.bold(head)}\n${printableLines(voice === "hub" ? inLocalTime(body) : body).replaceAll(/^/gm, "  ")}`
 }
 
 async function listThreads(context: Context, { status = [], mine = false, limit }: { status?: ThreadStatus[]; mine?: boolean; limit: number }): Promise<void> {

@@ -38,6 +38,7 @@ const message = z.object({
   inReplyTo: number.nullable(),
   metadata,
   to: z.string().nullable(),
+  voice: z.literal("hub").exactOptional(),
 }) satisfies z.ZodType<MessageView>
 
 const thread = z.object({

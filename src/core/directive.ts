@@ -46,7 +46,7 @@ export type Voice = (typeof VOICES)[number]
 
 /**
  * A notice as it is recorded: with the thread that it is a message of. Ledgers from before threads have none. `turn`: it is one of an agent's in a task's thread.
- * `voice`: where it waits in an inbox; older ledgers have none.
+ * `voice`: where it waits in an inbox, or is the hub's own; older ledgers have none.
  */
 export type Sent = Notice & { thread?: ThreadId | undefined; turn?: true; voice?: Voice }
 /** A notice that waits for its acknowledgement. */
@@ -72,7 +72,7 @@ export function inboxOf(to: Target): string {
 export function sent(notice: Notice, causedBy: Seq | null = null, voice: Voice = "work"): SentEvent {
   const { kind, to, task, requiresAck } = notice
   const thread = threadOf(to, kind === "help_wanted" ? null : task)
-  return { type: "event.sent", data: { ...notice, thread, ...(requiresAck ? { voice } : {}) }, causedBy }
+  return { type: "event.sent", data: { ...notice, thread, ...(requiresAck || voice === "hub" ? { voice } : {}) }, causedBy }
 }
 
 /** A directive by the hub's own rules: the follow-up of somebody's action. */

@@ -9,7 +9,7 @@ describe("a person's work in an agent's terminal", () => {
     const told = (): unknown => scenario.must("agent.handled", keeper, { agent: "ann", untilMs: 1_000 }).entries.map(({ type, data }) => ({ type, data }))
     expect(told()).toMatchObject([{ type: "event.sent", data: { kind: "info", to: { role: "operator" }, payload: { agent: "ann", untilMs: 1_000 } } }])
     scenario.agent("boss", { role: "orchestrator" })
-    expect(told()).toMatchObject([{ type: "event.sent", data: { to: { role: "orchestrator" }, thread: "role/orchestrator" } }])
+    expect(told()).toMatchObject([{ type: "event.sent", data: { to: { role: "orchestrator" }, thread: "role/orchestrator", voice: "hub" } }])
   })
 
   it("is no news of an agent that nobody knows", () => {

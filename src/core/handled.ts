@@ -17,5 +17,11 @@ export function decideHandled(state: Workspace, { agent: name, untilMs: saidMs }
   const tasks = state.board.heldBy(name).map(({ id }) => id)
   const holding = tasks.length === 0 ? "It holds no task." : `It holds ${tasks.join(", ")}.`
   const text = `A person worked in the terminal of ${name} until ${instant(untilMs)}. ${holding} What was agreed there is not on the ledger: ask it where it stands.`
-  return [sent({ kind: "info", directive: null, to: { role }, task: null, priority: "normal", text, payload: { agent: name, untilMs }, requiresAck: false })]
+  return [
+    sent(
+      { kind: "info", directive: null, to: { role }, task: null, priority: "normal", text, payload: { agent: name, untilMs }, requiresAck: false },
+      null,
+      "hub",
+    ),
+  ]
 }

@@ -22,6 +22,8 @@ export type MessageView = {
   metadata: Metadata
   /** Where it is an event to somebody: `agent:NAME`, `role:ROLE` or `everyone`. */
   to: string | null
+  /** The hub's own rules say it, whoever's action called for it: moments in it are told in UTC (`instant`), for its reader to show on their own clock. */
+  voice?: "hub"
 }
 
 const NOTHING: Metadata = { eventType: null, severity: null, file: null, line: null, endLine: null, task: null }
@@ -57,5 +59,6 @@ export function viewMessage(entry: Entry, message: number): MessageView | null {
     inReplyTo: null,
     metadata: { ...NOTHING, eventType: sent.directive ?? sent.kind, task: sent.task },
     to: inboxOf(sent.to),
+    ...(sent.voice === "hub" ? { voice: sent.voice } : {}),
   }
 }

@@ -32,6 +32,20 @@ inChromium("a thread is read and answered, what was seen is marked as read, and 
   expect(complaints).toEqual([])
 })
 
+inChromium("what the hub says of a moment is shown on the reader's clock, what others wrote as they wrote it", async () => {
+  await rig.operator.breaker.setPolicy({ changes: { consecutive: 1 }, reason: "test" })
+  const cid = await rig.agent("cid")
+  await rig.operator.task.add({ id: "t-broken", title: "T" })
+  const { fence } = await cid.task.claim({ task: "t-broken" })
+  await cid.task.fail({ task: "t-broken", fence, reason: "since 2026-01-02T03:04:05Z" })
+  await cid.message.post({ thread: "role/operator", body: "It broke at 2026-01-02T03:04:05Z." })
+  const { page, complaints } = await rig.open("#/threads/role%2Foperator")
+  await page.locator(".message").getByText("It broke at 2026-01-02T03:04:05Z.").waitFor()
+  expect(await page.locator(".message").getByText("breaker agent/cid is open until").innerText()).toMatch(/open until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(/)
+  await rig.operator.breaker.reset({ breaker: "agent/cid" })
+  expect(complaints).toEqual([])
+})
+
 inChromium("a message that was found is gone to, however long ago it was said, and nothing after it counts as read", async () => {
   const bess = await rig.agent("bess")
   await rig.operator.thread.create({ thread: "endless", title: "Endless", participants: ["bess"] })

@@ -1,11 +1,12 @@
 import type { JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
 import type { Output } from "../../contract/operations.ts"
+import { withInstants } from "../../core/instant.ts"
 import type { Thread } from "../../core/thread.ts"
 import { placeKey } from "../../core/thread.ts"
 import { cursorOf } from "../../core/unread.ts"
 import { act } from "../act.ts"
-import { count } from "../figures.ts"
+import { count, dateTime } from "../figures.ts"
 import { ask, hubAnswers } from "../live.ts"
 import { isNow, type Picture } from "../moment.ts"
 import { Ago, State, Text, To } from "../text.tsx"
@@ -109,7 +110,7 @@ function More({ verb, show }: { verb: string; show: (() => void) | null }): JSX.
 }
 
 function Line({ message, isUnread, onReply }: { message: Message; isUnread: boolean; onReply: ((message: Message) => void) | null }): JSX.Element {
-  const { message: number, sender, role, kind, body, atMs, inReplyTo, metadata, to } = message
+  const { message: number, sender, role, kind, body, atMs, inReplyTo, metadata, to, voice } = message
   const { eventType, severity, file, line } = metadata
   return (
     <li id={`m-${number}`} class={`message message-${kind}`} tabIndex={-1}>
@@ -147,7 +148,7 @@ function Line({ message, isUnread, onReply }: { message: Message; isUnread: bool
           </button>
         )}
       </div>
-      <Text of={body} max={2_000} lines />
+      <Text of={voice === "hub" ? withInstants(body, dateTime) : body} max={2_000} lines />
     </li>
   )
 }
