@@ -33,6 +33,6 @@ export class Admission {
   /** What whoever is refused hears. */
   refuse(): SkeinError {
     this.#refused += 1
-    return overloaded(this.#queue.length, this.#pace.retryAfterMs(this.#queue.length))
+    return overloaded(this.#queue.length, this.#pace.retryAfterMs(this.#queue.ahead))
   }
 }

@@ -101,7 +101,7 @@ export class Commits {
         const unheard = waiting.splice(at)
         const heardClaim = putOffFirst || waiting.some(isNewClaim)
         queue.leave(unheard, heardClaim)
-        pace.cut(at, heardClaim)
+        pace.cut(at, heardClaim, putOffFirst)
         return
       }
       // Whoever is parked came first: what the batch itself has made ready is theirs.

@@ -43,13 +43,35 @@ function busy(pace: Pace, batches: number, fromMs = 0, size = LIMITS.batchMax): 
 const AGENTS = Array.from({ length: 400 }, (_, at) => `agent-${at}`)
 /** The part of many agents, each with `own` waiting, that would be refused now. */
 function refused(pace: Pace, length: number, own: number, agents = 10): number {
-  return AGENTS.filter((agent) => pace.isFull({ length, agents, heldBy: () => own }, agent)).length / AGENTS.length
+  return AGENTS.filter((agent) => pace.isFull({ length, ahead: length, agents, heldBy: () => own }, agent)).length / AGENTS.length
 }
 
 test("a burst may fill the queue up to its wait, and a batch take as much as it may", () => {
   const pace = new Pace(LIMITS, () => 0)
   for (let at = 0; at < 5; at += 1) pace.batch(at * 10, 100, 500)
   expect([pace.standing, pace.batchMax, refused(pace, 1_000, 500), refused(pace, 2_400, 500), refused(pace, 2_600, 0)]).toEqual([false, 100, 0, 0, 1])
+})
+
+test("nobody is refused for what was put off: each batch goes on with one of it, however many there are, up to what the queue holds", () => {
+  const pace = new Pace(LIMITS, () => 0)
+  for (let at = 0; at < 5; at += 1) pace.batch(at * 10, 100, 500)
+  const isFull = (length: number, ahead: number): boolean => pace.isFull({ length, ahead, agents: length, heldBy: () => 0 }, "ann")
+  expect([isFull(2_600, 2_600), isFull(2_600, 10), isFull(LIMITS.queueMax, 10)]).toEqual([true, false, true])
+})
+
+test("a batch that ended with a new claim that is put off tells nobody how long commands take", () => {
+  const pace = new Pace(LIMITS, () => 0)
+  for (let at = 0; at < 5; at += 1) pace.batch(at * 10, 100, 500)
+  const before = pace.waitMs(1_000)
+  for (let at = 0; at < 20; at += 1) {
+    pace.batch(50 + at * 60, 100, 500)
+    pace.cut(1, true, true)
+  }
+  pace.batch(2_000, 100, 500)
+  expect(pace.waitMs(1_000)).toBe(before)
+  pace.cut(1, true)
+  pace.batch(2_060, 100, 500)
+  expect(pace.waitMs(1_000)).toBeGreaterThan(before)
 })
 
 test("under a load that stays a batch takes what is done in 8 ms, the faster the machine the more, within bounds", () => {
@@ -96,9 +118,13 @@ test("whoever is refused while the queue is short is refused while it is longer,
   busy(pace, 30)
   fc.assert(
     fc.property(fc.nat(600), fc.nat(600), fc.integer({ min: 1, max: 50 }), fc.constantFrom(...AGENTS), (one, other, own, agent) => {
-      const [short, long] = [Math.min(one, other), Math.max(one, other)].map((length) => pace.isFull({ length, agents: 10, heldBy: () => own }, agent))
+      const [short, long] = [Math.min(one, other), Math.max(one, other)].map((length) =>
+        pace.isFull({ length, ahead: length, agents: 10, heldBy: () => own }, agent),
+      )
       expect(short === true && long === false).toBe(false)
-      expect(pace.isFull({ length: one, agents: 10, heldBy: () => own }, agent)).toBe(pace.isFull({ length: one, agents: 10, heldBy: () => own }, agent))
+      expect(pace.isFull({ length: one, ahead: one, agents: 10, heldBy: () => own }, agent)).toBe(
+        pace.isFull({ length: one, ahead: one, agents: 10, heldBy: () => own }, agent),
+      )
     }),
   )
 })
@@ -108,7 +134,7 @@ test("who is refused changes: in a second each agent is taken at some moment and
   const pace = new Pace(LIMITS, () => nowMs)
   busy(pace, 30)
   const seen = new Map(AGENTS.map((agent) => [agent, new Set<boolean>()]))
-  for (; nowMs < 1_200; nowMs += 20) for (const [agent, said] of seen) said.add(pace.isFull({ length: 120, agents: 10, heldBy: () => 5 }, agent))
+  for (; nowMs < 1_200; nowMs += 20) for (const [agent, said] of seen) said.add(pace.isFull({ length: 120, ahead: 120, agents: 10, heldBy: () => 5 }, agent))
   expect([...seen.values()].filter((said) => said.size < 2)).toEqual([])
 })
 
@@ -171,7 +197,7 @@ function overload(perMs: number, agents: number, batchCostMs: number): { donePer
   const ask = (agent: string): void => {
     const own = held.get(agent) ?? 0
     if (nowMs < (restsUntilMs.get(agent) ?? 0) || own >= 64) return
-    if (pace.isFull({ length: queue.length, agents: held.size, heldBy: () => own }, agent))
+    if (pace.isFull({ length: queue.length, ahead: queue.length, agents: held.size, heldBy: () => own }, agent))
       restsUntilMs.set(agent, nowMs + pace.retryAfterMs(queue.length) + ((turn * 7) % 25))
     else {
       queue.push({ agent, atMs: nowMs })

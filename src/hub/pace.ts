@@ -32,8 +32,8 @@ const STILL_COMING = 0.9
 /** Multiples of it fall into an interval as evenly as can be (Weyl, 1916): what dice would do, and the same in each run. */
 const GOLDEN = 0.618_033_988_749_895
 
-/** Who waits: so many commands, of so many agents, and so many of one of them. */
-export type Crowd = { readonly length: number; readonly agents: number; heldBy(agent: AgentId): number }
+/** Who waits: so many commands, so many of them before whoever comes now, of so many agents, and so many of one of them. */
+export type Crowd = { readonly length: number; readonly ahead: number; readonly agents: number; heldBy(agent: AgentId): number }
 
 /**
  * How long what waits will have to wait, told from how long full batches took, the reading of requests between them included. Only while batches
@@ -84,15 +84,15 @@ export class Pace {
    */
   isFull(crowd: Crowd, agent: AgentId): boolean {
     const { queueMax, queueWaitMs, batchMax } = this.#o
-    const { length } = crowd
-    if (length >= queueMax || (length >= 2 * batchMax && this.waitMs(length) > queueWaitMs)) return true
+    const { length, ahead } = crowd
+    if (length >= queueMax || (ahead >= 2 * batchMax && this.waitMs(ahead) > queueWaitMs)) return true
     if (!this.standing) return false
     const own = crowd.heldBy(agent)
     if (own === 0) return false
     const { agents } = crowd
     // Alone it makes nobody else wait, and may know what it does: its connection is read no faster than it is served.
     if (agents === 1) return length >= batchMax
-    const batches = length / this.batchMax
+    const batches = ahead / this.batchMax
     if (batches >= FULL_BATCHES && own >= this.share(agents)) return true
     return batches > LOTS_FROM && lotOf(agent, this.#monotonicMs()) < LOTS_PER_BATCH * (batches - LOTS_FROM)
   }
@@ -136,12 +136,12 @@ export class Pace {
 
   /**
    * The batch that has begun ended after so many commands: to decide them took its time. Where they were few and claims among them, claims took it; they stand behind
-   * all others in the next one, which are no slower for it.
+   * all others in the next one, which are no slower for it. `putOff`: a new one came to no end, which says nothing of how long a command takes.
    */
-  cut(decided: number, heardClaim: boolean): void {
+  cut(decided: number, heardClaim: boolean, putOff = false): void {
     if (!heardClaim || decided >= CUT_LEAST) this.#most = Math.max(decided, CUT_LEAST)
     this.#left = true
-    if (this.#size > 0) this.#size = decided
+    if (this.#size > 0) this.#size = putOff ? 0 : decided
   }
 
   /** The wait of whoever comes after `length` others, in ms. */

@@ -173,6 +173,29 @@ test("however many such claims are new, what others ask is in the next batch but
   )
 })
 
+test("however many such claims wait, nobody else is refused", async () => {
+  let pieces = 0
+  unfinished(1_000, () => (pieces += 1))
+  const clock = new (class extends VirtualClock {
+    override monotonicMs(): number {
+      return super.monotonicMs() + 31 * pieces
+    }
+  })()
+  const rig = await openRig({ clock, limits: { batchMax: 8 } })
+  const agents = await rig.agents(...Array.from({ length: 60 }, (_, at) => `agent${at}`))
+  const code = ({ code }: SkeinError): string => code
+  const claims = agents.map((by) => rig.loop.execute("task.claimNext", by, CLAIM_ANY).catch(code))
+  const others: Promise<unknown>[] = []
+  while (rig.loop.stats()["putOff"]! < 120) {
+    others.push(rig.loop.execute("task.add", OPERATOR, { id: `t${others.length}`, title: "t" }).then(() => "added", code))
+    await clock.step(VirtualClock.prototype.monotonicMs.call(clock))
+  }
+  expect(rig.loop.admission.isFull("director")).toBe(false)
+  await rig.close()
+  expect(new Set(await Promise.all(others))).toEqual(new Set(["added"]))
+  expect(new Set(await Promise.all(claims))).toEqual(new Set(["hub_stopping"]))
+})
+
 test("a hub that stops waits for no such claim, whether it was put off before or is heard for the first time, and answers all else", async () => {
   const rig = await openRig()
   const names = ["ann", "bob", "cat", "dan"]

@@ -27,6 +27,11 @@ export class Queue {
     return this.#waiting.length + this.#apart
   }
 
+  /** What whoever comes now waits for: of what was put off each batch goes on with one, however many there are. */
+  get ahead(): number {
+    return this.#waiting.length
+  }
+
   /** Agents that have something waiting. */
   get agents(): number {
     return this.#counts.size
