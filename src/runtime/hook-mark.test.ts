@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
@@ -46,4 +46,15 @@ test("a lock of a day to come, from before the clock was set back, is nobody's",
   utimesSync(lock, tomorrow, tomorrow)
   mark.lock()?.()
   expect(existsSync(lock)).toBe(false)
+})
+
+test("marks of a week ago are swept away, and what stands beside them and is none of ours is in nobody's way", () => {
+  const marks = mkdtempSync(join(folder, "swept-"))
+  const old = new Date(Date.now() - 8 * 24 * 3_600_000)
+  symlinkSync("itself", join(marks, "itself"))
+  mkdirSync(join(marks, "a-folder", "in-it"), { recursive: true })
+  for (const name of ["ann.old.json", "ann.new.json"]) writeFileSync(join(marks, name), "{}")
+  for (const name of ["ann.old.json", "a-folder"]) utimesSync(join(marks, name), old, old)
+  new HookMarkFile(marks, "ann", "s").sweep()
+  expect(readdirSync(marks).toSorted()).toEqual(["a-folder", "ann.new.json", "itself"])
 })

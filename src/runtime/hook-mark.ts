@@ -1,4 +1,4 @@
-import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { readRegular } from "../client/regular-file.ts"
 import { SkeinError } from "../contract/errors.ts"
@@ -70,8 +70,12 @@ export class HookMarkFile {
   sweep(): void {
     const folder = dirname(this.#path)
     for (const name of readdirSync(folder)) {
-      const found = statSync(join(folder, name), { throwIfNoEntry: false })
-      if (found !== undefined && Date.now() - found.mtimeMs > KEPT_MS) rmSync(join(folder, name), { force: true })
+      const path = join(folder, name)
+      try {
+        if (Date.now() - lstatSync(path).mtimeMs > KEPT_MS) rmSync(path, { force: true })
+      } catch {
+        // Another hook was faster, or what stands there is no mark, such as a folder: it is in nobody's way here.
+      }
     }
   }
 }
