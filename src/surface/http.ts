@@ -66,8 +66,9 @@ const HEADERS_MS = 10_000
 /** How long a connection may be idle, in ms, as its clients are told; and how long one is heard that asks just then. */
 const KEEP_ALIVE_MS = 30_000
 const KEEP_ALIVE_GRACE_MS = 1_000
-/** How long whoever asks just as the hub goes down is heard, in ms. */
+/** How long whoever asks just as the hub goes down is heard, in ms; and how long connections are taken up that wait for it by then. */
 const PARTING_MS = 20
+const BACKLOG_MS = 200
 /** How long a hub that goes down waits for the reader of an answer who takes nothing of it, and for all who do, in ms; and how often it looks. */
 const READER_MS = 1_000
 const READERS_MS = 5_000
@@ -100,6 +101,8 @@ class Surface {
   readonly #deaf: () => void
   #guard: Guard = guardFor("127.0.0.1", 0, [])
   #requests = 0
+  /** Connections that were taken up. */
+  #arrived = 0
   #closing = false
   url = ""
 
@@ -161,6 +164,7 @@ class Surface {
     })
     this.#server.off("connection", http)
     this.#server.on("connection", (socket: Socket) => {
+      this.#arrived += 1
       options.hub.arriving()
       this.#wholeCalls.take(socket, connections.enter(socket))
     })
@@ -204,6 +208,7 @@ class Surface {
     this.#closing = true
     this.#deaf()
     clearInterval(this.#sweep)
+    await this.#takeUp()
     let isClosed = false
     this.#server.close(() => (isClosed = true))
     // What has been sent by then is read first: whoever asks just as the hub goes down is told so, and not cut off.
@@ -216,6 +221,15 @@ class Surface {
       const nowMs = performance.now()
       if (nowMs - startMs > READERS_MS) this.#server.closeAllConnections()
       this.#connections.letGo(nowMs, nowMs - startMs > READERS_MS ? 0 : READER_MS)
+    }
+  }
+
+  /** The system has connections for a busy hub, which have asked perhaps, and would be reset; it is told of one of them in a turn. */
+  async #takeUp(): Promise<void> {
+    const untilMs = performance.now() + BACKLOG_MS
+    for (let before = -1; before !== this.#arrived && performance.now() < untilMs; await nextTurn()) {
+      before = this.#arrived
+      await nextTurn()
     }
   }
 

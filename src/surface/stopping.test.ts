@@ -1,5 +1,7 @@
+import { once } from "node:events"
 import { connect } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
+import { Worker } from "node:worker_threads"
 import { afterEach, expect, test } from "vitest"
 import type { Ledger } from "../ledger/ledger.ts"
 import { MemoryStore } from "../ledger/memory.ts"
@@ -138,6 +140,34 @@ test("what comes of a body once its sender has heard that the hub goes down is n
   expect(text).toContain("hub_stopping")
   await hub.restart()
   expect(await hub.loop.read((state) => state.tasks.has("late"))).toBe(false)
+})
+
+/** Connects so often in a thread of its own, sends the request, and tells by `flags` that each has; answers what each heard. */
+const CROWD = `
+  const { parentPort, workerData: { port, request, crowd, flags } } = require("node:worker_threads")
+  const { connect } = require("node:net")
+  const heard = Array.from({ length: crowd }, () => new Promise((resolve) => {
+    let text = ""
+    const socket = connect(port, "127.0.0.1", () => socket.write(request, () => Atomics.notify(flags, 0, Atomics.add(flags, 0, 1) + 1)))
+    socket.setEncoding("latin1").on("data", (chunk) => (text += chunk))
+    socket.on("error", ({ code }) => (text += code))
+    socket.on("close", () => resolve(text))
+  }))
+  Promise.all(heard).then((all) => parentPort.postMessage(all))
+`
+
+test.each(["", "X-More: a\r\n"])("who has asked of a busy hub before it goes down hears it, also where it was not taken up yet", async (more) => {
+  hub = await startInstance()
+  const crowd = 60
+  const flags = new Int32Array(new SharedArrayBuffer(4))
+  const request = asked("POST /api/orpc/task/list", `${JSON_BODY}${more}`, LIST)
+  const thread = new Worker(CROWD, { eval: true, workerData: { port: Number(new URL(hub.url).port), request, crowd, flags } })
+  const heard = once(thread, "message")
+  // The hub does nothing until all of them have asked: the system has taken their connections for it.
+  for (let sent = 0; sent < crowd; sent = Atomics.load(flags, 0)) Atomics.wait(flags, 0, sent, 100)
+  await hub.stop()
+  const [all] = (await heard) as [string[]]
+  expect(all.map((text) => /hub_stopping/.exec(text)?.[0] ?? text)).toEqual(all.map(() => "hub_stopping"))
 })
 
 test("what is asked as the hub goes down is answered, or was not done", async () => {
