@@ -4,7 +4,7 @@ import { Child } from "./child.ts"
 import { median, round, show, table } from "./figure.ts"
 import type { Point } from "./growth-loop.ts"
 import type { Made, Opened } from "./history.ts"
-import { plot } from "./plot.ts"
+import { plot as plotOf } from "./plot.ts"
 
 export type GrowthOptions = {
   directory: string
@@ -20,8 +20,8 @@ export type GrowthOptions = {
   starts: readonly number[]
   /** Only the start on a ledger of so many entries is timed. */
   entries?: number
-  /** Where the plot goes; null: nowhere. */
-  svg: string | null
+  /** Where it is drawn; null: nowhere. */
+  plot: string | null
 }
 export const GROWTH: Omit<GrowthOptions, "directory"> = {
   rounds: 3,
@@ -31,7 +31,7 @@ export const GROWTH: Omit<GrowthOptions, "directory"> = {
   open: 10_000,
   claims: 4_000,
   starts: [100_000, 1_000_000],
-  svg: join(import.meta.dirname, "..", "docs", "explanation", "claim-cost.svg"),
+  plot: null,
 }
 
 export type Start = {
@@ -45,13 +45,13 @@ export type Start = {
   withoutSnapshotS: number
   makeS: number
 }
-export type GrowthReport = { byTasks: Point[]; byAgents: Point[]; starts: Start[]; svg: string | null; flatness: { tasks: number; agents: number } }
+export type GrowthReport = { byTasks: Point[]; byAgents: Point[]; starts: Start[]; plot: string | null; flatness: { tasks: number; agents: number } }
 
 /** What a claim costs as tasks, agents and history grow. */
-export async function benchGrowth({ directory, rounds, tasks, agents, teams, open, claims, starts, entries, svg }: GrowthOptions): Promise<GrowthReport> {
+export async function benchGrowth({ directory, rounds, tasks, agents, teams, open, claims, starts, entries, plot }: GrowthOptions): Promise<GrowthReport> {
   if (entries !== undefined) {
     const only = await timeStart(join(directory, `start-${entries}`), entries, rounds)
-    return { byTasks: [], byAgents: [], starts: [only], svg: null, flatness: { tasks: 0, agents: 0 } }
+    return { byTasks: [], byAgents: [], starts: [only], plot: null, flatness: { tasks: 0, agents: 0 } }
   }
   const byTasks = await climb(
     directory,
@@ -69,9 +69,9 @@ export async function benchGrowth({ directory, rounds, tasks, agents, teams, ope
   )
   const timed: Start[] = []
   for (const length of starts) timed.push(await timeStart(join(directory, `start-${length}`), length, rounds))
-  if (svg !== null) writeFileSync(svg, draw(byTasks, byAgents))
+  if (plot !== null) writeFileSync(plot, draw(byTasks, byAgents))
   const ratio = (points: Point[]): number => round((points.at(-1)?.cpuUsPerClaim ?? 0) / (points[0]?.cpuUsPerClaim ?? 1))
-  return { byTasks, byAgents, starts: timed, svg, flatness: { tasks: ratio(byTasks), agents: ratio(byAgents) } }
+  return { byTasks, byAgents, starts: timed, plot, flatness: { tasks: ratio(byTasks), agents: ratio(byAgents) } }
 }
 
 /** The steps are climbed once: growing takes the time. Each is measured `rounds` times, and the median is told. */
@@ -129,7 +129,7 @@ async function timeStart(home: string, entries: number, rounds: number): Promise
 }
 
 function draw(byTasks: readonly Point[], byAgents: readonly Point[]): string {
-  return plot({
+  return plotOf({
     title: "CPU of a claim as work grows",
     xTitle: "open tasks, or agents (logarithmic)",
     yTitle: "µs of CPU a claim",
@@ -140,7 +140,7 @@ function draw(byTasks: readonly Point[], byAgents: readonly Point[]): string {
   })
 }
 
-export function describeGrowth({ byTasks, byAgents, starts, svg, flatness }: GrowthReport): string {
+export function describeGrowth({ byTasks, byAgents, starts, plot, flatness }: GrowthReport): string {
   const rows = (points: readonly Point[]): string[][] =>
     points.map(({ tasks, agents, cpuUsPerClaim, gcUsPerClaim, p50Ms, p99Ms, claimsPerS, rssMb }) => [
       show(tasks),
@@ -158,6 +158,6 @@ export function describeGrowth({ byTasks, byAgents, starts, svg, flatness }: Gro
     table(heading, rows(byTasks)),
     table(heading, rows(byAgents)),
     startTable,
-    `last against first: ${show(flatness.tasks)} x by tasks, ${show(flatness.agents)} x by agents${svg === null ? "" : "; the plot is in docs/explanation/claim-cost.svg"}`,
+    `last against first: ${show(flatness.tasks)} x by tasks, ${show(flatness.agents)} x by agents${plot === null ? "" : `; the plot is in ${plot}`}`,
   ].join("\n\n")
 }

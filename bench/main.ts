@@ -1,11 +1,13 @@
 /** `npm run bench -- VERB [--json]`: every figure in the docs comes from here. One JSON object on one line with --json, tables without. */
+import { existsSync } from "node:fs"
 import { cpus, release } from "node:os"
+import { dirname, resolve } from "node:path"
 import type { EngineName } from "./engine.ts"
 import { scratch, sleep } from "./scratch.ts"
 import { build, leaveInOrder, readCommandLine, wholeNumber, wrongUse } from "../scripts/command-line.ts"
 
-/** `rounds`, `entries` and `engines` where the caller asked for others than the verb has. */
-type Asked = { rounds?: number; entries?: number; engines?: readonly EngineName[] }
+/** `rounds`, `entries` and `engines` where the caller asked for others than the verb has; `plot`: the file that is to be drawn. */
+type Asked = { rounds?: number; entries?: number; engines?: readonly EngineName[]; plot?: string }
 type Bench = { takes: (option: string) => boolean; run: (directory: string, asked: Asked) => Promise<{ report: object; text: string }> }
 
 function bench<Options extends object, Report extends object>(
@@ -51,7 +53,7 @@ const ABOUT = `Verbs:
   leases        leases on the files of a large repository
   memory        the hub's memory with 10,000 tasks and 1,000 agents, and heartbeats of 10,000
   cli           a call of the command line beside the bare start of Node
-  growth        a claim's cost as tasks, agents and history grow; draws docs/explanation/claim-cost.svg
+  growth        a claim's cost as tasks, agents and history grow
   governor      how rules of assignment find who is good at what
   guard         a guarded commit beside one without hooks
   page          the page in a real browser: first paint, event to pixel, memory
@@ -63,6 +65,7 @@ Options:
   --json         one JSON object on one line (npm run -s bench -- VERB --json prints nothing else)
   --rounds N     so many rounds: claims, fanout, replay, mcp, leases, cli, growth, governor, guard, page, policy, travel, wake
   --entries N    so many entries: replay, page, travel
+  --plot FILE    draws it, as SVG: growth
   --engines a,b  of claims only these: floor, loop, skein, http, redis, bullmq, postgres
 Peers are installed with: sh bench/peers/debian.sh. A bench goes without one that is missing, and says so. Files are written below SKEIN_BENCH_DIR, or where
 temporary files go.`
@@ -71,11 +74,17 @@ temporary files go.`
 const GIVE_UP_MS = 15 * 60_000
 const HEARD_WITHIN_MS = 100
 
-const USAGE = `npm run bench -- ${Object.keys(benches).join("|")} [--json] [--rounds N] [--entries N] [--engines a,b]`
+const USAGE = `npm run bench -- ${Object.keys(benches).join("|")} [--json] [--rounds N] [--entries N] [--engines a,b] [--plot FILE]`
 const { values, positionals } = readCommandLine(
   {
     allowPositionals: true,
-    options: { json: { type: "boolean", default: false }, rounds: { type: "string" }, entries: { type: "string" }, engines: { type: "string" } },
+    options: {
+      json: { type: "boolean", default: false },
+      rounds: { type: "string" },
+      entries: { type: "string" },
+      engines: { type: "string" },
+      plot: { type: "string" },
+    },
   },
   USAGE,
   ABOUT,
@@ -85,7 +94,7 @@ const load = Object.hasOwn(benches, verb) ? benches[verb] : undefined
 if (load === undefined) wrongUse(verb === "" ? "which bench?" : `there is no bench "${verb}"`, USAGE)
 if (more.length > 0) wrongUse(`one bench at a time: "${more.join(" ")}" is too much`, USAGE)
 const chosen = await load()
-for (const option of ["rounds", "entries", "engines"] as const)
+for (const option of ["rounds", "entries", "engines", "plot"] as const)
   if (values[option] !== undefined && !chosen.takes(option)) wrongUse(`bench ${verb} has no --${option}`, USAGE)
 
 async function enginesOf(text: string): Promise<EngineName[]> {
@@ -95,10 +104,18 @@ async function enginesOf(text: string): Promise<EngineName[]> {
   return CLAIMS.engines.filter((name) => text.split(",").includes(name))
 }
 
+/** Where a plot goes. It is made at the end of minutes, so that where it cannot be is said before. */
+function plotAt(file: string): string {
+  const folder = dirname(resolve(file))
+  if (file === "" || !existsSync(folder)) wrongUse(file === "" ? "--plot names no file" : `there is no folder ${folder} for the plot: make it first`, USAGE)
+  return resolve(file)
+}
+
 const asked: Asked = {
   ...(values.rounds === undefined ? {} : { rounds: wholeNumber("rounds", values.rounds, 1, USAGE) }),
   ...(values.entries === undefined ? {} : { entries: wholeNumber("entries", values.entries, 1, USAGE) }),
   ...(values.engines === undefined ? {} : { engines: await enginesOf(values.engines) }),
+  ...(values.plot === undefined ? {} : { plot: plotAt(values.plot) }),
 }
 setTimeout(() => {
   process.stderr.write("bench: gave up after 15 minutes\n")
@@ -124,7 +141,7 @@ const { report, text } = await chosen.run(files, asked).catch(async (error: unkn
   throw error
 })
 const machine = { cpu: cpus()[0]?.model ?? "", cores: cpus().length, node: process.versions.node, kernel: release() }
-const seconds = Math.round((performance.now() - startedMs) / 100) / 10
-if (values.json) process.stdout.write(`${JSON.stringify({ bench: verb, at: new Date().toISOString(), machine, seconds, ...report })}\n`)
-else process.stdout.write(`${text}\n\n${machine.cores} cores of ${machine.cpu}, Node ${machine.node}, ${seconds} s\n`)
+const tookS = Math.round((performance.now() - startedMs) / 100) / 10
+if (values.json) process.stdout.write(`${JSON.stringify({ bench: verb, at: new Date().toISOString(), machine, tookS, ...report })}\n`)
+else process.stdout.write(`${text}\n\n${machine.cores} cores of ${machine.cpu}, Node ${machine.node}, ${tookS} s\n`)
 process.exit(0)

@@ -1,4 +1,5 @@
 import type { BrowserContext, CDPSession, Page } from "playwright-core"
+import type { Verdict } from "./claims.ts"
 import { median, percentile, round, show } from "./figure.ts"
 
 /**
@@ -88,6 +89,12 @@ async function pan(page: Page, session: CDPSession, steps: number): Promise<Pan>
     p95Ms: round(percentile(intervals, 0.95)),
     cpuMs: round(cpuMs / drawn.length),
   }
+}
+
+/** A screen has 60 whole frames a second; where the browser alone, with nothing to draw, reaches fewer, these. */
+export function panVerdict({ near, floorFps }: Pick<PanReport, "floorFps" | "near">): Verdict {
+  const limit = Math.min(60, Math.round(floorFps))
+  return { value: near.fps, limit, ok: Math.round(near.fps) >= limit }
 }
 
 export function describePan({ tasks, layoutMs, floorFps, near, whole }: PanReport): string {

@@ -6,7 +6,7 @@ import { findChromium, launchChromium } from "../test/page/chromium.ts"
 import type { Verdict } from "./claims.ts"
 import { median, percentile, round, show, table } from "./figure.ts"
 import { manyNotes, notesAtPace, type Sent, startTeam, type Worker } from "./page-team.ts"
-import { describePan, measurePan, type PanReport } from "./page-pan.ts"
+import { describePan, measurePan, panVerdict, type PanReport } from "./page-pan.ts"
 import { removeLast, sleep } from "./scratch.ts"
 import { type HubAddress, startHub } from "./skein.ts"
 
@@ -63,8 +63,7 @@ export async function benchPage({ directory, agents, tasks, rounds, perSecond, p
       paintMs: holds(paint.p50Ms, 1_000),
       weightKb: holds(weight.allKb, 250),
       pixelP95Ms: holds(pixel.p95Ms, 100),
-      // A screen has 60; what the browser reaches without drawing counts where that is less.
-      panFps: { value: pan.near.fps, limit: 55, ok: pan.near.fps >= Math.min(55, 0.9 * pan.floorFps) },
+      panFps: panVerdict(pan),
       // Flat: what half a million entries leave behind is less than two bytes each, which is what the garbage collector is uncertain by.
       heapGrowthMb: holds(memory.growthMb, 1),
     }

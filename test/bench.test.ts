@@ -8,13 +8,14 @@ import { benchClaims, compare, describeClaims } from "../bench/claims.ts"
 import { benchCli } from "../bench/cli.ts"
 import { arrivals, benchFanout } from "../bench/fanout.ts"
 import { medians, percentile, spread } from "../bench/figure.ts"
-import { benchGrowth } from "../bench/growth.ts"
+import { benchGrowth, GROWTH } from "../bench/growth.ts"
 import { benchMcp, describeMcp } from "../bench/mcp.ts"
 import { benchGuard, describeGuard } from "../bench/guard.ts"
 import { benchLeases, describeLeases } from "../bench/leases.ts"
 import { benchMemory } from "../bench/memory.ts"
 import { plot } from "../bench/plot.ts"
 import { benchPolicy, describePolicy } from "../bench/policy.ts"
+import { panVerdict } from "../bench/page-pan.ts"
 import { benchReplay } from "../bench/replay.ts"
 
 /** The bench at its smallest, so that it cannot rot. No figure is judged here: they depend on the machine. */
@@ -93,13 +94,17 @@ test("replay: every checkpoint on the way holds", async () => {
   expect(report.allHold).toBe(true)
 })
 
+test("growth draws where it is asked to, and else nowhere: a checkout is left as it was", () => {
+  expect(GROWTH.plot).toBeNull()
+})
+
 test("growth: a point for each step and a start with and without a snapshot, drawn as a plot", async () => {
-  const svg = at("growth.svg")
-  const report = await benchGrowth({ directory, rounds: 1, tasks: [20, 40], agents: 5, teams: [5, 10], open: 20, claims: 20, starts: [1_200], svg })
+  const file = at("growth.svg")
+  const report = await benchGrowth({ directory, rounds: 1, tasks: [20, 40], agents: 5, teams: [5, 10], open: 20, claims: 20, starts: [1_200], plot: file })
   expect(report.byTasks.map(({ tasks }) => tasks)).toEqual([20, 40])
   expect(report.byAgents.map(({ agents }) => agents)).toEqual([5, 10])
   expect(report.starts[0]?.fromSnapshotS).toBeGreaterThan(0)
-  expect(readFileSync(svg, "utf8").match(/<circle/g)).toHaveLength(4)
+  expect(readFileSync(file, "utf8").match(/<circle/g)).toHaveLength(4)
 })
 
 test("mcp: many clients at once claim each task once, beside a constant and our own HTTP", async () => {
@@ -167,4 +172,14 @@ test("the policy's bench decides everything alike with the roles, with rules, an
   expect(report.denied).toBeGreaterThan(0)
   expect(report.skipped).not.toBeNull()
   expect(describePolicy(report)).toContain("no two questions alike")
+})
+
+test("the page's pan holds where it has the 60 frames of a screen, or as many as the browser alone", () => {
+  const verdict = (fps: number, floorFps: number): object => panVerdict({ near: { fps, p50Ms: 0, p95Ms: 0, cpuMs: 0 }, floorFps })
+  expect(verdict(59.8, 60)).toEqual({ value: 59.8, limit: 60, ok: true })
+  expect(verdict(57, 60)).toEqual({ value: 57, limit: 60, ok: false })
+  expect([verdict(41, 41), verdict(60, 75)]).toMatchObject([
+    { limit: 41, ok: true },
+    { limit: 60, ok: true },
+  ])
 })

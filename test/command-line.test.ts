@@ -23,6 +23,9 @@ const WRONG = [
   ["bench/main.ts", "claims", "--engines", "floor,foo", "--json"],
   ["bench/main.ts", "cli", "--entries", "5"],
   ["bench/main.ts", "claims", "--none"],
+  ["bench/main.ts", "claims", "--plot", "x.svg"],
+  // It would be drawn at the end of a quarter of an hour.
+  ["bench/main.ts", "growth", "--plot", "no/such/folder/x.svg"],
 ]
 
 type Ended = { status: number | null; stdout: string; stderr: string }
@@ -140,7 +143,9 @@ test("a bench with --json prints one object on one line, and nothing else", { ti
   const { status, stdout } = run(["bench/main.ts", "replay", "--entries", "1200", "--rounds", "1", "--json"])
   expect(status).toBe(0)
   expect(stdout).toMatch(/^\{.*\}\n$/)
-  expect(JSON.parse(stdout)).toMatchObject({ bench: "replay", allHold: true, machine: { node: process.versions.node } })
+  // How long all of it took stands beside what a replay takes.
+  const took = { seconds: expect.any(Number) as number, tookS: expect.any(Number) as number }
+  expect(JSON.parse(stdout)).toMatchObject({ bench: "replay", allHold: true, machine: { node: process.versions.node }, ...took })
 })
 
 /** A checkout whose build says what it does and fails. */
