@@ -27,6 +27,15 @@ test.each(OF_THE_VERB)("whoever got a verb wrong is led to the help of that very
   expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringMatching(new RegExp(`^remedy: .*${help} says`, "m")) as string })
 })
 
+test("of the last checkpoint's own entry it is said that none covers it yet, and not that it is not there", async () => {
+  const [made] = await json(repository, ["ledger", "checkpoint"])
+  const prove = (seq: number): ReturnType<typeof skein> => skein(repository, ["ledger", "prove", String(seq)])
+  const { size } = made as { size: number }
+  const { status, stderr } = await prove(size + 1)
+  expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/entry \d+ is the last checkpoint itself/) as string })
+  expect((await prove(size + 2)).stderr).toContain(`there is no entry ${size + 2}`)
+})
+
 const UNDER_OTHERS: [string, string][] = [
   ["replay", "Did you mean skein ledger replay?"],
   ["why", "Did you mean skein trigger why or skein ledger why?"],

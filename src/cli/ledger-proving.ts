@@ -68,8 +68,17 @@ async function noteFor(context: Context, seq: number): Promise<string> {
     const kept = keptNote(instance, context.workspace)
     if (covers(kept, `.skein/checkpoint/${context.workspace}`)) return kept
   }
-  const { note } = await (await context.hub()).call("ledger.checkpoint", {})
+  const hub = await context.hub()
+  const { note } = await hub.call("ledger.checkpoint", {})
   if (covers(note)) return note
+  const { seq: head } = await hub.call("ledger.head", {})
+  if (seq <= head)
+    throw new SkeinError(
+      "not_found",
+      `entry ${seq} is the last checkpoint itself: no other covers it yet`,
+      "The next one does, which is made once something else was done.",
+      { seq },
+    )
   throw new SkeinError("not_found", `there is no entry ${seq}`, "skein ledger tail shows the last ones.", { seq })
 }
 
