@@ -9,7 +9,6 @@ import { type HookCall, momentOf, readCall } from "../runtime/hook-call.ts"
 import { noteConversation } from "../runtime/hook-conversation.ts"
 import { HookMarkFile } from "../runtime/hook-mark.ts"
 import { repositoryPaths } from "../runtime/hook-paths.ts"
-import { RewakeWaiter, waitToRewake } from "../runtime/hook-rewake.ts"
 import { answerTurn, type HookHub } from "../runtime/hook-turn.ts"
 import { processRow } from "../runtime/process-table.ts"
 import { agentIdentity } from "./agent-identity.ts"
@@ -120,6 +119,8 @@ async function waitForNews(options: HookOptions): Promise<string | null> {
   if (identity === null) return null
   const folder = join(instance.directory, "hook-marks")
   const living = await parents()
+  // Hooks before an edit wait for nothing, and are started far more often.
+  const { RewakeWaiter, waitToRewake } = await import("../runtime/hook-rewake.ts")
   return waitToRewake({
     agent: identity.agent,
     mark: new HookMarkFile(folder, identity.agent, call.session),

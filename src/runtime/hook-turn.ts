@@ -1,11 +1,11 @@
 import { SkeinError } from "../contract/errors.ts"
-import { noncesIn } from "../core/trigger.ts"
+import { noncesIn } from "../core/nonce.ts"
 import type { HookAnswer } from "./hook-answer.ts"
 import type { HookCall } from "./hook-call.ts"
 import type { HookMark, HookMarkFile } from "./hook-mark.ts"
 import { deliveryOf, type ShownMessage, type UnreadThread } from "./hook-messages.ts"
 import type { RepositoryPath } from "./hook-paths.ts"
-import { type UsedTokens, usageSince } from "./hook-usage.ts"
+import type { UsedTokens } from "./hook-usage.ts"
 
 /** What stands against the writing of a file. */
 export type Holding = { agent: string; task: string | null; reason: string; endsAtMs: number | null }
@@ -148,6 +148,8 @@ async function oneMoreTurn(turn: Turn, mark: HookMark): Promise<HookAnswer> {
 
 async function reportUsage(turn: Turn, mark: HookMark): Promise<HookMark> {
   if (turn.usageElsewhere) return mark
+  // Before an edit, which is where agents call hooks most, nothing is counted.
+  const { usageSince } = await import("./hook-usage.ts")
   const { used, mark: after, place } = usageSince(turn.call, mark)
   // The key says which stretch of the record it is: sent again, it counts once.
   const report = (one: UsedTokens, task: string | null): Promise<void> =>

@@ -1,4 +1,4 @@
-import { nonceText } from "../core/trigger.ts"
+import { nonceText } from "../core/nonce.ts"
 import { NUDGE_MAX_CHARACTERS } from "./tmux/typable.ts"
 
 /** What is said to an agent that is woken. The nonce stands in it, so that a text that is there already is recognised, and comes back with what the agent does. */

@@ -8,7 +8,7 @@
 import { appendFileSync, existsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { httpClient } from "../../src/client/http.ts"
-import { noncesIn } from "../../src/core/trigger.ts"
+import { noncesIn } from "../../src/core/nonce.ts"
 
 const [, , folder = ".", how = "new", conversation = "none"] = process.argv
 const agent = process.env["SKEIN_AGENT"] ?? "nobody"

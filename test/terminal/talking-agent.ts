@@ -10,7 +10,7 @@ import { join } from "node:path"
 import { Readable, Writable } from "node:stream"
 import { agent as acpAgent, methods, ndJsonStream, PROTOCOL_VERSION, RequestError, type RequestPermissionResponse } from "@agentclientprotocol/sdk"
 import { httpClient } from "../../src/client/http.ts"
-import { noncesIn } from "../../src/core/trigger.ts"
+import { noncesIn } from "../../src/core/nonce.ts"
 
 const [, , how = "acp", folder = ".", known] = process.argv
 const agent = process.env["SKEIN_AGENT"] ?? "nobody"
