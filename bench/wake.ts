@@ -9,7 +9,7 @@ import { socketName } from "../src/runtime/tmux/server.ts"
 import { TmuxDriver } from "../src/runtime/tmux/tmux-driver.ts"
 import { endLater } from "./child.ts"
 import { percentile, round, show, table } from "./figure.ts"
-import { sleep } from "./scratch.ts"
+import { removeLast, sleep } from "./scratch.ts"
 
 type Spread = { count: number; p50Ms: number; p95Ms: number; maxMs: number }
 
@@ -38,16 +38,35 @@ const NODE = [process.execPath, "--disable-warning=ExperimentalWarning"]
 /** Needs tmux, and what `npm run build` made. */
 export async function benchWake({ directory, rounds, panes, cpuMs }: WakeOptions): Promise<WakeReport> {
   const pane = { enterAfterMs: ENTER_AFTER_MS, control: await typing(directory, rounds, true), forking: await typing(directory, rounds, false) }
-  const place = await instance(directory, Math.max(1, panes))
+  const folder = join(directory, "repository")
+  const socket = socketName(join(folder, ".skein"))
+  const end = atExit(() => {
+    spawnSync(process.execPath, [LAUNCHER, "down"], { cwd: folder })
+    killServer(socket)
+  })
+  const place = await instance(directory, folder, Math.max(1, panes))
   try {
     const tmux = await woken(place, rounds)
     const native = await rewoken(place, Math.min(rounds, 15))
     const poll = await polled(place)
-    return { pane, turn: { native, tmux, poll }, supervisor: { panes, ...(await idleCpu(place, panes, cpuMs)) } }
+    return { pane, turn: { native, tmux, poll }, supervisor: { panes, ...(await idleCpu(place.registry, socket, panes, cpuMs)) } }
   } finally {
-    cli(place.folder, "down")
-    spawnSync("tmux", ["-L", place.socket, "kill-server"])
+    end()
   }
+}
+
+/** What ends what runs in sessions of its own, where no signal of ours comes: once, when it is called, or else with the process. */
+function atExit(end: () => void): () => void {
+  process.once("exit", end)
+  removeLast()
+  return () => {
+    process.off("exit", end)
+    end()
+  }
+}
+
+function killServer(socket: string): void {
+  spawnSync("tmux", ["-L", socket, "kill-server"])
 }
 
 function readerIn(folder: string): AgentPreset["screen"] {
@@ -77,7 +96,9 @@ async function typing(directory: string, rounds: number, controlMode: boolean): 
     acp: null,
     native: null,
   }
-  const driver = new TmuxDriver({ socket: `skein-bench-${process.pid}`, workspace: "main", preset: () => preset, controlMode })
+  const socket = `skein-bench-${process.pid}`
+  const end = atExit(() => killServer(socket))
+  const driver = new TmuxDriver({ socket, workspace: "main", preset: () => preset, controlMode })
   try {
     const started = await driver.start({
       agent: "reader",
@@ -100,13 +121,13 @@ async function typing(directory: string, rounds: number, controlMode: boolean): 
     return spread(taken)
   } finally {
     await driver.close()
+    end()
   }
 }
 
-type Place = { folder: string; heardIn: string; hub: HttpClient; registry: SupervisorFolder; socket: string }
+type Place = { folder: string; heardIn: string; hub: HttpClient; registry: SupervisorFolder }
 
-async function instance(directory: string, panes: number): Promise<Place> {
-  const folder = join(directory, "repository")
+async function instance(directory: string, folder: string, panes: number): Promise<Place> {
   const heardIn = join(directory, "heard")
   mkdirSync(join(folder, ".skein"), { recursive: true, mode: 0o700 })
   spawnSync("git", ["init", "-q", folder])
@@ -122,7 +143,7 @@ async function instance(directory: string, panes: number): Promise<Place> {
   const hub = httpClient({ url, credentialFile: join(folder, ".skein", "operator.credential") })
   await hub.call("thread.create", { thread: "talk", title: "Talk", participants: ["reader-1"] })
   for (let left = panes; left > 0; left -= 50) cli(folder, "swarm", "spawn", "--agent", "idle", "--name", `idle${left}`, "--count", String(Math.min(50, left)))
-  return { folder, heardIn, hub, registry: new SupervisorFolder(join(folder, ".skein", "supervisor")), socket: socketName(join(folder, ".skein")) }
+  return { folder, heardIn, hub, registry: new SupervisorFolder(join(folder, ".skein", "supervisor")) }
 }
 
 function cli(folder: string, ...args: string[]): void {
@@ -211,7 +232,7 @@ async function polled({ hub, folder }: Place): Promise<Spread> {
 }
 
 /** Processor time of the supervisor with its tmux client, and of the tmux server, by the system's count. */
-async function idleCpu({ registry, socket }: Place, panes: number, cpuMs: number): Promise<{ cpuPercent: number; tmuxPercent: number }> {
+async function idleCpu(registry: SupervisorFolder, socket: string, panes: number, cpuMs: number): Promise<{ cpuPercent: number; tmuxPercent: number }> {
   if (panes === 0) return { cpuPercent: 0, tmuxPercent: 0 }
   const supervisor = registry.holder()?.pid ?? 0
   const clients = (await processTable()).flatMap(({ pid, parent }) => (parent === supervisor ? [pid] : []))

@@ -90,7 +90,7 @@ test.each([
 })
 
 /** Interrupts the bench, and as a terminal does whom it has started too (`all`), once `began` says so of its files. */
-async function interrupted(words: readonly string[], all: boolean, began: (files: string) => boolean): Promise<Ended & { left: string[] }> {
+async function interrupted(words: readonly string[], all: boolean, began: (files: string) => boolean): Promise<Ended & { left: string[]; pid: number }> {
   const above = mkdtempSync(join(tmpdir(), "skein-interrupted-"))
   const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", "bench/main.ts", ...words], {
     cwd: ROOT,
@@ -111,7 +111,7 @@ async function interrupted(words: readonly string[], all: boolean, began: (files
   clearInterval(timer)
   const left = readdirSync(above)
   rmSync(above, { recursive: true, force: true })
-  return { status, ...said, left }
+  return { status, ...said, left, pid: child.pid as number }
 }
 
 test.each([
@@ -120,7 +120,18 @@ test.each([
   // It computes, and waits for nothing; so a Ctrl-C that comes while it still looks after its build has to be heard later.
   [["governor", "--rounds", "100000"], false, (): boolean => true],
 ] as const)("a bench that is interrupted ends without a word, and nothing of it is left: %s", { timeout: 60_000 }, async (words, all, began) => {
-  expect(await interrupted(words, all, began)).toEqual({ status: 130, stdout: "", stderr: "", left: [] })
+  expect(await interrupted(words, all, began)).toMatchObject({ status: 130, stdout: "", stderr: "", left: [] })
+})
+
+test.skipIf(spawnSync("tmux", ["-V"]).status !== 0)("nor is anything of the terminals that it opened", { timeout: 60_000 }, async () => {
+  const { status, left, pid } = await interrupted(["wake", "--rounds", "100000"], true, (files) => existsSync(join(files, "control/reader.jsonl")))
+  const server = ["-L", `skein-bench-${pid}`]
+  try {
+    expect({ status, left }).toEqual({ status: 130, left: [] })
+    expect(spawnSync("tmux", [...server, "list-sessions"]).status).not.toBe(0)
+  } finally {
+    spawnSync("tmux", [...server, "kill-server"])
+  }
 })
 
 test("the peers' clients are installed anew where their installation was broken off", () => {
