@@ -68,6 +68,7 @@ const spec = fc.record({
   labels: fc.subarray(["x", "y"]),
   filler: fc.boolean(),
   touches: fc.constantFrom<string[]>([], ["a"], ["b"], ["a/*", "c"]),
+  requires: fc.constantFrom<Record<string, number>>({}, {}, { ts: 2 }),
 })
 const change: fc.Arbitrary<Change> = fc.oneof(
   fc.tuple(fc.nat(1_000), spec).map(
@@ -95,11 +96,27 @@ const change: fc.Arbitrary<Change> = fc.oneof(
       (rig) =>
         rig.loop.execute("files.reserve", actor("bob", "s_bob"), { ...WISH, globs: [glob] }),
   ),
-  fc.constantFrom(`resource.labels.contains("x")`, `resource.name like "*1"`, `resource.filler`).map(
-    (text): Change =>
+  fc
+    .constantFrom(
+      ...['resource.labels.contains("x")', 'resource.name like "*1"', "resource.filler", "principal.active > 0", "principal.maxActive > 2"].map(forbidding),
+      null,
+    )
+    .map(
+      (text): Change =>
+        (rig) =>
+          rig.loop.execute("policy.set", OPERATOR, { text, reason: "r" }),
+    ),
+  fc.constantFrom({ maxActive: 3 }, { capabilities: { ts: 3 } }, { account: "acc" }, { account: null }).map(
+    (changes): Change =>
       (rig) =>
-        rig.loop.execute("policy.set", OPERATOR, { text: forbidding(text), reason: "r" }),
+        rig.loop.execute("agent.edit", OPERATOR, { name: "ann", reason: "r", ...changes }),
   ),
+  fc.constantFrom("agent/ann", "account/acc").map(
+    (breaker): Change =>
+      (rig) =>
+        rig.loop.execute("breaker.trip", OPERATOR, { breaker, untilMs: null, reason: "r" }),
+  ),
+  fc.constant<Change>((rig) => rig.loop.execute("session.end", actor("ann", "s_ann"), { session: "s_ann", reason: "r" })),
 )
 
 test("a claim in pieces is decided as one whole look would decide it at the moment of its end, whatever changes between", async () => {
