@@ -217,7 +217,8 @@ for (const kind of WANTED) {
         await when("the draft is there", () => screen().includes("half a thought"))
         await given.post("the parser waits, word-native")
         if (inbox) {
-          expect(await delivered(given, { origin: "unread" })).toMatchObject({ hop: "live", channel: "native" })
+          const woken = await delivered(given, { origin: "unread" })
+          expect(woken, JSON.stringify(woken)).toMatchObject({ hop: "live", channel: "native" })
           await when("the model was told", () => told([kind === "claude" ? "word-native" : "unread message in thread talk"]))
         } else await when("its wake waits for the draft's end", async () => (await given.jobs()).some(({ code }) => code === "DRAFT_PRESENT"))
         // While an agent draws anew, a look may find half of its screen.
