@@ -7,7 +7,7 @@ import { campaign, type Outcome } from "../test/fuzz/campaign.ts"
 import { TARGETS } from "../test/fuzz/targets.ts"
 import { build, leaveInOrder, readCommandLine, wholeNumber, wrongUse } from "./command-line.ts"
 
-const NAMES = TARGETS.map(({ name }) => name)
+const NAMES = Object.keys(TARGETS)
 const USAGE = `npm run fuzz -- [--minutes N] [--from SEED] [--target ${NAMES.join("|")}] [--cases N]`
 const { values } = readCommandLine(
   { options: { minutes: { type: "string", default: "5" }, from: { type: "string" }, target: { type: "string" }, cases: { type: "string" } } },
@@ -25,7 +25,7 @@ const from = wholeNumber("from", values.from ?? `${Date.now() % 2 ** 31}`, 0, US
 const cases = values.cases === undefined ? Number.POSITIVE_INFINITY : wholeNumber("cases", values.cases, 1, USAGE)
 const wanted = values.target?.split(",") ?? NAMES
 for (const name of wanted) if (!NAMES.includes(name)) wrongUse(`there is no target "${name}"`, USAGE)
-const targets = TARGETS.filter(({ name }) => wanted.includes(name))
+const names = NAMES.filter((name) => wanted.includes(name))
 leaveInOrder()
 build()
 
@@ -37,10 +37,11 @@ function print({ target, cases: done, tookMs, grewBytes, outcomes, found }: Outc
   console.log(`\nFOUND by ${target} at seed ${found.seed}: ${found.message}\n--- sent ---\n${found.sent}\n--- choices ---\n[${found.made.join(",")}]\n`)
 }
 
-console.log(`fuzz: --from ${from}, ${minutes} min over ${targets.map(({ name }) => name).join(", ")}`)
+console.log(`fuzz: --from ${from}, ${minutes} min over ${names.join(", ")}`)
 let failed = false
-for (const target of targets) {
-  const outcome = await campaign(target, { seed: from, cases, untilMs: performance.now() + (minutes * 60_000) / targets.length })
+for (const name of names) {
+  const target = await (TARGETS[name] as (typeof TARGETS)[string])()
+  const outcome = await campaign(target, { seed: from, cases, untilMs: performance.now() + (minutes * 60_000) / names.length })
   print(outcome)
   failed ||= outcome.found !== null
 }

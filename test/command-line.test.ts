@@ -47,8 +47,12 @@ test.each(WRONG.map((words) => [words.join(" "), words] as const))(
 
 const SCRIPTS = ["scripts/simulate.ts", "scripts/crash.ts", "scripts/fuzz.ts", "bench/main.ts"]
 
-test.each(SCRIPTS)("asked for help, it says what it does and what each option is for, and does nothing: %s", (script) => {
-  const { status, stdout, stderr } = run([script, "--help"])
+/** Has a script tell which sources of ours it loads. */
+const TELLING = `data:text/javascript,import { registerHooks } from "node:module"
+registerHooks({ load(url, context, next) { if (/\\/src\\//.test(url)) console.error(url); return next(url, context) } })`.replaceAll("\n", ";")
+
+test.each(SCRIPTS)("asked for help, it says what it does and what each option is for, and loads and does nothing: %s", (script) => {
+  const { status, stdout, stderr } = run(["--import", TELLING, script, "--help"])
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" })
   const [usage = "", ...about] = stdout.split("\n")
   const named = [...usage.matchAll(/--[a-z]+/g)].map(([option]) => option)

@@ -1,51 +1,28 @@
-import { acpTarget } from "./acp-target.ts"
 import type { Target } from "./campaign.ts"
-import { cliTarget } from "./cli-target.ts"
-import { clientTarget } from "./client-target.ts"
-import { configTarget } from "./config-target.ts"
-import { gitTarget } from "./git-target.ts"
-import { guardTarget } from "./guard-target.ts"
-import { hookTarget } from "./hook-target.ts"
-import { httpTarget } from "./http-target.ts"
-import { keptTarget } from "./kept-target.ts"
-import { ledgerTarget } from "./ledger-target.ts"
-import { mcpTarget } from "./mcp-target.ts"
-import { noteTarget } from "./note-target.ts"
-import { pageTarget } from "./page-target.ts"
-import { pastTarget } from "./past-target.ts"
-import { planTarget } from "./plan-target.ts"
-import { policyTarget } from "./policy-target.ts"
-import { processTarget } from "./process-target.ts"
-import { promptTarget } from "./prompt-target.ts"
-import { saidTarget } from "./said-target.ts"
-import { settingsTarget } from "./settings-target.ts"
-import { shimTarget } from "./shim-target.ts"
-import { snapshotTarget } from "./snapshot-target.ts"
-import { websocketTarget } from "./websocket-target.ts"
 
-/** Everything that is attacked. */
-export const TARGETS: readonly Target[] = [
-  httpTarget,
-  websocketTarget,
-  planTarget,
-  configTarget,
-  ledgerTarget,
-  noteTarget,
-  snapshotTarget,
-  pastTarget,
-  pageTarget,
-  clientTarget,
-  cliTarget,
-  processTarget,
-  mcpTarget,
-  shimTarget,
-  guardTarget,
-  gitTarget,
-  hookTarget,
-  policyTarget,
-  saidTarget,
-  settingsTarget,
-  promptTarget,
-  acpTarget,
-  keptTarget,
-]
+/** Everything that is attacked, by its name. A target is loaded when it is its turn: all of them together take a second. */
+export const TARGETS: Readonly<Record<string, () => Promise<Target>>> = {
+  http: async () => (await import("./http-target.ts")).httpTarget,
+  websocket: async () => (await import("./websocket-target.ts")).websocketTarget,
+  plan: async () => (await import("./plan-target.ts")).planTarget,
+  config: async () => (await import("./config-target.ts")).configTarget,
+  ledger: async () => (await import("./ledger-target.ts")).ledgerTarget,
+  note: async () => (await import("./note-target.ts")).noteTarget,
+  snapshot: async () => (await import("./snapshot-target.ts")).snapshotTarget,
+  past: async () => (await import("./past-target.ts")).pastTarget,
+  page: async () => (await import("./page-target.ts")).pageTarget,
+  client: async () => (await import("./client-target.ts")).clientTarget,
+  cli: async () => (await import("./cli-target.ts")).cliTarget,
+  process: async () => (await import("./process-target.ts")).processTarget,
+  mcp: async () => (await import("./mcp-target.ts")).mcpTarget,
+  shim: async () => (await import("./shim-target.ts")).shimTarget,
+  guard: async () => (await import("./guard-target.ts")).guardTarget,
+  git: async () => (await import("./git-target.ts")).gitTarget,
+  hook: async () => (await import("./hook-target.ts")).hookTarget,
+  policy: async () => (await import("./policy-target.ts")).policyTarget,
+  said: async () => (await import("./said-target.ts")).saidTarget,
+  settings: async () => (await import("./settings-target.ts")).settingsTarget,
+  prompt: async () => (await import("./prompt-target.ts")).promptTarget,
+  acp: async () => (await import("./acp-target.ts")).acpTarget,
+  kept: async () => (await import("./kept-target.ts")).keptTarget,
+}
