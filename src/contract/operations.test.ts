@@ -60,6 +60,19 @@ describe("bounds", () => {
     expect(accepts("task.add", task({ title: "naïve 日本語 😀" }))).toBe(true)
   })
 
+  test("one line has no half of a character, and the refusal says where it stands and what to do; a body may have it", () => {
+    const half = "a\ud83d"
+    const issues = Object.entries({ title: half, labels: ["x", half], touches: [half], model: half, account: half }).flatMap(
+      ([field, value]) => parse("task.add", task({ [field]: value })).error?.issues ?? [],
+    )
+    expect(issues.map(({ path }) => path.join("."))).toEqual(["title", "labels.1", "touches.0", "model", "account"])
+    for (const { message } of issues) expect(message).toMatch(/^Half of a character .* or leave it out$/)
+    expect(accepts("task.add", task({ requires: { [half]: 1 } }))).toBe(false)
+    expect(accepts("task.claimNext", { labels: [half] })).toBe(false)
+    expect(accepts("agent.add", { name: "ann", model: half })).toBe(false)
+    expect(accepts("task.add", task({ body: half, labels: ["a😀"] }))).toBe(true)
+  })
+
   test("a path never leaves the repository, however it is put together", () => {
     const step = fc.constantFrom("a", "b.ts", "**", "..", ".", "", "~", "C:", "\\")
     fc.assert(

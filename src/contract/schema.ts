@@ -27,13 +27,16 @@ export const body = allBytes(BODY_MAX_BYTES)
 export const reason = allBytes(REASON_MAX_BYTES).min(1)
 export const note = allBytes(REASON_MAX_BYTES)
 
-/** One line without control characters. */
+const CONTROLS = "Control characters and bidirectional overrides are not allowed here"
+const HALF = "Half of a character stands here, without its other half: write the whole character, or leave it out"
+
+/** One line without control characters, and of whole characters: nobody can type half of one, and it reaches no terminal, file or policy. */
 export function line(max: number): z.ZodString {
   return z
     .string()
     .min(1)
     .max(max)
-    .refine(isOneLine, "Control characters and bidirectional overrides are not allowed here")
+    .refine(isOneLine, { error: ({ input }) => (String(input).isWellFormed() ? CONTROLS : HALF) })
     .describe(`one line of ${max} characters at most`)
 }
 

@@ -214,9 +214,9 @@ export function readsAmount({ context: { attributes } }: Reads): boolean {
   return attributes === null || attributes.has(AMOUNT)
 }
 
-/** A task may name files of many thousand characters, and a hundred thousand keys are kept. By its UTF-16: as UTF-8 all halves of characters are the same. */
+/** A task may name files of many thousand characters, and a hundred thousand keys are kept. As UTF-8 all halves of characters are the same, as they are to a policy. */
 function short(key: string): string {
-  return key.length <= KEY_MAX ? key : `#${hash("sha256", Buffer.from(key, "utf16le"), "base64")}`
+  return key.length <= KEY_MAX ? key : `#${hash("sha256", key, "base64")}`
 }
 
 /** Whether its name is read. What is asked for a plan may be that plan; a task can only be in it. */
@@ -255,7 +255,7 @@ function inRole(role: Role): CedarEntityJson["parents"] {
 
 function parentsOf({ type, parent, attribute }: Thing): CedarEntityJson["parents"] {
   if (type === "Agent") return inRole(attribute("role") as Role)
-  return parent === null ? [] : [{ type: "Plan", id: parent }]
+  return parent === null ? [] : [{ type: "Plan", id: parent.toWellFormed() }]
 }
 
 /** `any`: the name of whatever the policy set does not ask the name of. */
@@ -264,11 +264,21 @@ function entityOf(thing: Thing, reading: Reading, any: string, parents: CedarEnt
   const { attributes, tags: tagged } = reading
   const known = ENTITY_ATTRIBUTES[type]
   const attrs = attributesOf(attribute, attributes ?? Object.keys(known), known)
-  return { uid: { type, id: isNamed(thing, reading) ? id : any }, attrs, parents, ...(tagged ? { tags: tags() } : {}) }
+  return { uid: { type, id: isNamed(thing, reading) ? id.toWellFormed() : any }, attrs, parents, ...(tagged ? { tags: wholeKeys(tags()) } : {}) }
 }
 
 function attributesOf(get: (name: string) => Value, names: Iterable<string>, known: object): Record<string, Value> {
   const found: Record<string, Value> = {}
-  for (const name of names) if (Object.hasOwn(known, name)) found[name] = get(name)
+  for (const name of names) if (Object.hasOwn(known, name)) found[name] = whole(get(name))
   return found
+}
+
+/** Cedar throws at half of a character, which older ledgers have in labels, files and the like, and a case that is tried may give: it reads U+FFFD instead. */
+function whole(value: Value): Value {
+  if (typeof value === "string") return value.toWellFormed()
+  return typeof value === "object" ? value.map((item) => item.toWellFormed()) : value
+}
+
+function wholeKeys(levels: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(levels).map(([key, level]) => [key.toWellFormed(), level]))
 }

@@ -93,6 +93,25 @@ describe("a policy that was set", () => {
     expect((await rig.run(waiting)).claims.map(({ task }) => task.id)).toEqual(["test"])
   })
 
+  test("reads U+FFFD where a task of an older ledger has half of a character: Cedar would throw at it, for each task anew", async () => {
+    const { rig, ann } = await withPolicy(LOCKED)
+    const half = "\ud83d"
+    await rig.execute("task.add", OPERATOR, {
+      id: "a",
+      title: "A",
+      labels: ["prod", half],
+      touches: [half],
+      requires: { [half]: 1 },
+      model: half,
+      account: half,
+    })
+    await rig.execute("task.add", OPERATOR, { id: "b", title: "B", labels: [half] })
+    const reads = `resource.touches.contains("x") || resource.account == "x" || resource.model == "x" || resource.hasTag("x")`
+    await rig.execute("policy.set", OPERATOR, { text: `${LOCKED}\nforbid (principal, action, resource is Task) when { ${reads} };`, reason: "r" })
+    expect((await rig.execute("task.claimNext", ann, CLAIM_ANY)).claims.map(({ task }) => task.id)).toEqual(["b"])
+    expect(await refusal(rig, rig.loop.execute("task.claim", ann, { task: "a" }))).toMatchObject({ code: "policy_denied", details: { rule: "no-prod" } })
+  })
+
   test("holds for many tasks of one claim, and for the task that a waiter is meant to have", async () => {
     const { rig, ann } = await withPolicy(LOCKED)
     await rig.execute("agent.edit", OPERATOR, { name: "ann", reason: "r", maxActive: 9 })

@@ -137,5 +137,5 @@ export function ruleFor(rules: readonly PermissionRule[], request: PermissionReq
 
 function oneLine(text: string, most: number): string {
   const clean = onOneLine(text, " ").trim()
-  return [...clean].slice(0, most).join("").slice(0, most)
+  return [...clean].slice(0, most).join("").slice(0, most).toWellFormed()
 }

@@ -170,7 +170,7 @@ const TEXT_MAX = 200
 
 function textOf(of: Attributes, name: string): string | null {
   const value = of.get(name)
-  const text = typeof value === "string" ? onOneLine(value, "").slice(0, TEXT_MAX) : ""
+  const text = typeof value === "string" ? onOneLine(value, "").slice(0, TEXT_MAX).toWellFormed() : ""
   return text === "" ? null : text
 }
 
