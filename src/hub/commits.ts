@@ -17,7 +17,10 @@ import type { Queue } from "./queue.ts"
 import type { Replica } from "./replica.ts"
 import { parksUntilMs, type Waiting } from "./waiting.ts"
 
-/** After so many times that a decision is put off in vain it takes twice as long each time: what it asks about may change as fast as it finds it out. */
+/**
+ * After so many times that a decision is put off in vain it takes twice as long each time: what it asks about may change as fast as it finds it out. No bound on that: once
+ * one piece holds a whole look it has come to its end, and until then a piece takes no more than a fiftieth of what all before it took. With a bound it might never end.
+ */
 const PUT_OFF_MANY = 100
 
 type CommitsOptions = {
