@@ -82,7 +82,7 @@ async function showInbox(context: Context, { limit }: { limit: number }): Promis
     from,
     directive ?? kind,
     task ?? "",
-    voice === "hub" ? inLocalTime(text) : text,
+    inLocalTime(text, voice),
   ])
   terminal.print(
     events.length === 0

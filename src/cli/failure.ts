@@ -1,5 +1,5 @@
 import { ERRORS, type ErrorBody, type ErrorCode, SkeinError } from "../contract/errors.ts"
-import { instant } from "../core/instant.ts"
+import { withRetryAt } from "../core/instant.ts"
 import { showTime } from "./local-time.ts"
 import { printable, printableLines } from "./printable.ts"
 
@@ -75,11 +75,6 @@ function told(code: ErrorCode, message: string, remedy: string, details: Readonl
   return { body: { code, message, remedy, details, retryAfterMs: null }, exit: ERRORS[code].exit }
 }
 
-/** The hub tells in UTC until when a refusal holds; people are told on their own clock, as everywhere else. */
-function onOwnClock(text: string, { retryAtMs }: Readonly<Record<string, unknown>>): string {
-  return typeof retryAtMs === "number" && Math.abs(retryAtMs) <= 8.64e15 ? text.replaceAll(instant(retryAtMs), showTime(retryAtMs)) : text
-}
-
 /** What else is wrong with an input, beside the fault that its message names. */
 function furtherOf({ issues }: Readonly<Record<string, unknown>>): string[] {
   if (!Array.isArray(issues)) return []
@@ -102,8 +97,8 @@ export function report(error: unknown, json: boolean): number {
   const { body, exit } = explain(error)
   if (json) process.stderr.write(`${lineOf(body)}\n`)
   else {
-    process.stderr.write(`skein: ${printableLines(onOwnClock(body.message, body.details))}\n${furtherOf(body.details).join("")}`)
-    if (body.remedy !== "") process.stderr.write(`remedy: ${printable(onOwnClock(body.remedy, body.details))}\n`)
+    process.stderr.write(`skein: ${printableLines(withRetryAt(body.message, body.details, showTime))}\n${furtherOf(body.details).join("")}`)
+    if (body.remedy !== "") process.stderr.write(`remedy: ${printable(withRetryAt(body.remedy, body.details, showTime))}\n`)
   }
   if (process.env["SKEIN_DEBUG"] !== undefined && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`)
   return exit

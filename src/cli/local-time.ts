@@ -6,9 +6,9 @@ export function showTime(ms: number, nowMs = Date.now()): string {
   return date === localIso(nowMs)[0] ? time : `${date} ${time}`
 }
 
-/** A text of the hub's, which tells moments in UTC (`instant` in core/): with them as `showTime` shows them. */
-export function inLocalTime(text: string): string {
-  return withInstants(text, showTime)
+/** What is said in a voice: the hub's own tells moments in UTC (`instant` in core/), and they are shown as `showTime` shows them. */
+export function inLocalTime(text: string, voice: string | undefined): string {
+  return withInstants(text, voice, showTime)
 }
 
 function localIso(ms: number): [string, string] {

@@ -207,7 +207,7 @@ function renderMessage({ terminal }: Context, { message, atMs, sender, kind, bod
     task === null ? null : `task ${task}`,
   ].filter((word) => word !== null)
   const head = `${message} ${printable(sender)} ${showTime(atMs)}${about.length === 0 ? "" : ` (${printable(about.join(", "))})`}`
-  return `${terminal.colours.bold(head)}\n${printableLines(voice === "hub" ? inLocalTime(body) : body).replaceAll(/^/gm, "  ")}`
+  return `${terminal.colours.bold(head)}\n${printableLines(inLocalTime(body, voice)).replaceAll(/^/gm, "  ")}`
 }
 
 async function listThreads(context: Context, { status = [], mine = false, limit }: { status?: ThreadStatus[]; mine?: boolean; limit: number }): Promise<void> {
@@ -268,7 +268,7 @@ async function search(context: Context, text: string, { thread, limit, before }:
   const answer = await (await context.hub()).call("message.search", { text, thread: thread ?? null, limit, before: before ?? null })
   terminal.record(answer)
   if (terminal.json) return
-  const rows = answer.hits.map(({ thread: id, message, atMs, sender, excerpt }) => [id, message, showTime(atMs), sender, excerpt])
+  const rows = answer.hits.map(({ thread: id, message, atMs, sender, excerpt, voice }) => [id, message, showTime(atMs), sender, inLocalTime(excerpt, voice)])
   const columns = [{ head: "thread" }, { head: "message", right: true }, { head: "at" }, { head: "from" }, { head: "text", max: 100 }]
   terminal.print(rows.length === 0 ? "no message says so" : renderTable(terminal, columns, rows))
   if (answer.truncated) terminal.notice(`only the newest ${answer.searched} messages were looked at: go on with --before ${answer.before}`)

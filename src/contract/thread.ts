@@ -244,7 +244,18 @@ export const messageOperations = {
       before: seq.nullable().default(null),
     }),
     output: z.object({
-      hits: z.array(z.object({ thread: threadId, message: number, seq, atMs: timeMs, sender: name, kind: message.shape.kind, excerpt: z.string() })),
+      hits: z.array(
+        z.object({
+          thread: threadId,
+          message: number,
+          seq,
+          atMs: timeMs,
+          sender: name,
+          kind: message.shape.kind,
+          excerpt: z.string(),
+          voice: message.shape.voice,
+        }),
+      ),
       searched: z.int(),
       truncated: z.boolean(),
       before: seq.nullable(),

@@ -3,6 +3,8 @@ import { KINDS, type OperationName } from "../contract/names.ts"
 import type { Input, Output } from "../contract/operations.ts"
 import type { Entry } from "../core/entry.ts"
 import type { Seq } from "../core/ids.ts"
+import { withRetryAt } from "../core/instant.ts"
+import { dateTime } from "./figures.ts"
 
 /** What the hub says when it knows who connects. */
 export type Welcome = { version: string; workspace: string; agent: string; role: string; head: Seq; nowMs: number; expiresAtMs: number | null }
@@ -141,7 +143,7 @@ export class Link {
     this.#pending.delete(id)
     clearTimeout(pending.timer)
     if (error === undefined) pending.resolve(ok)
-    else pending.reject(new SkeinError(error.code, error.message, error.remedy, error.details, error.retryAfterMs))
+    else pending.reject(refusalOf(error))
   }
 
   #giveUp(id: number, error: SkeinError): void {
@@ -160,4 +162,10 @@ function unknownOutcome(): SkeinError {
 
 function noHub(): SkeinError {
   return new SkeinError("hub_unreachable", "the hub does not answer", "Start it: skein up. The page connects by itself.")
+}
+
+/** The hub tells in UTC until when a refusal holds: here it is read on the reader's own clock, as all else on the page. */
+function refusalOf({ code, message, remedy, details, retryAfterMs }: ErrorBody): SkeinError {
+  const told = (text: string): string => withRetryAt(text, details, dateTime)
+  return new SkeinError(code, told(message), told(remedy), details, retryAfterMs)
 }

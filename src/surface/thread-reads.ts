@@ -109,8 +109,8 @@ export const threadReads: Doers<ThreadReads> = {
         size += found.body.length
         const excerpt = excerptOf(found.body, needle)
         if (excerpt !== null) {
-          const { thread: id, message, seq, atMs, sender, kind } = found
-          hits.push({ thread: id, message, seq, atMs, sender, kind, excerpt })
+          const { thread: id, message, seq, atMs, sender, kind, voice } = found
+          hits.push({ thread: id, message, seq, atMs, sender, kind, excerpt, ...(voice === undefined ? {} : { voice }) })
         }
       }
     }

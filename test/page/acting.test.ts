@@ -54,6 +54,29 @@ inChromium("an operation is done by its form, and what the hub refuses is shown 
   expect(complaints).toEqual([])
 })
 
+inChromium("until when a refusal holds is read on the reader's clock", async () => {
+  const ann = await rig.agent("ann")
+  const bob = await rig.agent("bob")
+  await rig.operator.task.add({ id: "held", title: "Held" })
+  await ann.task.claim({ task: "held" })
+  const { endsAtMs } = await bob.files.reserve({ globs: ["src/**"], ttlMs: 600_000 })
+  const { page, complaints } = await rig.open("", { timezoneId: "Asia/Tokyo" })
+  await page.keyboard.press("Control+k")
+  await page.keyboard.type("task.edit")
+  await page.getByRole("option").filter({ hasText: "task.edit" }).first().waitFor()
+  await page.keyboard.press("Enter")
+  const form = page.getByRole("dialog", { name: "task.edit" })
+  await form.getByLabel("task", { exact: true }).fill("held")
+  await form.getByLabel("reason", { exact: true }).fill("more files")
+  await form.getByLabel("changes", { exact: true }).fill('{ "touches": ["src/a.ts"] }')
+  await form.getByRole("button", { name: "task.edit" }).click()
+  const refused = await form.getByRole("alert").getByText("bob holds exclusive until").innerText()
+  const [, date, time] = /until (\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d), by lease/.exec(refused) ?? []
+  // Its holder's signs of life move it.
+  expect(Math.abs(Date.parse(`${date}T${time}+09:00`) - endsAtMs)).toBeLessThan(3_600_000)
+  expect(complaints).toEqual([])
+})
+
 inChromium("nothing is changed from the past: the form says so, and what to do", async () => {
   await rig.operator.task.add({ id: "keep", title: "Keep it" })
   const { page, complaints } = await rig.open("#/flight@2")

@@ -43,6 +43,9 @@ inChromium("what the hub says of a moment is shown on the reader's clock, what o
   await page.locator(".message").getByText("It broke at 2026-01-02T03:04:05Z.").waitFor()
   expect(await page.locator(".message").getByText("breaker agent/cid is open until").innerText()).toMatch(/open until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(/)
   await rig.operator.breaker.reset({ breaker: "agent/cid" })
+  await page.getByRole("searchbox").fill("breaker agent/cid is open")
+  await page.getByRole("button", { name: "Search in what was said" }).click()
+  expect(await page.getByLabel("messages found").locator("li").first().innerText()).toMatch(/open until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(/)
   expect(complaints).toEqual([])
 })
 

@@ -148,7 +148,7 @@ function Line({ message, isUnread, onReply }: { message: Message; isUnread: bool
           </button>
         )}
       </div>
-      <Text of={voice === "hub" ? withInstants(body, dateTime) : body} max={2_000} lines />
+      <Text of={withInstants(body, voice, dateTime)} max={2_000} lines />
     </li>
   )
 }

@@ -1,11 +1,13 @@
 import type { JSX } from "preact"
 import { useState } from "preact/hooks"
+import type { Output } from "../../contract/operations.ts"
 import type { ThreadId } from "../../core/ids.ts"
+import { withInstants } from "../../core/instant.ts"
 import type { Thread } from "../../core/thread.ts"
 import { cursorOf } from "../../core/unread.ts"
 import type { Workspace } from "../../core/workspace.ts"
 import { tellRefusal } from "../act.ts"
-import { count } from "../figures.ts"
+import { count, dateTime } from "../figures.ts"
 import { LinkList } from "../link-list.tsx"
 import { ask } from "../live.ts"
 import { isNow } from "../moment.ts"
@@ -132,7 +134,7 @@ function Found({ text }: { text: string }): JSX.Element | null {
       <h2>In messages</h2>
       {found.hits.length === 0 ? <p class="quiet">Nobody said that.</p> : null}
       <ul class="plain">
-        {found.hits.map(({ thread, message, sender, excerpt, atMs }) => (
+        {found.hits.map(({ thread, message, sender, excerpt, voice, atMs }) => (
           <li key={`${thread}#${message}`}>
             <button type="button" class="link" onClick={() => goTo("threads", thread.split("/"), { q: text, at: String(message) })}>
               <InLink.Provider value={true}>
@@ -140,7 +142,7 @@ function Found({ text }: { text: string }): JSX.Element | null {
               </InLink.Provider>{" "}
               {message}
             </button>{" "}
-            <To view="agents" part={sender} />: <Text of={excerpt} max={200} />{" "}
+            <To view="agents" part={sender} />: <Text of={withInstants(excerpt, voice, dateTime)} max={200} />{" "}
             <span class="quiet">
               <Ago atMs={atMs} />
             </span>
@@ -151,7 +153,7 @@ function Found({ text }: { text: string }): JSX.Element | null {
   )
 }
 
-async function search(text: string): Promise<{ thread: string; message: number; sender: string; excerpt: string; atMs: number }[]> {
+async function search(text: string): Promise<Output<"message.search">["hits"]> {
   const { hits } = await ask("message.search", { text: text.slice(0, 200) })
   return hits
 }
