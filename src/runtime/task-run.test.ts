@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest"
@@ -27,6 +27,12 @@ function livesOn(pidFile: string): boolean {
   } catch {
     return false
   }
+}
+
+/** Whether it has run and is reaped: whoever started it has heard of its end. */
+function hasEnded(pidFile: string): boolean {
+  const file = join(folder, "cwd", pidFile)
+  return existsSync(file) && readFileSync(file, "utf8").endsWith("\n") && !existsSync(`/proc/${readFileSync(file, "utf8").trim()}`)
 }
 
 async function gone(pidFile: string): Promise<boolean> {
@@ -215,6 +221,15 @@ describe("an end from outside", () => {
   test("aborted before it began, nothing is run", async () => {
     expect(await command("touch ran", { signal: AbortSignal.abort() })).toMatchObject({ outcome: "aborted" })
     expect(readdirSync(join(folder, "cwd"))).toEqual([])
+  })
+
+  test("a command that a SIGTERM ended a moment before it was aborted was aborted: both came of one signal to the group", async () => {
+    const stop = new AbortController()
+    const result = command("echo $$ > pid; kill -TERM $$", { signal: stop.signal })
+    for (const end = Date.now() + 15_000; Date.now() < end && !hasEnded("pid"); await new Promise((resolve) => setTimeout(resolve, 5)));
+    stop.abort()
+    expect(await result).toMatchObject({ outcome: "aborted", reason: "it was aborted" })
+    expect(await command("kill -TERM $$", { workDir: join(folder, "alone") })).toMatchObject({ outcome: "failed", reason: "it was killed by SIGTERM" })
   })
 
   test("a command that ends well on SIGTERM was aborted all the same", async () => {

@@ -68,6 +68,11 @@ const LAST_WORDS_MAX_LENGTH = 1_000
 const REASON_MAX_LENGTH = 1_360
 /** Stdout that is kept for a deliverable; more than its limit, because terminal sequences in it do not count. */
 const STDOUT_KEPT_UNITS = 4 * DELIVERABLE_MAX_BYTES
+/**
+ * A SIGTERM to the whole group of whoever runs the task is that one's to hear of, and of the program too that it has forked just now and that is in no group of its
+ * own yet. That is dead at once, and the signal's handler may run later than the word of that death: so long it is waited for, in ms.
+ */
+const TOLD_MS = 1_000
 /** The longest delay that a timer takes. */
 const TIMER_MAX_MS = 2_147_483_647
 
@@ -200,8 +205,15 @@ async function supervised(context: Context, program: Program, onOutput?: (chunk:
   if (ends.aborted) stop()
   ends.addEventListener("abort", stop)
   const exit = await child.exited
+  if (!stopped && exit.signal === "SIGTERM") stopped = await abortedWithin(TOLD_MS, ends)
   ends.removeEventListener("abort", stop)
   return stopped ? ended(options) : { child, exit }
+}
+
+/** Whether it is aborted, or becomes so within that time. */
+async function abortedWithin(ms: number, ends: AbortSignal): Promise<boolean> {
+  if (!ends.aborted) await elapsed(ms, ends)
+  return ends.aborted
 }
 
 /** The end that came from outside: the caller's signal, else the time limit. */
