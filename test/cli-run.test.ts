@@ -39,8 +39,12 @@ function nap(id: string, seconds: number, rest: object = {}): object {
 }
 
 const entriesOf = (folder: string): Promise<Entry[]> => json<Entry>(folder, ["ledger", "tail", "--from", "1"])
-/** Stands before a hub, and brings to the run, not to its agents, what the hub's stream tells so many ms later. */
-async function lateStream(hub: string, ms: number): Promise<{ url: string; close(): void }> {
+
+/** What the hub tells one connection through `lateHub`: `isRun` of the run itself and not of an agent, `calledOff` when that end has called something off. */
+type Told = { text: string; isRun: boolean; calledOff: Promise<unknown> }
+
+/** Stands before a hub, and passes on what it tells once `when` says so. */
+async function lateHub(hub: string, when: (told: Told) => Promise<unknown> | null): Promise<{ url: string; close(): void }> {
   const server = createServer((asked, answered) => {
     const { host: _, ...headers } = asked.headers
     const passed = request(`${hub}${asked.url}`, { method: asked.method ?? "GET", headers }, (answer) => {
@@ -53,12 +57,19 @@ async function lateStream(hub: string, ms: number): Promise<{ url: string; close
   new WebSocketServer({ server }).on("connection", (near, { url = "" }) => {
     const far = new WebSocket(`${hub.replace("http", "ws")}${url}`)
     const isOpen = once(far, "open")
-    near.on("message", (data: Buffer) => void isOpen.then(() => far.send(data.toString())))
+    let callOff = (): void => {}
+    const calledOff = new Promise<void>((resolve) => (callOff = resolve))
+    near.on("message", (data: Buffer) => {
+      if (data.toString().includes('"cancel":')) callOff()
+      void isOpen.then(() => far.send(data.toString()))
+    })
     let isRun = false
     far.on("message", (data: Buffer) => {
       const text = data.toString()
       isRun ||= text.startsWith('{"welcome"') && text.includes('"role":"operator"')
-      setTimeout(() => near.send(text), isRun && text.includes('"events"') ? ms : 0)
+      const comes = when({ text, isRun, calledOff })
+      if (comes === null) near.send(text)
+      else void comes.then(() => near.send(text))
     })
     near.on("close", () => far.terminate())
     far.on("close", () => near.terminate())
@@ -69,6 +80,15 @@ async function lateStream(hub: string, ms: number): Promise<{ url: string; close
     server.close()
   }
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close }
+}
+
+/** Whoever comes to the hub of this repository from now on comes through what stands before it. */
+async function before(folder: string, when: (told: Told) => Promise<unknown> | null): Promise<{ close(): void }> {
+  const file = join(folder, ".skein", "hub.json")
+  const hub = JSON.parse(readFileSync(file, "utf8")) as { url: string }
+  const late = await lateHub(hub.url, when)
+  writeFileSync(file, JSON.stringify({ ...hub, url: late.url }))
+  return late
 }
 
 const lastReport = (stdout: string): Report => parseLines<Report>(stdout).findLast(({ kind }) => kind === "report") as Report
@@ -149,13 +169,28 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
       stdout: expect.stringContaining("the same command goes on") as string,
     })
     expect(hubPid(folder)).toBeNull()
-    const released = await entriesOf(folder)
-    expect(released.findLast(({ type }) => type.startsWith("task."))).toMatchObject({ type: "task.released", data: { id: "naps.1/b" } })
+    const entries = await entriesOf(folder)
+    const lastOfTask = entries.findLast(({ type }) => type.startsWith("task."))
+    expect(lastOfTask, JSON.stringify(entries.slice(-8))).toMatchObject({ type: "task.released", data: { id: "naps.1/b" } })
     writeFileSync(join(folder, "again"), "")
     const second = await skein(folder, ["run", plan])
     expect(second).toMatchObject({ status: 0, stdout: expect.stringContaining("goes on: naps.1") as string })
     const completed = (await entriesOf(folder)).filter(({ type }) => type === "task.completed").map(({ data }) => data.id)
     expect(completed).toEqual(["naps.1/a", "naps.1/b", "naps.1/c"])
+  })
+
+  test("a run that is stopped before its agent has heard of its claim gives the task back, and no attempt is counted", async ({ onTestFinished }) => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    const late = await before(folder, ({ text, isRun, calledOff }) => (!isRun && text.includes('"claims":[{') ? calledOff : null))
+    onTestFinished(late.close)
+    // Its only attempt: with the end of a session it would have failed.
+    const run = startSkein(folder, ["run", writePlan(folder, { plan: "once", tasks: [nap("a", 0, { maxAttempts: 1 })] })])
+    await until(() => (/claimed a/.test(run.output()) ? true : undefined), "the claim is granted")
+    run.child.kill("SIGINT")
+    expect((await run.ended).status).toBe(130)
+    const shown = await json(folder, ["task", "show", "once.1/a"])
+    expect(shown).toMatchObject([{ task: { state: "ready", attempts: 0 } }])
   })
 
   test("a run whose reader has seen enough stops as when its terminal goes, with 129: no hub and no claim is left behind", async () => {
@@ -178,11 +213,8 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
   test("a run that hears late of what its agents did does not take the plan that they finished for stuck", async ({ onTestFinished }) => {
     const folder = newRepository()
     await json(folder, ["up"])
-    const file = join(folder, ".skein", "hub.json")
-    const hub = JSON.parse(readFileSync(file, "utf8")) as { url: string }
-    const late = await lateStream(hub.url, 1_000)
+    const late = await before(folder, ({ text, isRun }) => (isRun && text.includes('"events"') ? new Promise((settle) => setTimeout(settle, 1_000)) : null))
     onTestFinished(late.close)
-    writeFileSync(file, JSON.stringify({ ...hub, url: late.url }))
     const { status, stdout, stderr } = await skein(folder, ["run", writePlan(folder, { plan: "late", tasks: [nap("a", 0)] })])
     expect({ status, stdout, stderr }).toMatchObject({ status: 0, stderr: "", stdout: expect.stringContaining("finished, 1 task completed") as string })
   })

@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { pino } from "pino"
 import { afterEach, expect, test } from "vitest"
 import { type Client, connect } from "../src/client/client.ts"
+import { SkeinError } from "../src/contract/errors.ts"
 import type { AddPlan } from "../src/core/plan.ts"
 import { systemClock } from "../src/hub/clock.ts"
 import { openHub } from "../src/hub/hub.ts"
@@ -14,6 +15,7 @@ import { MemoryStore } from "../src/ledger/memory.ts"
 import { sha256 } from "../src/ledger/sha256.ts"
 import { ensureInstanceDir, findRepository } from "../src/repo/instance.ts"
 import { Crew, type CrewEvent } from "../src/runtime/crew.ts"
+import { type AgentPort, runScriptAgent } from "../src/runtime/script-agent.ts"
 import { Auth, hashCredential, makeOperatorCredential } from "../src/surface/auth.ts"
 import { serve } from "../src/surface/http.ts"
 
@@ -26,7 +28,7 @@ async function startTeam(
   plan: Pick<AddPlan, "tasks" | "agents"> & { worktrees: boolean },
   speed = 1,
   before: (client: Client, operation: string) => Promise<void> = () => Promise.resolve(),
-): Promise<{ client: Client; crew: Crew; events: CrewEvent[]; id: string; directory: string }> {
+): Promise<{ client: Client; url: string; crew: Crew; events: CrewEvent[]; id: string; directory: string }> {
   const directory = mkdtempSync(join(tmpdir(), "skein-crew-"))
   const git = (...args: string[]): string =>
     execFileSync("git", ["-c", "user.name=t", "-c", "user.email=t@t", ...args], { cwd: directory, encoding: "utf8" }).trim()
@@ -80,7 +82,7 @@ async function startTeam(
     onEvent: (event) => events.push(event),
   })
   closing.push(() => crew.stop())
-  return { client, crew, events, id, directory }
+  return { client, url: served.url, crew, events, id, directory }
 }
 
 test("two script agents take a plan to its end in worktrees of their own, and what a task delivered reaches the next", async () => {
@@ -185,4 +187,52 @@ test("a crew that is stopped gives back what it holds, and no attempt is counted
   await crew.stop()
   const { task } = await client.task.show({ task: `${id}/long` })
   expect([task.status, task.attempts, events.at(-1)]).toEqual(["pending", 0, expect.objectContaining({ how: "stopped" })])
+})
+
+test("real work whose claim is called off with the filler, its answer on the way, is carried out all the same", async () => {
+  const { client, url, id, directory } = await startTeam({
+    worktrees: false,
+    agents: [{ name: "solo", start: true, maxActive: 2 }],
+    tasks: [
+      { id: "later", title: "Later", requires: { patience: 1 }, run: { command: "echo later" } },
+      { id: "spare", title: "Filler", filler: true, run: { standIn: { ms: 600_000, costMicroUsd: 0 } } },
+    ],
+  })
+  const own = await connect({ url, credential: (await client.credential.issue({ agent: "solo" })).credential })
+  closing.push(() => own.close())
+  const session = await own.session({ runtime: "process" })
+  // The hub tells everybody of a claim before it answers: here the agent has heard that its filler is over, and ended it, when the answer comes.
+  const call: AgentPort["call"] = async (name, input, options = {}) => {
+    if (name !== "task.claimNext" || (input as { filler?: boolean | null }).filler !== false) return own.call(name, input, options)
+    const { signal, ...rest } = options
+    await own.call(name, input, rest)
+    await new Promise((resolve) => signal?.addEventListener("abort", resolve))
+    throw new SkeinError("timed_out", "the call was given up", "")
+  }
+  const stopped = new AbortController()
+  const ran = runScriptAgent(
+    { call, events: (options) => own.events(options) },
+    {
+      agent: "solo",
+      session: session.id,
+      plan: id,
+      cwd: directory,
+      workDir: mkdtempSync(join(tmpdir(), "skein-crew-work-")),
+      hub: { url, tokenFile: "" },
+      speed: 1,
+      env: {},
+      signal: stopped.signal,
+      say: () => undefined,
+    },
+  )
+  const stateOf = async (task: string): Promise<string> => (await client.task.show({ task: `${id}/${task}` })).task.status
+  const until = async (task: string, status: string): Promise<void> => {
+    for (let tries = 0; tries < 600 && (await stateOf(task)) !== status; tries += 1) await new Promise((resolve) => setTimeout(resolve, 25))
+  }
+  await until("spare", "in_progress")
+  await client.task.edit({ task: `${id}/later`, reason: "anybody can", changes: { requires: {} } })
+  await until("later", "completed")
+  expect(await stateOf("later")).toBe("completed")
+  stopped.abort()
+  expect(await ran).toBe(1)
 })

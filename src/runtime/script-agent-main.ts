@@ -28,6 +28,7 @@ async function main(): Promise<void> {
   try {
     const completed = await runScriptAgent(client, {
       agent: given("SKEIN_AGENT"),
+      session: session.id,
       plan: given("SKEIN_PLAN"),
       cwd: process.cwd(),
       workDir: given("SKEIN_WORK_DIR"),

@@ -3,7 +3,7 @@ import type { Input, Output } from "../contract/operations.ts"
 import type { OperationName } from "../contract/names.ts"
 import { SkeinError } from "../contract/errors.ts"
 import type { Entry } from "../core/entry.ts"
-import type { AgentId, PlanId, Seq, TaskId } from "../core/ids.ts"
+import type { AgentId, PlanId, Seq, SessionId, TaskId } from "../core/ids.ts"
 import type { Environment } from "./environment.ts"
 import { type Inputs, runTask, type TaskRunResult } from "./task-run.ts"
 
@@ -15,6 +15,8 @@ export type AgentPort = {
 
 export type ScriptAgentOptions = {
   agent: AgentId
+  /** The session by which the port calls. */
+  session: SessionId
   /** Takes tasks of this plan only, and ends with it; null: of all, until it is stopped. */
   plan: PlanId | null
   /** Where commands run. */
@@ -50,7 +52,8 @@ export async function runScriptAgent(port: AgentPort, given: ScriptAgentOptions)
   let completed = 0
   let next: Claimed | null = null
   try {
-    while (!options.signal.aborted) {
+    // What it has claimed it carries out, or gives back: stopped, it goes on until it holds nothing.
+    while (next !== null || !options.signal.aborted) {
       const claim: Claimed | null = next ?? (await claimNext(port, options, null, options.signal))
       next = null
       if (claim === null) continue
@@ -64,13 +67,14 @@ export async function runScriptAgent(port: AgentPort, given: ScriptAgentOptions)
   return completed
 }
 
-/** The next claim, or null where nothing came up in time or the agent is being stopped. */
-async function claimNext(port: AgentPort, { plan, signal: stopped }: ScriptAgentOptions, filler: boolean | null, signal: AbortSignal): Promise<Claimed | null> {
+/** The next claim, or null where nothing came up in time or it was called off. `meanwhile`: the filler that the agent works on; then real work only. */
+async function claimNext(port: AgentPort, options: ScriptAgentOptions, meanwhile: TaskId | null, signal: AbortSignal): Promise<Claimed | null> {
+  const filler = meanwhile === null ? null : false
   try {
-    const { claims } = await port.call("task.claimNext", { plan, filler, max: 1, waitMs: WAIT_MS }, { signal, timeoutMs: WAIT_MS + 10_000 })
+    const { claims } = await port.call("task.claimNext", { plan: options.plan, filler, max: 1, waitMs: WAIT_MS }, { signal, timeoutMs: WAIT_MS + 10_000 })
     return claims[0] ?? null
   } catch (error) {
-    if (stopped.aborted || signal.aborted) return null
+    if (signal.aborted) return claimedAllTheSame(port, options, meanwhile)
     if (
       error instanceof SkeinError &&
       (error.code === "nothing_ready" ||
@@ -84,6 +88,23 @@ async function claimNext(port: AgentPort, { plan, signal: stopped }: ScriptAgent
       return null
     throw error
   }
+}
+
+/**
+ * What a claim that was called off has brought: it may be granted already, and its answer on the way. Left alone, that task would be nobody's to work on until the
+ * session ends, and that would count as an attempt of its.
+ */
+async function claimedAllTheSame(port: AgentPort, { agent, plan, session }: ScriptAgentOptions, known: TaskId | null): Promise<Claimed | null> {
+  // Where the hub does not answer, nothing can be given back to it either.
+  const answer = await port.call("task.list", { plan, owner: agent, state: ["claimed"] }).catch((error: unknown) => {
+    if (!(error instanceof SkeinError)) throw error
+    return { tasks: [] }
+  })
+  for (const task of answer.tasks) {
+    const { id, fence, leaseEndsAtMs, leaseMs } = task
+    if (task.session === session && id !== known && fence !== null) return { task, fence, leaseEndsAtMs: leaseEndsAtMs ?? 0, leaseMs: leaseMs ?? 0 }
+  }
+  return null
 }
 
 /** Ends everything, filler work too, when nothing is left of the plan. Asked at first, and after each task that is closed. */
@@ -110,7 +131,7 @@ async function work(port: AgentPort, options: ScriptAgentOptions, claim: Claimed
   const over = AbortSignal.any([options.signal, lost.signal])
   const watch = watchLease(port, task.id, fence, lost)
   const better = new AbortController()
-  const realWork = task.filler ? realWorkMeanwhile(port, options, lost, better.signal) : Promise.resolve(null)
+  const realWork = task.filler ? realWorkMeanwhile(port, options, task.id, lost, better.signal) : Promise.resolve(null)
   const progress = setInterval(() => void port.call("task.update", { task: task.id, fence, note: "at work" }).catch(() => undefined), PROGRESS_MS)
   try {
     options.say(`${task.id} under fence ${fence}: ${task.title}`)
@@ -144,9 +165,15 @@ async function settle(realWork: Promise<Claimed | null>, better: AbortController
 }
 
 /** Waits for real work while filler is done; claiming it releases the filler in the same entry batch, so the filler's run is ended. */
-async function realWorkMeanwhile(port: AgentPort, options: ScriptAgentOptions, lost: AbortController, signal: AbortSignal): Promise<Claimed | null> {
+async function realWorkMeanwhile(
+  port: AgentPort,
+  options: ScriptAgentOptions,
+  filler: TaskId,
+  lost: AbortController,
+  signal: AbortSignal,
+): Promise<Claimed | null> {
   while (!signal.aborted && !options.signal.aborted) {
-    const claim = await claimNext(port, options, false, AbortSignal.any([signal, options.signal]))
+    const claim = await claimNext(port, options, filler, AbortSignal.any([signal, options.signal]))
     if (claim === null) continue
     lost.abort()
     return claim
