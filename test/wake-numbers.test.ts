@@ -31,9 +31,9 @@ function fails(waking: Waking, code: ReasonCode): string {
 }
 
 /** When the hub's clock of an agent that is idle, and was sent a text, runs out. */
-function clock(waking: Waking, ms: number): Sides {
+function clock(waking: Waking, ms: number, channel = "tmux"): Sides {
   const turns = new Turns()
-  waking.send(waking.claim_(["bob"])[0]!)
+  waking.send(waking.claim_(["bob"])[0]!, { channel })
   turns.look(waking.state, waking.nowMs)
   waking.wait(ms - 1)
   const before = turns.look(waking.state, waking.nowMs).length
@@ -50,6 +50,7 @@ const after = (waking: Waking, ms: number, look: () => unknown): Sides => {
 
 const BOUNDARIES: Readonly<Record<WakeNumber, Boundary>> = {
   ackMs: { set: 700, look: (waking, set) => (live(waking), clock(waking, set)) },
+  inboxAckMs: { set: 9_500, look: (waking, set) => (live(waking), clock(waking, set, "native")) },
   startAckMs: {
     set: 900,
     look(waking, set) {

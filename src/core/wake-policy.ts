@@ -5,6 +5,7 @@ import type { Workspace } from "./workspace.ts"
 /** Every number by which agents are woken. `min` and `max` are what an operator may set; times are in ms. */
 export const WAKE_NUMBERS = {
   ackMs: { is: 8_000, min: 500, max: 600_000, means: "an agent that is idle has this long to show that it heard" },
+  inboxAckMs: { is: 20_000, min: 500, max: 600_000, means: "the same where its own inbox took the text: Codex looks into its own every 10 s" },
   startAckMs: { is: 30_000, min: 500, max: 3_600_000, means: "the same for one that was resumed or spawned: it has to start first" },
   retries: { is: 2, min: 0, max: 10, means: "attempts at the live session after the first" },
   retryMs: { is: 2_000, min: 10, max: 600_000, means: "pause before the first of these, doubled each time, give or take a quarter" },

@@ -31,10 +31,11 @@ export function decideWakes(state: Workspace, { busy, unacked, bits }: WakeSweep
   return events
 }
 
-/** How long the agent of a job has to show that it heard: longer where it has to start first. */
-export function ackTimeMs(state: Workspace, { hop }: Trigger): number {
-  const { ackMs, startAckMs } = wakePolicy(state)
-  return hop === "live" ? ackMs : startAckMs
+/** How long the agent of a job has to show that it heard: longer where it looks only now and then, or has to start first. */
+export function ackTimeMs(state: Workspace, { hop, channel }: Trigger): number {
+  const { ackMs, inboxAckMs, startAckMs } = wakePolicy(state)
+  if (hop !== "live") return startAckMs
+  return channel === "native" ? inboxAckMs : ackMs
 }
 
 function upkeep(state: Workspace, job: Trigger, idleMs: number, bits: number, nowMs: number): (TriggerEvent | DirectiveEvent)[] {

@@ -218,7 +218,10 @@ for (const kind of WANTED) {
         await given.post("the parser waits, word-native")
         if (inbox) {
           const woken = await delivered(given, { origin: "unread" })
-          expect(woken, JSON.stringify(woken)).toMatchObject({ hop: "live", channel: "native" })
+          const { hops } = await hub.call("trigger.why", { job: woken.job })
+          expect(woken, JSON.stringify({ woken, hops })).toMatchObject({ hop: "live", channel: "native" })
+          // Codex looks into its inbox every 10 s: it has that time, and is not handed the text again meanwhile.
+          expect(hops.filter(({ code }) => code === "ACK_TIMEOUT")).toEqual([])
           await when("the model was told", () => told([kind === "claude" ? "word-native" : "unread message in thread talk"]))
         } else await when("its wake waits for the draft's end", async () => (await given.jobs()).some(({ code }) => code === "DRAFT_PRESENT"))
         // While an agent draws anew, a look may find half of its screen.
