@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { httpClient, type HttpClient } from "../src/client/http.ts"
-import { endOrphans, endServers } from "../src/runtime/tmux/leftover.ts"
 import { socketName } from "../src/runtime/tmux/server.ts"
+import { kill, removeServer } from "./left-running.ts"
 
 /** The command as users have it: the launcher, with what was built. */
 const SKEIN = resolve("bin/skein.cjs")
@@ -112,13 +112,7 @@ export async function tidyUp(): Promise<void> {
 /** Ends its hub, and removes it, with what its tmux server leaves: a socket. */
 export async function tidyFolder(folder: string): Promise<void> {
   const pid = hubPid(folder)
-  if (pid !== null) {
-    try {
-      process.kill(pid, "SIGKILL")
-    } catch {
-      // It is gone already.
-    }
-  }
+  if (pid !== null) kill(pid)
   removeServer(socketName(join(folder, ".skein")))
   // Its agents end by themselves within a second or so of their starter's end; what they still write must not fail the test.
   for (let attempt = 0; attempt < 20; attempt += 1) {
@@ -129,11 +123,4 @@ export async function tidyFolder(folder: string): Promise<void> {
       await new Promise((settle) => setTimeout(settle, 100))
     }
   }
-}
-
-/** What is left of a tmux server: one that waits for a client of a supervisor that the test killed; and its socket, which tmux leaves where it was. */
-export function removeServer(name: string): void {
-  endOrphans(name)
-  endServers(name)
-  rmSync(join(process.env["TMUX_TMPDIR"] ?? "/tmp", `tmux-${process.getuid?.() ?? 0}`, name), { force: true })
 }

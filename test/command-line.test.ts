@@ -4,6 +4,8 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, sym
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
+import { until } from "./cli-driver.ts"
+import { endAllWith, runningWith } from "./left-running.ts"
 
 const ROOT = resolve(import.meta.dirname, "..")
 
@@ -127,7 +129,9 @@ test.each([
   expect(await interrupted(words, all, began)).toMatchObject({ status: 130, stdout: "", stderr: "", left: [] })
 })
 
-test.skipIf(spawnSync("tmux", ["-V"]).status !== 0)("nor is anything of the terminals that it opened", { timeout: 60_000 }, async () => {
+const withTmux = test.skipIf(spawnSync("tmux", ["-V"]).status !== 0)
+
+withTmux("nor is anything of the terminals that it opened", { timeout: 60_000 }, async () => {
   const { status, left, pid } = await interrupted(["wake", "--rounds", "100000"], true, (files) => existsSync(join(files, "control/reader.jsonl")))
   const server = ["-L", `skein-bench-${pid}`]
   try {
@@ -135,6 +139,26 @@ test.skipIf(spawnSync("tmux", ["-V"]).status !== 0)("nor is anything of the term
     expect(spawnSync("tmux", [...server, "list-sessions"]).status).not.toBe(0)
   } finally {
     spawnSync("tmux", [...server, "kill-server"])
+  }
+})
+
+withTmux.each(["chaos", "deliveries"] as const)("npm run %s that is interrupted leaves no hub, no terminal and no file", { timeout: 90_000 }, async (name) => {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { scripts: Record<typeof name, string> }
+  const above = mkdtempSync(join(tmpdir(), "skein-interrupted-"))
+  const { SKEIN_TALLY: _, ...own } = process.env
+  const others = Object.entries(own).filter(([variable]) => !variable.startsWith("VITEST"))
+  const env = { ...Object.fromEntries(others), TMPDIR: above, NODE_DISABLE_COMPILE_CACHE: "1" }
+  const script = spawn("sh", ["-c", scripts[name]], { cwd: ROOT, env, detached: true, stdio: "ignore" })
+  const its = `TMPDIR=${above}`
+  try {
+    await until(() => runningWith(its).some(({ line }) => line.startsWith("tmux -L")) || undefined, "there is a terminal")
+    process.kill(-(script.pid as number), "SIGINT")
+    const left = (): string[] => [...runningWith(its).map(({ line }) => line), ...readdirSync(above)]
+    await until(() => left().length === 0 || undefined, "nothing is left", 30_000).catch(() => undefined)
+    expect(left()).toEqual([])
+  } finally {
+    endAllWith(its)
+    rmSync(above, { recursive: true, force: true })
   }
 })
 

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { wholeProgram } from "../src/cli/completion.ts"
-import { git, json, newRepository, removeServer, skein, tidyUp, until } from "./cli-driver.ts"
+import { git, json, newRepository, skein, tidyUp, until } from "./cli-driver.ts"
+import { removeServer } from "./left-running.ts"
 import { withoutTmux } from "./terminal/terminals.ts"
 
 const SOCKET = `skein-completion-${process.pid}`

@@ -2,7 +2,8 @@ import { spawnSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { afterAll, expect, test } from "vitest"
-import { json, newRepository, removeServer, skein, tidyUp, until } from "./cli-driver.ts"
+import { json, newRepository, skein, tidyUp, until } from "./cli-driver.ts"
+import { removeServer } from "./left-running.ts"
 import { withoutTmux } from "./terminal/terminals.ts"
 
 const COLUMNS = 80

@@ -2,7 +2,8 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, describe, expect, test } from "vitest"
 import { json, skein, tidyUp } from "./cli-driver.ts"
-import { leftRunning, newRig, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
+import { newRig, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
+import { leftRunning } from "./left-running.ts"
 
 afterEach(async () => {
   await tidyRigs()

@@ -5,7 +5,8 @@ import { describe, expect, test, type TestContext } from "vitest"
 import { decodeEntry } from "../src/core/entry.ts"
 import { bornOf } from "../src/runtime/supervisor-folder.ts"
 import { until } from "./cli-driver.ts"
-import { type Heard, kill, type Rig, rigOf, withoutTmux } from "./supervisor-rig.ts"
+import { type Heard, type Rig, rigOf, withoutTmux } from "./supervisor-rig.ts"
+import { kill } from "./left-running.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
 

@@ -2,7 +2,8 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, describe, expect, test, type TestContext } from "vitest"
 import { startSkein, tidyUp, until } from "./cli-driver.ts"
-import { ended, kill, pidOf, type Rig, rigOf, spawned, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
+import { ended, pidOf, type Rig, rigOf, spawned, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
+import { kill } from "./left-running.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
 

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process"
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import type { TestContext } from "vitest"
 import { type HttpClient, httpClient } from "../src/client/http.ts"
@@ -7,6 +7,7 @@ import type { Running } from "../src/runtime/supervised.ts"
 import { bornOf, SupervisorFolder } from "../src/runtime/supervisor-folder.ts"
 import { socketName } from "../src/runtime/tmux/server.ts"
 import { json, newRepository, skein, startSkein, tidyFolder, until } from "./cli-driver.ts"
+import { kill, leftRunning } from "./left-running.ts"
 
 /** Null where tmux is, else what a run without it has to say. */
 export const withoutTmux: string | null =
@@ -208,24 +209,6 @@ export async function newFarMachine(rig: Rig, { name, agents, like }: { name: st
   }
 }
 
-/** What of a rig still runs: processes whose command line or environment names its folder or its tmux server. */
-export function leftRunning({ folder, socket }: Pick<Rig, "folder" | "socket">): string[] {
-  return readdirSync("/proc").flatMap((pid) => {
-    if (!/^\d+$/.test(pid) || pid === String(process.pid)) return []
-    const line = nulls(`/proc/${pid}/cmdline`)
-    const all = `${line} ${nulls(`/proc/${pid}/environ`)}`
-    return all.includes(folder) || all.includes(socket) ? [`${pid} ${line}`] : []
-  })
-}
-
-function nulls(path: string): string {
-  try {
-    return readFileSync(path, "utf8").replaceAll("\0", " ")
-  } catch {
-    return ""
-  }
-}
-
 /** Ends all that tests left, whatever state it is in. */
 export async function tidyRigs(): Promise<void> {
   for (const { folder } of [...rigs]) await tidyRig(folder)
@@ -241,13 +224,5 @@ async function tidyRig(of: string): Promise<void> {
     await until(() => (holder === null || bornOf(holder.pid) === null ? true : undefined), "the supervisor is gone")
     spawnSync("tmux", ["-L", socket, "kill-server"])
     await until(() => (leftRunning({ folder, socket }).filter((line) => line.includes("reading-agent")).length === 0 ? true : undefined), "the agents are gone")
-  }
-}
-
-export function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL")
-  } catch {
-    // It is gone already.
   }
 }

@@ -4,7 +4,8 @@ import { join } from "node:path"
 import { afterAll, describe, expect, test } from "vitest"
 import { bornOf } from "../src/runtime/supervisor-folder.ts"
 import { hubPid, json, newRepository, type Ran, skein, tidyUp, until } from "./cli-driver.ts"
-import { ended, kill, leftRunning, newFarMachine, pidOf, type Rig, rigOf, spawned, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
+import { ended, newFarMachine, pidOf, type Rig, rigOf, spawned, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
+import { kill, leftRunning } from "./left-running.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
 

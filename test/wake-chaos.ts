@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process"
 import { expect } from "vitest"
 import { hubPid, skein, until } from "./cli-driver.ts"
-import { type FarMachine, type Heard, kill, leftRunning, newFarMachine, newRig, type Rig } from "./supervisor-rig.ts"
+import { type FarMachine, type Heard, newFarMachine, newRig, type Rig } from "./supervisor-rig.ts"
+import { kill, leftRunning } from "./left-running.ts"
 
 export type Chaos = { seed: number; agents: number; messages: number; /** How long things are killed, in ms. */ killMs: number; log(line: string): void }
 export type ChaosReport = {

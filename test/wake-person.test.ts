@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { resolve } from "node:path"
 import { describe, expect, test, type TestContext } from "vitest"
 import { until } from "./cli-driver.ts"
-import { type Heard, kill, type Rig, rigOf, withoutTmux } from "./supervisor-rig.ts"
+import { type Heard, type Rig, rigOf, withoutTmux } from "./supervisor-rig.ts"
+import { kill } from "./left-running.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
 

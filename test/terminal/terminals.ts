@@ -7,7 +7,7 @@ import type { TestContext } from "vitest"
 import type { Address, Delivery, DriverEvents, Launch } from "../../src/runtime/driver.ts"
 import type { AgentPreset, ScreenFacts } from "../../src/runtime/presets/preset.ts"
 import { TmuxDriver } from "../../src/runtime/tmux/tmux-driver.ts"
-import { removeServer } from "../cli-driver.ts"
+import { removeServer } from "../left-running.ts"
 
 /** Null where tmux is, else what a run without it has to say. */
 export const withoutTmux: string | null =

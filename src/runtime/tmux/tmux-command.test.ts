@@ -5,7 +5,7 @@ import { join } from "node:path"
 import fc from "fast-check"
 import { afterEach, describe, expect, onTestFinished, test } from "vitest"
 import { newPlace, readerPreset, started, tidyTerminals, until, withoutTmux } from "../../../test/terminal/terminals.ts"
-import { removeServer } from "../../../test/cli-driver.ts"
+import { removeServer } from "../../../test/left-running.ts"
 import { ControlClient } from "./control.ts"
 import { ForkingWay, quoted, type TmuxWay } from "./tmux-command.ts"
 
