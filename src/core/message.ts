@@ -81,10 +81,11 @@ export function decidePostMessage(state: Workspace, actor: Actor, message: PostM
     )
   if (metadata.task !== null && !state.tasks.has(metadata.task))
     return refuse("not_found", `there is no task ${metadata.task}`, "`skein task list` lists the tasks.", { task: metadata.task })
-  if (joinsBy(state, thread, actor) && state.forum.membersOf(id).length >= PARTICIPANTS_MAX) return full(id)
+  const joins = joinsBy(state, thread, actor)
+  if (joins && state.forum.membersOf(id).length >= PARTICIPANTS_MAX) return full(id)
   const posted: MessageEvent = { type: "message.posted", data: { ...message, message: thread.head + 1, audience: audienceOf(state, thread, actor.agent) } }
   const circle = circleOf(state, actor, thread, message)
-  return circle === null ? [posted] : [posted, ...autoBlock(state, thread, circle)]
+  return circle === null ? [posted] : [posted, ...autoBlock(state, thread, circle, joins ? [`agent:${actor.agent}`] : [])]
 }
 
 /** Whether posting makes the caller a participant by name: not where it is one, nor one by its role, nor in another's inbox. */

@@ -49,7 +49,7 @@ function fullBy(state: Workspace, actor: Actor, { to, requiresAck }: SendNotice)
 }
 
 /** What an agent sends about a task is a message of its thread as any other: not while that is blocked, and not for ever in a circle. */
-function inTurn(state: Workspace, actor: Actor, { task, text }: SendNotice, { type, data }: SentEvent): (DirectiveEvent | ThreadEvent)[] | Refusal {
+function inTurn(state: Workspace, actor: Actor, { to, task, text }: SendNotice, { type, data }: SentEvent): (DirectiveEvent | ThreadEvent)[] | Refusal {
   const id = data.thread as ThreadId
   const thread = state.threads.get(id) ?? newThread(id, actor.agent, 0, 0)
   if (thread.status === "blocked" && !permits("orchestrator", actor.role)) {
@@ -57,7 +57,8 @@ function inTurn(state: Workspace, actor: Actor, { task, text }: SendNotice, { ty
     return refuse("wrong_status", `thread ${id} is blocked and takes no event of ${aRole(actor.role)}`, remedy, { thread: id, status: "blocked", task })
   }
   const circle = circleOf(state, actor, thread, { body: text, metadata: NOTHING_BESIDES })
-  return [{ type, data: { ...data, turn: true } }, ...(circle === null ? [] : autoBlock(state, thread, circle))]
+  const turn: SentEvent = { type, data: { ...data, turn: true } }
+  return circle === null ? [turn] : [turn, ...autoBlock(state, thread, circle, [inboxOf(to), `agent:${actor.agent}`])]
 }
 
 const NOTHING_BESIDES = { eventType: null, severity: null, file: null, line: null, endLine: null, task: null }

@@ -1,6 +1,6 @@
 import { type DirectiveEvent, directorOf, sent } from "./directive.ts"
 import type { Actor } from "./entry.ts"
-import type { Seq, ThreadId } from "./ids.ts"
+import type { ThreadId } from "./ids.ts"
 import { markOf } from "./finding-mark.ts"
 import type { MessageEvent, Metadata, PostMessage } from "./message.ts"
 import { refuse, type Refusal } from "./refusal.ts"
@@ -32,21 +32,24 @@ function timesFound(state: Workspace, thread: ThreadId, body: string, metadata: 
   return (state.findings.get(`${thread}#${markOf(body, metadata)}`)?.times ?? 0) + 1
 }
 
-/** What the hub adds to a message after which it blocks the thread: no agent goes on before an orchestrator or the operator says so. */
-export function autoBlock(state: Workspace, thread: Thread, why: string, causedBy: Seq | null = null): Said[] {
+/**
+ * What the hub adds to a message after which it blocks the thread: no agent goes on before an orchestrator or the operator says so. `newcomers`: whom that
+ * message brings into the thread, as an audience names them; told by the hub, it is unread for them too.
+ */
+export function autoBlock(state: Workspace, thread: Thread, why: string, newcomers: readonly string[]): Said[] {
   const { id, status, head } = thread
-  // The message itself is one more, and whoever posts it may be new in the thread: told by the hub, it is unread for all.
+  // The message itself is one more.
   const data = {
     id,
     message: head + 2,
     from: status,
     to: "blocked",
     reason: `THREAD_AUTO_BLOCKED: ${why}`,
-    audience: audienceOf(state, thread, ""),
+    audience: [...new Set([...audienceOf(state, thread, ""), ...newcomers])].sort(),
     auto: true,
   } as const
   const text = `thread ${id} is blocked: ${why}. Look into it, then: skein thread unblock ${id} --reason ...`
-  return [{ type: "thread.status_changed", data, causedBy }, ...tellDirectors(state, id, text)]
+  return [{ type: "thread.status_changed", data, causedBy: null }, ...tellDirectors(state, id, text)]
 }
 
 /** Told to the operator, and to orchestrators where there are some. */

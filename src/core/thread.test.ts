@@ -318,3 +318,27 @@ describe("findings, turns and progress", () => {
     expect(turns()).toBe(0)
   })
 })
+
+describe("a thread that is blocked by the very message that brings somebody into it", () => {
+  const said = { body: "it leaks", kind: "chat", inReplyTo: null, metadata: { ...PLAIN, eventType: "finding" } } as const
+  const audience = (entries: readonly Entry[]): unknown[] =>
+    entries.flatMap(({ type, data }) => (type === "thread.status_changed" ? [(data as { audience: string[] }).audience] : []))
+
+  it("tells them too, whether they post it", () => {
+    const { scenario, ann } = team()
+    const cat = scenario.agent("cat")
+    for (let times = 0; times < 2; times += 1) scenario.must("message.post", ann, { thread: "plan", ...said })
+    const { entries } = scenario.must("message.post", cat, { thread: "plan", ...said })
+    expect(audience(entries)).toEqual([["agent:ann", "agent:bob", "agent:cat"]])
+    expect(unreadOf(scenario.state, cat)).toEqual([{ thread: "plan", unread: 1, lastReadSeq: 2, headSeq: 4 }])
+  })
+
+  it("or it is an event about its task: whoever sends it, and whom it is for", () => {
+    const { scenario, ann, bob } = team()
+    scenario.must("task.add", ann, { id: "t1", title: "t1" })
+    const sent = { kind: "info", directive: null, task: "t1", priority: "normal", text: "", payload: {}, requiresAck: false } as const
+    for (let times = 0; times < 19; times += 1) scenario.must("event.send", bob, { ...sent, to: { agent: "boss" } })
+    const { entries } = scenario.must("event.send", ann, { ...sent, to: { role: "worker" } })
+    expect(audience(entries)).toEqual([["agent:ann", "agent:bob", "agent:boss", "role:worker"]])
+  })
+})
