@@ -10,7 +10,8 @@ const PLACES = {
   // Its heading takes the focus a moment after it is there: keys that are pressed before that are pressed elsewhere.
   task: { hash: `#/plan/orders.1/${encodeURIComponent("orders.1/store")}`, shows: ".task-panel:has(h2:focus) .task-facts" },
   threads: { hash: "#/threads", shows: ".pair-list .threads a" },
-  thread: { hash: "#/threads/prices", shows: "#m-12" },
+  // It goes to its end a moment after that is there: whoever has moved on by then is taken back.
+  thread: { hash: "#/threads/prices", shows: "#m-12", goesTo: "#m-12" },
   files: { hash: "#/files", shows: ".files-parts table" },
   ledger: { hash: "#/ledger", shows: ".row-type" },
   entry: { hash: "#/ledger/12", shows: ".causes, .data" },
@@ -25,9 +26,10 @@ export const EVERYWHERE = Object.keys(PLACES) as readonly Place[]
 
 /** Goes there, and waits until the view shows what it has. */
 export async function goToPlace(page: Page, place: Place): Promise<void> {
-  const { hash, shows } = PLACES[place]
+  const { hash, shows, goesTo } = { goesTo: null, ...PLACES[place] }
   await page.evaluate(`location.hash = ${JSON.stringify(hash)}`)
   await page.locator(shows).first().waitFor()
+  if (goesTo !== null) await page.waitForFunction(`document.querySelector(${JSON.stringify(goesTo)}).getBoundingClientRect().top < innerHeight`)
 }
 
 const FURTHER = ["barbara", "claude", "dennis", "edsger", "frances", "guido", "hedy", "ivan", "jean", "ken", "lynn", "niklaus", "radia", "shafi", "tim", "xia"]
