@@ -42,12 +42,12 @@ export function wholeNumber(option: string, text: string, least: number, usage: 
 }
 
 /**
- * Has Ctrl-C and SIGTERM end the process through the listeners of `exit`: those end what it started and remove what it made. So does whoever reads what
- * it prints and has seen enough (`| head`): nobody would hear what comes of the rest. Status 141 is what a shell tells of a closed pipe.
+ * Has Ctrl-C, SIGTERM and a terminal that goes away end the process through the listeners of `exit`: those end what it started and remove what it made. So
+ * does whoever reads what it prints and has seen enough (`| head`): nobody would hear what comes of the rest. Status 141 is what a shell tells of a closed pipe.
  */
 export function leaveInOrder(): void {
-  process.once("SIGINT", () => process.exit(130))
-  process.once("SIGTERM", () => process.exit(143))
+  // Listened to until the end: a second Ctrl-C, which npm passes on beside the terminal's, would kill it over its listeners of `exit`.
+  for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(128 + constants.signals[signal]))
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(141)
     process.stderr.write(`what came of it could not be written to standard output: ${error.message}\n`)

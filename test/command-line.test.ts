@@ -142,7 +142,10 @@ withTmux("nor is anything of the terminals that it opened", { timeout: 60_000 },
   }
 })
 
-withTmux.each(["chaos", "deliveries"] as const)("npm run %s that is interrupted leaves no hub, no terminal and no file", { timeout: 90_000 }, async (name) => {
+withTmux.each([
+  ["chaos", "SIGHUP"],
+  ["deliveries", "SIGINT"],
+] as const)("npm run %s that is interrupted by a %s and then another leaves no hub, no terminal and no file", { timeout: 90_000 }, async (name, signal) => {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { scripts: Record<typeof name, string> }
   const above = mkdtempSync(join(tmpdir(), "skein-interrupted-"))
   const { SKEIN_TALLY: _, ...own } = process.env
@@ -152,7 +155,10 @@ withTmux.each(["chaos", "deliveries"] as const)("npm run %s that is interrupted 
   const its = `TMPDIR=${above}`
   try {
     await until(() => runningWith(its).some(({ line }) => line.startsWith("tmux -L")) || undefined, "there is a terminal")
-    process.kill(-(script.pid as number), "SIGINT")
+    const interrupt = (): boolean => process.kill(-(script.pid as number), signal)
+    interrupt()
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    if (script.exitCode === null) interrupt()
     const left = (): string[] => [...runningWith(its).map(({ line }) => line), ...readdirSync(above)]
     await until(() => left().length === 0 || undefined, "nothing is left", 30_000).catch(() => undefined)
     expect(left()).toEqual([])
