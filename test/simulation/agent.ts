@@ -2,6 +2,7 @@ import type { Claimed } from "../../src/core/answer.ts"
 import type { AgentId } from "../../src/core/ids.ts"
 import { THROTTLED_WORDS } from "./attempt-oracle.ts"
 import { Caller, type Surroundings } from "./caller.ts"
+import { argue } from "./argue.ts"
 import { GLOBS } from "./file-oracle.ts"
 import { talk } from "./talk.ts"
 
@@ -45,6 +46,7 @@ export class SimulatedAgent extends Caller {
       // What it took besides waits until it comes to it: its lease may be over by then.
       for (const claim of claims) await this.#work(claim)
       if (!this.world.plain && chance.happens(0.3)) await talk(this, this.#last?.task ?? null)
+      if (this.world.circles && chance.happens(0.7)) await argue(this, this.#last?.task ?? null)
       if (!this.world.plain && chance.happens(0.05)) await this.#meddle()
       const reviewed = chance.pick(this.world.tasks(["review"]))
       if (reviewed !== undefined && chance.happens(0.3)) await this.ask("task.review", { task: reviewed, approve: chance.happens(0.7), reason: "looked at it" })

@@ -1,6 +1,7 @@
 import type { AddTask } from "../../src/core/backlog.ts"
 import { hashCredential } from "../../src/surface/auth.ts"
 import type { SimulatedAgent } from "./agent.ts"
+import { hurryCircles, settleDispute } from "./argue.ts"
 import { Caller, type Surroundings } from "./caller.ts"
 import { GLOBS } from "./file-oracle.ts"
 import { policyOf } from "./policy-oracle.ts"
@@ -54,6 +55,7 @@ export class Director extends Caller {
     if (!plain && chance.happens(0.35)) await this.#limit()
     if (this.#governs) await this.ask("policy.set", { text: policyOf((from) => chance.pick(from)), reason: "rules" })
     if (this.#allows) await this.ask("wake.setPolicy", { changes: { permissionMs: chance.between(1_000, 3_000) }, reason: "chaos" })
+    if (this.world.circles && chance.happens(0.7)) await hurryCircles(this)
     for (let count = chance.between(5, 14); count > 0; count -= 1) await this.#add()
     if (!plain && chance.happens(0.5)) await this.ask("thread.create", { thread: "talk-a", title: "plans", type: "workflow", participants: ["agent0"] })
     this.ready = true
@@ -194,6 +196,7 @@ export class Director extends Caller {
     else if (dice === 7 && chance.happens(0.5)) await this.#limit()
     else if (dice < 11 && this.#tasks.length < 60) await this.#add()
     if (chance.happens(0.08)) await gather(this, chance.pick(MADE))
+    if (this.world.circles) await settleDispute(this, this.#world.oracle.circles.blocked())
     if (this.#wavers && chance.happens(0.4)) await this.#waver()
     if (this.#governs && chance.happens(0.1))
       await this.ask("policy.set", { text: chance.happens(0.25) ? null : policyOf((from) => chance.pick(from)), reason: "thought again" })

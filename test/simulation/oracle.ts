@@ -6,6 +6,7 @@ import type { ClaimNext } from "../../src/core/claim.ts"
 import { AttemptOracle } from "./attempt-oracle.ts"
 import { BudgetOracle } from "./budget-oracle.ts"
 import { atWork, FillerOracle } from "./filler-oracle.ts"
+import { CircleOracle } from "./circle-oracle.ts"
 import { fitting } from "./choice.ts"
 import { FileOracle } from "./file-oracle.ts"
 import { NoticeOracle } from "./notice-oracle.ts"
@@ -59,6 +60,7 @@ export class Oracle {
   /** All that were read, in their order. */
   readonly entries: Entry<string, Record<string, never>>[] = []
   readonly attempts = new AttemptOracle()
+  readonly circles = new CircleOracle()
   readonly notices = new NoticeOracle()
   readonly threads = new ThreadOracle()
   readonly files = new FileOracle()
@@ -138,7 +140,7 @@ export class Oracle {
     const isFinal = (this.#asked.get(`${entry.actor.agent} ${entry.commandId}`)?.input as { retry?: boolean } | undefined)?.retry === false
     const miscounted = this.attempts.read(entry, isFinal)
     if (miscounted !== null) throw new Violation(`entry ${seq}: ${entry.type} of ${String(entry.data["id"])} by ${entry.actor.agent}, ${miscounted}`)
-    const wrong = this.threads.read(entry)
+    const wrong = this.threads.read(entry) ?? this.circles.read(entry)
     if (wrong !== null) throw new Violation(wrong)
     this.#fold(entry, nowMs)
     const unpaid = this.budget.read(entry, (task) => (this.tasks.get(task)?.held ?? null) !== null)

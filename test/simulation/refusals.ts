@@ -6,6 +6,13 @@ import type { Request } from "./wire.ts"
 
 const NOTHING: ReadonlySet<ErrorCode> = new Set(["nothing_ready", "budget_spent", "policy_denied", "breaker_open", "at_limit"])
 const MOMENT_MS = 500
+/** In which statuses of its thread a command is never refused for that. */
+const TAKES: ReadonlyMap<string, readonly string[]> = new Map([
+  ["message.post", ["active", "resolved"]],
+  ["event.send", ["active", "resolved", "closed"]],
+  ["thread.escalate", ["active", "blocked"]],
+  ["thread.unblock", ["active", "blocked"]],
+])
 
 /**
  * Why a refusal is wrong by what the ledger says, or null: the caller has made sure that the hub decided on this very state. What a hub refuses leaves no entry, so nothing
@@ -22,6 +29,8 @@ export function unjustified(oracle: Oracle, { name, actor, input, waitMs }: Requ
     for (const task of fitting(oracle, actor, input as ClaimNext, nowMs)) if (before.has(task)) return `${task.id} is ready`
     return null
   }
+  // Whose session is over hears that, whatever it asks for.
+  if (code === "wrong_status") return oracle.staff.void.has(actor.session ?? "") ? null : unclosed(oracle, name, input)
   if (code !== "files_conflict") return null
   if (name === "files.reserve") {
     const { globs, mode } = input as { globs: readonly string[]; mode: string }
@@ -35,4 +44,13 @@ export function unjustified(oracle: Oracle, { name, actor, input, waitMs }: Requ
   return oracle.files.denies(changes === undefined ? actor.agent : (task.held?.owner ?? actor.agent), touches, false)
     ? null
     : `nobody holds any of ${touches.join(" ")}`
+}
+
+/** Nobody posts in what is open to nobody, or continues what is not blocked. */
+function unclosed(oracle: Oracle, name: Request["name"], input: Request["input"]): string | null {
+  const { thread, task = null } = input as { thread?: string; task?: string | null }
+  const of = name === "event.send" && task !== null ? `task/${task}` : thread
+  if (of === undefined || !TAKES.has(name)) return null
+  const status = oracle.circles.statusOf(of)
+  return TAKES.get(name)?.includes(status) === true ? `${of} is ${status}` : null
 }

@@ -11,6 +11,7 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
   const total = { entries: 0, acknowledged: 0, lostRaces: 0, putOff: 0, starts: 0, hubs: 0, moved: 0, lost: 0, probes: 0, judged: 0 }
   const types = new Map<string, number>()
   const refusals = new Map<string, number>()
+  const done = new Map<string, number>()
   for (let seed = FROM; seed < FROM + SEEDS; seed += 1) {
     const outcome = await simulate({ seed })
     total.entries += outcome.entries
@@ -24,7 +25,10 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
     total.judged += outcome.judged
     total.lost += outcome.hubs === 2 ? outcome.lost : 0
     for (const [type, count] of outcome.types) types.set(type, (types.get(type) ?? 0) + count)
-    for (const { reply } of outcome.history) if (reply?.kind === "error") refusals.set(reply.code, (refusals.get(reply.code) ?? 0) + 1)
+    for (const { request, reply } of outcome.history) {
+      if (reply?.kind === "error") refusals.set(reply.code, (refusals.get(reply.code) ?? 0) + 1)
+      else if (reply?.kind === "ok") done.set(request.name, (done.get(request.name) ?? 0) + 1)
+    }
   }
   console.log(`${SEEDS} seeds from ${FROM}: ${JSON.stringify(total)}`)
   // It happened at all: else the promises would hold for want of trouble.
@@ -82,6 +86,7 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
   ]) {
     expect(types.get(type) ?? 0, type).toBeGreaterThan(20)
   }
+  for (const name of ["thread.escalate", "thread.unblock", "thread.overrideClose"]) expect(done.get(name) ?? 0, name).toBeGreaterThan(20)
   for (const code of [
     "claim_denied",
     "files_conflict",

@@ -27,6 +27,7 @@ const MAY_BE_SILENT: ReadonlySet<string> = new Set([
   "lease.renew",
   "message.ack",
   "policy.set",
+  "wake.setPolicy",
   "session.end",
   "account.exhausted",
   "account.restored",
@@ -40,6 +41,8 @@ const MAY_BE_SILENT: ReadonlySet<string> = new Set([
   "thread.leave",
   "thread.invite",
   "thread.setStatus",
+  "thread.unblock",
+  "thread.overrideClose",
 ])
 
 type Said = { fence?: Seq; seq?: Seq; claims?: Claimed[] }
@@ -283,6 +286,8 @@ export class Watch {
     const owed = oracle.notices.open(name, "worker")
     if (waiting.join(" ") !== owed.join(" "))
       throw new Violation(`${name} has the notices ${waiting.join(" ") || "of nobody"} to acknowledge, not ${owed.join(" ") || "none"}`)
+    const turned = oracle.circles.differs((id) => state.threads.get(id))
+    if (turned !== null) throw new Violation(turned)
     for (const [id, messages] of oracle.threads.messages) {
       const head = state.threads.get(id)?.head
       if (head !== messages.length) throw new Violation(`thread ${id} has ${head} messages, not ${messages.length}`)

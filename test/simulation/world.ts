@@ -139,6 +139,7 @@ export class World {
       leases: () => [...this.oracle.files.leases.keys()],
       onCall: (process, request) => this.#called(process, request),
       plain: options.plain === true,
+      circles: options.plain !== true && options.throttled !== true && options.seed % 7 === 3,
       throttled: options.plain === true ? 0 : options.throttled === true ? 1 : chance.happens(0.08) ? 0.9 : 0.06,
     }
     this.agents = Array.from(
