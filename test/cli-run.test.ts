@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net"
 import { join, resolve } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
-import { hubPid, json, newRepository, parseLines, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
+import { hubPid, json, newRepository, operator, parseLines, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
 
 /** One repository with a running hub, for plans whose runs need not begin or end it; each has a name of its own. */
 let shared: string
@@ -191,6 +191,19 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
     expect((await run.ended).status).toBe(130)
     const shown = await json(folder, ["task", "show", "once.1/a"])
     expect(shown).toMatchObject([{ task: { state: "ready", attempts: 0 } }])
+  })
+
+  test("a run that is interrupted once its plan is finished ends as one that is not, and stops the hub that it started", async () => {
+    const folder = newRepository()
+    await json(folder, ["up"])
+    // It asks in each of them whether others are at work.
+    for (let at = 0; at < 20; at += 1) await operator(folder).call("workspace.create", { name: `other-${at}` })
+    await json(folder, ["down"])
+    const run = startSkein(folder, ["run", writePlan(folder, { plan: "over", tasks: [nap("a", 0)] })])
+    await until(() => (/replayed to state/.test(run.output()) ? true : undefined), "the report is there")
+    run.child.kill("SIGINT")
+    expect(await run.ended).toMatchObject({ status: 0, stderr: expect.stringContaining("is down again") as string })
+    expect(hubPid(folder)).toBeNull()
   })
 
   test("a run whose reader has seen enough stops as when its terminal goes, with 129: no hub and no claim is left behind", async () => {

@@ -83,7 +83,6 @@ export async function runPlan(context: Context, file: PlanFile, options: Options
     await close(run, outcome)
   } finally {
     await keeper.stop()
-    undo()
     const mayStop = !already && options.keepHub !== true
     const others = mayStop && (await othersAtWork(hub, running.url))
     await hub.close()
@@ -93,6 +92,8 @@ export async function runPlan(context: Context, file: PlanFile, options: Options
       const how = isDown ? "is down again; `skein up` starts one that stays" : "has not ended yet; look into .skein/logs/hub.log"
       terminal.notice(terminal.colours.dim(`the hub that this run started ${how}`))
     }
+    // Not before: a Ctrl-C that comes as the plan is finished would leave the hub behind.
+    undo()
   }
 }
 
