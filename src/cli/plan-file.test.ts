@@ -88,6 +88,8 @@ const WRONG: [string, FaultCode[], string, RegExp?][] = [
   ["a report that is no task", ["unknown_dependency"], `${task("")}report: §end\n`],
   ["a control character in a title", ["control_character"], 'plan: p\ntasks:\n  - { id: a, title: §"A\\u001b[2J" }\n', /terminal/],
   ["a line break in a title", ["control_character"], 'plan: p\ntasks:\n  - { id: a, title: §"A\\nB" }\n'],
+  ["half of a character in a title", ["control_character"], 'plan: p\ntasks:\n  - { id: a, title: §"A\\ud83d" }\n', /whole character/],
+  ["half of a character in a variable", ["control_character"], task('    env: { A: §"\\udc00" }\n'), /whole character/],
   ["an override of direction in a title", ["control_character"], "plan: p\ntasks:\n  - { id: a, title: §A\u202eB }\n"],
   ["a bell in a command", ["control_character"], task('    run: §"echo \\u0007"\n')],
   ["a glob above the root", ["path_traversal"], task("    touches: [src/**, §../other/**]\n"), /root/],

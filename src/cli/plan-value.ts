@@ -98,6 +98,8 @@ export class PlanValue {
     if (!empty && value.trim() === "") return this.fault("wrong_value", "is empty", "Write something, or leave the key out.")
     const bytes = Buffer.byteLength(value)
     if (bytes > max) return this.fault("too_large", `is ${bytes} bytes long`, `Keep to ${max} bytes of UTF-8.`)
+    if (!value.isWellFormed())
+      return this.fault("control_character", "holds half of a character, without its other half", "Write the whole character, or leave it out.")
     if (!(lines ? isPrintableLines(value) : isPrintable(value))) {
       return this.fault(
         "control_character",

@@ -21,6 +21,8 @@ type Named = { path: string; message: string }
 function flat(issue: z.core.$ZodIssue): Named[] {
   if (issue.code === "unrecognized_keys")
     return issue.keys.slice(0, NAMED_MAX).map((key) => ({ path: pathOf([...issue.path, key]), message: "there is no such field" }))
+  // Of a key that is none, what is wrong with it.
+  if (issue.code === "invalid_key") return issue.issues.flatMap((fault) => flat({ ...fault, path: [...issue.path, ...fault.path] }))
   const isEmpty = issue.code === "too_small" && issue.origin === "string" && issue.minimum === 1
   return [{ path: pathOf(issue.path), message: isEmpty ? "it is empty" : issue.message }]
 }
