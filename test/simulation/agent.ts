@@ -4,6 +4,7 @@ import { THROTTLED_WORDS } from "./attempt-oracle.ts"
 import { Caller, type Surroundings } from "./caller.ts"
 import { argue } from "./argue.ts"
 import { GLOBS } from "./file-oracle.ts"
+import { fillInbox } from "./flood.ts"
 import { talk } from "./talk.ts"
 
 /** An agent that claims, works, falls asleep over its lease, dies and comes back. */
@@ -47,6 +48,7 @@ export class SimulatedAgent extends Caller {
       for (const claim of claims) await this.#work(claim)
       if (!this.world.plain && chance.happens(0.3)) await talk(this, this.#last?.task ?? null)
       if (this.world.circles && chance.happens(0.7)) await argue(this, this.#last?.task ?? null)
+      if (this.world.floods && chance.happens(0.6)) await fillInbox(this)
       if (!this.world.plain && chance.happens(0.05)) await this.#meddle()
       const reviewed = chance.pick(this.world.tasks(["review"]))
       if (reviewed !== undefined && chance.happens(0.3)) await this.ask("task.review", { task: reviewed, approve: chance.happens(0.7), reason: "looked at it" })

@@ -31,6 +31,8 @@ export type Surroundings = {
   plain: boolean
   /** Agents say again what they said, and make threads go round in circles. */
   circles: boolean
+  /** Inboxes are filled to their limit, and beyond. */
+  floods: boolean
   /** How often an attempt ends because somebody's provider asks to be left alone: 0 to 1. */
   throttled: number
   /** What an agent asked and what it heard, for the trace and the history. */

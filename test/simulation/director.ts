@@ -4,6 +4,7 @@ import type { SimulatedAgent } from "./agent.ts"
 import { hurryCircles, settleDispute } from "./argue.ts"
 import { Caller, type Surroundings } from "./caller.ts"
 import { GLOBS } from "./file-oracle.ts"
+import { flood } from "./flood.ts"
 import { policyOf } from "./policy-oracle.ts"
 import { OPEN } from "./staff-oracle.ts"
 import { gather, MADE } from "./talk.ts"
@@ -59,6 +60,7 @@ export class Director extends Caller {
     for (let count = chance.between(5, 14); count > 0; count -= 1) await this.#add()
     if (!plain && chance.happens(0.5)) await this.ask("thread.create", { thread: "talk-a", title: "plans", type: "workflow", participants: ["agent0"] })
     this.ready = true
+    if (this.world.floods) void flood(this)
     for (;;) {
       await this.sleep(chance.between(100, 1_200))
       await this.#stepIn()

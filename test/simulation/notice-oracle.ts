@@ -2,20 +2,35 @@ import type { Target } from "../../src/core/directive.ts"
 import type { Actor } from "../../src/core/entry.ts"
 import type { AgentId, Seq } from "../../src/core/ids.ts"
 
-type Said = Readonly<{ seq: Seq; type: string; actor: Actor; data: Readonly<Record<string, unknown>> }>
+type Said = Readonly<{ seq: Seq; type: string; actor: Actor; commandId: string | null; data: Readonly<Record<string, unknown>> }>
+/** `weight`: 0 of what an agent sent, 2 of what the hub's rules told, 1 of the rest. The least gives way first. */
+type Waiting = { to: Target; from: AgentId; weight: number; acked: Set<AgentId> }
 
-/** Notices that ask for an acknowledgement, without the core: each waits for whom it is for until that one acknowledges it, which nobody else can, and once. */
+/** What one inbox holds, and of one agent's own that nobody has acknowledged. */
+const INBOX = 200
+const OF_ONE = 20
+
+/**
+ * Notices that ask for an acknowledgement, without the core: each waits for whom it is for until that one acknowledges it, which nobody else can, and once; or until it gives
+ * way in a full inbox (docs/how-to/talk-in-threads.md).
+ */
 export class NoticeOracle {
-  readonly #waiting = new Map<Seq, { to: Target; acked: Set<AgentId> }>()
+  readonly #waiting = new Map<Seq, Waiting>()
 
   /** What waits for an agent, oldest first. */
   open(agent: AgentId, role: Actor["role"]): Seq[] {
     return [...this.#waiting].flatMap(([seq, { to, acked }]) => (isFor(to, agent, role) && !acked.has(agent) ? [seq] : []))
   }
 
+  /** Whether of the agent's own as much waits there as may. */
+  isFull(agent: AgentId, to: Target): boolean {
+    return this.#in(to).filter(([, { from, weight, acked }]) => from === agent && weight === 0 && acked.size === 0).length >= OF_ONE
+  }
+
   /** Reads an entry. Gives what is wrong, or null. */
-  read({ seq, type, actor, data }: Said): string | null {
-    if (type === "event.sent" && data["requiresAck"] === true) this.#waiting.set(seq, { to: data["to"] as Target, acked: new Set() })
+  read(said: Said): string | null {
+    const { type, actor, data } = said
+    if (type === "event.sent" && data["requiresAck"] === true) return this.#sent(said)
     // Nobody is there any more who could.
     if (type === "agent.retired") for (const [at, { to }] of this.#waiting) if ("agent" in to && to.agent === data["name"]) this.#waiting.delete(at)
     if (type !== "event.acked") return null
@@ -29,6 +44,29 @@ export class NoticeOracle {
     if ("agent" in notice.to) this.#waiting.delete(of)
     return null
   }
+
+  #sent({ seq, actor, commandId, data }: Said): string | null {
+    const to = data["to"] as Target
+    const directs = data["kind"] === "directive" || data["kind"] === "task_assign"
+    const bySomebody = commandId?.startsWith("event.send-") === true
+    const weight = bySomebody ? (directs || actor.role === "operator" ? 1 : 0) : directs ? 2 : 1
+    const wasFull = weight === 0 && this.isFull(actor.agent, to)
+    const there = this.#in(to)
+    // The oldest of the least; whatever somebody has acknowledged comes before all.
+    const rank = ([, one]: [Seq, Waiting]): number => (one.acked.size > 0 ? -1 : one.weight)
+    const [least] = there.length < INBOX ? [] : there.sort((a, b) => rank(a) - rank(b) || a[0] - b[0])
+    if (least !== undefined) this.#waiting.delete(least[0])
+    this.#waiting.set(seq, { to, from: actor.agent, weight, acked: new Set() })
+    return wasFull ? `who has ${OF_ONE} waiting there already` : null
+  }
+
+  #in(to: Target): [Seq, Waiting][] {
+    return [...this.#waiting].filter(([, one]) => inbox(one.to) === inbox(to))
+  }
+}
+
+function inbox(to: Target): string {
+  return JSON.stringify(to)
 }
 
 function isFor(to: Target, agent: AgentId, role: Actor["role"]): boolean {

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../../src/contract/errors.ts"
+import type { Target } from "../../src/core/directive.ts"
 import type { ClaimNext } from "../../src/core/claim.ts"
 import { fitting } from "./choice.ts"
 import type { Oracle } from "./oracle.ts"
@@ -28,6 +29,10 @@ export function unjustified(oracle: Oracle, { name, actor, input, waitMs }: Requ
     const before = new Set(fitting(oracle, actor, input as ClaimNext, nowMs - MOMENT_MS))
     for (const task of fitting(oracle, actor, input as ClaimNext, nowMs)) if (before.has(task)) return `${task.id} is ready`
     return null
+  }
+  if (code === "at_limit" && name === "event.send") {
+    const { to } = input as { to: Target }
+    return oracle.notices.isFull(actor.agent, to) ? null : `fewer than it may have of ${actor.agent} wait there`
   }
   // Whose session is over hears that, whatever it asks for.
   if (code === "wrong_status") return oracle.staff.void.has(actor.session ?? "") ? null : unclosed(oracle, name, input)

@@ -284,8 +284,10 @@ export class Watch {
       throw new Violation(`${name} has ${listed(unread)} to read, not ${listed(said)}`)
     const waiting = openNotices(state, { agent: name, session: null, role: "worker" }).map(({ seq }) => seq)
     const owed = oracle.notices.open(name, "worker")
-    if (waiting.join(" ") !== owed.join(" "))
-      throw new Violation(`${name} has the notices ${waiting.join(" ") || "of nobody"} to acknowledge, not ${owed.join(" ") || "none"}`)
+    if (waiting.join(" ") !== owed.join(" ")) {
+      const [more, less] = [waiting.filter((seq) => !owed.includes(seq)), owed.filter((seq) => !waiting.includes(seq))]
+      throw new Violation(`${name} has the notices ${more.join(" ") || "of nobody"} to acknowledge, not ${less.join(" ") || "none"}`)
+    }
     const turned = oracle.circles.differs((id) => state.threads.get(id))
     if (turned !== null) throw new Violation(turned)
     for (const [id, messages] of oracle.threads.messages) {

@@ -140,6 +140,7 @@ export class World {
       onCall: (process, request) => this.#called(process, request),
       plain: options.plain === true,
       circles: options.plain !== true && options.throttled !== true && options.seed % 7 === 3,
+      floods: options.plain !== true && options.throttled !== true && options.seed % 47 === 7,
       throttled: options.plain === true ? 0 : options.throttled === true ? 1 : chance.happens(0.08) ? 0.9 : 0.06,
     }
     this.agents = Array.from(
