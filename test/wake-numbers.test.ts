@@ -279,4 +279,12 @@ describe("a number of waking", () => {
       expect(wakePolicy(waking.state)[name]).toBe(max)
     },
   )
+
+  test.for(["ackMs", "inboxAckMs", "startAckMs"] as const)("where %s is short the hub looks as often as that asks for, whatever the others are", (name) => {
+    const waking = new Waking()
+    waking.must("wake.setPolicy", OPERATOR, { changes: { ackMs: 60_000, [name]: 800 }, reason: "a test" })
+    live(waking)
+    waking.send(waking.claim_(["bob"])[0]!)
+    expect(nextWakeLookMs(waking.state, waking.nowMs)).toBe(waking.nowMs + 100)
+  })
 })

@@ -110,7 +110,8 @@ export function decideConfirmTrigger(state: Workspace, actor: Actor, { job: id, 
 /** When the hub has to look again at the latest for the sake of waking; null: not at all. */
 export function nextWakeLookMs(state: Workspace, nowMs: number): number | null {
   if (state.jobs.isQuiet) return null
-  const { pollMs, ackMs } = wakePolicy(state)
-  const lookMs = nowMs + (state.jobs.awaitingCount > 0 ? Math.min(pollMs, Math.ceil(ackMs / 8)) : pollMs)
+  const { pollMs, ackMs, inboxAckMs, startAckMs } = wakePolicy(state)
+  const shortestMs = Math.min(ackMs, inboxAckMs, startAckMs)
+  const lookMs = nowMs + (state.jobs.awaitingCount > 0 ? Math.min(pollMs, Math.ceil(shortestMs / 8)) : pollMs)
   return Math.max(nowMs, Math.min(lookMs, ...state.jobs.openPermissions().map(({ untilMs }) => untilMs)))
 }
