@@ -105,7 +105,7 @@ inChromium("what has the focus keeps it while the list is put in another order, 
 const STOP = `(() => {
   const one = document.activeElement
   if (one === null || one === document.body) return null
-  const { outlineStyle, outlineWidth } = getComputedStyle(one)
+  const outlines = [null, "::after"].map((part) => getComputedStyle(one, part))
   const box = one.getBoundingClientRect()
   const foot = document.querySelector("footer").getBoundingClientRect()
   const isInFoot = one.closest("footer, dialog, .notices") !== null
@@ -115,7 +115,7 @@ const STOP = `(() => {
   return {
     what: one.outerHTML.slice(0, 100),
     isKnown,
-    isShown: outlineStyle !== "none" && parseFloat(outlineWidth) >= 2,
+    isShown: outlines.some(({ outlineStyle, outlineWidth }) => outlineStyle !== "none" && parseFloat(outlineWidth) >= 2),
     isCovered: !isInFoot && (box.top >= foot.top - 1 || box.bottom <= 0),
   }
 })()`

@@ -132,6 +132,31 @@ inChromium("the graph zooms and pans by keys, wheel and hand, and a click opens 
   expect(complaints).toEqual([])
 })
 
+inChromium("a graph that has the focus is moved, not painted: nor is anything beside it", async () => {
+  const { page } = await rig.open("#/plan/ship.1")
+  await page.waitForSelector(".task-row")
+  const session = await page.context().newCDPSession(page)
+  let paints = 0
+  session.on("LayerTree.layerTreeDidChange", ({ layers }) => {
+    if (layers !== undefined) paints = layers.reduce((sum, { paintCount }) => sum + paintCount, 0)
+  })
+  await session.send("LayerTree.enable")
+  await page.focus(".graph-box")
+  const step = async (key: string): Promise<string> => {
+    await page.keyboard.press(key)
+    await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page.evaluate<string>("document.querySelector('.graph-box canvas').style.transform")
+  }
+  // With the first step what is around is drawn, for all that come.
+  await step("ArrowLeft")
+  const before = paints
+  expect(before).toBeGreaterThan(0)
+  const places: string[] = []
+  for (let at = 0; at < 15; at += 1) places.push(await step("ArrowRight"), await step("ArrowLeft"))
+  expect(new Set(places).size).toBe(2)
+  expect(paints - before).toBeLessThan(10)
+})
+
 inChromium("tasks of no plan have a place, a task's own address finds its plan, and it all fits 360 px", async () => {
   const { page, complaints } = await rig.open("#/plan/loose", { viewport: { width: 360, height: 740 }, hasTouch: true })
   await page.waitForSelector(".task-panel >> text=On its own")
