@@ -119,6 +119,20 @@ describe("a memory ledger on a faulty disk", () => {
     }
   })
 
+  it("a crash decides too what becomes of the batch of one that has closed meanwhile, as a process that was killed", async () => {
+    const { syncs, disk } = heldDisk()
+    const store = new MemoryStore({ manyWriters: true, disk })
+    const killed = store.open("killed")
+    const inFlight = killed.append(0, makeEntries(new Chain(sha256), 2))
+    await settled()
+    await killed.close()
+    store.crash({ whole: 2, torn: 0 })
+    syncs[0]!("done")
+    await expect(inFlight).rejects.toMatchObject({ code: "unknown_outcome" })
+    const again = await store.open("again").read(1, 9)
+    expect(again.map(({ seq }) => seq)).toEqual([1, 2])
+  })
+
   it("a writer delayed on its way loses to one that arrives first", async () => {
     const ways: (() => void)[] = []
     const store = new MemoryStore({ manyWriters: true, disk: { reach: () => new Promise((resolve) => ways.push(resolve)) } })

@@ -50,6 +50,8 @@ export class MemoryStore {
   #crashed: Frame[] | null = null
   #turn: Promise<unknown> = Promise.resolve()
   readonly #open = new Set<MemoryLedger>()
+  /** All handles since the last crash: one that was closed, as by a process that was killed, may still have an append on its way. */
+  readonly #handles = new Set<MemoryLedger>()
 
   constructor(options: MemoryOptions = {}) {
     this.supports = { durable: options.durable ?? true, manyWriters: options.manyWriters ?? false }
@@ -65,6 +67,7 @@ export class MemoryStore {
     const cut = this.#recover()
     const ledger = new MemoryLedger(this, name, cut)
     this.#open.add(ledger)
+    this.#handles.add(ledger)
     return ledger
   }
 
@@ -73,7 +76,8 @@ export class MemoryStore {
    * fails with `unknown_outcome`, as a hub would learn of it after its restart.
    */
   crash(remains: Remains = { whole: 0, torn: 0 }): void {
-    for (const ledger of this.#open) ledger.die()
+    for (const ledger of this.#handles) ledger.die()
+    this.#handles.clear()
     this.#open.clear()
     // Nobody has opened it since the last crash: what that one left lies on the disk, and whether it was committed is not for this one to say.
     if (this.#crashed !== null) return
