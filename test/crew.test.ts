@@ -189,29 +189,14 @@ test("a crew that is stopped gives back what it holds, and no attempt is counted
   expect([task.status, task.attempts, events.at(-1)]).toEqual(["pending", 0, expect.objectContaining({ how: "stopped" })])
 })
 
-test("real work whose claim is called off with the filler, its answer on the way, is carried out all the same", async () => {
-  const { client, url, id, directory } = await startTeam({
-    worktrees: false,
-    agents: [{ name: "solo", start: true, maxActive: 2 }],
-    tasks: [
-      { id: "later", title: "Later", requires: { patience: 1 }, run: { command: "echo later" } },
-      { id: "spare", title: "Filler", filler: true, run: { standIn: { ms: 600_000, costMicroUsd: 0 } } },
-    ],
-  })
+/** One script agent in this process, its calls made through `through`. */
+async function alone({ client, url, id, directory }: Awaited<ReturnType<typeof startTeam>>, through: (own: AgentPort["call"]) => AgentPort["call"]) {
   const own = await connect({ url, credential: (await client.credential.issue({ agent: "solo" })).credential })
   closing.push(() => own.close())
   const session = await own.session({ runtime: "process" })
-  // The hub tells everybody of a claim before it answers: here the agent has heard that its filler is over, and ended it, when the answer comes.
-  const call: AgentPort["call"] = async (name, input, options = {}) => {
-    if (name !== "task.claimNext" || (input as { filler?: boolean | null }).filler !== false) return own.call(name, input, options)
-    const { signal, ...rest } = options
-    await own.call(name, input, rest)
-    await new Promise((resolve) => signal?.addEventListener("abort", resolve))
-    throw new SkeinError("timed_out", "the call was given up", "")
-  }
   const stopped = new AbortController()
   const ran = runScriptAgent(
-    { call, events: (options) => own.events(options) },
+    { call: through((name, input, options) => own.call(name, input, options)), events: (options) => own.events(options) },
     {
       agent: "solo",
       session: session.id,
@@ -225,14 +210,55 @@ test("real work whose claim is called off with the filler, its answer on the way
       say: () => undefined,
     },
   )
-  const stateOf = async (task: string): Promise<string> => (await client.task.show({ task: `${id}/${task}` })).task.status
-  const until = async (task: string, status: string): Promise<void> => {
-    for (let tries = 0; tries < 600 && (await stateOf(task)) !== status; tries += 1) await new Promise((resolve) => setTimeout(resolve, 25))
+  /** The task's status, once it is that one or does not become so. */
+  const until = async (task: string, status: string): Promise<string> => {
+    for (let tries = 0; ; tries += 1) {
+      const is = (await client.task.show({ task: `${id}/${task}` })).task.status
+      if (is === status || tries === 600) return is
+      await new Promise((resolve) => setTimeout(resolve, 25))
+    }
   }
+  return { ran, stopped, until }
+}
+
+test("real work whose claim is called off with the filler, its answer on the way, is carried out all the same", async () => {
+  const team = await startTeam({
+    worktrees: false,
+    agents: [{ name: "solo", start: true, maxActive: 2 }],
+    tasks: [
+      { id: "later", title: "Later", requires: { patience: 1 }, run: { command: "echo later" } },
+      { id: "spare", title: "Filler", filler: true, run: { standIn: { ms: 600_000, costMicroUsd: 0 } } },
+    ],
+  })
+  // The hub tells everybody of a claim before it answers: here the agent has heard that its filler is over, and ended it, when the answer comes.
+  const { ran, stopped, until } = await alone(team, (call) => async (name, input, options = {}) => {
+    if (name !== "task.claimNext" || (input as { filler?: boolean | null }).filler !== false) return call(name, input, options)
+    const { signal, ...rest } = options
+    await call(name, input, rest)
+    await new Promise((resolve) => signal?.addEventListener("abort", resolve))
+    throw new SkeinError("timed_out", "the call was given up", "")
+  })
   await until("spare", "in_progress")
-  await client.task.edit({ task: `${id}/later`, reason: "anybody can", changes: { requires: {} } })
-  await until("later", "completed")
-  expect(await stateOf("later")).toBe("completed")
+  await team.client.task.edit({ task: `${team.id}/later`, reason: "anybody can", changes: { requires: {} } })
+  expect(await until("later", "completed")).toBe("completed")
+  stopped.abort()
+  expect(await ran).toBe(1)
+})
+
+test("a task whose claim was granted, and no answer came in time, is carried out, also by an agent that may hold more", async () => {
+  const team = await startTeam({
+    worktrees: false,
+    agents: [{ name: "solo", start: true, maxActive: 2 }],
+    tasks: [{ id: "lost", title: "Lost", run: { command: "echo found" } }],
+  })
+  let isLost = false
+  const { ran, stopped, until } = await alone(team, (call) => async (name, input, options) => {
+    if (name !== "task.claimNext" || isLost) return call(name, input, options)
+    isLost = true
+    await call(name, input, options)
+    throw new SkeinError("timed_out", "no answer within 70000 ms", "")
+  })
+  expect(await until("lost", "completed")).toBe("completed")
   stopped.abort()
   expect(await ran).toBe(1)
 })

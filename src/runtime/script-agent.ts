@@ -74,16 +74,15 @@ async function claimNext(port: AgentPort, options: ScriptAgentOptions, meanwhile
     const { claims } = await port.call("task.claimNext", { plan: options.plan, filler, max: 1, waitMs: WAIT_MS }, { signal, timeoutMs: WAIT_MS + 10_000 })
     return claims[0] ?? null
   } catch (error) {
-    if (signal.aborted) return claimedAllTheSame(port, options, meanwhile)
+    const code = error instanceof SkeinError ? error.code : null
+    if (signal.aborted || code === "timed_out") return claimedAllTheSame(port, options, meanwhile)
     if (
-      error instanceof SkeinError &&
-      (error.code === "nothing_ready" ||
-        error.code === "at_limit" ||
-        error.code === "budget_spent" ||
-        error.code === "breaker_open" ||
-        error.code === "policy_denied" ||
-        error.code === "timed_out" ||
-        error.code === "hub_stopping")
+      code === "nothing_ready" ||
+      code === "at_limit" ||
+      code === "budget_spent" ||
+      code === "breaker_open" ||
+      code === "policy_denied" ||
+      code === "hub_stopping"
     )
       return null
     throw error
@@ -91,8 +90,8 @@ async function claimNext(port: AgentPort, options: ScriptAgentOptions, meanwhile
 }
 
 /**
- * What a claim that was called off has brought: it may be granted already, and its answer on the way. Left alone, that task would be nobody's to work on until the
- * session ends, and that would count as an attempt of its.
+ * What a claim has brought that was called off, or whose answer did not come in time: it may be granted all the same. Left alone, that task would be nobody's to work on
+ * until the session ends, and that would count as an attempt of its; only a session that may hold no more is told of it again.
  */
 async function claimedAllTheSame(port: AgentPort, { agent, plan, session }: ScriptAgentOptions, known: TaskId | null): Promise<Claimed | null> {
   // Where the hub does not answer, nothing can be given back to it either.
