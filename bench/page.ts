@@ -56,7 +56,7 @@ export async function benchPage({ directory, agents, tasks, rounds, perSecond, p
     await page.goto(`${hub.address.url}/#/flight`)
     await waitForAgents(page, agents)
     const pixel = await measurePixels(page, operator, workers, perSecond, paceMs)
-    const pan = await measurePan(context, hub.address.url, "bench.1", tasks, panSteps)
+    const pan = await measurePan(context, hub.address.url, "bench.1", tasks, panSteps, rounds)
     const memory = await measureMemory(page, await context.newCDPSession(page), workers, entries)
     const holds = (value: number, limit: number): Verdict => ({ value, limit, ok: value <= limit })
     const gate = {

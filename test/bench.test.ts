@@ -15,7 +15,7 @@ import { benchLeases, describeLeases } from "../bench/leases.ts"
 import { benchMemory } from "../bench/memory.ts"
 import { plot } from "../bench/plot.ts"
 import { benchPolicy, describePolicy } from "../bench/policy.ts"
-import { panVerdict } from "../bench/page-pan.ts"
+import { type Pan, paceOf, panVerdict } from "../bench/page-pan.ts"
 import { benchReplay } from "../bench/replay.ts"
 
 /** The bench at its smallest, so that it cannot rot. No figure is judged here: they depend on the machine. */
@@ -174,8 +174,24 @@ test("the policy's bench decides everything alike with the roles, with rules, an
   expect(describePolicy(report)).toContain("no two questions alike")
 })
 
+test("a frame of the page's pan is missed where it did not come, where a step is not drawn in it, and where the hand had made no step, which is told apart", () => {
+  /** Of each frame: what came of a step, or that there was none; a gap is a frame that the page did not have. */
+  const pan = (...rounds: string[]): Pan =>
+    paceOf(
+      rounds.map((frames) => {
+        const all = [...frames].map((what, at) => ({ what, atMs: (at * 1_000) / 60, isMoved: /[dm]/.test(what), isDrawn: what === "d" }))
+        return { frames: all.filter(({ what }) => what !== " "), cpuMs: 50 }
+      }),
+    )
+  expect(pan("--ddddddddddd--")).toEqual({ fps: 60, worstFps: 60, p50Ms: 16.67, p95Ms: 16.67, missed: 0, still: 0, cpuMs: 5 })
+  expect(pan("--ddd-ddd--ddddd--")).toMatchObject({ fps: 46.15, missed: 3, still: 3 })
+  // The first step draws what is around, for all that come: how long that takes is the pan's as well.
+  for (const late of ["dddd ddddddd", "ddddmddddddd", "--m dddddddddd-"]) expect(pan(late)).toMatchObject({ fps: 54.55, missed: 1, still: 0 })
+  expect(pan("ddddddddddd", "dddddd", "dd    d")).toMatchObject({ fps: 60, worstFps: 20, missed: 4, still: 0 })
+})
+
 test("the page's pan holds where it has the 60 frames of a screen, or as many as the browser alone", () => {
-  const verdict = (fps: number, floorFps: number): object => panVerdict({ near: { fps, p50Ms: 0, p95Ms: 0, cpuMs: 0 }, floorFps })
+  const verdict = (fps: number, floorFps: number): object => panVerdict({ near: { fps }, floor: { fps: floorFps } })
   expect(verdict(59.8, 60)).toEqual({ value: 59.8, limit: 60, ok: true })
   expect(verdict(57, 60)).toEqual({ value: 57, limit: 60, ok: false })
   expect([verdict(41, 41), verdict(60, 75)]).toMatchObject([
