@@ -1,6 +1,7 @@
 import { accountOf } from "./account.ts"
 import { type Budget, budgetAt, type BudgetId, freeOf, limitOf, percentReached, reopened, rolled, type Scope } from "./budget.ts"
 import type { AgentId, PlanId, Seq, TaskId } from "./ids.ts"
+import { instant } from "./instant.ts"
 import { isHeld, type Task } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -165,4 +166,10 @@ export function bookRefund(state: Workspace, { agent, task, costMicroUsd }: Spen
     }
     state.budgets.put(id, after.overrunMicroUsd === 0 ? reopened(state, after) : after)
   }
+}
+
+/** What whoever went beyond its reservation hears. */
+export function handOver(task: TaskId, stopAtMs: number): string {
+  const until = instant(stopAtMs)
+  return `${task} has used more than it had: hand it over before ${until}. Commit, say in a note where you are, then complete or release it; else it is taken back.`
 }

@@ -1,4 +1,4 @@
-import { type Booking, bookingOf, type Spending } from "./account-book.ts"
+import { type Booking, bookingOf, handOver, type Spending } from "./account-book.ts"
 import { type Breaker, type BreakerId, phaseOf } from "./breaker.ts"
 import { areBreakersOn, breakersAfter } from "./breaker-outcome.ts"
 import { limitOf } from "./budget.ts"
@@ -74,9 +74,7 @@ function claimNotices(state: Workspace, spending: Spending, { reservation }: Boo
   const before = state.reservations.get(task.id)
   const { capMicroUsd, usedMicroUsd, stopAtMs } = reservation
   if (stopAtMs !== null && before?.stopAtMs === null) {
-    const until = instant(stopAtMs)
-    const text = `${task.id} has used more than it had: hand it over before ${until}. Commit, say in a note where you are, then complete or release it; else it is taken back.`
-    return [directive("pause", { agent: spending.agent }, task.id, text, task.fence)]
+    return [directive("pause", { agent: spending.agent }, task.id, handOver(task.id, stopAtMs), task.fence)]
   }
   if (stopAtMs === null && usedMicroUsd * 100 >= NEARLY * capMicroUsd && (before?.usedMicroUsd ?? 0) * 100 < NEARLY * capMicroUsd) {
     const text = `${task.id} has used ${exactUsd(usedMicroUsd)} of the ${exactUsd(capMicroUsd)} that it may: finish it, or hand it over in time.`

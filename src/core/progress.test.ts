@@ -1,5 +1,6 @@
 import { expect, test } from "vitest"
-import { OPERATOR, Scenario } from "../../test/scenario.ts"
+import { delivery, OPERATOR, Scenario } from "../../test/scenario.ts"
+import { instant } from "./instant.ts"
 import { THROTTLES_MAX } from "./progress.ts"
 import { evolve } from "./workspace.ts"
 
@@ -55,3 +56,17 @@ test.each(["task.fail", "task.release"] as const)(
     expect(scenario.at("t").status).toBe("failed")
   },
 )
+
+test("a review that asks for changes says until when work is to be handed over that used more money than it had: with its delivery nobody was told", () => {
+  const scenario = new Scenario()
+  const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob")]
+  const rules = { perClaimMicroUsd: 50, warnPercent: [80], graceMs: 300_000, absorb: false, reason: "money" }
+  scenario.must("budget.set", OPERATOR, { scope: "workspace", windowMs: null, limitMicroUsd: 100, ...rules })
+  scenario.task("t", { review: true })
+  const fence = scenario.claim(ann, "t")
+  scenario.must("task.complete", ann, { task: "t", fence, ...delivery(), usage: { costMicroUsd: 60, inputTokens: 0, outputTokens: 0 } })
+  const { entries } = scenario.must("task.review", bob, { task: "t", approve: false, reason: "mend it" })
+  const until = instant(scenario.state.reservations.get("t")?.stopAtMs ?? 0)
+  const text = expect.stringContaining(`changes requested on t: mend it\nt has used more than it had: hand it over before ${until}`) as string
+  expect(entries.at(-1)?.data).toMatchObject({ directive: "resume", to: { agent: "ann" }, text })
+})

@@ -1,3 +1,4 @@
+import { handOver } from "./account-book.ts"
 import { unblockedBy } from "./blocker.ts"
 import { type Throttled, throttledBy } from "./breaker-outcome.ts"
 import { directive, type DirectiveEvent, directorOf, inVain, sent } from "./directive.ts"
@@ -117,7 +118,10 @@ export function decideReview(state: Workspace, actor: Actor, { task: id, approve
   }
   // Whoever delivered it may be gone, or without money to go on: then it is open for others, and that is nobody's failed attempt.
   if (isGone(state, task) || isOutOfMoney(state, task, nowMs)) return [requested, { type: "task.released", data: { id, reason }, causedBy: task.fence }]
-  return [requested, directive("resume", { agent: task.owner as AgentId }, id, `changes requested on ${id}: ${reason}`, task.fence)]
+  // What came with its delivery was told to nobody: there was nothing left to hand over.
+  const stopAtMs = stopOf(state, task)
+  const text = `changes requested on ${id}: ${reason}${stopAtMs === null ? "" : `\n${handOver(id, stopAtMs)}`}`
+  return [requested, directive("resume", { agent: task.owner as AgentId }, id, text, task.fence)]
 }
 
 function isGone(state: Workspace, { owner, session }: Task): boolean {
@@ -127,9 +131,14 @@ function isGone(state: Workspace, { owner, session }: Task): boolean {
 }
 
 /** Whether the hub would take the task back at once: its time to hand over was up while it waited. */
-function isOutOfMoney(state: Workspace, { id }: Task, nowMs: number): boolean {
-  const stopAtMs = state.reservations.get(id)?.stopAtMs ?? null
+function isOutOfMoney(state: Workspace, task: Task, nowMs: number): boolean {
+  const stopAtMs = stopOf(state, task)
   return stopAtMs !== null && nowMs >= stopAtMs
+}
+
+/** When its time to hand over is up; null where it has what it needs. */
+function stopOf(state: Workspace, { id }: Task): number | null {
+  return state.reservations.get(id)?.stopAtMs ?? null
 }
 
 function approved(state: Workspace, task: Task, nowMs: number): Events {
