@@ -37,6 +37,10 @@ export class BudgetOracle {
   readonly #tasks = new Map<TaskId, { plan: string | null; limit: number | null; estimateMs: number | null }>()
   /** What the operator has to be told in the same command as the entry that calls for it: once, and nothing else. */
   readonly #owed = new Map<string, { word: "is closed" | "has reached"; by: string; where: string }>()
+  /** Whoever went beyond what its claim has set aside, by task: it has to be told in the same command, once. */
+  readonly #beyond = new Map<TaskId, { agent: AgentId; by: string; where: string }>()
+
+  readonly #delivered = new Set<TaskId>()
 
   /** Whether a claim of the task by the agent would have the money that it needs; `ending`: tasks whose claims would end with it. */
   affords(agent: AgentId, task: TaskId, nowMs: number, ending: readonly TaskId[] = []): boolean {
@@ -65,7 +69,7 @@ export class BudgetOracle {
 
   /** Reads an entry; `holds` says whether its task is held after it. Gives what is wrong, or null. */
   read(said: Said, holds: (task: TaskId) => boolean): string | null {
-    return this.#told(said) ?? this.#booked(said, holds) ?? this.#sumsUp(said)
+    return this.#told(said) ?? this.#warned(said) ?? this.#booked(said, holds) ?? this.#sumsUp(said)
   }
 
   /** Notices of budgets are those that are owed, and each comes once. */
@@ -78,6 +82,21 @@ export class BudgetOracle {
       return owed?.word === word && owed.by === by ? null : `entry ${seq} tells that budget ${id} ${word}, which is not so or was told already`
     }
     for (const [budget, owed] of this.#owed) if (owed.by !== by) return `${owed.where}: budget ${budget} ${owed.word}, and nobody is told`
+    return null
+  }
+
+  /** Whoever has to hand over hears of it: nobody else does. */
+  #warned({ seq, type, actor, commandId, data }: Said): string | null {
+    const by = `${actor.agent} ${commandId}`
+    const tells = data["directive"] === "pause" || (data["directive"] === "resume" && /hand it over before/.test(data["text"] as string))
+    if (type === "event.sent" && tells && commandId?.startsWith("event.send-") !== true) {
+      const task = data["task"] as TaskId
+      const owed = this.#beyond.get(task)
+      this.#beyond.delete(task)
+      const isIts = owed?.by === by && (data["to"] as { agent?: AgentId }).agent === owed.agent
+      return isIts ? null : `entry ${seq} tells ${JSON.stringify(data["to"])} to hand over ${task}, which has what it needs or was told already`
+    }
+    for (const [task, owed] of this.#beyond) if (owed.by !== by) return `${owed.where}: ${task} has used more than it had, and ${owed.agent} is not told`
     return null
   }
 
@@ -98,7 +117,15 @@ export class BudgetOracle {
     else if (/^task\.(submitted|completed|failed|retried)$/.test(type))
       this.#used(said, actor.agent, id, (data["usage"] as { costMicroUsd: number }).costMicroUsd)
     else if (type === "task.claimed") wrong = this.#claimed(where, id, actor.agent, data["reserves"] as Record<string, number> | undefined, atMs)
-    if (/^(task|lease)\./.test(type) && type !== "task.claimed" && !holds(id)) this.held.delete(id)
+    if (type === "task.submitted") this.#delivered.add(id)
+    else if (/^(task|lease)\./.test(type) && type !== "task.edited") this.#delivered.delete(id)
+    const held = this.held.get(id)
+    if (type === "task.changes_requested" && held !== undefined && held.stopAtMs !== null)
+      this.#beyond.set(id, { agent: held.agent, by: `${actor.agent} ${said.commandId}`, where })
+    if (/^(task|lease)\./.test(type) && type !== "task.claimed" && !holds(id)) {
+      this.held.delete(id)
+      this.#beyond.delete(id)
+    }
     return wrong
   }
 
@@ -200,6 +227,7 @@ export class BudgetOracle {
     this.#spend(agent, task, cost)
     const held = task === null ? undefined : this.held.get(task)
     const own = held?.agent === agent ? held : undefined
+    const hadTime = own?.stopAtMs === null
     for (const id of this.#over(this.#scopesOf(agent, own?.account ?? this.#accountOf(agent), task))) {
       const book = this.#kept(id, atMs)
       if (book === null || !this.books.has(id)) continue
@@ -221,6 +249,9 @@ export class BudgetOracle {
       const word = book.isClosed && !was.isClosed ? "is closed" : book.warned > was.warned ? "has reached" : null
       if (word !== null) this.#owed.set(id, { word, by: `${actor.agent} ${commandId}`, where: `entry ${seq}: ${type} by ${actor.agent}` })
     }
+    // What is delivered leaves nothing to hand over, until somebody asks for changes.
+    if (task !== null && hadTime && own?.stopAtMs !== null && type !== "task.submitted" && !this.#delivered.has(task))
+      this.#beyond.set(task, { agent, by: `${actor.agent} ${commandId}`, where: `entry ${seq}: ${type} by ${actor.agent}` })
   }
 
   /** At the most what was spent there; makes overruns good first, and is taken from what a budget has counted. */
