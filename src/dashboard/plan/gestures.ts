@@ -49,6 +49,7 @@ export class Gestures {
     this.#isMove = this.#pointers.size > 0
     if (!this.#isMove) this.#start = this.#pointOf(event)
     this.#pointers.set(event.pointerId, this.#pointOf(event))
+    this.#scene.hold()
   }
 
   #move = (event: PointerEvent): void => {

@@ -94,6 +94,14 @@ export class Scene {
     this.#look(fitted(this.#scenery?.layout ?? { width: 1, height: 1 }, this.#size, scaleOfPage()))
   }
 
+  /** A hand is on it: what is around is drawn before it moves, and its first step is no later than the others. */
+  hold(): void {
+    if (this.#drawn.margin > 0 && this.#drawn.camera === this.camera) return
+    this.#isMoving = true
+    this.#drawn.isFresh = false
+    this.soon()
+  }
+
   pan(dx: number, dy: number): void {
     this.isMoved = true
     this.#isMoving = true
