@@ -2,6 +2,7 @@ import { accountOf } from "./account.ts"
 import { type Budget, budgetAt, type BudgetId, freeOf, limitOf, percentReached, reopened, rolled, type Scope } from "./budget.ts"
 import type { AgentId, PlanId, Seq, TaskId } from "./ids.ts"
 import { instant } from "./instant.ts"
+import { exactUsd } from "./money.ts"
 import { isHeld, type Task } from "./task.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -166,6 +167,27 @@ export function bookRefund(state: Workspace, { agent, task, costMicroUsd }: Spen
     }
     state.budgets.put(id, after.overrunMicroUsd === 0 ? reopened(state, after) : after)
   }
+}
+
+/** Percent of its reservation after which a claim is told. */
+const NEARLY = 80
+
+/** Whether a claim has used nearly all that it has set aside: never where the budgets of that were taken away. */
+export function isNearlyUsed(reservation: Reservation): boolean {
+  const cap = capOf(reservation)
+  return cap !== null && cap > 0 && reservation.usedMicroUsd * 100 >= NEARLY * cap
+}
+
+/** What the tightest of the budgets that are left was at first; null where none is left. Where one is used up, what the tightest of all was. */
+export function capOf({ left, usedMicroUsd, capMicroUsd }: Reservation): number | null {
+  const least = Math.min(...Object.values(left))
+  if (least === Number.POSITIVE_INFINITY) return null
+  return least > 0 ? least + usedMicroUsd : capMicroUsd
+}
+
+/** What whoever has used nearly all of its reservation hears. */
+export function nearlyUsed(task: TaskId, usedMicroUsd: number, capMicroUsd: number): string {
+  return `${task} has used ${exactUsd(usedMicroUsd)} of the ${exactUsd(capMicroUsd)} that it may: finish it, or hand it over in time.`
 }
 
 /** What whoever went beyond its reservation hears. */

@@ -1,4 +1,4 @@
-import { type Booking, bookingOf, handOver, type Spending } from "./account-book.ts"
+import { type Booking, bookingOf, capOf, handOver, isNearlyUsed, nearlyUsed, type Reservation, type Spending } from "./account-book.ts"
 import { type Breaker, type BreakerId, phaseOf } from "./breaker.ts"
 import { areBreakersOn, breakersAfter } from "./breaker-outcome.ts"
 import { limitOf } from "./budget.ts"
@@ -10,9 +10,6 @@ import { isRefusal, type Refusal } from "./refusal.ts"
 import { isHeld, type Task, type TaskEvent } from "./task.ts"
 import type { UsageEvent } from "./usage.ts"
 import type { Workspace } from "./workspace.ts"
-
-/** Percent of its reservation after which a claim is told. */
-const NEARLY = 80
 
 /** Adds to a decision what has to be told of it: thresholds that were reached, budgets that close, breakers that open, and who has to hand over. */
 export function withNotices(state: Workspace, actor: Actor, decision: Recorded[] | Refusal, nowMs: number): Recorded[] | Refusal {
@@ -71,13 +68,13 @@ function budgetNotices(state: Workspace, spending: Spending, { budgets }: Bookin
 function claimNotices(state: Workspace, spending: Spending, { reservation }: Booking): DirectiveEvent[] {
   const task = spending.task === null ? undefined : state.tasks.get(spending.task)
   if (reservation === null || task === undefined || !isHeld(task.status)) return []
-  const before = state.reservations.get(task.id)
-  const { capMicroUsd, usedMicroUsd, stopAtMs } = reservation
-  if (stopAtMs !== null && before?.stopAtMs === null) {
+  const before = state.reservations.get(task.id) as Reservation
+  const { usedMicroUsd, stopAtMs } = reservation
+  if (stopAtMs !== null && before.stopAtMs === null) {
     return [directive("pause", { agent: spending.agent }, task.id, handOver(task.id, stopAtMs), task.fence)]
   }
-  if (stopAtMs === null && usedMicroUsd * 100 >= NEARLY * capMicroUsd && (before?.usedMicroUsd ?? 0) * 100 < NEARLY * capMicroUsd) {
-    const text = `${task.id} has used ${exactUsd(usedMicroUsd)} of the ${exactUsd(capMicroUsd)} that it may: finish it, or hand it over in time.`
+  if (stopAtMs === null && isNearlyUsed(reservation) && !isNearlyUsed(before)) {
+    const text = nearlyUsed(task.id, usedMicroUsd, capOf(before) as number)
     return [directive("nudge", { agent: spending.agent }, task.id, text, task.fence)]
   }
   return []

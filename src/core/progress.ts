@@ -1,4 +1,4 @@
-import { handOver } from "./account-book.ts"
+import { capOf, handOver, isNearlyUsed, nearlyUsed } from "./account-book.ts"
 import { unblockedBy } from "./blocker.ts"
 import { type Throttled, throttledBy } from "./breaker-outcome.ts"
 import { directive, type DirectiveEvent, directorOf, inVain, sent } from "./directive.ts"
@@ -118,9 +118,8 @@ export function decideReview(state: Workspace, actor: Actor, { task: id, approve
   }
   // Whoever delivered it may be gone, or without money to go on: then it is open for others, and that is nobody's failed attempt.
   if (isGone(state, task) || isOutOfMoney(state, task, nowMs)) return [requested, { type: "task.released", data: { id, reason }, causedBy: task.fence }]
-  // What came with its delivery was told to nobody: there was nothing left to hand over.
-  const stopAtMs = stopOf(state, task)
-  const text = `changes requested on ${id}: ${reason}${stopAtMs === null ? "" : `\n${handOver(id, stopAtMs)}`}`
+  const money = moneyOf(state, task)
+  const text = `changes requested on ${id}: ${reason}${money === null ? "" : `\n${money}`}`
   return [requested, directive("resume", { agent: task.owner as AgentId }, id, text, task.fence)]
 }
 
@@ -139,6 +138,14 @@ function isOutOfMoney(state: Workspace, task: Task, nowMs: number): boolean {
 /** When its time to hand over is up; null where it has what it needs. */
 function stopOf(state: Workspace, { id }: Task): number | null {
   return state.reservations.get(id)?.stopAtMs ?? null
+}
+
+/** What came with its delivery was told to nobody: there was nothing left to hand over, nor to finish. */
+function moneyOf(state: Workspace, { id }: Task): string | null {
+  const reservation = state.reservations.get(id)
+  if (reservation === undefined) return null
+  if (reservation.stopAtMs !== null) return handOver(id, reservation.stopAtMs)
+  return isNearlyUsed(reservation) ? nearlyUsed(id, reservation.usedMicroUsd, capOf(reservation) as number) : null
 }
 
 function approved(state: Workspace, task: Task, nowMs: number): Events {

@@ -67,6 +67,10 @@ export class BudgetOracle {
     return stopAtMs !== null && atMs >= stopAtMs
   }
 
+  handsOver(task: TaskId): boolean {
+    return (this.held.get(task)?.stopAtMs ?? null) !== null
+  }
+
   /** Reads an entry; `holds` says whether its task is held after it. Gives what is wrong, or null. */
   read(said: Said, holds: (task: TaskId) => boolean): string | null {
     return this.#told(said) ?? this.#warned(said) ?? this.#booked(said, holds) ?? this.#sumsUp(said)

@@ -9,6 +9,7 @@ import { atWork, FillerOracle } from "./filler-oracle.ts"
 import { CircleOracle } from "./circle-oracle.ts"
 import { fitting } from "./choice.ts"
 import { FileOracle } from "./file-oracle.ts"
+import { NearlyOracle } from "./nearly-oracle.ts"
 import { NoticeOracle } from "./notice-oracle.ts"
 import { PlanOracle } from "./plan-oracle.ts"
 import { meets, Probation } from "./probation.ts"
@@ -61,6 +62,7 @@ export class Oracle {
   readonly entries: Entry<string, Record<string, never>>[] = []
   readonly attempts = new AttemptOracle()
   readonly circles = new CircleOracle()
+  readonly nearly = new NearlyOracle()
   readonly notices = new NoticeOracle()
   readonly threads = new ThreadOracle()
   readonly files = new FileOracle()
@@ -144,7 +146,12 @@ export class Oracle {
     if (wrong !== null) throw new Violation(wrong)
     this.#fold(entry, nowMs)
     const unpaid = this.budget.read(entry, (task) => (this.tasks.get(task)?.held ?? null) !== null)
-    if (unpaid !== null) throw new Violation(unpaid)
+    const nearly = this.nearly.read(
+      entry,
+      (task) => this.tasks.get(task)?.status,
+      (task) => this.budget.handsOver(task),
+    )
+    if (unpaid !== null || nearly !== null) throw new Violation(String(unpaid ?? nearly))
     this.#files(entry)
   }
 
