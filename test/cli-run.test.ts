@@ -193,6 +193,43 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
     expect(shown).toMatchObject([{ task: { state: "ready", attempts: 0 } }])
   })
 
+  type Stop = (run: ReturnType<typeof startSkein>, folder: string) => Promise<unknown>
+  test.each<[string, Stop]>([
+    ["while a program does not end", (run) => Promise.resolve(run.child.kill("SIGINT"))],
+    [
+      "after its hub",
+      async (run, folder) => {
+        process.kill(hubPid(folder) as number, "SIGTERM")
+        await until(() => (hubPid(folder) === null ? true : undefined), "the hub is down")
+        run.child.kill("SIGTERM")
+      },
+    ],
+    [
+      "and ended at once by a second signal",
+      async (run) => {
+        run.child.kill("SIGINT")
+        await until(() => (run.output().includes("stopping") ? true : undefined), "it stops")
+        run.child.kill("SIGINT")
+      },
+    ],
+  ])("a run that is stopped %s has failed nobody's task: it goes on with that, and no attempt is counted", async (how, stop) => {
+    const folder = newRepository()
+    const hasOwnHub = how === "after its hub"
+    if (!hasOwnHub) await json(folder, ["up"])
+    const long = `[ -e '${folder}/again' ] || { trap '' TERM; touch '${folder}/begun'; sleep 60; }`
+    // Its only attempt: with the end of a session it would have failed.
+    const plan = writePlan(folder, { plan: "once", tasks: [{ id: "a", title: "A", run: long, maxAttempts: 1 }] })
+    const run = startSkein(folder, ["run", plan])
+    await until(() => (existsSync(join(folder, "begun")) ? true : undefined), "it is at work")
+    await stop(run, folder)
+    expect(await run.ended).toMatchObject({ status: hasOwnHub ? 143 : 130 })
+    writeFileSync(join(folder, "again"), "")
+    expect(await skein(folder, ["run", plan])).toMatchObject({ status: 0, stdout: expect.stringContaining("finished, 1 task completed") as string })
+    const shown = await entriesOf(folder)
+    expect(shown.flatMap(({ type }) => (/^lease\.ended|^task\.(failed|released)/.test(type) ? [type] : []))).toEqual(["task.released"])
+    expect(existsSync(join(folder, ".skein", "agents", "once-agent.stopped"))).toBe(false)
+  })
+
   test("a run that is interrupted once its plan is finished ends as one that is not, and stops the hub that it started", async () => {
     const folder = newRepository()
     await json(folder, ["up"])

@@ -201,7 +201,10 @@ async function follow(run: Run, head: number, created: boolean): Promise<Outcome
     }
   }
   if (stop.signal.aborted && stop.signal.reason instanceof Error && stop.signal.reason.name !== "AbortError") throw stop.signal.reason
-  await catchUp(run)
+  await catchUp(run).catch((error: unknown) => {
+    if (how !== "interrupted" || !(error instanceof SkeinError)) throw error
+    terminal.notice("no hub answers any more: what agents held is given back when the plan goes on")
+  })
   return { how, chaos }
 }
 

@@ -1,8 +1,10 @@
+import { existsSync, rmSync, writeFileSync } from "node:fs"
 import { mkdir, rename, writeFile } from "node:fs/promises"
 import { dirname, extname, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { httpClient } from "../client/http.ts"
 import { SkeinError } from "../contract/errors.ts"
-import type { AgentId, PlanId } from "../core/ids.ts"
+import type { AgentId, PlanId, SessionId } from "../core/ids.ts"
 import { RepositoryError } from "../repo/git.ts"
 import { addWorktree, listWorktrees } from "../repo/worktree.ts"
 import type { Repository } from "../repo/instance.ts"
@@ -48,6 +50,8 @@ export function worktreeOf(workspace: string, agent: AgentId): string {
   return workspace === "main" ? agent : `${workspace}.${agent}`
 }
 
+type Ending = { stopped: boolean; which?: (session: { active: boolean }) => boolean }
+
 type Member = { process: RunningProcess; restarts: number; stopping: boolean }
 
 /**
@@ -68,7 +72,12 @@ export class Crew {
   async start(agents: readonly AgentId[]): Promise<void> {
     for (const agent of agents) {
       // Of a run that was killed together with its hub: nobody beats for them, and their leases would hold the agent up.
-      await this.#endSessions(agent, "nobody beats for it, and another run begins", ({ active }) => !active)
+      const note = this.#file(agent, "stopped")
+      const stopped = existsSync(note)
+      const reason = stopped ? "its run was stopped" : "nobody beats for it, and another run begins"
+      // Of one that was ended while it stopped, the hub may still count on the agent, which is gone a second later.
+      const told = await this.#endSessions(agent, reason, { stopped, which: ({ active }) => stopped || !active })
+      if (told) rmSync(note, { force: true })
       await this.#begin(agent, 0)
     }
   }
@@ -88,9 +97,15 @@ export class Crew {
     await this.#members.get(agent)?.process.kill()
   }
 
-  /** Ends all processes: they release what they hold, and what does not end in time is killed. */
+  /** Ends all processes: they release what they hold; what does not end in time is killed, and what it holds is released for it. */
   async stop(graceMs = GRACE_MS): Promise<void> {
     this.#stopping = true
+    // For the next run, where no hub hears of it, or this process is ended before one has. Not later: a second Ctrl-C ends it at once.
+    try {
+      for (const agent of this.running) writeFileSync(this.#file(agent, "stopped"), "", { mode: 0o600 })
+    } catch {
+      // The disk is full. They are stopped all the same.
+    }
     await Promise.all([...this.#members.values()].map((member) => ((member.stopping = true), member.process.stop({ graceMs }))))
     await this.finished()
   }
@@ -144,7 +159,8 @@ export class Crew {
       how,
       detail: how === "crashed" ? `${detail}: ${member.process.tail("stderr").trim().split("\n").at(-1) ?? ""}` : detail,
     })
-    await this.#endSessions(agent, `its process ended: ${detail}`)
+    const told = await this.#endSessions(agent, `its process ended: ${detail}`, { stopped: member.stopping })
+    if (told) rmSync(this.#file(agent, "stopped"), { force: true })
     if (how === "finished" || how === "stopped" || this.#stopping) return
     const giveUp = (reason: string): void => this.#options.onEvent({ kind: "given_up", agent, detail: reason })
     if (member.restarts >= RESTARTS_MAX) return giveUp(`it ended badly ${RESTARTS_MAX + 1} times in a row`)
@@ -171,15 +187,41 @@ export class Crew {
     return path
   }
 
-  /** The hub need not wait for missed heartbeats: leases of a dead agent end now. Where no hub answers, they end by themselves. */
-  async #endSessions(agent: AgentId, reason: string, which: (session: { active: boolean }) => boolean = () => true): Promise<void> {
+  /**
+   * The hub need not wait for missed heartbeats: leases of a dead agent end now. `stopped`: nobody failed, so what it holds is given back before. False where no hub
+   * answers: then they end by themselves.
+   */
+  async #endSessions(agent: AgentId, reason: string, { stopped, which = () => true }: Ending): Promise<boolean> {
     const { port } = this.#options
     try {
       const { sessions } = await port.call("session.list", { agent })
-      for (const session of sessions) if (session.status !== "ended" && which(session)) await port.call("session.end", { session: session.id, reason })
+      const over = sessions.filter((session) => session.status !== "ended" && which(session)).map(({ id }) => id)
+      if (stopped && over.length > 0) await this.#giveBack(agent, over, reason)
+      for (const session of over) await port.call("session.end", { session, reason })
+      return true
     } catch (error) {
       if (!(error instanceof SkeinError)) throw error
+      return false
     }
+  }
+
+  /** Releases in its own name what these sessions of an agent hold: with their end it would count as an attempt. */
+  async #giveBack(agent: AgentId, sessions: readonly SessionId[], reason: string): Promise<void> {
+    const { port, url, workspace } = this.#options
+    const { tasks } = await port.call("task.list", { owner: agent, state: ["claimed", "in_progress", "blocked"] })
+    const own = httpClient({ url, workspace, credentialFile: this.#file(agent, "credential") })
+    for (const { id, fence, session } of tasks) {
+      if (fence === null || session === null || !sessions.includes(session)) continue
+      await own.call("task.release", { task: id, fence, reason }).catch((error: unknown) => {
+        if (!(error instanceof SkeinError)) throw error
+      })
+    }
+    own.close()
+  }
+
+  /** `stopped` is there from when an agent is stopped until a hub has heard that it holds nothing any more. */
+  #file(agent: AgentId, kind: "credential" | "stopped"): string {
+    return join(this.#options.agentsDirectory, `${agent}.${kind}`)
   }
 
   /** Starts an agent again; a hub that is just being started again is waited for. */
@@ -197,10 +239,10 @@ export class Crew {
 
   /** A credential of its own for each run; the one before it is void. The secret goes to a file and nowhere else. */
   async #credential(agent: AgentId): Promise<string> {
-    const { port, agentsDirectory } = this.#options
+    const { port } = this.#options
     const { credentials } = (await port.call("agent.show", { name: agent })).agent
     const issued = await port.call("credential.issue", { agent })
-    const path = join(agentsDirectory, `${agent}.credential`)
+    const path = this.#file(agent, "credential")
     await mkdir(dirname(path), { recursive: true, mode: 0o700 })
     // Another process may run the plan at the same moment: each draft is its own, and what the other has voided already is void.
     const draft = `${path}.${issued.id}.part`
