@@ -31,6 +31,11 @@ export const STOPPED: readonly Situation[] = [
     act: "git update-index --cacheinfo 100644,$(git rev-parse HEAD:free/c.txt),held/a.txt; git commit -qm x",
     file: "held/a.txt",
   },
+  {
+    name: "a name beside it that no checkout can have",
+    act: 'b=$(git rev-parse HEAD:free/c.txt) && h=$(printf "100644 blob $b\\ta.txt\\n" | git mktree) && t=$(printf "100644 blob $b\\t..\\n040000 tree $h\\theld\\n" | git mktree) && git update-ref refs/heads/main $(git commit-tree $t -p HEAD -m x)',
+    file: "held/a.txt",
+  },
   { name: "commit --amend with more", act: `${EDIT}; git add .; git commit -q --amend --no-edit`, file: "held/a.txt" },
   {
     name: "commit --amend that moves a held file away",

@@ -83,12 +83,16 @@ function peopleOf({ directory }: Instance): "warn" | "refuse" | "ignore" {
   }
 }
 
-/** What the contract takes for a path of the machine (`\x`, `C:/x`), or for too long, is asked about as one that the same wildcards and folders cover. */
+/**
+ * What the contract takes for a path of the machine (`\x`, `C:/x`), for too long, or for none, since a tree can be made that names `..`, is asked about as one
+ * that the same wildcards and folders cover: one that is refused would keep all others from being looked at.
+ */
 function inContract(path: string): string {
   return path
     .replace(/^(?:\\|[A-Za-z](?=:[/\\]))/, "\ufffd")
     .slice(0, PATH_MAX)
     .replace(/\/$/, "")
+    .replaceAll(/(?<=^|\/)\.{0,2}(?=\/|$)/g, "\ufffd")
 }
 
 function* portions(paths: Iterable<string>): Generator<string[]> {

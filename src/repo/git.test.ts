@@ -3,8 +3,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, onTestFinished, test, vi } from "vitest"
-import { gitDone } from "./git.ts"
+import { GIT_LIMITS, gitDone } from "./git.ts"
+import { changedPaths } from "./guard-changes.ts"
+import { installGuard, removeGuard } from "./guard.ts"
 import { findRepository } from "./instance.ts"
+import { setWorktreeAgent } from "./worktree-agent.ts"
 
 /** A repository whose configuration another git is writing, and the lock that says so. */
 async function locked(): Promise<{ at: string; lock: string }> {
@@ -32,18 +35,82 @@ test("a lock that nobody takes away is told as git tells it", async () => {
   })
 })
 
+/** Has a script stand in the place of git; `real` is what it is in that. */
+function inItsPlace(at: string, does: (real: string) => string): void {
+  const real = execFileSync("sh", ["-c", "command -v git"], { encoding: "utf8" }).trim()
+  const bin = join(at, "bin")
+  mkdirSync(bin)
+  writeFileSync(join(bin, "git"), `#!/bin/sh\n${does(real)}\n`, { mode: 0o755 })
+  vi.stubEnv("PATH", `${bin}:${process.env["PATH"]}`)
+  onTestFinished(() => void vi.unstubAllEnvs())
+}
+
+/** Has git be given up after so many ms, or 1 MiB. */
+function givenUpAfter(ms: number): void {
+  const limits = { ...GIT_LIMITS }
+  Object.assign(GIT_LIMITS, { lookMs: ms, workMs: ms, guardMs: ms, graceMs: 50, outputBytes: 1024 * 1024 })
+  onTestFinished(() => void Object.assign(GIT_LIMITS, limits))
+}
+
 test.each([
   ["repeats an option that it does not know", 'for one in "$@"; do case $one in --path*) echo "$one" ;; esac; done; echo .git; echo true'],
   ["says nothing", "exit 0"],
 ])("a git that %s is told as that, with what to do about it", async (_, does) => {
   const { at } = await locked()
-  const bin = join(at, "bin")
-  mkdirSync(bin)
-  writeFileSync(join(bin, "git"), `#!/bin/sh\n${does}\n`, { mode: 0o755 })
-  vi.stubEnv("PATH", `${bin}:${process.env["PATH"]}`)
-  onTestFinished(() => void vi.unstubAllEnvs())
+  inItsPlace(at, () => does)
   expect(execFileSync("git", ["--version"], { encoding: "utf8" })).not.toContain("version 2")
   await expect(findRepository(at)).rejects.toMatchObject({ code: "git_failed", remedy: expect.stringContaining("2.36") as string })
+})
+
+test.each([
+  ["hangs", 100, "exec sleep 9", "has not ended within 0.1 s"],
+  ["hangs, and takes no SIGTERM", 100, "trap '' TERM; i=0; while [ $((i += 1)) -lt 200 ]; do sleep 0.05; done", "has not ended within 0.1 s"],
+  ["leaves somebody behind who holds its output", 100, "sleep 9 & sleep 9", "has not ended within 0.1 s"],
+  ["never stops talking", 20_000, "exec yes", "has said more than 1 MiB"],
+  ["never stops complaining", 400, "exec yes no >&2", "has not ended within 0.4 s"],
+  ["dies", 20_000, "echo .git; kill -KILL $$", "was ended by SIGKILL"],
+])("a git that %s is ended, and told as that, to verbs and to the guard", async (_, ms, does, why) => {
+  const { at } = await locked()
+  givenUpAfter(ms)
+  inItsPlace(at, () => does)
+  const failed = {
+    code: "git_failed",
+    message: expect.stringContaining(`git rev-parse ${why}`) as string,
+    remedy: expect.stringContaining("Run git rev-parse by hand") as string,
+  }
+  const update = { old: "0".repeat(40), new: "1".repeat(40), ref: "HEAD" }
+  const calls = [findRepository(at), changedPaths({ updates: [update], cwd: at, commonDir: join(at, ".git") })]
+  for (const { status, reason } of (await Promise.allSettled(calls)) as PromiseRejectedResult[]) expect([status, reason]).toMatchObject(["rejected", failed])
+})
+
+test("a git that asks something is told that nobody is there", async () => {
+  const { at, lock } = await locked()
+  inItsPlace(at, (real) => `read -r answer; exec ${real} "$@"`)
+  expect(await findRepository(at)).toMatchObject({ commonDir: join(at, ".git") })
+  const update = { old: "0".repeat(40), new: "0".repeat(40), ref: "refs/heads/x" }
+  expect(await changedPaths({ updates: [update], cwd: at, commonDir: join(at, ".git") })).toEqual([])
+  rmSync(lock)
+})
+
+test("a git that cannot say what is set is not taken for one that says that nothing is", async () => {
+  const { at, lock } = await locked()
+  rmSync(lock)
+  await gitDone(at, ["config", "--local", "core.hooksPath", "mine"])
+  const repository = await findRepository(at)
+  const guard = { repository, node: process.execPath, launcher: "/none/skein" }
+  await installGuard(guard)
+  inItsPlace(at, (real) => `case "$*" in *--get*) echo "fatal: bad config line 1" >&2; exit 128 ;; esac; exec ${real} "$@"`)
+  const failed = { code: "git_failed", message: expect.stringContaining("failed: fatal: bad config line 1") as string }
+  const acts = [
+    () => removeGuard(repository),
+    () => installGuard(guard),
+    () => findRepository(at),
+    () => setWorktreeAgent({ repository, top: at, agent: "ada" }),
+  ]
+  for (const act of acts) await expect(act()).rejects.toMatchObject(failed)
+  vi.unstubAllEnvs()
+  await removeGuard(repository)
+  expect(await gitDone(at, ["config", "--local", "core.hooksPath"])).toBe("mine\n")
 })
 
 test("a NUL byte is given to no git, and told", async () => {

@@ -1,7 +1,6 @@
-import { execFile } from "node:child_process"
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
-import { RepositoryError } from "./git.ts"
+import { commandOf, GIT_LIMITS, lastLine, RepositoryError, runGit } from "./git.ts"
 import { textOf } from "./text-file.ts"
 
 /** One line of what git tells a `reference-transaction` hook: githooks(5). */
@@ -12,9 +11,6 @@ type Sides = { added: Set<string>; dropped: Set<string>; addsCommits: boolean }
 
 const OID = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
 const ZERO = /^0+$/
-const OUTPUT_MAX_BYTES = 256 * 1024 * 1024
-/** A merge of two trees that have little in common takes seconds. */
-const TIMEOUT_MS = 60_000
 
 /** The lines on the hook's standard input. */
 export function parseUpdates(text: string): RefUpdate[] {
@@ -125,19 +121,14 @@ async function octopus(cwd: string, oid: string): Promise<string[]> {
 }
 
 /** Unlike `git` in git.ts with the environment that git gave the hook: with another it would look into another repository, or miss what is being pushed. */
-function hookGit(cwd: string, args: readonly string[], statuses: readonly number[] = [0]): Promise<string> {
+async function hookGit(cwd: string, args: readonly string[], statuses: readonly number[] = [0]): Promise<string> {
   const env = { ...process.env, GIT_OPTIONAL_LOCKS: "0", GIT_TERMINAL_PROMPT: "0", LC_ALL: "C" }
   // Whatever the repository's settings say of encodings and orders: what comes back is read as UTF-8, and an order that is nowhere would end git.
   const settings = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "i18n.logOutputEncoding=UTF-8", "diff.orderFile=/dev/null"]
   const all = ["--no-replace-objects", ...settings.flatMap((setting) => ["-c", setting]), ...args]
-  return new Promise((resolve, reject) => {
-    execFile("git", all, { cwd, env, maxBuffer: OUTPUT_MAX_BYTES, timeout: TIMEOUT_MS, encoding: "utf8" }, (error, stdout, stderr) => {
-      const status = error === null ? 0 : error.code
-      if (typeof status === "number" && statuses.includes(status)) return resolve(stdout)
-      const said = stderr.trim().split("\n").at(-1) || error?.message || ""
-      reject(new RepositoryError("git_failed", `git ${args.find((arg) => !arg.startsWith("-")) ?? ""}: ${said}`, "Run it by hand and look.", { cause: error }))
-    })
-  })
+  const { status, stdout, stderr } = await runGit(all, { cwd, env, ms: GIT_LIMITS.guardMs })
+  if (statuses.includes(status)) return stdout
+  throw new RepositoryError("git_failed", `git ${commandOf(args)}: ${lastLine(stderr) || `exit status ${status}`}`, "Run it by hand and look.")
 }
 
 function listed(folder: string): string[] {

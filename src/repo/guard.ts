@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto"
 import { chmod, lstat, mkdir, readdir, readFile, realpath, rename, rm, rmdir, writeFile } from "node:fs/promises"
 import { basename, dirname, isAbsolute, join } from "node:path"
 import { readRegular } from "../client/regular-file.ts"
-import { git, gitDone, RepositoryError } from "./git.ts"
+import { gitConfig, gitDone, RepositoryError } from "./git.ts"
 import { handOn, HOOKS, HOOKS_WITH_EFFECT, MARK, referenceTransaction, type ScriptPlaces } from "./guard-script.ts"
 import { ensureInstanceDir, type Repository } from "./instance.ts"
 import { worktreeTops } from "./worktree.ts"
@@ -120,7 +120,8 @@ export async function guardStatus(repository: Repository): Promise<GuardStatus> 
   const { effective } = paths
   const own = ownFolder(repository, paths, recorded)
   const past: string[] = []
-  for (const top of await worktreeTops(repository)) if ((await hooksPaths(repository, top)).effective !== folder) past.push(top)
+  // Where git cannot say, as in a worktree that has lost its link, it does not come to the guard either.
+  for (const top of await worktreeTops(repository)) if ((await hooksPaths(repository, top).catch(() => null))?.effective !== folder) past.push(top)
   const installed = recorded !== null && (await isScript(join(folder, "reference-transaction")))
   return {
     installed,
@@ -143,13 +144,12 @@ type HooksPaths = {
 }
 
 async function hooksPaths(repository: Repository, at = repository.commonDir): Promise<HooksPaths> {
-  const local = await git(at, ["config", "--local", "-z", "--get-all", "core.hooksPath"])
-  const all = await git(at, ["config", "--show-scope", "-z", "--type=path", "--get-all", "core.hooksPath"])
-  const fields = all.stdout.split("\0")
+  const local = (await gitConfig(at, ["--local", "-z", "--get-all", "core.hooksPath"])) ?? ""
+  const fields = ((await gitConfig(at, ["--show-scope", "-z", "--type=path", "--get-all", "core.hooksPath"])) ?? "").split("\0")
   const values: string[] = []
   // Of what git is told on its command line nothing counts: Skein itself runs it without hooks.
   for (let field = 0; field + 1 < fields.length; field += 2) if (fields[field] !== "command") values.push(fields[field + 1] as string)
-  return { local: local.stdout.split("\0").slice(0, -1), effective: values.at(-1) ?? null, besides: values.findLast((value) => !isGuards(value)) ?? null }
+  return { local: local.split("\0").slice(0, -1), effective: values.at(-1) ?? null, besides: values.findLast((value) => !isGuards(value)) ?? null }
 }
 
 /** The user's own: of a path that the guard replaced its record alone knows; one that lies beneath (of all repositories) may have changed since. */

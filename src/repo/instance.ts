@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto"
 import { chmod, link, lstat, mkdir, readFile, realpath, rm, writeFile } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
-import { git, gitDone, RepositoryError } from "./git.ts"
+import { git, gitConfig, gitDone, RepositoryError } from "./git.ts"
 
 /** A git repository as Skein sees it. All paths are absolute and without symbolic links. */
 export type Repository = {
@@ -51,8 +51,7 @@ async function named(path: string): Promise<string> {
 /** A common directory named `.git` has its worktree around it, unless it is bare (as in the layout "bare .git and worktrees beside it"). */
 async function isBesideWorktree(commonDir: string): Promise<boolean> {
   if (basename(commonDir) !== ".git") return false
-  const bare = await git(commonDir, ["config", "--type=bool", "--get", "core.bare"])
-  return bare.stdout.trim() !== "true"
+  return (await gitConfig(commonDir, ["--type=bool", "--get", "core.bare"]))?.trim() !== "true"
 }
 
 /**

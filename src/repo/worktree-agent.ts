@@ -1,4 +1,4 @@
-import { git, gitDone } from "./git.ts"
+import { git, gitConfig, gitDone } from "./git.ts"
 import type { Repository } from "./instance.ts"
 import { worktreeTops } from "./worktree.ts"
 
@@ -35,8 +35,7 @@ async function worktreeAgentOf(top: string): Promise<string | null> {
 
 async function ensureWorktreeConfig({ commonDir }: Repository): Promise<void> {
   const get = async (args: readonly string[]): Promise<string | null> => {
-    const { status, stdout } = await git(commonDir, ["config", "--local", "-z", ...args])
-    return status === 0 ? stdout.slice(0, -1) : null
+    return (await gitConfig(commonDir, ["--local", "-z", ...args]))?.slice(0, -1) ?? null
   }
   if ((await get(["--type=bool", "--get", "extensions.worktreeConfig"])) === "true") return
   // From the moment that the extension is on, linked worktrees would take these two for their own.

@@ -1,42 +1,31 @@
 import { execFileSync } from "node:child_process"
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { predictConflicts } from "../../src/repo/conflict.ts"
 import { RepositoryError } from "../../src/repo/git.ts"
+import { guardStatus, installGuard, removeGuard } from "../../src/repo/guard.ts"
 import { changedPaths } from "../../src/repo/guard-changes.ts"
 import { ensureInstanceDir, findRepository, type Repository } from "../../src/repo/instance.ts"
 import { addWorktree, listWorktrees, removeWorktree, uncommittedFiles, worktreeTops } from "../../src/repo/worktree.ts"
 import { setWorktreeAgent, worktreeAgents } from "../../src/repo/worktree-agent.ts"
+import { BrokenGit } from "./broken-git.ts"
 import type { Choices } from "./choices.ts"
 import { Broken, type Subject, type Target } from "./campaign.ts"
 import { scratchFolder } from "./kept-ledger.ts"
-import { mutateBytes, mutateText, oddText } from "./mutation.ts"
+import { mutateText, oddText } from "./mutation.ts"
 
 /** What git answers: of a repository in which everything has an odd name it is read as it is, and a git that is broken is told as that, and costs nobody's work. */
 export const gitTarget: Target = {
   name: "git",
-  entrance: "what git answers, of odd names and where it is broken",
+  entrance: "what git answers, of odd names and where it is broken, hangs, dies half way or never stops talking",
   casesPerSubject: 60,
   open: () => GitSubject.open(),
 }
 
-/** Counts its calls; at the one that is named in `at` it does what `how` says, else what git does. */
-const FAKE = `#!/bin/sh
-d=\${0%/*}
-read -r n < "$d/count"; read -r at < "$d/at"
-echo $((n + 1)) > "$d/count"
-[ "$n" = "$at" ] && . "$d/how"
-exec "$REAL_GIT" "$@"
-`
-const SAID = [
-  "fatal: not a git repository (or any of the parent directories): .git",
-  "schwerwiegend: Kein Git-Repository",
-  "fatal: detected dubious ownership in repository at '/x'",
-  "error: could not lock config file .git/config: File exists",
-  "usage: git worktree list [-v | --porcelain [-z]]",
-  "\u001b[31mfatal\u001b[0m: bad \u202e",
-  "",
-]
+/** These only look: what a git that fails has them say is what a sound one says, or an error. */
+const LOOKS = new Set(["find", "find another", "list", "tops", "files", "changed"])
+const OWN_HOOKS = "own-hooks"
+const MESSAGE_MAX = 10_001
 const ENV = { PATH: process.env["PATH"] ?? "", GIT_CONFIG_NOSYSTEM: "1", GIT_CONFIG_GLOBAL: "/dev/null", ...who("AUTHOR"), ...who("COMMITTER") }
 
 function who(role: string): Record<string, string> {
@@ -47,12 +36,16 @@ class GitSubject implements Subject {
   readonly #folder: string
   readonly #repository: Repository
   readonly #head: string
+  readonly #git: BrokenGit
+  /** What a sound git answers. */
+  readonly #sound = new Map<string, string>()
   #sent = ""
 
   private constructor(folder: string, repository: Repository, head: string) {
     this.#folder = folder
     this.#repository = repository
     this.#head = head
+    this.#git = new BrokenGit(folder, `worktree ${folder}\0HEAD ${head}\0branch refs/heads/main\0\0`)
   }
 
   static async open(): Promise<GitSubject> {
@@ -68,8 +61,7 @@ class GitSubject implements Subject {
     const repository = await findRepository(top)
     await addWorktree({ repository, name: "ada", commit: "main" })
     writeFileSync(join(repository.instanceDir, "worktrees", "ada", "a.ts"), "ada's\n")
-    mkdirSync(join(folder, "bin"))
-    writeFileSync(join(folder, "bin", "git"), FAKE, { mode: 0o700 })
+    git(top, ["config", "core.hooksPath", OWN_HOOKS])
     return new GitSubject(folder, repository, git(top, ["rev-parse", "HEAD"]).trim())
   }
 
@@ -89,10 +81,37 @@ class GitSubject implements Subject {
   /** One call of git goes wrong, in the midst of one thing that is done with a repository. */
   async #broken(choices: Choices): Promise<string> {
     const repository = this.#repository
+    const acts = this.#acts()
+    const name = choices.pick(Object.keys(acts))
+    const act = acts[name] as () => Promise<unknown>
+    if (LOOKS.has(name) && !this.#sound.has(name)) this.#sound.set(name, shown(await act()))
+    // The guard is taken away, or put there again, only where it is.
+    if (name === "unguard" || name === "reguard") await acts["guard"]?.()
+    const fault = this.#git.fault(choices)
+    const at = choices.below(choices.pick([1, 2, 4, 7]))
+    this.#sent = `${name}, call ${at}: ${fault.does}`
+    const came = await this.#git.during(at, fault, () => told(act))
+    const kept = readFileSync(join(repository.instanceDir, "worktrees", "ada", "a.ts"), "utf8")
+    if (kept !== "ada's\n") throw new Broken(`what ada had not committed is gone: ${JSON.stringify(kept)}`)
+    await removeWorktree({ repository, name: "ben", force: true }).catch(() => undefined)
+    rmSync(join(repository.instanceDir, "worktrees", "ben"), { recursive: true, force: true })
+    if (name.includes("guard")) await this.#unguard(fault.isTold)
+    if (came instanceof Error) throw came
+    const sound = this.#sound.get(name)
+    // Where git says that it could not, nothing that it did not say is an answer.
+    if (fault.isTold && sound !== undefined && "done" in came && shown(came.done) !== sound)
+      throw new Broken(`${name}: taken for ${shown(came.done)}, where a sound git says ${sound}`)
+    return `${name}: ${"done" in came ? "done" : came.code}`
+  }
+
+  #acts(): Record<string, () => Promise<unknown>> {
+    const repository = this.#repository
     const top = repository.top as string
     const update = { old: "0".repeat(40), new: this.#head, ref: "refs/heads/new" }
-    const acts = {
-      find: () => findRepository(choices.pick([top, join(this.#folder, "other")])),
+    const guard = { repository, node: process.execPath, launcher: "/none/skein" }
+    return {
+      find: () => findRepository(top),
+      "find another": () => findRepository(join(this.#folder, "other")),
       folder: () => ensureInstanceDir(repository),
       list: () => listWorktrees(repository),
       tops: () => worktreeTops(repository),
@@ -103,53 +122,21 @@ class GitSubject implements Subject {
       mark: () => setWorktreeAgent({ repository, top: join(this.#folder, "other"), agent: "ben" }),
       add: () => addWorktree({ repository, name: "ben", commit: "main" }),
       move: () => addWorktree({ repository, name: "ada", commit: "other" }),
-      remove: () => removeWorktree({ repository, name: choices.pick(["ada", "ben"]) }),
+      remove: () => removeWorktree({ repository, name: "ada" }),
+      guard: () => installGuard(guard),
+      reguard: () => installGuard({ ...guard, people: "refuse" }),
+      unguard: () => removeGuard(repository),
+      "guard status": () => guardStatus(repository),
     }
-    const name = choices.pick(Object.keys(acts) as (keyof typeof acts)[])
-    const how = this.#how(choices)
-    const at = choices.below(choices.pick([1, 2, 4]))
-    this.#sent = `${name}, call ${at}: ${how}`
-    this.#lay(at, how)
-    const path = process.env["PATH"]
-    process.env["PATH"] = how === "missing" ? join(this.#folder, "none") : `${join(this.#folder, "bin")}:${path}`
-    process.env["REAL_GIT"] = execFileSync("sh", ["-c", "command -v git"], { env: { PATH: path ?? "" }, encoding: "utf8" }).trim()
-    const came = await told(acts[name])
-    process.env["PATH"] = path
-    chmodSync(join(this.#folder, "bin", "git"), 0o700)
-    const kept = readFileSync(join(repository.instanceDir, "worktrees", "ada", "a.ts"), "utf8")
-    if (kept !== "ada's\n") throw new Broken(`what ada had not committed is gone: ${JSON.stringify(kept)}`)
-    await removeWorktree({ repository, name: "ben", force: true }).catch(() => undefined)
-    rmSync(join(repository.instanceDir, "worktrees", "ben"), { recursive: true, force: true })
-    if (came instanceof Error) throw came
-    return `${name}: ${came}`
   }
 
-  #how(choices: Choices): string {
-    const bytes = Buffer.from(choices.chance(50) ? oddText(choices) : `worktree ${this.#folder}\0HEAD ${this.#head}\0branch refs/heads/main\0\0`)
-    writeFileSync(join(this.#folder, "bin", "out"), choices.chance(60) ? mutateBytes(bytes, choices, 3) : bytes)
-    writeFileSync(join(this.#folder, "bin", "err"), choices.pick(SAID))
-    const cut = choices.pick([0, 1, 10, 41, 100])
-    return choices.pick([
-      `cat "$d/err" >&2; exit ${choices.pick([0, 1, 2, 128, 129])}`,
-      `cat "$d/out"; cat "$d/err" >&2; exit ${choices.pick([0, 0, 0, 1, 128])}`,
-      `"$REAL_GIT" "$@" | head -c ${cut}; exit 0`,
-      `"$REAL_GIT" "$@" | tail -c +${cut}; exit 0`,
-      `"$REAL_GIT" "$@" | tr '\\0\\n' '\\n\\0'; exit 0`,
-      `"$REAL_GIT" "$@"; exit ${choices.pick([1, 128, 255])}`,
-      `"$REAL_GIT" "$@"; cat "$d/out"; exit 0`,
-      `kill -${choices.pick(["KILL", "TERM", "SEGV"])} $$`,
-      "missing",
-      "not executable",
-    ])
-  }
-
-  #lay(at: number, how: string): void {
-    const bin = join(this.#folder, "bin")
-    writeFileSync(join(bin, "count"), "0\n")
-    writeFileSync(join(bin, "at"), `${at}\n`)
-    writeFileSync(join(bin, "how"), how.includes(" ") ? `${how}\n` : "")
-    // Whoever is the system's own may run nothing that nobody may.
-    if (how === "not executable") chmodSync(join(bin, "git"), 0o600)
+  /** Once git is mended the guard can be taken away, and what the user had set is set again. */
+  async #unguard(isTold: boolean): Promise<void> {
+    const top = this.#repository.top as string
+    await removeGuard(this.#repository)
+    const left = git(top, ["config", "--local", "--default", "", "--get", "core.hooksPath"])
+    if (isTold && left !== `${OWN_HOOKS}\n`) throw new Broken(`the user's own hooks are in ${OWN_HOOKS}, and git looks in ${JSON.stringify(left)}`)
+    git(top, ["config", "--local", "--replace-all", "core.hooksPath", OWN_HOOKS])
   }
 
   /** A repository, its worktrees, branches and files, all with names such as a file system and git can have. */
@@ -199,14 +186,21 @@ class GitSubject implements Subject {
 }
 
 /** What came of it; an error is one that nobody would understand. */
-async function told(act: () => Promise<unknown>): Promise<string | Error> {
+async function told(act: () => Promise<unknown>): Promise<{ done: unknown } | { code: string } | Error> {
   try {
-    checkTexts(await act())
-    return "done"
+    const done = await act()
+    checkTexts(done)
+    return { done }
   } catch (error) {
     if (!(error instanceof RepositoryError)) return error instanceof Error ? error : new Broken(String(error))
-    return error.remedy === "" || error.message === "" ? new Broken(`no remedy, or no message: ${error.message}`) : error.code
+    const { message, remedy, code } = error
+    if (remedy === "" || message === "") return new Broken(`no remedy, or no message: ${message}`)
+    return message.length > MESSAGE_MAX ? new Broken(`a message of ${message.length} characters: ${message.slice(0, 200)}`) : { code }
   }
+}
+
+function shown(answer: unknown): string {
+  return JSON.stringify(answer)
 }
 
 function same(what: string, found: unknown, meant: unknown): void {
