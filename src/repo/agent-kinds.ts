@@ -2,7 +2,7 @@ import { shellWord } from "./shell-word.ts"
 
 /**
  * The agents that can be plugged in, as data: how each is found, which files hold its settings, and what Skein writes there. Every entry was run against the
- * real agent (Claude Code 2.1.329, Codex 0.169, Gemini CLI 0.61, opencode 1.18; `test/agents/`). Pure: `init-*` writes.
+ * real agent (Claude Code 2.1.330, Codex 0.169, Gemini CLI 0.61, opencode 1.18; `test/agents/`). Pure: `init-*` writes.
  */
 export const AGENT_KINDS = ["claude", "codex", "gemini", "opencode"] as const
 export type AgentKind = (typeof AGENT_KINDS)[number]

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path"
 import { AGENT_KINDS, agentKind, type AgentKind } from "../../src/repo/agent-kinds.ts"
 
 /** The versions that the tests run against. None of them needs its install script: their binaries are packages of their own. */
-const VERSIONS: Readonly<Record<AgentKind, string>> = { claude: "2.1.329", codex: "0.169.0", gemini: "0.61.0", opencode: "1.18.33" }
+const VERSIONS: Readonly<Record<AgentKind, string>> = { claude: "2.1.330", codex: "0.169.0", gemini: "0.61.0", opencode: "1.18.33" }
 
 /** Where they are: `SKEIN_AGENTS_DIR` (a folder with `node_modules/`), else a folder that git ignores. Outside of the package: they weigh 1.2 GB. */
 const FOLDER = resolve(process.env["SKEIN_AGENTS_DIR"] ?? ".cache/agents")

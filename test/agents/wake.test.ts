@@ -93,7 +93,7 @@ for (const kind of WANTED) {
       for (const text of ["Skein: wake number-one", "Skein: wake number-two\nsecond line\nthird line"]) {
         const mark = /number-\w+/.exec(text)?.[0] ?? ""
         const told = await place.driver.deliver(address, delivery(text, { nonce: mark, acknowledged: () => times(mark) > 0 }))
-        expect(told, await shown(place, address.pane)).toMatchObject({ ok: true })
+        expect(told, `${JSON.stringify(told)}\n${await shown(place, address.pane)}`).toMatchObject({ ok: true })
         await until(`${kind} has ${mark}`, () => times(mark) > 0, WAKES_WITHIN_MS).catch(async (error: unknown) => {
           throw new Error(await shown(place, address.pane), { cause: error })
         })

@@ -1,6 +1,6 @@
 import type { AgentPreset } from "./preset.ts"
 
-/** Claude Code 2.1.329, as run. */
+/** Claude Code 2.1.330, as run. */
 export const claudePreset: AgentPreset = {
   name: "claude",
   interactive: { start: ["claude"], resume: ["claude", "--resume", "{session}"], chooseSession: ["--session-id", "{session}"] },
