@@ -48,6 +48,13 @@ test("a command that knows no such conversation, or is not there, leads to the n
   expect(await deliverNatively({ ...one, session: null }, { text, form: "nudge" })).toMatchObject({ ok: false, code: "TARGET_NOT_FOUND" })
 })
 
+test("what a command complains of is told on one line of whole characters that turn no text around", async () => {
+  const one = target("codex")
+  const loud = program(one.cwd, String.raw`printf '\360\237\222\245%s\033[31m\342\200\256%s\n' x ${"y".repeat(292)} >&2; exit 1`)
+  const { detail } = await deliverNatively({ ...one, binary: loud }, { text, form: "nudge" })
+  expect(detail).toBe(`codex ended with 1:  x [31m ${"y".repeat(292)}`)
+})
+
 test("opencode's own server gets the text, with the password of its user", async () => {
   const asked: { url: string | undefined; authorization: string | undefined; body: unknown }[] = []
   const server = createServer((request, response) => {

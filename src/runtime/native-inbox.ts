@@ -1,3 +1,4 @@
+import { onOneLine } from "../core/one-line.ts"
 import { type Delivered, type Delivery, refused } from "./driver.ts"
 import type { Environment } from "./environment.ts"
 import { rewakeWaits } from "./hook-rewake.ts"
@@ -40,15 +41,16 @@ export function nativeTarget(wanted: Wanted, { conversation, server }: Running, 
   }
 }
 
-const COMMAND_MAX_MS = 20_000
-const REQUEST_MAX_MS = 10_000
+/** How long an inbox may take until it has answered. */
+export type InboxLimits = { commandMs: number; requestMs: number }
+const LIMITS: InboxLimits = { commandMs: 20_000, requestMs: 10_000 }
 
 /**
  * Puts a text before a running agent by its own inbox, which keeps a draft in its terminal and a turn that is under way. `ok` says that the inbox took it.
  * Where the agent's hook waits at the hub itself, nothing is handed over (`handed` false): the message alone wakes it. TARGET_NOT_FOUND: this way leads to no
  * living agent, try the next.
  */
-export async function deliverNatively(target: NativeTarget, { text, form }: Pick<Delivery, "text" | "form">): Promise<Delivered> {
+export async function deliverNatively(target: NativeTarget, { text, form }: Pick<Delivery, "text" | "form">, limits = LIMITS): Promise<Delivered> {
   const { native } = target.preset
   if (native === null) return refused("TARGET_NOT_FOUND", `${target.preset.name} has no inbox of its own`)
   if (native.way === "hook") {
@@ -59,18 +61,19 @@ export async function deliverNatively(target: NativeTarget, { text, form }: Pick
   const { session } = target
   if (session === null) return refused("TARGET_NOT_FOUND", `the conversation of ${target.agent} is not known`)
   const prompt = typable(text, form, true)
-  return native.way === "command" ? byCommand(target, commandLine(native.argv, { session, prompt, cwd: target.cwd })) : byHttp(target, session, prompt)
+  if (native.way === "opencode-http") return byHttp(target, session, prompt, limits)
+  return byCommand(target, commandLine(native.argv, { session, prompt, cwd: target.cwd }), limits)
 }
 
-async function byCommand(target: NativeTarget, [program, ...words]: readonly [string, ...string[]]): Promise<Delivered> {
+async function byCommand(target: NativeTarget, [program, ...words]: readonly [string, ...string[]], { commandMs }: InboxLimits): Promise<Delivered> {
   try {
     const { agent, cwd, env } = target
     const child = await startProcess({ name: `inbox of ${agent}`, argv: [target.binary ?? program, ...words], cwd, env: { ...env, PWD: cwd } })
-    const timer = setTimeout(() => void child.kill(), COMMAND_MAX_MS)
+    const timer = setTimeout(() => void child.kill(), commandMs)
     const { code, signal } = await child.exited
     clearTimeout(timer)
     if (code === 0) return { ok: true, channel: "native", handed: true, detail: `${program} took it` }
-    const said = (child.tail("stderr").trim() || child.tail("stdout").trim()).replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ").slice(-300)
+    const said = onOneLine((child.tail("stderr").trim() || child.tail("stdout").trim()).slice(-300), " ")
     return refused(
       /not found|no rollout|no such|unknown/i.test(said) ? "TARGET_NOT_FOUND" : "SEND_KEYS_ERROR",
       `${program} ended with ${code ?? signal}: ${said}`,
@@ -81,7 +84,7 @@ async function byCommand(target: NativeTarget, [program, ...words]: readonly [st
   }
 }
 
-async function byHttp({ url, password, agent }: NativeTarget, session: string, text: string): Promise<Delivered> {
+async function byHttp({ url, password, agent }: NativeTarget, session: string, text: string, { requestMs }: InboxLimits): Promise<Delivered> {
   if (url === undefined) return refused("TARGET_NOT_FOUND", `where ${agent} listens is not known: it has to be started with --port`)
   const authorization = password === undefined ? {} : { Authorization: `Basic ${Buffer.from(`opencode:${password}`).toString("base64")}` }
   try {
@@ -89,7 +92,7 @@ async function byHttp({ url, password, agent }: NativeTarget, session: string, t
       method: "POST",
       headers: { "Content-Type": "application/json", ...authorization },
       body: JSON.stringify({ parts: [{ type: "text", text }] }),
-      signal: AbortSignal.timeout(REQUEST_MAX_MS),
+      signal: AbortSignal.timeout(requestMs),
       redirect: "error",
     })
     await answer.body?.cancel()

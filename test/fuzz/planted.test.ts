@@ -3,12 +3,14 @@ import { PlanValue } from "../../src/cli/plan-value.ts"
 import { Holdings } from "../../src/core/holdings.ts"
 import { Loop } from "../../src/hub/loop.ts"
 import { AcpConnection } from "../../src/runtime/acp-connection.ts"
+import { codexPreset } from "../../src/runtime/presets/codex.ts"
 import { McpEndpoint } from "../../src/surface/mcp-http.ts"
 import { replaced } from "../simulation/planting.ts"
 import { acpTarget } from "./acp-target.ts"
 import { campaign, type Target } from "./campaign.ts"
 import { hookTarget } from "./hook-target.ts"
 import { mcpTarget } from "./mcp-target.ts"
+import { nativeTarget } from "./native-target.ts"
 import { policyTarget } from "./policy-target.ts"
 import { shimTarget } from "./shim-target.ts"
 
@@ -59,6 +61,16 @@ describe("a planted fault is found:", { timeout: 60_000 }, () => {
       () => find(mcpTarget),
     )
     expect(brittle).toMatch(/status 500|internal error|planted/)
+  })
+
+  test("an inbox that is given the text in words of their own", async () => {
+    const split = await replaced(
+      codexPreset,
+      "native",
+      () => ({ way: "command" as const, argv: ["codex", "queue", "--thread", "{session}", "--message", "{prompt}"] as const }),
+      () => find(nativeTarget),
+    )
+    expect(split).toMatch(/it was given \["queue"/)
   })
 
   test("a hub that stumbles over the sessions of skein mcp", async () => {

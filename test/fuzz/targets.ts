@@ -25,4 +25,5 @@ export const TARGETS: Readonly<Record<string, () => Promise<Target>>> = {
   prompt: async () => (await import("./prompt-target.ts")).promptTarget,
   acp: async () => (await import("./acp-target.ts")).acpTarget,
   kept: async () => (await import("./kept-target.ts")).keptTarget,
+  native: async () => (await import("./native-target.ts")).nativeTarget,
 }
