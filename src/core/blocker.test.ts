@@ -31,6 +31,16 @@ describe("a blocked task", () => {
     expect(openNotices(scenario.state, bob)).toMatchObject([{ directive: "replan", task: "main" }])
   })
 
+  it("concerns whoever waits for it with another task, too", () => {
+    const { scenario, ann, bob } = waiting()
+    const notices = openNotices(scenario.state, ann).length
+    scenario.task("third")
+    block(scenario, bob, "other", "third")
+    expect(openNotices(scenario.state, ann).slice(notices)).toMatchObject([
+      { directive: "replan", task: "other", text: "other is blocked on task third: because" },
+    ])
+  })
+
   it("goes on the moment its blocker is completed; its owner is called back and lets go of its filler in the same breath", () => {
     const { scenario, ann, bob } = waiting()
     expect(types(scenario.complete(bob, "other"))).toEqual(["task.completed", "task.unblocked", "task.released", "event.sent"])

@@ -145,6 +145,7 @@ function concerned(state: Workspace, task: Task, on: Block["on"]): AgentId[] {
     const other = state.tasks.get(dependent)
     if (other !== undefined && isHeld(other.status) && other.owner !== null) agents.add(other.owner)
   }
+  for (const { blockedOn, owner } of state.board.blockedOn(task.id)) if (blockedOn?.kind === "task" && owner !== null) agents.add(owner)
   agents.delete(task.owner as AgentId)
   // Whoever delivered it may be retired while its review waits.
   return [...agents].filter((agent) => state.agents.get(agent)?.status === "present").sort()

@@ -2,7 +2,7 @@ import type { Claimed } from "../../src/core/answer.ts"
 import type { AgentId } from "../../src/core/ids.ts"
 import { THROTTLED_WORDS } from "./attempt-oracle.ts"
 import { Caller, type Surroundings } from "./caller.ts"
-import { argue } from "./argue.ts"
+import { argue, settleDispute } from "./argue.ts"
 import { GLOBS } from "./file-oracle.ts"
 import { fillInbox } from "./flood.ts"
 import { talk } from "./talk.ts"
@@ -18,7 +18,7 @@ export class SimulatedAgent extends Caller {
   #isOver = false
 
   constructor(name: AgentId, world: Surroundings, host: number, heartbeatMs: number) {
-    super(name, "worker", world, host)
+    super(name, name === world.leader ? "orchestrator" : "worker", world, host)
     this.heartbeatMs = heartbeatMs
   }
 
@@ -49,6 +49,7 @@ export class SimulatedAgent extends Caller {
       if (!this.world.plain && chance.happens(0.3)) await talk(this, this.#last?.task ?? null)
       if (this.world.circles && chance.happens(0.7)) await argue(this, this.#last?.task ?? null)
       if (this.world.floods && chance.happens(0.6)) await fillInbox(this)
+      if (this.name === this.world.leader) await this.#lead()
       if (!this.world.plain && chance.happens(0.05)) await this.#meddle()
       const reviewed = chance.pick(this.world.tasks(["review"]))
       if (reviewed !== undefined && chance.happens(0.3)) await this.ask("task.review", { task: reviewed, approve: chance.happens(0.7), reason: "looked at it" })
@@ -102,6 +103,17 @@ export class SimulatedAgent extends Caller {
     this.#paused = true
     await this.sleep(ms)
     this.#paused = false
+  }
+
+  /** Directs the others: continues threads, has tasks done again or not at all, and says so to whom it likes. */
+  async #lead(): Promise<void> {
+    const { chance } = this.world
+    if (this.world.circles && chance.happens(0.4)) await settleDispute(this, this.world.blocked())
+    if (chance.happens(0.1)) await this.#meddle()
+    if (!chance.happens(0.15)) return
+    const to = chance.pick([{ agent: "agent0" }, { role: "worker" }, { role: "orchestrator" }] as const)
+    const said = { kind: "directive", directive: chance.pick(["nudge", "replan"] as const), task: chance.pick(this.world.tasks()) ?? null } as const
+    await this.ask("event.send", { ...said, to, priority: "high", text: "do it", payload: {}, requiresAck: true })
   }
 
   /** Tries what is not a worker's to do, or not this one's: MUST be refused. */
@@ -206,13 +218,15 @@ export class SimulatedAgent extends Caller {
   }
 
   async #step(under: { task: string; fence: number }): Promise<{ kind: "ok" | "error" } | null> {
-    const { chance, plain } = this.world
-    const dice = chance.below(10)
+    const { chance, plain, tangled } = this.world
+    const dice = chance.below(tangled ? 14 : 10)
     if (plain) return { kind: "ok" }
     if (dice < 5) return this.ask("task.update", { ...under, progress: chance.below(100) / 100, note: null })
     if (dice < 7) return this.ask("lease.renew", under)
     if (dice < 8) return this.ask("help.want", { ...under, reason: "cannot find it" })
-    const on = { kind: chance.happens(0.4) ? "task" : "external", ref: chance.pick(this.world.tasks()) ?? "somebody" } as const
+    const on = this.world.tangled
+      ? this.#awaited()
+      : ({ kind: chance.happens(0.4) ? "task" : "external", ref: chance.pick(this.world.tasks()) ?? "somebody" } as const)
     const blocked = await this.ask("task.block", { ...under, on, reason: "waits" })
     if (blocked?.kind !== "ok") return blocked
     // Some take other work meanwhile: a filler is then taken from them when this one goes on.
@@ -221,6 +235,13 @@ export class SimulatedAgent extends Caller {
     const goesOn = await this.ask("task.unblock", { task: under.task, reason: "goes on" })
     for (const { task, fence } of meanwhile) if (fence !== under.fence) await this.#finish({ task: task.id, fence })
     return goesOn
+  }
+
+  /** What it waits for: an agent, or what somebody works on or waits with. */
+  #awaited(): { kind: "agent" | "task"; ref: string } {
+    const { chance } = this.world
+    const task = chance.happens(0.65) ? chance.pick(this.world.tasks(["claimed", "in_progress", "blocked", "review"])) : undefined
+    return task === undefined ? { kind: "agent", ref: `agent${chance.below(4)}` } : { kind: "task", ref: task }
   }
 
   async #finish(under: { task: string; fence: number }): Promise<void> {

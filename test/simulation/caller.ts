@@ -27,6 +27,12 @@ export type Surroundings = {
   notices(agent: AgentId): readonly Seq[]
   /** Leases on files that anybody holds. */
   leases(): readonly string[]
+  /** Threads that wait for somebody to continue them. */
+  blocked(): readonly string[]
+  /** The agent that directs the others as an orchestrator, where there is one. */
+  leader: AgentId | null
+  /** Agents wait for each other, and what depends on what is changed. */
+  tangled: boolean
   /** Agents only claim, complete and release. */
   plain: boolean
   /** Agents say again what they said, and make threads go round in circles. */

@@ -41,6 +41,7 @@ export class Director extends Caller {
       const capabilities: Record<string, number> = chance.happens(0.6) ? { rust: chance.between(1, 5) } : {}
       await this.ask("agent.add", {
         name,
+        role: name === this.world.leader ? "orchestrator" : "worker",
         heartbeatMs,
         capabilities,
         maxActive: chance.happens(0.6) ? 1 : chance.between(2, 3),
@@ -94,7 +95,8 @@ export class Director extends Caller {
     const { chance } = this.world
     const touches = chance.happens(0.5) ? [chance.pick(GLOBS)] : []
     const money = chance.happens(0.3) ? { budgetMicroUsd: chance.happens(0.35) ? null : chance.between(300, 4_000) } : {}
-    const changes = { maxAttempts: chance.between(1, 6), review: chance.happens(0.3), touches, ...money }
+    const order = this.world.tangled && chance.happens(0.6) ? { dependsOn: [chance.pick(this.#tasks)] } : {}
+    const changes = { maxAttempts: chance.between(1, 6), review: chance.happens(0.3), touches, ...money, ...order }
     await this.ask("task.edit", { task, changes, reason: "thought again" })
   }
 
@@ -197,11 +199,33 @@ export class Director extends Caller {
     else if (dice === 6) await this.#plan()
     else if (dice === 7 && chance.happens(0.5)) await this.#limit()
     else if (dice < 11 && this.#tasks.length < 60) await this.#add()
+    if (this.world.leader !== null) await this.#followUp(this.world.leader)
+    if (this.world.tangled && chance.happens(0.6)) await this.#disentangle()
     if (chance.happens(0.08)) await gather(this, chance.pick(MADE))
     if (this.world.circles) await settleDispute(this, this.#world.oracle.circles.blocked())
     if (this.#wavers && chance.happens(0.4)) await this.#waver()
     if (this.#governs && chance.happens(0.1))
       await this.ask("policy.set", { text: chance.happens(0.25) ? null : policyOf((from) => chance.pick(from)), reason: "thought again" })
+  }
+
+  /** Acknowledges what waits for it, and for the orchestrator once that is gone; says where a person worked; now and then goes on without it. */
+  async #followUp(leader: string): Promise<void> {
+    const { chance } = this.world
+    const seq = chance.pick(this.#world.oracle.notices.open(this.name, "operator"))
+    if (seq !== undefined && chance.happens(0.3)) await this.ask("event.ack", { seq })
+    const dice = chance.below(40)
+    if (dice < 3) await this.ask("agent.handled", { agent: chance.pick(this.#world.agents).name, untilMs: this.#world.oracle.atMs })
+    else if (dice === 3) await this.ask("agent.retire", { name: leader, reason: "does it itself" })
+  }
+
+  /** Changes what a task depends on, or takes away what somebody waits for. */
+  async #disentangle(): Promise<void> {
+    const { chance } = this.world
+    const awaited = chance.pick(this.#world.oracle.waits.awaited())
+    const pending = chance.pick(this.world.tasks(["pending"]))
+    if (awaited?.kind === "task" && chance.happens(0.5)) await this.ask("task.cancel", { task: awaited.ref, reason: "not needed" })
+    else if (awaited?.kind === "agent" && chance.happens(0.2)) await this.ask("agent.retire", { name: awaited.ref, reason: "not needed" })
+    else if (pending !== undefined) await this.#edit(pending)
   }
 
   /** Hires nobody, but changes what agents may, takes their sessions and credentials from them, and now and then sends one away for good. */

@@ -16,10 +16,18 @@ const OF_ONE = 20
  */
 export class NoticeOracle {
   readonly #waiting = new Map<Seq, Waiting>()
+  readonly #isLed: () => boolean
 
-  /** What waits for an agent, oldest first. */
+  /** `isLed`: whether there is an orchestrator. Where there is none the operator stands in. */
+  constructor(isLed: () => boolean) {
+    this.#isLed = isLed
+  }
+
+  /** What waits for an agent, oldest first: for the operator also what no orchestrator has acknowledged before the last of them was retired. */
   open(agent: AgentId, role: Actor["role"]): Seq[] {
-    return [...this.#waiting].flatMap(([seq, { to, acked }]) => (isFor(to, agent, role) && !acked.has(agent) ? [seq] : []))
+    const isLeft = ({ to, acked }: Waiting): boolean =>
+      acked.size === 0 && role === "operator" && isFor(to, "", "orchestrator") && "role" in to && !this.#isLed()
+    return [...this.#waiting].flatMap(([seq, one]) => ((isFor(one.to, agent, role) && !one.acked.has(agent)) || isLeft(one) ? [seq] : []))
   }
 
   /** Whether of the agent's own as much waits there as may. */
@@ -37,7 +45,7 @@ export class NoticeOracle {
     const of = data["seq"] as Seq
     const notice = this.#waiting.get(of)
     if (notice === undefined) return `of ${of}, which waits for nobody`
-    const standsIn = actor.role === "operator" && "role" in notice.to && notice.to.role === "orchestrator"
+    const standsIn = actor.role === "operator" && "role" in notice.to && notice.to.role === "orchestrator" && !this.#isLed()
     if (!standsIn && !isFor(notice.to, actor.agent, actor.role)) return `of ${of}, which is somebody else's`
     if (notice.acked.has(actor.agent)) return `of ${of} for the second time`
     notice.acked.add(actor.agent)

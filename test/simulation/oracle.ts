@@ -9,6 +9,7 @@ import { atWork, FillerOracle } from "./filler-oracle.ts"
 import { CircleOracle } from "./circle-oracle.ts"
 import { fitting } from "./choice.ts"
 import { FileOracle } from "./file-oracle.ts"
+import { LeadOracle } from "./lead-oracle.ts"
 import { NearlyOracle } from "./nearly-oracle.ts"
 import { NoticeOracle } from "./notice-oracle.ts"
 import { PlanOracle } from "./plan-oracle.ts"
@@ -19,6 +20,7 @@ import { PolicyOracle } from "./policy-oracle.ts"
 import { RoleOracle } from "./role-oracle.ts"
 import { StaffOracle } from "./staff-oracle.ts"
 import { ThreadOracle } from "./thread-oracle.ts"
+import { WaitOracle } from "./wait-oracle.ts"
 import type { Request } from "./wire.ts"
 
 /** A promise was broken; the message says which, and where in the ledger. */
@@ -32,7 +34,7 @@ export class Violation extends Error {
 export type Holding = { owner: AgentId; session: SessionId | null; fence: Seq; leaseMs: number; leaseEndsAtMs: number | null }
 export type TaskModel = { id: TaskId; spec: TaskSpec; status: TaskStatus; held: Holding | null; attempts: number; readySinceMs: number | null }
 type Caused = { first: Seq; last: Seq; types: string[]; fence: Seq | null }
-type AgentModel = { kind: string; capabilities: Readonly<Record<string, number>>; maxActive: number; heartbeatMs: number }
+type AgentModel = { role: Actor["role"]; kind: string; capabilities: Readonly<Record<string, number>>; maxActive: number; heartbeatMs: number }
 type Why = { rule: string }
 
 const HELD: ReadonlySet<TaskStatus> = new Set(["claimed", "in_progress", "blocked"])
@@ -61,9 +63,11 @@ export class Oracle {
   /** All that were read, in their order. */
   readonly entries: Entry<string, Record<string, never>>[] = []
   readonly attempts = new AttemptOracle()
-  readonly circles = new CircleOracle()
+  readonly leads = new LeadOracle()
+  readonly waits = new WaitOracle()
+  readonly circles = new CircleOracle(() => this.leads.isLed)
   readonly nearly = new NearlyOracle()
-  readonly notices = new NoticeOracle()
+  readonly notices = new NoticeOracle(() => this.leads.isLed)
   readonly threads = new ThreadOracle()
   readonly files = new FileOracle()
   readonly budget = new BudgetOracle()
@@ -101,7 +105,13 @@ export class Oracle {
     if (this.staff.void.has(agent) || this.staff.void.has(session ?? "") || this.policy.forbids("task.claimNext", by)) return
     for (const task of this.tasks.values()) {
       const { id, spec, readySinceMs } = task
-      if (readySinceMs === null || spec.filler !== filler || !meets(capabilities, spec.requires) || this.files.obstructs(agent, spec.touches)) continue
+      if (
+        readySinceMs === null ||
+        spec.filler !== filler ||
+        !(directs(role) || meets(capabilities, spec.requires)) ||
+        this.files.obstructs(agent, spec.touches)
+      )
+        continue
       if (this.policy.forbids("task.claim", by, task) || this.staff.keeps(agent, task, nowMs, this.tasks) !== null) continue
       if (this.plans.hasRoom(id, agent, this.tasks) && this.budget.affords(agent, id, nowMs, filler ? [] : fillers)) yield task
     }
@@ -130,8 +140,8 @@ export class Oracle {
     this.types.set(entry.type, (this.types.get(entry.type) ?? 0) + 1)
     this.#cause(entry)
     const mayHelp = (task: { spec: Pick<TaskSpec, "requires"> }): AgentId[] =>
-      [...this.agents].flatMap(([name, { capabilities }]) =>
-        !this.staff.void.has(name) && this.activeOf(name) === 0 && meets(capabilities, task.spec.requires) ? [name] : [],
+      [...this.agents].flatMap(([name, { role, capabilities }]) =>
+        role === "worker" && !this.staff.void.has(name) && this.activeOf(name) === 0 && meets(capabilities, task.spec.requires) ? [name] : [],
       )
     const idle = this.staff.read(entry, this.tasks) ?? this.plans.read(entry, this.tasks) ?? this.fillers.read(entry, this.tasks, mayHelp)
     if (idle !== null) throw new Violation(`entry ${seq}: ${entry.type} of ${String(entry.data["id"] ?? entry.data["name"])} by ${entry.actor.agent}, ${idle}`)
@@ -142,7 +152,7 @@ export class Oracle {
     const isFinal = (this.#asked.get(`${entry.actor.agent} ${entry.commandId}`)?.input as { retry?: boolean } | undefined)?.retry === false
     const miscounted = this.attempts.read(entry, isFinal)
     if (miscounted !== null) throw new Violation(`entry ${seq}: ${entry.type} of ${String(entry.data["id"])} by ${entry.actor.agent}, ${miscounted}`)
-    const wrong = this.threads.read(entry) ?? this.circles.read(entry)
+    const wrong = this.leads.read(entry) ?? this.waits.read(entry, this.tasks) ?? this.threads.read(entry) ?? this.circles.read(entry)
     if (wrong !== null) throw new Violation(wrong)
     this.#fold(entry, nowMs)
     const unpaid = this.budget.read(entry, (task) => (this.tasks.get(task)?.held ?? null) !== null)
@@ -251,9 +261,11 @@ export class Oracle {
     const agent = this.agents.get(actor.agent)
     if (agent === undefined) throw new Violation(`${where}: nobody knows this agent`)
     if (why?.rule === "probe") {
+      if (directs(actor.role)) throw new Violation(`${where} as a probe, who takes what it likes`)
       const wrong = this.probation.wrongProbe(agent, task)
       if (wrong !== null) throw new Violation(`${where} as a probe, ${wrong}`)
-    } else if (!this.probation.meets(actor.agent, agent.capabilities, task.spec.requires)) throw new Violation(`${where}, which it is not able to do`)
+    } else if (!directs(actor.role) && !this.probation.meets(actor.agent, agent.capabilities, task.spec.requires))
+      throw new Violation(`${where}, which it is not able to do`)
     const beside = task.spec.filler ? atWork(this.tasks, actor.agent, true).length : 0
     if (this.activeOf(actor.agent) + beside >= agent.maxActive) throw new Violation(`${where}, though it works on ${agent.maxActive} already`)
     this.#isIdle(task, where, actor, atMs, commandId)
@@ -375,6 +387,11 @@ export class Oracle {
     place(task)
     for (const other of this.tasks.values()) if (other.spec.dependsOn.includes(task.id)) place(other)
   }
+}
+
+/** Directors take what they like, able or not. */
+function directs(role: Actor["role"]): boolean {
+  return role === "operator" || role === "orchestrator"
 }
 
 function close(task: TaskModel, status: TaskStatus): void {

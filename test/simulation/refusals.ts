@@ -35,7 +35,7 @@ export function unjustified(oracle: Oracle, { name, actor, input, waitMs }: Requ
     return oracle.notices.isFull(actor.agent, to) ? null : `fewer than it may have of ${actor.agent} wait there`
   }
   // Whose session is over hears that, whatever it asks for.
-  if (code === "wrong_status") return oracle.staff.void.has(actor.session ?? "") ? null : unclosed(oracle, name, input)
+  if (code === "wrong_status") return oracle.staff.void.has(actor.session ?? "") ? null : unclosed(oracle, name, actor.role, input)
   if (code !== "files_conflict") return null
   if (name === "files.reserve") {
     const { globs, mode } = input as { globs: readonly string[]; mode: string }
@@ -52,10 +52,11 @@ export function unjustified(oracle: Oracle, { name, actor, input, waitMs }: Requ
 }
 
 /** Nobody posts in what is open to nobody, or continues what is not blocked. */
-function unclosed(oracle: Oracle, name: Request["name"], input: Request["input"]): string | null {
+function unclosed(oracle: Oracle, name: Request["name"], role: Request["actor"]["role"], input: Request["input"]): string | null {
   const { thread, task = null } = input as { thread?: string; task?: string | null }
   const of = name === "event.send" && task !== null ? `task/${task}` : thread
   if (of === undefined || !TAKES.has(name)) return null
   const status = oracle.circles.statusOf(of)
-  return TAKES.get(name)?.includes(status) === true ? `${of} is ${status}` : null
+  const goesOn = role === "orchestrator" && status === "blocked"
+  return goesOn || TAKES.get(name)?.includes(status) === true ? `${of} is ${status}` : null
 }

@@ -277,13 +277,14 @@ export class Watch {
     if (state.tasks.size !== oracle.tasks.size) throw new Violation(`there are ${state.tasks.size} tasks, not ${oracle.tasks.size}`)
     this.#agreeOnMoney(state, nowMs)
     this.#agreeOnFiles(state, nowMs)
-    const { name } = this.#world.agents[state.seq % this.#world.agents.length] as World["agents"][number]
-    const unread = unreadOf(state, { agent: name, role: "worker" }).flatMap(({ thread, unread: count }) => (isMade(thread) ? [[thread, count] as const] : []))
+    const { name, actor } = this.#world.agents[state.seq % this.#world.agents.length] as World["agents"][number]
+    const { role } = actor
+    const unread = unreadOf(state, { agent: name, role }).flatMap(({ thread, unread: count }) => (isMade(thread) ? [[thread, count] as const] : []))
     const said = oracle.threads.unread(name)
     if (unread.length !== said.size || unread.some(([thread, count]) => said.get(thread) !== count))
       throw new Violation(`${name} has ${listed(unread)} to read, not ${listed(said)}`)
-    const waiting = openNotices(state, { agent: name, session: null, role: "worker" }).map(({ seq }) => seq)
-    const owed = oracle.notices.open(name, "worker")
+    const waiting = openNotices(state, { agent: name, session: null, role }).map(({ seq }) => seq)
+    const owed = oracle.notices.open(name, role)
     if (waiting.join(" ") !== owed.join(" ")) {
       const [more, less] = [waiting.filter((seq) => !owed.includes(seq)), owed.filter((seq) => !waiting.includes(seq))]
       throw new Violation(`${name} has the notices ${more.join(" ") || "of nobody"} to acknowledge, not ${less.join(" ") || "none"}`)
