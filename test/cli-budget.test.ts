@@ -113,7 +113,11 @@ test("breakers are tripped, listed and reset from the command line, and a script
   const thread = (await skein(folder, ["thread", "read", "role/operator", "--since", "0"], { TZ: "Asia/Tokyo" })).stdout
   expect(thread).toContain(`${new Date(untilMs).toLocaleTimeString("en-GB", { timeZone: "Asia/Tokyo" })} (failures): broke again`)
   expect(thread.match(/\S+T\d\d:\d\d:\d\dZ/g)).toEqual(["2026-01-02T03:04:05Z"])
-  expect((await skein(folder, ["thread", "search", "broke"], { TZ: "Asia/Tokyo" })).stdout.match(/\S+T\d\d:\d\d:\d\dZ/g)).toEqual(["2026-01-02T03:04:05Z"])
+  for (const way of [
+    ["search", "broke"],
+    ["summarize", "role/operator"],
+  ])
+    expect((await skein(folder, ["thread", ...way], { TZ: "Asia/Tokyo" })).stdout.match(/\S+T\d\d:\d\d:\d\dZ/g), way[0]).toEqual(["2026-01-02T03:04:05Z"])
   await json(folder, ["breaker", "reset", "agent/ann"])
   await json(folder, ["breaker", "trip", "account/agent/ann", "--for", "10m", "--reason", "on holiday"])
   expect((await skein(folder, ["breaker", "list"])).stdout).toMatch(/account\/agent\/ann\s+open\s.*manual: on holiday/)

@@ -1,6 +1,7 @@
 import type { Command } from "commander"
 import type { Output } from "../contract/operations.ts"
 import { SEVERITIES, type Severity } from "../core/message.ts"
+import { summaryWithInstants } from "../core/summary.ts"
 import { THREAD_STATUSES, THREAD_TYPES, type ThreadStatus, type ThreadType } from "../core/thread.ts"
 import { act, asText, collect, examples, integer, oneOf, type Context } from "./context.ts"
 import { pagedTo } from "./paging.ts"
@@ -161,7 +162,7 @@ function registerReading(thread: Command): void {
     .action(
       act(async (context: Context, id: string, { maxBytes }: { maxBytes: number }) => {
         const answer = await (await context.hub()).call("thread.summarize", { thread: id, maxBytes })
-        context.terminal.answer(answer, () => printableLines(answer.text.trimEnd()))
+        context.terminal.answer(answer, () => printableLines(summaryWithInstants(answer.text.trimEnd(), answer.byHub, (ms) => showTime(ms))))
       }),
     )
   thread

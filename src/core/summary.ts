@@ -1,3 +1,4 @@
+import { withInstants } from "./instant.ts"
 import { newestOf } from "./message-page.ts"
 import type { MessageView } from "./message-view.ts"
 import type { Thread } from "./thread.ts"
@@ -22,18 +23,19 @@ const bytesOf = (text: string): number => encoder.encode(text).length
 
 /**
  * The thread in at most `maxBytes` of UTF-8, the same for the same ledger: how it stands, open findings, decisions, last messages. Nothing is rephrased:
- * each quote is one line of a body, cut where it is long. `shown` says how many of each there was room for.
+ * each quote is one line of a body, cut where it is long. `shown` says how many of each there was room for, `byHub` which messages that it quotes are the hub's own.
  */
 export function summarize(
   thread: Thread,
   outline: Outline,
   messages: ReadonlyMap<number, MessageView>,
   maxBytes: number,
-): { text: string; shown: { findings: number; decisions: number; messages: number } } {
+): { text: string; shown: { findings: number; decisions: number; messages: number }; byHub: number[] } {
   const { id, title, type, status, reason, changedBy, head } = thread
   const why = reason === null ? "" : ` by ${changedBy}: ${oneLine(reason, 200)}`
   const start = cut(`# ${id}: ${title}\n${type}, ${status}${why}, ${head} message${head === 1 ? "" : "s"}\n`, maxBytes)
   let left = maxBytes - bytesOf(start)
+  const byHub: number[] = []
   /** As many lines, newest first, as fit in a part of what is left. */
   const section = (name: string, numbers: readonly number[], part: number, total: number): string[] => {
     const room = Math.floor(left * part)
@@ -48,6 +50,7 @@ export function summarize(
       if (used + bytes > room) break
       used += bytes
       lines.push(line)
+      if (message.voice === "hub") byHub.push(number)
     }
     if (lines.length === 0) return []
     const headline = `\n## ${name} (${lines.length} of ${total})`
@@ -59,7 +62,13 @@ export function summarize(
   const last = section("Last messages, newest first", outline.last, 1, head)
   const shown = { findings: Math.max(0, findings.length - 1), decisions: Math.max(0, decisions.length - 1), messages: Math.max(0, last.length - 1) }
   const lines = [...findings, ...decisions, ...last]
-  return { text: `${start}${lines.join("\n")}${lines.length === 0 ? "" : "\n"}`, shown }
+  return { text: `${start}${lines.join("\n")}${lines.length === 0 ? "" : "\n"}`, shown, byHub }
+}
+
+/** Such a text with the moments that the hub's own rules tell as `show` shows them. What others wrote is left as they wrote it. */
+export function summaryWithInstants(text: string, byHub: readonly number[], show: (ms: number) => string): string {
+  const shown = (line: string, number: string): string => withInstants(line, byHub.includes(Number(number)) ? "hub" : undefined, show)
+  return text.replaceAll(/^- (\d+) .*$/gm, shown)
 }
 
 function lineOf({ message, sender, kind, body, metadata, to }: MessageView): string {

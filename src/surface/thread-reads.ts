@@ -58,9 +58,9 @@ export const threadReads: Doers<ThreadReads> = {
     })
     const messages = new Map<number, MessageView>()
     for (const [number, message] of await messagesAt(loop, seqs, caller.actor.agent)) messages.set(number, message)
-    const { text, shown } = summarize(thread, outline, messages, maxBytes)
+    const { text, shown, byHub } = summarize(thread, outline, messages, maxBytes)
     const { openFindings, decisions } = outline
-    return { thread: id, status: thread.status, text, headSeq: thread.head, openFindings, decisions, shown, seq }
+    return { thread: id, status: thread.status, text, headSeq: thread.head, openFindings, decisions, shown, byHub, seq }
   },
 
   "message.read": async (context, { thread: id, sinceSeq, limit, trigger }) => {
