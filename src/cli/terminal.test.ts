@@ -13,6 +13,10 @@ test("a terminal that nobody told its size is written to as a pipe is", () => {
   expect(new Terminal()).toMatchObject({ columns: 100, rows: 40 })
   vi.stubEnv("COLUMNS", "72")
   expect(new Terminal().columns).toBe(72)
+  for (const none of ["-5", "0.5", "Infinity", "9007199254740993", "x"]) {
+    vi.stubEnv("COLUMNS", none)
+    expect(new Terminal().columns, none).toBe(100)
+  }
 })
 
 test.each([

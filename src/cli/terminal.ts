@@ -27,7 +27,8 @@ export class Terminal {
 
   /** Characters in a line. A terminal that nobody told its size, such as one of `docker exec`, says 0. */
   get columns(): number {
-    return process.stdout.columns || Number(process.env["COLUMNS"]) || 100
+    const told = Number(process.env["COLUMNS"])
+    return process.stdout.columns || (Number.isSafeInteger(told) && told > 0 ? told : 100)
   }
 
   get rows(): number {

@@ -224,6 +224,6 @@ function checkTexts(came: unknown): void {
 /** What a file may be called. */
 function nameIn(choices: Choices): string {
   const text = choices.chance(50) ? oddText(choices) : mutateText("a b", choices)
-  const name = text.toWellFormed().replaceAll(/[\0/]/g, "").slice(0, 60)
+  const name = text.replaceAll(/[\0/]/g, "").slice(0, 60).toWellFormed()
   return /^\.*git/i.test(name) || name === "" ? "x" : name
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest"
 import { PlanValue } from "../../src/cli/plan-value.ts"
+import { Terminal } from "../../src/cli/terminal.ts"
 import { Holdings } from "../../src/core/holdings.ts"
 import { Loop } from "../../src/hub/loop.ts"
 import { AcpConnection } from "../../src/runtime/acp-connection.ts"
@@ -13,6 +14,7 @@ import { mcpTarget } from "./mcp-target.ts"
 import { nativeTarget } from "./native-target.ts"
 import { policyTarget } from "./policy-target.ts"
 import { shimTarget } from "./shim-target.ts"
+import { terminalTarget } from "./terminal-target.ts"
 
 /** Each fault MUST be found within so many cases. */
 const CASES = 100
@@ -71,6 +73,16 @@ describe("a planted fault is found:", { timeout: 60_000 }, () => {
       () => find(nativeTarget),
     )
     expect(split).toMatch(/it was given \["queue"/)
+  })
+
+  test("a terminal that is given JSON as it is stored", async () => {
+    const raw = await replaced(
+      Terminal.prototype,
+      "stored",
+      () => (json) => process.stdout.write(`${json}\n`),
+      () => find(terminalTarget),
+    )
+    expect(raw).toMatch(/a terminal would act on this/)
   })
 
   test("a hub that stumbles over the sessions of skein mcp", async () => {

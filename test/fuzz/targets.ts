@@ -26,4 +26,5 @@ export const TARGETS: Readonly<Record<string, () => Promise<Target>>> = {
   acp: async () => (await import("./acp-target.ts")).acpTarget,
   kept: async () => (await import("./kept-target.ts")).keptTarget,
   native: async () => (await import("./native-target.ts")).nativeTarget,
+  terminal: async () => (await import("./terminal-target.ts")).terminalTarget,
 }
