@@ -214,5 +214,10 @@ describe("a sweep", () => {
     scenario.must("task.update", ann, { task: "t", fence, progress: 0.5, note: null })
     expect(scenario.at("t").stale).toBeNull()
     expect(pass(quarterMs)).toEqual(["owner", { agent: "ann" }])
+    scenario.must("task.update", ann, { task: "t", fence, progress: 0.6, note: null })
+    // No hub ran meanwhile: the operator is not told before the owner is.
+    scenario.wait(2 * quarterMs)
+    expect(pass(1)).toEqual(["owner", { agent: "ann" }, "operator", { role: "operator" }])
+    expect(pass(10 * quarterMs)).toEqual([])
   })
 })

@@ -163,16 +163,18 @@ export function decideSweep(state: Workspace, { beats, silent, arrived = [] }: S
   return [...events, ...takenBackNow, ...flagged(state, ended, nowMs)]
 }
 
-/** Work of which nothing was heard for too long: told to its owner, then to the operator. */
+/** Work of which nothing was heard for too long: told to its owner, then to the operator; to both where no hub ran meanwhile. */
 function flagged(state: Workspace, ended: ReadonlySet<TaskId>, nowMs: number): (TaskEvent | DirectiveEvent)[] {
   const events: (TaskEvent | DirectiveEvent)[] = []
   for (const { id, owner, fence, updatedAtMs, stale } of state.board.silentSince(nowMs - STALE_MS)) {
     const silentMs = nowMs - updatedAtMs
-    const to = silentMs >= 2 * STALE_MS ? "operator" : "owner"
-    if (ended.has(id) || stale === to || stale === "operator") continue
-    const target: Target = to === "operator" ? { role: "operator" } : { agent: owner as AgentId }
+    if (ended.has(id)) continue
     const text = `nothing was heard of ${id} for ${Math.floor(silentMs / 60_000)} min: ${owner} holds it`
-    events.push({ type: "task.flagged", data: { id, to, silentMs }, causedBy: fence }, directive("nudge", target, id, text, fence))
+    const flag = (to: "owner" | "operator", target: Target): void => {
+      events.push({ type: "task.flagged", data: { id, to, silentMs }, causedBy: fence }, directive("nudge", target, id, text, fence))
+    }
+    if (stale === null) flag("owner", { agent: owner as AgentId })
+    if (stale !== "operator" && silentMs >= 2 * STALE_MS) flag("operator", { role: "operator" })
   }
   return events
 }

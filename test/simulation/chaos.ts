@@ -33,7 +33,7 @@ function misfortune(world: World): void {
       world.disk.loseNext = { lost: chance.happens(0.5) ? "written" : "not_written" }
       return world.watch.trouble()
     case 6:
-      return clock.jumpWall(chance.pick([-3_600_000, -5_000, 700, 4_000, 60_000]))
+      return jump(world, chance.pick([-3_600_000, -5_000, 700, 4_000, 60_000]))
     case 7:
     case 8:
       world.weather = chance.pick([
@@ -71,4 +71,11 @@ function misfortune(world: World): void {
       clock.after(chance.between(100, 5_000), () => void agent.live())
     }
   }
+}
+
+/** In some teams the clock is so far ahead at the next start that nobody seems to have been heard of for long. */
+function jump(world: World, byMs: number): void {
+  if (world.seed % 9 !== 5 || byMs < 0) return world.clock.jumpWall(byMs)
+  world.clock.jumpWall(byMs > 1_000 ? 2_000_000 : 1_000_000)
+  world.kill(world.hosts[0] as World["hosts"][number])
 }

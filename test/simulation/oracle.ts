@@ -18,6 +18,7 @@ import type { Stored } from "../../src/ledger/ledger.ts"
 import { PermissionOracle } from "./permission-oracle.ts"
 import { PolicyOracle } from "./policy-oracle.ts"
 import { RoleOracle } from "./role-oracle.ts"
+import { StaleOracle } from "./stale-oracle.ts"
 import { StaffOracle } from "./staff-oracle.ts"
 import { ThreadOracle } from "./thread-oracle.ts"
 import { WaitOracle } from "./wait-oracle.ts"
@@ -77,6 +78,7 @@ export class Oracle {
   readonly policy = new PolicyOracle()
   readonly permissions = new PermissionOracle()
   readonly staff = new StaffOracle()
+  readonly stale = new StaleOracle()
   readonly plans = new PlanOracle()
   seq: Seq = 0
   atMs = 0
@@ -145,22 +147,18 @@ export class Oracle {
       )
     const idle = this.staff.read(entry, this.tasks) ?? this.plans.read(entry, this.tasks) ?? this.fillers.read(entry, this.tasks, mayHelp)
     if (idle !== null) throw new Violation(`entry ${seq}: ${entry.type} of ${String(entry.data["id"] ?? entry.data["name"])} by ${entry.actor.agent}, ${idle}`)
-    const unasked = this.permissions.read(entry, (agent) => this.staff.void.has(agent))
-    const foreign = this.notices.read(entry)
+    const foreign = this.permissions.read(entry, (agent) => this.staff.void.has(agent)) ?? this.notices.read(entry)
     if (foreign !== null) throw new Violation(`entry ${seq}: ${entry.type} by ${entry.actor.agent} ${foreign}`)
-    if (unasked !== null) throw new Violation(`entry ${seq}: ${entry.type} by ${entry.actor.agent} ${unasked}`)
     const isFinal = (this.#asked.get(`${entry.actor.agent} ${entry.commandId}`)?.input as { retry?: boolean } | undefined)?.retry === false
     const miscounted = this.attempts.read(entry, isFinal)
     if (miscounted !== null) throw new Violation(`entry ${seq}: ${entry.type} of ${String(entry.data["id"])} by ${entry.actor.agent}, ${miscounted}`)
-    const wrong = this.leads.read(entry) ?? this.waits.read(entry, this.tasks) ?? this.threads.read(entry) ?? this.circles.read(entry)
+    const wrong =
+      this.leads.read(entry) ?? this.waits.read(entry, this.tasks) ?? this.stale.read(entry, this.tasks) ?? this.threads.read(entry) ?? this.circles.read(entry)
     if (wrong !== null) throw new Violation(wrong)
     this.#fold(entry, nowMs)
     const unpaid = this.budget.read(entry, (task) => (this.tasks.get(task)?.held ?? null) !== null)
-    const nearly = this.nearly.read(
-      entry,
-      (task) => this.tasks.get(task)?.status,
-      (task) => this.budget.handsOver(task),
-    )
+    const handsOver = (task: TaskId): boolean => this.budget.handsOver(task)
+    const nearly = this.nearly.read(entry, (task) => this.tasks.get(task)?.status, handsOver)
     if (unpaid !== null || nearly !== null) throw new Violation(String(unpaid ?? nearly))
     this.#files(entry)
   }
