@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { SkeinError } from "../contract/errors.ts"
 import { HUB_MEMORY, hubArgs } from "./hub-memory.ts"
+import { stopHub } from "./hub-stop.ts"
 import { type HubFile, type Instance, isAlive, readHubFile } from "./instance.ts"
 
 // Not by `import`, which would load Node's fetch and HTTP/2 with it: 14 MB, and 10 ms of each command that asks for the hub.
@@ -21,11 +22,14 @@ const FOUND_MS = 2_000
 const HEALTH_MS = 1_500
 const LAUNCHER = fileURLToPath(new URL("../../bin/skein.cjs", import.meta.url))
 
-/** The hub of the instance, started in the background where none answers. Throws `SkeinError` with what the hub said when it does not come up. */
-export async function ensureHub(instance: Instance, listening: Listening): Promise<{ hub: HubFile; already: boolean }> {
+/**
+ * The hub of the instance, started in the background where none answers. Throws `SkeinError` with what the hub said when it does not come up, and `signal`'s
+ * reason where that gave up before the hub was there: none is left then.
+ */
+export async function ensureHub(instance: Instance, listening: Listening, signal?: AbortSignal): Promise<{ hub: HubFile; already: boolean }> {
   const running = await runningHub(instance)
   if (running !== null) return { hub: running, already: true }
-  return { hub: await startHub(instance, listening), already: false }
+  return { hub: await startHub(instance, listening, signal), already: false }
 }
 
 /** The hub that runs and answers, or null: a file left behind by one that died is passed over. */
@@ -46,10 +50,11 @@ export function isHealthy(url: string): Promise<boolean> {
   })
 }
 
-async function startHub(instance: Instance, { host, port, allowedHosts }: Listening): Promise<HubFile> {
+async function startHub(instance: Instance, { host, port, allowedHosts }: Listening, signal: AbortSignal | undefined): Promise<HubFile> {
   // Before anything is written: what stands in the instance's place may be a link to somewhere else.
   const { prepareInstance } = await import("./instance-files.ts")
   await prepareInstance(instance)
+  signal?.throwIfAborted()
   const logs = join(instance.directory, "logs")
   mkdirSync(logs, { recursive: true, mode: 0o700 })
   const outputFile = join(logs, "start.log")
@@ -101,6 +106,10 @@ async function startHub(instance: Instance, { host, port, allowedHosts }: Listen
       if (isOther && (await isHealthy(file.url))) return file
       if (!isLocked) throw notStarted(outputFile, "the hub did not start", how)
       await expectOther(instance, endedMs, outputFile, how)
+    }
+    if (signal?.aborted === true) {
+      if (endedMs === null && child.pid !== undefined) await stopHub(child.pid)
+      throw signal.reason
     }
     await sleep(POLL_MS)
   }

@@ -58,10 +58,16 @@ export async function runPlan(context: Context, file: PlanFile, options: Options
     throw new UsageError("the plan asks for worktrees, and this repository has no commit", "Commit something first, or say `worktrees: false` in the plan.")
   const team = teamOf(file, options)
   await prepareInstance(instance)
-  const { hub: running, already } = await ensureHub(instance, { host: "127.0.0.1", port: null, allowedHosts: [] })
-  const hub = openConnection({ url: running.url, identity: { credentialFile: join(instance.directory, "operator.credential") }, workspace: context.workspace })
   const stop = new AbortController()
+  // From here on: a Ctrl-C while the hub comes up would leave it behind.
   const { stoppedBy, undo } = interruptible(stop)
+  const started = await ensureHub(instance, { host: "127.0.0.1", port: null, allowedHosts: [] }, stop.signal).catch((error: unknown) => {
+    if (!stop.signal.aborted) throw error
+    return null
+  })
+  if (started === null) return tellInterrupted(context, null, stoppedBy())
+  const { hub: running, already } = started
+  const hub = openConnection({ url: running.url, identity: { credentialFile: join(instance.directory, "operator.credential") }, workspace: context.workspace })
   const keeper = new HubKeeper({
     instance,
     hub: running,
@@ -278,11 +284,7 @@ function show(run: Run, screen: LiveScreen, entry: Entry, startedMs: number): vo
 async function close(run: Run, { how, chaos }: Outcome): Promise<void> {
   const { context, record, file, options } = run
   const { terminal } = context
-  if (how === "interrupted") {
-    terminal.answer({ kind: "interrupted", plan: run.plan }, `${run.plan} is stopped; the same command goes on with it`)
-    process.exitCode = signalStatus(run.stoppedBy() ?? "SIGINT")
-    return
-  }
+  if (how === "interrupted") return tellInterrupted(context, run.plan, run.stoppedBy())
   const figures = measure(record, IDLE_TOLERANCE_MS)
   const audit = await auditOwn(run)
   const advice = how === "finished" ? await advise(run) : []
@@ -304,6 +306,15 @@ async function close(run: Run, { how, chaos }: Outcome): Promise<void> {
   if (file.plan.worktrees && how === "finished") await tidyWorktrees(run)
   const bad = figures.counts.failed > 0 || figures.counts.unreachable > 0 || !audit.verified.ok || audit.replayed?.mismatch !== null
   if (bad) process.exitCode = 1
+}
+
+/** `plan` null: it was stopped before the plan was there. */
+function tellInterrupted({ terminal }: Context, plan: string | null, by: NodeJS.Signals | null): void {
+  terminal.answer(
+    { kind: "interrupted", plan },
+    plan === null ? "stopped before the hub was there; the same command goes on" : `${plan} is stopped; the same command goes on with it`,
+  )
+  process.exitCode = signalStatus(by ?? "SIGINT")
 }
 
 /** Whether nothing of a plan takes its own time: neither commands nor gates. */
