@@ -60,6 +60,6 @@ describe("whoever has used 80 % of its reservation", () => {
     expect(texts(scenario.must("task.complete", ann, { task: "t", fence, deliverable, usage: usage(79) }).entries)).toEqual(["t waits for review"])
     expect(asked()).toEqual(["changes requested on t: mend it"])
     scenario.must("task.complete", ann, { task: "t", fence, deliverable, usage: usage(1) })
-    expect(asked()).toEqual(["changes requested on t: mend it\nt has used $0.00008 of the $0.0001 that it may: finish it, or hand it over in time."])
+    expect(asked()).toEqual(["t has used $0.00008 of the $0.0001 that it may: finish it, or hand it over in time.\nchanges requested on t: mend it"])
   })
 })

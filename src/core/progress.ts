@@ -119,7 +119,8 @@ export function decideReview(state: Workspace, actor: Actor, { task: id, approve
   // Whoever delivered it may be gone, or without money to go on: then it is open for others, and that is nobody's failed attempt.
   if (isGone(state, task) || isOutOfMoney(state, task, nowMs)) return [requested, { type: "task.released", data: { id, reason }, causedBy: task.fence }]
   const money = moneyOf(state, task)
-  const text = `changes requested on ${id}: ${reason}${money === null ? "" : `\n${money}`}`
+  // Money first: of a long reason not all is shown everywhere.
+  const text = `${money === null ? "" : `${money}\n`}changes requested on ${id}: ${reason}`
   return [requested, directive("resume", { agent: task.owner as AgentId }, id, text, task.fence)]
 }
 
