@@ -6,7 +6,6 @@ import { join, resolve } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
 import { hubPid, json, newRepository, operator, parseLines, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
-import { runningWith } from "./left-running.ts"
 
 /** One repository with a running hub, for plans whose runs need not begin or end it; each has a name of its own. */
 let shared: string
@@ -242,15 +241,6 @@ describe.concurrent("run", { timeout: 60_000 }, () => {
     run.child.kill("SIGINT")
     expect(await run.ended).toMatchObject({ status: 0, stderr: expect.stringContaining("is down again") as string })
     expect(hubPid(folder)).toBeNull()
-  })
-
-  test("a run that is interrupted while the hub that it starts comes up leaves none behind, and says so with 130", async () => {
-    const folder = newRepository()
-    const run = startSkein(folder, ["run", writePlan(folder, { plan: "early", tasks: [nap("a", 0)] })])
-    await until(() => (existsSync(join(folder, ".skein", "logs", "start.log")) ? true : undefined), "the hub is being started")
-    run.child.kill("SIGINT")
-    expect(await run.ended).toMatchObject({ status: 130, stdout: expect.stringContaining("the same command goes on") as string })
-    expect(runningWith(`--repo ${folder} `)).toEqual([])
   })
 
   test("a run whose reader has seen enough stops as when its terminal goes, with 129: no hub and no claim is left behind", async () => {

@@ -69,7 +69,7 @@ test("a planted fault is found: whoever is nearly without money is told early", 
 test("a planted fault is found: changes are asked of what has nearly used its money, and its owner does not hear of that", { timeout: 120_000 }, async () => {
   const planted = await changed("task.review", (event) => {
     const { text } = event.data as { text?: string }
-    return text?.includes(" that it may: ") === true ? [{ ...event, data: { ...(event.data as object), text: text.split("\n")[0] } }] : [event]
+    return text?.includes(" that it may: ") === true ? [{ ...event, data: { ...(event.data as object), text: text.split("\n").at(-1) } }] : [event]
   })
   expect(planted).toMatch(/task\.changes_requested by \w+: \S+ has used \S+ of the \S+, and agent\d is not told/)
 })

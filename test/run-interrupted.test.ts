@@ -1,0 +1,17 @@
+import { existsSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterAll, expect, test } from "vitest"
+import { newRepository, startSkein, tidyUp, until } from "./cli-driver.ts"
+import { runningWith } from "./left-running.ts"
+
+afterAll(tidyUp)
+
+test("a run that is interrupted while the hub that it starts comes up leaves none behind, and says so with 130", async () => {
+  const folder = newRepository()
+  writeFileSync(join(folder, "plan.json"), JSON.stringify({ plan: "early", tasks: [{ id: "a", title: "Nap", run: "sleep 0" }] }))
+  const run = startSkein(folder, ["run", "plan.json"])
+  await until(() => (existsSync(join(folder, ".skein", "logs", "start.log")) ? true : undefined), "the hub is being started")
+  run.child.kill("SIGINT")
+  expect(await run.ended).toMatchObject({ status: 130, stdout: expect.stringContaining("the same command goes on") as string })
+  expect(runningWith(`--repo ${folder} `)).toEqual([])
+})
