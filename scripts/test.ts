@@ -1,13 +1,13 @@
 /**
  * `npm test`: builds, then type check, lint, format and dead code side by side with each other, then the tests.
  * Everything runs even when something failed, so that one run tells all; a failed check counts as one failed test.
- * `--no-tests` stops before the tests; what else follows is handed to vitest (`npm test -- src/core`).
+ * `--no-tests` stops before the tests, `--no-checks` begins with them; what else follows is handed to vitest (`npm test -- src/core`).
  */
 import { spawn } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { closingLine, type Tally } from "../test/reporter.ts"
+import { testPlace } from "./test-place.ts"
 
 type Outcome = { passed: boolean; output: string; seconds: number }
 
@@ -34,11 +34,11 @@ function report(script: string, { passed, output, seconds }: Outcome): void {
 }
 
 async function runTests(args: string[]): Promise<Tally> {
-  const directory = mkdtempSync(join(tmpdir(), "skein-tally-"))
-  const file = join(directory, "tally.json")
+  const place = testPlace()
+  const file = join(place, "tally.json")
   const status = await new Promise<number | null>((resolve) => {
     // Hundreds of processes run the same sources: each would strip their types and compile them anew.
-    const env = { ...process.env, SKEIN_TALLY: file, NODE_COMPILE_CACHE: join(directory, "compiled") }
+    const env = { ...process.env, TMPDIR: place, SKEIN_TALLY: file, NODE_COMPILE_CACHE: join(place, "compiled") }
     const child = spawn(process.execPath, ["node_modules/vitest/vitest.mjs", "run", ...args], { stdio: "inherit", env })
     child.on("close", resolve)
   })
@@ -49,9 +49,6 @@ async function runTests(args: string[]): Promise<Tally> {
   } catch {
     console.log("\n----- the tests ended without a result -----\n")
     return { passed: 0, failed: 1, skipped: 0 }
-  } finally {
-    // A process that ends late may still write what it compiled.
-    rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
   }
 }
 
@@ -63,13 +60,15 @@ async function check(script: string): Promise<void> {
   report(script, outcome)
 }
 
-await check("build")
-await Promise.all(["typecheck", "lint", "format:check", "deadcode"].map(check))
+if (!args.includes("--no-checks")) {
+  await check("build")
+  await Promise.all(["typecheck", "lint", "format:check", "deadcode"].map(check))
+}
 const failed = [...outcomes].filter(([, { passed }]) => !passed).map(([script]) => script)
 const built = !failed.includes("build")
 let tally: Tally = { passed: 0, failed: 0, skipped: 0 }
 if (!args.includes("--no-tests")) {
-  if (built) tally = await runTests(args)
+  if (built) tally = await runTests(args.filter((word) => word !== "--no-checks"))
   else console.log("\n----- the tests did not run: they need the build -----\n")
 }
 if (failed.length > 0) console.log(`failed checks: ${failed.map((script) => `npm run ${script}`).join(", ")}`)
