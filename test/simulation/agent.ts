@@ -213,8 +213,10 @@ export class SimulatedAgent extends Caller {
   /** Says what it spent, on what it holds or held: now and then long after. */
   async #spend(task: string): Promise<void> {
     const { chance } = this.world
+    const isVague = this.world.tangled && chance.happens(0.5)
+    const agent = this.name === this.world.leader && chance.happens(0.3) ? "agent0" : null
     const tokens = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 }
-    await this.ask("usage.report", { agent: null, session: null, task, model: null, requests: 1, costMicroUsd: chance.below(500), ...tokens })
+    await this.ask("usage.report", { agent, session: null, task: isVague ? null : task, model: null, requests: 1, costMicroUsd: chance.below(500), ...tokens })
   }
 
   async #step(under: { task: string; fence: number }): Promise<{ kind: "ok" | "error" } | null> {

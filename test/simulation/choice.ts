@@ -1,5 +1,6 @@
 import type { Claimed } from "../../src/core/answer.ts"
 import type { ClaimNext } from "../../src/core/claim.ts"
+import type { AgentId, TaskId } from "../../src/core/ids.ts"
 import { PRIORITIES } from "../../src/core/task.ts"
 import type { Oracle, TaskModel } from "./oracle.ts"
 import type { Request } from "./wire.ts"
@@ -33,11 +34,40 @@ export function wrongChoice(oracle: Oracle, { actor, input }: Request, claims: r
   // What was meant for it among all who waited, and what it is tried on, come out of turn.
   const inOrder = claims.every(({ fence }) => oracle.entries[fence - 1]?.data["why"]?.["rule"] === "order")
   if (!inOrder) return null
-  const urgency = ({ spec }: TaskModel): number => PRIORITIES.indexOf(spec.priority)
-  const last = Math.max(...taken.map(urgency))
+  const [worst, ...others] = taken
+    .map((task) => turnOf(oracle, task, actor.agent))
+    .sort(byTurn)
+    .reverse()
+  if (worst === undefined) return others.length === 0 ? null : "takes nothing"
   for (const left of fitting(oracle, actor, { ...asked, filler: isFiller }, oracle.atMs)) {
     if (claims.length < asked.max) return `takes ${claims.length} of ${asked.max} and leaves ${left.id}, which is ready`
-    if (urgency(left) < last) return `takes what is ${PRIORITIES[last]} and leaves ${left.id}, which is ${left.spec.priority}`
+    const turn = turnOf(oracle, left, actor.agent)
+    if (byTurn(turn, worst) < 0) return `takes what is ${said(worst)} and leaves ${left.id}, which is ${said(turn)}`
   }
   return null
+}
+
+/** When it is a task's turn for an agent: by priority, the longest chain of what waits for it, whom it prefers, age. */
+type Turn = readonly [rank: number, chainMs: number, preference: number, age: number]
+
+function turnOf(oracle: Oracle, { id, spec }: TaskModel, agent: AgentId): Turn {
+  const { prefers = null } = spec
+  return [PRIORITIES.indexOf(spec.priority), -chainOf(oracle, id), prefers === agent ? 0 : prefers === null ? 1 : 2, [...oracle.tasks.keys()].indexOf(id)]
+}
+
+function byTurn(a: Turn, b: Turn): number {
+  const at = a.findIndex((part, index) => part !== b[index])
+  return at < 0 ? 0 : (a[at] as number) - (b[at] as number)
+}
+
+/** Its estimate and those of the longest chain of what is open and waits for it; what has none counts for a minute. */
+function chainOf(oracle: Oracle, id: TaskId): number {
+  let behind = 0
+  for (const other of oracle.tasks.values())
+    if (other.spec.dependsOn.includes(id) && !/^(completed|failed|cancelled)$/.test(other.status)) behind = Math.max(behind, chainOf(oracle, other.id))
+  return (oracle.tasks.get(id)?.spec.estimateMs ?? 60_000) + behind
+}
+
+function said([rank, chainMs, preference]: Turn): string {
+  return `${PRIORITIES[rank]} with ${-chainMs} ms behind it${["", ", for anybody", ", for another"][preference]}`
 }

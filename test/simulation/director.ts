@@ -69,7 +69,7 @@ export class Director extends Caller {
   }
 
   async #add(): Promise<void> {
-    const { chance, plain } = this.world
+    const { chance, plain, tangled } = this.world
     const id = `t${this.#tasks.length}`
     const before = [...new Set(Array.from({ length: chance.below(3) }, () => chance.pick(this.#tasks)))].filter((task) => task !== undefined)
     const task: AddTask = {
@@ -79,12 +79,13 @@ export class Director extends Caller {
       priority: chance.pick(["critical", "high", "normal", "low"]),
       touches: !plain && chance.happens(this.#world.hurried ? 0.7 : 0.3) ? [chance.pick(GLOBS)] : [],
       requires: chance.happens(0.3) ? { rust: chance.between(1, 4) } : {},
-      estimateMs: chance.happens(0.9) ? chance.between(60_000, 660_000) : null,
+      estimateMs: chance.happens(0.9) ? (tangled ? 300_000 : chance.between(60_000, 660_000)) : null,
       leaseMs: chance.between(1_000, 4_000),
       maxAttempts: plain ? 1_000 : chance.between(2, 6),
       filler: !plain && chance.happens(0.15),
       review: !plain && chance.happens(0.15),
       labels: chance.happens(0.2) ? ["docs"] : [],
+      prefers: tangled && chance.happens(0.4) ? chance.pick(this.#world.agents).name : null,
       budgetMicroUsd: !plain && chance.happens(0.15) ? chance.between(300, 2_500) : null,
     }
     const added = await this.ask("task.add", task)

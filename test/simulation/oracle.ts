@@ -21,6 +21,7 @@ import { RoleOracle } from "./role-oracle.ts"
 import { StaleOracle } from "./stale-oracle.ts"
 import { StaffOracle } from "./staff-oracle.ts"
 import { ThreadOracle } from "./thread-oracle.ts"
+import { misbooked } from "./usage-oracle.ts"
 import { WaitOracle } from "./wait-oracle.ts"
 import type { Request } from "./wire.ts"
 
@@ -149,12 +150,13 @@ export class Oracle {
     if (idle !== null) throw new Violation(`entry ${seq}: ${entry.type} of ${String(entry.data["id"] ?? entry.data["name"])} by ${entry.actor.agent}, ${idle}`)
     const foreign = this.permissions.read(entry, (agent) => this.staff.void.has(agent)) ?? this.notices.read(entry)
     if (foreign !== null) throw new Violation(`entry ${seq}: ${entry.type} by ${entry.actor.agent} ${foreign}`)
-    const isFinal = (this.#asked.get(`${entry.actor.agent} ${entry.commandId}`)?.input as { retry?: boolean } | undefined)?.retry === false
+    const asked = this.#asked.get(`${entry.actor.agent} ${entry.commandId}`)
+    const isFinal = (asked?.input as { retry?: boolean } | undefined)?.retry === false
     const miscounted = this.attempts.read(entry, isFinal)
     if (miscounted !== null) throw new Violation(`entry ${seq}: ${entry.type} of ${String(entry.data["id"])} by ${entry.actor.agent}, ${miscounted}`)
-    const wrong =
-      this.leads.read(entry) ?? this.waits.read(entry, this.tasks) ?? this.stale.read(entry, this.tasks) ?? this.threads.read(entry) ?? this.circles.read(entry)
-    if (wrong !== null) throw new Violation(wrong)
+    const wrong = this.leads.read(entry) ?? this.waits.read(entry, this.tasks) ?? this.stale.read(entry, this.tasks) ?? this.threads.read(entry)
+    const untrue = wrong ?? this.circles.read(entry) ?? misbooked(entry, asked, this.tasks.values())
+    if (untrue !== null) throw new Violation(untrue)
     this.#fold(entry, nowMs)
     const unpaid = this.budget.read(entry, (task) => (this.tasks.get(task)?.held ?? null) !== null)
     const handsOver = (task: TaskId): boolean => this.budget.handsOver(task)

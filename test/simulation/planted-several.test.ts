@@ -37,7 +37,7 @@ describe("a fault that is planted in a claim of several is found:", { timeout: 1
         },
       () => find({}),
     )
-    expect(late).toMatch(/takes what is \w+ and leaves \S+, which is \w+/)
+    expect(late).toMatch(/takes what is \w+ with \d+ ms behind it.* and leaves \S+, which is \w+/)
   })
 
   test.each([

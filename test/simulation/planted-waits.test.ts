@@ -59,7 +59,7 @@ describe("a fault that is planted in what waits for what is found:", { timeout: 
 
   test.each([
     ["task.cancel", 89, /task\.cancelled of \S+ by \w+, and agent\d is not told to plan \S+ anew/],
-    ["agent.retire", 19, /agent\.retired of agent\d by director, and agent\d is not told to plan \S+ anew/],
+    ["agent.retire", 204, /agent\.retired of agent\d by director, and agent\d is not told to plan \S+ anew/],
   ] as const)("somebody who waits in vain after %s", async (name, from, found) => {
     expect(await without(name, replans, from)).toMatch(found)
   })
