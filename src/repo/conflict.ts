@@ -111,8 +111,8 @@ async function withUncommitted(side: Side, index: string, env: Record<string, st
     const commit = (await gitDone(path, ["commit-tree", tree, "-p", side.commit, "-m", "uncommitted"], means)).trim()
     return { ...side, commit, uncommitted: true }
   } catch (error) {
-    // In the middle of a merge, with a file that cannot be read, or on a disk that is not there (then it is locked): what is committed counts.
-    if (error instanceof RepositoryError || (error as NodeJS.ErrnoException).code === "ENOENT") return side
+    // In the middle of a merge, with a file that cannot be read, on a disk that is not there (then it is locked), or by a git that names no path: what is committed counts.
+    if (error instanceof RepositoryError || ["ENOENT", "ERR_INVALID_ARG_VALUE"].includes((error as NodeJS.ErrnoException).code ?? "")) return side
     throw error
   }
 }

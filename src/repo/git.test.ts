@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, onTestFinished, test, vi } from "vitest"
+import { predictConflicts } from "./conflict.ts"
 import { GIT_LIMITS, gitDone } from "./git.ts"
 import { changedPaths } from "./guard-changes.ts"
 import { installGuard, removeGuard } from "./guard.ts"
@@ -111,6 +112,16 @@ test("a git that cannot say what is set is not taken for one that says that noth
   vi.unstubAllEnvs()
   await removeGuard(repository)
   expect(await gitDone(at, ["config", "--local", "core.hooksPath"])).toBe("mine\n")
+})
+
+test("a git that names no path where the index should be has a worktree compared as it is committed", async () => {
+  const { at, lock } = await locked()
+  rmSync(lock)
+  const who = ["-c", "user.name=T", "-c", "user.email=t@example.org"]
+  await gitDone(at, [...who, "commit", "-q", "--allow-empty", "-m", "one"])
+  const repository = await findRepository(at)
+  inItsPlace(at, (real) => `case "$*" in *"--git-path index") printf 'a\\0b\\n'; exit ;; esac; exec ${real} "$@"`)
+  expect((await predictConflicts(repository)).sides).toMatchObject([{ path: at, uncommitted: false }])
 })
 
 test("a NUL byte is given to no git, and told", async () => {

@@ -36,6 +36,7 @@ class GitSubject implements Subject {
   readonly #folder: string
   readonly #repository: Repository
   readonly #head: string
+  readonly #config: Buffer
   readonly #git: BrokenGit
   /** What a sound git answers. */
   readonly #sound = new Map<string, string>()
@@ -45,6 +46,7 @@ class GitSubject implements Subject {
     this.#folder = folder
     this.#repository = repository
     this.#head = head
+    this.#config = readFileSync(join(repository.commonDir, "config"))
     this.#git = new BrokenGit(folder, `worktree ${folder}\0HEAD ${head}\0branch refs/heads/main\0\0`)
   }
 
@@ -96,6 +98,9 @@ class GitSubject implements Subject {
     await removeWorktree({ repository, name: "ben", force: true }).catch(() => undefined)
     rmSync(join(repository.instanceDir, "worktrees", "ben"), { recursive: true, force: true })
     if (name.includes("guard")) await this.#unguard(fault.isTold)
+    // What a git that lies has had written there would be told of the next case.
+    writeFileSync(join(repository.commonDir, "config"), this.#config)
+    rmSync(join(repository.commonDir, "config.worktree"), { force: true })
     if (came instanceof Error) throw came
     const sound = this.#sound.get(name)
     // Where git says that it could not, nothing that it did not say is an answer.

@@ -147,9 +147,9 @@ class NativeSubject implements Subject {
     writeFileSync(binary, `${head}${note}\n${does}\n`, { mode: isRunnable ? 0o755 : 0o644 })
     const given = this.#odd({ binary: choices.chance(95) ? binary : choices.pick(["none", folder, "", join(folder, "said")]) }, choices)
     this.#sent = `${head}${does}\n${JSON.stringify({ ...given, said })}`
-    // An odd name, folder or variable may keep it from being started; what is not ended by 0 has not taken it.
+    // An odd name, folder or variable may keep it from being started; what is not ended by 0 has not taken it. Without a PATH it finds nothing to wait by.
     const isStarted = isRunnable && head === "#!/bin/sh\n" && given.binary === binary && Object.keys(given).length === 1
-    return { target: { ...this.#target("codex", folder), ...given }, ok: !ok || isStarted ? ok : null, limits }
+    return { target: { ...this.#target("codex", folder), ...given }, ok: isStarted || (!ok && given.env === undefined) ? ok : null, limits }
   }
 
   /** A server that answers with whatever bytes, now, later or never. */
