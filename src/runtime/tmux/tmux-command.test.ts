@@ -26,7 +26,7 @@ function speak(lang: string | undefined): void {
 async function ways(lang: string | undefined): Promise<{ forking: TmuxWay; control: TmuxWay }> {
   const socket = `skein-test-quoted-${process.pid}`
   const folder = mkdtempSync(join(tmpdir(), "skein-quoted-"))
-  const env = { PATH: process.env["PATH"] ?? "", HOME: folder, ...(lang === undefined ? {} : { LANG: lang }) }
+  const env = { PATH: process.env["PATH"] ?? "", HOME: folder, TMPDIR: tmpdir(), ...(lang === undefined ? {} : { LANG: lang }) }
   const forking = new ForkingWay("tmux", socket, env)
   expect(await forking.startServer(["new-session", "-d", "-s", "kept", "cat"])).toMatchObject({ ok: true })
   const control = new ControlClient({ tmux: "tmux", socket, session: "kept", env, onEnd: () => {} })
