@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process"
 import { appendFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, describe, expect, test } from "vitest"
+import { httpClient } from "../src/client/http.ts"
 import { bornOf } from "../src/runtime/supervisor-folder.ts"
 import { hubPid, json, newRepository, type Ran, skein, tidyUp, until } from "./cli-driver.ts"
 import { ended, newFarMachine, pidOf, type Rig, rigOf, spawned, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
@@ -174,8 +175,17 @@ describe.skipIf(withoutTmux !== null)("a person", { timeout: 90_000, concurrent:
     await rig.hasRead("reader-1", "not now")
     expect((await rig.skein("agent", "logs", "reader-1"))[0]?.["text"]).toContain("ready for input")
     const pid = pidOf(rig, "reader-1")
+    await rig.hub.call("task.add", { id: "only-once", title: "To be tried once", maxAttempts: 1 })
+    const { credentialFile } = rig.registry.wantedOf("reader-1") ?? {}
+    const session = rig.running("reader-1").session ?? ""
+    const { url } = JSON.parse(readFileSync(join(rig.folder, ".skein", "hub.json"), "utf8")) as { url: string }
+    const own = httpClient({ url, session, credentialFile: credentialFile ?? "" })
+    await own.call("task.claim", { task: "only-once" })
+    own.close()
     expect(await rig.skein("agent", "stop", "reader-1")).toMatchObject([{ state: "stopped" }])
     expect(bornOf(pid)).toBeNull()
+    // It failed at nothing.
+    expect((await rig.hub.call("task.show", { task: "only-once" })).task).toMatchObject({ status: "pending", attempts: 0 })
     const { sessions } = await rig.hub.call("session.list", { agent: "reader-1", status: "live" })
     expect(sessions).toEqual([])
     const missing = await skein(rig.folder, ["agent", "stop", "nobody"])

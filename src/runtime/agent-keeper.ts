@@ -72,6 +72,7 @@ export class AgentKeeper {
       running: () => this.#now,
       record: (changes) => this.#record(changes),
       told: options.told,
+      identity: () => ({ agent: this.agent, url: options.url(), workspace: options.workspace, credentialFile: this.#wanted.credentialFile }),
     })
   }
 
@@ -129,7 +130,7 @@ export class AgentKeeper {
       this.#wanted = wanted
       await this.#session.endLeft()
       await this.#check()
-      if (wanted.want === "stopped" && this.#now.address !== null) await this.#end(wanted.reason)
+      if (wanted.want === "stopped" && this.#now.address !== null) await this.#stop(wanted.reason)
       if (this.#now.address === null) await this.#bringUp()
       if (this.#now.address !== null) await this.#session.open()
       await this.#person()
@@ -194,7 +195,7 @@ export class AgentKeeper {
       const { address } = this.#now
       if (this.#beside !== null) await this.#driver(this.#beside).stop(this.#beside, { graceMs: this.#o.numbers.stopMs })
       if (address !== null && keep && address.channel === "tmux") return
-      if (address !== null) await this.#end("its supervisor went down")
+      if (address !== null) await this.#stop("its supervisor went down")
       await this.#session.endLeft()
     })
   }
@@ -331,6 +332,11 @@ export class AgentKeeper {
     })
     const own = { SKEIN_URL: this.#o.url(), SKEIN_TOKEN_FILE: credentialFile, SKEIN_WORKSPACE: this.#o.workspace, SKEIN_AGENT: agent }
     return { ...Object.fromEntries(passed), ...serverEnv(this.#now.server), ...told, ...env, ...own }
+  }
+
+  async #stop(reason: string): Promise<void> {
+    await this.#session.giveBack(reason)
+    await this.#end(reason)
   }
 
   async #end(reason: string): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Client } from "../client/client.ts"
 import { SkeinError } from "../contract/errors.ts"
+import { giveBack, type Stopped } from "./give-back.ts"
 import type { Running, RunBy } from "./supervised.ts"
 
 export type SessionKeeping = {
@@ -9,6 +10,7 @@ export type SessionKeeping = {
   running(): Pick<Running, "session" | "conversation" | "startedAtMs">
   record(changes: Pick<Running, "session">): void
   told(line: string): void
+  identity(): Stopped
 }
 
 /** The session that an agent's process has with the hub: one for each start, gone on with by whoever adopts the process, and ended with it. */
@@ -61,16 +63,28 @@ export class AgentSession {
 
   /** Tells the hub that it is over. It stays in the record until then, so that whoever comes after a kill tells it again. */
   async close(reason: string): Promise<void> {
-    const { session, startedAtMs } = this.#o.running()
+    const { session } = this.#o.running()
     if (session !== null) this.#toEnd.set(session, reason)
     this.#last = session
     await this.endLeft()
     // Sessions that its tools began for it end with it: nobody speaks through them any more.
     await this.heard(async () => {
-      const { sessions } = await this.#o.hub.call("session.list", { agent: this.#o.agent, status: "live" })
-      for (const left of sessions)
-        if (left.runtime === "mcp" && left.startedAtMs >= (startedAtMs ?? Infinity)) await this.#o.hub.call("session.end", { session: left.id, reason })
+      for (const left of await this.#ofTools()) await this.#o.hub.call("session.end", { session: left, reason })
     })
+  }
+
+  /** Somebody stops its process, which failed at nothing: what it holds is given back while it still has its sessions. */
+  async giveBack(reason: string): Promise<void> {
+    await this.heard(async () => {
+      const { session } = this.#o.running()
+      await giveBack(this.#o.identity(), [...(session === null ? [] : [session]), ...(await this.#ofTools())], reason)
+    })
+  }
+
+  async #ofTools(): Promise<string[]> {
+    const { startedAtMs } = this.#o.running()
+    const { sessions } = await this.#o.hub.call("session.list", { agent: this.#o.agent, status: "live" })
+    return sessions.filter((one) => one.runtime === "mcp" && one.startedAtMs >= (startedAtMs ?? Infinity)).map(({ id }) => id)
   }
 
   async endLeft(): Promise<void> {

@@ -2,12 +2,12 @@ import { existsSync, rmSync, writeFileSync } from "node:fs"
 import { mkdir, rename, writeFile } from "node:fs/promises"
 import { dirname, extname, join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { httpClient } from "../client/http.ts"
 import { SkeinError } from "../contract/errors.ts"
-import type { AgentId, PlanId, SessionId } from "../core/ids.ts"
+import type { AgentId, PlanId } from "../core/ids.ts"
 import { RepositoryError } from "../repo/git.ts"
 import { addWorktree, listWorktrees } from "../repo/worktree.ts"
 import type { Repository } from "../repo/instance.ts"
+import { giveBack } from "./give-back.ts"
 import { startProcess, type RunningProcess } from "./process.ts"
 import type { AgentPort } from "./script-agent.ts"
 
@@ -192,31 +192,17 @@ export class Crew {
    * answers: then they end by themselves.
    */
   async #endSessions(agent: AgentId, reason: string, { stopped, which = () => true }: Ending): Promise<boolean> {
-    const { port } = this.#options
+    const { port, url, workspace } = this.#options
     try {
       const { sessions } = await port.call("session.list", { agent })
       const over = sessions.filter((session) => session.status !== "ended" && which(session)).map(({ id }) => id)
-      if (stopped && over.length > 0) await this.#giveBack(agent, over, reason)
+      if (stopped && over.length > 0) await giveBack({ agent, url, workspace, credentialFile: this.#file(agent, "credential") }, over, reason)
       for (const session of over) await port.call("session.end", { session, reason })
       return true
     } catch (error) {
       if (!(error instanceof SkeinError)) throw error
       return false
     }
-  }
-
-  /** Releases in its own name what these sessions of an agent hold: with their end it would count as an attempt. */
-  async #giveBack(agent: AgentId, sessions: readonly SessionId[], reason: string): Promise<void> {
-    const { port, url, workspace } = this.#options
-    const { tasks } = await port.call("task.list", { owner: agent, state: ["claimed", "in_progress", "blocked"] })
-    const own = httpClient({ url, workspace, credentialFile: this.#file(agent, "credential") })
-    for (const { id, fence, session } of tasks) {
-      if (fence === null || session === null || !sessions.includes(session)) continue
-      await own.call("task.release", { task: id, fence, reason }).catch((error: unknown) => {
-        if (!(error instanceof SkeinError)) throw error
-      })
-    }
-    own.close()
   }
 
   /** `stopped` is there from when an agent is stopped until a hub has heard that it holds nothing any more. */
