@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process"
 import { generateKeyPairSync } from "node:crypto"
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { pino } from "pino"
 import { afterEach, expect, test } from "vitest"
 import { type Client, connect } from "../src/client/client.ts"
@@ -187,6 +187,57 @@ test("a crew that is stopped gives back what it holds, and no attempt is counted
   await crew.stop()
   const { task } = await client.task.show({ task: `${id}/long` })
   expect([task.status, task.attempts, events.at(-1)]).toEqual(["pending", 0, expect.objectContaining({ how: "stopped" })])
+})
+
+/** Agent `solo` of a team as it goes on after a run that was stopped, whose process was 1. */
+async function leftBehind() {
+  const team = await startTeam({
+    worktrees: false,
+    agents: [{ name: "solo", start: true }],
+    tasks: [{ id: "long", title: "Long", run: { command: "sleep 60" } }],
+  })
+  const { client, url, id, directory } = team
+  const note = join(directory, ".skein", "agents", "solo.stopped")
+  mkdirSync(dirname(note), { recursive: true })
+  writeFileSync(note, "process 1")
+  return {
+    ...team,
+    note,
+    /** A session of its, of another process. */
+    async besides(runtime: string): Promise<string> {
+      const own = await connect({ url, credential: (await client.credential.issue({ agent: "solo" })).credential })
+      closing.push(() => own.close())
+      return (await own.session({ runtime })).id
+    },
+    async isLive(session: string): Promise<boolean> {
+      const { sessions } = await client.session.list({ agent: "solo", status: "live" })
+      return sessions.some((one) => one.id === session)
+    },
+    async atWork(): Promise<void> {
+      for (let tries = 0; tries < 1_000 && (await client.task.show({ task: `${id}/long` })).task.status !== "in_progress"; tries += 1)
+        await new Promise((resolve) => setTimeout(resolve, 25))
+    },
+  }
+}
+
+test("what a run that was stopped has left of an agent is over as the next begins, also where its credential is void by then", async () => {
+  const { crew, note, besides, isLive } = await leftBehind()
+  const left = await besides("process 1")
+  await crew.start(["solo"])
+  expect([await isLive(left), existsSync(note)]).toEqual([false, false])
+})
+
+test("who else goes by an agent's name, as another run of the plan has it, keeps its session when a crew begins and when it stops", async () => {
+  const { client, directory, crew, besides, isLive, atWork } = await leftBehind()
+  const { credential } = await client.credential.issue({ agent: "solo" })
+  writeFileSync(join(directory, ".skein", "agents", "solo.credential"), credential)
+  const before = await besides("process 2")
+  await crew.start(["solo"])
+  const after = await besides("process 3")
+  await atWork()
+  expect(await isLive(before)).toBe(true)
+  await crew.stop()
+  expect(await isLive(after)).toBe(true)
 })
 
 /** One script agent in this process, its calls made through `through`. */

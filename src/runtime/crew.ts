@@ -1,4 +1,4 @@
-import { existsSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { mkdir, rename, writeFile } from "node:fs/promises"
 import { dirname, extname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -8,6 +8,7 @@ import { RepositoryError } from "../repo/git.ts"
 import { addWorktree, listWorktrees } from "../repo/worktree.ts"
 import type { Repository } from "../repo/instance.ts"
 import { giveBack } from "./give-back.ts"
+import { isRuntime, runtimeOf } from "./script-agent-runtime.ts"
 import { startProcess, type RunningProcess } from "./process.ts"
 import type { AgentPort } from "./script-agent.ts"
 
@@ -50,7 +51,7 @@ export function worktreeOf(workspace: string, agent: AgentId): string {
   return workspace === "main" ? agent : `${workspace}.${agent}`
 }
 
-type Ending = { stopped: boolean; which?: (session: { active: boolean }) => boolean }
+type Ending = { stopped: boolean; which: (session: { active: boolean; runtime: string }) => boolean }
 
 type Member = { process: RunningProcess; restarts: number; stopping: boolean }
 
@@ -73,10 +74,11 @@ export class Crew {
     for (const agent of agents) {
       // Of a run that was killed together with its hub: nobody beats for them, and their leases would hold the agent up.
       const note = this.#file(agent, "stopped")
-      const stopped = existsSync(note)
+      const left = existsSync(note) ? readFileSync(note, "utf8") : null
+      const stopped = left !== null
       const reason = stopped ? "its run was stopped" : "nobody beats for it, and another run begins"
-      // Of one that was ended while it stopped, the hub may still count on the agent, which is gone a second later.
-      const told = await this.#endSessions(agent, reason, { stopped, which: ({ active }) => stopped || !active })
+      // Of one that was ended while it stopped, the hub may still count on the agent, which is gone a second later; not so whoever else goes by its name.
+      const told = await this.#endSessions(agent, reason, { stopped, which: ({ active, runtime }) => runtime === left || !active })
       if (told) rmSync(note, { force: true })
       await this.#begin(agent, 0)
     }
@@ -102,7 +104,7 @@ export class Crew {
     this.#stopping = true
     // For the next run, where no hub hears of it, or this process is ended before one has. Not later: a second Ctrl-C ends it at once.
     try {
-      for (const agent of this.running) writeFileSync(this.#file(agent, "stopped"), "", { mode: 0o600 })
+      for (const [agent, { process }] of this.#members) writeFileSync(this.#file(agent, "stopped"), runtimeOf(process.pid), { mode: 0o600 })
     } catch {
       // The disk is full. They are stopped all the same.
     }
@@ -159,7 +161,10 @@ export class Crew {
       how,
       detail: how === "crashed" ? `${detail}: ${member.process.tail("stderr").trim().split("\n").at(-1) ?? ""}` : detail,
     })
-    const told = await this.#endSessions(agent, `its process ended: ${detail}`, { stopped: member.stopping })
+    const own = runtimeOf(member.process.pid)
+    // What another run of the plan has begun for the agent meanwhile is that one's.
+    const which: Ending["which"] = ({ runtime }) => runtime === own || !isRuntime(runtime)
+    const told = await this.#endSessions(agent, `its process ended: ${detail}`, { stopped: member.stopping, which })
     if (told) rmSync(this.#file(agent, "stopped"), { force: true })
     if (how === "finished" || how === "stopped" || this.#stopping) return
     const giveUp = (reason: string): void => this.#options.onEvent({ kind: "given_up", agent, detail: reason })
@@ -191,7 +196,7 @@ export class Crew {
    * The hub need not wait for missed heartbeats: leases of a dead agent end now. `stopped`: nobody failed, so what it holds is given back before. False where no hub
    * answers: then they end by themselves.
    */
-  async #endSessions(agent: AgentId, reason: string, { stopped, which = () => true }: Ending): Promise<boolean> {
+  async #endSessions(agent: AgentId, reason: string, { stopped, which }: Ending): Promise<boolean> {
     const { port, url, workspace } = this.#options
     try {
       const { sessions } = await port.call("session.list", { agent })
@@ -205,7 +210,7 @@ export class Crew {
     }
   }
 
-  /** `stopped` is there from when an agent is stopped until a hub has heard that it holds nothing any more. */
+  /** `stopped` names the process that is stopped, and is there until a hub has heard that it holds nothing any more. */
   #file(agent: AgentId, kind: "credential" | "stopped"): string {
     return join(this.#options.agentsDirectory, `${agent}.${kind}`)
   }

@@ -1,6 +1,7 @@
 /** The program of a script agent: a child process that joins the hub with its own credential. All it knows comes in its environment. */
 import { connect } from "../client/client.ts"
 import { SkeinError } from "../contract/errors.ts"
+import { runtimeOf } from "./script-agent-runtime.ts"
 import { runScriptAgent } from "./script-agent.ts"
 import { signalStatus } from "./signal-status.ts"
 
@@ -24,7 +25,7 @@ async function main(): Promise<void> {
   const url = given("SKEIN_URL")
   const tokenFile = given("SKEIN_TOKEN_FILE")
   const client = await connect({ url, workspace: given("SKEIN_WORKSPACE"), credentialFile: tokenFile })
-  const session = await client.session({ runtime: "process" })
+  const session = await client.session({ runtime: runtimeOf(process.pid) })
   try {
     const completed = await runScriptAgent(client, {
       agent: given("SKEIN_AGENT"),
