@@ -63,3 +63,22 @@ describe("whoever has used 80 % of its reservation", () => {
     expect(asked()).toEqual(["t has used $0.00008 of the $0.0001 that it may: finish it, or hand it over in time.\nchanges requested on t: mend it"])
   })
 })
+
+describe("the operator", () => {
+  it("is told that a breaker is open when it is: a last attempt whose lease ran out is one failure, though its task fails with it", () => {
+    const scenario = new Scenario()
+    scenario.must("hub.start", OPERATOR, { graceMs: 0 })
+    scenario.must("breaker.setPolicy", OPERATOR, { changes: { consecutive: 2, ratePercent: 0 }, reason: "short" })
+    const ann = scenario.agent("ann")
+    const told = (task: string): string[] => {
+      scenario.task(task, { leaseMs: 1_000, maxAttempts: 1 })
+      scenario.claim(ann, task)
+      scenario.wait(1_000)
+      return texts(scenario.must("hub.sweep", OPERATOR, { beats: [], silent: [] }).entries)
+    }
+    expect(told("t")).toEqual([])
+    expect(scenario.state.tasks.get("t")?.status).toBe("failed")
+    expect(scenario.state.breakers.get("agent/ann")).toMatchObject({ open: null, recent: [{ ok: false }] })
+    expect(told("u")).toEqual([expect.stringMatching(/^breaker agent\/ann is open until .* \(failures\): the lease on u ended: expired$/)])
+  })
+})

@@ -4,6 +4,7 @@ import { areBreakersOn, breakersAfter } from "./breaker-outcome.ts"
 import { limitOf } from "./budget.ts"
 import { directive, type DirectiveEvent, sent } from "./directive.ts"
 import type { Actor, Recorded } from "./entry.ts"
+import type { TaskId } from "./ids.ts"
 import { instant } from "./instant.ts"
 import { exactUsd } from "./money.ts"
 import { isRefusal, type Refusal } from "./refusal.ts"
@@ -85,10 +86,14 @@ function breakerNotices(state: Workspace, decision: readonly Recorded[], nowMs: 
   if (!areBreakersOn(state)) return []
   const seen = new Map<BreakerId, Breaker | undefined>()
   const known = (id: BreakerId): Breaker | undefined => (seen.has(id) ? seen.get(id) : state.breakers.get(id))
+  // The claim is over with the end of its lease: that its task fails for it, for want of attempts, is no second outcome.
+  const over = new Set<TaskId>()
   for (const event of decision as readonly TaskEvent[]) {
     if (!/^(task|lease)\./.test(event.type)) continue
     const before: Task | undefined = "id" in event.data ? state.tasks.get(event.data.id) : undefined
-    if (before !== undefined) for (const [id, breaker] of breakersAfter(state, event, before, nowMs, known)) seen.set(id, breaker)
+    if (before === undefined || over.has(before.id)) continue
+    for (const [id, breaker] of breakersAfter(state, event, before, nowMs, known)) seen.set(id, breaker)
+    if (event.type === "lease.ended") over.add(before.id)
   }
   return [...seen].flatMap(([id, breaker]) => {
     const was = phaseOf(state.breakers.get(id), nowMs)

@@ -39,6 +39,8 @@ export type Surroundings = {
   circles: boolean
   /** Inboxes are filled to their limit, and beyond. */
   floods: boolean
+  /** Breakers open by failures. */
+  breaks: boolean
   /** How often an attempt ends because somebody's provider asks to be left alone: 0 to 1. */
   throttled: number
   /** What an agent asked and what it heard, for the trace and the history. */

@@ -1,12 +1,12 @@
 import type { AddTask } from "../../src/core/backlog.ts"
 import { hashCredential } from "../../src/surface/auth.ts"
 import type { SimulatedAgent } from "./agent.ts"
+import { OPEN } from "./breaker-oracle.ts"
 import { hurryCircles, settleDispute } from "./argue.ts"
 import { Caller, type Surroundings } from "./caller.ts"
 import { GLOBS } from "./file-oracle.ts"
 import { flood } from "./flood.ts"
 import { policyOf } from "./policy-oracle.ts"
-import { OPEN } from "./staff-oracle.ts"
 import { gather, MADE } from "./talk.ts"
 import type { World } from "./world.ts"
 
@@ -48,11 +48,11 @@ export class Director extends Caller {
         kind: chance.pick(["script", "claude", "codex", "gemini"]),
         account: chance.happens(0.5) ? "shared" : null,
         costPerHourMicroUsd: !plain && chance.happens(0.3) ? chance.between(4_000, 9_000) : 0,
+        model: this.world.breaks ? chance.pick(["m", "n", null]) : null,
       })
     }
     for (const agent of this.#world.agents) await this.#issue(agent)
-    // Of every ten agents here five die: their breakers would all be open, and what waits in vain could not be told from what waits for those.
-    await this.ask("breaker.setPolicy", { changes: { consecutive: 0, ratePercent: 0, ...OPEN }, reason: "chaos" })
+    await this.#setBreakers()
     if (!plain && chance.happens(0.5)) await this.#setBudget("workspace", null)
     if (!plain && chance.happens(0.35)) await this.#limit()
     if (this.#governs) await this.ask("policy.set", { text: policyOf((from) => chance.pick(from)), reason: "rules" })
@@ -66,6 +66,19 @@ export class Director extends Caller {
       await this.sleep(chance.between(100, 1_200))
       await this.#stepIn()
     }
+  }
+
+  /** Of every ten agents here five die: in most teams their breakers would all be open, and little would be done. */
+  async #setBreakers(): Promise<void> {
+    const { chance, breaks } = this.world
+    const never = { consecutive: 0, ratePercent: 0 }
+    const often = (): object => ({
+      consecutive: chance.pick([0, 2, 3, 4]),
+      outcomes: chance.between(2, 6),
+      ratePercent: chance.pick([0, 50, 60, 75]),
+      windowMs: chance.pick([2_000, 6_000, 600_000]),
+    })
+    await this.ask("breaker.setPolicy", { changes: { ...(breaks ? often() : never), ...OPEN }, reason: "chaos" })
   }
 
   async #add(): Promise<void> {
@@ -84,7 +97,8 @@ export class Director extends Caller {
       maxAttempts: plain ? 1_000 : chance.between(2, 6),
       filler: !plain && chance.happens(0.15),
       review: !plain && chance.happens(0.15),
-      labels: chance.happens(0.2) ? ["docs"] : [],
+      labels: chance.happens(this.world.breaks ? 0.5 : 0.2) ? ["docs"] : [],
+      model: this.world.breaks && chance.happens(0.2) ? "n" : null,
       prefers: tangled && chance.happens(0.4) ? chance.pick(this.#world.agents).name : null,
       budgetMicroUsd: !plain && chance.happens(0.15) ? chance.between(300, 2_500) : null,
     }
@@ -97,7 +111,8 @@ export class Director extends Caller {
     const touches = chance.happens(0.5) ? [chance.pick(GLOBS)] : []
     const money = chance.happens(0.3) ? { budgetMicroUsd: chance.happens(0.35) ? null : chance.between(300, 4_000) } : {}
     const order = this.world.tangled && chance.happens(0.6) ? { dependsOn: [chance.pick(this.#tasks)] } : {}
-    const changes = { maxAttempts: chance.between(1, 6), review: chance.happens(0.3), touches, ...money, ...order }
+    const kind = this.world.breaks ? { labels: chance.happens(0.5) ? ["docs"] : [], model: chance.pick(["m", null]) } : {}
+    const changes = { maxAttempts: chance.between(1, 6), review: chance.happens(0.3), touches, ...money, ...order, ...kind }
     await this.ask("task.edit", { task, changes, reason: "thought again" })
   }
 
@@ -205,6 +220,7 @@ export class Director extends Caller {
     if (chance.happens(0.08)) await gather(this, chance.pick(MADE))
     if (this.world.circles) await settleDispute(this, this.#world.oracle.circles.blocked())
     if (this.#wavers && chance.happens(0.4)) await this.#waver()
+    if (this.world.breaks && chance.happens(0.08)) await this.#setBreakers()
     if (this.#governs && chance.happens(0.1))
       await this.ask("policy.set", { text: chance.happens(0.25) ? null : policyOf((from) => chance.pick(from)), reason: "thought again" })
   }

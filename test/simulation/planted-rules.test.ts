@@ -241,7 +241,9 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
         },
       () => find({}),
     )
-    expect(lax).toMatch(/by agent\d, though (breaker account\/\S+ is open for \d+ ms more|\S+ is the probe of breaker account\/)/)
+    expect(lax).toMatch(
+      /by agent\d, though (breaker account\/\S+ is open for \d+ ms more|\S+ is the probe of breaker account\/)|breaker account\/\S+ is open until/,
+    )
   })
 
   test("an agent that stays on the account of before", async () => {
@@ -256,7 +258,7 @@ describe("a fault that is planted in what agents are kept from is found:", { tim
       () => find({ from: 18 }),
     )
     expect(kept).toMatch(
-      /by agent\d, though ((account|breaker) account\/|\S+ is the probe of breaker)|reserves .*, not |the books of budget|is refused \(breaker_open\)/,
+      /by agent\d, though ((account|breaker) account\/|\S+ is the probe of breaker)|reserves .*, not |the books of budget|is refused \(breaker_open\)|breaker account\/\S+ is open/,
     )
   })
 })

@@ -8,7 +8,7 @@ const SEEDS = 1_000
 const FROM = 1
 
 test(`${SEEDS} teams live through crashes, lost and doubled messages, paused agents, full disks and clock jumps, and every promise holds (seeds ${FROM} to ${FROM + SEEDS - 1})`, async () => {
-  const total = { entries: 0, acknowledged: 0, lostRaces: 0, putOff: 0, starts: 0, hubs: 0, moved: 0, lost: 0, probes: 0, judged: 0 }
+  const total = { entries: 0, acknowledged: 0, lostRaces: 0, putOff: 0, starts: 0, hubs: 0, moved: 0, lost: 0, probes: 0, judged: 0, broken: 0 }
   const types = new Map<string, number>()
   const refusals = new Map<string, number>()
   const done = new Map<string, number>()
@@ -23,6 +23,7 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
     total.moved += outcome.moved
     total.probes += outcome.probes
     total.judged += outcome.judged
+    total.broken += outcome.broken
     total.lost += outcome.hubs === 2 ? outcome.lost : 0
     for (const [type, count] of outcome.types) types.set(type, (types.get(type) ?? 0) + count)
     for (const { request, reply } of outcome.history) {
@@ -38,6 +39,7 @@ test(`${SEEDS} teams live through crashes, lost and doubled messages, paused age
   expect(total.moved).toBeGreaterThan(SEEDS / 10)
   expect(total.probes).toBeGreaterThan(SEEDS / 50)
   expect(total.judged).toBeGreaterThan(SEEDS * 5)
+  expect(total.broken).toBeGreaterThan(SEEDS / 10)
   expect(total.lost).toBeGreaterThan(SEEDS / 10)
   for (const type of [
     "lease.ended",

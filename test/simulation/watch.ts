@@ -28,6 +28,7 @@ const MAY_BE_SILENT: ReadonlySet<string> = new Set([
   "message.ack",
   "policy.set",
   "wake.setPolicy",
+  "breaker.setPolicy",
   "session.end",
   "account.exhausted",
   "account.restored",
@@ -289,6 +290,8 @@ export class Watch {
       const [more, less] = [waiting.filter((seq) => !owed.includes(seq)), owed.filter((seq) => !waiting.includes(seq))]
       throw new Violation(`${name} has the notices ${more.join(" ") || "of nobody"} to acknowledge, not ${less.join(" ") || "none"}`)
     }
+    const broken = oracle.staff.breakers.differs(state.breakers)
+    if (broken !== null) throw new Violation(broken)
     const turned = oracle.circles.differs((id) => state.threads.get(id))
     if (turned !== null) throw new Violation(turned)
     for (const [id, messages] of oracle.threads.messages) {

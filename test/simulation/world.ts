@@ -20,6 +20,7 @@ import { Host } from "./host.ts"
 import { Oracle, Violation } from "./oracle.ts"
 import { Ownership } from "./ownership.ts"
 import { ProcessClock } from "./process-clock.ts"
+import { traitsOf } from "./traits.ts"
 import { settle, VirtualClock } from "../../src/hub/virtual-clock.ts"
 import { Watch } from "./watch.ts"
 import { CALM, type Reply, type Request, type Weather, Wire } from "./wire.ts"
@@ -57,6 +58,8 @@ export type Outcome = {
   /** Claims of agents that were tried on what they do not declare; commands that were decided under a policy. */
   probes: number
   judged: number
+  /** Breakers that opened by failures. */
+  broken: number
   /** Sessions that spoke to another hub than before, and sessions that were declared lost. */
   moved: number
   lost: number
@@ -139,12 +142,7 @@ export class World {
       blocked: () => this.oracle.circles.blocked(),
       leases: () => [...this.oracle.files.leases.keys()],
       onCall: (process, request) => this.#called(process, request),
-      plain: options.plain === true,
-      circles: options.plain !== true && options.throttled !== true && options.seed % 7 === 3,
-      leader: options.plain !== true && options.throttled !== true && (options.seed % 14 === 10 || options.seed % 13 === 6) ? "agent1" : null,
-      tangled: options.plain !== true && options.throttled !== true && options.seed % 5 === 4,
-      floods: options.plain !== true && options.throttled !== true && options.seed % 47 === 7,
-      throttled: options.plain === true ? 0 : options.throttled === true ? 1 : chance.happens(0.08) ? 0.9 : 0.06,
+      ...traitsOf(options, chance),
     }
     this.agents = Array.from(
       { length: chance.between(2, 5) },
@@ -176,6 +174,7 @@ export class World {
       types: oracle.types,
       probes: oracle.probation.probes,
       judged: oracle.policy.judged,
+      broken: oracle.staff.breakers.broken,
       moved: this.ownership.moved,
       lost: this.ownership.lost,
       history,
