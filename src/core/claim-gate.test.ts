@@ -68,6 +68,16 @@ describe("a claim", () => {
     }
   })
 
+  it("is told of a budget of the caller's own that is closed, though nothing is ready that would ask for money", () => {
+    const scenario = given()
+    const [ann, bob] = [scenario.agent("ann"), scenario.agent("bob")]
+    scenario.must("budget.set", OPERATOR, { ...DEFAULT_RULES, scope: "agent/ann", windowMs: null, limitMicroUsd: 100, reason })
+    const tokens = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 }
+    scenario.must("usage.report", ann, { agent: null, session: null, task: null, model: null, requests: 1, costMicroUsd: 101, ...tokens })
+    expect(scenario.refuses("budget_spent", "task.claimNext", ann, NEXT)).toMatchObject({ details: { budget: "agent/ann", task: null } })
+    scenario.refuses("nothing_ready", "task.claimNext", bob, NEXT)
+  })
+
   it("has for another filler nothing of what the first has set aside: that one stays", () => {
     const scenario = given()
     const ann = scenario.agent("ann", { maxActive: 2 })

@@ -165,6 +165,14 @@ describe("a task", () => {
     expect(scenario.at("t")).toMatchObject({ attempts: 0, status: "pending", deliverable: null })
   })
 
+  it("begins anew for whoever claims it next: what the last one said of its progress is not the new one's", () => {
+    const { scenario, ann, bob, fence } = given("claimed")
+    scenario.must("task.update", ann, { task: "t", fence, progress: 0.7, note: "half of it" })
+    scenario.must("task.release", ann, { task: "t", fence, reason })
+    expect(scenario.claim(bob, "t")).toBeGreaterThan(fence)
+    expect(scenario.state.tasks.get("t")).toMatchObject({ owner: "bob", status: "claimed", progress: 0, note: null, reason: null })
+  })
+
   it("is not completed with evidence that tests fail", () => {
     const { scenario, ann, fence } = given("claimed")
     const { deliverable, usage } = delivery()
