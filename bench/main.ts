@@ -1,4 +1,4 @@
-/** `npm run bench -- VERB [--json]`: every figure in the docs comes from here. One JSON object on one line with --json, tables without. */
+/** `npm run bench -- VERB [--json]`: the figures in the docs come from here, but for those that say otherwise. One JSON object on one line with --json, tables without. */
 import { existsSync } from "node:fs"
 import { cpus, release } from "node:os"
 import { dirname, resolve } from "node:path"
@@ -118,7 +118,9 @@ const asked: Asked = {
   ...(values.plot === undefined ? {} : { plot: plotAt(values.plot) }),
 }
 setTimeout(() => {
-  process.stderr.write("bench: gave up after 15 minutes\n")
+  const fewer = ["rounds", "entries", "engines"].filter((option) => chosen.takes(option)).map((option) => `--${option}`)
+  const remedy = fewer.length === 0 ? "" : `, or with less to do (${fewer.join(", ")})`
+  process.stderr.write(`bench: gave up after ${GIVE_UP_MS / 60_000} minutes. Run it again when the machine has less else to do${remedy}.\n`)
   process.exit(1)
 }, GIVE_UP_MS).unref()
 leaveInOrder()

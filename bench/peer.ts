@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process"
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
-import { join } from "node:path"
+import { delimiter, join } from "node:path"
 import { Skipped } from "./engine.ts"
 
 /** What the bench uses of the peers' clients. They are installed beside the package, so their own types are not there. */
@@ -75,8 +75,10 @@ export function load<Name extends keyof Modules>(name: Name): Modules[Name] {
   return createRequire(join(INSTALLED, "package.json"))(name) as Modules[Name]
 }
 
+/** Where a peer's server is: in one of these places, else on the path. Throws `Skipped` where it is in none. */
 export function requireProgram(name: string, places: readonly string[]): string {
-  const found = places.find((place) => existsSync(place))
+  const path = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "")
+  const found = [...places, ...path.map((folder) => join(folder, name))].find((place) => existsSync(place))
   if (found === undefined) throw new Skipped(`${name} is not installed`, REMEDY)
   return found
 }

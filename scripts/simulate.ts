@@ -43,12 +43,8 @@ for (let seed = from; seed < from + seeds; seed += 1) {
   traces.push(outcome.trace)
   if (total.seeds % 50 === 0) console.log(`seed ${seed}: ${total.seeds} of ${seeds}, ${((performance.now() - startedMs) / 1000).toFixed(0)} s`)
 }
-console.log(
-  [...types]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([type, count]) => `${type} ${count}`)
-    .join(", "),
-)
+const counts = [...types].sort(([a], [b]) => (a < b ? -1 : 1)).map(([type, count]) => `${type} ${count}`)
+console.log(`entries by type: ${counts.join(", ")}`)
 console.log(`trace ${seeds === 1 ? traces[0] : createHash("sha256").update(traces.join("\n")).digest("hex")}`)
 console.log(
   `${total.seeds} seeds from ${from}: ${total.entries} entries, ${total.acknowledged} acknowledged, ${total.lostRaces} races lost, ${total.starts} hub starts; no promise broken (${((performance.now() - startedMs) / 1000).toFixed(1)} s)`,

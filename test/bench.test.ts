@@ -1,7 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterEach, beforeEach, expect, test } from "vitest"
+import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { benchBackpressure } from "../bench/backpressure.ts"
 import { endChildren } from "../bench/child.ts"
 import { benchClaims, compare, describeClaims } from "../bench/claims.ts"
@@ -16,6 +16,7 @@ import { benchMemory } from "../bench/memory.ts"
 import { plot } from "../bench/plot.ts"
 import { benchPolicy, describePolicy } from "../bench/policy.ts"
 import { type Pan, paceOf, panVerdict } from "../bench/page-pan.ts"
+import { requireProgram } from "../bench/peer.ts"
 import { benchReplay } from "../bench/replay.ts"
 
 /** The bench at its smallest, so that it cannot rot. No figure is judged here: they depend on the machine. */
@@ -63,6 +64,14 @@ test("what two were told to hold counts as doubled, what nobody holds as lost, w
   expect(compare("t", 2, [claim("t0", 1), claim("t0", 2)], null)).toEqual({ doubled: 1, lost: 1 })
   expect(compare("t", 2, [claim("t0", 1), claim("t1", 2)], [claim("t0", 1)])).toEqual({ doubled: 0, lost: 1 })
   expect(compare("t", 1, [claim("t0", 1)], [claim("t0", 1), claim("t0", 3)])).toEqual({ doubled: 1, lost: 1 })
+})
+
+test("a peer's server is looked for on the path, too: not everybody has it where Debian puts it", () => {
+  vi.stubEnv("PATH", `/nowhere:${directory}`)
+  expect(() => requireProgram("some-server", ["/usr/bin/some-server"])).toThrow("some-server is not installed")
+  writeFileSync(at("some-server"), "")
+  expect(requireProgram("some-server", ["/usr/bin/some-server"])).toBe(at("some-server"))
+  vi.unstubAllEnvs()
 })
 
 test("fan-out: every subscriber hears every event", async () => {

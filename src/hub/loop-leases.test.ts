@@ -76,6 +76,8 @@ describe("a parked claim", () => {
     },
     "is blocked": (rig, holder, fence) => rig.execute("task.block", holder, { task: "t", fence, on: { kind: "external", ref: "x" }, reason: "r" }),
     "is cancelled": (rig) => rig.execute("task.cancel", OPERATOR, { task: "t", reason: "r" }),
+    "has failed": (rig, holder, fence) => rig.execute("task.fail", holder, { task: "t", fence, reason: "r", retry: false, usage: NOTHING_USED }),
+    "is not all that it may": (rig) => rig.execute("agent.edit", OPERATOR, { name: "a", reason: "r", maxActive: 2 }),
   }
   test.each(Object.keys(MAKES_ROOM))("wakes when its agent has room again, since what it works on %s", async (name) => {
     const rig = await openRig()

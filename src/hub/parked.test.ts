@@ -79,6 +79,12 @@ describe("a parked claim", () => {
       spent,
       (rig) => rig.execute("budget.set", OPERATOR, { scope: "workspace", windowMs: WINDOW_MS, limitMicroUsd: 9_000, perClaimMicroUsd: 1, ...LENIENT, reason }),
     ],
+    "its budget is taken away": [
+      spent,
+      (rig) =>
+        rig.execute("budget.set", OPERATOR, { scope: "workspace", windowMs: WINDOW_MS, limitMicroUsd: null, perClaimMicroUsd: null, ...LENIENT, reason }),
+    ],
+    "what another spent is refunded": [spent, (rig) => rig.execute("usage.refund", OPERATOR, { agent: "rich", task: "held", costMicroUsd: 1_000, reason })],
     "its breaker is reset": [
       (rig) => rig.execute("breaker.trip", OPERATOR, { breaker: "agent/poor", untilMs: null, reason }),
       (rig) => rig.execute("breaker.reset", OPERATOR, { breaker: "agent/poor", reason }),
