@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, describe, expect, test } from "vitest"
-import { json, skein, tidyUp } from "./cli-driver.ts"
+import { hubPid, json, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
 import { newRig, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
 import { leftRunning } from "./left-running.ts"
 
@@ -42,5 +42,21 @@ describe.skipIf(withoutTmux !== null)("skein run with coding agents", { timeout:
     expect(wrong).toMatchObject({ status: 2 })
     await rig.down()
     expect(leftRunning(rig)).toEqual([])
+  })
+
+  test("interrupted twice, the second time while its hub does not answer, it ends its agents all the same", async () => {
+    const rig = await newRig({ supervise: false })
+    writeFileSync(join(rig.folder, "plan.yaml"), "plan: open\ntasks: [{ id: a, title: Open to the end, review: true }]\n")
+    const run = startSkein(rig.folder, ["run", "plan.yaml", "--agents", "reader=1", "--json"])
+    await until(() => (run.output().includes('"begun"') && rig.running("reader-1").state === "running" ? true : undefined), "it has begun")
+    const hub = hubPid(rig.folder) as number
+    process.kill(hub, "SIGSTOP")
+    try {
+      const again = setInterval(() => run.child.kill("SIGINT"), 200)
+      expect(await run.ended.finally(() => clearInterval(again))).toMatchObject({ status: 130 })
+    } finally {
+      process.kill(hub, "SIGCONT")
+    }
+    await rig.isOver("reader-1", "stopped")
   })
 })

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { SkeinError } from "../contract/errors.ts"
 import { HUB_MEMORY, hubArgs } from "./hub-memory.ts"
-import { stopHub } from "./hub-stop.ts"
+import { hasEnded, STOP_MS } from "./hub-stop.ts"
 import { type HubFile, type Instance, isAlive, readHubFile } from "./instance.ts"
 
 // Not by `import`, which would load Node's fetch and HTTP/2 with it: 14 MB, and 10 ms of each command that asks for the hub.
@@ -92,10 +92,14 @@ async function startHub(instance: Instance, { host, port, allowedHosts }: Listen
   )
   child.on("error", ({ message }) => end(message))
   child.unref()
+  // At once, not at the next look: whoever interrupts twice is gone by then.
+  let isThere = false
+  signal?.addEventListener("abort", () => isThere || child.kill())
   const deadline = performance.now() + START_MS
   while (performance.now() < deadline) {
     const file = readHubFile(instance)
-    if (file !== null && file.pid === child.pid && (await isHealthy(file.url))) return file
+    isThere = file !== null && file.pid === child.pid && (await isHealthy(file.url)) && signal?.aborted !== true
+    if (file !== null && isThere) return file
     if (endedMs !== null) {
       const error = errorIn(outputFile)
       // Somebody else was faster, and may still be folding its ledgers: that one is the hub, once it is there. What ours said is gone where yet another began
@@ -108,7 +112,7 @@ async function startHub(instance: Instance, { host, port, allowedHosts }: Listen
       await expectOther(instance, endedMs, outputFile, how)
     }
     if (signal?.aborted === true) {
-      if (endedMs === null && child.pid !== undefined) await stopHub(child.pid)
+      if (endedMs === null && child.pid !== undefined) await hasEnded(child.pid, STOP_MS)
       throw signal.reason
     }
     await sleep(POLL_MS)

@@ -42,12 +42,24 @@ export async function runSwarm(context: Context, file: PlanFile, words: readonly
   const hub = openConnection({ url: running.url, identity: { credentialFile: join(instance.directory, "operator.credential") }, workspace: context.workspace })
   const stop = new AbortController()
   let stoppedBy: NodeJS.Signals = "SIGINT"
+  const members: string[] = []
+  const endMembers = (): void => {
+    const folder = supervisorFolder(instance, context.workspace)
+    for (const agent of members) {
+      const wanted = folder.wantedOf(agent)
+      if (wanted !== null) folder.want({ ...wanted, want: "stopped", reason: "its plan is over", revision: wanted.revision + 1 })
+    }
+  }
   const onSignal = (signal: NodeJS.Signals): void => {
+    // The second ends this process where it stands, and its agents all the same.
+    if (stop.signal.aborted) {
+      endMembers()
+      process.exit(signalStatus(signal))
+    }
     stoppedBy = signal
     stop.abort()
   }
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, onSignal)
-  const members: string[] = []
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal)
   try {
     const commit = instance.repository === null ? null : await headOf(instance.repository)
     const { plan, created } = await addPlan(hub, { ...file.plan, commit }, [])
@@ -63,11 +75,7 @@ export async function runSwarm(context: Context, file: PlanFile, words: readonly
     }
     await follow({ context, hub, plan, members, nudgedAtMs: new Map(), shown: new Map(), stoppedBy: () => stoppedBy }, stop.signal)
   } finally {
-    const folder = supervisorFolder(instance, context.workspace)
-    for (const agent of members) {
-      const wanted = folder.wantedOf(agent)
-      if (wanted !== null) folder.want({ ...wanted, want: "stopped", reason: "its plan is over", revision: wanted.revision + 1 })
-    }
+    endMembers()
     await hub.close()
   }
 }
