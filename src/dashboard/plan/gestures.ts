@@ -75,6 +75,7 @@ export class Gestures {
 
   #up = (event: PointerEvent): void => {
     if (!this.#pointers.delete(event.pointerId)) return
+    if (this.#pointers.size === 0) this.#scene.release()
     if (event.type === "pointerup" && !this.#isMove && this.#pointers.size === 0) this.#onClick(this.#pointOf(event))
   }
 

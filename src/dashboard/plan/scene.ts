@@ -26,6 +26,7 @@ export class Scene {
   #drawn: { camera: Camera; margin: number; isFresh: boolean } = { camera: this.camera, margin: 0, isFresh: false }
   /** The next drawing is for somebody's hand. */
   #isMoving = false
+  #isHeld = false
   /** Whether somebody has moved it: a new layout is then not fitted again. */
   isMoved = false
 
@@ -96,10 +97,14 @@ export class Scene {
 
   /** A hand is on it: what is around is drawn before it moves, and its first step is no later than the others. */
   hold(): void {
+    this.#isHeld = true
     if (this.#drawn.margin > 0 && this.#drawn.camera === this.camera) return
-    this.#isMoving = true
     this.#drawn.isFresh = false
     this.soon()
+  }
+
+  release(): void {
+    this.#isHeld = false
   }
 
   pan(dx: number, dy: number): void {
@@ -170,7 +175,7 @@ export class Scene {
     if (scenery === null) return
     const { camera } = this
     const context = this.#context
-    const margin = this.#isMoving && this.#drawn.camera.scale === camera.scale ? MARGIN : 0
+    const margin = (this.#isMoving || this.#isHeld) && this.#drawn.camera.scale === camera.scale ? MARGIN : 0
     const scale = camera.scale * this.#density
     context.setTransform(1, 0, 0, 1, 0, 0)
     context.clearRect(0, 0, this.#canvas.width, this.#canvas.height)
