@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import fc from "fast-check"
@@ -38,6 +38,19 @@ async function ways(lang: string | undefined): Promise<{ forking: TmuxWay; contr
   })
   return { forking, control }
 }
+
+test.for([
+  ["takes no SIGTERM", "trap '' TERM; i=0; while [ $((i += 1)) -lt 400 ]; do sleep 0.05; done"],
+  ["leaves somebody behind who holds its output", "sleep 20 & sleep 20"],
+  ["never stops complaining", "exec yes no >&2"],
+])("a tmux that does not end, and %s, is ended, and told as that", async ([, does]) => {
+  const folder = mkdtempSync(join(tmpdir(), "skein-no-tmux-"))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const tmux = join(folder, "tmux")
+  writeFileSync(tmux, `#!/bin/sh\n${does}\n`, { mode: 0o755 })
+  const way = new ForkingWay(tmux, "none", { PATH: process.env["PATH"] ?? "" }, 300)
+  expect(await way.run({ words: ["list-sessions"] })).toEqual({ ok: false, error: "tmux has not ended within 0.3 s", lost: false })
+})
 
 const words = fc.string({ unit: fc.constantFrom("'", '"', "$", "\\", "#", "{", "}", ";", "~", "a", " ", "\n", "\r", "%", "ü", "鴈") })
 

@@ -20,6 +20,8 @@ export const TAKES_UTF8 = "-u"
 const RUN_MAX_MS = 10_000
 /** The longest answer. */
 export const OUTPUT_MAX_BYTES = 4 * 1024 * 1024
+/** Of what tmux complains of the beginning is kept. */
+const COMPLAINT_MAX = 4_096
 
 /**
  * A word as tmux's own command language reads it back: in single quotes nothing is special but their end. An end of a line, which would end the command,
@@ -48,11 +50,13 @@ export class ForkingWay implements TmuxWay {
   readonly #tmux: string
   readonly #socket: string
   readonly #env: Readonly<Record<string, string>>
+  readonly #runMaxMs: number
 
-  constructor(tmux: string, socket: string, env: Readonly<Record<string, string>>) {
+  constructor(tmux: string, socket: string, env: Readonly<Record<string, string>>, runMaxMs = RUN_MAX_MS) {
     this.#tmux = tmux
     this.#socket = socket
     this.#env = env
+    this.#runMaxMs = runMaxMs
   }
 
   run(command: TmuxCommand): Promise<Reply> {
@@ -67,16 +71,29 @@ export class ForkingWay implements TmuxWay {
   spawn(args: readonly string[], stdin: string): Promise<Reply> {
     return new Promise((settle) => {
       const words = ["-L", this.#socket, TAKES_UTF8, ...args]
-      const child = spawn(this.#tmux, words, { env: this.#env, cwd: "/", stdio: ["pipe", "pipe", "pipe"], timeout: RUN_MAX_MS })
+      const child = spawn(this.#tmux, words, { env: this.#env, cwd: "/", stdio: ["pipe", "pipe", "pipe"] })
       let output = ""
       let complaint = ""
+      const limit = setTimeout(() => {
+        complaint = `tmux has not ended within ${this.#runMaxMs / 1_000} s`
+        // What it started may hold them open for as long as it likes.
+        child.stdout.destroy()
+        child.stderr.destroy()
+        child.kill("SIGKILL")
+      }, this.#runMaxMs)
       child.stdout.setEncoding("utf8").on("data", (text: string) => {
         if (output.length < OUTPUT_MAX_BYTES) output += text
       })
-      child.stderr.setEncoding("utf8").on("data", (text: string) => (complaint += text.slice(0, 4_096)))
+      child.stderr.setEncoding("utf8").on("data", (text: string) => {
+        complaint += text.slice(0, COMPLAINT_MAX - complaint.length)
+      })
       child.stdin.on("error", () => {})
-      child.once("error", (error) => settle({ ok: false, error: error.message, lost: true }))
+      child.once("error", (error) => {
+        clearTimeout(limit)
+        settle({ ok: false, error: error.message, lost: true })
+      })
       child.once("close", (code) => {
+        clearTimeout(limit)
         if (code === 0 && complaint === "") return settle({ ok: true, lines: linesOf(output) })
         // In 3.3a a command of source-file that fails is told with the file's place and exit status 0 or 1.
         const error = complaint.trim().replace(/^-:\d+: /, "") || output.trim() || `tmux ended with status ${code}`
