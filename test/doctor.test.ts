@@ -1,7 +1,7 @@
-import { chmodSync, readFileSync, writeFileSync } from "node:fs"
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
-import { json, newRepository, parseLines, skein, tidyUp } from "./cli-driver.ts"
+import { json, newRepository, parseLines, skein, startSkein, tidyUp, until } from "./cli-driver.ts"
 
 afterAll(tidyUp)
 
@@ -26,6 +26,17 @@ test("a machine without git is told so", async () => {
   expect(status).toBe(1)
   expect(stdout).toMatch(/^problem {2}git: git is not installed, or not on the PATH\n\s+Install git/m)
   expect((await skein(folder, ["doctor", "--quick"])).stdout).toMatch(/^ok {7}git: 2\.\d/m)
+})
+
+test("while git has not answered yet, what else was looked at is told; one that does not answer is given up soon", async () => {
+  const folder = newRepository()
+  const bin = join(folder, "bin")
+  mkdirSync(bin)
+  writeFileSync(join(bin, "git"), `#!/bin/sh\nwhile [ ! -e '${folder}/goes on' ]; do sleep 0.05; done; echo git version 2.99.0\n`, { mode: 0o755 })
+  const doctor = startSkein(folder, ["doctor", "--quick"], { PATH: `${bin}:${process.env["PATH"]}` })
+  await until(() => (/^ok {7}node: /m.test(doctor.output()) ? true : undefined), "Node is told", 8_000)
+  writeFileSync(join(folder, "goes on"), "")
+  expect((await doctor.ended).stdout).toMatch(/^ok {7}git: 2\.99/m)
 })
 
 test("a hub of another version than the command is told, with what makes it the same", async () => {

@@ -47,12 +47,14 @@ export function register(program: Command): void {
 async function examine(context: Context, { quick = false }: { quick?: boolean }): Promise<void> {
   const { terminal } = context
   const instance = context.instance()
-  const findings = [nodeFinding(), ...(context.options.global === true ? [] : [await gitFinding()]), ...(await instanceFindings(context, instance, quick))]
-  for (const finding of findings) {
+  const tell = (finding: Finding): void => {
     terminal.record(finding)
     terminal.print(findingText(terminal, finding))
+    if (finding.level === "problem") process.exitCode = 1
   }
-  if (findings.some(({ level }) => level === "problem")) process.exitCode = 1
+  tell(nodeFinding())
+  if (context.options.global !== true) tell(await gitFinding())
+  for (const finding of await instanceFindings(context, instance, quick)) tell(finding)
 }
 
 /** A remedy stays whole, however wide the terminal is: commands are copied from it. */

@@ -84,6 +84,15 @@ test.each([
   for (const { status, reason } of (await Promise.allSettled(calls)) as PromiseRejectedResult[]) expect([status, reason]).toMatchObject(["rejected", failed])
 })
 
+test("of a git that does not even say its version nobody waits as long as for a disk", async () => {
+  const { at } = await locked()
+  const { sayMs } = GIT_LIMITS
+  GIT_LIMITS.sayMs = 100
+  onTestFinished(() => void (GIT_LIMITS.sayMs = sayMs))
+  inItsPlace(at, () => "exec sleep 30")
+  await expect(gitDone(at, ["--version"])).rejects.toMatchObject({ message: "git --version has not ended within 0.1 s" })
+})
+
 test("a git that asks something is told that nobody is there", async () => {
   const { at, lock } = await locked()
   inItsPlace(at, (real) => `read -r answer; exec ${real} "$@"`)

@@ -51,6 +51,8 @@ export type GitMeans = { input?: string; env?: Readonly<Record<string, string>> 
 
 /** What a run of git may take and say; it is ended then. */
 export const GIT_LIMITS = {
+  /** For what says a word about itself: a minute would be taken for a hang of whoever asks. */
+  sayMs: 10_000,
   /** For what only looks something up: a disk that is far away takes seconds. */
   lookMs: 60_000,
   /** A checkout of a very large repository takes minutes; nothing that git does here takes longer. */
@@ -85,8 +87,8 @@ export async function git(cwd: string, args: readonly string[], { input, env = {
       "Take it out of the name; where it is not yours, see what git answers by hand.",
     )
   }
-  const { lookMs, workMs } = GIT_LIMITS
-  const ms = /^(--version|config|ls-files|rev-parse|worktree list)\b/.test(args.join(" ")) ? lookMs : workMs
+  const { sayMs, lookMs, workMs } = GIT_LIMITS
+  const ms = args[0] === "--version" ? sayMs : /^(config|ls-files|rev-parse|worktree list)\b/.test(args.join(" ")) ? lookMs : workMs
   const all = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", ...args]
   const result = await runGit(all, { cwd, env: { ...gitEnvironment(), ...env }, ms, ...(input === undefined ? {} : { input }) })
   if (result.status === 128 && result.stderr.includes("dubious ownership")) {
