@@ -109,6 +109,7 @@ describe("a task's history", () => {
       [claims("a", 1, 2, { fence: 5 }), claims("b", 3, 4, { fence: 8 }), ends("release", "a", 5, 5, 6, "done")],
     ],
     ["a later claim has a lesser fence", false, [claims("a", 1, 2, { fence: 5 }), ends("release", "a", 5, 3, 4, "done"), claims("b", 5, 6, { fence: 4 })]],
+    ["a later claim has a lesser fence than one whose answer was lost", false, [claims("a", 1, null, null), expires(5, 2, 3), claims("b", 4, 5, { fence: 4 })]],
     [
       "denied though nobody has it",
       false,
