@@ -195,6 +195,21 @@ describe("a task's history", () => {
       [claims("a", 1, null, null), claims("b", 2, 3, { refused: "claim_denied" }), expires(5, 4, 5), claims("b", 6, 7, { fence: 9 })],
     ],
     [
+      "a lost claim took it from its holder",
+      false,
+      [claims("a", 1, 2, { fence: 5 }), claims("b", 3, null, null), ends("complete", "a", 5, 4, 5, { refused: "stale_fence" })],
+    ],
+    [
+      "a stale write is taken after its own agent's lost claim",
+      false,
+      [claims("a", 1, 2, { fence: 5 }), expires(5, 3, 4), claims("a", 5, null, null), ends("complete", "a", 5, 6, 7, "done")],
+    ],
+    [
+      "a lost claim is answered the second time with the fence of the one before",
+      false,
+      [claims("a", 1, 2, { fence: 5 }), ends("release", "a", 5, 3, 4, "done"), claims("a", 5, null, null), claims("a", 6, 7, { fence: 5 })],
+    ],
+    [
       "a lost claim had it, and nothing ended that",
       false,
       [claims("a", 1, null, null), claims("b", 2, 3, { refused: "claim_denied" }), claims("b", 6, 7, { fence: 9 })],

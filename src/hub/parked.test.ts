@@ -69,7 +69,7 @@ describe("a parked claim", () => {
   })
 
   const reason = "test"
-  const FORBIDDEN = 'permit (principal, action, resource); forbid (principal, action == Action::"task.claim", resource);'
+  const forbidden = (action: string): string => `permit (principal, action, resource); forbid (principal, action == Action::"${action}", resource);`
   const BARS: Record<string, [shut: (rig: Rig) => Promise<unknown>, open: (rig: Rig) => Promise<unknown>]> = {
     "its budget is topped up": [
       spent,
@@ -94,7 +94,11 @@ describe("a parked claim", () => {
       (rig) => rig.execute("account.restored", OPERATOR, { account: "agent/poor", reason }),
     ],
     "the policy permits it": [
-      (rig) => rig.execute("policy.set", OPERATOR, { text: FORBIDDEN, reason }),
+      (rig) => rig.execute("policy.set", OPERATOR, { text: forbidden("task.claim"), reason }),
+      (rig) => rig.execute("policy.set", OPERATOR, { text: null, reason }),
+    ],
+    "the policy lets it ask": [
+      (rig) => rig.execute("policy.set", OPERATOR, { text: forbidden("task.claimNext"), reason }),
       (rig) => rig.execute("policy.set", OPERATOR, { text: null, reason }),
     ],
   }
