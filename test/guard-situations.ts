@@ -113,6 +113,23 @@ export const STOPPED: readonly Situation[] = [
     file: "held/a.txt",
   },
   {
+    name: "a merge of three that throws a held change away (-s ours)",
+    before: twoMore,
+    act: "git merge -q -s ours -m x one heron",
+    takeBack: "git reset -q --hard",
+    file: "held/a.txt",
+  },
+  {
+    name: "a merge of three that takes the first parent's held change back",
+    before: (at) => {
+      twoMore(at)
+      at.plain("checkout", "-q", "-B", "main", "heron")
+      at.plain("branch", "-q", "-D", "heron")
+    },
+    act: "git update-ref refs/heads/main $(git commit-tree one^{tree} -p HEAD -p one -p two -m x)",
+    file: "held/a.txt",
+  },
+  {
     name: "a clean merge with an edit slipped in",
     before: (at) => {
       at.write("free/c.txt", "goose\n")
@@ -149,6 +166,21 @@ export const STOPPED: readonly Situation[] = [
     name: "checkout --detach of such a commit",
     act: (at) => `git checkout -q --detach ${at.unseen("held/a.txt", "u\n")}`,
     takeBack: "git reset -q --hard",
+    file: "held/a.txt",
+  },
+  {
+    name: "update-ref of another worktree's HEAD",
+    before: (at) => at.plain("worktree", "add", "-q", "--detach", "../tree"),
+    act: (at) => `git update-ref worktrees/tree/HEAD ${at.unseen("held/a.txt", "u\n")}`,
+    file: "held/a.txt",
+  },
+  {
+    name: "update-ref of the main worktree's HEAD from another",
+    before: (at) => {
+      at.plain("worktree", "add", "-q", "--detach", "../tree")
+      at.plain("checkout", "-q", "--detach")
+    },
+    act: (at) => `git -C ../tree update-ref main-worktree/HEAD ${at.unseen("held/a.txt", "u\n")}`,
     file: "held/a.txt",
   },
   {
@@ -229,14 +261,7 @@ export const PASSES: readonly Situation[] = [
   },
   {
     name: "a merge of three",
-    before: (at) => {
-      for (const name of ["one", "two"]) {
-        at.plain("checkout", "-q", "-b", name, "main")
-        at.write(`free/${name}.txt`, name)
-        at.plain("add", ".")
-        at.plain("commit", "-qm", name)
-      }
-    },
+    before: twoMore,
     act: "git merge -q -m octopus one heron",
   },
   {
@@ -298,6 +323,16 @@ function foreignCommit(at: Checkout): void {
   const theirs = at.at(at.path("../theirs"))
   theirs.write("held/a.txt", "elsewhere\n")
   theirs.plain("-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-qam", "elsewhere")
+}
+
+/** Two branches more from main, each with a file of its own; the last stays checked out. */
+function twoMore(at: Checkout): void {
+  for (const name of ["one", "two"]) {
+    at.plain("checkout", "-q", "-b", name, "main")
+    at.write(`free/${name}.txt`, name)
+    at.plain("add", ".")
+    at.plain("commit", "-qm", name)
+  }
 }
 
 /** main has what heron did, and nothing else has it any more. */

@@ -11,6 +11,8 @@ type Sides = { added: Set<string>; dropped: Set<string>; addsCommits: boolean }
 
 const OID = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
 const ZERO = /^0+$/
+/** Of this worktree, of the main one, of a linked one: gitrevisions(7) and git-worktree(1), REFS. */
+const HEAD = /^(?:main-worktree\/|worktrees\/[^/]+\/)?HEAD$/
 
 /** The lines on the hook's standard input. */
 export function parseUpdates(text: string): RefUpdate[] {
@@ -37,9 +39,9 @@ export async function changedPaths({ updates, cwd, commonDir }: { updates: reado
 
 /** Branches, and HEAD where it is on none: on a branch git names both, and the branch says it all. A deleted branch changes no file. */
 function concerning(updates: readonly RefUpdate[]): RefUpdate[] {
-  const live = updates.filter((update) => !ZERO.test(update.new) && (update.ref === "HEAD" || update.ref.startsWith("refs/heads/")))
-  const branches = live.filter(({ ref }) => ref !== "HEAD")
-  return live.filter((update) => update.ref !== "HEAD" || !branches.some((branch) => branch.new === update.new && branch.old === update.old))
+  const live = updates.filter((update) => !ZERO.test(update.new) && (HEAD.test(update.ref) || update.ref.startsWith("refs/heads/")))
+  const branches = live.filter(({ ref }) => !HEAD.test(ref))
+  return live.filter((update) => !HEAD.test(update.ref) || !branches.some((branch) => branch.new === update.new && branch.old === update.old))
 }
 
 /** Zeros as old value mean "whatever it is" as well as "it is new": git is asked which. */
@@ -47,7 +49,7 @@ async function withOldValues(cwd: string, updates: readonly RefUpdate[]): Promis
   const unsure = updates.filter(({ old }) => ZERO.test(old))
   if (unsure.length === 0) return [...updates]
   const current = new Map<string, string>()
-  const branches = unsure.filter(({ ref }) => ref !== "HEAD").map(({ ref }) => ref)
+  const branches = unsure.filter(({ ref }) => !HEAD.test(ref)).map(({ ref }) => ref)
   if (branches.length > 0) {
     const patterns = branches.length > 100 ? ["refs/heads"] : branches
     for (const line of (await hookGit(cwd, ["for-each-ref", "--format=%(objectname) %(refname)", ...patterns])).split("\n")) {
@@ -55,9 +57,9 @@ async function withOldValues(cwd: string, updates: readonly RefUpdate[]): Promis
       if (at > 0) current.set(line.slice(at + 1), line.slice(0, at))
     }
   }
-  if (branches.length < unsure.length) {
-    const head = await hookGit(cwd, ["rev-parse", "--quiet", "--verify", "HEAD^{commit}"], [0, 1])
-    if (head !== "") current.set("HEAD", head.trim())
+  for (const { ref } of unsure.filter((update) => HEAD.test(update.ref))) {
+    const head = await hookGit(cwd, ["rev-parse", "--quiet", "--verify", `${ref}^{commit}`], [0, 1])
+    if (head !== "") current.set(ref, head.trim())
   }
   return updates.map((update) => ({ ...update, old: current.get(update.ref) ?? update.old }))
 }
@@ -70,17 +72,16 @@ function knownHeads(commonDir: string, update: RefUpdate): string[] {
   const linked = join(commonDir, "worktrees")
   const files = [join(commonDir, "HEAD"), ...listed(linked).map((name) => join(linked, name, "HEAD"))]
   const heads = files.map((file) => (textOf(file) ?? "").trim()).filter((value) => OID.test(value))
-  return update.ref === "HEAD" ? heads.filter((oid) => oid !== update.old) : heads
+  return HEAD.test(update.ref) ? heads.filter((oid) => oid !== update.old) : heads
 }
 
 async function changedBy(cwd: string, update: RefUpdate, heads: readonly string[]): Promise<Iterable<string>> {
   const { added, dropped, addsCommits } = await bothSides(cwd, update, heads)
   // A HEAD that leaves a commit behind for another is a checkout: it takes nothing from anybody. With a new commit in its place it is an amend.
-  if (dropped.size === 0 || (update.ref === "HEAD" && !addsCommits)) return added
-  const args = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none", update.old, update.new]
-  const differing = new Set((await hookGit(cwd, args)).split("\0").filter(Boolean))
-  const replaced = [...added].filter((path) => differing.has(path) || !dropped.has(path))
-  return [...replaced, ...[...dropped].filter((path) => differing.has(path))]
+  if (dropped.size === 0 || (HEAD.test(update.ref) && !addsCommits)) return added
+  const differs = new Set(await differing(cwd, update.old, update.new))
+  const replaced = [...added].filter((path) => differs.has(path) || !dropped.has(path))
+  return [...replaced, ...[...dropped].filter((path) => differs.has(path))]
 }
 
 /** One walk for both sides: a hook has no time for more processes than it must start. */
@@ -89,7 +90,8 @@ async function bothSides(cwd: string, update: RefUpdate, heads: readonly string[
   // The branch itself does not hold what the update takes from it.
   const own = update.ref.startsWith("refs/heads/") ? [`--exclude=${update.ref.slice("refs/heads/".length)}`] : []
   const log = ["-c", "log.showRoot=true", "log", "--left-right", "--format=%m%H %P%x00", "-z", "--name-only", "--no-renames", "--ignore-submodules=none"]
-  const walk = ["--no-show-signature", "--diff-merges=remerge", "--ignore-missing", range, "--not", ...own, "--branches", "--remotes", ...heads, "--"]
+  // Only what is to be left out may be missing: another's broken branch is in nobody's way.
+  const walk = ["--no-show-signature", "--diff-merges=remerge", range, "--ignore-missing", "--not", ...own, "--branches", "--remotes", ...heads, "--"]
   const sides: Sides = { added: new Set(), dropped: new Set(), addsCommits: false }
   const tokens = (await hookGit(cwd, [...log, ...walk])).split("\0")
   // After the last NUL comes nothing.
@@ -105,7 +107,7 @@ async function bothSides(cwd: string, update: RefUpdate, heads: readonly string[
       isFirst = true
       at += 1
       const [oid = "", ...parents] = token.slice(1).trim().split(" ")
-      if (parents.length > 2) for (const path of await octopus(cwd, oid)) side.add(path)
+      if (parents.length > 2) for (const path of await octopus(cwd, oid, parents)) side.add(path)
       continue
     }
     side.add(isFirst ? token.replace(/^\n/, "") : token)
@@ -114,9 +116,25 @@ async function bothSides(cwd: string, update: RefUpdate, heads: readonly string[
   return sides
 }
 
-/** A merge of more than two is not made anew by git: what differs from every parent is its own. */
-async function octopus(cwd: string, oid: string): Promise<string[]> {
-  const paths = await hookGit(cwd, ["diff-tree", "-c", "-r", "-z", "--name-only", "--no-renames", "--no-commit-id", oid])
+/**
+ * A merge of more than two is not made anew by git. Its own is what differs from every parent, and what it has as the first parent has it and not as another that
+ * has changed it, or the other way round: a change that it throws away.
+ */
+async function octopus(cwd: string, oid: string, [first = "", ...others]: readonly string[]): Promise<string[]> {
+  const own = await differing(cwd, "-c", "--no-commit-id", oid)
+  const besideFirst = new Set(await differing(cwd, first, oid))
+  for (const other of others) {
+    const base = (await hookGit(cwd, ["merge-base", first, other], [0, 1])).trim()
+    if (base === "") continue
+    const besideOther = new Set(await differing(cwd, other, oid))
+    own.push(...(await differing(cwd, base, other)).filter((path) => besideOther.has(path) && !besideFirst.has(path)))
+    own.push(...(await differing(cwd, base, first)).filter((path) => besideFirst.has(path) && !besideOther.has(path)))
+  }
+  return own
+}
+
+async function differing(cwd: string, ...args: readonly string[]): Promise<string[]> {
+  const paths = await hookGit(cwd, ["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none", ...args])
   return paths.split("\0").filter(Boolean)
 }
 

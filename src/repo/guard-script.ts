@@ -78,7 +78,7 @@ fi
 asked=
 look() {
   while read -r old new ref; do
-    case $ref in HEAD | refs/heads/*) ;; *) continue ;; esac
+    case $ref in HEAD | main-worktree/HEAD | worktrees/*/HEAD | refs/heads/*) ;; *) continue ;; esac
     [ "$old" = "$new" ] && continue
     case $new in *[!0]*) asked="$asked$old $new $ref
 " ;; esac
