@@ -7,7 +7,7 @@ const FOLDERS = ["src/contract", "src/core", "src/dashboard", "src/hub", "src/su
 /** Of folders where others need a process of their own, the files that take less than what such a process costs. */
 const SMALL: Readonly<Record<string, string>> = {
   "src/cli": "agent-identity claim-rule consent doctor export flight-text folder instance-watch mcp-lines plan-document printable quantity run-team table",
-  "src/repo": "agent-kinds path settings-files settings-json",
+  "src/repo": "agent-kinds askable-path path settings-files settings-json",
   "src/runtime":
     "agent-keeper deliverable hook-call hook-mark hook-messages hook-paths hook-shell hook-turn hook-usage native-inbox orders process-table quota-notice screen-reports usage-reports wake-text",
   "src/runtime/tmux": "typable",

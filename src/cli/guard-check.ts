@@ -3,7 +3,8 @@ import { join } from "node:path"
 import { type HttpClient, httpClient } from "../client/http.ts"
 import { instant } from "../core/instant.ts"
 import { readRegular } from "../client/regular-file.ts"
-import { PATH_MAX } from "../core/glob.ts"
+import { type ErrorCode, SkeinError } from "../contract/errors.ts"
+import { askablePath } from "../repo/askable-path.ts"
 import { changedPaths, parseUpdates } from "../repo/guard-changes.ts"
 import { REFUSED } from "../repo/guard-script.ts"
 import { RepositoryError } from "../repo/git.ts"
@@ -20,10 +21,31 @@ const HUB_MS = 1_000
 const PATHS_AT_ONCE = 250
 const BYTES_AT_ONCE = 128 * 1024
 
+/** How the hub says that it does not know who asks: unlike one that is away, it goes on saying so. */
+const UNKNOWN_CALLER: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "unauthenticated",
+  "token_expired",
+  "foreign_workspace",
+  "retired",
+  "forbidden",
+  "not_found",
+])
+const UNKNOWN = {
+  why: "the hub does not say who holds the files that this changes",
+  note: "you are asked about with this instance's operator.credential, in the workspace that SKEIN_WORKSPACE names.",
+  remedy:
+    "have SKEIN_TOKEN_FILE name a credential of this hub (skein agent credential NAME writes one), and SKEIN_WORKSPACE its workspace; whoever is no agent unsets both.",
+}
+const UNREADABLE = {
+  why: "git cannot tell which files this changes, so that nobody knows who holds them",
+  note: "look what is wrong with the repository: git fsck",
+  remedy: "have git fsck say what is wrong with the repository, mend it (git fetch brings objects that are missing), and do it again.",
+}
+
 /**
  * What the guard's `reference-transaction` hook runs, with git's lines on standard input: 0 lets the update of the refs pass, `REFUSED` stops it. Where there
- * is no hub, or it does not answer, the update passes; an agent is told so by one line. Where there is one and git cannot tell what changes, it is stopped as
- * a change of a held file is. Loads little, since every commit waits for it.
+ * is no hub, or it does not answer, the update passes; an agent is told so by one line. Where there is one, and git cannot tell what changes, or the hub does
+ * not know who asks, it is stopped as a change of a held file is. Loads little, since every commit waits for it.
  */
 export async function guardCheck(commonDir: string, directory: string): Promise<number> {
   const updates = parseUpdates(readFileSync(0, "utf8"))
@@ -40,38 +62,60 @@ export async function guardCheck(commonDir: string, directory: string): Promise<
     say(lines)
     return passes ? 0 : REFUSED
   }
+  const stuck = (what: typeof UNKNOWN, why: string): number => decide(unseen(changer.as, { ...what, why: `${what.why}: ${why}` }))
   let hub: HttpClient | null = null
   try {
-    const paths = new Map((await changedPaths({ updates, cwd: process.cwd(), commonDir })).map((path) => [inContract(path), path]))
+    const paths = new Map((await changedPaths({ updates, cwd: process.cwd(), commonDir })).map((path) => [askablePath(path), path]))
     if (paths.size === 0) return 0
     if (url === undefined) return unchecked("no hub is running")
-    if (changer.file === null) return unchecked("SKEIN_TOKEN_FILE cannot be read")
     const workspace = process.env["SKEIN_WORKSPACE"]
-    hub = httpClient({ url, credentialFile: changer.file, timeoutMs: HUB_MS, ...(workspace === undefined ? {} : { workspace }) })
-    const checked: { paths: Checked["paths"][number][]; claimed: readonly string[] } = { paths: [], claimed: [] }
-    for (const asked of portions(paths.keys())) {
-      const answer = await hub.call("files.check", { paths: asked, write: true })
-      checked.paths.push(...answer.paths.map((found) => ({ ...found, path: paths.get(found.path) ?? found.path })))
-      checked.claimed = answer.claimed
-    }
+    const credentialFile = changer.file ?? join(directory, "operator.credential")
+    hub = httpClient({ url, credentialFile, timeoutMs: HUB_MS, ...(workspace === undefined ? {} : { workspace }) })
+    const { checked, failure } = await ask(hub, paths)
+    if (isAgent && changer.file === null && failure === null) return stuck(UNKNOWN, "SKEIN_TOKEN_FILE names no file that holds a credential or token")
     const fault = (why: string): void => say([`skein: warning: whether a task must be claimed was not looked at: ${why}`])
-    const requireClaim = isAgent && checked.claimed.length === 0 && (await requiresClaim(directory, fault))
-    return decide(judge({ checked, changer: changer.as, requireClaim, nowMs: Date.now(), moment: isAgent ? instant : showTime }))
+    const requireClaim = failure === null && isAgent && checked.claimed.length === 0 && (await requiresClaim(directory, fault))
+    const verdict = judge({ checked, changer: changer.as, requireClaim, nowMs: Date.now(), moment: isAgent ? instant : showTime })
+    // What is known to be held stays so, whatever the hub would have said of the rest.
+    if (failure !== null && verdict.lines.length === 0) throw failure
+    return decide(verdict)
   } catch (error) {
-    if (error instanceof RepositoryError && url !== undefined) return decide(unseen(changer.as, error.message))
+    if (error instanceof SkeinError && UNKNOWN_CALLER.has(error.code)) return stuck(UNKNOWN, error.message)
+    if (error instanceof RepositoryError && url !== undefined) return stuck(UNREADABLE, error.message)
     return unchecked(error instanceof Error ? error.message : String(error))
   } finally {
     hub?.close()
   }
 }
 
-/** The agent that stands here, or the person: asked about with the operator's credential. Null where nothing is to be said whoever it is. */
+/** What the hub says of the files, up to the question that it does not answer. */
+async function ask(hub: HttpClient, paths: ReadonlyMap<string, string>): Promise<{ checked: Checked; failure: Error | null }> {
+  const checked: { paths: Checked["paths"][number][]; claimed: readonly string[] } = { paths: [], claimed: [] }
+  try {
+    for (const asked of portions(paths.keys())) {
+      const answer = await hub.call("files.check", { paths: asked, write: true })
+      checked.paths.push(...answer.paths.map((found) => ({ ...found, path: paths.get(found.path) ?? found.path })))
+      checked.claimed = answer.claimed
+    }
+  } catch (error) {
+    return { checked, failure: error instanceof Error ? error : new Error(String(error)) }
+  }
+  return { checked, failure: null }
+}
+
+/**
+ * The agent that stands here, or the person: asked about with the operator's credential (`file` null), as is an agent whose own cannot be read, to learn whether
+ * there is a hub at all. Null where nothing is to be said whoever it is.
+ */
 function whoChanges(instance: Instance): { as: Changer; file: string | null } | null {
-  const identity = agentIdentity({ instance, env: process.env, fallback: null, cwd: process.cwd() })
+  const { env } = process
+  const standing = (cwd: string) => agentIdentity({ instance, env, fallback: null, cwd })
+  // Git may be called from outside of the worktree that it works on.
+  const identity = standing(process.cwd()) ?? standing(env["GIT_DIR"] ?? ".")
   if (identity !== null) return { as: { agent: identity.agent }, file: identity.file }
-  if ((process.env["SKEIN_TOKEN_FILE"] ?? "") !== "") return { as: { agent: "" }, file: null }
+  if ((env["SKEIN_TOKEN_FILE"] ?? "") !== "") return { as: { agent: "" }, file: null }
   const people = peopleOf(instance)
-  return people === "ignore" ? null : { as: { people }, file: join(instance.directory, "operator.credential") }
+  return people === "ignore" ? null : { as: { people }, file: null }
 }
 
 function peopleOf({ directory }: Instance): "warn" | "refuse" | "ignore" {
@@ -81,18 +125,6 @@ function peopleOf({ directory }: Instance): "warn" | "refuse" | "ignore" {
   } catch {
     return "warn"
   }
-}
-
-/**
- * What the contract takes for a path of the machine (`\x`, `C:/x`), for too long, or for none, since a tree can be made that names `..`, is asked about as one
- * that the same wildcards and folders cover: one that is refused would keep all others from being looked at.
- */
-function inContract(path: string): string {
-  return path
-    .replace(/^(?:\\|[A-Za-z](?=:[/\\]))/, "\ufffd")
-    .slice(0, PATH_MAX)
-    .replace(/\/$/, "")
-    .replaceAll(/(?<=^|\/)\.{0,2}(?=\/|$)/g, "\ufffd")
 }
 
 function* portions(paths: Iterable<string>): Generator<string[]> {

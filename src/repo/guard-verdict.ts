@@ -48,16 +48,16 @@ export function judge({
   return { passes: true, lines: [] }
 }
 
-/** What becomes of an update of which git cannot tell what it changes: it may change anything that others hold. */
-export function unseen(changer: Changer, why: string): Verdict {
+/** What becomes of an update that nobody could look at, where that is not for want of a hub: it may change anything that others hold. */
+export function unseen(changer: Changer, { why, note, remedy }: { why: string; note: string; remedy: string }): Verdict {
   const passes = "people" in changer && changer.people === "warn"
   return {
     passes,
     lines: [
-      `skein: ${passes ? "warning" : "refused"}: git cannot tell which files this changes, so that nobody knows who holds them: ${why}`,
+      `skein: ${passes ? "warning" : "refused"}: ${why}`,
       passes
-        ? "note: look what is wrong with the repository: git fsck"
-        : "remedy: have git fsck say what is wrong with the repository, mend it (git fetch brings objects that are missing), and do it again. Where it must go unchecked, the operator lets it: skein guard remove. No ref has moved, and your files are as git left them.",
+        ? `note: ${note}`
+        : `remedy: ${remedy} Where it must go unchecked, the operator lets it: skein guard remove. No ref has moved, and your files are as git left them.`,
     ],
   }
 }
@@ -74,14 +74,22 @@ function heldByOthers(held: readonly { path: string; heldBy: Holder }[], stops: 
     passes: false,
     lines: [
       ...lines,
-      `remedy: leave ${them} out (git restore --staged --source=HEAD -- ${words.join(" ")}${held.length > SHOWN_MAX ? " …" : ""}), or wait until ${who} has released ${them}: skein files list. No ref has moved, and your files are as git left them.`,
+      `remedy: leave ${them} out (git reset -q -- ${words.join(" ")}${held.length > SHOWN_MAX ? " …" : ""}), or wait until ${who} has released ${them}: skein files list. No ref has moved, and your files are as git left them.`,
     ],
   }
 }
 
-/** As git takes the name of that file and no other, in whichever folder it is called: gitglossary(7), pathspec. */
+/** What a terminal does not show as it is, or git told in bytes that are no UTF-8: nobody can type it. */
+const UNTYPABLE = /\ufffd+|[\p{C}\p{Zl}\p{Zp}]/gu
+
+/**
+ * As git takes the name of that file and no other, in whichever folder it is called: gitglossary(7), pathspec. After `:/` punctuation would be more magic, which
+ * git refuses, or obeys (`!`). For what cannot be typed a wildcard stands: `?` for each byte, `*` where they are not known.
+ */
 function pathspec(path: string): string {
-  return /[*?[\\]|^:/.test(path) ? `:(top,literal)${path}` : `:/${path}`
+  if (path.search(UNTYPABLE) < 0) return /^[A-Za-z0-9.][^*?[\\]*$/.test(path) ? `:/${path}` : `:(top,literal)${path}`
+  const typed = path.replace(/[*?[\\]/g, "\\$&").replace(UNTYPABLE, (odd) => (odd.startsWith("\ufffd") ? "*" : "?".repeat(Buffer.byteLength(odd))))
+  return `:(top,glob)${typed}`
 }
 
 function withoutTask(agent: string, paths: Checked["paths"]): Verdict {
