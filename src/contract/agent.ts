@@ -158,7 +158,7 @@ export const sessionOperations = {
     least: "observer",
     summary: "Register one run of an agent.",
     text: "`agent` is the caller unless a supervisor or the operator says otherwise. `owned`: whether something beats for it every `heartbeatMs`; it is lost after three intervals of silence, its leases then end at once. A session that nobody owns has no lost rule, only its leases (15 min). `resumeId` is the agent's own id of its conversation. `trigger`: the wake that its process was started for; without it a supervisor started it, or started it again, by itself.",
-    errors: ["not_found", "retired", "already_exists"],
+    errors: ["not_found", "retired", "already_exists", "wrong_status"],
     input: z.strictObject({
       agent: name.nullable().default(null),
       runtime: line(64).default("script"),

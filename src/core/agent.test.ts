@@ -124,6 +124,20 @@ describe("a session", () => {
     scenario.refuses("not_found", "session.start", OPERATOR, { ...start("s_3"), agent: "nobody" })
   })
 
+  it("of a supervisor that has ended keeps no other: neither one that it adopts nor one that it starts", () => {
+    const scenario = new Scenario()
+    const ann = scenario.agent("ann")
+    const keeper = scenario.agent("keeper", { role: "supervisor" })
+    const adopt = { session: ann.session ?? "", resumeId: null }
+    const start = { id: "s_1", agent: "ann", runtime: "r", resumeId: null, owned: true }
+    scenario.must("session.adopt", keeper, adopt)
+    scenario.must("session.end", keeper, { session: keeper.session ?? "", reason })
+    scenario.refuses("wrong_status", "session.adopt", keeper, { ...adopt, resumeId: "learnt" })
+    scenario.refuses("wrong_status", "session.start", keeper, start)
+    scenario.must("session.start", { ...keeper, session: null }, start)
+    expect(scenario.state.sessions.get("s_1")).not.toHaveProperty("managedBy")
+  })
+
   it("ends with its leases, once; not what another session of the agent holds", () => {
     const scenario = new Scenario()
     const one = scenario.agent("ann", { maxActive: 2 })

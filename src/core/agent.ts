@@ -186,7 +186,10 @@ export function decideStartSession(
     })
   }
   if (state.sessions.has(id)) return refuse("already_exists", `there is a session ${id} already`, "Ask again: the hub draws another id.", { session: id })
-  const managedBy = actor.role === "supervisor" && actor.session !== null && actor.agent !== name ? { managedBy: actor.session } : {}
+  const keeper = actor.role === "supervisor" && actor.agent !== name ? actor.session : null
+  const gone = keeperGone(state, keeper)
+  if (gone !== null) return gone
+  const managedBy = keeper === null ? {} : { managedBy: keeper }
   const forWake = trigger === undefined ? {} : { trigger }
   return [{ type: "session.started", data: { id, agent: name, runtime, resumeId, owned, heartbeatMs: agent.heartbeatMs, ...managedBy, ...forWake } }]
 }
@@ -197,6 +200,8 @@ export function decideAdoptSession(state: Workspace, actor: Actor, { session: id
   if (session === undefined) return refuse("not_found", `there is no session ${id}`, "`skein session list` lists the sessions.", { session: id })
   if (actor.session === null)
     return refuse("wrong_status", "a session is kept by a supervisor with a session of its own", "Start one with session.start (owned).", { session: id })
+  const gone = keeperGone(state, actor.session)
+  if (gone !== null) return gone
   if (session.status === "ended") return refuse("wrong_status", `session ${id} has ended`, "Start another.", { session: id, status: "ended" })
   const { managedBy } = session
   const learnt = resumeId === null || resumeId === session.resumeId ? {} : { resumeId }
@@ -208,6 +213,12 @@ export function decideAdoptSession(state: Workspace, actor: Actor, { session: id
       managedBy: keeper.id,
     })
   return [{ type: "session.adopted", data: { id, by: actor.session, ...learnt } }]
+}
+
+/** Whoever asks may have been let in by a hub that had not read yet that its session is over: what it takes would be kept by nobody. */
+function keeperGone(state: Workspace, id: SessionId | null): Refusal | null {
+  if (id === null || (state.sessions.get(id)?.status ?? "ended") !== "ended") return null
+  return refuse("wrong_status", `session ${id} has ended, and keeps no other`, "Start another with session.start.", { session: id, status: "ended" })
 }
 
 export function decideEndSession(

@@ -51,6 +51,7 @@ export class SimulatedAgent extends Caller {
       if (this.world.floods && chance.happens(0.6)) await fillInbox(this)
       if (this.name === this.world.leader) await this.#lead()
       if (!this.world.plain && chance.happens(0.05)) await this.#meddle()
+      if (this.world.keeps && chance.happens(0.05)) await this.ask("session.adopt", { session: chance.pick(this.world.sessions()) ?? "", resumeId: null })
       const reviewed = chance.pick(this.world.tasks(["review"]))
       if (reviewed !== undefined && chance.happens(0.3)) await this.ask("task.review", { task: reviewed, approve: chance.happens(0.7), reason: "looked at it" })
       const unhelped = chance.pick(this.world.unhelped())

@@ -25,6 +25,8 @@ export type Surroundings = {
   plans(): readonly PlanId[]
   /** Notices that wait for an agent. */
   notices(agent: AgentId): readonly Seq[]
+  /** Sessions that were ever started. */
+  sessions(): readonly string[]
   /** Leases on files that anybody holds. */
   leases(): readonly string[]
   /** Threads that wait for somebody to continue them. */
@@ -41,6 +43,8 @@ export type Surroundings = {
   floods: boolean
   /** Breakers open by failures. */
   breaks: boolean
+  /** Supervisors keep sessions, and take them from each other. */
+  keeps: boolean
   /** How often an attempt ends because somebody's provider asks to be left alone: 0 to 1. */
   throttled: number
   /** What an agent asked and what it heard, for the trace and the history. */

@@ -1,11 +1,11 @@
 import type { AddTask } from "../../src/core/backlog.ts"
 import { hashCredential } from "../../src/surface/auth.ts"
-import type { SimulatedAgent } from "./agent.ts"
 import { OPEN } from "./breaker-oracle.ts"
 import { hurryCircles, settleDispute } from "./argue.ts"
 import { Caller, type Surroundings } from "./caller.ts"
 import { GLOBS } from "./file-oracle.ts"
 import { flood } from "./flood.ts"
+import { HEARTBEAT_MS, Keeper } from "./keeper.ts"
 import { policyOf } from "./policy-oracle.ts"
 import { gather, MADE } from "./talk.ts"
 import type { World } from "./world.ts"
@@ -25,6 +25,8 @@ export class Director extends Caller {
   readonly #wavers: boolean
   /** Whether its agents ask leave for what they do, and wait for the answer. */
   readonly #allows: boolean
+  /** Supervisors that take sessions into their keeping. */
+  readonly #keepers: readonly Keeper[]
 
   constructor(world: World, surroundings: Surroundings, governs: boolean) {
     super("director", "operator", surroundings, 0)
@@ -33,6 +35,7 @@ export class Director extends Caller {
     this.#allows = !surroundings.plain && world.chance.happens(0.15)
     this.#wavers = !surroundings.plain && world.chance.happens(0.2)
     this.#strikes = !surroundings.plain && world.chance.happens(0.3)
+    this.#keepers = (surroundings.keeps ? ["keeper0", "keeper1"] : []).map((name) => new Keeper(name, surroundings, 0))
   }
 
   async direct(): Promise<void> {
@@ -51,7 +54,8 @@ export class Director extends Caller {
         model: this.world.breaks ? chance.pick(["m", "n", null]) : null,
       })
     }
-    for (const agent of this.#world.agents) await this.#issue(agent)
+    for (const { name } of this.#keepers) await this.ask("agent.add", { name, role: "supervisor", heartbeatMs: HEARTBEAT_MS })
+    for (const agent of [...this.#world.agents, ...this.#keepers]) await this.#issue(agent)
     await this.#setBreakers()
     if (!plain && chance.happens(0.5)) await this.#setBudget("workspace", null)
     if (!plain && chance.happens(0.35)) await this.#limit()
@@ -61,11 +65,17 @@ export class Director extends Caller {
     for (let count = chance.between(5, 14); count > 0; count -= 1) await this.#add()
     if (!plain && chance.happens(0.5)) await this.ask("thread.create", { thread: "talk-a", title: "plans", type: "workflow", participants: ["agent0"] })
     this.ready = true
+    for (const keeper of this.#keepers) void keeper.live()
     if (this.world.floods) void flood(this)
     for (;;) {
       await this.sleep(chance.between(100, 1_200))
       await this.#stepIn()
     }
+  }
+
+  /** It is over. */
+  leave(): void {
+    for (const caller of [this, ...this.#keepers]) caller.life += 1
   }
 
   /** Of every ten agents here five die: in most teams their breakers would all be open, and little would be done. */
@@ -215,6 +225,8 @@ export class Director extends Caller {
     else if (dice === 6) await this.#plan()
     else if (dice === 7 && chance.happens(0.5)) await this.#limit()
     else if (dice < 11 && this.#tasks.length < 60) await this.#add()
+    const kept = this.world.keeps && chance.happens(0.3) ? chance.pick(this.#keepers).actor.session : null
+    if (kept !== null) await this.ask("session.end", { session: kept, reason: "start anew" })
     if (this.world.leader !== null) await this.#followUp(this.world.leader)
     if (this.world.tangled && chance.happens(0.6)) await this.#disentangle()
     if (chance.happens(0.08)) await gather(this, chance.pick(MADE))
@@ -266,7 +278,7 @@ export class Director extends Caller {
   }
 
   /** A credential that the agent has once the ledger has it: for each the next number, and nothing that would have to be guessed. */
-  async #issue(agent: SimulatedAgent): Promise<void> {
+  async #issue(agent: Caller): Promise<void> {
     const { name } = agent
     const id = `c${(this.#issued += 1)}`
     const bearer = `skc_${name}_${id}_${"x".repeat(43)}`

@@ -5,6 +5,9 @@ import { type Host } from "./host.ts"
 import { Violation } from "./oracle.ts"
 import { ThroughLedger } from "./through-ledger.ts"
 
+/** How long a hub that starts waits at the least for the sessions that a supervisor keeps; its start is read a little later than it is recorded. */
+const AWAITED_MS = 15_000 - 1_000
+
 /** A hub's way to its ledger on which is noted what that hub asks to have appended, and what of it was refused: two hubs may ask for the very same bytes. */
 class Signed extends ThroughLedger {
   noted: (batch: readonly Stored[], written: boolean) => void = () => undefined
@@ -27,6 +30,9 @@ export class Ownership {
   readonly #authors = new Map<string, Set<number>>()
   /** When an entry of which hub last said of a session that it was there, on the simulation's clock. */
   readonly #named = new Map<SessionId, Map<number, number>>()
+  /** Sessions that a supervisor keeps; with one hub they are waited for from its start on, whether anybody beats or not. */
+  readonly #kept = new Set<SessionId>()
+  readonly #awaited = new Map<SessionId, number>()
   #seq: Seq = 0
   /** Sessions that spoke to another hub than before, and those that were declared lost. */
   moved = 0
@@ -59,11 +65,16 @@ export class Ownership {
   }
 
   #entry(bytes: string, { seq, type, actor, data: given }: Entry, nowMs: number): void {
-    const data = given as { id?: SessionId; sessions?: SessionId[] }
+    const data = given as { id?: SessionId; sessions?: SessionId[]; managedBy?: SessionId }
+    if (type === "session.adopted" || data.managedBy !== undefined) this.#kept.add(data.id as SessionId)
+    if (type === "hub.started" && this.#hosts.length === 1) {
+      this.#awaited.clear()
+      for (const session of this.#kept) this.#awaited.set(session, nowMs)
+    }
     const [author, other] = this.#authors.get(bytes) ?? []
     if (author === undefined || other !== undefined) return
     if (type === "session.lost") {
-      this.#lost(seq, data.id as SessionId, author)
+      this.#lost(seq, data.id as SessionId, author, nowMs)
       return
     }
     const named =
@@ -75,9 +86,10 @@ export class Ownership {
     }
   }
 
-  #lost(seq: Seq, session: SessionId, author: number): void {
+  #lost(seq: Seq, session: SessionId, author: number, nowMs: number): void {
     this.lost += 1
     const heardMs = this.#hosts[author]?.heard.get(session)
+    if (heardMs === undefined && nowMs - (this.#awaited.get(session) ?? nowMs) > AWAITED_MS) return
     if (heardMs === undefined) throw new Violation(`entry ${seq}: hub ${author} declares ${session} lost, of which it never heard`)
     for (const [other, namedMs] of this.#named.get(session) ?? [])
       if (other !== author && namedMs > heardMs)

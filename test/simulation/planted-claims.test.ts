@@ -138,8 +138,8 @@ describe("a fault that is planted in a claim or a reservation is found:", { time
       "decide",
       (sound) => (state, by, input, nowMs) => {
         const decision = sound(state, by, input, nowMs)
-        // Where there is a budget its oracle would find the claim first: it reserves nothing.
-        return "refused" in decision && decision.refused === "files_conflict" && state.budgets.size === 0
+        // Where there are budgets or breakers their oracles would find the claim first: it reserves nothing.
+        return "refused" in decision && decision.refused === "files_conflict" && state.budgets.size === 0 && state.breakers.size === 0
           ? [{ type: "task.claimed", data: { id: input.task, leaseMs: 2_000, leaseEndsAtMs: nowMs + 2_000 } }]
           : decision
       },

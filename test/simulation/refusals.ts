@@ -34,6 +34,8 @@ export function unjustified(oracle: Oracle, { name, actor, input, waitMs }: Requ
     const { to } = input as { to: Target }
     return oracle.notices.isFull(actor.agent, to) ? null : `fewer than it may have of ${actor.agent} wait there`
   }
+  if (name === "session.adopt" && ["not_owner", "wrong_status", "not_found"].includes(code))
+    return oracle.staff.sessions.keepsFrom(actor, (input as { session: string }).session) === null ? "nobody who lives keeps it" : null
   // Whose session is over hears that, whatever it asks for.
   if (code === "wrong_status") return oracle.staff.void.has(actor.session ?? "") ? null : unclosed(oracle, name, actor.role, input)
   if (code !== "files_conflict") return null

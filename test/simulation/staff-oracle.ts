@@ -1,6 +1,7 @@
 import type { Actor, Entry } from "../../src/core/entry.ts"
 import type { AgentId, Seq, SessionId, TaskId } from "../../src/core/ids.ts"
 import { BreakerOracle, type Guarded } from "./breaker-oracle.ts"
+import { SessionOracle } from "./session-oracle.ts"
 
 type Hand = { owner: AgentId; session: SessionId | null; fence: Seq }
 type Work = Guarded & { held: Hand | null }
@@ -9,6 +10,7 @@ export class StaffOracle {
   /** Since which entry an agent, a session or a credential (`agent id`) is void. */
   readonly void = new Map<string, Seq>()
   readonly breakers = new BreakerOracle()
+  readonly sessions = new SessionOracle()
   readonly #pausedUntilMs = new Map<string, number>()
 
   /** Since which entry whoever asks may not ask any more: its credential was revoked, it was retired, or the session that it speaks for has ended. */
@@ -34,6 +36,8 @@ export class StaffOracle {
     const takes = type === "task.claimed" || type === "files.reserved" || type === "files.renewed" || type === "session.started"
     if (takes && this.void.has(actor.agent)) return "who is retired"
     if (takes && actor.session !== null && this.void.has(actor.session)) return `whose session ended at ${this.void.get(actor.session)}`
+    const unkept = this.sessions.read(entry)
+    if (unkept !== null) return unkept
     switch (type) {
       case "agent.retired":
         this.void.set(name, seq)

@@ -30,6 +30,7 @@ const MAY_BE_SILENT: ReadonlySet<string> = new Set([
   "wake.setPolicy",
   "breaker.setPolicy",
   "session.end",
+  "session.adopt",
   "account.exhausted",
   "account.restored",
   "help.want",
@@ -290,7 +291,7 @@ export class Watch {
       const [more, less] = [waiting.filter((seq) => !owed.includes(seq)), owed.filter((seq) => !waiting.includes(seq))]
       throw new Violation(`${name} has the notices ${more.join(" ") || "of nobody"} to acknowledge, not ${less.join(" ") || "none"}`)
     }
-    const broken = oracle.staff.breakers.differs(state.breakers)
+    const broken = oracle.staff.breakers.differs(state.breakers) ?? oracle.staff.sessions.differs(state.sessions)
     if (broken !== null) throw new Violation(broken)
     const turned = oracle.circles.differs((id) => state.threads.get(id))
     if (turned !== null) throw new Violation(turned)

@@ -140,6 +140,7 @@ export class World {
       plans: () => [...this.oracle.plans.running],
       notices: (agent) => this.oracle.notices.open(agent, this.oracle.agents.get(agent)?.role ?? "worker"),
       blocked: () => this.oracle.circles.blocked(),
+      sessions: () => [...this.oracle.staff.sessions.sessions.keys()],
       leases: () => [...this.oracle.files.leases.keys()],
       onCall: (process, request) => this.#called(process, request),
       ...traitsOf(options, chance),
@@ -232,7 +233,7 @@ export class World {
   async #settleUp(): Promise<void> {
     const { clock, store } = this
     for (const agent of this.agents) agent.die()
-    this.director.life += 1
+    this.director.leave()
     for (const { loop } of this.hosts) {
       const { lostRaces = 0, putOff = 0 } = (loop as Loop).stats()
       this.#lostRaces += lostRaces
