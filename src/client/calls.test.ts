@@ -57,6 +57,46 @@ test("who hears nothing is told what can be done again: what changes nothing, wh
   ])
 })
 
+test("each call is out of time by its own, whichever was made first, and whatever became of the others", async () => {
+  const { calls: all } = calls()
+  const over: string[] = []
+  const make = (name: string, timeoutMs: number): Promise<void> => {
+    const answer = all.make("task.list", {}, { timeoutMs })
+    return answer.then(
+      () => void over.push(`${name} answered`),
+      ({ message }: SkeinError) => void over.push(`${name}: ${message}`),
+    )
+  }
+  await make("first", 5)
+  const long = make("long", 60_000)
+  const short = make("short", 10)
+  const later = make("later", 100)
+  const answered = make("answered", 5)
+  all.answered(5, "ok", undefined)
+  await Promise.all([short, later, answered])
+  await make("last", 10)
+  all.endAll(new SkeinError("hub_unreachable", "closed", "Connect again."))
+  await long
+  expect(over).toEqual([
+    "first: no answer within 5 ms",
+    "answered answered",
+    "short: no answer within 10 ms",
+    "later: no answer within 100 ms",
+    "last: no answer within 10 ms",
+    "long: closed",
+  ])
+})
+
+test("a time longer than a timer can be is not taken for none", async () => {
+  const { calls: all } = calls()
+  const days = all.make("task.list", {}, { timeoutMs: 30 * 86_400_000 })
+  const forever = all.make("task.list", {}, { timeoutMs: Number.POSITIVE_INFINITY })
+  await soon()
+  all.answered(1, "days", undefined)
+  all.answered(2, "forever", undefined)
+  expect(await Promise.all([days, forever])).toEqual(["days", "forever"])
+})
+
 test("what the hub puts off is not sent again before the time that it named, nor at all where that is too late", async () => {
   const { calls: all, sent } = calls()
   const late = all.make("task.claim", { task: "t" }, { timeoutMs: 5_000 })

@@ -26,11 +26,16 @@ type Pending = {
   sent: number
   /** How often the hub asked for it to come again. */
   repeats: number
+  timeoutMs: number
+  /** By `performance.now()`. */
   deadlineMs: number
-  release(): void
+  /** Hears no more of the caller's signal, where there is one. */
+  release: (() => void) | null
 }
 
 const REPEATS_MAX = 8
+/** A timer for longer would be one for no time at all. */
+const TIMER_MAX_MS = 2 ** 31 - 1
 
 /**
  * Calls that wait for their answers, over as many connections as it takes. A connection that breaks leaves calls of unknown outcome: reads, and
@@ -41,6 +46,10 @@ export class Calls {
   readonly #budget = new RetryBudget()
   readonly #pending = new Map<number, Pending>()
   #nextId = 1
+  /** One for all calls, nearly all of which are answered long before their time. It holds no process: the connection does until it is closed. */
+  #timer: NodeJS.Timeout | undefined
+  /** When it looks for calls that are out of time: no later than the first of them is. */
+  #looksMs = Number.POSITIVE_INFINITY
 
   constructor(carrier: Carrier) {
     this.#carrier = carrier
@@ -52,17 +61,12 @@ export class Calls {
     const id = this.#nextId
     this.#nextId += 1
     return new Promise((resolve, reject) => {
-      const abort = (): void => this.#giveUp(id, timedOut("the call was given up", again))
-      const timer = setTimeout(() => this.#outOfTime(id, timeoutMs), timeoutMs)
-      const release = (): void => {
-        clearTimeout(timer)
-        signal?.removeEventListener("abort", abort)
-      }
-      signal?.addEventListener("abort", abort, { once: true })
       const drawn = key ?? (KINDS[name] === "command" ? drawKey() : null)
       const deadlineMs = performance.now() + timeoutMs
-      const pending: Pending = { id, name, input, key: drawn, again, resolve, reject, sent: 0, repeats: 0, deadlineMs, release }
+      const release = signal === undefined ? null : this.#heed(signal, id, again)
+      const pending: Pending = { id, name, input, key: drawn, again, resolve, reject, sent: 0, repeats: 0, timeoutMs, deadlineMs, release }
       this.#pending.set(id, pending)
+      if (deadlineMs < this.#looksMs) this.#lookAt(deadlineMs)
       if (this.#carrier.isOpen()) this.#send(pending)
     })
   }
@@ -81,6 +85,8 @@ export class Calls {
 
   endAll(error: SkeinError): void {
     for (const id of [...this.#pending.keys()]) this.#giveUp(id, error)
+    clearTimeout(this.#timer)
+    this.#looksMs = Number.POSITIVE_INFINITY
   }
 
   /** The hub answered: `body` is its error, where it is one. */
@@ -124,14 +130,33 @@ export class Calls {
     pending.reject(error)
   }
 
-  /** What never went out was not done; what went out may have been. */
-  #outOfTime(id: number, timeoutMs: number): void {
-    const { sent, again } = this.#pending.get(id) as Pending
-    this.#giveUp(id, sent === 0 ? this.#carrier.trouble() : timedOut(`no answer within ${timeoutMs} ms`, again))
+  #heed(signal: AbortSignal, id: number, again: Again): () => void {
+    const abort = (): void => this.#giveUp(id, timedOut("the call was given up", again))
+    signal.addEventListener("abort", abort, { once: true })
+    return () => signal.removeEventListener("abort", abort)
+  }
+
+  #lookAt(deadlineMs: number): void {
+    clearTimeout(this.#timer)
+    this.#looksMs = deadlineMs
+    this.#timer = setTimeout(() => this.#look(), Math.min(TIMER_MAX_MS, deadlineMs - performance.now()))
+    this.#timer.unref()
+  }
+
+  /** Whose time is over is answered: what never went out was not done; what went out may have been. */
+  #look(): void {
+    const nowMs = performance.now()
+    let nextMs = Number.POSITIVE_INFINITY
+    for (const { id, sent, again, timeoutMs, deadlineMs } of [...this.#pending.values()]) {
+      if (deadlineMs > nowMs) nextMs = Math.min(nextMs, deadlineMs)
+      else this.#giveUp(id, sent === 0 ? this.#carrier.trouble() : timedOut(`no answer within ${timeoutMs} ms`, again))
+    }
+    this.#looksMs = Number.POSITIVE_INFINITY
+    if (Number.isFinite(nextMs)) this.#lookAt(nextMs)
   }
 
   #done(pending: Pending): void {
-    pending.release()
+    pending.release?.()
     this.#pending.delete(pending.id)
   }
 }

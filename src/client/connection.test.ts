@@ -61,3 +61,14 @@ test("a hub of which nothing is heard any more, no ping either, is taken for gon
   proxy.loseAnswers = false
   expect(await connection.call("hub.status", {}, {})).toMatchObject({ workspace: "main" })
 })
+
+test("a hub that is heard of again and again is not taken for gone, however long that goes on", async () => {
+  const { connection, proxy } = await connected(async (instance) => ({ identity: { credential: await instance.agent("ada") }, silenceMs: 1_000 }))
+  const { connections } = proxy
+  const untilMs = performance.now() + 2_500
+  while (performance.now() < untilMs) {
+    await connection.call("hub.status", {}, {})
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  expect(proxy.connections).toBe(connections)
+})

@@ -70,6 +70,9 @@ export class Connection {
   #renewal: NodeJS.Timeout | undefined
   #reconnection: NodeJS.Timeout | undefined
   #silence: NodeJS.Timeout | undefined
+  readonly #silenceMs: number
+  /** When anything came last, by `performance.now()`. */
+  #heardMs = 0
   #welcome: Welcome | null = null
   #greeted: { resolve(welcome: Welcome): void; reject(error: unknown): void }[] = []
   /** Ends what is asked of the hub besides the connection: a closed one keeps no process alive. */
@@ -80,6 +83,7 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.#o = options
     this.#session = options.session
+    this.#silenceMs = options.silenceMs ?? SILENCE_MS
     this.#calls = new Calls({
       isOpen: () => this.#state === "open",
       send: (text) => this.#outgoing.say(text),
@@ -195,9 +199,10 @@ export class Connection {
       ws.on("open", () => {
         ws.send(this.#hello(token))
         this.#renewLater(lastsMs)
-        this.#listen()
+        this.#heard()
+        this.#listen(this.#silenceMs)
       })
-      ws.on("ping", () => this.#listen())
+      ws.on("ping", () => this.#heard())
       ws.on("unexpected-response", (_, response) => void this.#refused(ws, response))
       ws.on("error", (error: NodeJS.ErrnoException) => {
         this.#trouble ??= unreachable(url, error.code ?? error.message)
@@ -258,12 +263,17 @@ export class Connection {
   }
 
   /** Anything that arrives, pings too, says that the connection lives. */
-  #listen(): void {
-    if (this.#silence !== undefined) {
-      this.#silence.refresh()
-      return
-    }
-    this.#silence = setTimeout(() => this.#ws?.terminate(), this.#o.silenceMs ?? SILENCE_MS)
+  #heard(): void {
+    this.#heardMs = performance.now()
+  }
+
+  /** Looks again when the silence may have become too long: to put a timer off with each message costs more. */
+  #listen(forMs: number): void {
+    this.#silence = setTimeout(() => {
+      const leftMs = this.#heardMs + this.#silenceMs - performance.now()
+      if (leftMs > 0) this.#listen(leftMs)
+      else this.#ws?.terminate()
+    }, forMs)
     this.#silence.unref()
   }
 
@@ -285,7 +295,6 @@ export class Connection {
     this.#ws = null
     clearTimeout(this.#renewal)
     clearTimeout(this.#silence)
-    this.#silence = undefined
     this.#outgoing.end()
     if (this.#isClosed()) return
     this.#state = "connecting"
@@ -340,7 +349,7 @@ export class Connection {
   // Talking
 
   #message(text: string): void {
-    this.#listen()
+    this.#heard()
     for (const frame of framesIn(text)) {
       if (isFrame(frame)) this.#frame(frame)
       else {
