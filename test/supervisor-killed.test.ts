@@ -1,8 +1,9 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, describe, expect, test, type TestContext } from "vitest"
-import { startSkein, tidyUp, until } from "./cli-driver.ts"
+import { hubPid, startSkein, tidyUp, until } from "./cli-driver.ts"
 import { ended, pidOf, type Rig, rigOf, spawned, tidyRigs, withoutTmux } from "./supervisor-rig.ts"
+import { bornOf } from "../src/runtime/supervisor-folder.ts"
 import { kill } from "./left-running.ts"
 
 if (withoutTmux !== null) console.warn(withoutTmux)
@@ -157,3 +158,17 @@ describe.skipIf(withoutTmux !== null)("a supervisor that is killed", { timeout: 
     expect(starts(rig)).toEqual(["new"])
   })
 })
+
+test.skipIf(withoutTmux !== null)(
+  "a supervisor whose hub is gone goes down with its agent before `skein down` gives it up",
+  { timeout: 90_000 },
+  async (context) => {
+    const rig = await rigOf(context)
+    await spawned(rig)
+    const [agent, supervisor] = [pidOf(rig, "reader-1"), rig.supervisorPid()]
+    kill(hubPid(rig.folder) as number)
+    process.kill(supervisor, "SIGTERM")
+    await until(() => (bornOf(supervisor) === null ? true : undefined), "it is down", 40_000)
+    expect([bornOf(agent), rig.running("reader-1").state]).toEqual([null, "stopped"])
+  },
+)

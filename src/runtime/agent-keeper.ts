@@ -195,8 +195,8 @@ export class AgentKeeper {
       const { address } = this.#now
       if (this.#beside !== null) await this.#driver(this.#beside).stop(this.#beside, { graceMs: this.#o.numbers.stopMs })
       if (address !== null && keep && address.channel === "tmux") return
-      if (address !== null) await this.#stop("its supervisor went down")
-      await this.#session.endLeft()
+      if (address === null) await this.#session.endLeft()
+      else await this.#stop("its supervisor went down")
     })
   }
 

@@ -3,6 +3,9 @@ import { SkeinError } from "../contract/errors.ts"
 import { giveBack, type Stopped } from "./give-back.ts"
 import type { Running, RunBy } from "./supervised.ts"
 
+/** Whoever stops an agent waits no longer for a hub that does not answer. */
+const GIVE_BACK_MS = 2_000
+
 export type SessionKeeping = {
   agent: string
   hub: Pick<Client, "call">
@@ -77,13 +80,13 @@ export class AgentSession {
   async giveBack(reason: string): Promise<void> {
     await this.heard(async () => {
       const { session } = this.#o.running()
-      await giveBack(this.#o.identity(), [...(session === null ? [] : [session]), ...(await this.#ofTools())], reason)
+      await giveBack(this.#o.identity(), [...(session === null ? [] : [session]), ...(await this.#ofTools(GIVE_BACK_MS))], reason)
     })
   }
 
-  async #ofTools(): Promise<string[]> {
+  async #ofTools(timeoutMs?: number): Promise<string[]> {
     const { startedAtMs } = this.#o.running()
-    const { sessions } = await this.#o.hub.call("session.list", { agent: this.#o.agent, status: "live" })
+    const { sessions } = await this.#o.hub.call("session.list", { agent: this.#o.agent, status: "live" }, timeoutMs === undefined ? {} : { timeoutMs })
     return sessions.filter((one) => one.runtime === "mcp" && one.startedAtMs >= (startedAtMs ?? Infinity)).map(({ id }) => id)
   }
 

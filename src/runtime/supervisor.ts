@@ -126,7 +126,8 @@ export class Supervisor {
     await this.#looking?.catch(() => undefined)
     await this.#wakes.close()
     await Promise.allSettled([...this.#keepers.values()].map((keeper) => keeper.close(keep)))
-    await this.#live?.end("the supervisor went down").catch(() => undefined)
+    // Not by its own `end`, which has more patience with a hub that is gone.
+    if (this.#live !== null) await this.#hub.call("session.end", { session: this.#live.id, reason: "the supervisor went down" }).catch(() => undefined)
     await this.#leave()
   }
 
