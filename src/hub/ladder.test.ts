@@ -141,7 +141,7 @@ async function damage(store: SnapshotStore, key: string, seq: Seq, how: (text: s
 test.each([
   ["changed", (text: string) => text.replace('"title":"t3"', '"title":"t4"')],
   ["cut off", (text: string) => text.slice(0, -9)],
-  ["of another chain", (text: string) => text.replace(/"hash":"../, '"hash":"00')],
+  ["of another chain", (text: string) => text.replace(/"hash":"(.)/, (_, digit) => `"hash":"${digit === "0" ? "1" : "0"}`)],
 ])("where the state at the last rung was %s all is made anew", async (_, how) => {
   const store = memorySnapshots()
   await ladderOn(store).grow(50)
