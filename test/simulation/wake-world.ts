@@ -164,9 +164,7 @@ export class WakeWorld {
             const last = jobs.at(-1)
             const reason = last === undefined ? "" : standOf(state, last, nowMs).text
             if (last === undefined || (last.status !== "dead" && !(isLive(last) && last.notBeforeMs > nowMs)))
-              throw new Violation(
-                `seed ${this.#seed}: ${agent} has ${unread} unread in ${thread}, and nothing is done about it: ${last?.id} ${last?.status} ${reason}`,
-              )
+              throw this.#violation(`${agent} has ${unread} unread in ${thread}, and nothing is done about it: ${last?.id} ${last?.status} ${reason}`)
           }
         }
         return [...state.triggers.values()].filter(({ status }) => status === "dead").length
@@ -198,8 +196,13 @@ export class WakeWorld {
       // What a crash leaves of a batch is not there before the next start has found it whole.
       if (this.loop === null) continue
       for (; this.#seen < entries.length; this.#seen += 1) this.guarded(() => this.oracle.read(decodeEntry(entries[this.#seen]!.bytes) as never))
-      if (this.#broken !== null) throw new Violation(`seed ${this.#seed}: ${this.#broken.message}`)
+      if (this.#broken !== null) throw this.#violation(this.#broken.message)
     }
+  }
+
+  #violation(message: string): Violation {
+    const again = `WAKE_SEEDS=1 WAKE_FROM=${this.#seed} npx vitest run test/simulation/wake.test.ts`
+    return new Violation(`seed ${this.#seed}: ${message}\nRepeat it with: ${again}`)
   }
 
   async #talk(): Promise<void> {
