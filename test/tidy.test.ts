@@ -247,6 +247,13 @@ test("tests that share a process change nothing of it", () => {
   ).toEqual([])
 })
 
+test("a property that is to hold for long lists is tried with long ones: without a size fast-check makes none of more than ten", () => {
+  const wrong = code
+    .filter((file) => read(file).includes('from "fast-check"'))
+    .flatMap((file) => matches(file, /(?:rray\(.*|^\s*\{ .*)maxLength: [\d_]{2,} \}/, 'add size: "max"', read(file).split("\n")))
+  expect(wrong).toEqual([])
+})
+
 test("git holds no file over 1 MB", () => {
   const wrong = files
     .filter((file) => statSync(file).size > MAX_BYTES)

@@ -218,14 +218,14 @@ tasks:
       "🦢",
     ]
     fc.assert(
-      fc.property(fc.array(fc.oneof(fc.constantFrom(...pieces), fc.string({ unit: anyUnit, maxLength: 8 })), { maxLength: 40 }), (parts) => {
+      fc.property(fc.array(fc.oneof(fc.constantFrom(...pieces), fc.string({ unit: anyUnit, maxLength: 8 })), { maxLength: 40, size: "max" }), (parts) => {
         const result = parsePlanFile(encode(parts.join("")))
         if ("faults" in result) expect(result.faults.length).toBeGreaterThan(0)
       }),
       { numRuns: 500 },
     )
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void parsePlanFile(bytes)),
+      fc.property(fc.uint8Array({ maxLength: 200, size: "max" }), (bytes) => void parsePlanFile(bytes)),
       { numRuns: 300 },
     )
   })

@@ -49,7 +49,7 @@ test("whatever is delivered, repeated and broken off, each reader sees each entr
     fc.record({ do: fc.constant("read" as const), from: fc.integer({ min: 1, max: 30 }) }),
   )
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { maxLength: 30, size: "max" }), async (steps) => {
       const source = new Source(30)
       const seen: { from: number; seqs: number[] }[] = []
       for (const taken of steps) {

@@ -92,8 +92,8 @@ function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
 }
 
 const payload = fc.oneof(
-  fc.uint8Array({ maxLength: 20 }),
-  fc.uint8Array({ minLength: 120, maxLength: 130 }),
+  fc.uint8Array({ maxLength: 20, size: "max" }),
+  fc.uint8Array({ minLength: 120, maxLength: 130, size: "max" }),
   fc.constantFrom(65_535, 65_536, 70_000).map((length) => new Uint8Array(length).fill(65)),
 )
 const mask = fc.uint8Array({ minLength: 4, maxLength: 4 }).map((bytes) => Buffer.from(bytes))
@@ -103,9 +103,11 @@ function sentBy(sender: Sender) {
   const whole = fc
     .tuple(payload, fc.constantFrom(TEXT, TEXT, TEXT, BINARY), mask)
     .map(([bytes, opcode, key]) => [framed(Buffer.from(bytes), opcode, { mask: key })])
-  const control = fc.tuple(fc.uint8Array({ maxLength: 125 }), fc.constantFrom(9, 10)).map(([bytes, opcode]) => [framed(Buffer.from(bytes), opcode)])
+  const control = fc
+    .tuple(fc.uint8Array({ maxLength: 125, size: "max" }), fc.constantFrom(9, 10))
+    .map(([bytes, opcode]) => [framed(Buffer.from(bytes), opcode)])
   const pieces = fc
-    .tuple(fc.array(fc.uint8Array({ maxLength: 200 }), { minLength: 2, maxLength: 4 }), fc.constantFrom(TEXT, BINARY), fc.boolean())
+    .tuple(fc.array(fc.uint8Array({ maxLength: 200, size: "max" }), { minLength: 2, maxLength: 4 }), fc.constantFrom(TEXT, BINARY), fc.boolean())
     .map(([parts, opcode, pinged]) =>
       parts.flatMap((part, at) => [
         framed(Buffer.from(part), at === 0 ? opcode : 0, { final: at === parts.length - 1 }),
@@ -117,9 +119,9 @@ function sentBy(sender: Sender) {
     fc.tuple(payload, fc.constantFrom(0, 3, 7, 11, 15)).map(([bytes, opcode]) => [framed(Buffer.from(bytes), opcode)]),
     fc.tuple(payload, fc.constantFrom(0x40, 0x20, 0x10)).map(([bytes, reserved]) => [framed(Buffer.from(bytes), TEXT, { reserved })]),
     payload.map((bytes) => [framed(Buffer.from(bytes), TEXT, { masked: sender === "hub" })]),
-    fc.uint8Array({ minLength: 126, maxLength: 140 }).map((bytes) => [framed(Buffer.from(bytes), 9)]),
-    fc.uint8Array({ maxLength: 40 }).map((bytes) => [framed(Buffer.from(bytes), TEXT, { final: false }), framed(Buffer.from(bytes), TEXT)]),
-    fc.uint8Array({ minLength: 2, maxLength: 40 }).map((bytes) => [Buffer.from(bytes)]),
+    fc.uint8Array({ minLength: 126, maxLength: 140, size: "max" }).map((bytes) => [framed(Buffer.from(bytes), 9)]),
+    fc.uint8Array({ maxLength: 40, size: "max" }).map((bytes) => [framed(Buffer.from(bytes), TEXT, { final: false }), framed(Buffer.from(bytes), TEXT)]),
+    fc.uint8Array({ minLength: 2, maxLength: 40, size: "max" }).map((bytes) => [Buffer.from(bytes)]),
     // Too long, and in too many pieces, with what came after the last of them in the same bytes.
     fc
       .constantFrom(
@@ -136,7 +138,7 @@ describe.each(["client", "hub"] as const)("a reader before ws, of what a %s send
   const { whole, control, pieces, wrong, close } = sentBy(sender)
 
   test("hears of any frames, in any pieces, what ws alone hears, in the same order", async () => {
-    const frames = fc.array(fc.oneof({ weight: 6, arbitrary: whole }, control, pieces), { maxLength: 12 })
+    const frames = fc.array(fc.oneof({ weight: 6, arbitrary: whole }, control, pieces), { maxLength: 12, size: "max" })
     await fc.assert(
       fc.asyncProperty(frames, fc.array(fc.nat(100_000), { maxLength: 8 }), async (sent, places) => {
         const { alone, before } = await both(sender, cut(Buffer.concat(sent.flat()), places))

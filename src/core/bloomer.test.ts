@@ -46,7 +46,7 @@ describe("late bloomers", () => {
 
   test("the product is the CUSUM of logarithms: never below its start, alarm at h = 3", () => {
     fc.assert(
-      fc.property(fc.array(fc.boolean(), { maxLength: 60 }), (outcomes) => {
+      fc.property(fc.array(fc.boolean(), { maxLength: 60, size: "max" }), (outcomes) => {
         let belief = prior(false)
         let sum = 0
         for (const success of outcomes) {
@@ -65,11 +65,16 @@ describe("late bloomers", () => {
 
   test("nobody's chance to be probed is ever nothing", () => {
     fc.assert(
-      fc.property(fc.array(fc.boolean(), { maxLength: 400 }), fc.integer({ min: 1, max: 1_000 }), fc.boolean(), (outcomes, sinceSeen, followUp) => {
-        let belief = prior(false)
-        for (const success of outcomes) belief = learnt(belief, outcome(success)).after
-        expect(chooseProbe([{ belief, sinceSeen }], followUp)).toBe(0)
-      }),
+      fc.property(
+        fc.array(fc.boolean(), { maxLength: 400, size: "max" }),
+        fc.integer({ min: 1, max: 1_000 }),
+        fc.boolean(),
+        (outcomes, sinceSeen, followUp) => {
+          let belief = prior(false)
+          for (const success of outcomes) belief = learnt(belief, outcome(success)).after
+          expect(chooseProbe([{ belief, sinceSeen }], followUp)).toBe(0)
+        },
+      ),
     )
   })
 

@@ -204,7 +204,7 @@ test("a breaker of which nothing bad is known any more leaves no record, and nev
     fc.integer({ min: 1, max: 20_000 }).map((ms) => slow(ms)),
   )
   fc.assert(
-    fc.property(fc.array(fc.tuple(fc.nat(2_000), signal), { maxLength: 60 }), (steps) => {
+    fc.property(fc.array(fc.tuple(fc.nat(2_000), signal), { maxLength: 60, size: "max" }), (steps) => {
       let breaker: Breaker | undefined
       let atMs = AT
       for (const [passMs, told] of steps) {

@@ -38,12 +38,12 @@ describe("a chain", () => {
 
   it("whatever is appended, committed, rolled back, folded and recorded, it is the chain of what was committed", () => {
     const step = fc.oneof(
-      { weight: 8, arbitrary: fc.array(fc.string(), { minLength: 1, maxLength: 40 }).map((batch) => ({ do: "commit" as const, batch })) },
+      { weight: 8, arbitrary: fc.array(fc.string(), { minLength: 1, maxLength: 40, size: "max" }).map((batch) => ({ do: "commit" as const, batch })) },
       { weight: 3, arbitrary: fc.array(fc.string(), { minLength: 1, maxLength: 5 }).map((batch) => ({ do: "rollback" as const, batch })) },
       { weight: 2, arbitrary: fc.constantFrom({ do: "fold" as const }, { do: "root" as const }, { do: "restart" as const }) },
     )
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 25, size: "max" }), (steps) => {
         let chain = new Chain(sha256)
         const committed: string[] = []
         for (const taken of steps) {

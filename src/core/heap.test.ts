@@ -14,7 +14,10 @@ function newHeap(): Heap<Node> {
 
 describe("a heap", () => {
   it("gives its nodes in order, whichever are taken out or moved on the way", () => {
-    const moves = fc.array(fc.record({ do: fc.constantFrom("push", "push", "pop", "remove", "move"), value: fc.nat(20), at: fc.nat(100) }), { maxLength: 200 })
+    const moves = fc.array(fc.record({ do: fc.constantFrom("push", "push", "pop", "remove", "move"), value: fc.nat(20), at: fc.nat(100) }), {
+      maxLength: 200,
+      size: "max",
+    })
     fc.assert(
       fc.property(moves, (steps) => {
         const heap = newHeap()

@@ -140,7 +140,7 @@ describe("the next worker on a task", () => {
 
 it("beliefs follow from the ledger alone: a replay, a snapshot and an undo come to the same", () => {
   fc.assert(
-    fc.property(fc.array(fc.tuple(fc.boolean(), fc.boolean()), { minLength: 1, maxLength: 30 }), (outcomes) => {
+    fc.property(fc.array(fc.tuple(fc.boolean(), fc.boolean()), { minLength: 1, maxLength: 30, size: "max" }), (outcomes) => {
       const scenario = new Scenario()
       const ann = scenario.agent("ann", { capabilities: { docs: 3 }, role: "orchestrator" })
       outcomes.forEach(([success, both], at) => {

@@ -42,7 +42,7 @@ test("what is remembered is what a plain map would hold, in the order of age, wh
       do: fc.constantFrom("add", "add", "add", "forget", "again", "later", "middle", "undo", "mark"),
       many: fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 3_000 })),
     }),
-    { maxLength: 25 },
+    { maxLength: 25, size: "max" },
   )
   const crowd = together(60)
   fc.assert(

@@ -13,7 +13,7 @@ describe("a belief in one agent and one skill", () => {
 
   test("rises with a success and falls with a failure, and stays between 0 and 1", () => {
     fc.assert(
-      fc.property(fc.boolean(), fc.array(fc.boolean(), { maxLength: 300 }), (declared, history) => {
+      fc.property(fc.boolean(), fc.array(fc.boolean(), { maxLength: 300, size: "max" }), (declared, history) => {
         const belief = after(prior(declared), history)
         const better = meanOf(observed(belief, outcome(true)))
         const worse = meanOf(observed(belief, outcome(false)))

@@ -34,7 +34,7 @@ const query = fc.record({
 describe("the ready tasks", () => {
   it("are chosen as by sorting all of them, whatever is asked for", () => {
     fc.assert(
-      fc.property(fc.array(task, { maxLength: 40 }), fc.array(query, { minLength: 1, maxLength: 8 }), (tasks, queries) => {
+      fc.property(fc.array(task, { maxLength: 40, size: "max" }), fc.array(query, { minLength: 1, maxLength: 8 }), (tasks, queries) => {
         const ready = new ReadyTasks()
         const all = tasks.map((given, at) => {
           const { plan, pathMs, later, gone, ...rest } = given

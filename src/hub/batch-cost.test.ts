@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { expect, test } from "vitest"
 import { BatchCost } from "./batch-cost.ts"
 
-const sizes = fc.array(fc.integer({ min: 20, max: 512 }), { minLength: 80, maxLength: 120 })
+const sizes = fc.array(fc.integer({ min: 20, max: 512 }), { minLength: 80, maxLength: 120, size: "max" })
 
 test("before any batch nothing is known, and nothing limited", () => {
   const cost = new BatchCost()

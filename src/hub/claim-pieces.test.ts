@@ -133,7 +133,7 @@ test("a claim in pieces is decided as one whole look would decide it at the mome
   })
   await fc.assert(
     fc.asyncProperty(
-      fc.array(spec, { minLength: 10, maxLength: 25 }),
+      fc.array(spec, { minLength: 10, maxLength: 25, size: "max" }),
       fc.array(fc.tuple(fc.nat(12), change), { maxLength: 6 }),
       fc.record({ labels: fc.subarray(["x", "y"]), filler: fc.constantFrom(null, false, true), max: fc.constantFrom(1, 1, 3) }),
       async (specs, changes, wish) => {

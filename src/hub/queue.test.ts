@@ -106,7 +106,7 @@ describe("commands that wait", () => {
     const asked = fc.record({ agent: fc.integer({ min: 0, max: 5 }), name: fc.constantFrom("task.update", "task.claimNext"), isNew: fc.boolean() })
     const step = fc.record({ asked: fc.array(asked, { maxLength: 4 }), heard: fc.integer({ min: 1, max: 3 }) })
     fc.assert(
-      fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), fc.integer({ min: 4, max: 9 }), (steps, max) => {
+      fc.property(fc.array(step, { minLength: 1, maxLength: 12, size: "max" }), fc.integer({ min: 4, max: 9 }), (steps, max) => {
         const queue = new Queue()
         const due = new Map<Waiting, number>()
         for (let at = 0; at < 250; at += 1) {
@@ -141,7 +141,7 @@ describe("commands that wait", () => {
       unfinished: fc.nat(6),
     })
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 30, size: "max" }), (steps) => {
         const queue = new Queue()
         const done: Waiting[] = []
         let asked = 0
@@ -183,7 +183,7 @@ describe("commands that wait", () => {
 
   test("are neither lost nor doubled, keep their agent's order, and no agent is behind another by more than one turn", () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 60 }), fc.integer({ min: 1, max: 20 }), (agents, max) => {
+      fc.property(fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 60, size: "max" }), fc.integer({ min: 1, max: 20 }), (agents, max) => {
         const queue = new Queue()
         for (const [at, agent] of agents.entries()) queue.push(command(`agent${agent}`, at))
         const taken: Waiting[] = []

@@ -190,7 +190,7 @@ export function describeLedger(name: string, make: () => Subject): void {
         { weight: 2, arbitrary: fc.constantFrom({ do: "idle" as const }, { do: "reopen" as const }, { do: "crash" as const }) },
       )
       await fc.assert(
-        fc.asyncProperty(fc.array(step, { maxLength: 15 }), async (steps) => {
+        fc.asyncProperty(fc.array(step, { maxLength: 15, size: "max" }), async (steps) => {
           const fresh = make()
           const grown = new Chain(sha256)
           const list: Stored[] = []

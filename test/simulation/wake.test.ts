@@ -19,7 +19,7 @@ test(`two supervisors that die, panes that die, lost messages and a hub that res
     sums.quietS += Math.round(outcome.quietMs / 1_000)
   }
   console.log(`${SEEDS} seeds from ${FROM}: ${JSON.stringify({ ...Object.fromEntries(types), ...sums })}`)
-  expect(SEEDS, "WAKE_SEEDS takes a whole number above 0, WAKE_FROM a whole number").toBe(Math.max(1, Math.floor(SEEDS)))
+  expect(SEEDS, "WAKE_SEEDS takes a whole number above 0, WAKE_FROM a whole number").toBeGreaterThan(0)
   if (SEEDS < MANY) return
   // It happened at all: else the promises would hold for want of trouble.
   for (const type of ["claimed", "delivering", "sent", "failed", "deferred", "released", "confirmed", "cancelled"])
