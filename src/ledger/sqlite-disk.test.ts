@@ -77,16 +77,32 @@ describe("a SQLite ledger, on a disk that fails it", () => {
     await ledger.close()
   })
 
+  /** In the place of the file that ends so comes a device that takes what is written, and has no disk to sync it to. */
+  const exchanged = (end: string): string => `
+    const file = readdirSync("/proc/self/fd").find((fd) => { try { return readlinkSync("/proc/self/fd/" + fd).endsWith(${JSON.stringify(end)}) } catch { return false } })
+    closeSync(Number(file))
+    if (openSync("/dev/null", "r+") !== Number(file)) throw new Error("another descriptor was free")`
+
   it.runIf(process.platform === "linux")("a commit whose sync the disk failed has an unknown outcome, and the store takes no more", async () => {
-    // In the place of the log comes a device that takes what is written, and has no disk to sync it to.
-    const exchange = `if (seq === 5) {
-      const log = readdirSync("/proc/self/fd").find((fd) => { try { return readlinkSync("/proc/self/fd/" + fd).endsWith("-wal") } catch { return false } })
-      closeSync(Number(log))
-      if (openSync("/dev/null", "r+") !== Number(log)) throw new Error("another descriptor was free")
-    }`
-    const told = appending(100_000, exchange, "console.log(error.code, await ledger.append(seq - 1, []).catch((second) => second === error), seq)")
+    const told = appending(
+      100_000,
+      `if (seq === 5) { ${exchanged("-wal")} }`,
+      "console.log(error.code, await ledger.append(seq - 1, []).catch((second) => second === error), seq)",
+    )
     expect(told).toBe("unknown_outcome true 5\n")
     // The restart tells the truth: all that was acknowledged before, and a chain that holds.
+    const ledger = openSqlite({ path })
+    expect((await ledger.head()).seq).toBe(4)
+    await ledger.close()
+  })
+
+  it.runIf(process.platform === "linux")("a sync that fails while the log is tidied away is not tried again: the store takes no more", async () => {
+    const idle = `const idle = async () => ledger.idle().then(() => "done", (error) => error.code)`
+    const before = `${idle}
+      if (seq === 5) { ${exchanged("main.sqlite")}; console.log(await idle()) }
+      if (seq > 5) throw new Error("it took another batch")`
+    const told = appending(100_000, before, "console.log(error.code ?? error.message, seq)")
+    expect(told).toBe("unknown_outcome\nunknown_outcome 5\n")
     const ledger = openSqlite({ path })
     expect((await ledger.head()).seq).toBe(4)
     await ledger.close()

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { createServer, request as httpRequest } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
@@ -68,6 +68,18 @@ describe("a witness", () => {
       old = size
     }
     expect((statSync(path).mode & 0o777).toString(8)).toBe("600")
+  })
+
+  it("has not seen what its disk refused to keep", async () => {
+    const { ledger, note } = await logOf(7)
+    expect(witness.add(0, [], note(3)).status).toBe(200)
+    // Where the text is first written a folder stands.
+    mkdirSync(`${path}.${process.pid}`)
+    const proof = await proveConsistency(ledger, 3, 7)
+    expect(() => witness.add(3, proof, note(7))).toThrow()
+    rmSync(`${path}.${process.pid}`, { recursive: true, force: true })
+    expect(witness.add(0, [], note(7))).toEqual({ status: 409, size: 3 })
+    expect(witness.add(3, proof, note(7)).status).toBe(200)
   })
 
   it("answers a stale request with the size it knows, and changes nothing", async () => {
