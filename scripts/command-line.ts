@@ -10,14 +10,19 @@ export function wrongUse(why: string, usage: string): never {
 }
 
 /**
- * What a command line says. Ends the process (`wrongUse`) at a word or an option that is not known, and at one without its value; and with status 0 where
- * it is asked for help, which is the usage and `about`.
+ * What a command line says. Ends the process (`wrongUse`) at a word or an option that is not known, at one without its value, and at one that npm kept; and with
+ * status 0 where it is asked for help, which is the usage and `about`.
  */
 export function readCommandLine<const Config extends ParseArgsConfig>(config: Config, usage: string, about: string): ReturnType<typeof parseArgs<Config>> {
   if (process.argv.slice(2).some((word) => word === "--help" || word === "-h")) {
     process.stdout.write(`usage: ${usage}\n\n${about}\n`)
     process.exit(0)
   }
+  // Without the -- npm keeps an option, and the script would do as if nobody had given it. `target` may be set for node-gyp.
+  const kept = Object.keys(config.options ?? {}).find(
+    (name) => name !== "target" && process.env[`npm_config_${name}`] !== undefined && !process.argv.some((word) => word.startsWith(`--${name}`)),
+  )
+  if (kept !== undefined) wrongUse(`npm took --${kept} for its own: write -- before the options`, usage)
   try {
     return parseArgs(config)
   } catch (error) {

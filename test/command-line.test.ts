@@ -47,6 +47,23 @@ test.each(WRONG.map((words) => [words.join(" "), words] as const))(
   },
 )
 
+test("an option that npm kept, for want of a -- before it, is told of: the script would go on for minutes with another number", () => {
+  const npm = (words: string[], kept: object): Ended =>
+    spawnSync(process.execPath, ["--disable-warning=ExperimentalWarning", ...words], { cwd: ROOT, encoding: "utf8", env: { ...process.env, ...kept } })
+  for (const [words, kept, option] of [
+    [["scripts/crash.ts"], { npm_config_kills: "5" }, "kills"],
+    [["scripts/simulate.ts", "3"], { npm_config_seeds: "true" }, "seeds"],
+    [["bench/main.ts", "cli"], { npm_config_json: "true" }, "json"],
+  ] as const)
+    expect(npm([...words], kept)).toMatchObject({
+      status: 2,
+      stdout: "",
+      stderr: expect.stringMatching(new RegExp(`^npm took --${option} for its own: write -- before`)) as string,
+    })
+  // Whoever gave it to both gave it to us.
+  expect(npm(["scripts/crash.ts", "--kills", "0"], { npm_config_kills: "5" }).stderr).toContain("--kills takes a whole number")
+})
+
 const SCRIPTS = ["scripts/simulate.ts", "scripts/crash.ts", "scripts/fuzz.ts", "bench/main.ts"]
 
 /** Has a script tell which sources of ours it loads. */
