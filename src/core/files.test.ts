@@ -123,9 +123,10 @@ describe("a lease on files", () => {
   })
 
   it("lasts as long as its session does anything, and for a caller without a session as long as that does", () => {
-    const { scenario, ann } = team()
+    const { scenario, ann, bob } = team()
     const shell: Actor = { agent: "bob", session: null, role: "worker" }
     const lease = reserve(scenario, ann, ["a"], { ttlMs: 60_000 })
+    const ofSession = reserve(scenario, bob, ["c"], { ttlMs: 60_000 })
     const other = reserve(scenario, shell, ["b"], { ttlMs: 60_000 })
     scenario.wait(50_000)
     scenario.task("t")
@@ -144,6 +145,8 @@ describe("a lease on files", () => {
       requiresAck: false,
     })
     expect(scenario.state.files.get(other)?.endsAtMs).toBe(scenario.nowMs + 60_000)
+    // What its agent does at a shell is no sign of a session's life.
+    expect(scenario.state.files.get(ofSession)?.endsAtMs).toBe(scenario.nowMs + 10_000)
   })
 
   it("ends with its session, when that is lost, and when its agent retires", () => {

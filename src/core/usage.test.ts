@@ -55,6 +55,20 @@ test("a worker reports its own usage only; a supervisor anybody's", () => {
   expect(decideReportUsage(state, actor, { ...nothing, session: "s_1" })).toMatchObject({ refused: "not_found" })
 })
 
+test("what is reported without a task is booked on the one that its session holds, else on the only one that its agent holds", () => {
+  const scenario = new Scenario()
+  const ann = scenario.agent("ann", { maxActive: 2 })
+  const idle = scenario.session("ann")
+  const bookedOn = (by: Actor): unknown => (scenario.must("usage.report", by, nothing).entries[0]?.data as { task: unknown }).task
+  for (const id of ["t", "u"]) scenario.task(id)
+  expect(bookedOn(ann)).toBeNull()
+  scenario.claim(ann, "t")
+  expect([bookedOn(ann), bookedOn(idle)]).toEqual(["t", "t"])
+  const other = scenario.session("ann")
+  scenario.claim(other, "u")
+  expect([bookedOn(ann), bookedOn(other), bookedOn(idle)]).toEqual(["t", "u", null])
+})
+
 test("whatever is reported, every way of adding it up comes to the same total, and that is the sum of the reports", () => {
   const count = fc.nat(1_000_000)
   const report = fc.record({
@@ -107,6 +121,8 @@ test("a refund takes back what that agent spent there itself: reported, or at th
   scenario.complete(ann, "t")
   scenario.must("usage.refund", OPERATOR, refund("ann", 61))
   expect([books("agent/ann")?.settledMicroUsd, books("agent/bob")?.settledMicroUsd, scenario.at("t").usage.costMicroUsd]).toEqual([0, 200, 0])
+  // What came with the completion was never reported: it is not taken back there a second time.
+  expect(usageBy(scenario.state, "agent").find(({ key }) => key === "ann")?.costMicroUsd).toBe(0)
   scenario.claim(ann, "v")
   scenario.complete(ann, "v")
   scenario.refuses("invalid", "usage.refund", OPERATOR, refund("bob", 1, "v"))
