@@ -59,7 +59,7 @@ test("what is reported without a task is booked on the one that its session hold
   const scenario = new Scenario()
   const ann = scenario.agent("ann", { maxActive: 2 })
   const idle = scenario.session("ann")
-  const bookedOn = (by: Actor): unknown => (scenario.must("usage.report", by, nothing).entries[0]?.data as { task: unknown }).task
+  const bookedOn = (by: Actor): unknown => (scenario.must("usage.report", by, nothing).entries[0]!.data as { task: unknown }).task
   for (const id of ["t", "u"]) scenario.task(id)
   expect(bookedOn(ann)).toBeNull()
   scenario.claim(ann, "t")
