@@ -247,10 +247,10 @@ test("tests that share a process change nothing of it", () => {
   ).toEqual([])
 })
 
-test("a property that is to hold for long lists is tried with long ones: without a size fast-check makes none of more than ten", () => {
+test("a property that is to hold for long lists is tried with long ones, and for long texts: without a size fast-check makes none beyond ten", () => {
   const wrong = code
     .filter((file) => read(file).includes('from "fast-check"'))
-    .flatMap((file) => matches(file, /(?:rray\(.*|^\s*\{ .*)maxLength: [\d_]{2,} \}/, 'add size: "max"', read(file).split("\n")))
+    .flatMap((file) => matches(file, /(?:rray\(.*|string\(.*|^\s*\{ .*)maxLength: [\d_]{2,} \}/, 'add size: "max"', read(file).split("\n")))
   expect(wrong).toEqual([])
 })
 

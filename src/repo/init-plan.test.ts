@@ -78,7 +78,7 @@ function holds(after: unknown, before: unknown): boolean {
 
 const word = fc.oneof(fc.constantFrom("theme", "model", "//", "a b", "mcp", "🪿", "x\ny"), fc.string({ maxLength: 8 })).filter((key) => key !== "__proto__")
 const leaf = fc.oneof(
-  fc.string({ maxLength: 12 }),
+  fc.string({ maxLength: 12, size: "max" }),
   fc.integer(),
   fc.boolean(),
   fc.constant(null),
