@@ -73,3 +73,16 @@ test("a planted fault is found: changes are asked of what has nearly used its mo
   })
   expect(planted).toMatch(/task\.changes_requested by \w+: \S+ has used \S+ of the \S+, and agent\d is not told/)
 })
+
+test("a planted fault is found: nobody takes back what is not handed over in time", { timeout: 120_000 }, async () => {
+  const patient = await replaced(
+    commands["hub.sweep"],
+    "decide",
+    (sound) => (state, by, input, nowMs) => {
+      const decision = sound(state, by, input, nowMs)
+      return "refused" in decision ? decision : decision.filter(({ type }) => type !== "task.released")
+    },
+    () => find({}),
+  )
+  expect(patient).toMatch(/agent\d should have handed \S+ over \d+ ms ago, and still has it/)
+})

@@ -210,15 +210,19 @@ export class Watch {
     for (const agent of this.#idle.keys()) if (!waiting.has(agent)) this.#idle.delete(agent)
   }
 
-  /** Leases end. */
+  /** Leases end, and so does the time to hand over. */
   #overdue(): void {
     const { hosts, oracle } = this.#world
     const loop = hosts.find(({ loop: running }) => running !== null)?.loop ?? null
     if (loop === null) return
     const nowMs = loop.nowMs()
     for (const { id, held } of oracle.tasks.values()) {
-      if (held !== null && held.leaseEndsAtMs !== null && nowMs - held.leaseEndsAtMs > BOUND_MS)
+      if (held === null || held.leaseEndsAtMs === null) continue
+      if (nowMs - held.leaseEndsAtMs > BOUND_MS)
         this.#world.broke(new Violation(`the lease of ${held.owner} on ${id} should have ended ${nowMs - held.leaseEndsAtMs} ms ago`))
+      const stopAtMs = oracle.budget.held.get(id)?.stopAtMs ?? null
+      if (stopAtMs !== null && nowMs - stopAtMs > BOUND_MS)
+        this.#world.broke(new Violation(`${held.owner} should have handed ${id} over ${nowMs - stopAtMs} ms ago, and still has it`))
     }
     const unanswered = oracle.permissions.overdue(nowMs - BOUND_MS)
     if (unanswered !== null)
