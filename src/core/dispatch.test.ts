@@ -65,6 +65,35 @@ describe("whoever waits", () => {
     }
   })
 
+  it("gets the one task where it does it as well for less, whoever came first", () => {
+    const scenario = new Scenario()
+    const [dear, cheap] = [10_000_000, 1_000_000].map((costPerHourMicroUsd, at) =>
+      scenario.agent(`a${at}`, { capabilities: { docs: 3 }, costPerHourMicroUsd }),
+    ) as [Actor, Actor]
+    scenario.task("a", { requires: { docs: 1 } })
+    expect(turns(scenario, [dear, cheap])).toEqual([
+      ["a1", "a"],
+      ["a0", null],
+    ])
+  })
+
+  it("is meant nothing where it may take no more, or asks for fillers alone: what it does best is another's", () => {
+    const scenario = new Scenario()
+    const [best, ann, bob] = ["best", "ann", "bob"].map((name) => scenario.agent(name, { capabilities: { docs: 3 } })) as [Actor, Actor, Actor]
+    outcomes(scenario, best, "docs", true, 5)
+    outcomes(scenario, bob, "docs", true, 1)
+    scenario.task("a", { requires: { docs: 1 } })
+    const meantTo = (filler: boolean | null): unknown =>
+      orderOfTurns(
+        scenario.state,
+        [best, ann, bob].map((actor) => ({ actor, filter: { ...ANY, filler: actor === best ? filler : null } })),
+      ).find(({ meant }) => meant !== null)?.place
+    expect([meantTo(null), meantTo(true)]).toEqual([0, 2])
+    scenario.task("work")
+    scenario.claim(best, "work")
+    expect(meantTo(null)).toBe(2)
+  })
+
   it("is not given what another alone can do", () => {
     const scenario = new Scenario()
     const ann = scenario.agent("ann", { capabilities: { docs: 3, rust: 3 } })

@@ -141,3 +141,16 @@ test("a top-up is for claims to come: whoever went beyond what it had reserved h
   scenario.claim(ann, "t")
   expect(books("task/t")).toMatchObject({ freeMicroUsd: 0, reservedMicroUsd: 50, settledMicroUsd: 150 })
 })
+
+test("what was added to a task's budget counts beside the limit that an edit sets: with money again it is open again", () => {
+  const { scenario, ann, spends, books } = underBudgets()
+  scenario.task("t", { budgetMicroUsd: 100 })
+  scenario.must("budget.topUp", OPERATOR, { scope: "task/t", windowMs: null, amountMicroUsd: 50, reason: "r" })
+  const fence = scenario.claim(ann, "t")
+  spends(ann, "t", 200)
+  scenario.must("task.release", ann, { task: "t", fence, reason: "r" })
+  expect(books("task/t")?.closedAtMs).not.toBeNull()
+  scenario.must("task.edit", OPERATOR, { task: "t", changes: { budgetMicroUsd: 160 }, reason: "r" })
+  expect(books("task/t")).toMatchObject({ freeMicroUsd: 10, closedAtMs: null })
+  scenario.claim(ann, "t")
+})

@@ -239,6 +239,21 @@ describe("leases", () => {
     expect(rig.types().filter((type) => type.startsWith("session."))).toEqual(["session.started", "session.lost", "session.returned"])
   })
 
+  test("who is there is told by its connections, and a session that has ended is forgotten", async () => {
+    const rig = await openRig()
+    await rig.execute("agent.add", OPERATOR, { name: "a", heartbeatMs: 1_000 })
+    await rig.execute("session.start", OPERATOR, { id: "s_a", agent: "a", runtime: "x", resumeId: null, owned: true })
+    for (let at = 0; at < 2; at += 1) rig.loop.attach("s_a")
+    rig.loop.detach("s_a")
+    expect(rig.loop.presence("s_a")).toMatchObject({ connections: 1 })
+    rig.loop.detach("s_a")
+    expect(rig.loop.presence("s_a")).toMatchObject({ connections: 0 })
+    await rig.execute("session.end", OPERATOR, { session: "s_a", reason: "r" })
+    await rig.clock.advance(70_000)
+    expect(rig.loop.presence("s_a")).toBeNull()
+    expect(rig.types()).not.toContain("session.lost")
+  })
+
   test("a session without an owner is never lost, and its lease is the long one", async () => {
     const rig = await openRig()
     await rig.execute("agent.add", OPERATOR, { name: "a", heartbeatMs: 1_000 })
